@@ -1,0 +1,148 @@
+//! What WeChat gave us for a scene.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::scene::Lifetime;
+
+/// The string that WeChat's `showqrcode` exchanges for a picture. `Debug` shows its first characters only.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Ticket(String);
+
+impl Ticket {
+    /// The most bytes we take. Published tickets have 96; chosen, not documented.
+    pub const MAX_LEN: usize = 1024;
+
+    /// The ticket as WeChat wrote it, not yet encoded for a URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Ticket {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        checked(text, Self::MAX_LEN).map(Self)
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: String = self.0.chars().take(6).collect();
+        write!(f, "Ticket({shown}…)")
+    }
+}
+
+/// The text inside the picture: what a phone reads, to be drawn exactly as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CodeUrl(String);
+
+impl CodeUrl {
+    /// The most bytes we take. Published urls have about 45; this many still fit a readable symbol.
+    pub const MAX_LEN: usize = 256;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CodeUrl {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        checked(text, Self::MAX_LEN).map(Self)
+    }
+}
+
+fn checked(text: &str, max: usize) -> Result<String, TicketError> {
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.is_empty() || text.len() > max || !printable {
+        return Err(TicketError { max });
+    }
+    Ok(text.to_owned())
+}
+
+/// WeChat's answer carries a ticket or url that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not 1 to {max} printable ASCII characters")]
+pub struct TicketError {
+    max: usize,
+}
+
+/// How long a code lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Until it is no longer counted: WeChat has no way to delete it.
+    Permanent,
+    /// Until `minted_at + granted`.
+    Temporary {
+        /// The instant before the call to WeChat, so that we never think a code younger than it is.
+        minted_at: Timestamp,
+        /// What we asked for.
+        asked: Lifetime,
+        /// What WeChat granted, which may be less.
+        granted: Lifetime,
+    },
+}
+
+/// A code that WeChat has made: the picture's text, the ticket for WeChat's own picture, and its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedCode {
+    /// For `showqrcode`.
+    pub ticket: Ticket,
+    /// For our own pictures.
+    pub url: CodeUrl,
+    /// How long both are good for.
+    pub life: Life,
+}
+
+impl IssuedCode {
+    /// When the code dies; none for a permanent one.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self.life {
+            Life::Permanent => None,
+            Life::Temporary {
+                minted_at, granted, ..
+            } => Some(minted_at + granted.as_duration()),
+        }
+    }
+
+    /// How much of its life is left at `now`: zero once dead, none for a permanent code.
+    pub fn left(&self, now: Timestamp) -> Option<Duration> {
+        self.expires_at()
+            .map(|end| now.duration_until(end).try_into().unwrap_or(Duration::ZERO))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_does_not_print_itself_whole() {
+        let ticket: Ticket = "gQH47joAAAAAAAAAASxodHRw".parse().unwrap();
+        assert_eq!(format!("{ticket:?}"), "Ticket(gQH47j…)");
+    }
+
+    #[test]
+    fn a_life_ends_at_zero_and_not_below() {
+        let code = IssuedCode {
+            ticket: "t".parse().unwrap(),
+            url: "http://weixin.qq.com/q/a".parse().unwrap(),
+            life: Life::Temporary {
+                minted_at: Timestamp::UNIX_EPOCH,
+                asked: "100".parse().unwrap(),
+                granted: "60".parse().unwrap(),
+            },
+        };
+        for (at, left) in [(0, 60), (59, 1), (60, 0), (61, 0)] {
+            let now = Timestamp::from_second(at).unwrap();
+            assert_eq!(code.left(now), Some(Duration::from_secs(left)), "at {at} s");
+        }
+    }
+}
