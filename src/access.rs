@@ -1,0 +1,360 @@
+//! Who may do what: API keys and their scopes. Knows nothing of HTTP; [`Keyring`] is the type to read first.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// What a key may be good for. Scopes are independent of each other, except that `admin` is all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Temporary codes.
+    Mint,
+    /// Permanent codes, which cost stock for ever.
+    Permanent,
+    /// Numbers, events and lists.
+    Stats,
+    /// Openids in events.
+    People,
+    /// Account binding.
+    Bind,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope, in the order of the documents.
+    pub const ALL: [Self; 6] = [
+        Self::Mint,
+        Self::Permanent,
+        Self::Stats,
+        Self::People,
+        Self::Bind,
+        Self::Admin,
+    ];
+
+    /// The name as it is written in settings and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mint => "mint",
+            Self::Permanent => "permanent",
+            Self::Stats => "stats",
+            Self::People => "people",
+            Self::Bind => "bind",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One API key: a name for the log, and what it allows. Its secret is held as a hash only.
+#[derive(Clone)]
+pub struct Key {
+    name: String,
+    hash: SecretHash,
+    scopes: Vec<Scope>,
+}
+
+impl Key {
+    /// The shortest secret, in characters.
+    pub const MIN_SECRET_LEN: usize = 16;
+    /// The longest name, in characters.
+    pub const MAX_NAME_LEN: usize = 32;
+
+    /// What the operator calls the key: 1 to 32 of `A-Za-z0-9_-`, fit for a log line.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the key was given this scope, or `admin`.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("name", &self.name)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyProblem;
+
+    /// Reads `name:secret:scope+scope`.
+    fn from_str(text: &str) -> Result<Self, KeyProblem> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let [name, secret, scopes] = parts[..] else {
+            return Err(KeyProblem::Form);
+        };
+        if name.len() > Self::MAX_NAME_LEN || !is_word(name) {
+            return Err(KeyProblem::Name);
+        }
+        if secret.len() < Self::MIN_SECRET_LEN || !is_word(secret) {
+            return Err(KeyProblem::Secret);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            hash: SecretHash::of(secret),
+            scopes: parse_scopes(scopes)?,
+        })
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn parse_scopes(text: &str) -> Result<Vec<Scope>, KeyProblem> {
+    text.split('+')
+        .map(|word| {
+            Scope::ALL
+                .into_iter()
+                .find(|scope| scope.as_str() == word)
+                .ok_or(KeyProblem::Scope)
+        })
+        .collect()
+}
+
+/// SHA-256 of a secret. Plain and fast on purpose: secrets are long and random, not passwords.
+#[derive(Clone)]
+struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
+
+    /// Compares in constant time.
+    fn equals(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// The keys that the operator has given out. None by default.
+#[derive(Debug, Clone, Default)]
+pub struct Keyring(Vec<Arc<Key>>);
+
+impl Keyring {
+    /// The form that is read, in one line for a message.
+    pub const FORM: &'static str = "name:secret:scope+scope, comma-separated, each name and each secret once; name 1 to 32 and \
+        secret 16 or more of A-Za-z0-9_-; scopes mint, permanent, stats, people, bind, admin (= all)";
+
+    /// The key with this secret. Takes the same time whichever key it is, or none.
+    pub fn find(&self, presented: &str) -> Option<&Arc<Key>> {
+        let presented = SecretHash::of(presented);
+        // Every key is compared: no early exit that would tell how far we came.
+        self.0.iter().fold(None, |found, key| {
+            if key.hash.equals(&presented) {
+                Some(key)
+            } else {
+                found
+            }
+        })
+    }
+
+    /// Whether there is no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, key: Key) -> Result<(), KeyProblem> {
+        if self.0.iter().any(|known| known.name == key.name) {
+            return Err(KeyProblem::NameTwice);
+        }
+        if self.0.iter().any(|known| known.hash.equals(&key.hash)) {
+            return Err(KeyProblem::SecretTwice);
+        }
+        self.0.push(Arc::new(key));
+        Ok(())
+    }
+}
+
+impl FromStr for Keyring {
+    type Err = KeyringError;
+
+    /// Reads `name:secret:scope+scope`, comma-separated; white space around a key is ignored.
+    fn from_str(text: &str) -> Result<Self, KeyringError> {
+        let mut keyring = Self::default();
+        for (index, entry) in text.split(',').enumerate() {
+            entry
+                .trim()
+                .parse()
+                .and_then(|key| keyring.add(key))
+                .map_err(|problem| KeyringError {
+                    position: index + 1,
+                    problem,
+                })?;
+        }
+        Ok(keyring)
+    }
+}
+
+/// Which key of a list was refused, and why. Quotes nothing of it: any part may be a misplaced secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("key {position}: {problem}")]
+pub struct KeyringError {
+    /// Position in the list, from 1.
+    pub position: usize,
+    /// What is wrong with it.
+    pub problem: KeyProblem,
+}
+
+/// Why a key was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyProblem {
+    /// Not three parts.
+    #[error("is not of the form name:secret:scope+scope")]
+    Form,
+    /// A name that is empty, too long or has other characters.
+    #[error("its name is not 1 to 32 of A-Za-z0-9_-")]
+    Name,
+    /// A secret that is too short or has other characters.
+    #[error("its secret is not 16 or more of A-Za-z0-9_-")]
+    Secret,
+    /// A word that is no scope.
+    #[error("has an unknown scope")]
+    Scope,
+    /// A name that an earlier key has.
+    #[error("its name is taken by an earlier key")]
+    NameTwice,
+    /// A secret that an earlier key has.
+    #[error("its secret is that of an earlier key")]
+    SecretTwice,
+}
+
+/// Who is asking.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// Someone without a key.
+    Visitor,
+    /// Someone with a key of ours.
+    Key(Arc<Key>),
+}
+
+impl Caller {
+    /// Whether the caller holds a key with this scope.
+    pub fn allows(&self, scope: Scope) -> bool {
+        match self {
+            Self::Visitor => false,
+            Self::Key(key) => key.allows(scope),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SHOP: &str = "shop:0123456789abcdef:mint+stats";
+
+    #[test]
+    fn a_keyring_reads_names_secrets_and_scopes() {
+        let refused = |position, problem| Err(KeyringError { position, problem });
+        for (text, want) in [
+            (SHOP, Ok(1)),
+            (
+                " a:AAAAAAAAAAAAAAAA:mint ,\n b:BBBB-BBBB_BBBBBB:bind ",
+                Ok(2),
+            ),
+            ("", refused(1, KeyProblem::Form)),
+            ("shop:0123456789abcdef", refused(1, KeyProblem::Form)),
+            ("a:0123456789abcdef:mint:x", refused(1, KeyProblem::Form)),
+            (":0123456789abcdef:mint", refused(1, KeyProblem::Name)),
+            ("a b:0123456789abcdef:mint", refused(1, KeyProblem::Name)),
+            (
+                "a2345678901234567890123456789012:0123456789abcdef:mint",
+                Ok(1),
+            ),
+            (
+                "a23456789012345678901234567890123:0123456789abcdef:mint",
+                refused(1, KeyProblem::Name),
+            ),
+            ("a:0123456789abcde:mint", refused(1, KeyProblem::Secret)),
+            ("a:0123456789abcde!:mint", refused(1, KeyProblem::Secret)),
+            ("a:0123456789abcdef:", refused(1, KeyProblem::Scope)),
+            ("a:0123456789abcdef:Mint", refused(1, KeyProblem::Scope)),
+            ("a:0123456789abcdef:mint+", refused(1, KeyProblem::Scope)),
+            ("a:0123456789abcdef:mint,", refused(2, KeyProblem::Form)),
+            (
+                "a:0123456789abcdef:mint,a:fedcba9876543210:bind",
+                refused(2, KeyProblem::NameTwice),
+            ),
+            (
+                "a:0123456789abcdef:mint,b:0123456789abcdef:bind",
+                refused(2, KeyProblem::SecretTwice),
+            ),
+        ] {
+            let got = text.parse::<Keyring>().map(|keyring| keyring.0.len());
+            assert_eq!(got, want, "input {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_finds_its_own_key_only() {
+        let keyring: Keyring =
+            "a:AAAAAAAAAAAAAAAA:mint,b:BBBBBBBBBBBBBBBB:bind,c:CCCCCCCCCCCCCCCC:admin"
+                .parse()
+                .unwrap();
+        for (presented, want) in [
+            ("AAAAAAAAAAAAAAAA", Some("a")),
+            ("BBBBBBBBBBBBBBBB", Some("b")),
+            ("CCCCCCCCCCCCCCCC", Some("c")),
+            ("AAAAAAAAAAAAAAA", None),
+            ("AAAAAAAAAAAAAAAAA", None),
+            ("aaaaaaaaaaaaaaaa", None),
+            ("a", None),
+            ("", None),
+        ] {
+            let got = keyring.find(presented).map(|key| key.name());
+            assert_eq!(got, want, "presented {presented:?}");
+        }
+        assert!(Keyring::default().find("").is_none());
+    }
+
+    #[test]
+    fn scopes_are_independent_and_admin_is_all() {
+        for granted in Scope::ALL {
+            let key: Key = format!("k:0123456789abcdef:{granted}").parse().unwrap();
+            let caller = Caller::Key(Arc::new(key));
+            for asked in Scope::ALL {
+                let want = granted == asked || granted == Scope::Admin;
+                assert_eq!(caller.allows(asked), want, "{granted} for {asked}");
+                assert!(!Caller::Visitor.allows(asked), "a visitor for {asked}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_quotes_a_secret(secret in "[A-Za-z0-9_-]{12,40}", entry in 0..5_usize) {
+            let text = [
+                format!("a:{secret}:mint"),
+                format!("{secret}:a:mint"),
+                format!("a:mint:{secret}"),
+                format!("{SHOP},a:{secret}!:mint"),
+                secret.clone(),
+            ][entry].clone();
+            let said = match text.parse::<Keyring>() {
+                Ok(keyring) => format!("{keyring:?}"),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            prop_assert!(!said.contains(&secret), "{}", said);
+        }
+    }
+}
