@@ -2,5 +2,6 @@
 
 pub mod access;
 pub mod clock;
+pub mod config;
 pub mod scene;
 pub mod ticket;

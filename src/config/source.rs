@@ -1,0 +1,386 @@
+//! Where the value of each setting comes from: the command line, else the environment, else the default. Both may name a file
+//! that holds a secret instead. The environment is a parameter, so that tests do not touch the process's own.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+
+use clap::ArgMatches;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::mistake::{Mistake, Refusal};
+use super::settings::{Demo, Fallback, PREFIX, SETTINGS, Setting};
+
+/// The most bytes that are read of a file which a setting names.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag of the command line.
+    Flag,
+    /// A `WXQR_` variable.
+    Variable,
+    /// A file that a flag or a `_FILE` variable names.
+    File,
+    /// The default.
+    Default,
+    /// Nowhere: it was not given and has no default.
+    Unset,
+}
+
+impl Origin {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Variable => "variable",
+            Self::File => "file",
+            Self::Default => "default",
+            Self::Unset => "unset",
+        }
+    }
+
+    fn is_given(self) -> bool {
+        matches!(self, Self::Flag | Self::Variable | Self::File)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text of one setting, not yet parsed.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) setting: &'static Setting,
+    pub(super) raw: Raw,
+    origin: Origin,
+}
+
+/// What was found for a setting. All text is held as a secret: which of it is one, the table knows, not the type.
+#[derive(Debug)]
+pub(super) enum Raw {
+    Text(SecretString),
+    Absent,
+    /// It was given, and has no text.
+    Refused(Refusal),
+}
+
+impl Entry {
+    fn fallback(setting: &'static Setting) -> Self {
+        let (raw, origin) = match setting.fallback {
+            Fallback::Value(text) => (Raw::Text(text.into()), Origin::Default),
+            Fallback::Unset | Fallback::Required => (Raw::Absent, Origin::Unset),
+        };
+        Self {
+            setting,
+            raw,
+            origin,
+        }
+    }
+
+    /// The setting as a mistake names it.
+    pub(super) fn subject(&self) -> String {
+        let variable = self.setting.variable();
+        match self.origin {
+            Origin::Flag => format!("{variable} (from --{})", self.setting.name),
+            Origin::File => self.setting.file_variable().unwrap_or(variable),
+            Origin::Variable | Origin::Default | Origin::Unset => variable,
+        }
+    }
+}
+
+/// The text of every setting, and what was given that has no place here.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    entries: Vec<Entry>,
+    pub(super) strays: Vec<Mistake>,
+}
+
+impl Resolved {
+    /// Finds every setting, and `WXQR_` variables that are none.
+    pub(super) fn new(
+        flags: &ArgMatches,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Self {
+        let variables = our_variables(environment);
+        Self {
+            entries: SETTINGS
+                .iter()
+                .map(|setting| resolve(setting, flags, &variables))
+                .collect(),
+            strays: unknown_variables(&variables),
+        }
+    }
+
+    /// The setting of this name.
+    pub(super) fn entry(&self, name: &str) -> &Entry {
+        self.entries
+            .iter()
+            .find(|entry| entry.setting.name == name)
+            .expect("only settings of the table are asked for")
+    }
+
+    /// Whether the operator gave this setting, rightly or wrongly.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.entry(name).origin.is_given()
+    }
+
+    /// Refuses what the demo makes for itself, and puts the default in its place.
+    pub(super) fn refuse_real_account(&mut self) {
+        for entry in &mut self.entries {
+            if entry.setting.demo == Demo::MakesItsOwn {
+                if entry.origin.is_given() {
+                    let text = "is for a real set-up, and the demo makes its own; unset it";
+                    self.strays.push(Mistake::new(entry.subject(), text));
+                }
+                *entry = Entry::fallback(entry.setting);
+            }
+        }
+    }
+
+    /// What is in force, fit to be shown.
+    pub(super) fn effective(&self) -> Effective {
+        Effective(self.entries.iter().map(EffectiveSetting::new).collect())
+    }
+}
+
+/// Variables that begin with our prefix and are not empty. Compose files and manifests pass an empty variable for "not
+/// given", so it counts as that; it also takes back what the image sets.
+fn our_variables(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> BTreeMap<String, OsString> {
+    environment
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .collect()
+}
+
+fn resolve(
+    setting: &'static Setting,
+    flags: &ArgMatches,
+    variables: &BTreeMap<String, OsString>,
+) -> Entry {
+    // A command without our flags, such as `healthcheck`, reads the variables only.
+    let flag = |name| flags.try_get_one::<OsString>(name).ok().flatten();
+    let variable = |name: String| variables.get(&name);
+    given(
+        setting,
+        Origin::Flag,
+        flag(setting.name),
+        setting.file_flag().and_then(flag),
+    )
+    .or_else(|| {
+        given(
+            setting,
+            Origin::Variable,
+            variable(setting.variable()),
+            setting.file_variable().and_then(variable),
+        )
+    })
+    .unwrap_or_else(|| Entry::fallback(setting))
+}
+
+/// What the command line, or the environment, gives for a setting: the value itself, or a file with it.
+fn given(
+    setting: &'static Setting,
+    origin: Origin,
+    value: Option<&OsString>,
+    file: Option<&OsString>,
+) -> Option<Entry> {
+    let (text, origin) = match (value, file) {
+        (None, None) => return None,
+        (Some(value), None) => (text_of(value), origin),
+        (None, Some(path)) => (secret_in(path), Origin::File),
+        (Some(_), Some(_)) => {
+            let problem = "is given twice, as a value and as a file";
+            (Err(Refusal::new(problem, "one of the two")), origin)
+        }
+    };
+    Some(Entry {
+        setting,
+        raw: text.map_or_else(Raw::Refused, |text| Raw::Text(text.into())),
+        origin,
+    })
+}
+
+fn text_of(value: &OsStr) -> Result<String, Refusal> {
+    match value.to_str() {
+        None => Err(Refusal::new("is not valid UTF-8", "text in UTF-8")),
+        Some("") => Err(Refusal::new("is empty", "a value, or no flag at all")),
+        Some(text) => Ok(text.to_owned()),
+    }
+}
+
+/// The secret in a file, without the one line break that editors and `echo` leave at its end.
+fn secret_in(path: &OsStr) -> Result<String, Refusal> {
+    let accepted = "a file with the value, which may end in one line break";
+    let bytes = read_file(path).map_err(|problem| Refusal::new(problem, accepted))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Refusal::new("the file is not valid UTF-8", accepted))?;
+    let text = text
+        .strip_suffix("\r\n")
+        .or_else(|| text.strip_suffix('\n'))
+        .unwrap_or(&text);
+    if text.is_empty() {
+        return Err(Refusal::new("the file is empty", accepted));
+    }
+    Ok(text.to_owned())
+}
+
+/// A file that a setting names. The problem does not say the path: people put the secret itself there.
+pub(super) fn read_file(path: impl AsRef<OsStr>) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    File::open(path.as_ref())
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("the file cannot be read: {error}"))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_FILE_BYTES) {
+        Ok(bytes)
+    } else {
+        Err("the file is larger than 1 MiB".to_owned())
+    }
+}
+
+fn unknown_variables(variables: &BTreeMap<String, OsString>) -> Vec<Mistake> {
+    let known: Vec<String> = SETTINGS
+        .iter()
+        .flat_map(|setting| std::iter::once(setting.variable()).chain(setting.file_variable()))
+        .collect();
+    variables
+        .iter()
+        .filter(|(name, value)| !known.contains(name) && !is_from_kubernetes(name, value))
+        .map(|(name, _)| unknown(name, &known))
+        .collect()
+}
+
+/// Whether Kubernetes injects such a variable into every pod beside a Service called `wxqr`, or `wxqr-something`.
+fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
+    let rest = &name[PREFIX.len()..];
+    if rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_") {
+        return true;
+    }
+    let is_address = value.to_str().is_some_and(|text| {
+        ["tcp://", "udp://", "sctp://"]
+            .iter()
+            .any(|p| text.starts_with(p))
+    });
+    rest.ends_with("_SERVICE_HOST")
+        || rest.ends_with("_SERVICE_PORT")
+        || rest.contains("_SERVICE_PORT_")
+        || (rest.ends_with("_PORT") && is_address)
+        || ["_TCP", "_UDP", "_SCTP"]
+            .iter()
+            .any(|protocol| is_port_of(rest, protocol))
+}
+
+/// Whether it is `<SERVICE>_PORT_<number>_<protocol>`, with or without `_PROTO`, `_PORT` or `_ADDR` behind.
+fn is_port_of(name: &str, protocol: &str) -> bool {
+    let name = ["_PROTO", "_PORT", "_ADDR"]
+        .iter()
+        .find_map(|part| name.strip_suffix(part))
+        .unwrap_or(name);
+    name.strip_suffix(protocol)
+        .and_then(|rest| rest.rsplit_once("_PORT_"))
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+/// How alike two names must be for a suggestion, from 0 to 1. Chosen so that `WXQR_SECRET` suggests `WXQR_APP_SECRET`.
+const ALIKE: f64 = 0.5;
+
+fn unknown(name: &str, known: &[String]) -> Mistake {
+    let likeness = |candidate: &str| {
+        let (ours, theirs) = (&candidate[PREFIX.len()..], &name[PREFIX.len()..]);
+        strsim::normalized_damerau_levenshtein(ours, theirs)
+    };
+    let closest = known
+        .iter()
+        .map(|candidate| (likeness(candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let name = printable(name);
+    match closest {
+        Some((_, candidate)) => {
+            Mistake::new(name, format!("is not a setting; did you mean {candidate}?"))
+        }
+        None => Mistake::new(
+            name,
+            "is not a setting; accepted: what `wxqr serve --help` lists",
+        ),
+    }
+}
+
+/// The effective settings: what `wxqr config` prints. Secrets are masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective(Vec<EffectiveSetting>);
+
+impl Effective {
+    /// One for each row of the table, in its order.
+    pub fn settings(&self) -> &[EffectiveSetting] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Effective {
+    /// One line each: variable, origin, value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|row| row.setting.variable().len()).max();
+        for (index, row) in self.0.iter().enumerate() {
+            let line_break = if index == 0 { "" } else { "\n" };
+            let (variable, origin) = (row.setting.variable(), row.origin.as_str());
+            let line = match &row.shown {
+                Some(shown) => format!("{variable:0$}  {origin:8}  {shown}", width.unwrap_or(0)),
+                None => format!("{variable:0$}  {origin}", width.unwrap_or(0)),
+            };
+            write!(f, "{line_break}{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One effective setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectiveSetting {
+    /// Its row in the table.
+    pub setting: &'static Setting,
+    /// Its value, `********` for a secret; none if it is unset.
+    pub shown: Option<String>,
+    /// Where the value comes from.
+    pub origin: Origin,
+}
+
+impl EffectiveSetting {
+    const MASK: &'static str = "********";
+
+    fn new(entry: &Entry) -> Self {
+        let shown = match &entry.raw {
+            Raw::Text(_) if entry.setting.is_secret() => Some(Self::MASK.to_owned()),
+            Raw::Text(text) => Some(printable(text.expose_secret())),
+            Raw::Absent | Raw::Refused(_) => None,
+        };
+        Self {
+            setting: entry.setting,
+            shown,
+            origin: entry.origin,
+        }
+    }
+}
+
+/// The text on one line, whatever is in it.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|char| {
+            let (plain, escaped) = if char.is_control() {
+                (None, Some(char.escape_default()))
+            } else {
+                (Some(char), None)
+            };
+            plain.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect()
+}

@@ -1,0 +1,704 @@
+//! The types of single settings. A value of these types is valid; the text of a refusal says what would be.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use url::Url;
+
+use super::mistake::Refusal;
+use super::source::read_file;
+use crate::access::Keyring;
+use crate::scene::Lifetime;
+
+/// Base of our own links: `http` or `https`, a host, and perhaps a path, without a slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    text: String,
+    path_start: usize,
+}
+
+impl PublicUrl {
+    const FORM: &'static str = "https://HOST or https://HOST/PATH (http too), the path of A-Za-z0-9._~-, without query, \
+        fragment or user";
+
+    /// The whole base, such as `https://qr.example.com/wx`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its path: empty, or such as `/wx`.
+    pub fn path(&self) -> &str {
+        &self.text[self.path_start..]
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let refuse = |problem| Refusal::new(problem, Self::FORM);
+        let url = web_url(text).map_err(refuse)?;
+        let path = url.path().strip_suffix('/').unwrap_or(url.path());
+        if !path.split('/').skip(1).all(is_path_segment) {
+            return Err(refuse("has a path that a link cannot safely carry"));
+        }
+        let origin = url.origin().ascii_serialization();
+        Ok(Self {
+            path_start: origin.len(),
+            text: origin + path,
+        })
+    }
+}
+
+fn is_path_segment(segment: &str) -> bool {
+    !segment.is_empty()
+        && segment
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))
+}
+
+/// A URL of the web, written out: `Url::parse` alone mends much that an operator did not mean.
+fn web_url(text: &str) -> Result<Url, &'static str> {
+    if !text.starts_with("https://") && !text.starts_with("http://") {
+        return Err("does not begin with https:// or http://");
+    }
+    if text.contains(|char: char| char.is_whitespace() || char.is_control() || char == '\\') {
+        return Err("has white space, a control character or a backslash in it");
+    }
+    if text.contains('@') {
+        return Err("names a user");
+    }
+    if text.contains(['?', '#']) {
+        return Err("has a query or a fragment");
+    }
+    let url = Url::parse(text).map_err(|_| "is not a URL")?;
+    // `Url` takes `;`, `*` and `'` in a host; such a host would say more than itself in a header or a page.
+    if url.host_str().is_some_and(is_plain_host) {
+        Ok(url)
+    } else {
+        Err("has a host of unusual characters")
+    }
+}
+
+fn is_plain_host(host: &str) -> bool {
+    host.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-_[:]".contains(&byte))
+}
+
+/// Scheme, host and port, in the one spelling that browsers send.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WebOrigin(String);
+
+impl WebOrigin {
+    /// The origin, such as `https://www.example.com`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WebOrigin {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        bare_host(text)
+            .map(|url| Self(url.origin().ascii_serialization()))
+            .map_err(|problem| {
+                Refusal::new(problem, "https://HOST or https://HOST:PORT (http too)")
+            })
+    }
+}
+
+/// A URL of nothing but scheme, host and port.
+fn bare_host(text: &str) -> Result<Url, &'static str> {
+    let url = web_url(text)?;
+    if url.path() == "/" {
+        Ok(url)
+    } else {
+        Err("has a path")
+    }
+}
+
+/// `AppID` of the account: 1 to 64 of `A-Za-z0-9_-`. Not a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AppId(String);
+
+impl AppId {
+    /// The most characters.
+    pub const MAX_LEN: usize = 64;
+
+    /// The `AppID` as WeChat gave it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AppId {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let is_word = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if !(1..=Self::MAX_LEN).contains(&text.len()) || !is_word {
+            return Err(Refusal::new("is not an AppID", "1 to 64 of A-Za-z0-9_-"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `AppSecret`: WeChat's have 32 hex digits, but it does not promise that.
+pub(super) fn app_secret(text: &str) -> Result<SecretString, Refusal> {
+    if !(1..=128).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let accepted = "1 to 128 printable ASCII characters without spaces";
+        return Err(Refusal::new("is not an AppSecret", accepted));
+    }
+    Ok(text.into())
+}
+
+/// Where access tokens come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenSource {
+    /// `/cgi-bin/stable_token`: several processes get the same token.
+    Stable,
+    /// `/cgi-bin/token`: each call ends the token before it.
+    Classic,
+}
+
+impl FromStr for TokenSource {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "stable" => Ok(Self::Stable),
+            "classic" => Ok(Self::Classic),
+            _ => Err(Refusal::new("is not a token source", "stable, classic")),
+        }
+    }
+}
+
+/// The share of the life asked for that a known code must have left to be served: 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reuse(f64);
+
+impl Reuse {
+    /// The share, finite.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl FromStr for Reuse {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        match text.parse() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Self(share)),
+            _ => Err(Refusal::new(
+                "is not a share",
+                "a number from 0 to 1, such as 0.5",
+            )),
+        }
+    }
+}
+
+/// Certificates to trust besides the built-in roots, as PEM. `Debug` shows their length only: such files may hold a private
+/// key by mistake.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExtraCa(Vec<u8>);
+
+impl ExtraCa {
+    const BEGIN: &'static [u8] = b"-----BEGIN CERTIFICATE-----";
+    const END: &'static [u8] = b"-----END CERTIFICATE-----";
+
+    /// The PEM file as it was read; at least one `CERTIFICATE` block.
+    pub fn as_pem(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads the file, once, at start.
+    pub(super) fn read(path: &str) -> Result<Self, Refusal> {
+        let accepted = "a PEM file with at least one CERTIFICATE block, at most 1 MiB";
+        let pem = read_file(path).map_err(|problem| Refusal::new(problem, accepted))?;
+        match (position(&pem, Self::BEGIN), position(&pem, Self::END)) {
+            (Some(begin), Some(end)) if begin < end => Ok(Self(pem)),
+            _ => Err(Refusal::new("the file has no certificate", accepted)),
+        }
+    }
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|part| part == wanted)
+}
+
+impl fmt::Debug for ExtraCa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExtraCa({} bytes)", self.0.len())
+    }
+}
+
+/// The most API hosts.
+const MAX_API_BASES: usize = 4;
+
+/// API hosts, the preferred one first.
+pub(super) fn api_bases(text: &str) -> Result<Vec<Url>, Refusal> {
+    let accepted =
+        "1 to 4 of https://HOST (http too), comma-separated, without path, query or user";
+    let bases = text
+        .split(',')
+        .map(|base| bare_host(base.trim()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|problem| Refusal::new(format!("one of the hosts {problem}"), accepted))?;
+    if bases.len() > MAX_API_BASES {
+        return Err(Refusal::new("has too many hosts", accepted));
+    }
+    Ok(bases)
+}
+
+pub(super) fn mp_base(text: &str) -> Result<Url, Refusal> {
+    let accepted = "https://HOST (http too), without path, query or user";
+    bare_host(text).map_err(|problem| Refusal::new(problem, accepted))
+}
+
+/// Origins whose scripts may read an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// All of them.
+    Any,
+    /// These, perhaps none.
+    List(Vec<WebOrigin>),
+}
+
+impl FromStr for CorsOrigins {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "*" => Ok(Self::Any),
+            "none" => Ok(Self::List(Vec::new())),
+            _ => text
+                .split(',')
+                .map(|origin| origin.trim().parse())
+                .collect::<Result<_, _>>()
+                .map(Self::List)
+                .map_err(|_| {
+                    Refusal::new(
+                        "is not a list of origins",
+                        "*, none, or https://HOST (http too, :PORT too), comma-separated, without path",
+                    )
+                }),
+        }
+    }
+}
+
+/// Who may frame a page: the value of the directive `frame-ancestors`, safe to be put into a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameAncestors(String);
+
+impl FrameAncestors {
+    const FORM: &'static str = "*, none, or a comma-separated list of self, https://HOST and https://*.HOST (http too, :PORT \
+        too), without path";
+
+    /// The directive's value, such as `'self' https://www.example.com`.
+    pub fn as_csp(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for FrameAncestors {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let sources: Option<Vec<String>> = match text {
+            "*" => Some(vec!["*".to_owned()]),
+            "none" | "'none'" => Some(vec!["'none'".to_owned()]),
+            _ => text
+                .split(',')
+                .map(|source| ancestor(source.trim()))
+                .collect(),
+        };
+        sources
+            .map(|sources| Self(sources.join(" ")))
+            .ok_or_else(|| Refusal::new("is not a list of who may frame", Self::FORM))
+    }
+}
+
+/// One source of the directive, in the spelling of a browser.
+fn ancestor(text: &str) -> Option<String> {
+    if matches!(text, "self" | "'self'") {
+        return Some("'self'".to_owned());
+    }
+    // What is left of a wildcard must be an origin by itself.
+    let (origin, is_wildcard) = match text.split_once("://*.") {
+        Some((scheme, host)) => (format!("{scheme}://{host}"), true),
+        None => (text.to_owned(), false),
+    };
+    let origin: WebOrigin = origin.parse().ok()?;
+    Some(if is_wildcard {
+        origin.as_str().replacen("://", "://*.", 1)
+    } else {
+        origin.0
+    })
+}
+
+/// The log filter. A lone word that is no level is refused: the filter would take it for a module and log nothing else.
+pub(super) fn log_filter(text: &str) -> Result<String, Refusal> {
+    let is_plain = |part: &str| !part.contains(['=', '[']);
+    let is_level = |part: &str| part.trim().parse::<LevelFilter>().is_ok();
+    let levels_are_levels = text
+        .split(',')
+        .all(|part| !is_plain(part) || is_level(part));
+    if !levels_are_levels || EnvFilter::try_new(text).is_err() {
+        let accepted = "off, error, warn, info, debug, trace, or per module as in info,wxqr=debug";
+        return Err(Refusal::new("is not a log filter", accepted));
+    }
+    Ok(text.to_owned())
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(Refusal::new("is not a log format", "auto, text, json")),
+        }
+    }
+}
+
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Refusal> {
+    text.parse().map_err(|_| {
+        Refusal::new(
+            "is not an address with a port",
+            "IP:PORT, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
+        )
+    })
+}
+
+pub(super) fn keyring(text: &str) -> Result<Keyring, Refusal> {
+    text.parse().map_err(|error: crate::access::KeyringError| {
+        Refusal::new(error.to_string(), Keyring::FORM)
+    })
+}
+
+/// A duration with its unit, within a range.
+pub(super) fn duration(
+    range: RangeInclusive<Duration>,
+) -> impl FnOnce(&str) -> Result<Duration, Refusal> {
+    move |text| {
+        let accepted = format!(
+            "a number with its unit (ms, s, m, h, d), from {} to {}",
+            humantime::format_duration(*range.start()),
+            humantime::format_duration(*range.end()),
+        );
+        match humantime::parse_duration(text) {
+            Ok(duration) if range.contains(&duration) => Ok(duration),
+            Ok(_) => Err(Refusal::new("is out of range", accepted)),
+            Err(_) => Err(Refusal::new("is not a duration", accepted)),
+        }
+    }
+}
+
+pub(super) fn lifetime(text: &str) -> Result<Lifetime, Refusal> {
+    let refuse = |problem| {
+        let accepted = "whole seconds with a unit (s, m, h, d), from 1s to 30d";
+        Refusal::new(problem, accepted)
+    };
+    let duration = humantime::parse_duration(text).map_err(|_| refuse("is not a duration"))?;
+    if duration.subsec_nanos() != 0 {
+        return Err(refuse("is not whole seconds"));
+    }
+    Lifetime::try_from(duration.as_secs()).map_err(|_| refuse("is out of range"))
+}
+
+/// A whole number within a range.
+pub(super) fn count(range: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<u64, Refusal> {
+    move |text| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits && range.contains(&number) => Ok(number),
+            _ => Err(Refusal::new(
+                "is not a number in the range",
+                format!("a whole number from {} to {}", range.start(), range.end()),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Checks a table of inputs, each with the form that the value takes; `None` stands for a refusal.
+    fn check<T>(
+        parse: impl Fn(&str) -> Result<T, Refusal>,
+        show: impl Fn(&T) -> String,
+        table: &[(&str, Option<&str>)],
+    ) {
+        for (text, want) in table {
+            let got = parse(text).ok().map(|value| show(&value));
+            assert_eq!(got.as_deref(), *want, "input {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_has_a_host_and_perhaps_a_path() {
+        check(
+            str::parse::<PublicUrl>,
+            |url| format!("{} {}", url.as_str(), url.path()),
+            &[
+                ("https://qr.example.com", Some("https://qr.example.com ")),
+                ("https://qr.example.com/", Some("https://qr.example.com ")),
+                (
+                    "http://QR.example.com:8080",
+                    Some("http://qr.example.com:8080 "),
+                ),
+                (
+                    "https://example.com:443/a",
+                    Some("https://example.com/a /a"),
+                ),
+                (
+                    "https://example.com/a/b-1/",
+                    Some("https://example.com/a/b-1 /a/b-1"),
+                ),
+                ("http://[::1]:8080/wx", Some("http://[::1]:8080/wx /wx")),
+                ("https://例子.cn", Some("https://xn--fsqu00a.cn ")),
+                ("https://example.com//", None),
+                ("https://example.com/a//b", None),
+                ("https://example.com/{id}", None),
+                ("https://example.com/a%20b", None),
+                ("https://example.com/?", None),
+                ("https://example.com/#", None),
+                ("https://example.com?a=b", None),
+                ("https://me@example.com", None),
+                ("https://me:word@example.com", None),
+                ("https:example.com", None),
+                ("https:/example.com", None),
+                ("https:\\\\example.com", None),
+                ("https://exam\nple.com", None),
+                (" https://example.com", None),
+                ("ftp://example.com", None),
+                ("example.com", None),
+                ("https://", None),
+                ("https://example.com;x", None),
+                ("https://it's.example.com", None),
+                ("https://example.com:99999", None),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_base_is_a_bare_host() {
+        let show = |urls: &Vec<Url>| urls.iter().map(Url::as_str).collect::<Vec<_>>().join(" ");
+        check(
+            api_bases,
+            show,
+            &[
+                ("https://a.example", Some("https://a.example/")),
+                ("https://a.example/", Some("https://a.example/")),
+                (
+                    "https://a.example, http://127.0.0.1:8081",
+                    Some("https://a.example/ http://127.0.0.1:8081/"),
+                ),
+                ("http://a,http://b,http://c,http://d,http://e", None),
+                ("https://a.example,", None),
+                ("https://a.example/cgi-bin", None),
+                ("https://a.example?x", None),
+                ("https://u:p@a.example", None),
+                ("a.example", None),
+            ],
+        );
+    }
+
+    #[test]
+    fn cors_origins_are_spelled_as_browsers_do() {
+        let show = |origins: &CorsOrigins| match origins {
+            CorsOrigins::Any => "any".to_owned(),
+            CorsOrigins::List(list) => list
+                .iter()
+                .map(WebOrigin::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
+        check(
+            str::parse::<CorsOrigins>,
+            show,
+            &[
+                ("*", Some("any")),
+                ("none", Some("")),
+                ("https://A.example", Some("https://a.example")),
+                (
+                    "https://a.example:443/, http://b:80",
+                    Some("https://a.example http://b"),
+                ),
+                ("https://a.example,*", None),
+                ("https://*.a.example", None),
+                ("null", None),
+                ("https://a.example/x", None),
+                ("https://a.example https://b.example", None),
+            ],
+        );
+    }
+
+    #[test]
+    fn frame_ancestors_are_a_csp_source_list() {
+        check(
+            str::parse::<FrameAncestors>,
+            |ancestors| ancestors.as_csp().to_owned(),
+            &[
+                ("*", Some("*")),
+                ("none", Some("'none'")),
+                ("'none'", Some("'none'")),
+                ("self", Some("'self'")),
+                (
+                    "'self',https://a.example:8443",
+                    Some("'self' https://a.example:8443"),
+                ),
+                ("https://*.a.example", Some("https://*.a.example")),
+                ("*,self", None),
+                ("none,self", None),
+                ("https://*", None),
+                ("https://*.*.example", None),
+                ("https://a.example; script-src *", None),
+                ("https://a.example;script-src", None),
+                ("https://a.example\r\nX: y", None),
+                ("javascript:alert(1)", None),
+            ],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn frame_ancestors_never_leave_their_directive(text in "(https://)?[ -~]{0,20}[;\\*'\\r\\n,.a-z]{0,8}") {
+            if let Ok(ancestors) = text.parse::<FrameAncestors>() {
+                let csp = ancestors.as_csp();
+                prop_assert!(csp.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{}", csp);
+                prop_assert!(!csp.contains([';', ',']), "{}", csp);
+            }
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_a_range() {
+        let range = Duration::from_millis(100)..=Duration::from_secs(30);
+        for (text, want) in [
+            ("100ms", Some(Duration::from_millis(100))),
+            ("5s", Some(Duration::from_secs(5))),
+            ("1s 500ms", Some(Duration::from_millis(1500))),
+            ("30s", Some(Duration::from_secs(30))),
+            ("99ms", None),
+            ("31s", None),
+            ("5", None),
+            ("-5s", None),
+            ("five seconds", None),
+            ("99999999999999999999s", None),
+        ] {
+            assert_eq!(duration(range.clone())(text).ok(), want, "input {text:?}");
+        }
+        check(
+            lifetime,
+            |lifetime| lifetime.as_secs().to_string(),
+            &[
+                ("7200s", Some("7200")),
+                ("2h", Some("7200")),
+                ("1s", Some("1")),
+                ("30d", Some("2592000")),
+                ("30d 1s", None),
+                ("0s", None),
+                ("1500ms", None),
+                ("7200", None),
+            ],
+        );
+    }
+
+    #[test]
+    fn small_values_have_their_forms() {
+        check(
+            str::parse::<AppId>,
+            AppId::to_string,
+            &[
+                ("wx0123456789abcdef", Some("wx0123456789abcdef")),
+                ("", None),
+                ("wx 1", None),
+                ("wx/1", None),
+            ],
+        );
+        check(
+            str::parse::<Reuse>,
+            |reuse| reuse.get().to_string(),
+            &[
+                ("0", Some("0")),
+                ("0.5", Some("0.5")),
+                ("1", Some("1")),
+                ("1.01", None),
+                ("-0.1", None),
+                ("NaN", None),
+                ("inf", None),
+                ("half", None),
+            ],
+        );
+        check(
+            |text| count(1..=10)(text),
+            u64::to_string,
+            &[
+                ("1", Some("1")),
+                ("10", Some("10")),
+                ("0", None),
+                ("11", None),
+                ("+1", None),
+                ("", None),
+            ],
+        );
+        check(
+            log_filter,
+            String::clone,
+            &[
+                ("info", Some("info")),
+                ("OFF", Some("OFF")),
+                ("info,wxqr=debug", Some("info,wxqr=debug")),
+                ("wxqr=debug", Some("wxqr=debug")),
+                ("verbose", None),
+                ("info,wxqr", None),
+                ("wxqr=loud", None),
+            ],
+        );
+        check(
+            socket_address,
+            SocketAddr::to_string,
+            &[
+                ("127.0.0.1:0", Some("127.0.0.1:0")),
+                ("[::]:8080", Some("[::]:8080")),
+                (":8080", None),
+                ("localhost:8080", None),
+                ("8080", None),
+                ("127.0.0.1", None),
+            ],
+        );
+    }
+}
