@@ -3,5 +3,6 @@
 pub mod access;
 pub mod clock;
 pub mod config;
+pub mod render;
 pub mod scene;
 pub mod ticket;
