@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod render;
+pub mod sandbox;
 pub mod scene;
 pub mod ticket;
