@@ -4,5 +4,6 @@ pub mod access;
 pub mod clock;
 pub mod config;
 pub mod render;
+pub mod sandbox;
 pub mod scene;
 pub mod ticket;

@@ -1,0 +1,207 @@
+//! The imitated calls: what WeChat reads from a request, and how it words the answer.
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::code::Code;
+use super::random;
+use super::refusal::Refusal;
+use super::state::Claim;
+use super::token::{IssuedToken, Refresh};
+use super::{Sandbox, picture};
+
+/// The Content-Type of every JSON answer. Clients may not depend on it: WeChat has answered `text/plain` as well.
+pub(super) const JSON: [(HeaderName, &str); 1] =
+    [(header::CONTENT_TYPE, "application/json; encoding=utf-8")];
+
+/// `GET /cgi-bin/token`.
+pub(super) async fn token(
+    State(sandbox): State<Sandbox>,
+    method: Method,
+    RawQuery(query): RawQuery,
+) -> Response {
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return refusal(Refusal::REQUIRES_GET);
+    }
+    let query = Query(query.unwrap_or_default());
+    let claim = Claim {
+        grant_type: &query.value("grant_type"),
+        app_id: &query.value("appid"),
+        app_secret: &query.value("secret"),
+    };
+    let issued = sandbox.state().classic_token(claim, sandbox.now());
+    issued.map_or_else(refusal, |token| success(&TokenAnswer::from(token)))
+}
+
+/// `POST /cgi-bin/stable_token`.
+pub(super) async fn stable_token(
+    State(sandbox): State<Sandbox>,
+    method: Method,
+    body: Bytes,
+) -> Response {
+    if method != Method::POST {
+        return refusal(Refusal::REQUIRES_POST);
+    }
+    if body.trim_ascii().is_empty() {
+        return refusal(Refusal::EMPTY_BODY);
+    }
+    let Ok(body @ Value::Object(_)) = serde_json::from_slice::<Value>(&body) else {
+        return refusal(Refusal::BAD_JSON);
+    };
+    let text = |name| body[name].as_str().unwrap_or_default();
+    let claim = Claim {
+        grant_type: text("grant_type"),
+        app_id: text("appid"),
+        app_secret: text("secret"),
+    };
+    let refresh = if body["force_refresh"] == Value::Bool(true) {
+        Refresh::Forced
+    } else {
+        Refresh::Normal
+    };
+    let issued = sandbox.state().stable_token(claim, refresh, sandbox.now());
+    issued.map_or_else(refusal, |token| success(&TokenAnswer::from(token)))
+}
+
+/// `POST /cgi-bin/qrcode/create?access_token=TOKEN`.
+pub(super) async fn create(
+    State(sandbox): State<Sandbox>,
+    method: Method,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    if method != Method::POST {
+        return refusal(Refusal::REQUIRES_POST);
+    }
+    let access_token = Query(query.unwrap_or_default()).value("access_token");
+    let made = sandbox.state().create(&access_token, &body, sandbox.now());
+    made.map_or_else(refusal, |code| success(&CodeAnswer::from(code)))
+}
+
+/// `GET /cgi-bin/showqrcode?ticket=TICKET`. What happens to an expired ticket is not known: it is 404 here.
+///
+/// The headers are WeChat's: a picture may be kept for 7 days, even that of a code that dies in a minute.
+pub(super) async fn show(State(sandbox): State<Sandbox>, RawQuery(query): RawQuery) -> Response {
+    let Some(ticket) = ticket_of(query.as_deref().unwrap_or_default()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let Some(url) = url_of(&sandbox, &ticket) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpg"),
+        (header::CACHE_CONTROL, "max-age=604800"),
+    ];
+    match tokio::task::spawn_blocking(move || picture::jpeg(&url)).await {
+        Ok(Ok(jpeg)) => (headers, jpeg).into_response(),
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn url_of(sandbox: &Sandbox, ticket: &str) -> Option<String> {
+    let now = sandbox.now();
+    Some(sandbox.state().code_of_ticket(ticket, now)?.url.clone())
+}
+
+/// WeChat's refusal: HTTP 200, and an id by which its support finds the call.
+pub(super) fn refusal(refusal: Refusal) -> Response {
+    let [a, b, c] = [random::bytes(), random::bytes(), random::bytes()].map(u32::from_be_bytes);
+    let errmsg = format!("{} rid: {a:08x}-{b:08x}-{c:08x}", refusal.errmsg());
+    success(&RefusalAnswer {
+        errcode: refusal.0,
+        errmsg,
+    })
+}
+
+/// WeChat writes `/` as `\/`. A slash in JSON is always inside a text, so all may be replaced.
+fn success<T: Serialize>(answer: &T) -> Response {
+    let json = serde_json::to_string(answer).expect("texts and numbers are always JSON");
+    (JSON, json.replace('/', "\\/")).into_response()
+}
+
+#[derive(Debug, Serialize)]
+struct TokenAnswer {
+    access_token: String,
+    expires_in: i64,
+}
+
+impl From<IssuedToken> for TokenAnswer {
+    fn from(token: IssuedToken) -> Self {
+        Self {
+            access_token: token.text,
+            expires_in: token.expires_in,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct CodeAnswer {
+    ticket: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_seconds: Option<i64>,
+    url: String,
+}
+
+impl From<Code> for CodeAnswer {
+    fn from(code: Code) -> Self {
+        Self {
+            ticket: code.ticket,
+            expire_seconds: code.order.life,
+            url: code.url,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalAnswer {
+    errcode: i64,
+    errmsg: String,
+}
+
+/// A query, read as forms are.
+struct Query(String);
+
+impl Query {
+    /// The first value of a name; empty if there is none.
+    fn value(&self, name: &str) -> String {
+        url::form_urlencoded::parse(self.0.as_bytes())
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// The ticket, percent-decoded exactly once. Not read as forms are: a `+` is a `+`.
+fn ticket_of(query: &str) -> Option<String> {
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("ticket="))?;
+    Some(percent_decode_str(value).decode_utf8().ok()?.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_percent_decoded_exactly_once_and_a_plus_stays() {
+        for (query, want) in [
+            ("ticket=gQ%2Ba%3D%3D", Some("gQ+a==")),
+            ("ticket=gQ+a==", Some("gQ+a==")),
+            ("x=1&ticket=a&ticket=b", Some("a")),
+            ("ticket=gQ%253D", Some("gQ%3D")),
+            ("ticket=", Some("")),
+            ("ticket=%ff", None),
+            ("ticket=%zz", Some("%zz")),
+            ("tickets=a", None),
+            ("", None),
+        ] {
+            assert_eq!(ticket_of(query).as_deref(), want, "query {query:?}");
+        }
+    }
+}

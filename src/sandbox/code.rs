@@ -1,0 +1,449 @@
+//! The codes that were made: what an order asks for, what WeChat makes of it, and the shelf that keeps them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::random;
+use super::refusal::Refusal;
+use super::ticket;
+
+/// The life of a temporary code that names none.
+const DEFAULT_LIFE: i64 = 60;
+/// The longest life: 30 days.
+const MAX_LIFE: i64 = 2_592_000;
+/// The largest scene number of a permanent code.
+const MAX_PERMANENT_ID: u32 = 100_000;
+/// The longest scene text of a permanent code. WeChat does not say in which unit; here it is characters.
+const MAX_PERMANENT_TEXT: usize = 64;
+/// The longest scene text that the sandbox keeps for a temporary code. WeChat's bound is not known; ours is for memory.
+const MAX_TEMPORARY_TEXT: usize = 512;
+/// How many temporary codes are kept. Beyond it, the one that would die first goes.
+const MAX_TEMPORARY_CODES: usize = 100_000;
+/// Length of the id in a code's url, `02` included, as WeChat's have had since 2017.
+const ID_LENGTH: usize = 22;
+
+/// WeChat's four `action_name`s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Scene,
+    StrScene,
+    LimitScene,
+    LimitStrScene,
+}
+
+impl Action {
+    fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Scene,
+            Self::StrScene,
+            Self::LimitScene,
+            Self::LimitStrScene,
+        ]
+        .into_iter()
+        .find(|action| action.name() == name)
+    }
+
+    /// The name as WeChat spells it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Scene => "QR_SCENE",
+            Self::StrScene => "QR_STR_SCENE",
+            Self::LimitScene => "QR_LIMIT_SCENE",
+            Self::LimitStrScene => "QR_LIMIT_STR_SCENE",
+        }
+    }
+
+    /// Whether its codes live for ever.
+    pub(super) fn is_permanent(self) -> bool {
+        matches!(self, Self::LimitScene | Self::LimitStrScene)
+    }
+}
+
+/// What a code carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scene {
+    Id(u32),
+    Text(String),
+}
+
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// What a body of `qrcode/create` asks for, read as leniently as WeChat reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) action: Action,
+    pub(super) scene: Scene,
+    /// In seconds; none for ever.
+    pub(super) life: Option<i64>,
+}
+
+impl Order {
+    /// Reads a body, whatever its Content-Type was.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        if body.trim_ascii().is_empty() {
+            return Err(Refusal::EMPTY_BODY);
+        }
+        let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::BAD_JSON)?;
+        if !body.is_object() {
+            return Err(Refusal::BAD_JSON);
+        }
+        let action = body["action_name"]
+            .as_str()
+            .and_then(Action::from_name)
+            .ok_or(Refusal::INVALID_ACTION_NAME)?;
+        let scene = &body["action_info"]["scene"];
+        Ok(Self {
+            action,
+            scene: match action {
+                Action::Scene => temporary_id(&scene["scene_id"]),
+                Action::LimitScene => permanent_id(&scene["scene_id"])?,
+                Action::StrScene => temporary_text(&scene["scene_str"])?,
+                Action::LimitStrScene => permanent_text(&scene["scene_str"])?,
+            },
+            life: (!action.is_permanent()).then(|| life(&body["expire_seconds"])),
+        })
+    }
+}
+
+/// Nothing is scene 0 (the malformed body that makes a working code); what does not fit is the largest number.
+fn temporary_id(value: &Value) -> Scene {
+    match whole_number(value) {
+        None => Scene::Id(0),
+        Some(number) => Scene::Id(u32::try_from(number).unwrap_or(u32::MAX)),
+    }
+}
+
+fn permanent_id(value: &Value) -> Result<Scene, Refusal> {
+    match whole_number(value) {
+        None => Ok(Scene::Id(0)),
+        Some(number) => u32::try_from(number)
+            .ok()
+            .filter(|number| (1..=MAX_PERMANENT_ID).contains(number))
+            .map(Scene::Id)
+            .ok_or(Refusal::INVALID_ACTION_INFO),
+    }
+}
+
+fn temporary_text(value: &Value) -> Result<Scene, Refusal> {
+    match value.as_str() {
+        None | Some("") => Ok(Scene::Id(0)),
+        Some(text) if text.chars().count() <= MAX_TEMPORARY_TEXT => {
+            Ok(Scene::Text(text.to_owned()))
+        }
+        Some(_) => Err(Refusal::INVALID_ACTION_INFO),
+    }
+}
+
+fn permanent_text(value: &Value) -> Result<Scene, Refusal> {
+    value
+        .as_str()
+        .filter(|text| (1..=MAX_PERMANENT_TEXT).contains(&text.chars().count()))
+        .map(|text| Scene::Text(text.to_owned()))
+        .ok_or(Refusal::INVALID_ACTION_INFO)
+}
+
+/// What is no positive number is the default, what is too long is cut. Neither is documented.
+fn life(value: &Value) -> i64 {
+    match whole_number(value) {
+        Some(seconds) if seconds > 0 => seconds.min(MAX_LIFE),
+        _ => DEFAULT_LIFE,
+    }
+}
+
+/// Takes numbers and texts of digits, as loosely typed clients send them. Beyond 64 bits a number is the largest one;
+/// a fraction is none.
+fn whole_number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let huge = number.as_f64().is_some_and(|number| number > 1e18);
+            huge.then_some(i64::MAX)
+        }),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A code that was made.
+#[derive(Debug, Clone)]
+pub(super) struct Code {
+    /// The account it belongs to.
+    pub(super) app_id: String,
+    pub(super) order: Order,
+    /// The text of the QR code.
+    pub(super) url: String,
+    pub(super) ticket: String,
+    /// None for a permanent code.
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+impl Code {
+    fn is_alive(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|at| now < at)
+    }
+}
+
+/// Every code that lives, by the id in its url and by its ticket.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    codes: HashMap<String, Code>,
+    ids_by_ticket: HashMap<String, String>,
+    /// The temporary ones, next to die first.
+    deaths: BTreeSet<(Timestamp, String)>,
+}
+
+impl Shelf {
+    /// Makes a code whose url is `{base}/q/ID`.
+    pub(super) fn make(&mut self, app_id: &str, order: Order, base: &str, now: Timestamp) -> Code {
+        let id = format!("02{}", random::text(ID_LENGTH - 2));
+        let url = format!("{base}/q/{id}");
+        let contents = ticket::Contents {
+            url: &url,
+            created_at: u32::try_from(now.as_second()).unwrap_or(u32::MAX),
+            life: order
+                .life
+                .map_or(0, |life| u32::try_from(life).unwrap_or(u32::MAX)),
+        };
+        let code = Code {
+            app_id: app_id.to_owned(),
+            ticket: ticket::encode(contents, random::bytes()),
+            url,
+            expires_at: order.life.map(|life| now + SignedDuration::from_secs(life)),
+            order,
+        };
+        self.clear(now);
+        if let Some(at) = code.expires_at {
+            self.deaths.insert((at, id.clone()));
+        }
+        self.ids_by_ticket.insert(code.ticket.clone(), id.clone());
+        self.codes.insert(id, code.clone());
+        code
+    }
+
+    /// The living code of a ticket.
+    pub(super) fn by_ticket(&self, ticket: &str, now: Timestamp) -> Option<&Code> {
+        self.by_id(self.ids_by_ticket.get(ticket)?, now)
+    }
+
+    /// The living code whose url ends in `id`.
+    pub(super) fn by_id(&self, id: &str, now: Timestamp) -> Option<&Code> {
+        self.codes.get(id).filter(|code| code.is_alive(now))
+    }
+
+    /// Drops the dead, and makes room for one more.
+    fn clear(&mut self, now: Timestamp) {
+        while let Some((at, _)) = self.deaths.first()
+            && (*at <= now || self.deaths.len() >= MAX_TEMPORARY_CODES)
+            && let Some((_, id)) = self.deaths.pop_first()
+        {
+            if let Some(code) = self.codes.remove(&id) {
+                self.ids_by_ticket.remove(&code.ticket);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+    }
+
+    fn order(life: Option<i64>) -> Order {
+        Order {
+            action: if life.is_some() {
+                Action::Scene
+            } else {
+                Action::LimitScene
+            },
+            scene: Scene::Id(7),
+            life,
+        }
+    }
+
+    #[test]
+    fn an_order_is_read_as_leniently_as_wechat_reads_it() {
+        let text = |length: usize| "展".repeat(length);
+        let bad = Err(Refusal::INVALID_ACTION_INFO);
+        for (action, info, want) in [
+            (
+                "QR_SCENE",
+                json!({"scene": {"scene_id": 123}}),
+                Ok(Scene::Id(123)),
+            ),
+            (
+                "QR_SCENE",
+                json!({"scene": {"scene_id": "123"}}),
+                Ok(Scene::Id(123)),
+            ),
+            (
+                "QR_SCENE",
+                json!({"scene": {"scene_id": u32::MAX}}),
+                Ok(Scene::Id(u32::MAX)),
+            ),
+            (
+                "QR_SCENE",
+                json!({"scene": {"scene_id": 4_294_967_296_u64}}),
+                Ok(Scene::Id(u32::MAX)),
+            ),
+            (
+                "QR_SCENE",
+                json!({"scene": {"scene_id": u64::MAX}}),
+                Ok(Scene::Id(u32::MAX)),
+            ),
+            (
+                "QR_SCENE",
+                json!({"scene": {"scene_id": -1}}),
+                Ok(Scene::Id(u32::MAX)),
+            ),
+            ("QR_SCENE", json!({"scene_id": 123}), Ok(Scene::Id(0))),
+            ("QR_SCENE", json!(null), Ok(Scene::Id(0))),
+            (
+                "QR_STR_SCENE",
+                json!({"scene": {"scene_str": "0"}}),
+                Ok(Scene::Text("0".to_owned())),
+            ),
+            (
+                "QR_STR_SCENE",
+                json!({"scene": {"scene_str": text(65)}}),
+                Ok(Scene::Text(text(65))),
+            ),
+            (
+                "QR_STR_SCENE",
+                json!({"scene": {"scene_str": text(513)}}),
+                bad.clone(),
+            ),
+            ("QR_STR_SCENE", json!({"scene_str": "a"}), Ok(Scene::Id(0))),
+            (
+                "QR_LIMIT_SCENE",
+                json!({"scene": {"scene_id": 100_000}}),
+                Ok(Scene::Id(100_000)),
+            ),
+            (
+                "QR_LIMIT_SCENE",
+                json!({"scene": {"scene_id": 100_001}}),
+                bad.clone(),
+            ),
+            (
+                "QR_LIMIT_SCENE",
+                json!({"scene": {"scene_id": 0}}),
+                bad.clone(),
+            ),
+            ("QR_LIMIT_SCENE", json!({"scene_id": 5}), Ok(Scene::Id(0))),
+            (
+                "QR_LIMIT_STR_SCENE",
+                json!({"scene": {"scene_str": text(64)}}),
+                Ok(Scene::Text(text(64))),
+            ),
+            (
+                "QR_LIMIT_STR_SCENE",
+                json!({"scene": {"scene_str": text(65)}}),
+                bad.clone(),
+            ),
+            (
+                "QR_LIMIT_STR_SCENE",
+                json!({"scene": {"scene_str": ""}}),
+                bad.clone(),
+            ),
+            ("QR_LIMIT_STR_SCENE", json!({"scene_str": "a"}), bad.clone()),
+        ] {
+            let body = json!({"action_name": action, "action_info": info}).to_string();
+            let got = Order::parse(body.as_bytes()).map(|order| order.scene);
+            assert_eq!(got, want, "body {body}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_order_is_told_what_is_wrong() {
+        for (body, want) in [
+            ("", Refusal::EMPTY_BODY),
+            (" \r\n", Refusal::EMPTY_BODY),
+            ("{", Refusal::BAD_JSON),
+            ("[]", Refusal::BAD_JSON),
+            ("null", Refusal::BAD_JSON),
+            ("action_name=QR_SCENE", Refusal::BAD_JSON),
+            ("{}", Refusal::INVALID_ACTION_NAME),
+            (
+                r#"{"action_name":"qr_scene"}"#,
+                Refusal::INVALID_ACTION_NAME,
+            ),
+            (
+                r#"{"action_name":["QR_SCENE"]}"#,
+                Refusal::INVALID_ACTION_NAME,
+            ),
+        ] {
+            assert_eq!(Order::parse(body.as_bytes()), Err(want), "body {body:?}");
+        }
+        assert_eq!(Order::parse(b"{\"a\":\"\xff\"}"), Err(Refusal::BAD_JSON));
+        let deep = "[".repeat(60_000);
+        assert_eq!(Order::parse(deep.as_bytes()), Err(Refusal::BAD_JSON));
+    }
+
+    #[test]
+    fn a_temporary_code_always_has_a_life_and_a_permanent_one_never() {
+        for (action, asked, want) in [
+            ("QR_SCENE", json!(null), Some(60)),
+            ("QR_SCENE", json!(1), Some(1)),
+            ("QR_SCENE", json!("600"), Some(600)),
+            ("QR_SCENE", json!(2_592_000), Some(2_592_000)),
+            ("QR_SCENE", json!(2_592_001), Some(2_592_000)),
+            ("QR_SCENE", json!(1e300), Some(2_592_000)),
+            ("QR_SCENE", json!(0), Some(60)),
+            ("QR_SCENE", json!(-5), Some(60)),
+            ("QR_SCENE", json!(1.5), Some(60)),
+            ("QR_LIMIT_SCENE", json!(600), None),
+        ] {
+            let body = json!({
+                "action_name": action,
+                "expire_seconds": asked,
+                "action_info": {"scene": {"scene_id": 1}},
+            });
+            let got = Order::parse(body.to_string().as_bytes()).unwrap().life;
+            assert_eq!(got, want, "body {body}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_found_while_it_lives() {
+        let mut shelf = Shelf::default();
+        let short = shelf.make("wx1", order(Some(60)), "http://localhost", at(0));
+        let ever = shelf.make("wx1", order(None), "http://localhost", at(0));
+        let id = short.url.strip_prefix("http://localhost/q/").unwrap();
+        assert_eq!(id.len(), 22);
+        assert_eq!(shelf.by_id(id, at(59)).unwrap().ticket, short.ticket);
+        assert!(shelf.by_ticket(&short.ticket, at(59)).is_some());
+        assert!(shelf.by_ticket(&short.ticket, at(60)).is_none());
+        assert!(shelf.by_id(id, at(60)).is_none());
+        assert!(shelf.by_ticket(&ever.ticket, at(1_000_000_000)).is_some());
+
+        shelf.make("wx1", order(Some(60)), "http://localhost", at(60));
+        assert_eq!(shelf.codes.len(), 2, "the dead one is gone");
+        assert_eq!(shelf.ids_by_ticket.len(), 2);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_next_to_die_goes_first() {
+        let mut shelf = Shelf::default();
+        let first = shelf.make("wx1", order(Some(60)), "", at(0));
+        let second = shelf.make("wx1", order(Some(61)), "", at(0));
+        for _ in 2..=MAX_TEMPORARY_CODES {
+            shelf.make("wx1", order(Some(600)), "", at(0));
+        }
+        assert_eq!(shelf.codes.len(), MAX_TEMPORARY_CODES);
+        assert!(shelf.by_ticket(&first.ticket, at(0)).is_none());
+        assert!(shelf.by_ticket(&second.ticket, at(0)).is_some());
+    }
+}

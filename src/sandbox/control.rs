@@ -1,0 +1,68 @@
+//! `/sandbox/*`: the hands behind the curtain. No part of WeChat.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::fault::{Fault, MAX_FAULTS};
+use super::{Sandbox, log};
+
+/// `GET /sandbox/faults`: what is still set, with the `times` that are left.
+pub(super) async fn faults(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
+    Json(sandbox.faults())
+}
+
+/// `PUT /sandbox/faults`: replaces all of them or, on a mistake, none. Answers what is set.
+pub(super) async fn set_faults(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
+    match serde_json::from_slice::<Vec<Fault>>(&body) {
+        Ok(faults) if faults.len() > MAX_FAULTS => {
+            bad_request(&format!("at most {MAX_FAULTS} faults may be set at once"))
+        }
+        Ok(faults) => {
+            sandbox.set_faults(faults);
+            Json(sandbox.faults()).into_response()
+        }
+        Err(error) => bad_request(&format!(
+            "{error}; expected an array of {{\"api\": token|create|show|any, \"kind\": \
+             errcode|status|slow|hang|reset|garbage|half|huge, \"value\": number, \"times\": number, \
+             \"percent\": number}}, [] to clear"
+        )),
+    }
+}
+
+/// `POST /sandbox/expire-token`.
+pub(super) async fn expire_tokens(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.expire_tokens();
+    StatusCode::NO_CONTENT
+}
+
+/// `POST /sandbox/rotate-token`.
+pub(super) async fn rotate_tokens(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.rotate_tokens();
+    StatusCode::NO_CONTENT
+}
+
+/// `POST /sandbox/kill-token`.
+pub(super) async fn kill_tokens(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.kill_tokens();
+    StatusCode::NO_CONTENT
+}
+
+/// `GET /sandbox/calls`: `{"counts": {"token", "create", "show"}, "calls": [...]}`, oldest first.
+pub(super) async fn calls(State(sandbox): State<Sandbox>) -> Json<log::Report> {
+    let report = sandbox.log().report();
+    Json(report)
+}
+
+/// `DELETE /sandbox/calls`: begins the record and the counts anew.
+pub(super) async fn forget_calls(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.forget_calls();
+    StatusCode::NO_CONTENT
+}
+
+fn bad_request(error: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
+}

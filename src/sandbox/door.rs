@@ -1,0 +1,108 @@
+//! The door before each imitated route: it bounds and records the call, and plays the fault that is set for it.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, StreamExt as _};
+
+use super::api;
+use super::fault::FaultKind;
+use super::log::{Api, Call};
+use super::refusal::Refusal;
+use super::{MAX_BODY, Sandbox};
+
+/// How the huge body begins: as an answer does whose text never ends.
+const HUGE_OPENING: &[u8] = b"{\"ticket\":\"";
+/// What it goes on with, 64 KiB at a time.
+static HUGE_CHUNK: [u8; 64 * 1024] = [b'A'; 64 * 1024];
+/// How many chunks make 1 GiB.
+const HUGE_CHUNKS: usize = 16 * 1024;
+/// Neither JSON nor UTF-8.
+const GARBAGE: &[u8] = b"\xff\xfe{\"ticket\": \x00\xc3\x28 <<< ";
+
+/// Lets a call in. Cancel safe: a caller that leaves ends only the wait for a slow answer.
+pub(super) async fn enter(
+    State((sandbox, api)): State<(Sandbox, Api)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY).await;
+    let seen: &[u8] = body
+        .as_deref()
+        .unwrap_or(b"(over 64 KiB, or not sent to its end)");
+    let call = Call::new(sandbox.now(), api, &head, seen);
+    sandbox.log().record(call);
+    let Ok(body) = body else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+
+    let fault = sandbox.fault_list().draw(api);
+    let answer = next.run(Request::from_parts(head, Body::from(body)));
+    match fault {
+        None => answer.await,
+        Some(FaultKind::Slow(delay)) => slow(answer.await, delay).await,
+        Some(FaultKind::Half) => half(answer.await).await,
+        Some(FaultKind::Errcode(errcode)) => api::refusal(Refusal(errcode)),
+        Some(FaultKind::Status(status)) => gateway_page(status),
+        Some(FaultKind::Hang) => std::future::pending().await,
+        Some(FaultKind::Reset) => reset(),
+        Some(FaultKind::Garbage) => (api::JSON, GARBAGE).into_response(),
+        Some(FaultKind::Huge) => huge(),
+    }
+}
+
+async fn slow(answer: Response, delay: Duration) -> Response {
+    tokio::time::sleep(delay).await;
+    answer
+}
+
+/// The headers promise the whole body; the connection closes in the middle of it.
+async fn half(answer: Response) -> Response {
+    let (mut head, body) = answer.into_parts();
+    let Ok(mut body) = to_bytes(body, usize::MAX).await else {
+        return reset();
+    };
+    head.headers
+        .insert(header::CONTENT_LENGTH, body.len().into());
+    body.truncate(body.len() / 2);
+    let break_off = async {
+        // The server polls the body before it flushes: without a pause the half would never leave.
+        tokio::task::yield_now().await;
+        Err(broken_off())
+    };
+    let body = stream::iter([Ok(body)]).chain(stream::once(break_off));
+    Response::from_parts(head, Body::from_stream(body))
+}
+
+/// A body that fails before its first byte. The server has not flushed the headers by then, and drops them with the
+/// connection (over HTTP/2 it resets the stream instead).
+fn reset() -> Response {
+    Body::from_stream(stream::iter([Err::<Bytes, _>(broken_off())])).into_response()
+}
+
+fn huge() -> Response {
+    let chunks = std::iter::once(HUGE_OPENING)
+        .chain(std::iter::repeat_n(&HUGE_CHUNK[..], HUGE_CHUNKS))
+        .map(|chunk| Ok::<_, io::Error>(Bytes::from_static(chunk)));
+    (api::JSON, Body::from_stream(stream::iter(chunks))).into_response()
+}
+
+fn gateway_page(status: StatusCode) -> Response {
+    let reason = status.canonical_reason().unwrap_or("Sandbox fault");
+    let page = format!(
+        "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{} {reason}</h1></center>\r\n\
+         <hr><center>sandbox</center>\r\n</body>\r\n</html>\r\n",
+        status.as_u16()
+    );
+    (status, [(header::CONTENT_TYPE, "text/html")], page).into_response()
+}
+
+fn broken_off() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "a fault of the sandbox")
+}

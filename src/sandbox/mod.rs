@@ -1,0 +1,205 @@
+//! A small imitation of WeChat's API that any WeChat SDK can be pointed at, and the double of our tests.
+//!
+//! It is written from WeChat's documents and borrows none of the project's own types for scenes, tickets or wire
+//! formats: a double that shares the types shares the mistake. What a request does is decided in `state`, which knows
+//! no HTTP; the `door` before each imitated route records the call and plays the fault that is set for it. What the
+//! documents do not say is a choice, and the comment beside it says so. Read [`Sandbox`] first.
+
+mod api;
+mod code;
+mod control;
+mod door;
+mod fault;
+mod log;
+mod phone;
+mod picture;
+mod quota;
+mod random;
+mod refusal;
+mod state;
+mod ticket;
+mod token;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, any, get, post};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::clock::Clock;
+
+pub use fault::{Fault, FaultKind, Target};
+pub use log::{Api, Call};
+
+/// The largest body that any of its URLs takes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// What a sandbox is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// What comes before `/q/ID` in the url of a code, for example `http://127.0.0.1:8081`.
+    ///
+    /// [`Sandbox::set_base`] says it later, where it is known only once the listener is bound.
+    pub base: String,
+    /// The accounts that exist.
+    pub accounts: Vec<Credentials>,
+    /// The time by which tokens and codes die.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What an account proves itself with.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// WeChat's `appid`.
+    pub app_id: String,
+    /// WeChat's `secret`.
+    pub app_secret: SecretString,
+}
+
+/// An imitation of WeChat. Clones are handles to the same one.
+#[derive(Debug, Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Arc<dyn Clock>,
+    state: Mutex<state::State>,
+    faults: Mutex<fault::Faults>,
+    log: Mutex<log::CallLog>,
+}
+
+impl Sandbox {
+    /// A platform with these accounts, on which nothing has happened yet.
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Inner {
+            clock: options.clock,
+            state: Mutex::new(state::State::new(&options.base, options.accounts)),
+            faults: Mutex::default(),
+            log: Mutex::default(),
+        }))
+    }
+
+    /// Its URLs: WeChat's, the page of a code, and the controls. No fallback, so that it merges with other routers.
+    pub fn router(&self) -> Router {
+        Router::new()
+            // As WeChat has them.
+            .route("/cgi-bin/token", self.imitated(Api::Token, any(api::token)))
+            .route(
+                "/cgi-bin/stable_token",
+                self.imitated(Api::Token, any(api::stable_token)),
+            )
+            .route(
+                "/cgi-bin/qrcode/create",
+                self.imitated(Api::Create, any(api::create)),
+            )
+            .route(
+                "/cgi-bin/showqrcode",
+                self.imitated(Api::Show, get(api::show)),
+            )
+            // What the codes say.
+            .route("/q/{id}", get(phone::page))
+            // The controls.
+            .route(
+                "/sandbox/faults",
+                get(control::faults).put(control::set_faults),
+            )
+            .route("/sandbox/expire-token", post(control::expire_tokens))
+            .route("/sandbox/rotate-token", post(control::rotate_tokens))
+            .route("/sandbox/kill-token", post(control::kill_tokens))
+            .route(
+                "/sandbox/calls",
+                get(control::calls).delete(control::forget_calls),
+            )
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(self.clone())
+    }
+
+    /// What comes before `/q/ID` in the codes made from now on; a trailing slash is dropped.
+    pub fn set_base(&self, base: &str) {
+        self.state().set_base(base);
+    }
+
+    /// The calls of the imitated API, oldest first: the last 10 000, whether answered or met by a fault.
+    pub fn calls(&self) -> Vec<Call> {
+        self.log().calls()
+    }
+
+    /// How often an API was called since the start or since [`Sandbox::forget_calls`]; exact beyond the 10 000.
+    pub fn count(&self, api: Api) -> u64 {
+        self.log().count(api)
+    }
+
+    /// Starts the record of calls and their counts anew.
+    pub fn forget_calls(&self) {
+        *self.log() = log::CallLog::default();
+    }
+
+    /// Replaces the faults. The first in the list that applies to a call and fires is played.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.fault_list().set(faults);
+    }
+
+    /// The faults that are still set, each with the `times` that are left.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.fault_list().list()
+    }
+
+    /// Lets every token meet its natural end: business calls say 42001, a token call gives a new one.
+    pub fn expire_tokens(&self) {
+        let now = self.now();
+        self.state()
+            .every_tokens()
+            .for_each(|tokens| tokens.expire(now));
+    }
+
+    /// Lets another holder of each account take new tokens: business calls with the old ones say 40001 at once, and a
+    /// normal stable call gives the token that is new.
+    pub fn rotate_tokens(&self) {
+        let now = self.now();
+        self.state()
+            .every_tokens()
+            .for_each(|tokens| tokens.rotate(now));
+    }
+
+    /// Kills every token behind the back of the stable call: business calls say 40001, yet a normal stable call repeats
+    /// the dead token. Only `force_refresh` (or the classic call) helps.
+    pub fn kill_tokens(&self) {
+        let now = self.now();
+        self.state()
+            .every_tokens()
+            .for_each(|tokens| tokens.kill(now));
+    }
+
+    /// A route of the imitated API, with the door before it.
+    fn imitated(&self, api: Api, route: MethodRouter<Self>) -> MethodRouter<Self> {
+        route.layer(from_fn_with_state((self.clone(), api), door::enter))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn state(&self) -> MutexGuard<'_, state::State> {
+        self.0
+            .state
+            .lock()
+            .expect("no one panics while holding the state")
+    }
+
+    fn fault_list(&self) -> MutexGuard<'_, fault::Faults> {
+        self.0
+            .faults
+            .lock()
+            .expect("no one panics while holding the faults")
+    }
+
+    fn log(&self) -> MutexGuard<'_, log::CallLog> {
+        self.0
+            .log
+            .lock()
+            .expect("no one panics while holding the log")
+    }
+}

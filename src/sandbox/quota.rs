@@ -1,0 +1,53 @@
+//! Limits that begin anew every day.
+
+use jiff::Timestamp;
+
+use super::refusal::Refusal;
+
+/// How far China's clocks are ahead of UTC. There is no daylight saving.
+const CHINA_OFFSET_SECONDS: i64 = 8 * 3600;
+
+/// A number of calls per China day. When WeChat's day begins is not documented; midnight in China is the likely answer.
+#[derive(Debug, Default)]
+pub(super) struct DailyQuota<const LIMIT: u32> {
+    day: i64,
+    used: u32,
+}
+
+impl<const LIMIT: u32> DailyQuota<LIMIT> {
+    /// Counts one call, or refuses it with 45009.
+    pub(super) fn take(&mut self, now: Timestamp) -> Result<(), Refusal> {
+        let today = (now.as_second() + CHINA_OFFSET_SECONDS).div_euclid(86_400);
+        if self.day != today {
+            *self = Self {
+                day: today,
+                used: 0,
+            };
+        }
+        if self.used == LIMIT {
+            return Err(Refusal::DAILY_LIMIT);
+        }
+        self.used += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_turns_at_midnight_in_china() {
+        let mut quota = DailyQuota::<2>::default();
+        for (time, want) in [
+            ("2026-11-22T15:59:58Z", Ok(())),
+            ("2026-11-22T15:59:59Z", Ok(())),
+            ("2026-11-22T15:59:59Z", Err(Refusal::DAILY_LIMIT)),
+            ("2026-11-22T16:00:00Z", Ok(())),
+            ("2026-11-23T15:59:59Z", Ok(())),
+            ("2026-11-23T15:59:59Z", Err(Refusal::DAILY_LIMIT)),
+        ] {
+            assert_eq!(quota.take(time.parse().unwrap()), want, "at {time}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Text that nobody can guess, from the operating system's randomness.
+
+/// WeChat's alphabet for tokens and ids: 64 characters, so six bits choose one without bias.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// `length` characters of `A-Za-z0-9-_`.
+pub(super) fn text(length: usize) -> String {
+    let mut bytes = vec![0; length];
+    fill(&mut bytes);
+    bytes
+        .into_iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte & 63)]))
+        .collect()
+}
+
+/// Fills an array.
+pub(super) fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fill(&mut bytes);
+    bytes
+}
+
+fn fill(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system has randomness");
+}
