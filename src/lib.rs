@@ -1,9 +1,17 @@
 //! The rooms of wxqr, from the ground up. `ARCHITECTURE.md` has the drawing and the walk-throughs.
 
 pub mod access;
+pub mod account;
 pub mod clock;
+pub mod codes;
 pub mod config;
+pub mod flight;
+pub mod outbound;
 pub mod render;
 pub mod sandbox;
 pub mod scene;
+pub mod store;
+pub mod telemetry;
 pub mod ticket;
+pub mod token;
+pub mod wechat;

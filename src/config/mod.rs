@@ -20,15 +20,17 @@ use url::Url;
 pub use mistake::{Mistakes, Refusal};
 pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags};
 pub use source::{Effective, EffectiveSetting, Origin};
-pub use values::{
-    AppId, CorsOrigins, ExtraCa, FrameAncestors, LogFormat, PublicUrl, Reuse, TokenSource,
-    WebOrigin,
-};
+pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, LogFormat, PublicUrl, WebOrigin};
 
 use crate::access::Keyring;
+use crate::codes::Reuse;
 use crate::scene::Lifetime;
+use crate::wechat::TokenSource;
 use mistake::Mistake;
 use source::{Raw, Resolved};
+
+/// What the demo logs unless it is told: its ten lines of output should stay in sight.
+const DEMO_LOG: &str = "warn";
 
 /// Everything the service is told at start. Safe to print: secrets show themselves as such.
 #[derive(Debug, Clone)]
@@ -165,6 +167,9 @@ impl Config {
         let sandbox = local_url(config.listen);
         config.upstream.mp_base = sandbox.clone();
         config.upstream.api_bases = vec![sandbox];
+        if !resolved.is_given("log") {
+            DEMO_LOG.clone_into(&mut config.log.filter);
+        }
         Ok(config)
     }
 
@@ -255,7 +260,7 @@ impl<'a> Reader<'a> {
     fn upstream(&mut self) -> Result<Upstream, Noted> {
         let api_bases = self.required("api-base", values::api_bases);
         let mp_base = self.required("mp-base", values::mp_base);
-        let token_source = self.required("token-source", str::parse);
+        let token_source = self.required("token-source", values::token_source);
         let extra_ca = self.optional("extra-ca-file", ExtraCa::read);
         let range = Duration::from_millis(100)..=Duration::from_secs(30);
         let timeout = self.required("upstream-timeout", values::duration(range));
@@ -270,7 +275,7 @@ impl<'a> Reader<'a> {
 
     fn codes(&mut self) -> Result<CodeSettings, Noted> {
         let default_expire = self.required("default-expire", values::lifetime);
-        let reuse = self.required("reuse", str::parse);
+        let reuse = self.required("reuse", values::reuse);
         let cache_entries = self.required("cache-entries", values::count(1..=10_000_000));
         Ok(CodeSettings {
             default_expire: default_expire?,

@@ -14,7 +14,9 @@ use url::Url;
 use super::mistake::Refusal;
 use super::source::read_file;
 use crate::access::Keyring;
+use crate::codes::Reuse;
 use crate::scene::Lifetime;
+use crate::wechat::TokenSource;
 
 /// Base of our own links: `http` or `https`, a host, and perhaps a path, without a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,50 +169,17 @@ pub(super) fn app_secret(text: &str) -> Result<SecretString, Refusal> {
     Ok(text.into())
 }
 
-/// Where access tokens come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenSource {
-    /// `/cgi-bin/stable_token`: several processes get the same token.
-    Stable,
-    /// `/cgi-bin/token`: each call ends the token before it.
-    Classic,
-}
-
-impl FromStr for TokenSource {
-    type Err = Refusal;
-
-    fn from_str(text: &str) -> Result<Self, Refusal> {
-        match text {
-            "stable" => Ok(Self::Stable),
-            "classic" => Ok(Self::Classic),
-            _ => Err(Refusal::new("is not a token source", "stable, classic")),
-        }
+pub(super) fn token_source(text: &str) -> Result<TokenSource, Refusal> {
+    match text {
+        "stable" => Ok(TokenSource::Stable),
+        "classic" => Ok(TokenSource::Classic),
+        _ => Err(Refusal::new("is not a token source", "stable, classic")),
     }
 }
 
-/// The share of the life asked for that a known code must have left to be served: 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reuse(f64);
-
-impl Reuse {
-    /// The share, finite.
-    pub fn get(self) -> f64 {
-        self.0
-    }
-}
-
-impl FromStr for Reuse {
-    type Err = Refusal;
-
-    fn from_str(text: &str) -> Result<Self, Refusal> {
-        match text.parse() {
-            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Self(share)),
-            _ => Err(Refusal::new(
-                "is not a share",
-                "a number from 0 to 1, such as 0.5",
-            )),
-        }
-    }
+pub(super) fn reuse(text: &str) -> Result<Reuse, Refusal> {
+    text.parse()
+        .map_err(|_| Refusal::new("is not a share", "a number from 0 to 1, such as 0.5"))
 }
 
 /// Certificates to trust besides the built-in roots, as PEM. `Debug` shows their length only: such files may hold a private
@@ -650,7 +619,7 @@ mod tests {
             ],
         );
         check(
-            str::parse::<Reuse>,
+            reuse,
             |reuse| reuse.get().to_string(),
             &[
                 ("0", Some("0")),

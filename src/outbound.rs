@@ -1,0 +1,108 @@
+//! The one HTTP client for calls that leave the service: deadlines, no redirects, no proxy variables, bounded bodies.
+
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, Response, redirect};
+use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+
+/// How long a TCP and TLS handshake may take, so that a dead host leaves time for its twin.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A last resort above every caller's own deadline.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Below the minute after which load balancers commonly drop idle connections; chosen, not measured.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Builds the client. `extra_ca` is a PEM bundle that is trusted besides the built-in roots.
+///
+/// # Errors
+/// When the bundle holds no certificate that can be read.
+pub fn http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
+    // Fails when a provider is installed already, which is what we want.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let built_in = TLS_SERVER_ROOT_CERTS
+        .iter()
+        .map(|der| Certificate::from_der(der));
+    let mut roots: Vec<Certificate> = built_in.collect::<Result<_, _>>().map_err(ClientError)?;
+    if let Some(pem) = extra_ca {
+        roots.extend(Certificate::from_pem_bundle(pem).map_err(ClientError)?);
+    }
+    Client::builder()
+        .tls_certs_only(roots)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .user_agent(concat!("wxqr/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(ClientError)
+}
+
+/// The client could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be built")]
+pub struct ClientError(#[source] reqwest::Error);
+
+/// Reads a body of at most `cap` bytes into memory and stops reading beyond it.
+///
+/// # Errors
+/// When the body is longer or ends early. Cancel safe: a dropped read closes the connection.
+pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(reqwest::Error::without_url)?
+    {
+        if body.len() + chunk.len() > cap {
+            return Err(BodyError::TooLarge { cap });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A body could not be read whole.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// Longer than we take.
+    #[error("the body is longer than {cap} bytes")]
+    TooLarge {
+        /// The bound, in bytes.
+        cap: usize,
+    },
+    /// The connection failed in the middle.
+    #[error("the body broke off")]
+    Broken(#[from] reqwest::Error),
+}
+
+/// Asks a URL on this machine, once, and tells whether the answer was a success.
+///
+/// # Errors
+/// Why there was no answer within `deadline`.
+pub async fn is_healthy(url: &url::Url, deadline: Duration) -> Result<bool, HealthError> {
+    let client = http_client(None)?;
+    let response = client
+        .get(url.clone())
+        .timeout(deadline)
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)?;
+    Ok(response.status().is_success())
+}
+
+/// A local service could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// There is no client to ask with.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// There is no answer.
+    #[error("no answer")]
+    Silent(#[from] reqwest::Error),
+}

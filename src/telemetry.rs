@@ -1,0 +1,146 @@
+//! Logs and metrics: how they are set up, and every metric's name in one place.
+//!
+//! Labels are route templates, outcome classes and errcodes: never a scene, an openid, a path or a key.
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::config::{LogFormat, LogSettings};
+use crate::wechat::Errcode;
+
+/// Requests to the service, by route template, method and status.
+const HTTP_REQUESTS: &str = "wxqr_http_requests_total";
+const HTTP_DURATION: &str = "wxqr_http_request_duration_seconds";
+/// Calls to WeChat, retries included, by API and outcome (`ok`, an errcode, `timeout`, `unreachable`, `invalid`).
+const UPSTREAM_REQUESTS: &str = "wxqr_upstream_requests_total";
+const UPSTREAM_DURATION: &str = "wxqr_upstream_request_duration_seconds";
+/// Requests for a code (`memory`, `minted`, `joined`, `stale`, `refused`).
+const CODE_LOOKUPS: &str = "wxqr_code_lookups_total";
+/// Tokens taken, by reason (`first`, `ahead`, `expired`, `refused`, `forced`).
+const TOKEN_REFRESHES: &str = "wxqr_token_refreshes_total";
+const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
+const ACCOUNT_FAULT: &str = "wxqr_account_fault";
+const BUILD_INFO: &str = "wxqr_build_info";
+
+/// Upper bounds of the durations' buckets, in seconds: from a code in memory to a visitor's longest wait.
+const BUCKETS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Starts logging to standard error, for the whole process. A second call does nothing.
+pub fn start_logging(settings: &LogSettings) {
+    let terminal = std::io::stderr().is_terminal();
+    let as_text = match settings.format {
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => terminal,
+    };
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if as_text {
+        lines.boxed()
+    } else {
+        lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed()
+    };
+    // The settings have checked the filter already.
+    let filter = EnvFilter::new(&settings.filter).and(filter_fn(may_speak));
+    Registry::default()
+        .with(lines.with_filter(filter))
+        .try_init()
+        .ok();
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(
+            place = panic.location().map(tracing::field::display),
+            "a task panicked: a defect"
+        );
+    }));
+}
+
+/// Libraries print URLs and headers in their debug output, and ours carry tokens: no filter turns that on.
+fn may_speak(event: &Metadata<'_>) -> bool {
+    event.target().starts_with("wxqr") || *event.level() <= Level::WARN
+}
+
+/// Starts collecting metrics, for the whole process.
+///
+/// # Errors
+/// When another recorder was installed by someone else.
+pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = RECORDER.get() {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new()
+        .set_buckets(BUCKETS)?
+        .install_recorder()?;
+    describe();
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(RECORDER.get_or_init(|| handle).clone())
+}
+
+fn describe() {
+    describe_counter!(HTTP_REQUESTS, "Requests answered");
+    describe_histogram!(
+        HTTP_DURATION,
+        "Seconds from a request to its answer's first byte"
+    );
+    describe_counter!(UPSTREAM_REQUESTS, "Calls to WeChat, retries included");
+    describe_histogram!(UPSTREAM_DURATION, "Seconds that a call to WeChat took");
+    describe_counter!(CODE_LOOKUPS, "Requests for a code, by how they were met");
+    describe_counter!(TOKEN_REFRESHES, "Access tokens taken, by reason");
+    describe_gauge!(TOKEN_EXPIRY, "When the access token ends, in unix seconds");
+    describe_gauge!(
+        ACCOUNT_FAULT,
+        "1 while a refusal stands that only the account's owner can mend"
+    );
+    describe_gauge!(BUILD_INFO, "Always 1; the label says the version");
+}
+
+/// Counts one request to the service.
+pub(crate) fn http_request(route: &str, method: &'static str, status: u16, took: Duration) {
+    let route = route.to_owned();
+    counter!(HTTP_REQUESTS, "route" => route.clone(), "method" => method, "status" => status.to_string())
+        .increment(1);
+    histogram!(HTTP_DURATION, "route" => route).record(took);
+}
+
+/// Counts one call to WeChat.
+pub(crate) fn upstream_call(api: &'static str, outcome: String, took: Duration) {
+    counter!(UPSTREAM_REQUESTS, "api" => api, "outcome" => outcome).increment(1);
+    histogram!(UPSTREAM_DURATION, "api" => api).record(took);
+}
+
+/// Marks an errcode that only the account's owner can mend: 1 while it stands, 0 after.
+pub(crate) fn account_fault(errcode: Errcode, stands: bool) {
+    gauge!(ACCOUNT_FAULT, "errcode" => errcode.to_string()).set(if stands { 1.0 } else { 0.0 });
+}
+
+/// Counts a token taken from WeChat.
+pub(crate) fn token_refreshed(reason: &'static str, expires_at: Timestamp) {
+    counter!(TOKEN_REFRESHES, "reason" => reason).increment(1);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds fit a float for millions of years"
+    )]
+    gauge!(TOKEN_EXPIRY).set(expires_at.as_second() as f64);
+}
+
+/// Counts how a request for a code was met.
+pub(crate) fn code_lookup(result: &'static str) {
+    counter!(CODE_LOOKUPS, "result" => result).increment(1);
+}

@@ -1,0 +1,286 @@
+//! The access token: taken once for everybody, kept while it lives, renewed ahead and after a refusal.
+//!
+//! It must not know who needs the token or for what.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::account::{Account, Stopped};
+use crate::clock::Clock;
+use crate::flight::{Flight, Flights, Lost};
+use crate::telemetry;
+use crate::wechat::{self, AccessToken, Api, GrantedToken, TokenCall, TokenSource, WeChat};
+
+/// How long before its end a token is renewed, at most. WeChat renews a stable token 5 minutes before the end, so an
+/// earlier call would give the same token again.
+const RENEW_AHEAD: Duration = Duration::from_mins(5);
+
+/// How long a living token is used on after its renewal failed, before the next attempt.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(15);
+
+/// How often the background task tries while there is no token at all.
+const IDLE_RETRY: Duration = Duration::from_mins(1);
+
+/// WeChat's bounds for `force_refresh`: 20 a day, at least 30 s apart.
+const FORCED_A_DAY: usize = 20;
+const FORCED_APART: Duration = Duration::from_secs(30);
+
+/// Keeps the token. Shared by all who call WeChat.
+#[derive(Debug)]
+pub struct Tokens {
+    inner: Arc<Inner>,
+    flights: Flights<(), (), AccessToken, Error>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    wechat: Arc<WeChat>,
+    account: Arc<Account>,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: Option<Held>,
+    /// The last token that WeChat refused, and when we learnt it.
+    dead: Option<AccessToken>,
+    forced: VecDeque<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Held {
+    token: AccessToken,
+    renew_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The call failed.
+    #[error("no access token")]
+    WeChat(#[source] wechat::Error),
+    /// The call's quota is used up.
+    #[error("no access token")]
+    Stopped(#[source] Stopped),
+    /// WeChat keeps giving a token that it refuses, and may not be forced to give another one yet.
+    #[error("WeChat gives a token that it refuses; the next forced refresh must wait")]
+    ForcedTooOften,
+}
+
+impl Tokens {
+    /// The tracker sees the calls, so that a shutdown can wait for them.
+    pub fn new(
+        wechat: Arc<WeChat>,
+        account: Arc<Account>,
+        clock: Arc<dyn Clock>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let inner = Inner {
+            wechat,
+            account,
+            clock,
+            state: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+            flights: Flights::new(tasks),
+        }
+    }
+
+    /// The token that is good now. Waits only if there is none; near its end it is renewed behind the caller's back.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error`], shared by all who waited, or [`Lost`].
+    pub async fn get(&self) -> Result<Result<AccessToken, Arc<Error>>, Lost> {
+        match self.inner.usable() {
+            Usable::Fresh(token) => Ok(Ok(token)),
+            Usable::Ageing(token) => {
+                self.refresh("ahead");
+                Ok(Ok(token))
+            }
+            Usable::None(reason) => self.refresh(reason).landed().await,
+        }
+    }
+
+    /// A token instead of one that WeChat refused. Many may report the same token: it is dropped once, and a newer one is
+    /// left alone. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn replace(
+        &self,
+        dead: &AccessToken,
+    ) -> Result<Result<AccessToken, Arc<Error>>, Lost> {
+        self.inner.drop_dead(dead);
+        self.get().await
+    }
+
+    fn refresh(&self, reason: &'static str) -> Flight<(), AccessToken, Error> {
+        let inner = Arc::clone(&self.inner);
+        self.flights
+            .join_or_start(&(), (), || async move { inner.renew(reason).await })
+            .0
+    }
+
+    /// Takes the first token and renews each before its end, so that no visitor waits. Returns when `stop` is cancelled.
+    pub async fn keep_renewed(&self, stop: CancellationToken) {
+        loop {
+            let _ = self.get().await; // A failure is in the log already: the flight wrote it.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(self.inner.until_renewal()) => {}
+            }
+        }
+    }
+}
+
+/// What the state offers to a caller.
+enum Usable {
+    Fresh(AccessToken),
+    Ageing(AccessToken),
+    None(&'static str),
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no one panics while holding the state")
+    }
+
+    fn usable(&self) -> Usable {
+        let now = self.clock.now();
+        let state = self.state();
+        match &state.held {
+            Some(held) if now < held.renew_at => Usable::Fresh(held.token.clone()),
+            Some(held) if now < held.expires_at => Usable::Ageing(held.token.clone()),
+            Some(_) => Usable::None("expired"),
+            None if state.dead.is_some() => Usable::None("refused"),
+            None => Usable::None("first"),
+        }
+    }
+
+    fn drop_dead(&self, dead: &AccessToken) {
+        let mut state = self.state();
+        if state.held.as_ref().is_some_and(|held| held.token == *dead) {
+            state.held = None;
+            state.dead = Some(dead.clone());
+        }
+    }
+
+    /// How long the background task may sleep.
+    fn until_renewal(&self) -> Duration {
+        let now = self.clock.now();
+        let renew_at = self.state().held.as_ref().map(|held| held.renew_at);
+        renew_at.map_or(IDLE_RETRY, |at| {
+            Duration::try_from(now.duration_until(at))
+                .unwrap_or_default()
+                .max(Duration::from_secs(1))
+        })
+    }
+
+    /// One renewal, logged here because nobody may be waiting for it.
+    async fn renew(&self, reason: &'static str) -> Result<AccessToken, Error> {
+        let result = self.take(reason).await;
+        match &result {
+            Ok(_) => tracing::info!(reason, "access token taken"),
+            Err(error) => {
+                let refusal = error.refusal();
+                tracing::error!(
+                    reason,
+                    errcode = refusal.map(|refusal| refusal.errcode.0),
+                    errmsg = refusal.map(|refusal| refusal.errmsg.as_str()),
+                    action = refusal.map(|refusal| refusal.errcode.action()),
+                    error = error as &dyn std::error::Error,
+                    "no access token"
+                );
+                self.postpone_renewal();
+            }
+        }
+        result
+    }
+
+    async fn take(&self, reason: &'static str) -> Result<AccessToken, Error> {
+        let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
+        if !self.is_known_dead(&granted.token) {
+            return Ok(self.keep(asked_at, granted, reason));
+        }
+        self.admit_forced()?;
+        let (asked_at, granted) = self.fetch(TokenCall::Forced).await?;
+        Ok(self.keep(asked_at, granted, "forced"))
+    }
+
+    async fn fetch(&self, how: TokenCall) -> Result<(Timestamp, GrantedToken), Error> {
+        self.account.admit(Api::Token).map_err(Error::Stopped)?;
+        let asked_at = self.clock.now();
+        let result = self.wechat.fetch_token(how).await;
+        self.account.learn(Api::Token, &result);
+        Ok((asked_at, result.map_err(Error::WeChat)?))
+    }
+
+    fn is_known_dead(&self, token: &AccessToken) -> bool {
+        self.state().dead.as_ref() == Some(token)
+    }
+
+    /// Takes one of the forced refreshes that WeChat allows, if one is left.
+    fn admit_forced(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state
+            .forced
+            .retain(|&at| now < at + Duration::from_hours(24));
+        let too_soon = state
+            .forced
+            .back()
+            .is_some_and(|&last| now < last + FORCED_APART);
+        let can_be_forced = self.wechat.token_source() == TokenSource::Stable;
+        if too_soon || state.forced.len() >= FORCED_A_DAY || !can_be_forced {
+            return Err(Error::ForcedTooOften);
+        }
+        state.forced.push_back(now);
+        Ok(())
+    }
+
+    fn keep(
+        &self,
+        asked_at: Timestamp,
+        granted: GrantedToken,
+        reason: &'static str,
+    ) -> AccessToken {
+        let expires_at = asked_at + granted.expires_in;
+        let renew_at = expires_at - RENEW_AHEAD.min(granted.expires_in / 10);
+        telemetry::token_refreshed(reason, expires_at);
+        let token = granted.token;
+        self.state().held = Some(Held {
+            token: token.clone(),
+            renew_at,
+            expires_at,
+        });
+        token
+    }
+
+    fn postpone_renewal(&self) {
+        let next = self.clock.now() + RENEWAL_PAUSE;
+        if let Some(held) = &mut self.state().held {
+            held.renew_at = held.renew_at.max(next.min(held.expires_at));
+        }
+    }
+}
+
+impl Error {
+    /// WeChat's "no", if that was it.
+    pub fn refusal(&self) -> Option<&wechat::Refusal> {
+        match self {
+            Self::WeChat(wechat::Error::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
+    }
+}

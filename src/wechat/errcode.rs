@@ -1,0 +1,250 @@
+//! WeChat's return codes: one table of what each means to us and what its owner can do about it.
+
+use std::fmt;
+
+/// A non-zero `errcode` of WeChat's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errcode(pub i64);
+
+/// What a code means to this service, which decides its answer and whether a repeat can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Try the same call again a little later.
+    Busy,
+    /// The access token is no longer good (on a business call; on a token call such a code is an account fault).
+    TokenDead,
+    /// A quota is used up: stop calling, probe now and then.
+    Quota,
+    /// The 100 000 permanent codes are used up.
+    StockExhausted,
+    /// The scene is not one WeChat takes.
+    SceneRefused,
+    /// We called wrongly.
+    OurFault,
+    /// The account or this address is held back by WeChat or awaits its administrator.
+    AccountBlocked,
+    /// Anything else: credentials, permissions, or a code that is not in the table. A repeat does not help.
+    Refused,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+struct Row {
+    code: i64,
+    class: Class,
+    meaning: &'static str,
+    action: &'static str,
+}
+
+const fn row(code: i64, class: Class, meaning: &'static str, action: &'static str) -> Row {
+    Row {
+        code,
+        class,
+        meaning,
+        action,
+    }
+}
+
+const REPORT: &str = "report it as a defect of this service";
+const ADMIN: &str = "let an administrator of the account confirm this address in WeChat";
+
+/// Codes of WeChat's "global return codes" page that this service can meet.
+const TABLE: &[Row] = &[
+    row(-1, Class::Busy, "WeChat is busy", "none: it is tried again"),
+    row(
+        40001,
+        Class::TokenDead,
+        "the token is not the latest, or the AppSecret is wrong",
+        "check WXQR_APP_SECRET",
+    ),
+    row(40002, Class::OurFault, "bad grant_type", REPORT),
+    row(40013, Class::Refused, "bad AppID", "check WXQR_APP_ID"),
+    row(
+        40014,
+        Class::TokenDead,
+        "the token is not valid",
+        "none: it is renewed",
+    ),
+    row(
+        40033,
+        Class::SceneRefused,
+        "the scene has characters WeChat refuses",
+        "use another scene_str",
+    ),
+    row(40052, Class::OurFault, "bad action_name", REPORT),
+    row(
+        40053,
+        Class::SceneRefused,
+        "WeChat refuses the scene",
+        "use another scene",
+    ),
+    row(
+        40125,
+        Class::Refused,
+        "bad AppSecret",
+        "check WXQR_APP_SECRET; it may have been reset",
+    ),
+    row(
+        40164,
+        Class::Refused,
+        "this address is not allowed",
+        "add the address to the account's IP allow-list",
+    ),
+    row(
+        40243,
+        Class::Refused,
+        "the AppSecret is frozen",
+        "unfreeze it in WeChat's developer console",
+    ),
+    row(41001, Class::OurFault, "the token is missing", REPORT),
+    row(
+        41002,
+        Class::Refused,
+        "the AppID is missing",
+        "check WXQR_APP_ID",
+    ),
+    row(
+        41004,
+        Class::Refused,
+        "the AppSecret is missing",
+        "check WXQR_APP_SECRET",
+    ),
+    row(
+        42001,
+        Class::TokenDead,
+        "the token has expired",
+        "none: it is renewed",
+    ),
+    row(43002, Class::OurFault, "the call must be a POST", REPORT),
+    row(
+        43003,
+        Class::OurFault,
+        "the call must use HTTPS",
+        "check WXQR_API_BASE",
+    ),
+    row(44002, Class::OurFault, "the body is empty", REPORT),
+    row(
+        45009,
+        Class::Quota,
+        "the day's quota is used up",
+        "wait for the next day, or clear the quota in the console",
+    ),
+    row(
+        45011,
+        Class::Quota,
+        "too many calls in this minute",
+        "none: calls stop for a minute",
+    ),
+    row(
+        45029,
+        Class::StockExhausted,
+        "the permanent codes are used up",
+        "use temporary codes",
+    ),
+    row(47001, Class::OurFault, "the body is not JSON", REPORT),
+    row(
+        48001,
+        Class::Refused,
+        "the account may not use this API",
+        "parametric codes need a verified service account",
+    ),
+    row(
+        48004,
+        Class::Refused,
+        "the API is banned for this account",
+        "see the notices in WeChat's console",
+    ),
+    row(
+        50002,
+        Class::Refused,
+        "the account is limited",
+        "see the notices in WeChat's console",
+    ),
+    row(
+        89501,
+        Class::AccountBlocked,
+        "this address awaits confirmation",
+        ADMIN,
+    ),
+    row(
+        89503,
+        Class::AccountBlocked,
+        "this address needs confirmation",
+        ADMIN,
+    ),
+    row(
+        89506,
+        Class::AccountBlocked,
+        "this address was refused twice: banned for 24 hours",
+        ADMIN,
+    ),
+    row(
+        89507,
+        Class::AccountBlocked,
+        "this address was refused: banned for an hour",
+        ADMIN,
+    ),
+];
+
+impl Errcode {
+    fn row(self) -> Option<&'static Row> {
+        TABLE.iter().find(|row| row.code == self.0)
+    }
+
+    /// What the code means to us. Codes outside the table are refusals.
+    pub fn class(self) -> Class {
+        self.row().map_or(Class::Refused, |row| row.class)
+    }
+
+    /// What it means, in a few words.
+    pub fn meaning(self) -> &'static str {
+        self.row()
+            .map_or("a return code this service does not know", |row| {
+                row.meaning
+            })
+    }
+
+    /// What the account's owner can do.
+    pub fn action(self) -> &'static str {
+        self.row()
+            .map_or("look the code up in WeChat's documentation", |row| {
+                row.action
+            })
+    }
+}
+
+impl fmt::Display for Errcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_three_codes_say_that_the_token_is_dead() {
+        let dead: Vec<i64> = TABLE
+            .iter()
+            .filter(|row| row.class == Class::TokenDead)
+            .map(|row| row.code)
+            .collect();
+        assert_eq!(dead, [40001, 40014, 42001]);
+    }
+
+    #[test]
+    fn an_unknown_code_is_a_refusal() {
+        assert_eq!(Errcode(99_999).class(), Class::Refused);
+        assert_eq!(
+            Errcode(42_007).class(),
+            Class::Refused,
+            "about OAuth, not about this token"
+        );
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_without_repeats() {
+        assert!(TABLE.is_sorted_by(|one, next| one.code < next.code));
+    }
+}

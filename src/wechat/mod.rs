@@ -1,0 +1,241 @@
+//! The client for WeChat's API: three calls, with deadlines, a second host and retries.
+//!
+//! Read [`WeChat`] first. It must not know of caches, visitors or HTTP answers. Everything it returns is checked; nothing
+//! it returns or logs holds a token or a secret.
+
+mod call;
+mod errcode;
+mod error;
+mod wire;
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+pub use self::errcode::{Class, Errcode};
+pub use self::error::{Error, Refusal};
+
+use self::call::{Hosts, Request, Resend};
+use self::wire::{CreateAnswer, CreateBody, StableTokenBody, TokenAnswer};
+use crate::scene::{CodeSpec, Lifetime};
+use crate::ticket::{CodeUrl, Ticket};
+
+/// What `grant_type` must say, in both token calls.
+const GRANT_TYPE: &str = "client_credential";
+
+/// Which of WeChat's two token calls to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TokenSource {
+    /// `/cgi-bin/stable_token`: every caller gets the same token, so services can share an account.
+    #[default]
+    Stable,
+    /// `/cgi-bin/token`: each call kills the token before it (five minutes later).
+    Classic,
+}
+
+/// The calls that have a quota of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// Both token calls.
+    Token,
+    /// `qrcode/create`.
+    Create,
+}
+
+impl Api {
+    /// The name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Create => "create",
+        }
+    }
+}
+
+/// How a token is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenCall {
+    /// WeChat decides whether the token changes.
+    Normal,
+    /// The present stable token is killed: 20 a day, 30 s apart. The same as [`Self::Normal`] for a classic token.
+    Forced,
+}
+
+/// The key to WeChat's business calls. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct AccessToken(SecretString);
+
+impl AccessToken {
+    /// WeChat asks to keep room for 512 characters; twice that is no token.
+    const MAX_LEN: usize = 1024;
+
+    fn parse(text: String) -> Result<Self, Error> {
+        let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.is_empty() || text.len() > Self::MAX_LEN || !printable {
+            return Err(Error::Invalid("access_token is not one"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl PartialEq for AccessToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(…)")
+    }
+}
+
+/// A token and how long WeChat says it lives, counted from before the call.
+#[derive(Debug, Clone)]
+pub struct GrantedToken {
+    /// The token.
+    pub token: AccessToken,
+    /// What is left of its life; never more than a day, whatever came.
+    pub expires_in: Duration,
+}
+
+/// A code fresh from WeChat.
+#[derive(Debug, Clone)]
+pub struct CreatedCode {
+    /// For `showqrcode`.
+    pub ticket: Ticket,
+    /// For our own pictures.
+    pub url: CodeUrl,
+    /// The life that WeChat granted, where the kind has one and WeChat said it.
+    pub granted: Option<Lifetime>,
+}
+
+/// What the client needs to know of the account and its hosts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The account's `AppID`.
+    pub app_id: String,
+    /// The account's `AppSecret`.
+    pub app_secret: SecretString,
+    /// API hosts, the preferred one first; at least one.
+    pub api_bases: Vec<Url>,
+    /// Which token call to use.
+    pub token_source: TokenSource,
+}
+
+/// The client. One is made at start and shared.
+#[derive(Debug)]
+pub struct WeChat {
+    http: Client,
+    hosts: Hosts,
+    app_id: String,
+    app_secret: SecretString,
+    token_source: TokenSource,
+}
+
+impl WeChat {
+    /// Takes the hardened client of [`crate::outbound`].
+    pub fn new(http: Client, settings: Settings) -> Self {
+        Self {
+            http,
+            hosts: Hosts::new(settings.api_bases),
+            app_id: settings.app_id,
+            app_secret: settings.app_secret,
+            token_source: settings.token_source,
+        }
+    }
+
+    /// Which token call this client uses.
+    pub fn token_source(&self) -> TokenSource {
+        self.token_source
+    }
+
+    /// Takes a token. Not cancel safe: a classic token that WeChat issued meanwhile would be lost.
+    ///
+    /// # Errors
+    /// As [`Error`] says. An `errcode` here is never a dead token, but a fault of the account.
+    pub async fn fetch_token(&self, how: TokenCall) -> Result<GrantedToken, Error> {
+        let secret = self.app_secret.expose_secret();
+        let request = match self.token_source {
+            TokenSource::Classic => Request::get("/cgi-bin/token").query(&[
+                ("grant_type", GRANT_TYPE),
+                ("appid", &self.app_id),
+                ("secret", secret),
+            ]),
+            TokenSource::Stable => {
+                Request::post("/cgi-bin/stable_token", self.stable_token_body(how))
+            }
+        };
+        let answer: TokenAnswer = self
+            .call(Api::Token, Resend::Freely, request.hiding(secret))
+            .await?;
+        if answer.expires_in == 0 {
+            return Err(Error::Invalid("expires_in is zero"));
+        }
+        let expires_in = Duration::from_secs(answer.expires_in).min(Duration::from_hours(24));
+        Ok(GrantedToken {
+            token: AccessToken::parse(answer.access_token)?,
+            expires_in,
+        })
+    }
+
+    fn stable_token_body(&self, how: TokenCall) -> String {
+        let body = StableTokenBody {
+            grant_type: GRANT_TYPE,
+            appid: &self.app_id,
+            secret: self.app_secret.expose_secret(),
+            force_refresh: how == TokenCall::Forced,
+        };
+        serde_json::to_string(&body).expect("strings and a flag are always JSON")
+    }
+
+    /// Creates a ticket. Costs quota, and stock where the kind is permanent: such a call is sent again only if
+    /// it certainly had no effect. Not cancel safe: a ticket that WeChat made meanwhile would be lost.
+    ///
+    /// # Errors
+    /// As [`Error`] says; [`Error::is_ambiguous`] tells whether a ticket may exist all the same.
+    pub async fn create_code(
+        &self,
+        token: &AccessToken,
+        spec: &CodeSpec,
+    ) -> Result<CreatedCode, Error> {
+        let token = token.0.expose_secret();
+        let resend = match spec {
+            CodeSpec::Temporary { .. } => Resend::Freely,
+            CodeSpec::Permanent { .. } => Resend::IfWithoutEffect,
+        };
+        let request = Request::post("/cgi-bin/qrcode/create", CreateBody::json(spec))
+            .query(&[("access_token", token)]);
+        let answer: CreateAnswer = self
+            .call(Api::Create, resend, request.hiding(token))
+            .await?;
+        Ok(CreatedCode {
+            ticket: answer
+                .ticket
+                .parse()
+                .map_err(|_| Error::Invalid("ticket is not one"))?,
+            url: answer
+                .url
+                .parse()
+                .map_err(|_| Error::Invalid("url is not one"))?,
+            granted: granted(spec, answer.expire_seconds)?,
+        })
+    }
+}
+
+/// The life that WeChat named. Nothing is said for permanent codes, and a temporary one lives as asked if nothing is.
+fn granted(spec: &CodeSpec, said: Option<u64>) -> Result<Option<Lifetime>, Error> {
+    match (spec.lifetime(), said) {
+        (None, _) => Ok(None),
+        (Some(asked), None) => Ok(Some(asked)),
+        (Some(_), Some(seconds)) => {
+            let bounded = seconds.min(Lifetime::MAX_SECONDS.into());
+            Lifetime::try_from(bounded)
+                .map(Some)
+                .map_err(|_| Error::Invalid("expire_seconds is zero"))
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! WeChat's JSON as it travels. Private to the client: the rest of the service knows only checked values.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::errcode::Errcode;
+use super::error::{Error, Refusal};
+use crate::scene::{CodeSpec, Lifetime, SceneValue};
+
+/// The body of `stable_token`.
+#[derive(Debug, Serialize)]
+pub(super) struct StableTokenBody<'a> {
+    pub(super) grant_type: &'static str,
+    pub(super) appid: &'a str,
+    pub(super) secret: &'a str,
+    pub(super) force_refresh: bool,
+}
+
+/// The body of `qrcode/create`: exactly the documented fields for each of the four kinds.
+#[derive(Debug, Serialize)]
+pub(super) struct CreateBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_seconds: Option<u32>,
+    action_name: &'static str,
+    action_info: ActionInfo<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct ActionInfo<'a> {
+    scene: SceneField<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum SceneField<'a> {
+    SceneId(u32),
+    SceneStr(&'a str),
+}
+
+impl CreateBody<'_> {
+    /// As raw UTF-8 JSON: WeChat is known to take `\uXXXX` escapes for literal text.
+    pub(super) fn json(spec: &CodeSpec) -> String {
+        let scene = spec.scene();
+        let body = CreateBody {
+            expire_seconds: spec.lifetime().map(Lifetime::as_secs),
+            action_name: scene.kind().action_name(),
+            action_info: ActionInfo {
+                scene: match scene.value() {
+                    SceneValue::Id(id) => SceneField::SceneId(id),
+                    SceneValue::Text(text) => SceneField::SceneStr(text),
+                },
+            },
+        };
+        serde_json::to_string(&body).expect("numbers and strings are always JSON")
+    }
+}
+
+/// The answer of both token calls.
+#[derive(Debug, Deserialize)]
+pub(super) struct TokenAnswer {
+    pub(super) access_token: String,
+    pub(super) expires_in: u64,
+}
+
+/// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`.
+#[derive(Debug, Deserialize)]
+pub(super) struct CreateAnswer {
+    pub(super) ticket: String,
+    pub(super) url: String,
+    pub(super) expire_seconds: Option<u64>,
+}
+
+/// Reads an answer: a refusal if it names a non-zero `errcode`, else the fields asked for.
+///
+/// WeChat's bodies may hold raw control characters and broken UTF-8, and `errcode` may be a numeric string; the header
+/// that names the content type is not dependable and is not looked at.
+pub(super) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let text: String = String::from_utf8_lossy(body)
+        .chars()
+        .map(|c| if c.is_ascii_control() { ' ' } else { c })
+        .collect();
+    let answer: Value = serde_json::from_str(&text).map_err(|_| Error::Invalid("not JSON"))?;
+    if !answer.is_object() {
+        return Err(Error::Invalid("not a JSON object"));
+    }
+    match errcode(&answer) {
+        Some(Errcode(0)) | None => serde_json::from_value(answer)
+            .map_err(|_| Error::Invalid("a field is missing or of another type")),
+        Some(errcode) => {
+            let errmsg = answer
+                .get("errmsg")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            Err(Error::Refused(Refusal::new(errcode, errmsg)))
+        }
+    }
+}
+
+fn errcode(answer: &Value) -> Option<Errcode> {
+    let field = answer.get("errcode")?;
+    let number = field
+        .as_i64()
+        .or_else(|| field.as_str()?.trim().parse().ok());
+    number.map(Errcode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::{PermanentScene, TemporaryScene};
+
+    #[test]
+    fn each_kind_has_its_documented_body() {
+        let life: Lifetime = "604800".parse().unwrap();
+        for (spec, want) in [
+            (
+                CodeSpec::Temporary {
+                    scene: TemporaryScene::Id("123".parse().unwrap()),
+                    lifetime: life,
+                },
+                r#"{"expire_seconds":604800,"action_name":"QR_SCENE","action_info":{"scene":{"scene_id":123}}}"#,
+            ),
+            (
+                CodeSpec::Temporary {
+                    scene: TemporaryScene::Text("展会 A\"".parse().unwrap()),
+                    lifetime: life,
+                },
+                r#"{"expire_seconds":604800,"action_name":"QR_STR_SCENE","action_info":{"scene":{"scene_str":"展会 A\""}}}"#,
+            ),
+            (
+                CodeSpec::Permanent {
+                    scene: PermanentScene::Id("123".parse().unwrap()),
+                },
+                r#"{"action_name":"QR_LIMIT_SCENE","action_info":{"scene":{"scene_id":123}}}"#,
+            ),
+            (
+                CodeSpec::Permanent {
+                    scene: PermanentScene::Text("123".parse().unwrap()),
+                },
+                r#"{"action_name":"QR_LIMIT_STR_SCENE","action_info":{"scene":{"scene_str":"123"}}}"#,
+            ),
+        ] {
+            assert_eq!(CreateBody::json(&spec), want);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_read_leniently_and_never_by_searching_its_text() {
+        let good =
+            r#"{"ticket":"errcode","expire_seconds":60,"url":"http:\/\/weixin.qq.com\/q\/a"}"#;
+        let answer: CreateAnswer = decode(good.as_bytes()).unwrap();
+        assert_eq!(
+            (answer.ticket.as_str(), answer.url.as_str()),
+            ("errcode", "http://weixin.qq.com/q/a")
+        );
+
+        for (body, want) in [
+            (
+                r#"{"errcode":0,"errmsg":"ok","ticket":"t","url":"u"}"#,
+                None,
+            ),
+            (r#"{"errcode":"0","ticket":"t","url":"u"}"#, None),
+            (r#"{"errcode":40013,"errmsg":"invalid appid"}"#, Some(40013)),
+            (r#"{"errcode":"40013"}"#, Some(40013)),
+            (
+                "{\"errcode\":-1,\"errmsg\":\"system\u{1} busy\n\"}",
+                Some(-1),
+            ),
+        ] {
+            let got = match decode::<CreateAnswer>(body.as_bytes()) {
+                Ok(_) => None,
+                Err(Error::Refused(refusal)) => Some(refusal.errcode.0),
+                Err(other) => panic!("input {body:?}: {other}"),
+            };
+            assert_eq!(got, want, "input {body:?}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_invalid_and_does_not_panic() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "\"x\"",
+            "<html>",
+            "{\"ticket\":1,\"url\":2}",
+            "{\"ticket\":\"t\"}",
+        ] {
+            assert!(
+                matches!(
+                    decode::<CreateAnswer>(body.as_bytes()),
+                    Err(Error::Invalid(_))
+                ),
+                "input {body:?}"
+            );
+        }
+        assert!(matches!(
+            decode::<CreateAnswer>(b"{\"ticket\":\"\xff\xfe"),
+            Err(Error::Invalid(_))
+        ));
+    }
+}
