@@ -2,11 +2,14 @@
 
 pub mod access;
 pub mod account;
+pub mod app;
 pub mod clock;
 pub mod codes;
 pub mod config;
 pub mod flight;
+pub mod http;
 pub mod outbound;
+pub mod pictures;
 pub mod render;
 pub mod sandbox;
 pub mod scene;

@@ -1,0 +1,291 @@
+//! The composition root: settings become a service that listens, serves and stops.
+//!
+//! Read [`App`] first. This is the only place where all rooms meet.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::account::Account;
+use crate::clock::{Clock, SystemClock};
+use crate::codes::{self, Codes};
+use crate::config::{Config, Drain, ExtraCa};
+use crate::http::{self, AppState, Site};
+use crate::outbound::{self, ClientError};
+use crate::pictures::Pictures;
+use crate::sandbox::{Credentials, Options, Sandbox};
+use crate::store::Store;
+use crate::telemetry;
+use crate::token::Tokens;
+use crate::wechat::{self, WeChat};
+
+/// How often the metrics' histograms are tidied.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// A service that has its addresses and can be started.
+#[derive(Debug)]
+pub struct App {
+    listener: TcpListener,
+    metrics: Option<(TcpListener, PrometheusHandle)>,
+    router: Router,
+    tokens: Arc<Tokens>,
+    drain: Drain,
+    draining: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The client for calls to WeChat cannot be built: in practice, a bad `WXQR_EXTRA_CA_FILE`.
+    #[error("WXQR_EXTRA_CA_FILE holds a certificate that cannot be used")]
+    Client(#[from] ClientError),
+    /// Metrics cannot be collected.
+    #[error("metrics cannot be collected")]
+    Metrics(#[from] BuildError),
+}
+
+impl App {
+    /// Takes the addresses and builds the service.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let listener = listen(config.listen).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self::build(config, listener, clock, None).await
+    }
+
+    /// The same with a sandbox on the same listener, which plays WeChat for it. `config` must be the demo's.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn bind_demo(mut config: Config) -> Result<(Self, Sandbox), StartError> {
+        let listener = listen(config.listen).await?;
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let base = crate::config::local_url(address);
+        let public_url = config.public_url.get_or_insert_with(|| {
+            base.as_str()
+                .trim_end_matches('/')
+                .parse()
+                .expect("an address makes a URL")
+        });
+        let sandbox = Sandbox::new(Options {
+            base: public_url.as_str().to_owned(),
+            accounts: vec![Credentials {
+                app_id: config.account.app_id.as_str().to_owned(),
+                app_secret: config.account.app_secret.clone(),
+            }],
+            clock: Arc::clone(&clock),
+        });
+        config.upstream.api_bases = vec![base];
+        let app = Self::build(&config, listener, clock, Some(&sandbox)).await?;
+        Ok((app, sandbox))
+    }
+
+    async fn build(
+        config: &Config,
+        listener: TcpListener,
+        clock: Arc<dyn Clock>,
+        sandbox: Option<&Sandbox>,
+    ) -> Result<Self, StartError> {
+        let metrics = match config.metrics_listen {
+            // Not collected where nobody reads them: the histograms would grow.
+            Some(address) => Some((listen(address).await?, telemetry::start_metrics()?)),
+            None => None,
+        };
+        let tasks = TaskTracker::new();
+        let draining = CancellationToken::new();
+        let parts = parts(config, clock, &tasks)?;
+        let tokens = Arc::clone(&parts.tokens);
+        let state = state(config, parts, sandbox.is_some(), &tasks, draining.clone());
+        let base_path = config.public_url.as_ref().map_or("", |url| url.path());
+        let others = sandbox.map_or_else(Router::new, Sandbox::router);
+        let router = http::router(state, &config.cors_origins, base_path, others);
+        Ok(Self {
+            listener,
+            metrics,
+            router,
+            tokens,
+            drain: config.drain,
+            draining,
+            tasks,
+        })
+    }
+
+    /// Where the service listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener
+            .local_addr()
+            .expect("a bound listener has an address")
+    }
+
+    /// Where the metrics are, if anywhere.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        let (listener, _) = self.metrics.as_ref()?;
+        Some(
+            listener
+                .local_addr()
+                .expect("a bound listener has an address"),
+        )
+    }
+
+    /// Serves until `stop` is ready, then stops gently: not ready at once, no more connections after the drain delay, what
+    /// is in flight finished within the drain deadline.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let background = CancellationToken::new();
+        let tokens = Arc::clone(&self.tokens);
+        self.tasks.spawn({
+            let background = background.clone();
+            async move { tokens.keep_renewed(background).await }
+        });
+        if let Some((listener, recorder)) = self.metrics {
+            self.tasks
+                .spawn(serve_metrics(listener, recorder, background.clone()));
+        }
+        let closing = CancellationToken::new();
+        let server = axum::serve(self.listener, self.router)
+            .with_graceful_shutdown(closing.clone().cancelled_owned())
+            .into_future();
+        let mut server = tokio::spawn(server);
+        tokio::select! {
+            ended = &mut server => return ended.expect("the listener's task does not panic"),
+            () = stop => {}
+        }
+        tracing::info!("stopping");
+        self.draining.cancel();
+        tokio::time::sleep(self.drain.delay).await;
+        closing.cancel();
+        background.cancel();
+        let finish = async {
+            let ended = server.await;
+            self.tasks.close();
+            self.tasks.wait().await;
+            ended.expect("the listener's task does not panic")
+        };
+        if let Ok(ended) = tokio::time::timeout(self.drain.timeout, finish).await {
+            ended?;
+        } else {
+            tracing::warn!("some requests were still in flight at the drain deadline");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+fn parts(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    tasks: &TaskTracker,
+) -> Result<codes::Parts, StartError> {
+    let client = outbound::http_client(config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem))?;
+    let settings = wechat::Settings {
+        app_id: config.account.app_id.as_str().to_owned(),
+        app_secret: config.account.app_secret.clone(),
+        api_bases: config.upstream.api_bases.clone(),
+        token_source: config.upstream.token_source,
+    };
+    let wechat = Arc::new(WeChat::new(client, settings));
+    let account = Arc::new(Account::new(Arc::clone(&clock)));
+    let tokens = Arc::new(Tokens::new(
+        Arc::clone(&wechat),
+        Arc::clone(&account),
+        Arc::clone(&clock),
+        tasks.clone(),
+    ));
+    let store = Arc::new(Store::in_memory(
+        config.codes.cache_entries,
+        Arc::clone(&clock),
+    ));
+    Ok(codes::Parts {
+        wechat,
+        tokens,
+        account,
+        store,
+        clock,
+    })
+}
+
+fn state(
+    config: &Config,
+    parts: codes::Parts,
+    is_demo: bool,
+    tasks: &TaskTracker,
+    draining: CancellationToken,
+) -> AppState {
+    let settings = codes::Settings {
+        reuse: config.codes.reuse,
+        timeout: config.upstream.timeout,
+    };
+    let public_url = config.public_url.as_ref().map_or("", |url| url.as_str());
+    // The demo's pictures come from the sandbox, which is wherever the service is.
+    let image_base = if is_demo {
+        public_url
+    } else {
+        config.upstream.mp_base.as_str().trim_end_matches('/')
+    };
+    let site = Site {
+        public_url: public_url.to_owned(),
+        image_base: image_base.to_owned(),
+        frame_ancestors: config.frame_ancestors.as_csp().to_owned(),
+        sandbox: is_demo,
+    };
+    AppState {
+        account: Arc::clone(&parts.account),
+        clock: Arc::clone(&parts.clock),
+        codes: Arc::new(Codes::new(parts, settings, tasks.clone())),
+        pictures: Pictures::new(),
+        keys: Arc::new(config.keys.clone()),
+        site: Arc::new(site),
+        default_expire: config.codes.default_expire,
+        draining,
+    }
+}
+
+async fn serve_metrics(listener: TcpListener, recorder: PrometheusHandle, stop: CancellationToken) {
+    let upkeep = async {
+        let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+        loop {
+            ticks.tick().await;
+            recorder.run_upkeep();
+        }
+    };
+    let server = axum::serve(listener, http::metrics_router(recorder.clone()));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = upkeep => {}
+        ended = server.into_future() => {
+            if let Err(error) = ended {
+                tracing::error!(error = &error as &dyn std::error::Error, "the metrics listener failed");
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! `wxqr config`: the settings in force.
+
+use clap::ArgMatches;
+use wxqr::config::Config;
+
+use super::print;
+
+pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let (_, effective) = Config::load(matches, std::env::vars_os())?;
+    Ok(print(effective)?)
+}

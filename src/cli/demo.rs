@@ -1,0 +1,59 @@
+//! `wxqr demo`: the service and the sandbox in one process, on one listener.
+
+use std::io;
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use clap::ArgMatches;
+use secrecy::SecretString;
+use wxqr::access::Keyring;
+use wxqr::app::App;
+use wxqr::config::{Account, Config, DemoAccount};
+use wxqr::telemetry;
+
+use super::{print, stop_signal};
+
+pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let key = random_text();
+    let config = Config::load_demo(matches, std::env::vars_os(), made_up(&key))?;
+    telemetry::start_logging(&config.log);
+    let stop = stop_signal()?;
+    let (app, _sandbox) = App::bind_demo(config).await?;
+    introduce(app.local_addr(), &key)?;
+    Ok(app.serve(stop).await?)
+}
+
+/// An account that exists in the sandbox only, and one key with all scopes.
+fn made_up(key: &str) -> DemoAccount {
+    let keys: Keyring = format!("demo:{key}:admin")
+        .parse()
+        .expect("a random key is a valid one");
+    DemoAccount {
+        account: Account {
+            app_id: "wxdemo".parse().expect("letters are a valid AppID"),
+            app_secret: SecretString::from(random_text()),
+        },
+        keys,
+    }
+}
+
+fn introduce(address: SocketAddr, key: &str) -> io::Result<()> {
+    let base = wxqr::config::local_url(address);
+    print(format_args!(
+        "This is a SANDBOX: WeChat is imitated, no account is needed, nothing is kept.\n\
+         \n\
+         Page:    {base}\n\
+         Try:     curl '{base}qrcode.json?scene_id=123'\n\
+         API key: {key} (all scopes; as \"Authorization: Bearer KEY\")\n\
+         \n\
+         Stop it with Ctrl-C."
+    ))
+}
+
+/// 128 random bits as text.
+pub(super) fn random_text() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -1,0 +1,100 @@
+//! The commands, one file each, and what they share: arguments, failures, signals.
+//!
+//! Standard output is data, standard error is talk.
+
+mod config;
+mod demo;
+mod healthcheck;
+mod sandbox;
+mod serve;
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Command;
+use tokio::signal::unix::{SignalKind, signal};
+use wxqr::config::{Mistakes, demo_flags, flags};
+
+/// Says why a command failed, and gives the exit code: 78 for wrong settings, 1 for anything else.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
+        complain(mistakes);
+        return ExitCode::from(Mistakes::EXIT_CODE);
+    }
+    complain(format_args!("wxqr: {error:#}"));
+    ExitCode::FAILURE
+}
+
+/// Runs the command that the arguments name. Wrong usage ends the process with 2.
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let matches = command().get_matches();
+    match matches.subcommand() {
+        None => serve::run(&matches).await,
+        Some(("serve", matches)) => serve::run(matches).await,
+        Some(("demo", matches)) => demo::run(matches).await,
+        Some(("sandbox", matches)) => sandbox::run(matches).await,
+        Some(("config", matches)) => config::run(matches),
+        Some(("healthcheck", matches)) => healthcheck::run(matches).await,
+        Some((other, _)) => unreachable!("clap knows no command {other}"),
+    }
+}
+
+fn command() -> Command {
+    let root = Command::new("wxqr")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Parametric QR codes of a WeChat Official Account, as an HTTP service")
+        .after_help("Exit codes: 0 ok, 1 failed, 2 wrong usage, 78 wrong settings.")
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true);
+    flags(root)
+        .subcommand(flags(
+            Command::new("serve").about("The service, against the real WeChat (the default)"),
+        ))
+        .subcommand(demo_flags(Command::new("demo").about(
+            "The service and a sandbox of WeChat in one process: no account, no file",
+        )))
+        .subcommand(sandbox::command())
+        .subcommand(flags(Command::new("config").about(
+            "Shows the settings in force and where each comes from; secrets are masked",
+        )))
+        .subcommand(flags(Command::new("healthcheck").about(
+            "Exits with 0 if the service on this machine answers /healthz",
+        )))
+}
+
+/// Writes data to standard output.
+fn print(text: impl Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
+/// Talks on standard error, where nobody may listen.
+fn complain(text: impl Display) {
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
+/// Ready at the first SIGTERM or SIGINT. A second one ends the process at once.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (asked, stop) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        wait_for_one(&mut terminate, &mut interrupt).await;
+        asked.send(()).ok();
+        wait_for_one(&mut terminate, &mut interrupt).await;
+        complain("wxqr: stopped at once by a second signal");
+        std::process::exit(1);
+    });
+    Ok(async move { stop.await.expect("the task sends before it can end") })
+}
+
+async fn wait_for_one(
+    one: &mut tokio::signal::unix::Signal,
+    other: &mut tokio::signal::unix::Signal,
+) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}

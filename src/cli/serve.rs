@@ -1,0 +1,22 @@
+//! `wxqr serve`: the service, against the real WeChat.
+
+use clap::ArgMatches;
+use wxqr::app::App;
+use wxqr::config::Config;
+use wxqr::telemetry;
+
+use super::stop_signal;
+
+pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let (config, _) = Config::load(matches, std::env::vars_os())?;
+    telemetry::start_logging(&config.log);
+    let stop = stop_signal()?;
+    let app = App::bind(&config).await?;
+    tracing::info!(address = %app.local_addr(), metrics = app.metrics_addr().map(tracing::field::display), "listening");
+    if config.public_url.is_none() {
+        tracing::info!(
+            "WXQR_PUBLIC_URL is not set: links in answers are relative to whatever host was asked"
+        );
+    }
+    Ok(app.serve(stop).await?)
+}

@@ -1,0 +1,142 @@
+//! How long an answer may be kept: never longer than the code in it is good.
+
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use jiff::Timestamp;
+
+use crate::codes::{Served, Standing};
+
+/// The longest that anything is kept.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// The longest that a page or a JSON document is kept: it tells how much life is left.
+const LONGEST_TEXT: Duration = Duration::from_mins(1);
+
+/// A named `Cache-Control` policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CachePolicy {
+    /// Nobody keeps it.
+    NoStore,
+    /// Anybody keeps it for so long, and asks again after.
+    Public(Duration),
+}
+
+impl CachePolicy {
+    /// For a picture: until the code no longer satisfies such a wish.
+    pub(crate) fn for_picture(served: &Served, now: Timestamp) -> Self {
+        Self::until_floor(served, now, LONGEST)
+    }
+
+    /// For a page or a document.
+    pub(crate) fn for_text(served: &Served, now: Timestamp) -> Self {
+        Self::until_floor(served, now, LONGEST_TEXT)
+    }
+
+    fn until_floor(served: &Served, now: Timestamp, longest: Duration) -> Self {
+        let Standing::Fresh { floor } = served.standing else {
+            return Self::NoStore;
+        };
+        let age = match served.code.left(now) {
+            None => longest,
+            Some(left) => left.saturating_sub(floor).min(longest),
+        };
+        if age.as_secs() == 0 {
+            Self::NoStore
+        } else {
+            Self::Public(age)
+        }
+    }
+
+    /// The header.
+    pub(crate) fn header(self) -> HeaderValue {
+        match self {
+            Self::NoStore => HeaderValue::from_static("no-store"),
+            Self::Public(age) => {
+                let text = format!("public, max-age={}, must-revalidate", age.as_secs());
+                HeaderValue::from_str(&text).expect("digits and words are a header")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ticket::{IssuedCode, Life};
+
+    fn served(granted: u64, standing: Standing) -> Served {
+        let life = match granted {
+            0 => Life::Permanent,
+            _ => Life::Temporary {
+                minted_at: Timestamp::UNIX_EPOCH,
+                asked: granted.try_into().unwrap(),
+                granted: granted.try_into().unwrap(),
+            },
+        };
+        let (ticket, url) = (
+            "t".parse().unwrap(),
+            "http://weixin.qq.com/q/a".parse().unwrap(),
+        );
+        Served {
+            code: Arc::new(IssuedCode { ticket, url, life }),
+            standing,
+        }
+    }
+
+    #[test]
+    fn no_cache_may_show_a_dead_code() {
+        let fresh = |floor| Standing::Fresh {
+            floor: Duration::from_secs(floor),
+        };
+        // granted, standing, now, picture, text
+        for (granted, standing, now, picture, text) in [
+            (
+                7200,
+                fresh(3600),
+                0,
+                "public, max-age=3600, must-revalidate",
+                "public, max-age=60, must-revalidate",
+            ),
+            (
+                7200,
+                fresh(3600),
+                3590,
+                "public, max-age=10, must-revalidate",
+                "public, max-age=10, must-revalidate",
+            ),
+            (7200, fresh(3600), 3600, "no-store", "no-store"),
+            (7200, fresh(7200), 1, "no-store", "no-store"),
+            (7200, Standing::Stale, 0, "no-store", "no-store"),
+            (
+                2_592_000,
+                fresh(3600),
+                0,
+                "public, max-age=86400, must-revalidate",
+                "public, max-age=60, must-revalidate",
+            ),
+            (
+                0,
+                fresh(0),
+                0,
+                "public, max-age=86400, must-revalidate",
+                "public, max-age=60, must-revalidate",
+            ),
+        ] {
+            let served = served(granted, standing);
+            let now = Timestamp::from_second(now).unwrap();
+            let got = (
+                CachePolicy::for_picture(&served, now),
+                CachePolicy::for_text(&served, now),
+            );
+            let got = (got.0.header(), got.1.header());
+            assert_eq!(
+                got,
+                (picture.parse().unwrap(), text.parse().unwrap()),
+                "{granted} s, {standing:?}, at {now}"
+            );
+        }
+    }
+}

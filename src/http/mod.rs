@@ -1,0 +1,137 @@
+//! HTTP: the map of URLs, and what is around every request. The rooms below do not know that it exists.
+
+mod auth;
+mod caching;
+mod home;
+mod lang;
+mod negotiate;
+mod observe;
+mod openapi;
+mod ops;
+mod pages;
+mod params;
+mod problem;
+mod qrcode;
+mod site;
+mod view;
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use self::ops::metrics_router;
+pub use self::site::Site;
+
+use crate::access::Keyring;
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::codes::Codes;
+use crate::config::CorsOrigins;
+use crate::pictures::Pictures;
+use crate::scene::Lifetime;
+
+/// What the handlers use.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// The use case.
+    pub codes: Arc<Codes>,
+    /// Our own pictures.
+    pub pictures: Pictures,
+    /// The API keys.
+    pub keys: Arc<Keyring>,
+    /// The account's faults.
+    pub account: Arc<Account>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Links and pages.
+    pub site: Arc<Site>,
+    /// The life of a code whose request names none.
+    pub default_expire: Lifetime,
+    /// Cancelled when the service is about to end.
+    pub draining: CancellationToken,
+}
+
+/// The whole service. `others` are routes that stand beside ours, such as the sandbox's.
+///
+/// With a public URL that has a path, everything answers with and without that path, because some proxies strip it.
+pub fn router(state: AppState, cors: &CorsOrigins, base_path: &str, others: Router) -> Router {
+    let site = Arc::clone(&state.site);
+    let ours = routes_of(state, cors).merge(others);
+    let routes = if base_path.is_empty() {
+        ours
+    } else {
+        Router::new().nest(base_path, ours.clone()).merge(ours)
+    };
+    routes
+        .fallback(observe::not_found)
+        .method_not_allowed_fallback(observe::method_not_allowed)
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(from_fn_with_state(site, observe::write_problems))
+        .layer(from_fn(observe::observe))
+}
+
+fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
+    let browsers = Router::new()
+        .route("/qrcode.html", get(qrcode::show))
+        .route("/qrcode.json", get(qrcode::show))
+        .route("/qrcode.png", get(qrcode::show))
+        .route("/qrcode.svg", get(qrcode::show))
+        .route("/qrcode.jpg", get(qrcode::show));
+    let (documented, document) = documented_routes();
+    let codes = browsers.merge(documented.0).layer(cors_layer(cors));
+    codes
+        .merge(documented.1)
+        .route("/", get(home::show))
+        .route("/robots.txt", get(ops::robots))
+        .route("/openapi.json", get(move || async move { Json(document) }))
+        .with_state(state)
+}
+
+/// The routes in the OpenAPI document, and the document: those that other origins may call, and the others.
+fn documented_routes() -> (
+    (Router<AppState>, Router<AppState>),
+    utoipa::openapi::OpenApi,
+) {
+    let codes =
+        OpenApiRouter::with_openapi(openapi::Document::openapi()).routes(routes!(qrcode::show));
+    let operating = OpenApiRouter::new()
+        .routes(routes!(ops::healthz))
+        .routes(routes!(ops::readyz));
+    let (codes, mut document) = codes.split_for_parts();
+    let (operating, more) = operating.split_for_parts();
+    document.merge(more);
+    ((codes, operating), document)
+}
+
+/// The OpenAPI document of the whole service, as `/openapi.json` answers it.
+pub fn openapi_document() -> utoipa::openapi::OpenApi {
+    documented_routes().1
+}
+
+/// Other sites' scripts may read `/qrcode`, without credentials.
+fn cors_layer(origins: &CorsOrigins) -> CorsLayer {
+    let layer = CorsLayer::new().allow_methods([Method::GET, Method::HEAD]);
+    match origins {
+        CorsOrigins::Any => layer.allow_origin(tower_http::cors::Any).vary([]),
+        CorsOrigins::List(list) => {
+            let values = list
+                .iter()
+                .map(|origin| HeaderValue::from_str(origin.as_str()));
+            let values = values
+                .collect::<Result<Vec<_>, _>>()
+                .expect("origins are checked to be ASCII");
+            layer
+                .allow_origin(AllowOrigin::list(values))
+                .vary([header::ORIGIN])
+        }
+    }
+}

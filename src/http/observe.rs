@@ -1,0 +1,179 @@
+//! Around every request: an id, the headers that all answers share, one log line, the metrics, and errors written out.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::negotiate::Format;
+use super::pages;
+use super::problem::{Code, Problem};
+use super::site::Site;
+use super::view::{View, is_code_path};
+use crate::telemetry;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The outermost layer.
+pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = RequestId::of(request.headers());
+    let method = request.method().clone();
+    let route = route_of(&request);
+    let view = View::of(request.uri(), request.headers());
+    request.extensions_mut().insert(view);
+    request.extensions_mut().insert(id.clone());
+    let span = tracing::info_span!("request", request_id = %id.0);
+
+    let mut response = next.run(request).instrument(span.clone()).await;
+
+    add_common_headers(response.headers_mut(), &id);
+    let _entered = span.entered();
+    conclude(&method, &route, &response, started);
+    response
+}
+
+/// The template of the route, so that neither logs nor metrics hold what a stranger typed.
+fn route_of(request: &Request) -> String {
+    let matched = request.extensions().get::<MatchedPath>();
+    matched.map_or("unmatched", MatchedPath::as_str).to_owned()
+}
+
+/// The line and the numbers of one request.
+fn conclude(method: &Method, route: &str, response: &Response, started: Instant) {
+    let took = started.elapsed();
+    let status = response.status().as_u16();
+    let problem = response.extensions().get::<Problem>();
+    tracing::info!(
+        http.method = known(method),
+        http.route = route,
+        http.status = status,
+        duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        problem = problem.map(|problem| problem.code.as_str()),
+        parameter = problem.and_then(|problem| problem.parameter.as_deref()),
+        "request"
+    );
+    telemetry::http_request(route, known(method), status, took);
+}
+
+/// A method by a name of ours, because strangers may send any word.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "other",
+    }
+}
+
+fn add_common_headers(headers: &mut HeaderMap, id: &RequestId) {
+    const DEFAULTS: [(HeaderName, &str); 3] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in DEFAULTS {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        REQUEST_ID,
+        HeaderValue::from_str(&id.0).expect("an id is checked to be ASCII"),
+    );
+}
+
+/// Names a request in the answer and in the log.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(Arc<str>);
+
+impl RequestId {
+    const MAX_LEN: usize = 64;
+
+    /// The caller's, if it is sane; else a new one.
+    fn of(headers: &HeaderMap) -> Self {
+        let given = headers
+            .get(&REQUEST_ID)
+            .and_then(|value| value.to_str().ok());
+        let sane = given.filter(|id| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            (1..=Self::MAX_LEN).contains(&id.len()) && id.bytes().all(plain)
+        });
+        Self(sane.map_or_else(|| Uuid::now_v7().to_string().into(), Into::into))
+    }
+}
+
+/// Writes out the problem that a handler returned, in the form that the caller wants.
+pub(crate) async fn write_problems(
+    State(site): State<Arc<Site>>,
+    Extension(view): Extension<View>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let policy = site.problem_page_policy(is_code_path(request.uri().path()));
+    let response = next.run(request).await;
+    let Some(problem) = response.extensions().get::<Problem>().cloned() else {
+        return response;
+    };
+    let body = match view.format {
+        Format::Html if view.fragment => pages::problem_fragment(&problem, view.lang),
+        Format::Html => pages::problem_page(&site, &problem, view.lang, policy, &id.0),
+        _ => Ok(json(&problem, &id)),
+    };
+    with_body(response, body.unwrap_or_else(|_| json(&problem, &id)), view)
+}
+
+/// The bare answer with a body. Its status and headers stay.
+fn with_body(bare: Response, body: Response, view: View) -> Response {
+    let (mut parts, _) = bare.into_parts();
+    let (body_parts, body) = body.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(body_parts.headers);
+    if let Some(vary) = view.vary() {
+        parts.headers.append(header::VARY, vary);
+    }
+    Response::from_parts(parts, body)
+}
+
+fn json(problem: &Problem, id: &RequestId) -> Response {
+    let media_type = [(header::CONTENT_TYPE, "application/problem+json")];
+    (media_type, Json(problem.document(&id.0))).into_response()
+}
+
+/// A handler panicked: a defect of ours, which must not take the process with it.
+pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    drop(payload); // The panic hook has logged it.
+    Problem::new(Code::Internal, "the service failed; the log has the cause").into_response()
+}
+
+/// No such path.
+pub(crate) async fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "there is nothing at this path")
+}
+
+/// No such method on this path.
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(
+        Code::MethodNotAllowed,
+        "the Allow header names the methods of this path",
+    )
+}

@@ -1,0 +1,72 @@
+//! `/openapi.json`, made from the handlers' own types.
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoParams, Modify, OpenApi};
+
+/// The document without the paths, which the router adds.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "wxqr",
+        description = "Parametric QR codes of a WeChat Official Account.",
+        license(name = "MIT", identifier = "MIT"),
+    ),
+    tags(
+        (name = "codes", description = "The codes"),
+        (name = "operating", description = "For operators"),
+    ),
+    modifiers(&Keys),
+)]
+pub(crate) struct Document;
+
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A key of WXQR_API_KEYS"));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+/// The query of `/qrcode`, for the document only: [`super::params`] reads it, more strictly than a schema can say.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct CodeParams {
+    /// A number: 1 to 4294967295 for a temporary code, 1 to 100000 for a permanent one. This or `scene_str`.
+    #[param(minimum = 1, maximum = 4_294_967_295_i64)]
+    scene_id: Option<u32>,
+    /// A text of 1 to 64 characters, without control characters. This or `scene_id`.
+    #[param(min_length = 1, max_length = 64)]
+    scene_str: Option<String>,
+    /// A code that lives for ever. It must exist, unless a key with the scope `permanent` asks.
+    #[param(default = false)]
+    permanent: Option<bool>,
+    /// The life to ask for, in seconds; for temporary codes only. The default is `WXQR_DEFAULT_EXPIRE`.
+    #[param(minimum = 1, maximum = 2_592_000)]
+    expire_seconds: Option<u32>,
+    /// The representation.
+    #[param(pattern = "^(html|json|png|svg|jpg)$")]
+    format: Option<String>,
+    /// `1`: answer only the `<img>` element.
+    #[param(pattern = "^1$")]
+    fragment: Option<String>,
+    /// Pixels on a side of a PNG or SVG.
+    #[param(minimum = 64, maximum = 2048, default = 430)]
+    size: Option<u32>,
+    /// Empty modules around the symbol of a PNG or SVG.
+    #[param(minimum = 0, maximum = 16, default = 4)]
+    margin: Option<u32>,
+    /// The dark colour of a PNG or SVG: 3 or 6 hex digits.
+    #[param(pattern = "^([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$", default = "000")]
+    color: Option<String>,
+    /// The light colour of a PNG or SVG: 3 or 6 hex digits, with a contrast of 3:1 at least.
+    #[param(pattern = "^([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$", default = "fff")]
+    bg: Option<String>,
+    /// The language of a page. The default is what `Accept-Language` says, else Chinese.
+    #[param(pattern = "^(zh|en)$")]
+    lang: Option<String>,
+}

@@ -1,0 +1,63 @@
+//! For operators: is it alive, is it ready, how is it doing.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::AppState;
+
+/// Crawlers would mint a code for each link they find.
+pub(crate) async fn robots() -> &'static str {
+    "User-agent: *\nDisallow: /\n"
+}
+
+/// Answers while the process lives.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives")), tag = "operating")]
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// How ready the service is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// `ok`; `degraded` while only known codes can be served; `draining` before the end.
+    status: &'static str,
+}
+
+/// Tells a load balancer whether to send visitors here.
+///
+/// A fault of the account is no reason not to: known codes are still served.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses(
+        (status = 200, description = "`ok` or `degraded`", body = Readiness),
+        (status = 503, description = "`draining`", body = Readiness),
+    ),
+    tag = "operating",
+)]
+pub(crate) async fn readyz(State(app): State<AppState>) -> Response {
+    let (code, status) = if app.draining.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else if app.account.fault().is_some() {
+        (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "ok")
+    };
+    (code, Json(Readiness { status })).into_response()
+}
+
+/// The second listener's only page.
+pub fn metrics_router(handle: PrometheusHandle) -> Router {
+    let media_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+    Router::new().route(
+        "/metrics",
+        get(move || async move { (media_type, handle.render()) }),
+    )
+}

@@ -1,0 +1,180 @@
+//! The pages, from `templates/`: what each needs to be filled in.
+
+use askama::Template;
+use axum::http::{HeaderValue, header};
+use axum::response::{Html, IntoResponse, Response};
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+
+use super::lang::Lang;
+use super::problem::{Code, Problem};
+use super::site::{HOME_SCRIPT, RENEW_SCRIPT, STYLE, Site};
+use crate::ticket::Ticket;
+
+/// The visitor's page of a code.
+#[derive(Debug, Template)]
+#[template(path = "code.html")]
+pub(crate) struct CodePage<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) lang: Lang,
+    /// An image element, from [`image_element`].
+    pub(crate) image: String,
+    pub(crate) expiry: Option<Expiry>,
+    /// Seconds until the page should show a newer code.
+    pub(crate) renew_in: Option<u64>,
+}
+
+/// When a code dies, for people and for programs.
+#[derive(Debug)]
+pub(crate) struct Expiry {
+    pub(crate) machine: String,
+    pub(crate) human: String,
+}
+
+impl Expiry {
+    pub(crate) fn new(at: Timestamp) -> Self {
+        let human = china_time(at).strftime("%Y-%m-%d %H:%M").to_string();
+        Self {
+            machine: whole_seconds(at),
+            human,
+        }
+    }
+}
+
+/// The first page.
+#[derive(Debug, Template)]
+#[template(path = "home.html")]
+pub(crate) struct HomePage<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) lang: Lang,
+    pub(crate) form: Form<'a>,
+    pub(crate) default_expire: u32,
+    pub(crate) result: HomeResult,
+    pub(crate) action: String,
+    pub(crate) openapi: String,
+    pub(crate) other_language: String,
+}
+
+/// What the form was filled in with.
+#[derive(Debug)]
+pub(crate) struct Form<'a> {
+    pub(crate) scene_id: &'a str,
+    pub(crate) scene_str: &'a str,
+    pub(crate) expire_seconds: &'a str,
+    pub(crate) permanent: bool,
+    pub(crate) lang: Option<&'a str>,
+}
+
+/// What the first page shows beside its form.
+#[derive(Debug)]
+pub(crate) enum HomeResult {
+    Empty,
+    Problem {
+        title: &'static str,
+        explanation: String,
+    },
+    Code {
+        image: String,
+        page: String,
+        phone: Option<String>,
+        snippets: Vec<Snippet>,
+    },
+}
+
+/// Something to copy.
+#[derive(Debug)]
+pub(crate) struct Snippet {
+    pub(crate) title: &'static str,
+    pub(crate) text: String,
+}
+
+/// An error in place of a page.
+#[derive(Debug, Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    site: &'a Site,
+    lang: Lang,
+    title: &'static str,
+    explanation: String,
+    status: u16,
+    code: &'static str,
+    errcode: Option<i64>,
+    retry_after: Option<u64>,
+    request_id: &'a str,
+}
+
+#[derive(Debug, Template)]
+#[template(path = "image.html")]
+struct ImageElement<'a> {
+    lang: Lang,
+    src: &'a str,
+}
+
+/// An error in place of an image element.
+#[derive(Debug, Template)]
+#[template(path = "problem_fragment.html")]
+struct ProblemFragment {
+    title: &'static str,
+    explanation: String,
+}
+
+/// The one element that a phone inside WeChat can press and hold: WeChat's own picture of the ticket.
+pub(crate) fn image_element(site: &Site, ticket: &Ticket, lang: Lang) -> Result<String, Problem> {
+    let src = site.image_url(ticket);
+    ImageElement { lang, src: &src }
+        .render()
+        .map_err(|error| broken(&error))
+}
+
+/// A page with its content security policy.
+pub(crate) fn page(template: &impl Template, policy: HeaderValue) -> Result<Response, Problem> {
+    let html = template.render().map_err(|error| broken(&error))?;
+    Ok(([(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response())
+}
+
+/// The page of an error.
+pub(crate) fn problem_page(
+    site: &Site,
+    problem: &Problem,
+    lang: Lang,
+    policy: HeaderValue,
+    request_id: &str,
+) -> Result<Response, Problem> {
+    let template = ProblemPage {
+        site,
+        lang,
+        title: problem.code.title(lang),
+        explanation: problem.explanation(lang),
+        status: problem.code.status().as_u16(),
+        code: problem.code.as_str(),
+        errcode: problem.errcode.map(|errcode| errcode.0),
+        retry_after: problem.retry_after_seconds(),
+        request_id,
+    };
+    page(&template, policy)
+}
+
+/// The line that stands where the image element would.
+pub(crate) fn problem_fragment(problem: &Problem, lang: Lang) -> Result<Response, Problem> {
+    let title = problem.code.title(lang);
+    let explanation = problem.explanation(lang);
+    let line = ProblemFragment { title, explanation };
+    Ok(Html(line.render().map_err(|error| broken(&error))?).into_response())
+}
+
+fn broken(error: &askama::Error) -> Problem {
+    tracing::error!(error = error as &dyn std::error::Error, "a template failed");
+    Problem::new(Code::Internal, "the service failed; the log has the cause")
+}
+
+/// WeChat and its users count days in China's time, which has no summer time.
+pub(crate) fn china_time(at: Timestamp) -> jiff::Zoned {
+    at.to_zoned(TimeZone::fixed(Offset::constant(8)))
+}
+
+/// RFC 3339 in UTC, without fractions.
+pub(crate) fn whole_seconds(at: Timestamp) -> String {
+    Timestamp::from_second(at.as_second())
+        .expect("a second of a timestamp is one")
+        .to_string()
+}

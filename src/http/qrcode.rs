@@ -1,0 +1,310 @@
+//! `GET /qrcode`: one code in five representations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::AppState;
+use super::auth::Authenticated;
+use super::caching::CachePolicy;
+use super::negotiate::Format;
+use super::pages::{self, CodePage, Expiry, china_time, image_element, whole_seconds};
+use super::params::Query;
+use super::problem::Problem;
+use super::site::{Site, escaped};
+use super::view::View;
+use crate::codes::{Served, Standing};
+use crate::pictures::Drawn;
+use crate::render::{RenderError, Style};
+use crate::scene::{Scene, SceneValue};
+use crate::ticket::IssuedCode;
+
+/// A page is not renewed more often than this.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(10);
+
+/// How much life of a code is left, at the latest, when its page shows a newer one.
+const RENEWAL_LEAD: Duration = Duration::from_mins(1);
+
+/// What an SVG file may do when it is opened by itself: nothing but be seen.
+const SVG_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
+
+/// A code that was found or made, with what is needed to show it.
+struct Shown<'a> {
+    site: &'a Site,
+    query: &'a Query,
+    view: View,
+    scene: Scene,
+    served: Served,
+    now: Timestamp,
+}
+
+/// Answers the code of a scene.
+///
+/// As a page, as JSON, as a PNG or SVG drawn here, or as a redirect to WeChat's own picture. The representation is the
+/// path extension (`/qrcode.png`), else `format`, else what `Accept` weighs highest, else the page.
+#[utoipa::path(
+    get,
+    path = "/qrcode",
+    params(super::openapi::CodeParams),
+    responses(
+        (status = 200, description = "The code", body = CodeBody),
+        (status = 302, description = "With `format=jpg`: to WeChat's picture"),
+        (status = 304, description = "The picture that the caller has is still the one"),
+        (status = "4XX", description = "The request cannot be met", body = super::problem::Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "WeChat or the service failed", body = super::problem::Document, content_type = "application/problem+json"),
+    ),
+    security((), ("key" = [])),
+    tag = "codes",
+)]
+pub(crate) async fn show(
+    State(app): State<AppState>,
+    Extension(view): Extension<View>,
+    Authenticated(caller): Authenticated,
+    RawQuery(raw): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = Query::parse(raw.as_deref().unwrap_or_default())?;
+    check_presentation(&query, view)?;
+    let spec = query.code_spec(app.default_expire)?;
+    let style = query.style()?;
+    let served = app.codes.issue(&spec, &caller).await?;
+    let scene = spec.scene();
+    let shown = Shown {
+        site: &app.site,
+        query: &query,
+        view,
+        scene,
+        served,
+        now: app.clock.now(),
+    };
+    match view.format {
+        Format::Html if view.fragment => shown.fragment(),
+        Format::Html => shown.page(),
+        Format::Json => Ok(shown.json()),
+        Format::Jpg => Ok(shown.redirect()),
+        Format::Png => shown.picture(&app, Drawn::Png, style, &headers).await,
+        Format::Svg => shown.picture(&app, Drawn::Svg, style, &headers).await,
+    }
+}
+
+/// The view was made leniently, so that errors could be shown; here its parameters must be right.
+fn check_presentation(query: &Query, view: View) -> Result<(), Problem> {
+    query.format()?;
+    query.lang()?;
+    if query.fragment()? && view.format != Format::Html {
+        return Err(Problem::invalid_parameter(
+            "fragment",
+            "goes with html only",
+        ));
+    }
+    Ok(())
+}
+
+impl Shown<'_> {
+    fn code(&self) -> &IssuedCode {
+        &self.served.code
+    }
+
+    fn page(&self) -> Result<Response, Problem> {
+        let template = CodePage {
+            site: self.site,
+            lang: self.view.lang,
+            image: image_element(self.site, &self.code().ticket, self.view.lang)?,
+            expiry: self.code().expires_at().map(Expiry::new),
+            renew_in: self.renew_in(),
+        };
+        let response = pages::page(&template, self.site.code_page_policy())?;
+        Ok(self.with_text_headers(response))
+    }
+
+    fn fragment(&self) -> Result<Response, Problem> {
+        let element = image_element(self.site, &self.code().ticket, self.view.lang)?;
+        Ok(self.with_text_headers(Html(element).into_response()))
+    }
+
+    fn json(&self) -> Response {
+        let date = date_header(self.now);
+        self.with_text_headers(([(header::DATE, date)], Json(self.body())).into_response())
+    }
+
+    fn redirect(&self) -> Response {
+        let location = HeaderValue::from_str(&self.site.image_url(&self.code().ticket))
+            .expect("a base and an escaped ticket are ASCII");
+        self.with_text_headers((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
+    }
+
+    /// A picture of ours, or 304 if the caller has it.
+    async fn picture(
+        &self,
+        app: &AppState,
+        drawn: Drawn,
+        style: Style,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let picture = app
+            .pictures
+            .get(&self.code().url, drawn, style)
+            .await
+            .map_err(|error| does_not_fit(&error))?;
+        let etag = HeaderValue::from_str(&picture.etag).expect("base64 is ASCII");
+        let mut response = if has_it(headers, &picture.etag) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            self.file(drawn, picture.bytes)
+        };
+        response.headers_mut().insert(header::ETAG, etag);
+        Ok(self.with_headers(response, CachePolicy::for_picture(&self.served, self.now)))
+    }
+
+    fn file(&self, drawn: Drawn, bytes: bytes::Bytes) -> Response {
+        const CROSS_ORIGIN: (HeaderName, HeaderValue) = (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("cross-origin"),
+        );
+        let named = [
+            (header::CONTENT_DISPOSITION, self.disposition()),
+            CROSS_ORIGIN,
+        ];
+        let media_type = |text| [(header::CONTENT_TYPE, HeaderValue::from_static(text))];
+        match drawn {
+            Drawn::Png => (media_type("image/png"), named, bytes).into_response(),
+            Drawn::Svg => {
+                let policy = [(header::CONTENT_SECURITY_POLICY, SVG_POLICY)];
+                (media_type("image/svg+xml"), named, policy, bytes).into_response()
+            }
+        }
+    }
+
+    /// Shown in place, saved under a name that says which code it is and how long it is good.
+    fn disposition(&self) -> HeaderValue {
+        let scene = match self.scene.value() {
+            SceneValue::Id(id) => id.to_string(),
+            SceneValue::Text(text) => text.to_owned(),
+        };
+        let life = match self.code().expires_at() {
+            None => "permanent".to_owned(),
+            Some(end) => china_time(end).strftime("until-%Y-%m-%d-%H%M").to_string(),
+        };
+        let extension = self.view.format.extension();
+        let plain: String = scene
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let full = format!("qrcode-{scene}-{life}.{extension}").replace(['/', '\\'], "_");
+        let text = format!(
+            "inline; filename=\"qrcode-{plain}-{life}.{extension}\"; filename*=UTF-8''{}",
+            escaped(&full)
+        );
+        HeaderValue::from_str(&text).expect("letters, digits and escapes are ASCII")
+    }
+
+    fn with_text_headers(&self, response: Response) -> Response {
+        self.with_headers(response, CachePolicy::for_text(&self.served, self.now))
+    }
+
+    fn with_headers(&self, mut response: Response, policy: CachePolicy) -> Response {
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, policy.header());
+        if let Some(vary) = self.view.vary() {
+            response.headers_mut().append(header::VARY, vary);
+        }
+        response
+    }
+
+    /// When the page should look for a newer code: as late as the floor allows, so that an open page costs few mints.
+    fn renew_in(&self) -> Option<u64> {
+        let left = self.code().left(self.now)?;
+        let wait = match self.served.standing {
+            Standing::Stale => SHORTEST_RENEWAL,
+            // A second more, because a code exactly at its floor is still served.
+            Standing::Fresh { floor } => {
+                left.saturating_sub(floor.min(RENEWAL_LEAD)) + Duration::from_secs(1)
+            }
+        };
+        Some(wait.max(SHORTEST_RENEWAL).as_secs())
+    }
+
+    fn body(&self) -> CodeBody {
+        let (scene_id, scene_str) = match self.scene.value() {
+            SceneValue::Id(id) => (Some(id), None),
+            SceneValue::Text(text) => (None, Some(text.to_owned())),
+        };
+        let expires_at = self.code().expires_at();
+        let link = |path| self.site.link(path, self.query.picture_link_pairs());
+        CodeBody {
+            scene_id,
+            scene_str,
+            permanent: self.scene.kind().is_permanent(),
+            action_name: self.scene.kind().action_name(),
+            ticket: self.code().ticket.as_str().to_owned(),
+            url: self.code().url.as_str().to_owned(),
+            expire_seconds: expires_at.map(|end| (end.as_second() - self.now.as_second()).max(0)),
+            expires_at: expires_at.map(whole_seconds),
+            image_url: self.site.image_url(&self.code().ticket),
+            png_url: link("/qrcode.png"),
+            svg_url: link("/qrcode.svg"),
+        }
+    }
+}
+
+/// A code, as JSON. WeChat's own names are kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Code)]
+pub(crate) struct CodeBody {
+    /// The scene, where it is a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scene_id: Option<u32>,
+    /// The scene, where it is a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scene_str: Option<String>,
+    /// Whether the code lives for ever.
+    permanent: bool,
+    /// WeChat's name of the kind.
+    action_name: &'static str,
+    /// WeChat's ticket.
+    ticket: String,
+    /// The text inside the picture.
+    url: String,
+    /// Seconds of life left as of the header `Date`. Absent for a permanent code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_seconds: Option<i64>,
+    /// When the code dies (RFC 3339, UTC). Absent for a permanent code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    /// WeChat's picture.
+    image_url: String,
+    /// Our PNG, with the parameters that were given.
+    png_url: String,
+    /// Our SVG, with the parameters that were given.
+    svg_url: String,
+}
+
+fn does_not_fit(error: &Arc<RenderError>) -> Problem {
+    Problem::invalid_parameter("size", error)
+}
+
+/// Whether the caller names this picture in `If-None-Match` (RFC 9110, 13.1.2: compared weakly).
+fn has_it(headers: &HeaderMap, etag: &str) -> bool {
+    let listed = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut tags = listed.flat_map(|list| list.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// The `Date` that `expire_seconds` counts from.
+fn date_header(now: Timestamp) -> HeaderValue {
+    let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::from_str(&text).expect("a date is ASCII")
+}

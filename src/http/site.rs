@@ -1,0 +1,114 @@
+//! How the service presents itself: where its links point, and what its pages may load.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use axum::http::HeaderValue;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+use crate::ticket::Ticket;
+
+/// Everything but the unreserved characters of RFC 3986.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The style of all pages, and the two scripts. Inline, so that a page is one request, and allowed by their hashes.
+pub(crate) const STYLE: &str = include_str!("../../templates/style.css");
+pub(crate) const RENEW_SCRIPT: &str = include_str!("../../templates/renew.js");
+pub(crate) const HOME_SCRIPT: &str = include_str!("../../templates/home.js");
+
+static STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STYLE));
+static RENEW_HASH: LazyLock<String> = LazyLock::new(|| hash_source(RENEW_SCRIPT));
+static HOME_HASH: LazyLock<String> = LazyLock::new(|| hash_source(HOME_SCRIPT));
+
+/// What the pages and links need to know of the set-up.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The base of our own links without a trailing slash; empty makes them relative to the host.
+    pub public_url: String,
+    /// The host of `showqrcode`, without a trailing slash.
+    pub image_base: String,
+    /// Who may frame `/qrcode`, as the content security policy spells it.
+    pub frame_ancestors: String,
+    /// Whether the codes are the sandbox's.
+    pub sandbox: bool,
+}
+
+impl Site {
+    /// WeChat's picture of a ticket, which is percent-encoded exactly once.
+    pub(crate) fn image_url(&self, ticket: &Ticket) -> String {
+        format!(
+            "{}/cgi-bin/showqrcode?ticket={}",
+            self.image_base,
+            escaped(ticket.as_str())
+        )
+    }
+
+    /// A link of our own.
+    pub(crate) fn link<'a>(
+        &self,
+        path: &str,
+        pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> String {
+        let mut link = format!("{}{path}", self.public_url);
+        for (n, (name, value)) in pairs.enumerate() {
+            let separator = if n == 0 { '?' } else { '&' };
+            write!(link, "{separator}{name}={}", escaped(value))
+                .expect("a string takes all that is written");
+        }
+        link
+    }
+
+    /// The policy of the code's page: WeChat's picture, our style, our script; framed by whom the owner allows.
+    pub(crate) fn code_page_policy(&self) -> HeaderValue {
+        self.policy(&format!(
+            "script-src {}; frame-ancestors {}",
+            *RENEW_HASH, self.frame_ancestors
+        ))
+    }
+
+    /// The policy of the first page, which has a form.
+    pub(crate) fn home_page_policy(&self) -> HeaderValue {
+        self.policy(&format!(
+            "script-src {}; form-action 'self'; frame-ancestors 'none'",
+            *HOME_HASH
+        ))
+    }
+
+    /// The policy of an error page. In place of the code's page it may be framed as that may.
+    pub(crate) fn problem_page_policy(&self, of_code: bool) -> HeaderValue {
+        let ancestors = if of_code {
+            &self.frame_ancestors
+        } else {
+            "'none'"
+        };
+        self.policy(&format!("frame-ancestors {ancestors}"))
+    }
+
+    fn policy(&self, rest: &str) -> HeaderValue {
+        let images = &self.image_base;
+        let policy = format!(
+            "default-src 'none'; img-src data: {images}; style-src {}; base-uri 'none'; {rest}",
+            *STYLE_HASH
+        );
+        HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
+    }
+}
+
+/// A value for a query or a file name, everything odd as `%HH`.
+pub(crate) fn escaped(value: &str) -> impl std::fmt::Display + '_ {
+    utf8_percent_encode(value, ESCAPED)
+}
+
+fn hash_source(inline: &str) -> String {
+    format!(
+        "'sha256-{}'",
+        BASE64_STANDARD.encode(Sha256::digest(inline))
+    )
+}

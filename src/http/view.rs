@@ -1,0 +1,132 @@
+//! How a caller wants to be answered, errors included. Never fails: what cannot be read counts as not said.
+
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+
+use super::lang::Lang;
+use super::negotiate::Format;
+
+/// The representation and language of an answer, and which headers decided them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    pub(crate) format: Format,
+    pub(crate) fragment: bool,
+    pub(crate) lang: Lang,
+    by_accept: bool,
+    by_accept_language: bool,
+}
+
+impl View {
+    /// Path extension over `format` over `Accept`; `lang` over `Accept-Language`.
+    pub(crate) fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+        let raw = uri.query().unwrap_or_default();
+        let named = extension(uri.path())
+            .or_else(|| first(raw, "format"))
+            .and_then(|text| text.parse().ok());
+        let spoken = first(raw, "lang").and_then(|text| text.parse().ok());
+        Self {
+            format: named.unwrap_or_else(|| Format::from_accept(text(headers, header::ACCEPT))),
+            fragment: first(raw, "fragment") == Some("1"),
+            lang: spoken
+                .unwrap_or_else(|| Lang::from_header(text(headers, header::ACCEPT_LANGUAGE))),
+            by_accept: named.is_none(),
+            by_accept_language: spoken.is_none(),
+        }
+    }
+
+    /// The same for a page that has no other representation.
+    pub(crate) fn vary_of_a_page(self) -> Option<HeaderValue> {
+        self.by_accept_language
+            .then(|| HeaderValue::from_static("accept-language"))
+    }
+
+    /// The request headers that an answer of this view depends on.
+    pub(crate) fn vary(self) -> Option<HeaderValue> {
+        let by_language = self.by_accept_language && self.format == Format::Html;
+        match (self.by_accept, by_language) {
+            (true, true) => Some(HeaderValue::from_static("accept, accept-language")),
+            (true, false) => Some(HeaderValue::from_static("accept")),
+            (false, true) => Some(HeaderValue::from_static("accept-language")),
+            (false, false) => None,
+        }
+    }
+}
+
+/// Whether the last path segment is `qrcode`, with an extension or without.
+pub(crate) fn is_code_path(path: &str) -> bool {
+    let segment = path.rsplit('/').next().unwrap_or_default();
+    segment.split('.').next() == Some("qrcode")
+}
+
+/// What follows the dot of the last path segment.
+fn extension(path: &str) -> Option<&str> {
+    let (_, segment) = path.rsplit_once('/')?;
+    segment.rsplit_once('.').map(|(_, extension)| extension)
+}
+
+/// The first value of a parameter whose values need no decoding.
+fn first<'a>(raw: &'a str, name: &str) -> Option<&'a str> {
+    raw.split('&')
+        .filter_map(|piece| piece.split_once('='))
+        .find(|(n, _)| *n == name)
+        .map(|(_, value)| value)
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extension_over_format_over_accept() {
+        for (uri, accept, format, vary) in [
+            (
+                "/qrcode.png?scene_id=1&format=json&lang=en",
+                "text/html",
+                Format::Png,
+                None,
+            ),
+            ("/qrcode?format=json", "text/html", Format::Json, None),
+            (
+                "/base/qrcode?scene_id=1",
+                "image/png",
+                Format::Png,
+                Some("accept"),
+            ),
+            (
+                "/qrcode?scene_id=1",
+                "",
+                Format::Html,
+                Some("accept, accept-language"),
+            ),
+            ("/qrcode?lang=en", "", Format::Html, Some("accept")),
+            (
+                "/qrcode.html",
+                "application/json",
+                Format::Html,
+                Some("accept-language"),
+            ),
+            (
+                "/qrcode?format=gif",
+                "application/json",
+                Format::Json,
+                Some("accept"),
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            let view = View::of(&uri.parse().unwrap(), &headers);
+            assert_eq!(view.format, format, "{uri} with Accept: {accept}");
+            assert_eq!(
+                view.vary().as_ref().map(|v| v.to_str().unwrap()),
+                vary,
+                "{uri} with Accept: {accept}"
+            );
+        }
+    }
+}
