@@ -26,6 +26,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 /// How long an answer of the last host may take. Longer than a visitor waits, because the next one profits.
 const LAST_HOST_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// How long a failed call is sent again. With the last attempt's own deadline it stays under the 30 s of a mint.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// How long a host that failed is passed over while another one is there.
 const HOST_REST: Duration = Duration::from_secs(30);
 
@@ -99,6 +102,7 @@ impl WeChat {
         resend: Resend,
         request: Request<'_>,
     ) -> Result<T, Error> {
+        let started = Instant::now();
         let mut attempt = 1;
         loop {
             let host = self.hosts.pick(attempt, resend);
@@ -112,7 +116,8 @@ impl WeChat {
             if error.suggests_another_host() {
                 self.hosts.failed(host.index);
             }
-            if attempt == ATTEMPTS || !resend.allows(&error) {
+            let patient = attempt < ATTEMPTS && started.elapsed() < PATIENCE;
+            if !patient || !resend.allows(&error) {
                 return Err(error);
             }
             tracing::debug!(
