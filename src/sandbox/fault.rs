@@ -56,7 +56,8 @@ pub enum FaultKind {
     Reset,
     /// HTTP 200 with bytes that are neither JSON nor UTF-8.
     Garbage,
-    /// The right headers and the first half of the right body, then the connection closes.
+    /// The right headers and the first half of the right body, then the connection closes. Where the right body is empty
+    /// (a 404 of `showqrcode`), as [`FaultKind::Reset`].
     Half,
     /// HTTP 200 with a body of 1 GiB that begins like an answer, made as fast as it is read.
     Huge,

@@ -66,9 +66,9 @@ pub(super) struct CallLog {
 /// How often each API was called.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct Counts {
-    token: u64,
-    create: u64,
-    show: u64,
+    token: usize,
+    create: usize,
+    show: usize,
 }
 
 /// The log as JSON.
@@ -91,7 +91,7 @@ impl CallLog {
         self.calls.push_back(call);
     }
 
-    pub(super) fn count(&self, api: Api) -> u64 {
+    pub(super) fn count(&self, api: Api) -> usize {
         match api {
             Api::Token => self.counts.token,
             Api::Create => self.counts.create,

@@ -128,7 +128,7 @@ impl Sandbox {
     }
 
     /// How often an API was called since the start or since [`Sandbox::forget_calls`]; exact beyond the 10 000.
-    pub fn count(&self, api: Api) -> u64 {
+    pub fn count(&self, api: Api) -> usize {
         self.log().count(api)
     }
 
