@@ -1,12 +1,13 @@
 //! How the account stands at WeChat: the last fault that only its owner can mend, and the quotas that are used up.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::clock::Clock;
+use crate::store::{Stop, Store};
 use crate::telemetry;
 use crate::wechat::{self, Api, Class, Errcode, Refusal};
 
@@ -17,13 +18,15 @@ const PROBE_EVERY: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Account {
     clock: Arc<dyn Clock>,
+    store: Store,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     fault: Option<Fault>,
-    stops: HashMap<Api, QuotaStop>,
+    /// The stops as this process saw them last: for when the store cannot be asked.
+    stops: HashMap<Api, Stop>,
 }
 
 /// A refusal that stands until the account's owner does something.
@@ -33,12 +36,6 @@ pub struct Fault {
     pub at: Timestamp,
     /// Its words.
     pub refusal: Refusal,
-}
-
-#[derive(Debug)]
-struct QuotaStop {
-    errcode: Errcode,
-    next_probe: Timestamp,
 }
 
 /// The quota of a call is used up; it was not made.
@@ -52,86 +49,115 @@ pub struct Stopped {
 }
 
 impl Account {
-    /// A fresh account, without faults.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    /// A fresh account, without faults. Its stops are in the store, for all replicas.
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
+            store,
             state: Mutex::default(),
         }
     }
 
-    /// Asks whether a call may be made now. While a quota is used up, one call a minute may: the probe.
+    /// Asks whether a call may be made now. While a quota is used up, one call a minute of all replicas may: the probe.
     ///
     /// # Errors
     /// [`Stopped`] for every other call.
-    pub fn admit(&self, api: Api) -> Result<(), Stopped> {
+    pub async fn admit(&self, api: Api) -> Result<(), Stopped> {
+        let stop = self.current_stop(api).await;
+        self.remember(api, stop);
+        let Some(stop) = stop else { return Ok(()) };
         let now = self.clock.now();
-        let mut state = self
-            .state
-            .lock()
-            .expect("no one panics while holding the state");
-        let Some(stop) = state.stops.get_mut(&api) else {
-            return Ok(());
+        let stopped = |retry_after| Stopped {
+            errcode: Errcode(stop.errcode),
+            retry_after,
         };
         let wait = Duration::try_from(now.duration_until(stop.next_probe)).unwrap_or_default();
-        if wait.is_zero() {
-            stop.next_probe = now + PROBE_EVERY;
-            return Ok(());
+        if !wait.is_zero() {
+            return Err(stopped(wait));
         }
-        Err(Stopped {
-            errcode: stop.errcode,
-            retry_after: wait,
-        })
+        let next = Stop {
+            next_probe: now + PROBE_EVERY,
+            ..stop
+        };
+        // Without the store each replica probes for itself.
+        let taken = self
+            .store
+            .take_probe(api.as_str(), stop, next.next_probe)
+            .await
+            .unwrap_or(true);
+        self.remember(api, Some(next));
+        if taken {
+            Ok(())
+        } else {
+            Err(stopped(PROBE_EVERY))
+        }
+    }
+
+    async fn current_stop(&self, api: Api) -> Option<Stop> {
+        match self.store.stop_of(api.as_str()).await {
+            Ok(stop) => stop,
+            Err(_) => self.state().stops.get(&api).copied(),
+        }
     }
 
     /// Learns from what a call gave.
-    pub fn learn<T>(&self, api: Api, result: &Result<T, wechat::Error>) {
+    pub async fn learn<T>(&self, api: Api, result: &Result<T, wechat::Error>) {
         match result {
-            Ok(_) => self.well(api),
-            Err(wechat::Error::Refused(refusal)) => self.refused(api, refusal),
+            Ok(_) => self.well(api).await,
+            Err(wechat::Error::Refused(refusal)) => self.refused(api, refusal).await,
             Err(_) => {}
         }
     }
 
-    fn well(&self, api: Api) {
-        let mut state = self
-            .state
-            .lock()
-            .expect("no one panics while holding the state");
-        state.stops.remove(&api);
-        // A token that is granted says nothing about the right to create codes.
-        if api == Api::Create || state.fault.as_ref().is_some_and(Fault::concerns_tokens) {
-            state.forget_fault();
+    async fn well(&self, api: Api) {
+        let was_stopped = {
+            let mut state = self.state();
+            // A token that is granted says nothing about the right to create codes.
+            if api == Api::Create || state.fault.as_ref().is_some_and(Fault::concerns_tokens) {
+                state.forget_fault();
+            }
+            state.stops.remove(&api).is_some()
+        };
+        if was_stopped && self.store.resume_calls(api.as_str()).await.is_ok() {
+            tracing::info!(api = api.as_str(), "the quota is back: calls go on");
         }
     }
 
-    fn refused(&self, api: Api, refusal: &Refusal) {
+    async fn refused(&self, api: Api, refusal: &Refusal) {
         let now = self.clock.now();
-        let mut state = self
-            .state
-            .lock()
-            .expect("no one panics while holding the state");
         match refusal.errcode.class() {
             Class::Quota => {
-                let stop = QuotaStop {
-                    errcode: refusal.errcode,
+                let stop = Stop {
+                    errcode: refusal.errcode.0,
                     next_probe: now + PROBE_EVERY,
                 };
-                state.stops.insert(api, stop);
+                self.remember(api, Some(stop));
+                // What the store does not learn now, each replica learns from WeChat.
+                self.store.stop_calls(api.as_str(), stop).await.ok();
             }
-            Class::TokenDead if api == Api::Token => state.note(now, refusal),
-            Class::Refused | Class::AccountBlocked => state.note(now, refusal),
+            Class::TokenDead if api == Api::Token => self.state().note(now, refusal),
+            Class::Refused | Class::AccountBlocked => self.state().note(now, refusal),
             _ => {}
         }
     }
 
-    /// The fault that stands, if one does.
-    pub fn fault(&self) -> Option<Fault> {
+    fn remember(&self, api: Api, stop: Option<Stop>) {
+        let mut state = self.state();
+        match stop {
+            Some(stop) => state.stops.insert(api, stop),
+            None => state.stops.remove(&api),
+        };
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state
             .lock()
             .expect("no one panics while holding the state")
-            .fault
-            .clone()
+    }
+
+    /// The fault that stands, if one does.
+    pub fn fault(&self) -> Option<Fault> {
+        self.state().fault.clone()
     }
 }
 
@@ -171,62 +197,63 @@ mod tests {
         }))
     }
 
-    fn account() -> (Arc<ManualClock>, Account) {
+    async fn account() -> (Arc<ManualClock>, Account) {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
-        (Arc::clone(&clock), Account::new(clock))
+        let store = Store::in_memory(Arc::<ManualClock>::clone(&clock)).await;
+        (Arc::clone(&clock), Account::new(store, clock))
     }
 
-    #[test]
-    fn an_exhausted_quota_lets_one_probe_a_minute_through_until_it_clears() {
-        let (clock, account) = account();
-        account.learn::<()>(Api::Create, &refusal(45009));
+    #[tokio::test]
+    async fn an_exhausted_quota_lets_one_probe_a_minute_through_until_it_clears() {
+        let (clock, account) = account().await;
+        account.learn::<()>(Api::Create, &refusal(45009)).await;
         assert_eq!(
-            account.admit(Api::Create).unwrap_err().retry_after,
+            account.admit(Api::Create).await.unwrap_err().retry_after,
             Duration::from_mins(1)
         );
         assert!(
-            account.admit(Api::Token).is_ok(),
+            account.admit(Api::Token).await.is_ok(),
             "each call has its own quota"
         );
 
         clock.advance(Duration::from_mins(1));
-        assert!(account.admit(Api::Create).is_ok(), "the probe");
-        assert!(account.admit(Api::Create).is_err(), "one probe only");
+        assert!(account.admit(Api::Create).await.is_ok(), "the probe");
+        assert!(account.admit(Api::Create).await.is_err(), "one probe only");
 
-        account.learn(Api::Create, &Ok(()));
-        assert!(account.admit(Api::Create).is_ok());
-        assert!(account.admit(Api::Create).is_ok());
+        account.learn(Api::Create, &Ok(())).await;
+        assert!(account.admit(Api::Create).await.is_ok());
+        assert!(account.admit(Api::Create).await.is_ok());
     }
 
-    #[test]
-    fn a_fault_stands_until_the_call_that_showed_it_works() {
-        let (_, account) = account();
+    #[tokio::test]
+    async fn a_fault_stands_until_the_call_that_showed_it_works() {
+        let (_, account) = account().await;
         for (api, errcode, ends_with_a_token) in [
             (Api::Token, 40001, true),
             (Api::Token, 40164, true),
             (Api::Create, 48001, false),
         ] {
-            account.learn::<()>(api, &refusal(errcode));
+            account.learn::<()>(api, &refusal(errcode)).await;
             assert_eq!(account.fault().unwrap().refusal.errcode, Errcode(errcode));
-            account.learn(Api::Token, &Ok(()));
+            account.learn(Api::Token, &Ok(())).await;
             assert_eq!(
                 account.fault().is_none(),
                 ends_with_a_token,
                 "errcode {errcode}"
             );
-            account.learn(Api::Create, &Ok(()));
+            account.learn(Api::Create, &Ok(())).await;
             assert_eq!(account.fault(), None, "errcode {errcode}");
         }
     }
 
-    #[test]
-    fn passing_trouble_is_no_fault() {
-        let (_, account) = account();
+    #[tokio::test]
+    async fn passing_trouble_is_no_fault() {
+        let (_, account) = account().await;
         for errcode in [-1, 45011, 40053, 45029] {
-            account.learn::<()>(Api::Create, &refusal(errcode));
+            account.learn::<()>(Api::Create, &refusal(errcode)).await;
             assert_eq!(account.fault(), None, "errcode {errcode}");
         }
-        account.learn::<()>(Api::Create, &refusal(42001));
+        account.learn::<()>(Api::Create, &refusal(42001)).await;
         assert_eq!(account.fault(), None, "a token that died is renewed");
     }
 }

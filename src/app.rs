@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::account::Account;
 use crate::clock::{Clock, SystemClock};
@@ -22,9 +23,10 @@ use crate::http::{self, AppState, Site};
 use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
 use crate::sandbox::{Credentials, Options, Sandbox};
-use crate::store::Store;
+use crate::store::{OpenError, Store, Upstream};
 use crate::telemetry;
 use crate::token::Tokens;
+use crate::upkeep::Upkeep;
 use crate::wechat::{self, WeChat};
 
 /// How often the metrics' histograms are tidied.
@@ -37,6 +39,7 @@ pub struct App {
     metrics: Option<(TcpListener, PrometheusHandle)>,
     router: Router,
     tokens: Arc<Tokens>,
+    upkeep: Upkeep,
     drain: Drain,
     draining: CancellationToken,
     tasks: TaskTracker,
@@ -56,6 +59,9 @@ pub enum StartError {
     /// The client for calls to WeChat cannot be built: in practice, a bad `WXQR_EXTRA_CA_FILE`.
     #[error("WXQR_EXTRA_CA_FILE holds a certificate that cannot be used")]
     Client(#[from] ClientError),
+    /// The store is not opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
     /// Metrics cannot be collected.
     #[error("metrics cannot be collected")]
     Metrics(#[from] BuildError),
@@ -115,9 +121,14 @@ impl App {
         };
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
-        let parts = parts(config, clock, &tasks)?;
+        let parts = parts(config, clock, &tasks).await?;
         let tokens = Arc::clone(&parts.tokens);
         let state = state(config, parts, sandbox.is_some(), &tasks, draining.clone());
+        let upkeep = Upkeep {
+            store: state.store.clone(),
+            codes: Arc::clone(&state.codes),
+            clock: Arc::clone(&state.clock),
+        };
         let base_path = config.public_url.as_ref().map_or("", |url| url.path());
         let others = sandbox.map_or_else(Router::new, Sandbox::router);
         let router = http::router(state, &config.cors_origins, base_path, others);
@@ -126,6 +137,7 @@ impl App {
             metrics,
             router,
             tokens,
+            upkeep,
             drain: config.drain,
             draining,
             tasks,
@@ -161,6 +173,7 @@ impl App {
             let background = background.clone();
             async move { tokens.keep_renewed(background).await }
         });
+        self.tasks.spawn(self.upkeep.run(background.clone()));
         if let Some((listener, recorder)) = self.metrics {
             self.tasks
                 .spawn(serve_metrics(listener, recorder, background.clone()));
@@ -201,7 +214,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|source| StartError::Listen { address, source })
 }
 
-fn parts(
+async fn parts(
     config: &Config,
     clock: Arc<dyn Clock>,
     tasks: &TaskTracker,
@@ -214,16 +227,14 @@ fn parts(
         token_source: config.upstream.token_source,
     };
     let wechat = Arc::new(WeChat::new(client, settings));
-    let account = Arc::new(Account::new(Arc::clone(&clock)));
+    let store = open_store(config, Arc::clone(&clock)).await?;
+    let account = Arc::new(Account::new(store.clone(), Arc::clone(&clock)));
     let tokens = Arc::new(Tokens::new(
         Arc::clone(&wechat),
         Arc::clone(&account),
+        store.clone(),
         Arc::clone(&clock),
         tasks.clone(),
-    ));
-    let store = Arc::new(Store::in_memory(
-        config.codes.cache_entries,
-        Arc::clone(&clock),
     ));
     Ok(codes::Parts {
         wechat,
@@ -232,6 +243,23 @@ fn parts(
         store,
         clock,
     })
+}
+
+async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+    let host = config
+        .upstream
+        .api_bases
+        .first()
+        .and_then(Url::host_str)
+        .unwrap_or_default();
+    let upstream = Upstream::of_host(host);
+    Store::open(
+        &config.database_url,
+        config.account.app_id.as_str(),
+        &upstream,
+        clock,
+    )
+    .await
 }
 
 fn state(
@@ -244,6 +272,9 @@ fn state(
     let settings = codes::Settings {
         reuse: config.codes.reuse,
         timeout: config.upstream.timeout,
+        cache_entries: config.codes.cache_entries,
+        anonymous_budget: config.codes.anonymous_budget,
+        permanent_limit: config.codes.permanent_limit,
     };
     let public_url = config.public_url.as_ref().map_or("", |url| url.as_str());
     // The demo's pictures come from the sandbox, which is wherever the service is.
@@ -260,6 +291,8 @@ fn state(
     };
     AppState {
         account: Arc::clone(&parts.account),
+        tokens: Arc::clone(&parts.tokens),
+        store: parts.store.clone(),
         clock: Arc::clone(&parts.clock),
         codes: Arc::new(Codes::new(parts, settings, tasks.clone())),
         pictures: Pictures::new(),

@@ -1,26 +1,31 @@
 //! The one use case: a wish for a code becomes the code that we have, or a new one.
 //!
-//! Read [`Codes::issue`] first. Free of HTTP. However many ask for a scene at once, one task mints it, and it goes on
-//! when they hang up.
+//! Read [`Codes::issue`] first. Free of HTTP. However many ask for a scene at once, in whichever replica, one task mints
+//! it, and it goes on when they hang up.
 
 mod freshness;
 mod mint;
+mod payment;
+mod permanent;
+mod temporary;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
 pub use self::freshness::Reuse;
-pub use self::mint::MintError;
+pub use self::mint::{MintError, Source};
 
-use self::mint::Minter;
+use self::mint::{Minted, Minter, Wish};
+use self::payment::Payer;
 use crate::access::{Caller, Scope};
 use crate::account::Account;
 use crate::clock::Clock;
 use crate::flight::{Flight, Flights, Lost};
-use crate::scene::{CodeSpec, Lifetime, Scene};
+use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use crate::store::{self, Store};
 use crate::telemetry;
 use crate::ticket::IssuedCode;
@@ -33,8 +38,11 @@ const LEAST_LEFT: Duration = Duration::from_secs(10);
 /// How many mints may be under way or waiting for their turn. A bound on memory: each is a task of a few kilobytes.
 const MOST_FLIGHTS: usize = 4096;
 
+/// Mints under way. A visitor's and a key's are apart, so that a key never meets a visitor's empty budget.
+type MintFlights = Flights<(Scene, Payer), Option<Lifetime>, Minted, MintError>;
+
 /// A mint under way, for the life that it was started for.
-type MintFlight = Flight<Option<Lifetime>, Arc<IssuedCode>, MintError>;
+type MintFlight = Flight<Option<Lifetime>, Minted, MintError>;
 
 /// What the use case needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +51,12 @@ pub struct Settings {
     pub reuse: Reuse,
     /// What one visitor waits at most, all calls and retries together.
     pub timeout: Duration,
+    /// The most codes that are kept in memory.
+    pub cache_entries: u64,
+    /// Mints that visitors may cause in a China day, over all replicas.
+    pub anonymous_budget: u64,
+    /// Permanent codes at which the ledger refuses more.
+    pub permanent_limit: u64,
 }
 
 /// The rooms below.
@@ -55,7 +69,7 @@ pub struct Parts {
     /// The account's faults and quotas.
     pub account: Arc<Account>,
     /// Where codes are kept.
-    pub store: Arc<Store>,
+    pub store: Store,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -64,8 +78,10 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Codes {
     minter: Arc<Minter>,
-    flights: Flights<Scene, Option<Lifetime>, Arc<IssuedCode>, MintError>,
-    settings: Settings,
+    flights: MintFlights,
+    /// In front of the store: a known code costs no SQL.
+    known: Cache<Scene, Arc<IssuedCode>>,
+    timeout: Duration,
 }
 
 /// A code for a caller.
@@ -75,6 +91,8 @@ pub struct Served {
     pub code: Arc<IssuedCode>,
     /// What it may be used for by a cache.
     pub standing: Standing,
+    /// Where it came from.
+    pub source: Source,
 }
 
 /// How good a served code is.
@@ -115,11 +133,11 @@ pub enum Error {
 impl Codes {
     /// The tracker sees the mints, so that a shutdown can wait for them.
     pub fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
-        let minter = Arc::new(Minter::new(parts, settings.reuse));
         Self {
-            minter,
+            minter: Arc::new(Minter::new(parts, settings, tasks.clone())),
             flights: Flights::new(tasks),
-            settings,
+            known: Cache::new(settings.cache_entries),
+            timeout: settings.timeout,
         }
     }
 
@@ -129,66 +147,78 @@ impl Codes {
     /// # Errors
     /// [`Error`], once no living code is left to serve.
     pub async fn issue(&self, spec: &CodeSpec, caller: &Caller) -> Result<Served, Error> {
-        let arrived = self.minter.now();
-        let known = self.minter.find(&spec.scene()).await?;
+        let scene = spec.scene();
+        let wish = Wish {
+            spec: spec.clone(),
+            arrived: self.minter.now(),
+        };
+        let known = self.known.get(&scene);
         if let Some(code) = known
-            .as_ref()
-            .filter(|code| self.is_fresh(code, spec, arrived))
+            .clone()
+            .filter(|code| self.minter.will_do(code, &wish))
         {
-            telemetry::code_lookup("memory");
-            return Ok(self.fresh(Arc::clone(code), spec));
+            return Ok(self.served(
+                Minted {
+                    code,
+                    source: Source::Memory,
+                },
+                &wish,
+            ));
         }
-        match self.mint_within_timeout(spec, caller, arrived).await {
-            Ok((code, how)) => {
-                telemetry::code_lookup(how);
-                Ok(self.fresh(code, spec))
+        let obtained = tokio::time::timeout(self.timeout, self.obtain(&wish, caller)).await;
+        match obtained.unwrap_or(Err(Error::Timeout)) {
+            Ok(minted) => {
+                self.known.insert(scene, Arc::clone(&minted.code));
+                Ok(self.served(minted, &wish))
             }
             Err(error) => self.fall_back(known, error),
         }
     }
 
-    async fn mint_within_timeout(
-        &self,
-        spec: &CodeSpec,
-        caller: &Caller,
-        arrived: Timestamp,
-    ) -> Result<(Arc<IssuedCode>, &'static str), Error> {
-        let mint = self.mint(spec, caller, arrived);
-        tokio::time::timeout(self.settings.timeout, mint)
-            .await
-            .map_err(|_| Error::Timeout)?
+    /// From the store or from WeChat, as far as the caller may.
+    async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<Minted, Error> {
+        match &wish.spec {
+            CodeSpec::Permanent { .. } if !caller.allows(Scope::Permanent) => {
+                let found = self.minter.find(&wish.spec.scene()).await?;
+                let code = found.map(Arc::new).ok_or(Error::MintNotAllowed)?;
+                Ok(Minted {
+                    code,
+                    source: Source::Store,
+                })
+            }
+            _ => self.join_mints(wish, Payer::of(caller)).await,
+        }
     }
 
     /// Joins mints of the scene until one was asked for at least our life: ours, at the latest, once we start it.
-    async fn mint(
-        &self,
-        spec: &CodeSpec,
-        caller: &Caller,
-        arrived: Timestamp,
-    ) -> Result<(Arc<IssuedCode>, &'static str), Error> {
-        may_mint(spec, caller)?;
+    async fn join_mints(&self, wish: &Wish, payer: Payer) -> Result<Minted, Error> {
         loop {
-            let (flight, started) = self.fly(spec, arrived)?;
-            let asked = flight.about;
-            match flight.landed().await? {
-                Ok(code) if started => return Ok((code, "minted")),
-                Ok(code) if asked >= spec.lifetime() => return Ok((code, "joined")),
-                Ok(code) if self.is_fresh(&code, spec, arrived) => return Ok((code, "joined")),
-                Ok(_) => {}
-                Err(error) => return Err(Error::Mint(error)),
+            let (flight, started) = self.fly(wish, payer)?;
+            let long_enough = flight.about >= wish.spec.lifetime();
+            let minted = flight.landed().await?.map_err(Error::Mint)?;
+            if started {
+                return Ok(minted);
+            }
+            if long_enough || self.minter.will_do(&minted.code, wish) {
+                return Ok(Minted {
+                    source: Source::Joined,
+                    ..minted
+                });
             }
         }
     }
 
-    fn fly(&self, spec: &CodeSpec, arrived: Timestamp) -> Result<(MintFlight, bool), Error> {
+    fn fly(&self, wish: &Wish, payer: Payer) -> Result<(MintFlight, bool), Error> {
         if self.flights.len() >= MOST_FLIGHTS {
             return Err(Error::TooMany);
         }
-        let (minter, wish) = (Arc::clone(&self.minter), spec.clone());
-        let mint = || async move { minter.mint(&wish, arrived).await };
-        Ok(self
-            .flights
-            .join_or_start(&spec.scene(), spec.lifetime(), mint))
+        let (minter, wish) = (Arc::clone(&self.minter), wish.clone());
+        let (key, about) = ((wish.spec.scene(), payer), wish.spec.lifetime());
+        Ok(self.flights.join_or_start(
+            &key,
+            about,
+            || async move { minter.obtain(&wish, payer).await },
+        ))
     }
 
     /// A fault is no fault for a visitor whose code we have.
@@ -200,31 +230,72 @@ impl Codes {
             .map(|code| Served {
                 code,
                 standing: Standing::Stale,
+                source: Source::Memory,
             })
             .ok_or(error)
     }
 
-    fn is_fresh(&self, code: &IssuedCode, spec: &CodeSpec, arrived: Timestamp) -> bool {
-        self.settings
-            .reuse
-            .is_fresh(code, spec.lifetime(), arrived, self.minter.now())
+    fn served(&self, minted: Minted, wish: &Wish) -> Served {
+        telemetry::code_lookup(minted.source.as_str());
+        let floor = self.minter.floor(&minted.code, wish);
+        Served {
+            code: minted.code,
+            standing: Standing::Fresh { floor },
+            source: minted.source,
+        }
     }
 
-    fn fresh(&self, code: Arc<IssuedCode>, spec: &CodeSpec) -> Served {
-        let floor = self.settings.reuse.floor(&code, spec.lifetime());
-        Served {
+    /// Records a permanent code that was minted elsewhere. A code that is known already stays as it is.
+    ///
+    /// # Errors
+    /// When the store cannot be used: then nothing was recorded.
+    pub async fn import(
+        &self,
+        scene: &PermanentScene,
+        code: &IssuedCode,
+    ) -> Result<Served, store::Error> {
+        let (kept, new) = self.minter.import(scene, code).await?;
+        let code = Arc::new(kept);
+        self.known
+            .insert(Scene::Permanent(scene.clone()), Arc::clone(&code));
+        let source = if new { Source::Minted } else { Source::Store };
+        Ok(Served {
             code,
-            standing: Standing::Fresh { floor },
-        }
+            standing: Standing::Fresh {
+                floor: Duration::ZERO,
+            },
+            source,
+        })
+    }
+
+    /// What is left of the day's visitors' mints and of the permanent stock, from the store; also tells the metrics.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn supplies(&self) -> Result<Supplies, store::Error> {
+        self.minter.supplies().await
     }
 }
 
-/// Temporary codes are for everybody; the stock of permanent ones is not.
-fn may_mint(spec: &CodeSpec, caller: &Caller) -> Result<(), Error> {
-    match spec {
-        CodeSpec::Permanent { .. } if !caller.allows(Scope::Permanent) => {
-            Err(Error::MintNotAllowed)
-        }
-        _ => Ok(()),
+/// What is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Supplies {
+    /// Mints of today, whoever caused them.
+    pub mints_today: u64,
+    /// Mints that visitors may cause in a day.
+    pub budget: u64,
+    /// Mints that visitors may still cause today.
+    pub budget_left: u64,
+    /// Permanent codes in the ledger, and among them those whose mint has no known outcome.
+    pub stock: store::Stock,
+    /// Permanent codes at which the ledger refuses more.
+    pub permanent_limit: u64,
+}
+
+/// Kept for callers that need the instant a wish is judged by.
+impl Codes {
+    /// What time it is for this use case.
+    pub fn now(&self) -> Timestamp {
+        self.minter.now()
     }
 }

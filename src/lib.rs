@@ -17,4 +17,5 @@ pub mod store;
 pub mod telemetry;
 pub mod ticket;
 pub mod token;
+pub mod upkeep;
 pub mod wechat;

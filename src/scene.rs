@@ -35,6 +35,21 @@ impl Kind {
     }
 }
 
+impl FromStr for Kind {
+    type Err = SceneError;
+
+    fn from_str(text: &str) -> Result<Self, SceneError> {
+        let kinds = [
+            Self::QrScene,
+            Self::QrStrScene,
+            Self::QrLimitScene,
+            Self::QrLimitStrScene,
+        ];
+        let named = kinds.into_iter().find(|kind| kind.action_name() == text);
+        named.ok_or(SceneError::UnknownKind)
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.action_name())
@@ -170,6 +185,9 @@ pub enum SceneError {
     /// A text with a control character in it.
     #[error("must not contain control characters, such as a line break or a tab")]
     ControlCharacter,
+    /// Not one of WeChat's four kinds.
+    #[error("must be QR_SCENE, QR_STR_SCENE, QR_LIMIT_SCENE or QR_LIMIT_STR_SCENE")]
+    UnknownKind,
     /// A text in the name space of the service.
     #[error("must not begin with \"wxqr.\", which the service keeps for itself")]
     Reserved,

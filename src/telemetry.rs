@@ -24,12 +24,16 @@ const HTTP_DURATION: &str = "wxqr_http_request_duration_seconds";
 /// Calls to WeChat, retries included, by API and outcome (`ok`, an errcode, `timeout`, `unreachable`, `invalid`).
 const UPSTREAM_REQUESTS: &str = "wxqr_upstream_requests_total";
 const UPSTREAM_DURATION: &str = "wxqr_upstream_request_duration_seconds";
-/// Requests for a code (`memory`, `minted`, `joined`, `stale`, `refused`).
+/// Requests for a code (`memory`, `store`, `minted`, `joined`, `stale`, `refused`).
 const CODE_LOOKUPS: &str = "wxqr_code_lookups_total";
 /// Tokens taken, by reason (`first`, `ahead`, `expired`, `refused`, `forced`).
 const TOKEN_REFRESHES: &str = "wxqr_token_refreshes_total";
 const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
 const ACCOUNT_FAULT: &str = "wxqr_account_fault";
+const STORE_UP: &str = "wxqr_store_up";
+const ANONYMOUS_BUDGET_REMAINING: &str = "wxqr_anonymous_budget_remaining";
+const PERMANENT_CODES: &str = "wxqr_permanent_codes";
+const PERMANENT_LIMIT: &str = "wxqr_permanent_limit";
 const BUILD_INFO: &str = "wxqr_build_info";
 
 /// Upper bounds of the durations' buckets, in seconds: from a code in memory to a visitor's longest wait.
@@ -108,6 +112,19 @@ fn describe() {
         ACCOUNT_FAULT,
         "1 while a refusal stands that only the account's owner can mend"
     );
+    describe_gauge!(STORE_UP, "1 while the store answers");
+    describe_gauge!(
+        ANONYMOUS_BUDGET_REMAINING,
+        "Mints that visitors may still cause today, over all replicas"
+    );
+    describe_gauge!(
+        PERMANENT_CODES,
+        "Permanent codes in the ledger, unknown outcomes included"
+    );
+    describe_gauge!(
+        PERMANENT_LIMIT,
+        "Permanent codes at which the ledger refuses more"
+    );
     describe_gauge!(BUILD_INFO, "Always 1; the label says the version");
 }
 
@@ -143,4 +160,25 @@ pub(crate) fn token_refreshed(reason: &'static str, expires_at: Timestamp) {
 /// Counts how a request for a code was met.
 pub(crate) fn code_lookup(result: &'static str) {
     counter!(CODE_LOOKUPS, "result" => result).increment(1);
+}
+
+/// Tells whether the store answers.
+pub(crate) fn store_up(up: bool) {
+    gauge!(STORE_UP).set(if up { 1.0 } else { 0.0 });
+}
+
+/// Tells how many mints visitors may still cause today.
+pub(crate) fn anonymous_budget_remaining(left: u64) {
+    gauge!(ANONYMOUS_BUDGET_REMAINING).set(as_float(left));
+}
+
+/// Tells how much of the permanent stock is used.
+pub(crate) fn permanent_stock(used: u64, limit: u64) {
+    gauge!(PERMANENT_CODES).set(as_float(used));
+    gauge!(PERMANENT_LIMIT).set(as_float(limit));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "our counts are far below 2^52")]
+fn as_float(count: u64) -> f64 {
+    count as f64
 }

@@ -2,17 +2,18 @@
 //!
 //! It must not know who needs the token or for what.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account::{Account, Stopped};
 use crate::clock::Clock;
 use crate::flight::{Flight, Flights, Lost};
+use crate::store::{self, Store};
 use crate::telemetry;
 use crate::wechat::{self, AccessToken, Api, GrantedToken, TokenCall, TokenSource, WeChat};
 
@@ -30,6 +31,15 @@ const IDLE_RETRY: Duration = Duration::from_mins(1);
 const FORCED_A_DAY: usize = 20;
 const FORCED_APART: Duration = Duration::from_secs(30);
 
+/// How long one replica may take to fetch the classic token for all.
+const CLASSIC_LEASE: Duration = Duration::from_secs(30);
+
+/// How often the others look whether it has.
+const LEASE_POLL: Duration = Duration::from_millis(100);
+
+/// A shared token with less life than this is not worth taking.
+const LEAST_WORTH_TAKING: Duration = Duration::from_secs(10);
+
 /// Keeps the token. Shared by all who call WeChat.
 #[derive(Debug)]
 pub struct Tokens {
@@ -41,6 +51,7 @@ pub struct Tokens {
 struct Inner {
     wechat: Arc<WeChat>,
     account: Arc<Account>,
+    store: Store,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
@@ -50,7 +61,6 @@ struct State {
     held: Option<Held>,
     /// The last token that WeChat refused, and when we learnt it.
     dead: Option<AccessToken>,
-    forced: VecDeque<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -69,6 +79,9 @@ pub enum Error {
     /// The call's quota is used up.
     #[error("no access token")]
     Stopped(#[source] Stopped),
+    /// The replicas cannot agree on a token: one is neither fetched nor forced then.
+    #[error("no access token without the store")]
+    Store(#[source] store::Error),
     /// WeChat keeps giving a token that it refuses, and may not be forced to give another one yet.
     #[error("WeChat gives a token that it refuses; the next forced refresh must wait")]
     ForcedTooOften,
@@ -79,12 +92,14 @@ impl Tokens {
     pub fn new(
         wechat: Arc<WeChat>,
         account: Arc<Account>,
+        store: Store,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
     ) -> Self {
         let inner = Inner {
             wechat,
             account,
+            store,
             clock,
             state: Mutex::default(),
         };
@@ -121,6 +136,13 @@ impl Tokens {
     ) -> Result<Result<AccessToken, Arc<Error>>, Lost> {
         self.inner.drop_dead(dead);
         self.get().await
+    }
+
+    /// When the token that is held ends; none while there is none.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        let now = self.inner.clock.now();
+        let end = self.inner.state().held.as_ref().map(|held| held.expires_at);
+        end.filter(|&end| now < end)
     }
 
     fn refresh(&self, reason: &'static str) -> Flight<(), AccessToken, Error> {
@@ -209,20 +231,99 @@ impl Inner {
     }
 
     async fn take(&self, reason: &'static str) -> Result<AccessToken, Error> {
+        match self.wechat.token_source() {
+            TokenSource::Stable => self.take_stable(reason).await,
+            TokenSource::Classic => self.take_classic(reason).await,
+        }
+    }
+
+    async fn take_stable(&self, reason: &'static str) -> Result<AccessToken, Error> {
         let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
         if !self.is_known_dead(&granted.token) {
             return Ok(self.keep(asked_at, granted, reason));
         }
-        self.admit_forced()?;
+        let allowed = self
+            .store
+            .take_forced_refresh(FORCED_A_DAY, FORCED_APART)
+            .await;
+        if !allowed.map_err(Error::Store)? {
+            return Err(Error::ForcedTooOften);
+        }
         let (asked_at, granted) = self.fetch(TokenCall::Forced).await?;
         Ok(self.keep(asked_at, granted, "forced"))
     }
 
+    /// Each classic call kills the token before it, so one replica calls and the others take its token from the store.
+    async fn take_classic(&self, reason: &'static str) -> Result<AccessToken, Error> {
+        let patience = Instant::now() + CLASSIC_LEASE;
+        loop {
+            let lease = self
+                .store
+                .lease("token", CLASSIC_LEASE)
+                .await
+                .map_err(Error::Store)?;
+            if let Some(token) = self.adopt_shared().await? {
+                return Ok(token);
+            }
+            if let Some(lease) = lease {
+                let token = self.fetch_and_share(reason).await;
+                lease.release().await;
+                return token;
+            }
+            if Instant::now() >= patience {
+                return Err(Error::Store(store::Error::Timeout));
+            }
+            tokio::time::sleep(LEASE_POLL).await;
+        }
+    }
+
+    async fn fetch_and_share(&self, reason: &'static str) -> Result<AccessToken, Error> {
+        let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
+        let expires_at = asked_at + granted.expires_in;
+        if let Err(error) = self
+            .store
+            .share_classic_token(granted.token.secret(), expires_at)
+            .await
+        {
+            // It works here all the same, until another replica takes its own.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the access token is not shared"
+            );
+        }
+        Ok(self.keep(asked_at, granted, reason))
+    }
+
+    /// The token that another replica took, if it is not one that we know to be dead or ageing.
+    async fn adopt_shared(&self) -> Result<Option<AccessToken>, Error> {
+        let shared = self.store.classic_token().await.map_err(Error::Store)?;
+        let Some((secret, expires_at)) = shared else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let left = Duration::try_from(now.duration_until(expires_at)).unwrap_or_default();
+        let token = AccessToken::from_shared(secret);
+        if self.is_held(&token) || self.is_known_dead(&token) || left < LEAST_WORTH_TAKING {
+            return Ok(None);
+        }
+        Ok(Some(self.keep(
+            now,
+            GrantedToken {
+                token,
+                expires_in: left,
+            },
+            "shared",
+        )))
+    }
+
     async fn fetch(&self, how: TokenCall) -> Result<(Timestamp, GrantedToken), Error> {
-        self.account.admit(Api::Token).map_err(Error::Stopped)?;
+        self.account
+            .admit(Api::Token)
+            .await
+            .map_err(Error::Stopped)?;
         let asked_at = self.clock.now();
         let result = self.wechat.fetch_token(how).await;
-        self.account.learn(Api::Token, &result);
+        self.account.learn(Api::Token, &result).await;
         Ok((asked_at, result.map_err(Error::WeChat)?))
     }
 
@@ -230,23 +331,11 @@ impl Inner {
         self.state().dead.as_ref() == Some(token)
     }
 
-    /// Takes one of the forced refreshes that WeChat allows, if one is left.
-    fn admit_forced(&self) -> Result<(), Error> {
-        let now = self.clock.now();
-        let mut state = self.state();
-        state
-            .forced
-            .retain(|&at| now < at + Duration::from_hours(24));
-        let too_soon = state
-            .forced
-            .back()
-            .is_some_and(|&last| now < last + FORCED_APART);
-        let can_be_forced = self.wechat.token_source() == TokenSource::Stable;
-        if too_soon || state.forced.len() >= FORCED_A_DAY || !can_be_forced {
-            return Err(Error::ForcedTooOften);
-        }
-        state.forced.push_back(now);
-        Ok(())
+    fn is_held(&self, token: &AccessToken) -> bool {
+        self.state()
+            .held
+            .as_ref()
+            .is_some_and(|held| held.token == *token)
     }
 
     fn keep(

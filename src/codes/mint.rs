@@ -1,4 +1,4 @@
-//! One mint: the work of the task that everybody waits for.
+//! What all mints share: the call to WeChat with a token that works, and how a mint can fail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,31 +6,76 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
-use super::{Parts, Reuse};
+use super::payment::{Budget, BudgetExhausted, Payer};
+use super::{Parts, Settings, Supplies};
 use crate::account::Stopped;
 use crate::flight::Lost;
-use crate::scene::{CodeSpec, Scene};
+use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::store;
+use crate::telemetry;
 use crate::ticket::{IssuedCode, Life};
 use crate::token;
 use crate::wechat::{self, AccessToken, Api, Class, CreatedCode};
 
 /// How long a mint may take, whoever still waits for it.
-const MINT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many mints call WeChat at once. WeChat's own bound is not known; chosen to be gentle.
 const UPSTREAM_SLOTS: usize = 64;
 
-/// How often the store is asked whether the holder of a scene's lease has finished.
-const LEASE_POLL: Duration = Duration::from_millis(100);
+/// How often the store is asked whether another replica has finished.
+pub(super) const POLL: Duration = Duration::from_millis(100);
 
 /// Makes codes.
 #[derive(Debug)]
 pub(super) struct Minter {
-    parts: Parts,
-    reuse: Reuse,
+    pub(super) parts: Parts,
+    pub(super) settings: Settings,
+    pub(super) budget: Budget,
+    /// For results that must be written although nobody waits any more.
+    pub(super) tasks: TaskTracker,
     slots: Semaphore,
+}
+
+/// A wish for a code, and when it came.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub(super) spec: CodeSpec,
+    pub(super) arrived: Timestamp,
+}
+
+/// A code, and where it came from.
+#[derive(Debug, Clone)]
+pub(super) struct Minted {
+    pub(super) code: Arc<IssuedCode>,
+    pub(super) source: Source,
+}
+
+/// Where a code came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// This process knew it.
+    Memory,
+    /// The store knew it: from before a restart, or from another replica.
+    Store,
+    /// It was made for this caller.
+    Minted,
+    /// It was made for another caller, who came first.
+    Joined,
+}
+
+impl Source {
+    /// The name in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Store => "store",
+            Self::Minted => "minted",
+            Self::Joined => "joined",
+        }
+    }
 }
 
 /// Why a mint gave no code.
@@ -45,6 +90,18 @@ pub enum MintError {
     /// The account's quota is used up.
     #[error("no ticket while calls are stopped")]
     Stopped(#[source] Stopped),
+    /// The visitors' mints of the day are used up.
+    #[error(transparent)]
+    Budget(#[from] BudgetExhausted),
+    /// The ledger is full.
+    #[error("the ledger of permanent codes is full")]
+    LedgerFull,
+    /// Nobody knows whether an earlier mint of this permanent code made one.
+    #[error("the outcome of an earlier mint of this permanent code is not known")]
+    OutcomeUnknown {
+        /// Until it may be repeated; none once it was repeated as often as it may be.
+        retry_after: Option<Duration>,
+    },
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -57,10 +114,13 @@ pub enum MintError {
 }
 
 impl Minter {
-    pub(super) fn new(parts: Parts, reuse: Reuse) -> Self {
+    pub(super) fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
+        let budget = Budget::new(settings.anonymous_budget);
         Self {
             parts,
-            reuse,
+            settings,
+            budget,
+            tasks,
             slots: Semaphore::new(UPSTREAM_SLOTS),
         }
     }
@@ -69,68 +129,60 @@ impl Minter {
         self.parts.clock.now()
     }
 
-    pub(super) async fn find(
-        &self,
-        scene: &Scene,
-    ) -> Result<Option<Arc<IssuedCode>>, store::Error> {
+    pub(super) async fn find(&self, scene: &Scene) -> Result<Option<IssuedCode>, store::Error> {
         self.parts.store.find(scene).await
     }
 
-    /// Mints, unless somebody else has meanwhile. Logged here, once for all who wait.
-    pub(super) async fn mint(
+    pub(super) async fn import(
         &self,
-        spec: &CodeSpec,
-        arrived: Timestamp,
-    ) -> Result<Arc<IssuedCode>, MintError> {
+        scene: &PermanentScene,
+        code: &IssuedCode,
+    ) -> Result<(IssuedCode, bool), store::Error> {
+        self.parts.store.import(scene, code).await
+    }
+
+    /// Whether a code satisfies a wish.
+    pub(super) fn will_do(&self, code: &IssuedCode, wish: &Wish) -> bool {
+        self.settings
+            .reuse
+            .is_fresh(code, wish.spec.lifetime(), wish.arrived, self.now())
+    }
+
+    pub(super) fn floor(&self, code: &IssuedCode, wish: &Wish) -> Duration {
+        self.settings.reuse.floor(code, wish.spec.lifetime())
+    }
+
+    /// The code of the store, or a new one. Logged here, once for all who wait.
+    pub(super) async fn obtain(&self, wish: &Wish, payer: Payer) -> Result<Minted, MintError> {
         let started = Instant::now();
-        let work = tokio::time::timeout(MINT_TIMEOUT, self.mint_on_lease(spec, arrived));
-        let result = work.await.unwrap_or(Err(MintError::Timeout));
-        let scene = spec.scene();
+        let work = async {
+            let _slot = self
+                .slots
+                .acquire()
+                .await
+                .expect("the semaphore is never closed");
+            match &wish.spec {
+                CodeSpec::Temporary { scene, .. } => self.temporary(scene, wish, payer).await,
+                CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec).await,
+            }
+        };
+        let result = tokio::time::timeout(MINT_TIMEOUT, work)
+            .await
+            .unwrap_or(Err(MintError::Timeout));
+        let scene = wish.spec.scene();
         match &result {
-            Ok(_) => tracing::info!(
-                kind = %scene.kind(),
-                scene = ?scene.value(),
-                duration_ms = started.elapsed().as_millis(),
-                "code minted"
-            ),
+            Ok(minted) if minted.source == Source::Minted => {
+                let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(kind = %scene.kind(), scene = ?scene.value(), duration_ms = took, "code minted");
+            }
+            Ok(_) => {}
             Err(error) => error.log(&scene),
         }
         result
     }
 
-    async fn mint_on_lease(
-        &self,
-        spec: &CodeSpec,
-        arrived: Timestamp,
-    ) -> Result<Arc<IssuedCode>, MintError> {
-        let scene = spec.scene();
-        let _slot = self
-            .slots
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        loop {
-            // The lease first: whoever held it a moment ago may have finished meanwhile.
-            let lease = self.parts.store.lease(&scene, MINT_TIMEOUT).await?;
-            let known = self.find(&scene).await?;
-            if let Some(code) = known.filter(|code| self.will_do(code, spec, arrived)) {
-                return Ok(code);
-            }
-            if lease.is_some() {
-                let code = self.create(spec).await?;
-                return Ok(self.parts.store.save(&scene, code).await?);
-            }
-            tokio::time::sleep(LEASE_POLL).await;
-        }
-    }
-
-    fn will_do(&self, code: &IssuedCode, spec: &CodeSpec, arrived: Timestamp) -> bool {
-        self.reuse
-            .is_fresh(code, spec.lifetime(), arrived, self.now())
-    }
-
     /// Creates the ticket; once more, with another token, if WeChat says that the first is dead.
-    async fn create(&self, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
+    pub(super) async fn create(&self, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
         let token = self.parts.tokens.get().await?.map_err(MintError::Token)?;
         match self.call(&token, spec).await {
             Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenDead) => {
@@ -150,13 +202,28 @@ impl Minter {
         self.parts
             .account
             .admit(Api::Create)
+            .await
             .map_err(MintError::Stopped)?;
         let minted_at = self.now();
         let result = self.parts.wechat.create_code(token, spec).await;
-        self.parts.account.learn(Api::Create, &result);
+        self.parts.account.learn(Api::Create, &result).await;
         result
             .map(|created| issued(spec, minted_at, created))
             .map_err(MintError::WeChat)
+    }
+
+    pub(super) async fn supplies(&self) -> Result<Supplies, store::Error> {
+        let (anonymous, mints_today) = self.parts.store.mints_today().await?;
+        let stock = self.parts.store.stock().await?;
+        let permanent_limit = self.settings.permanent_limit;
+        telemetry::permanent_stock(stock.used, permanent_limit);
+        Ok(Supplies {
+            mints_today,
+            budget: self.budget.a_day(),
+            budget_left: self.budget.left_after(anonymous),
+            stock,
+            permanent_limit,
+        })
     }
 }
 
@@ -177,9 +244,23 @@ fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> Issued
 }
 
 impl MintError {
+    /// Whether WeChat certainly made no code: it said so, or was not asked.
+    pub(super) fn is_without_effect(&self) -> bool {
+        match self {
+            Self::WeChat(error) => !error.is_ambiguous(),
+            Self::Token(_) | Self::Stopped(_) | Self::Budget(_) | Self::LedgerFull => true,
+            Self::OutcomeUnknown { .. } | Self::Store(_) | Self::Timeout | Self::Lost(_) => false,
+        }
+    }
+
+    /// Whether the request never left.
+    pub(super) fn is_before_the_call(&self) -> bool {
+        matches!(self, Self::Token(_) | Self::Stopped(_))
+    }
+
     fn log(&self, scene: &Scene) {
-        // The token's own task has logged why there is none, and a stop was logged when it began.
-        if matches!(self, Self::Token(_) | Self::Stopped(_)) {
+        // The rooms below have logged the causes of these, once for many mints.
+        if matches!(self, Self::Token(_) | Self::Stopped(_) | Self::Store(_)) {
             return;
         }
         let refusal = match self {

@@ -45,6 +45,8 @@ pub struct Config {
     pub account: Account,
     /// How WeChat is reached.
     pub upstream: Upstream,
+    /// Where codes are kept: a URL, which may hold a password.
+    pub database_url: SecretString,
     /// How long codes live and are reused.
     pub codes: CodeSettings,
     /// The API keys.
@@ -92,6 +94,10 @@ pub struct CodeSettings {
     pub reuse: Reuse,
     /// The most codes in memory, 1 to 10 000 000.
     pub cache_entries: u64,
+    /// Mints that visitors may cause in a China day, over all replicas.
+    pub anonymous_budget: u64,
+    /// Permanent codes at which the ledger refuses more.
+    pub permanent_limit: u64,
 }
 
 /// What is logged, and how.
@@ -165,6 +171,7 @@ impl Config {
         let config = reader.config(Ok(made.account), Ok(made.keys));
         let mut config = reader.finish(config, &resolved.strays, None)?;
         let sandbox = local_url(config.listen);
+        config.database_url = SecretString::from("sqlite::memory:");
         config.upstream.mp_base = sandbox.clone();
         config.upstream.api_bases = vec![sandbox];
         if !resolved.is_given("log") {
@@ -228,6 +235,7 @@ impl<'a> Reader<'a> {
         self.refuse_same_port(&listen, &metrics_listen);
         let public_url = self.optional("public-url", str::parse);
         let upstream = self.upstream();
+        let database_url = self.required("database-url", values::database_url);
         let codes = self.codes();
         let cors_origins = self.required("cors-origins", str::parse);
         let frame_ancestors = self.required("frame-ancestors", str::parse);
@@ -239,6 +247,7 @@ impl<'a> Reader<'a> {
             public_url: public_url?,
             account: account?,
             upstream: upstream?,
+            database_url: database_url?,
             codes: codes?,
             keys: keys?,
             cors_origins: cors_origins?,
@@ -277,10 +286,14 @@ impl<'a> Reader<'a> {
         let default_expire = self.required("default-expire", values::lifetime);
         let reuse = self.required("reuse", values::reuse);
         let cache_entries = self.required("cache-entries", values::count(1..=10_000_000));
+        let anonymous_budget = self.required("anonymous-budget", values::count(0..=100_000_000));
+        let permanent_limit = self.required("permanent-limit", values::count(0..=100_000));
         Ok(CodeSettings {
             default_expire: default_expire?,
             reuse: reuse?,
             cache_entries: cache_entries?,
+            anonymous_budget: anonymous_budget?,
+            permanent_limit: permanent_limit?,
         })
     }
 

@@ -171,6 +171,13 @@ pub const SETTINGS: &[Setting] = &[
         "What one visitor waits for WeChat at most, all calls and retries together, `100ms` to `30s`",
     ),
     Setting::new(
+        "database-url",
+        Fallback::Value("sqlite://wxqr.db"),
+        "Where codes are kept: `sqlite://FILE`, `sqlite::memory:` or `postgres://...` (image: `sqlite:///data/wxqr.db`)",
+    )
+    .secret("database-url-file")
+    .not_in_demo(),
+    Setting::new(
         "default-expire",
         Fallback::Value("7200s"),
         "Life of a temporary code when the request names none, whole seconds, `1s` to `30d`",
@@ -184,6 +191,16 @@ pub const SETTINGS: &[Setting] = &[
         "cache-entries",
         Fallback::Value("100000"),
         "Codes held in memory at most, 1 to 10000000",
+    ),
+    Setting::new(
+        "anonymous-budget",
+        Fallback::Value("10000"),
+        "Mints a day (China's day) that visitors without a key may cause, over all replicas, 0 to 100000000",
+    ),
+    Setting::new(
+        "permanent-limit",
+        Fallback::Value("100000"),
+        "Permanent codes at which the ledger refuses more, 0 to 100000",
     ),
     Setting::new(
         "api-keys",

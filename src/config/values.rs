@@ -368,6 +368,22 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Refusal> {
     })
 }
 
+/// The address is a secret: it may hold a password.
+pub(super) fn database_url(text: &str) -> Result<SecretString, Refusal> {
+    const FORM: &str = "sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE";
+    let file = text
+        .strip_prefix("sqlite://")
+        .is_some_and(|file| !file.is_empty());
+    let known = file
+        || text == "sqlite::memory:"
+        || text.starts_with("postgres://")
+        || text.starts_with("postgresql://");
+    if !known || text.parse::<Url>().is_err() {
+        return Err(Refusal::new("is not a database this service knows", FORM));
+    }
+    Ok(SecretString::from(text))
+}
+
 pub(super) fn keyring(text: &str) -> Result<Keyring, Refusal> {
     text.parse().map_err(|error: crate::access::KeyringError| {
         Refusal::new(error.to_string(), Keyring::FORM)

@@ -83,6 +83,7 @@ mod tests {
         Served {
             code: Arc::new(IssuedCode { ticket, url, life }),
             standing,
+            source: crate::codes::Source::Memory,
         }
     }
 

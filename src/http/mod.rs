@@ -1,7 +1,9 @@
 //! HTTP: the map of URLs, and what is around every request. The rooms below do not know that it exists.
 
+mod api;
 mod auth;
 mod caching;
+mod code_body;
 mod home;
 mod lang;
 mod negotiate;
@@ -38,6 +40,8 @@ use crate::codes::Codes;
 use crate::config::CorsOrigins;
 use crate::pictures::Pictures;
 use crate::scene::Lifetime;
+use crate::store::Store;
+use crate::token::Tokens;
 
 /// What the handlers use.
 #[derive(Debug, Clone)]
@@ -50,6 +54,10 @@ pub struct AppState {
     pub keys: Arc<Keyring>,
     /// The account's faults.
     pub account: Arc<Account>,
+    /// The access token's state.
+    pub tokens: Arc<Tokens>,
+    /// Labels and lists.
+    pub store: Store,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Links and pages.
@@ -103,13 +111,18 @@ fn documented_routes() -> (
 ) {
     let codes =
         OpenApiRouter::with_openapi(openapi::Document::openapi()).routes(routes!(qrcode::show));
+    let api = OpenApiRouter::new()
+        .routes(routes!(api::list::list, api::make::make))
+        .routes(routes!(api::account::show));
     let operating = OpenApiRouter::new()
         .routes(routes!(ops::healthz))
         .routes(routes!(ops::readyz));
     let (codes, mut document) = codes.split_for_parts();
     let (operating, more) = operating.split_for_parts();
     document.merge(more);
-    ((codes, operating), document)
+    let (api, more) = api.split_for_parts();
+    document.merge(more);
+    ((codes, operating.merge(api)), document)
 }
 
 /// The OpenAPI document of the whole service, as `/openapi.json` answers it.

@@ -108,6 +108,10 @@ pub(crate) struct RequestId(Arc<str>);
 impl RequestId {
     const MAX_LEN: usize = 64;
 
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The caller's, if it is sane; else a new one.
     fn of(headers: &HeaderMap) -> Self {
         let given = headers

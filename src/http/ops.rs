@@ -45,7 +45,7 @@ pub(crate) struct Readiness {
 pub(crate) async fn readyz(State(app): State<AppState>) -> Response {
     let (code, status) = if app.draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
-    } else if app.account.fault().is_some() {
+    } else if app.account.fault().is_some() || !app.store.is_up() {
         (StatusCode::OK, "degraded")
     } else {
         (StatusCode::OK, "ok")

@@ -4,11 +4,11 @@ use askama::Template;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
-use jiff::tz::{Offset, TimeZone};
 
 use super::lang::Lang;
 use super::problem::{Code, Problem};
 use super::site::{HOME_SCRIPT, RENEW_SCRIPT, STYLE, Site};
+use crate::store::China;
 use crate::ticket::Ticket;
 
 /// The visitor's page of a code.
@@ -33,7 +33,7 @@ pub(crate) struct Expiry {
 
 impl Expiry {
     pub(crate) fn new(at: Timestamp) -> Self {
-        let human = china_time(at).strftime("%Y-%m-%d %H:%M").to_string();
+        let human = China::time(at).strftime("%Y-%m-%d %H:%M").to_string();
         Self {
             machine: whole_seconds(at),
             human,
@@ -165,11 +165,6 @@ pub(crate) fn problem_fragment(problem: &Problem, lang: Lang) -> Result<Response
 fn broken(error: &askama::Error) -> Problem {
     tracing::error!(error = error as &dyn std::error::Error, "a template failed");
     Problem::new(Code::Internal, "the service failed; the log has the cause")
-}
-
-/// WeChat and its users count days in China's time, which has no summer time.
-pub(crate) fn china_time(at: Timestamp) -> jiff::Zoned {
-    at.to_zoned(TimeZone::fixed(Offset::constant(8)))
 }
 
 /// RFC 3339 in UTC, without fractions.

@@ -56,8 +56,7 @@ impl Query {
     /// When it is not UTF-8, repeats a parameter of ours, or has one that looks like a misspelling of ours.
     pub(crate) fn parse(raw: &str) -> Result<Self, Problem> {
         let mut query = Self::default();
-        for piece in raw.split('&').filter(|piece| !piece.is_empty()) {
-            let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+        for (name, value) in form_pieces(raw) {
             let name = form_decoded(name, "query")?;
             if OURS.contains(&name.as_str()) {
                 let value = form_decoded(value, &name)?;
@@ -92,7 +91,7 @@ impl Query {
     }
 
     /// The parameters that say which code and which picture is meant, in the order in which they came.
-    pub(crate) fn picture_link_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn picture_link_pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         const NOT_PASSED_ON: &[&str] = &["format", "fragment", "lang"];
         self.pairs
             .iter()
@@ -211,6 +210,28 @@ impl Query {
             colors: colors.map_err(|error| Problem::invalid_parameter(named, error))?,
         })
     }
+}
+
+/// The decoded pairs of a query in which every parameter is ours, each at most once.
+///
+/// # Errors
+/// When it is not UTF-8 or repeats a parameter.
+pub(crate) fn form_pairs(raw: &str) -> Result<Vec<(String, String)>, Problem> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for (name, value) in form_pieces(raw) {
+        let name = form_decoded(name, "query")?;
+        if pairs.iter().any(|(known, _)| *known == name) {
+            return Err(Problem::invalid_parameter(&name, "must be given once only"));
+        }
+        let value = form_decoded(value, &name)?;
+        pairs.push((name, value));
+    }
+    Ok(pairs)
+}
+
+fn form_pieces(raw: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pieces = raw.split('&').filter(|piece| !piece.is_empty());
+    pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
 }
 
 /// A form-encoded piece as text.

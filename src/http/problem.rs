@@ -25,12 +25,15 @@ const QUOTA_RETRY: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     InvalidParameter,
+    InvalidBody,
     SceneRefused,
     Unauthorized,
     MintNotAllowed,
+    ScopeMissing,
     NotFound,
     MethodNotAllowed,
     PermanentStockExhausted,
+    TooLarge,
     Internal,
     UpstreamRefused,
     UpstreamUnreachable,
@@ -38,6 +41,7 @@ pub(crate) enum Code {
     UpstreamBusy,
     UpstreamQuota,
     AccountBlocked,
+    BudgetExhausted,
     StoreUnavailable,
     UpstreamTimeout,
 }
@@ -51,12 +55,15 @@ impl Code {
         use StatusCode as S;
         match self {
             Self::InvalidParameter => ("invalid_parameter", S::BAD_REQUEST, "参数有误", "A parameter is not valid"),
+            Self::InvalidBody => ("invalid_body", S::BAD_REQUEST, "请求内容有误", "The body is not valid"),
             Self::SceneRefused => ("scene_refused", S::BAD_REQUEST, "微信不接受该场景值", "WeChat does not take this scene"),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "密钥无效", "The key is not known"),
             Self::MintNotAllowed => ("mint_not_allowed", S::FORBIDDEN, "无权生成该二维码", "This code may not be made"),
+            Self::ScopeMissing => ("scope_missing", S::FORBIDDEN, "密钥权限不足", "The key lacks a scope"),
             Self::NotFound => ("not_found", S::NOT_FOUND, "页面不存在", "There is nothing here"),
             Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "不支持该请求方法", "The method is not allowed here"),
             Self::PermanentStockExhausted => ("permanent_stock_exhausted", S::CONFLICT, "永久二维码数量已用完", "The permanent codes are used up"),
+            Self::TooLarge => ("too_large", S::PAYLOAD_TOO_LARGE, "请求内容过大", "The body is too large"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "服务内部错误", "The service failed"),
             Self::UpstreamRefused => ("upstream_refused", S::BAD_GATEWAY, "微信拒绝了请求", "WeChat refused"),
             Self::UpstreamUnreachable => ("upstream_unreachable", S::BAD_GATEWAY, "无法连接微信", "WeChat cannot be reached"),
@@ -64,6 +71,7 @@ impl Code {
             Self::UpstreamBusy => ("upstream_busy", S::SERVICE_UNAVAILABLE, "微信系统繁忙", "WeChat is busy"),
             Self::UpstreamQuota => ("upstream_quota", S::SERVICE_UNAVAILABLE, "微信接口调用次数已用完", "WeChat's quota is used up"),
             Self::AccountBlocked => ("account_blocked", S::SERVICE_UNAVAILABLE, "公众号调用受限", "The account is held back by WeChat"),
+            Self::BudgetExhausted => ("budget_exhausted", S::TOO_MANY_REQUESTS, "今日的生成次数已用完", "The day's codes are used up"),
             Self::StoreUnavailable => ("store_unavailable", S::SERVICE_UNAVAILABLE, "存储暂不可用", "The store cannot be used"),
             Self::UpstreamTimeout => ("upstream_timeout", S::GATEWAY_TIMEOUT, "微信应答超时", "WeChat does not answer in time"),
         }
@@ -249,12 +257,35 @@ impl From<&MintError> for Problem {
             MintError::Token(cause) => match &**cause {
                 token::Error::WeChat(error) => Self::from_token_call(error),
                 token::Error::Stopped(stop) => stop.into(),
+                token::Error::Store(_) => Self::new(
+                    Code::StoreUnavailable,
+                    "the store cannot be used at the moment",
+                ),
                 token::Error::ForcedTooOften => Self::new(
                     Code::UpstreamRefused,
                     "WeChat refuses the access token that it gives; it is renewed within half a minute",
                 ),
             },
             MintError::Stopped(stop) => stop.into(),
+            MintError::Budget(budget) => {
+                let detail = "visitors have caused as many new codes today as they may; known codes are still served";
+                Self::new(Code::BudgetExhausted, detail).after(budget.retry_after)
+            }
+            MintError::LedgerFull => Self::new(
+                Code::PermanentStockExhausted,
+                "the ledger of permanent codes is full (WXQR_PERMANENT_LIMIT); ask for a temporary one",
+            ),
+            MintError::OutcomeUnknown {
+                retry_after: Some(wait),
+            } => Self::new(
+                Code::UpstreamTimeout,
+                "nobody knows yet whether an earlier try made this permanent code; ask again later",
+            )
+            .after(*wait),
+            MintError::OutcomeUnknown { retry_after: None } => Self::new(
+                Code::UpstreamTimeout,
+                "nobody knows whether earlier tries made this permanent code; record it with ticket and url, or use another scene",
+            ),
             MintError::Store(_) => Self::new(
                 Code::StoreUnavailable,
                 "the store cannot be used at the moment",
@@ -364,6 +395,8 @@ fn accepted_in_chinese(parameter: &str) -> &'static str {
 fn chinese_advice(code: Code) -> &'static str {
     match code {
         Code::InvalidParameter => "请检查链接中的参数。",
+        Code::InvalidBody | Code::TooLarge => "请检查请求的内容。",
+        Code::ScopeMissing => "请换用具有相应权限的密钥。",
         Code::SceneRefused => "请换一个更短或更简单的场景值。",
         Code::Unauthorized => "请求所带的密钥不正确。",
         Code::MintNotAllowed => "该永久二维码尚不存在，需要由带有 permanent 权限的密钥生成。",
@@ -379,6 +412,7 @@ fn chinese_advice(code: Code) -> &'static str {
         | Code::UpstreamBusy
         | Code::UpstreamTimeout => "请稍后刷新页面再试。",
         Code::UpstreamQuota => "调用额度恢复后会自动继续，请稍后再试。",
+        Code::BudgetExhausted => "今日新二维码已达上限，已有的二维码仍可使用，请明天再试。",
         Code::StoreUnavailable => "请稍后再试。",
     }
 }

@@ -9,14 +9,13 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::AppState;
 use super::auth::Authenticated;
 use super::caching::CachePolicy;
+use super::code_body::{CodeBody, SceneBody, TicketBody};
 use super::negotiate::Format;
-use super::pages::{self, CodePage, Expiry, china_time, image_element, whole_seconds};
+use super::pages::{self, CodePage, Expiry, image_element};
 use super::params::Query;
 use super::problem::Problem;
 use super::site::{Site, escaped};
@@ -25,6 +24,7 @@ use crate::codes::{Served, Standing};
 use crate::pictures::Drawn;
 use crate::render::{RenderError, Style};
 use crate::scene::{Scene, SceneValue};
+use crate::store::China;
 use crate::ticket::IssuedCode;
 
 /// A page is not renewed more often than this.
@@ -192,7 +192,7 @@ impl Shown<'_> {
         };
         let life = match self.code().expires_at() {
             None => "permanent".to_owned(),
-            Some(end) => china_time(end).strftime("until-%Y-%m-%d-%H%M").to_string(),
+            Some(end) => China::time(end).strftime("until-%Y-%m-%d-%H%M").to_string(),
         };
         let extension = self.view.format.extension();
         let plain: String = scene
@@ -235,58 +235,12 @@ impl Shown<'_> {
     }
 
     fn body(&self) -> CodeBody {
-        let (scene_id, scene_str) = match self.scene.value() {
-            SceneValue::Id(id) => (Some(id), None),
-            SceneValue::Text(text) => (None, Some(text.to_owned())),
-        };
-        let expires_at = self.code().expires_at();
-        let link = |path| self.site.link(path, self.query.picture_link_pairs());
+        let pairs = self.query.picture_link_pairs();
         CodeBody {
-            scene_id,
-            scene_str,
-            permanent: self.scene.kind().is_permanent(),
-            action_name: self.scene.kind().action_name(),
-            ticket: self.code().ticket.as_str().to_owned(),
-            url: self.code().url.as_str().to_owned(),
-            expire_seconds: expires_at.map(|end| (end.as_second() - self.now.as_second()).max(0)),
-            expires_at: expires_at.map(whole_seconds),
-            image_url: self.site.image_url(&self.code().ticket),
-            png_url: link("/qrcode.png"),
-            svg_url: link("/qrcode.svg"),
+            scene: SceneBody::new(&self.scene),
+            ticket: TicketBody::new(self.site, self.code(), self.now, pairs),
         }
     }
-}
-
-/// A code, as JSON. WeChat's own names are kept.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Code)]
-pub(crate) struct CodeBody {
-    /// The scene, where it is a number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scene_id: Option<u32>,
-    /// The scene, where it is a text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scene_str: Option<String>,
-    /// Whether the code lives for ever.
-    permanent: bool,
-    /// WeChat's name of the kind.
-    action_name: &'static str,
-    /// WeChat's ticket.
-    ticket: String,
-    /// The text inside the picture.
-    url: String,
-    /// Seconds of life left as of the header `Date`. Absent for a permanent code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expire_seconds: Option<i64>,
-    /// When the code dies (RFC 3339, UTC). Absent for a permanent code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
-    /// WeChat's picture.
-    image_url: String,
-    /// Our PNG, with the parameters that were given.
-    png_url: String,
-    /// Our SVG, with the parameters that were given.
-    svg_url: String,
 }
 
 fn does_not_fit(error: &Arc<RenderError>) -> Problem {

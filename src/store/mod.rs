@@ -1,117 +1,94 @@
-//! Where codes are kept. In memory: what it holds is lost at a restart.
+//! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first. Callers see three verbs: find, save, lease. They must not learn what is behind them, and nothing
-//! here knows WeChat or HTTP.
+//! Read [`Store`] first; each file below is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers
+//! never see SQL, and nothing here knows WeChat or HTTP. Every call ends within [`DEADLINE`].
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+mod channels;
+mod codes;
+mod days;
+mod engine;
+mod lease;
+mod ledger;
+mod row;
+mod shared;
+
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use moka::sync::Cache;
+pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
+pub use self::days::China;
+pub use self::engine::{OpenError, Upstream};
+pub use self::lease::Lease;
+pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
+pub use self::shared::Stop;
 
+use self::engine::Engine;
 use crate::clock::Clock;
-use crate::scene::Scene;
-use crate::ticket::IssuedCode;
 
-/// The codes that were minted, one for each scene: the last.
-#[derive(Debug)]
+/// How long any call of the store may take.
+pub const DEADLINE: Duration = Duration::from_secs(1);
+
+/// The store of one account. Clones are handles to the same one.
+#[derive(Debug, Clone)]
 pub struct Store {
+    engine: Arc<Engine>,
+    appid: Arc<str>,
+    /// This process, as the holder of leases.
+    holder: Arc<str>,
     clock: Arc<dyn Clock>,
-    /// Bounded: the codes that were asked for least are dropped first.
-    temporary: Cache<Scene, Arc<IssuedCode>>,
-    /// Not bounded but by the account's stock: a permanent code must never be minted twice.
-    permanent: Mutex<HashMap<Scene, Arc<IssuedCode>>>,
-    leases: Arc<Mutex<HashMap<Scene, Timestamp>>>,
 }
 
-/// The store cannot be used now.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the store cannot be used: {0}")]
-pub struct Error(pub String);
+/// The store cannot be used now. It never names the database's address.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No answer within [`DEADLINE`].
+    #[error("the store does not answer in time")]
+    Timeout,
+    /// The database refused or could not be reached.
+    #[error("the store failed")]
+    Failed(#[source] Arc<sqlx::Error>),
+    /// A row that this version cannot have written.
+    #[error("the store holds a row that cannot be read: {0}")]
+    BadRow(&'static str),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}
 
 impl Store {
-    /// An empty store that holds at most `entries` temporary codes.
-    pub fn in_memory(entries: u64, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            temporary: Cache::new(entries),
-            permanent: Mutex::default(),
-            leases: Arc::default(),
-        }
+    /// Whether the last call was answered.
+    pub fn is_up(&self) -> bool {
+        self.engine.is_up()
     }
 
-    /// The code of a scene, dead or alive. Cancel safe.
+    /// Asks the database for a sign of life.
     ///
     /// # Errors
-    /// When the store cannot be used.
-    #[expect(clippy::unused_async, reason = "a store on a disk waits here")]
-    pub async fn find(&self, scene: &Scene) -> Result<Option<Arc<IssuedCode>>, Error> {
-        Ok(match scene {
-            Scene::Temporary(_) => self.temporary.get(scene),
-            Scene::Permanent(_) => self.permanent().get(scene).cloned(),
-        })
-    }
-
-    /// Keeps a code. A permanent scene keeps the first that is stored, a temporary one the last; what is kept comes back.
-    /// Cancel safe: it is kept or it is not.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    #[expect(clippy::unused_async, reason = "a store on a disk waits here")]
-    pub async fn save(&self, scene: &Scene, code: IssuedCode) -> Result<Arc<IssuedCode>, Error> {
-        let code = Arc::new(code);
-        Ok(match scene {
-            Scene::Temporary(_) => {
-                self.temporary.insert(scene.clone(), Arc::clone(&code));
-                code
-            }
-            Scene::Permanent(_) => {
-                Arc::clone(self.permanent().entry(scene.clone()).or_insert(code))
-            }
-        })
-    }
-
-    /// Takes the right to mint a scene, for at most `length`; none if another holds it. Dropping the lease gives it back.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    #[expect(clippy::unused_async, reason = "a store on a disk waits here")]
-    pub async fn lease(&self, scene: &Scene, length: Duration) -> Result<Option<Lease>, Error> {
-        let now = self.clock.now();
-        let mut leases = self
-            .leases
-            .lock()
-            .expect("no one panics while holding the map");
-        if leases.get(scene).is_some_and(|&until| now < until) {
-            return Ok(None);
-        }
-        leases.insert(scene.clone(), now + length);
-        Ok(Some(Lease {
-            leases: Arc::clone(&self.leases),
-            scene: scene.clone(),
-        }))
-    }
-
-    fn permanent(&self) -> std::sync::MutexGuard<'_, HashMap<Scene, Arc<IssuedCode>>> {
-        self.permanent
-            .lock()
-            .expect("no one panics while holding the map")
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.engine
+            .within_deadline(async { self.engine.ping().await })
+            .await
     }
 }
 
-/// The right to mint one scene, while it is held.
-#[derive(Debug)]
-pub struct Lease {
-    leases: Arc<Mutex<HashMap<Scene, Timestamp>>>,
-    scene: Scene,
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.engine.name())
+    }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.leases
-            .lock()
-            .expect("no one panics while holding the map")
-            .remove(&self.scene);
+#[cfg(test)]
+impl Store {
+    /// A store of its own in memory, for tests of the rooms above.
+    pub(crate) async fn in_memory(clock: Arc<dyn Clock>) -> Self {
+        let url = "sqlite::memory:".into();
+        Self::open(&url, "wxtest", &Upstream::of_host("test"), clock)
+            .await
+            .expect("memory can be opened")
     }
 }

@@ -1,5 +1,7 @@
 //! Why a call to WeChat gave nothing. No message here can hold a token or a secret.
 
+use std::net::IpAddr;
+
 use super::errcode::{Class, Errcode};
 use crate::outbound::BodyError;
 
@@ -95,6 +97,15 @@ impl Refusal {
     /// The most characters of `errmsg` that are kept.
     const MAX_CHARS: usize = 300;
 
+    /// The address that WeChat does not allow, where it names one: "invalid ip 1.2.3.4 ipv6 `::ffff:1.2.3.4`, not in ...".
+    pub fn address(&self) -> Option<IpAddr> {
+        let (_, rest) = self.errmsg.split_once("invalid ip ")?;
+        let end = rest
+            .find(|c: char| c.is_whitespace() || c == ',')
+            .unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    }
+
     pub(super) fn new(errcode: Errcode, errmsg: &str) -> Self {
         Self {
             errcode,
@@ -103,6 +114,35 @@ impl Refusal {
                 .filter(|c| !c.is_control())
                 .take(Self::MAX_CHARS)
                 .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_to_allow_is_read_from_wechats_words() {
+        for (errmsg, want) in [
+            (
+                "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist rid: 1-2-3",
+                Some("203.0.113.7"),
+            ),
+            (
+                "invalid ip 2001:db8::1, not in whitelist",
+                Some("2001:db8::1"),
+            ),
+            ("invalid ip", None),
+            ("invalid ip none", None),
+            ("ok", None),
+        ] {
+            let refusal = Refusal::new(Errcode(40164), errmsg);
+            assert_eq!(
+                refusal.address(),
+                want.map(|ip| ip.parse().unwrap()),
+                "errmsg {errmsg:?}"
+            );
         }
     }
 }

@@ -79,6 +79,16 @@ impl AccessToken {
         }
         Ok(Self(text.into()))
     }
+
+    /// A token that another process took with this client and shared.
+    pub fn from_shared(secret: SecretString) -> Self {
+        Self(secret)
+    }
+
+    /// What to share with other processes.
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
 }
 
 impl PartialEq for AccessToken {

@@ -1,0 +1,103 @@
+//! Minting a permanent code: written down before the call and before the answer, because it can never be taken back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source};
+use crate::scene::{CodeSpec, PermanentScene};
+use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
+use crate::ticket::IssuedCode;
+
+/// The pause between two tries to write down a result that nobody has seen yet.
+const WRITE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Minter {
+    /// What the ledger has, what another replica is just making, or a new code.
+    pub(super) async fn permanent(
+        &self,
+        scene: &PermanentScene,
+        spec: &CodeSpec,
+    ) -> Result<Minted, MintError> {
+        let intent = loop {
+            match self
+                .parts
+                .store
+                .reserve(scene, self.settings.permanent_limit)
+                .await?
+            {
+                Reservation::Granted(intent) => break intent,
+                Reservation::Exists(code) => {
+                    return Ok(Minted {
+                        code: Arc::new(*code),
+                        source: Source::Store,
+                    });
+                }
+                Reservation::Exhausted => return Err(MintError::LedgerFull),
+                Reservation::Pending { retry_after } if Self::is_worth_waiting(retry_after) => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Reservation::Pending { retry_after } => {
+                    return Err(MintError::OutcomeUnknown { retry_after });
+                }
+            }
+        };
+        match self.create(spec).await {
+            Ok(code) => {
+                self.parts.store.count_mint().await.ok();
+                self.confirm(intent, code).await
+            }
+            Err(error) => {
+                if error.is_without_effect() {
+                    self.withdraw(intent).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the result down before anybody sees it. If it cannot be written now, a task of its own goes on trying: the
+    /// code exists at WeChat, whatever becomes of this request.
+    async fn confirm(&self, intent: Intent, code: IssuedCode) -> Result<Minted, MintError> {
+        match self.parts.store.confirm(&intent, &code).await {
+            Ok(kept) => Ok(Minted {
+                code: Arc::new(kept),
+                source: Source::Minted,
+            }),
+            Err(error) => {
+                self.tasks
+                    .spawn(confirm_at_last(self.parts.store.clone(), intent, code));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The call certainly made no code, so neither the intent nor the stock is needed.
+    async fn withdraw(&self, intent: Intent) {
+        if let Err(error) = self.parts.store.withdraw(&intent).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "an intent could not be withdrawn: it counts"
+            );
+        }
+    }
+
+    /// While another replica's call may still be under way. An older intent has no one working on it.
+    fn is_worth_waiting(retry_after: Option<Duration>) -> bool {
+        retry_after.is_some_and(|wait| wait > REPEAT_AFTER.saturating_sub(MINT_TIMEOUT))
+    }
+}
+
+/// Tries to write a result until it is written.
+async fn confirm_at_last(store: Store, intent: Intent, code: IssuedCode) {
+    tracing::error!("a permanent code could not be written down: trying on");
+    loop {
+        tokio::time::sleep(WRITE_PAUSE).await;
+        match store.confirm(&intent, &code).await {
+            Ok(_) => break tracing::info!("the permanent code is written down"),
+            Err(store::Error::BadRow(what)) => {
+                break tracing::error!(what, "a permanent code cannot be written down");
+            }
+            Err(store::Error::Timeout | store::Error::Failed(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `GET /api/account`: how the account stands, for its owner.
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::AppState;
+use super::super::auth::Authenticated;
+use super::super::pages::whole_seconds;
+use super::super::problem::{Document, Problem};
+use super::require;
+use crate::access::Scope;
+use crate::account::Fault;
+use crate::codes::Supplies;
+
+/// How the account stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AccountBody {
+    /// The access token.
+    token: TokenState,
+    /// Codes made today (China's day), by all replicas.
+    mints_today: u64,
+    /// What visitors without a key may cause.
+    budget: Budget,
+    /// The permanent stock.
+    permanent: Permanent,
+    /// What only the account's owner can mend; absent while all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<FaultBody>,
+}
+
+/// The access token's state, never the token.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TokenState {
+    /// `held` or `none`.
+    state: &'static str,
+    /// When it ends (RFC 3339, UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+/// Mints a day that visitors may cause.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Budget {
+    limit: u64,
+    left: u64,
+}
+
+/// The permanent stock.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Permanent {
+    /// Codes in the ledger, unknown outcomes included.
+    used: u64,
+    /// Of those, mints whose outcome nobody knows.
+    unknown: u64,
+    left: u64,
+    limit: u64,
+}
+
+/// A fault of the account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FaultBody {
+    /// WeChat's return code.
+    errcode: i64,
+    /// What it means.
+    meaning: &'static str,
+    /// What to do.
+    action: &'static str,
+    /// The address to allow, where WeChat named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    ip: Option<IpAddr>,
+    /// When WeChat said so last (RFC 3339, UTC).
+    at: String,
+}
+
+/// Tells how the account stands: token, mints, stock, and the last fault with what to do about it.
+#[utoipa::path(
+    get,
+    path = "/api/account",
+    responses(
+        (status = 200, description = "How the account stands", body = AccountBody),
+        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "operating",
+)]
+pub(crate) async fn show(
+    State(app): State<AppState>,
+    caller: Authenticated,
+) -> Result<Json<AccountBody>, Problem> {
+    require(&caller, Scope::Stats)?;
+    let supplies = app
+        .codes
+        .supplies()
+        .await
+        .map_err(crate::codes::Error::Store)?;
+    let expires_at = app.tokens.expires_at();
+    Ok(Json(AccountBody {
+        token: TokenState {
+            state: if expires_at.is_some() { "held" } else { "none" },
+            expires_at: expires_at.map(whole_seconds),
+        },
+        mints_today: supplies.mints_today,
+        budget: Budget {
+            limit: supplies.budget,
+            left: supplies.budget_left,
+        },
+        permanent: permanent(&supplies),
+        fault: app.account.fault().as_ref().map(fault),
+    }))
+}
+
+fn permanent(supplies: &Supplies) -> Permanent {
+    Permanent {
+        used: supplies.stock.used,
+        unknown: supplies.stock.unknown,
+        left: supplies.permanent_limit.saturating_sub(supplies.stock.used),
+        limit: supplies.permanent_limit,
+    }
+}
+
+fn fault(fault: &Fault) -> FaultBody {
+    let errcode = fault.refusal.errcode;
+    FaultBody {
+        errcode: errcode.0,
+        meaning: errcode.meaning(),
+        action: errcode.action(),
+        ip: fault.refusal.address(),
+        at: whole_seconds(fault.at),
+    }
+}

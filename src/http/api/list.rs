@@ -1,0 +1,206 @@
+//! `GET /api/codes`: the ledger.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::AppState;
+use super::super::auth::Authenticated;
+use super::super::code_body::{SceneBody, TicketBody, scene_pairs};
+use super::super::params::form_pairs;
+use super::super::problem::{Document, Problem};
+use super::require;
+use crate::access::Scope;
+use crate::scene::{Kind, PermanentScene, Scene, TemporaryScene};
+use crate::store::{ChannelFilter, ListedCode};
+
+/// How many codes a page may have, and how many it has if nothing is said.
+const MOST: u16 = 1000;
+const DEFAULT: u16 = 100;
+
+/// What the list is asked for, as the document says it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct ListParams {
+    /// Codes with exactly this label.
+    label: Option<String>,
+    /// Codes of exactly this group.
+    group: Option<String>,
+    /// `true`: permanent codes only; `false`: temporary ones only.
+    permanent: Option<bool>,
+    /// Codes of one scene: `id:123` or `str:poster`.
+    scene: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Codes on a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u16>,
+}
+
+/// A code in the list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    #[serde(flatten)]
+    scene: SceneBody,
+    #[serde(flatten)]
+    ticket: Option<TicketBody>,
+    /// The owner's name for the scene.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    /// The group that the scene belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// `unknown` where nobody knows whether a mint made this permanent code. It counts, and has no ticket here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+}
+
+/// A page of the list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ListPage {
+    items: Vec<Listed>,
+    /// For the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Lists the codes that live, by kind and scene.
+#[utoipa::path(
+    get,
+    path = "/api/codes",
+    params(ListParams),
+    responses(
+        (status = 200, description = "A page", body = ListPage),
+        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "codes",
+)]
+pub(crate) async fn list(
+    State(app): State<AppState>,
+    caller: Authenticated,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<ListPage>, Problem> {
+    require(&caller, Scope::Stats)?;
+    let wanted = WantedPage::parse(raw.as_deref().unwrap_or_default())?;
+    let page = app
+        .store
+        .list(&wanted.filter, wanted.after.as_ref(), wanted.limit)
+        .await
+        .map_err(crate::codes::Error::Store)?;
+    let last = page.items.last().filter(|_| page.has_more);
+    let next_cursor = last.map(|listed| cursor(&listed.scene));
+    let items = page
+        .items
+        .into_iter()
+        .map(|listed| shown(&app, listed))
+        .collect();
+    Ok(Json(ListPage { items, next_cursor }))
+}
+
+fn shown(app: &AppState, listed: ListedCode) -> Listed {
+    let pairs = scene_pairs(&listed.scene);
+    let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
+    let now = app.clock.now();
+    Listed {
+        scene: SceneBody::new(&listed.scene),
+        outcome: listed.code.is_none().then_some("unknown"),
+        ticket: listed
+            .code
+            .map(|code| TicketBody::new(&app.site, &code, now, pairs)),
+        label: listed.channel.label,
+        group: listed.channel.group,
+    }
+}
+
+/// What a query asks for.
+#[derive(Debug)]
+struct WantedPage {
+    filter: ChannelFilter,
+    after: Option<Scene>,
+    limit: u16,
+}
+
+impl WantedPage {
+    fn parse(raw: &str) -> Result<Self, Problem> {
+        let mut wanted = Self {
+            filter: ChannelFilter::default(),
+            after: None,
+            limit: DEFAULT,
+        };
+        for (name, value) in form_pairs(raw)? {
+            let bad = |message: &str| Problem::invalid_parameter(&name, message);
+            match name.as_str() {
+                "label" => wanted.filter.label = Some(value),
+                "group" => wanted.filter.group = Some(value),
+                "permanent" => {
+                    wanted.filter.permanent =
+                        Some(value.parse().map_err(|_| bad("must be true or false"))?);
+                }
+                "scene" => {
+                    let scene = match value.split_once(':') {
+                        Some(("id", text)) => Some((text.to_owned(), true)),
+                        Some(("str", text)) => Some((text.to_owned(), false)),
+                        _ => None,
+                    };
+                    wanted.filter.scene =
+                        Some(scene.ok_or_else(|| bad("must be id:NUMBER or str:TEXT"))?);
+                }
+                "cursor" => {
+                    wanted.after =
+                        Some(scene_of(&value).ok_or_else(|| bad("must be a next_cursor"))?);
+                }
+                "limit" => {
+                    let limit = value
+                        .parse()
+                        .ok()
+                        .filter(|limit| (1..=MOST).contains(limit));
+                    wanted.limit =
+                        limit.ok_or_else(|| bad("must be a whole number from 1 to 1000"))?;
+                }
+                _ => return Err(bad("is not a parameter of this list")),
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// Where the next page begins: after this scene.
+fn cursor(scene: &Scene) -> String {
+    let (_, text) = scene_pairs(scene).swap_remove(0);
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{}:{text}", scene.kind()))
+}
+
+fn scene_of(cursor: &str) -> Option<Scene> {
+    let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    let (kind, value) = text.split_once(':')?;
+    Some(match kind.parse().ok()? {
+        Kind::QrScene => Scene::Temporary(TemporaryScene::Id(value.parse().ok()?)),
+        Kind::QrStrScene => Scene::Temporary(TemporaryScene::Text(value.parse().ok()?)),
+        Kind::QrLimitScene => Scene::Permanent(PermanentScene::Id(value.parse().ok()?)),
+        Kind::QrLimitStrScene => Scene::Permanent(PermanentScene::Text(value.parse().ok()?)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_names_the_scene_it_came_from() {
+        for scene in [
+            Scene::Temporary(TemporaryScene::Id("7".parse().unwrap())),
+            Scene::Permanent(PermanentScene::Text("展会:A".parse().unwrap())),
+        ] {
+            assert_eq!(scene_of(&cursor(&scene)), Some(scene));
+        }
+        for odd in ["", "!", "UVI6MQ", "UVJfU0NFTkU6MA"] {
+            assert_eq!(scene_of(odd), None, "cursor {odd:?}");
+        }
+    }
+}

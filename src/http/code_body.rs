@@ -1,0 +1,107 @@
+//! A code as JSON, wherever one is answered.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::pages::whole_seconds;
+use super::site::Site;
+use crate::scene::{Scene, SceneValue};
+use crate::ticket::IssuedCode;
+
+/// What a code carries, as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Scene)]
+pub(crate) struct SceneBody {
+    /// The scene, where it is a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scene_id: Option<u32>,
+    /// The scene, where it is a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scene_str: Option<String>,
+    /// Whether the code lives for ever.
+    permanent: bool,
+    /// WeChat's name of the kind.
+    action_name: &'static str,
+}
+
+/// What WeChat gave for a scene, as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ticket)]
+pub(crate) struct TicketBody {
+    /// WeChat's ticket.
+    ticket: String,
+    /// The text inside the picture.
+    url: String,
+    /// Seconds of life left as of the header `Date`. Absent for a permanent code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_seconds: Option<i64>,
+    /// When the code dies (RFC 3339, UTC). Absent for a permanent code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    /// WeChat's picture.
+    image_url: String,
+    /// Our PNG, with the parameters that were given.
+    png_url: String,
+    /// Our SVG, with the parameters that were given.
+    svg_url: String,
+}
+
+/// A code, as JSON. WeChat's own names are kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Code)]
+pub(crate) struct CodeBody {
+    #[serde(flatten)]
+    pub(crate) scene: SceneBody,
+    #[serde(flatten)]
+    pub(crate) ticket: TicketBody,
+}
+
+impl SceneBody {
+    pub(crate) fn new(scene: &Scene) -> Self {
+        let (scene_id, scene_str) = match scene.value() {
+            SceneValue::Id(id) => (Some(id), None),
+            SceneValue::Text(text) => (None, Some(text.to_owned())),
+        };
+        let kind = scene.kind();
+        Self {
+            scene_id,
+            scene_str,
+            permanent: kind.is_permanent(),
+            action_name: kind.action_name(),
+        }
+    }
+}
+
+impl TicketBody {
+    /// `pairs` are the parameters that the links to our pictures repeat.
+    pub(crate) fn new<'a>(
+        site: &Site,
+        code: &IssuedCode,
+        now: Timestamp,
+        pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Self {
+        let expires_at = code.expires_at();
+        Self {
+            ticket: code.ticket.as_str().to_owned(),
+            url: code.url.as_str().to_owned(),
+            expire_seconds: expires_at.map(|end| (end.as_second() - now.as_second()).max(0)),
+            expires_at: expires_at.map(whole_seconds),
+            image_url: site.image_url(&code.ticket),
+            png_url: site.link("/qrcode.png", pairs.clone()),
+            svg_url: site.link("/qrcode.svg", pairs),
+        }
+    }
+}
+
+/// The parameters by which `/qrcode` knows a scene.
+pub(crate) fn scene_pairs(scene: &Scene) -> Vec<(&'static str, String)> {
+    let mut pairs = vec![match scene.value() {
+        SceneValue::Id(id) => ("scene_id", id.to_string()),
+        SceneValue::Text(text) => ("scene_str", text.to_owned()),
+    }];
+    if scene.kind().is_permanent() {
+        pairs.push(("permanent", "true".to_owned()));
+    }
+    pairs
+}

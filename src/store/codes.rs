@@ -1,0 +1,91 @@
+//! Temporary tickets, and reading codes of every kind.
+
+use jiff::Timestamp;
+
+use super::row;
+use super::{Error, Store};
+use crate::scene::{Lifetime, Scene};
+use crate::ticket::{IssuedCode, Life};
+
+/// How many dead tickets one statement removes, so that no writer waits long behind it.
+const PURGE_BATCH: i64 = 500;
+
+impl Store {
+    /// The code of a scene, dead or alive; none for an intent. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn find(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
+        let query = sqlx::query(
+            "SELECT ticket, url, minted_at, asked, granted FROM code WHERE appid = $1 AND kind = $2 AND scene = $3",
+        )
+        .bind(&*self.appid)
+        .bind(scene.kind().action_name())
+        .bind(row::scene_text(scene));
+        self.engine
+            .within_deadline(async {
+                match query.fetch_optional(self.engine.pool()).await? {
+                    Some(found) => row::code(&found),
+                    None => Ok(None),
+                }
+            })
+            .await
+    }
+
+    /// Keeps a temporary code instead of the one before it. Of two that were minted at once the later one stays.
+    /// Cancel safe: it is kept or it is not.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn save(&self, scene: &Scene, code: &IssuedCode) -> Result<(), Error> {
+        let Life::Temporary {
+            minted_at,
+            asked,
+            granted,
+        } = code.life
+        else {
+            return Err(Error::BadRow("a permanent code goes through the ledger"));
+        };
+        let seconds = |life: Lifetime| i64::from(life.as_secs());
+        let query = sqlx::query(
+            "INSERT INTO code (appid, kind, scene, ticket, url, minted_at, asked, granted, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (appid, kind, scene) DO UPDATE SET
+                 ticket = excluded.ticket, url = excluded.url, minted_at = excluded.minted_at,
+                 asked = excluded.asked, granted = excluded.granted, expires_at = excluded.expires_at
+             WHERE code.minted_at <= excluded.minted_at",
+        )
+        .bind(&*self.appid)
+        .bind(scene.kind().action_name())
+        .bind(row::scene_text(scene))
+        .bind(code.ticket.as_str())
+        .bind(code.url.as_str())
+        .bind(minted_at.as_millisecond())
+        .bind(seconds(asked))
+        .bind(seconds(granted))
+        .bind((minted_at + granted.as_duration()).as_millisecond());
+        self.engine
+            .within_deadline(async {
+                query.execute(self.engine.pool()).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Removes some of the temporary codes that died before `before`, and tells how many. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn purge_dead(&self, before: Timestamp) -> Result<u64, Error> {
+        let query = sqlx::query(
+            "DELETE FROM code WHERE appid = $1 AND expires_at < $2 AND (kind, scene) IN (
+                 SELECT kind, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)",
+        )
+        .bind(&*self.appid)
+        .bind(before.as_millisecond())
+        .bind(PURGE_BATCH);
+        self.engine
+            .within_deadline(async { Ok(query.execute(self.engine.pool()).await?.rows_affected()) })
+            .await
+    }
+}

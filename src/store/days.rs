@@ -1,0 +1,114 @@
+//! Numbers of a day. WeChat's day, and so its quotas, begins at midnight in China.
+
+use std::time::Duration;
+
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, ToSpan, Zoned};
+use sqlx::Row;
+
+use super::{Error, Store};
+
+/// China's time: eight hours ahead of UTC, without summer time.
+#[derive(Debug, Clone, Copy)]
+pub struct China;
+
+impl China {
+    /// The local time of an instant.
+    pub fn time(at: Timestamp) -> Zoned {
+        at.to_zoned(TimeZone::fixed(Offset::constant(8)))
+    }
+
+    /// The day of an instant, such as `2026-11-22`.
+    pub fn day(at: Timestamp) -> String {
+        Self::time(at).date().to_string()
+    }
+
+    /// How long it is until the next midnight.
+    pub fn until_midnight(at: Timestamp) -> Duration {
+        let tomorrow = Self::time(at)
+            .date()
+            .saturating_add(1.day())
+            .to_zoned(TimeZone::fixed(Offset::constant(8)));
+        let end = tomorrow.map_or(at, |midnight| midnight.timestamp());
+        at.duration_until(end).try_into().unwrap_or_default()
+    }
+}
+
+/// What the visitors' mints of a day are counted under.
+const ANONYMOUS: &str = "anonymous";
+
+/// What all mints of a day are counted under.
+const MINTS: &str = "mints";
+
+impl Store {
+    /// Takes one of the mints that visitors may cause today; false once there is none left.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn take_anonymous_mint(&self, budget: u64) -> Result<bool, Error> {
+        if budget == 0 {
+            return Ok(false);
+        }
+        self.add(ANONYMOUS, 1, budget).await
+    }
+
+    /// Gives a mint back that was taken, but not used. It goes to today, also if it was taken just before midnight.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn refund_anonymous_mint(&self) -> Result<(), Error> {
+        self.add(ANONYMOUS, -1, u64::MAX).await.map(|_| ())
+    }
+
+    /// Counts a mint of today, whoever caused it.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn count_mint(&self) -> Result<(), Error> {
+        self.add(MINTS, 1, u64::MAX).await.map(|_| ())
+    }
+
+    /// Today's mints: those that visitors caused, and all.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn mints_today(&self) -> Result<(u64, u64), Error> {
+        let query = sqlx::query("SELECT name, value FROM daily WHERE appid = $1 AND day = $2")
+            .bind(&*self.appid)
+            .bind(China::day(self.clock.now()));
+        self.engine
+            .within_deadline(async {
+                let (mut anonymous, mut all) = (0, 0);
+                for row in query.fetch_all(self.engine.pool()).await? {
+                    let value = u64::try_from(row.try_get::<i64, _>("value")?).unwrap_or(0);
+                    match row.try_get::<String, _>("name")?.as_str() {
+                        ANONYMOUS => anonymous = value,
+                        MINTS => all = value,
+                        _ => {}
+                    }
+                }
+                Ok((anonymous, all))
+            })
+            .await
+    }
+
+    /// Changes a number of today, unless that would pass `most`. Tells whether it did.
+    async fn add(&self, name: &str, change: i64, most: u64) -> Result<bool, Error> {
+        let query = sqlx::query(
+            "INSERT INTO daily (appid, name, day, value) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (appid, name, day) DO UPDATE SET value = daily.value + $5
+             WHERE daily.value + $5 <= $6 AND daily.value + $5 >= 0",
+        )
+        .bind(&*self.appid)
+        .bind(name)
+        .bind(China::day(self.clock.now()))
+        .bind(change.max(0))
+        .bind(change)
+        .bind(i64::try_from(most).unwrap_or(i64::MAX));
+        self.engine
+            .within_deadline(async {
+                Ok(query.execute(self.engine.pool()).await?.rows_affected() == 1)
+            })
+            .await
+    }
+}

@@ -1,0 +1,81 @@
+//! Leases: what only one of the replicas should do at a time.
+
+use std::time::Duration;
+
+use super::{Error, Store};
+
+/// The right to do one thing, until it is given back or its time is over.
+#[derive(Debug)]
+pub struct Lease {
+    store: Store,
+    name: String,
+}
+
+impl Store {
+    /// Takes a lease for at most `length`; none if somebody else holds it. Dropping it gives it back soon after.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn lease(&self, name: &str, length: Duration) -> Result<Option<Lease>, Error> {
+        let now = self.clock.now();
+        let query = sqlx::query(
+            "INSERT INTO lease (appid, name, holder, held_until) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (appid, name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+             WHERE lease.held_until <= $5",
+        )
+        .bind(&*self.appid)
+        .bind(name)
+        .bind(&*self.holder)
+        .bind((now + length).as_millisecond())
+        .bind(now.as_millisecond());
+        let taken = self
+            .engine
+            .within_deadline(async {
+                Ok(query.execute(self.engine.pool()).await?.rows_affected() == 1)
+            })
+            .await?;
+        Ok(taken.then(|| Lease {
+            store: self.clone(),
+            name: name.to_owned(),
+        }))
+    }
+
+    async fn give_back(&self, name: &str) -> Result<(), Error> {
+        let query = sqlx::query("DELETE FROM lease WHERE appid = $1 AND name = $2 AND holder = $3")
+            .bind(&*self.appid)
+            .bind(name)
+            .bind(&*self.holder);
+        self.engine
+            .within_deadline(async {
+                query.execute(self.engine.pool()).await?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+impl Lease {
+    /// Gives the lease back and waits until it is.
+    pub async fn release(mut self) {
+        let name = std::mem::take(&mut self.name);
+        if let Err(error) = self.store.give_back(&name).await {
+            // It ends by itself: the others wait a little longer.
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a lease was not given back"
+            );
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.name.is_empty() {
+            return;
+        }
+        let (store, name) = (self.store.clone(), std::mem::take(&mut self.name));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { store.give_back(&name).await });
+        }
+    }
+}

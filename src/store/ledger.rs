@@ -1,0 +1,330 @@
+//! The permanent ledger. WeChat gives an account 100 000 permanent codes for its life and deletes none, so an intent is
+//! written before the call and counts from then on, and a result is written before the answer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{Any, Row, Transaction};
+
+use super::row;
+use super::{Error, Store};
+use crate::scene::{PermanentScene, Scene};
+use crate::ticket::IssuedCode;
+
+/// How long the outcome of a mint may stay unknown before somebody else may repeat it. Twice what a mint may take.
+pub const REPEAT_AFTER: Duration = Duration::from_mins(1);
+
+/// How often a mint of unknown outcome may be repeated. Each may have consumed stock.
+const MOST_REPEATS: i64 = 3;
+
+/// What the ledger says to somebody who wants to mint.
+#[derive(Debug)]
+pub enum Reservation {
+    /// The call may be made: the intent is written and counted.
+    Granted(Intent),
+    /// The code exists.
+    Exists(Box<IssuedCode>),
+    /// Somebody else's call is under way, or nobody knows how it ended.
+    Pending {
+        /// Until the mint may be repeated; none once it was repeated as often as it may be.
+        retry_after: Option<Duration>,
+    },
+    /// The ledger is full.
+    Exhausted,
+}
+
+/// A mint that may now be made, exactly once. What became of it is to be told with [`Store::confirm`] or
+/// [`Store::withdraw`]; an intent that is dropped stays in the ledger and counts.
+#[derive(Debug)]
+pub struct Intent {
+    scene: Scene,
+    /// With the attempt's number, what tells this intent from a later one.
+    since: Timestamp,
+    /// Whether an earlier call of unknown outcome was made for it.
+    repeated: bool,
+}
+
+/// How much of the permanent stock is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stock {
+    /// Codes and intents.
+    pub used: u64,
+    /// Mints whose outcome is not known.
+    pub unknown: u64,
+}
+
+impl Store {
+    /// Asks to mint a permanent code. At most `limit` codes and intents are counted.
+    ///
+    /// # Errors
+    /// When the store cannot be used: then nothing was reserved, or an intent without a call stays and counts.
+    pub async fn reserve(&self, scene: &PermanentScene, limit: u64) -> Result<Reservation, Error> {
+        let scene = Scene::Permanent(scene.clone());
+        let now = self.clock.now();
+        self.engine
+            .within_deadline(async {
+                let mut write = self.engine.write().await?;
+                if let Some(found) = self.intent_or_code(&mut write, &scene).await? {
+                    let reservation = self.take_over(&mut write, scene, found, now).await?;
+                    write.commit().await?;
+                    return Ok(reservation);
+                }
+                if !self.take_stock(&mut write, limit).await? {
+                    return Ok(Reservation::Exhausted);
+                }
+                if !self.write_intent(&mut write, &scene, now).await? {
+                    // Somebody else's intent was committed between our look and our write; the stock rolls back.
+                    return Ok(Reservation::Pending {
+                        retry_after: Some(REPEAT_AFTER),
+                    });
+                }
+                write.commit().await?;
+                Ok(Reservation::Granted(Intent {
+                    scene,
+                    since: now,
+                    repeated: false,
+                }))
+            })
+            .await
+    }
+
+    async fn intent_or_code(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        scene: &Scene,
+    ) -> Result<Option<Found>, Error> {
+        let found = sqlx::query(
+            "SELECT ticket, url, minted_at, asked, granted, attempts FROM code
+             WHERE appid = $1 AND kind = $2 AND scene = $3",
+        )
+        .bind(&*self.appid)
+        .bind(scene.kind().action_name())
+        .bind(row::scene_text(scene))
+        .fetch_optional(&mut **write)
+        .await?;
+        let Some(found) = found else { return Ok(None) };
+        Ok(Some(match row::code(&found)? {
+            Some(code) => Found::Code(Box::new(code)),
+            None => Found::Intent {
+                since: row::instant(found.try_get("minted_at")?)?,
+                attempts: found.try_get("attempts")?,
+            },
+        }))
+    }
+
+    /// An intent whose outcome nobody knows may be repeated after a while, by one caller, a few times.
+    async fn take_over(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        scene: Scene,
+        found: Found,
+        now: Timestamp,
+    ) -> Result<Reservation, Error> {
+        let (since, attempts) = match found {
+            Found::Code(code) => return Ok(Reservation::Exists(code)),
+            Found::Intent { since, attempts } => (since, attempts),
+        };
+        if attempts > MOST_REPEATS {
+            return Ok(Reservation::Pending { retry_after: None });
+        }
+        let wait = Duration::try_from(now.duration_until(since + REPEAT_AFTER)).unwrap_or_default();
+        if !wait.is_zero() {
+            return Ok(Reservation::Pending {
+                retry_after: Some(wait),
+            });
+        }
+        let taken = sqlx::query(
+            "UPDATE code SET minted_at = $4, attempts = attempts + 1
+             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $5",
+        )
+        .bind(&*self.appid)
+        .bind(scene.kind().action_name())
+        .bind(row::scene_text(&scene))
+        .bind(now.as_millisecond())
+        .bind(since.as_millisecond())
+        .execute(&mut **write)
+        .await?;
+        if taken.rows_affected() == 1 {
+            return Ok(Reservation::Granted(Intent {
+                scene,
+                since: now,
+                repeated: true,
+            }));
+        }
+        Ok(Reservation::Pending {
+            retry_after: Some(REPEAT_AFTER),
+        })
+    }
+
+    /// Counts one code more, if the limit allows it.
+    async fn take_stock(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        limit: u64,
+    ) -> Result<bool, Error> {
+        sqlx::query(
+            "INSERT INTO stock (appid, used) VALUES ($1, 0) ON CONFLICT (appid) DO NOTHING",
+        )
+        .bind(&*self.appid)
+        .execute(&mut **write)
+        .await?;
+        let taken = sqlx::query("UPDATE stock SET used = used + 1 WHERE appid = $1 AND used < $2")
+            .bind(&*self.appid)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .execute(&mut **write)
+            .await?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    async fn write_intent(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        scene: &Scene,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let written = sqlx::query(
+            "INSERT INTO code (appid, kind, scene, minted_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (appid, kind, scene) DO NOTHING",
+        )
+        .bind(&*self.appid)
+        .bind(scene.kind().action_name())
+        .bind(row::scene_text(scene))
+        .bind(now.as_millisecond())
+        .execute(&mut **write)
+        .await?;
+        Ok(written.rows_affected() == 1)
+    }
+
+    /// Writes the result of a mint. The first one that is stored wins, and it is what comes back.
+    ///
+    /// # Errors
+    /// When the store cannot be used. The code exists at WeChat then, so the call is to be repeated until it succeeds.
+    pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
+        let written = self.write_result(&intent.scene, code);
+        if self.engine.within_deadline(written).await? {
+            return Ok(code.clone());
+        }
+        match self.find(&intent.scene).await? {
+            Some(first) => Ok(first),
+            None => Err(Error::BadRow("an intent that vanished")),
+        }
+    }
+
+    async fn write_result(&self, scene: &Scene, code: &IssuedCode) -> Result<bool, Error> {
+        let written = sqlx::query(
+            "UPDATE code SET ticket = $4, url = $5 WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL",
+        )
+        .bind(&*self.appid)
+        .bind(scene.kind().action_name())
+        .bind(row::scene_text(scene))
+        .bind(code.ticket.as_str())
+        .bind(code.url.as_str())
+        .execute(self.engine.pool())
+        .await?;
+        Ok(written.rows_affected() == 1)
+    }
+
+    /// Takes an intent back, because the call certainly made no code. After a repeat it stays: the call before it may have
+    /// made one.
+    ///
+    /// # Errors
+    /// When the store cannot be used: the intent stays and counts.
+    pub async fn withdraw(&self, intent: &Intent) -> Result<(), Error> {
+        if intent.repeated {
+            return Ok(());
+        }
+        self.engine
+            .within_deadline(async {
+                let mut write = self.engine.write().await?;
+                let removed = sqlx::query(
+                    "DELETE FROM code
+                     WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4",
+                )
+                .bind(&*self.appid)
+                .bind(intent.scene.kind().action_name())
+                .bind(row::scene_text(&intent.scene))
+                .bind(intent.since.as_millisecond())
+                .execute(&mut *write)
+                .await?;
+                if removed.rows_affected() == 1 {
+                    sqlx::query("UPDATE stock SET used = used - 1 WHERE appid = $1")
+                        .bind(&*self.appid)
+                        .execute(&mut *write)
+                        .await?;
+                }
+                write.commit().await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Records a permanent code that was minted elsewhere. It counts, even beyond the limit, because it exists; a code
+    /// that is known already stays as it is. Tells what is stored, and whether it is new.
+    ///
+    /// # Errors
+    /// When the store cannot be used: then nothing was recorded.
+    pub async fn import(
+        &self,
+        scene: &PermanentScene,
+        code: &IssuedCode,
+    ) -> Result<(IssuedCode, bool), Error> {
+        let scene = Scene::Permanent(scene.clone());
+        let now = self.clock.now();
+        self.engine
+            .within_deadline(async {
+                let mut write = self.engine.write().await?;
+                match self.intent_or_code(&mut write, &scene).await? {
+                    Some(Found::Code(known)) => return Ok((*known, false)),
+                    Some(Found::Intent { .. }) => {}
+                    None => {
+                        self.take_stock(&mut write, u64::MAX).await?;
+                        self.write_intent(&mut write, &scene, now).await?;
+                    }
+                }
+                sqlx::query(
+                    "UPDATE code SET ticket = $4, url = $5
+                     WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL",
+                )
+                .bind(&*self.appid)
+                .bind(scene.kind().action_name())
+                .bind(row::scene_text(&scene))
+                .bind(code.ticket.as_str())
+                .bind(code.url.as_str())
+                .execute(&mut *write)
+                .await?;
+                write.commit().await?;
+                Ok((code.clone(), true))
+            })
+            .await
+    }
+
+    /// How much of the stock is used.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn stock(&self) -> Result<Stock, Error> {
+        let used = sqlx::query("SELECT used FROM stock WHERE appid = $1").bind(&*self.appid);
+        let unknown = sqlx::query("SELECT COUNT(*) FROM code WHERE appid = $1 AND ticket IS NULL")
+            .bind(&*self.appid);
+        self.engine
+            .within_deadline(async {
+                let used: i64 = match used.fetch_optional(self.engine.pool()).await? {
+                    Some(row) => row.try_get(0)?,
+                    None => 0,
+                };
+                let unknown: i64 = unknown.fetch_one(self.engine.pool()).await?.try_get(0)?;
+                let count = |number: i64| u64::try_from(number).unwrap_or(0);
+                Ok(Stock {
+                    used: count(used),
+                    unknown: count(unknown),
+                })
+            })
+            .await
+    }
+}
+
+/// What the ledger holds under a scene.
+enum Found {
+    Code(Box<IssuedCode>),
+    Intent { since: Timestamp, attempts: i64 },
+}

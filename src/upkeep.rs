@@ -1,0 +1,93 @@
+//! What is done at regular times and for nobody in particular: watching the store, telling the metrics what is left,
+//! clearing away the dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::codes::{Codes, Supplies};
+use crate::store::Store;
+
+/// How soon the service notices that a store is back of which nobody asks anything.
+const PING_EVERY: Duration = Duration::from_secs(1);
+
+/// How old the numbers of the metrics may be.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
+/// How often the dead are cleared away.
+const PURGE_EVERY: Duration = Duration::from_mins(1);
+
+/// How long a dead ticket is kept, in case clocks disagree.
+const KEEP_DEAD: Duration = Duration::from_hours(1);
+
+/// From this part of the permanent stock on, the log warns.
+const WARN_FROM_PERCENT: u64 = 90;
+
+/// Keeps things tidy. Runs as one task.
+#[derive(Debug)]
+pub struct Upkeep {
+    /// What is watched and cleared.
+    pub store: Store,
+    /// Who knows what is left.
+    pub codes: Arc<Codes>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Upkeep {
+    /// Returns when `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        let [mut ping, mut count, mut purge] =
+            [PING_EVERY, COUNT_EVERY, PURGE_EVERY].map(|period| {
+                let mut ticks = interval(period);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                ticks
+            });
+        let mut warned_at = 0;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // The store itself says when it goes and when it is back.
+                _ = ping.tick() => { self.store.ping().await.ok(); }
+                _ = count.tick() => self.count(&mut warned_at).await,
+                _ = purge.tick() => self.purge().await,
+            }
+        }
+    }
+
+    async fn count(&self, warned_at: &mut u64) {
+        let Ok(supplies) = self.codes.supplies().await else {
+            return;
+        };
+        let percent = used_percent(&supplies);
+        if percent >= WARN_FROM_PERCENT && percent > *warned_at {
+            let (used, limit) = (supplies.stock.used, supplies.permanent_limit);
+            tracing::warn!(
+                used,
+                limit,
+                percent,
+                "the permanent codes are nearly used up"
+            );
+        }
+        *warned_at = percent;
+    }
+
+    async fn purge(&self) {
+        let before = self.clock.now() - KEEP_DEAD;
+        while self
+            .store
+            .purge_dead(before)
+            .await
+            .is_ok_and(|removed| removed > 0)
+        {}
+    }
+}
+
+fn used_percent(supplies: &Supplies) -> u64 {
+    (supplies.stock.used * 100)
+        .checked_div(supplies.permanent_limit)
+        .unwrap_or(0)
+}
