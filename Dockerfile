@@ -1,0 +1,40 @@
+# The build machine has the toolchain in it; `rust-toolchain.toml` stays out of the context, so that no other is fetched.
+FROM rust:1-bookworm AS build
+WORKDIR /src
+
+# A layer of its own for the dependencies: it is built again only when they change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src \
+ && echo 'fn main() {}' > src/main.rs \
+ && touch src/lib.rs \
+ && cargo build --release --locked
+
+# Cargo goes by the time of a file, and those of the sources may be older than the empty ones above.
+COPY templates templates
+COPY src src
+RUN touch src/main.rs src/lib.rs \
+ && cargo build --release --locked \
+ && mkdir /data
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="wxqr" \
+      org.opencontainers.image.description="Parametric QR codes of a WeChat Official Account, as a self-hosted HTTP service" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT"
+COPY LICENSE /usr/share/doc/wxqr/LICENSE
+COPY --from=build /src/target/release/wxqr /usr/local/bin/wxqr
+COPY --from=build --chown=65532:65532 /data /data
+
+ENV WXQR_LISTEN=0.0.0.0:8080 \
+    WXQR_METRICS_LISTEN=0.0.0.0:9464 \
+    WXQR_DRAIN_DELAY=3s
+EXPOSE 8080 9464
+VOLUME /data
+USER 65532:65532
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
+    CMD ["/usr/local/bin/wxqr", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/wxqr"]
+CMD ["serve"]

@@ -1,0 +1,358 @@
+//! Every shell command of the READMEs runs, and answers what they show.
+//!
+//! A ```` ```sh ```` block is run against a demo of its own README. The ```` ```json ````, ```` ```html ```` or
+//! ```` ```text ```` block that comes next, if one does, is what the command writes; `…` in it stands for anything.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed set-up step fails the test"
+)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// Lines that are not run here, and why.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("cargo test", "it runs this; .ci/run ends with it"),
+    ("cargo run --release -- serve", "needs a real account"),
+    ("docker compose up demo", "needs a container engine"),
+    (
+        "docker compose up serve",
+        "needs a container engine and a real account",
+    ),
+];
+
+/// What begins a line that starts the program.
+const RUN: &str = "cargo run -- ";
+
+/// What the READMEs call the demo.
+const DEMO_ADDRESS: &str = "127.0.0.1:8080";
+
+/// Fields of our JSON that differ from run to run; of all others the values are compared too.
+const VARYING: &[&str] = &[
+    "ticket",
+    "url",
+    "expire_seconds",
+    "expires_at",
+    "image_url",
+    "request_id",
+];
+
+struct Block {
+    language: String,
+    text: String,
+    line: usize,
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+fn blocks(readme: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (number, line) in readme.lines().enumerate() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(language), None) => {
+                open = Some(Block {
+                    language: language.to_owned(),
+                    text: String::new(),
+                    line: number + 1,
+                });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some(block)) => {
+                block.text += line;
+                block.text += "\n";
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+/// The commands of a block, without its comments; a line that ends with a backslash goes on.
+fn commands(text: &str) -> Vec<String> {
+    text.replace("\\\n", " ")
+        .lines()
+        .map(|line| {
+            line.split(" # ")
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        })
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect()
+}
+
+/// A `wxqr demo`, stopped when it is dropped.
+struct Demo {
+    process: Child,
+    address: String,
+    key: String,
+    folder: tempfile::TempDir,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".env.example");
+        std::fs::copy(example, folder.path().join(".env.example")).unwrap();
+        let (process, printed) = start("demo", "Ctrl-C");
+        let after = |label: &str| {
+            let line = printed.iter().find_map(|line| line.strip_prefix(label));
+            line.unwrap_or_else(|| panic!("no {label:?} in {printed:?}"))
+                .trim()
+                .to_owned()
+        };
+        let page = after("Page:");
+        let key = after("API key:");
+        Self {
+            process,
+            address: page
+                .trim_start_matches("http://")
+                .trim_end_matches('/')
+                .to_owned(),
+            key: key.split(' ').next().unwrap_or_default().to_owned(),
+            folder,
+        }
+    }
+
+    /// Runs the commands in one shell, as a reader would type them.
+    fn run(&self, commands: &[String]) -> Output {
+        let script = commands.join("\n").replace(DEMO_ADDRESS, &self.address);
+        let binary = Path::new(env!("CARGO_BIN_EXE_wxqr")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &script])
+            .current_dir(&self.folder)
+            .env_clear()
+            .env("PATH", format!("{}:{path}", binary.display()))
+            .env("KEY", &self.key)
+            .env("WXQR_LISTEN", &self.address)
+            .output()
+            .expect("bash and curl are there")
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// Starts the program on any free port, and reads what it prints until a line has `last`.
+fn start(arguments: &str, last: &str) -> (Child, Vec<String>) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_wxqr"))
+        .args(arguments.split_whitespace())
+        .env_clear()
+        .env("WXQR_LISTEN", "127.0.0.1:0")
+        .env("WXQR_LOG", "off")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    let mut printed = Vec::new();
+    for line in output.by_ref().lines() {
+        printed.push(line.unwrap());
+        if printed.last().is_some_and(|line| line.contains(last)) {
+            break;
+        }
+    }
+    process.stdout = Some(output.into_inner()); // Kept open: it may not have written all of it.
+    (process, printed)
+}
+
+/// A line that starts the program: it says what it is, and stops when it is told to.
+fn run_until_it_listens(arguments: &str) {
+    let arguments = arguments.replace(":8081", ":0");
+    let (mut process, printed) = start(&arguments, "SANDBOX");
+    assert!(
+        printed.iter().any(|line| line.contains("SANDBOX")),
+        "{arguments}: {printed:?}"
+    );
+    let stopped = Command::new("bash")
+        .args(["-c", &format!("kill -TERM {}", process.id())])
+        .status();
+    assert!(stopped.unwrap().success());
+    assert!(
+        process.wait().unwrap().success(),
+        "{arguments}: stops cleanly"
+    );
+}
+
+/// Whether `text` is what `shown` says, where `…` stands for anything.
+fn is_shown(shown: &str, text: &str) -> bool {
+    let mut pieces = shown.trim().split('…');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = text.trim().strip_prefix(first) else {
+        return false;
+    };
+    let mut pieces = pieces.peekable();
+    while let Some(piece) = pieces.next() {
+        let found = if pieces.peek().is_none() {
+            rest.ends_with(piece).then_some(rest.len())
+        } else {
+            rest.find(piece).map(|at| at + piece.len())
+        };
+        let Some(end) = found else {
+            return false;
+        };
+        rest = &rest[end..];
+    }
+    rest.is_empty()
+}
+
+/// Compares two JSON values: the same fields, and the same values in all that do not vary.
+fn compare_json(place: &str, shown: &Value, got: &Value) {
+    match (shown, got) {
+        (Value::Object(shown), Value::Object(got)) => {
+            let keys =
+                |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<BTreeSet<_>>();
+            assert_eq!(keys(shown), keys(got), "{place}: the fields");
+            for (key, value) in shown {
+                if VARYING.contains(&key.as_str()) {
+                    let same_kind = value.is_string() == got[key].is_string();
+                    assert!(same_kind, "{place}: the type of {key}");
+                } else {
+                    compare_json(&format!("{place}: {key}"), value, &got[key]);
+                }
+            }
+        }
+        _ => assert_eq!(shown, got, "{place}"),
+    }
+}
+
+fn check_output(place: &str, block: &Block, output: &str) {
+    match block.language.as_str() {
+        "json" => {
+            let shown = serde_json::from_str(&block.text)
+                .unwrap_or_else(|error| panic!("{place}: what is shown is not JSON: {error}"));
+            let got = serde_json::from_str(output)
+                .unwrap_or_else(|error| panic!("{place}: not JSON: {error}\n{output}"));
+            compare_json(place, &shown, &got);
+        }
+        _ => assert!(
+            is_shown(&block.text, output),
+            "{place}: shown\n{}\nbut got\n{output}",
+            block.text
+        ),
+    }
+}
+
+fn every_command_runs(file: &str) {
+    let blocks = blocks(&read(file));
+    let demo = Demo::start();
+    let mut ran = 0;
+    for (n, block) in blocks.iter().enumerate() {
+        if block.language != "sh" {
+            continue;
+        }
+        let place = format!("{file}:{}", block.line);
+        let mut here = Vec::new();
+        for command in commands(&block.text) {
+            if let Some(arguments) = command.strip_prefix(RUN) {
+                run_until_it_listens(arguments);
+            } else if !ELSEWHERE.iter().any(|(line, _)| *line == command) {
+                let is_build_or_engine =
+                    command.starts_with("cargo") || command.starts_with("docker");
+                assert!(!is_build_or_engine, "{place}: nothing runs {command:?}");
+                here.push(command);
+            }
+        }
+        if here.is_empty() {
+            continue;
+        }
+        ran += here.len();
+        let output = demo.run(&here);
+        let (text, complaint) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success(),
+            "{place}: {}\n{text}\n{complaint}",
+            output.status
+        );
+        let text = text
+            .replace(&demo.address, DEMO_ADDRESS)
+            .replace("\r\n", "\n");
+        let shown = blocks.get(n + 1).filter(|next| next.language != "sh");
+        if let Some(shown) = shown.filter(|next| !next.language.is_empty()) {
+            check_output(&place, shown, &text);
+        }
+    }
+    assert!(ran > 5, "{file} has commands");
+}
+
+#[test]
+fn every_command_of_the_readme_runs() {
+    every_command_runs("README.md");
+}
+
+#[test]
+fn every_command_of_the_chinese_readme_runs() {
+    every_command_runs("README.zh-CN.md");
+}
+
+#[test]
+fn both_readmes_have_the_same_commands() {
+    let all = |file: &str| -> Vec<String> {
+        let blocks = blocks(&read(file));
+        let shell = blocks.iter().filter(|block| block.language == "sh");
+        shell.flat_map(|block| commands(&block.text)).collect()
+    };
+    assert_eq!(all("README.md"), all("README.zh-CN.md"));
+}
+
+#[test]
+fn what_is_run_elsewhere_is_in_the_readme() {
+    let blocks = blocks(&read("README.md"));
+    let all: Vec<String> = blocks
+        .iter()
+        .flat_map(|block| commands(&block.text))
+        .collect();
+    for (line, reason) in ELSEWHERE {
+        assert!(
+            all.iter().any(|command| command == line),
+            "{line} ({reason}) is no longer there"
+        );
+    }
+}
+
+/// The words of a file that begin like a metric's name and are one.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("wxqr_") && word.len() > "wxqr_".len())
+        .collect()
+}
+
+#[test]
+fn the_readmes_name_every_metric() {
+    let source = read("src/telemetry.rs");
+    for file in ["README.md", "README.zh-CN.md"] {
+        assert_eq!(metrics_in(&read(file)), metrics_in(&source), "{file}");
+    }
+}
+
+#[test]
+fn what_is_shown_may_be_shortened() {
+    for (shown, text, want) in [
+        ("ok", "ok\n", true),
+        ("a … c", "a b c", true),
+        ("a …", "a b c", true),
+        ("…\nc", "a\nb\nc\n", true),
+        ("a … c", "a b d", false),
+        ("a", "a b", false),
+        ("a … b … d", "a x c … d", false),
+    ] {
+        assert_eq!(is_shown(shown, text), want, "{shown:?}, {text:?}");
+    }
+}
