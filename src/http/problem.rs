@@ -165,12 +165,28 @@ impl Problem {
     /// What it says in `lang`. Chinese has a sentence for each code and parameter; the English detail is the exact one.
     pub(crate) fn explanation(&self, lang: Lang) -> String {
         match (lang, &self.parameter) {
-            (Lang::En, _) => self.detail.clone(),
+            (Lang::En, _) => self.english_sentence(),
             (Lang::Zh, Some(parameter)) => {
                 format!("参数 {parameter} {}", accepted_in_chinese(parameter))
             }
             (Lang::Zh, None) => chinese_advice(self.code).to_owned(),
         }
+    }
+
+    /// The detail as people write. A parameter's name at its beginning stays as it is.
+    fn english_sentence(&self) -> String {
+        let mut letters = self.detail.chars();
+        let first = letters.next().into_iter();
+        let mut sentence: String = if self.parameter.is_some() {
+            first.collect()
+        } else {
+            first.flat_map(char::to_uppercase).collect()
+        };
+        sentence.push_str(letters.as_str());
+        if !sentence.ends_with(['.', '?']) {
+            sentence.push('.');
+        }
+        sentence
     }
 
     /// The document of RFC 9457.
@@ -445,6 +461,26 @@ mod tests {
             let retried =
                 problem.code.status() == StatusCode::SERVICE_UNAVAILABLE && errcode < 80_000;
             assert_eq!(problem.retry_after.is_some(), retried, "errcode {errcode}");
+        }
+    }
+
+    #[test]
+    fn people_read_sentences() {
+        for (problem, want) in [
+            (
+                Problem::new(Code::NotFound, "there is nothing"),
+                "There is nothing.",
+            ),
+            (
+                Problem::invalid_parameter("lang", "must be zh or en"),
+                "lang must be zh or en.",
+            ),
+            (
+                Problem::invalid_parameter("ttl", "is unknown; is it x?"),
+                "ttl is unknown; is it x?",
+            ),
+        ] {
+            assert_eq!(problem.explanation(Lang::En), want);
         }
     }
 
