@@ -96,6 +96,7 @@ impl Chromium {
         let mut page = Page {
             connection,
             document: String::new(),
+            screen,
         };
         for domain in ["Page", "Runtime", "Log", "Network"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
@@ -150,7 +151,7 @@ async fn endpoint(process: &mut Child) -> String {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Screen {
     pub(crate) name: &'static str,
-    width: u32,
+    pub(crate) width: u32,
     height: u32,
     scale: u32,
     mobile: bool,
@@ -179,6 +180,7 @@ pub(crate) struct Page {
     connection: Connection,
     /// The protocol's id of the document that was loaded last.
     document: String,
+    pub(crate) screen: Screen,
 }
 
 impl Page {
