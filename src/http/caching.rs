@@ -28,9 +28,19 @@ impl CachePolicy {
         Self::until_floor(served, now, LONGEST)
     }
 
-    /// For a page or a document.
+    /// For a document.
     pub(crate) fn for_text(served: &Served, now: Timestamp) -> Self {
         Self::until_floor(served, now, LONGEST_TEXT)
+    }
+
+    /// For a page, which counts the time to its renewal from when it is shown: what it spent in a cache must not cost the
+    /// code its life. The renewal comes no later than at twice this before the code's end.
+    pub(crate) fn for_page(served: &Served, now: Timestamp) -> Self {
+        let longest = match served.standing {
+            Standing::Fresh { floor } if !floor.is_zero() => LONGEST_TEXT.min(floor / 2),
+            _ => LONGEST_TEXT,
+        };
+        Self::until_floor(served, now, longest)
     }
 
     fn until_floor(served: &Served, now: Timestamp, longest: Duration) -> Self {

@@ -7,15 +7,15 @@ use axum::response::Response;
 
 use super::AppState;
 use super::auth::Authenticated;
-use super::pages::{self, Form, HomePage, HomeResult, Snippet, image_element};
+use super::pages::{self, Expiry, Form, HomePage, HomeResult, Snippet, image_element};
 use super::params::Query;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::view::View;
 use crate::access::Caller;
 use crate::scene::CodeSpec;
 
-/// What the demo shows before anyone has asked for anything.
-const DEMO_QUERY: &str = "scene_id=123";
+/// What the demo shows while nobody has asked for a scene.
+const DEMO_SCENE: &str = "scene_id=123";
 
 /// What a link says instead of a host where none is configured; the page's script knows it.
 const UNKNOWN_ORIGIN: &str = "{origin}";
@@ -26,23 +26,23 @@ pub(crate) async fn show(
     Authenticated(caller): Authenticated,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let raw = match raw.as_deref().unwrap_or_default() {
-        "" if app.site.sandbox => DEMO_QUERY,
-        raw => raw,
-    };
-    let (query, result) = match Query::parse(raw) {
+    let mut raw = raw.unwrap_or_default();
+    if app.site.sandbox && !raw.contains("scene") {
+        raw = format!("{raw}&{DEMO_SCENE}");
+    }
+    let (query, result) = match Query::parse(&raw) {
         Ok(query) => {
-            let query = query.without_blanks();
+            let query = filled_in(query);
             let result = result(&app, view, &caller, &query).await;
             (query, result)
         }
         Err(problem) => (Query::default(), Err(problem)),
     };
-    let result = result.unwrap_or_else(|problem| HomeResult::Problem {
-        title: problem.code.title(view.lang),
-        explanation: problem.explanation(view.lang),
-    });
-    let other_language = view.lang.pick("/?lang=en", "/?lang=zh");
+    let (result, at_fault) = match result {
+        Ok(result) => (result, None),
+        Err(problem) => (trouble(&app, view, &query, &problem), problem.parameter),
+    };
+    let other_lang = [("lang", view.lang.pick("en", "zh"))];
     let none = || std::iter::empty::<(&str, &str)>();
     let page = HomePage {
         site: &app.site,
@@ -50,15 +50,29 @@ pub(crate) async fn show(
         form: form(&query),
         default_expire: app.default_expire.as_secs(),
         result,
+        at_fault,
         action: app.site.link("/", none()),
         openapi: app.site.link("/openapi.json", none()),
-        other_language: app.site.link(other_language, none()),
+        other_language: app
+            .site
+            .link("/", query.picture_link_pairs().chain(other_lang)),
     };
     let mut response = pages::page(&page, app.site.home_page_policy())?;
     if let Some(vary) = view.vary_of_a_page() {
         response.headers_mut().insert(header::VARY, vary);
     }
     Ok(response)
+}
+
+/// What the form means: fields that were left blank are not given, and the life that may stand in the field has no
+/// meaning with a permanent code.
+fn filled_in(query: Query) -> Query {
+    let query = query.without_blanks();
+    if query.get("permanent") == Some("true") {
+        query.without("expire_seconds")
+    } else {
+        query
+    }
 }
 
 fn form(query: &Query) -> Form<'_> {
@@ -82,12 +96,15 @@ async fn result(
     if query.get("scene_id").is_none() && query.get("scene_str").is_none() {
         return Ok(HomeResult::Empty);
     }
-    // The form always sends a life, if one was typed; with a permanent code it has no meaning.
     let spec = query.code_spec(app.default_expire)?;
     let served = app.codes.issue(&spec, caller).await?;
+    let link = |path| app.site.link(path, query.picture_link_pairs());
     Ok(HomeResult::Code {
         image: image_element(&app.site, &served.code.ticket, view.lang)?,
-        page: app.site.link("/qrcode", query.picture_link_pairs()),
+        expiry: served.code.expires_at().map(Expiry::new),
+        page: link("/qrcode"),
+        png: link("/qrcode.png"),
+        svg: link("/qrcode.svg"),
         phone: app
             .site
             .sandbox
@@ -96,15 +113,37 @@ async fn result(
     })
 }
 
+/// What went wrong, and for a permanent code that nobody has made yet, how to make it.
+fn trouble(app: &AppState, view: View, query: &Query, problem: &Problem) -> HomeResult {
+    let mut snippets = Vec::new();
+    if problem.code == Code::MintNotAllowed {
+        snippets.push(Snippet {
+            title: view.lang.pick("用密钥生成", "Make it with a key"),
+            text: format!(
+                "curl -H 'Authorization: Bearer API_KEY' '{}'",
+                whole_link(app, query, "/qrcode.json")
+            ),
+        });
+    }
+    HomeResult::Problem {
+        title: problem.code.title(view.lang),
+        explanation: problem.explanation(view.lang),
+        snippets,
+    }
+}
+
+/// A link that works on other people's pages.
+fn whole_link(app: &AppState, query: &Query, path: &str) -> String {
+    let link = app.site.link(path, query.picture_link_pairs());
+    if link.starts_with('/') {
+        format!("{UNKNOWN_ORIGIN}{link}")
+    } else {
+        link
+    }
+}
+
 fn snippets(app: &AppState, view: View, query: &Query, spec: &CodeSpec) -> Vec<Snippet> {
-    let link = |path: &str| {
-        let link = app.site.link(path, query.picture_link_pairs());
-        if link.starts_with('/') {
-            format!("{UNKNOWN_ORIGIN}{link}")
-        } else {
-            link
-        }
-    };
+    let link = |path: &str| whole_link(app, query, path);
     let alt = view.lang.pick("微信二维码", "WeChat QR code");
     let attribute = |path: &str| link(path).replace('&', "&amp;");
     let mut snippets = vec![
@@ -128,7 +167,7 @@ fn snippets(app: &AppState, view: View, query: &Query, spec: &CodeSpec) -> Vec<S
         );
         let title = view
             .lang
-            .pick("内嵌页面（自动更新）", "Frame (renews itself)");
+            .pick("内嵌页面，到期前自动更新", "Frame, renews itself");
         snippets.insert(1, Snippet { title, text });
     }
     snippets

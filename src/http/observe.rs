@@ -133,14 +133,14 @@ pub(crate) async fn write_problems(
     request: Request,
     next: Next,
 ) -> Response {
-    let policy = site.problem_page_policy(is_code_path(request.uri().path()));
+    let of_code = is_code_path(request.uri().path());
     let response = next.run(request).await;
     let Some(problem) = response.extensions().get::<Problem>().cloned() else {
         return response;
     };
     let body = match view.format {
         Format::Html if view.fragment => pages::problem_fragment(&problem, view.lang),
-        Format::Html => pages::problem_page(&site, &problem, view.lang, policy, &id.0),
+        Format::Html => pages::problem_page(&site, &problem, view.lang, of_code, &id.0),
         _ => Ok(json(&problem, &id)),
     };
     with_body(response, body.unwrap_or_else(|_| json(&problem, &id)), view)

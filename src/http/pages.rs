@@ -50,6 +50,8 @@ pub(crate) struct HomePage<'a> {
     pub(crate) form: Form<'a>,
     pub(crate) default_expire: u32,
     pub(crate) result: HomeResult,
+    /// The parameter that the result complains of.
+    pub(crate) at_fault: Option<String>,
     pub(crate) action: String,
     pub(crate) openapi: String,
     pub(crate) other_language: String,
@@ -72,11 +74,18 @@ pub(crate) enum HomeResult {
     Problem {
         title: &'static str,
         explanation: String,
+        /// What helps out of it.
+        snippets: Vec<Snippet>,
     },
     Code {
         image: String,
+        expiry: Option<Expiry>,
+        /// Its own page, and the page that plays a phone which scans it.
         page: String,
         phone: Option<String>,
+        /// Pictures to take away.
+        png: String,
+        svg: String,
         snippets: Vec<Snippet>,
     },
 }
@@ -100,6 +109,8 @@ struct ProblemPage<'a> {
     code: &'static str,
     errcode: Option<i64>,
     retry_after: Option<u64>,
+    /// In how many seconds the page asks again by itself.
+    try_again_in: Option<u64>,
     request_id: &'a str,
 }
 
@@ -114,6 +125,7 @@ struct ImageElement<'a> {
 #[derive(Debug, Template)]
 #[template(path = "problem_fragment.html")]
 struct ProblemFragment {
+    lang: Lang,
     title: &'static str,
     explanation: String,
 }
@@ -132,14 +144,19 @@ pub(crate) fn page(template: &impl Template, policy: HeaderValue) -> Result<Resp
     Ok(([(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response())
 }
 
-/// The page of an error.
+/// The page of an error. In place of a code's page it comes back by itself where waiting may help, because nobody stands
+/// beside a screen on a wall.
 pub(crate) fn problem_page(
     site: &Site,
     problem: &Problem,
     lang: Lang,
-    policy: HeaderValue,
+    of_code: bool,
     request_id: &str,
 ) -> Result<Response, Problem> {
+    /// No visitor looks much longer than that at an error, and a fault upstream is asked about no more often.
+    const PAUSE_SECONDS: u64 = 30;
+    let retry_after = problem.retry_after_seconds();
+    let passing = of_code && problem.code.may_pass();
     let template = ProblemPage {
         site,
         lang,
@@ -148,17 +165,22 @@ pub(crate) fn problem_page(
         status: problem.code.status().as_u16(),
         code: problem.code.as_str(),
         errcode: problem.errcode.map(|errcode| errcode.0),
-        retry_after: problem.retry_after_seconds(),
+        retry_after,
+        try_again_in: passing.then(|| retry_after.unwrap_or(0).max(PAUSE_SECONDS)),
         request_id,
     };
-    page(&template, policy)
+    page(&template, site.problem_page_policy(of_code))
 }
 
 /// The line that stands where the image element would.
 pub(crate) fn problem_fragment(problem: &Problem, lang: Lang) -> Result<Response, Problem> {
     let title = problem.code.title(lang);
     let explanation = problem.explanation(lang);
-    let line = ProblemFragment { title, explanation };
+    let line = ProblemFragment {
+        lang,
+        title,
+        explanation,
+    };
     Ok(Html(line.render().map_err(|error| broken(&error))?).into_response())
 }
 

@@ -83,6 +83,12 @@ impl Query {
         self
     }
 
+    /// Without that parameter.
+    pub(crate) fn without(mut self, unwanted: &str) -> Self {
+        self.pairs.retain(|(name, _)| name != unwanted);
+        self
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.pairs
             .iter()

@@ -86,6 +86,32 @@ impl Code {
         self.row().1
     }
 
+    /// Whether the same request may succeed after a while, with nobody's help.
+    pub(crate) fn may_pass(self) -> bool {
+        match self {
+            Self::UpstreamUnreachable
+            | Self::UpstreamInvalid
+            | Self::UpstreamBusy
+            | Self::UpstreamQuota
+            | Self::UpstreamTimeout
+            | Self::StoreUnavailable => true,
+            Self::InvalidParameter
+            | Self::SceneRefused
+            | Self::Unauthorized
+            | Self::MintNotAllowed
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::PermanentStockExhausted
+            | Self::Internal
+            | Self::UpstreamRefused
+            | Self::InvalidBody
+            | Self::ScopeMissing
+            | Self::TooLarge
+            | Self::BudgetExhausted
+            | Self::AccountBlocked => false,
+        }
+    }
+
     pub(crate) fn title(self, lang: Lang) -> &'static str {
         let (_, _, zh, en) = self.row();
         lang.pick(zh, en)
@@ -151,12 +177,28 @@ impl Problem {
     /// What it says in `lang`. Chinese has a sentence for each code and parameter; the English detail is the exact one.
     pub(crate) fn explanation(&self, lang: Lang) -> String {
         match (lang, &self.parameter) {
-            (Lang::En, _) => self.detail.clone(),
+            (Lang::En, _) => self.english_sentence(),
             (Lang::Zh, Some(parameter)) => {
-                format!("参数 {parameter}：{}", accepted_in_chinese(parameter))
+                format!("参数 {parameter} {}", accepted_in_chinese(parameter))
             }
             (Lang::Zh, None) => chinese_advice(self.code).to_owned(),
         }
+    }
+
+    /// The detail as people write. A parameter's name at its beginning stays as it is.
+    fn english_sentence(&self) -> String {
+        let mut letters = self.detail.chars();
+        let first = letters.next().into_iter();
+        let mut sentence: String = if self.parameter.is_some() {
+            first.collect()
+        } else {
+            first.flat_map(char::to_uppercase).collect()
+        };
+        sentence.push_str(letters.as_str());
+        if !sentence.ends_with(['.', '?']) {
+            sentence.push('.');
+        }
+        sentence
     }
 
     /// The document of RFC 9457.
@@ -300,7 +342,7 @@ impl From<&MintError> for Problem {
 
 impl From<&Stopped> for Problem {
     fn from(stop: &Stopped) -> Self {
-        let detail = "WeChat's quota is used up; calls are stopped until it clears";
+        let detail = "calls are stopped until WeChat's quota clears";
         Self::new(Code::UpstreamQuota, detail)
             .caused_by(stop.errcode)
             .after(stop.retry_after)
@@ -328,9 +370,11 @@ impl Problem {
     fn from_errcode(errcode: Errcode) -> Self {
         let problem = match errcode.class() {
             Class::Busy => Self::new(Code::UpstreamBusy, "WeChat is busy").after(BUSY_RETRY),
-            Class::Quota => {
-                Self::new(Code::UpstreamQuota, "WeChat's quota is used up").after(QUOTA_RETRY)
-            }
+            Class::Quota => Self::new(
+                Code::UpstreamQuota,
+                "calls are stopped until WeChat's quota clears",
+            )
+            .after(QUOTA_RETRY),
             Class::StockExhausted => Self::new(
                 Code::PermanentStockExhausted,
                 "the account's permanent codes are used up; ask for a temporary one",
@@ -375,20 +419,22 @@ impl Problem {
 fn accepted_in_chinese(parameter: &str) -> &'static str {
     match parameter {
         "scene_id" => {
-            "须为整数，临时二维码取值 1 至 4294967295，永久二维码取值 1 至 100000，不带正负号和前导零；也可改用 scene_str。两者必填其一"
+            "须为整数：临时二维码 1 至 4294967295，永久二维码 1 至 100000，不带正负号，不以 0 开头。文本场景值请改用 scene_str；二者必填其一，且不可同填。"
         }
         "scene_str" => {
-            "须为 1 至 64 个字符，不含控制字符，不以“wxqr.”开头，且不能与 scene_id 同时出现"
+            "须为 1 至 64 个字符，不含控制字符，不以“wxqr.”开头，且不能与 scene_id 同时使用。"
         }
-        "permanent" => "只能是 true 或 false",
-        "expire_seconds" => "须为 1 至 2592000 的整数（秒，最长 30 天），且仅用于临时二维码",
-        "format" => "只能是 html、json、png、svg 或 jpg",
-        "fragment" => "只能是 1，且仅用于 HTML",
-        "size" => "须为 64 至 2048 的整数（像素），并且放得下整个二维码及其边距",
-        "margin" => "须为 0 至 16 的整数（模块数）",
-        "color" | "bg" => "须为 3 或 6 位十六进制颜色，不带 #；前景须比背景深，对比度不低于 3:1",
-        "lang" => "只能是 zh 或 en",
-        _ => "不能识别。请检查参数名的拼写，每个参数只能出现一次，且须为 UTF-8 编码",
+        "permanent" => "只能是 true 或 false。",
+        "expire_seconds" => "须为 1 至 2592000 的整数，单位为秒（最长 30 天），仅用于临时二维码。",
+        "format" => "只能是 html、json、png、svg 或 jpg。",
+        "fragment" => "只能是 1，且仅用于 HTML。",
+        "size" => "须为 64 至 2048 的整数，单位为像素，且须容纳整个二维码及其留白。",
+        "margin" => "须为 0 至 16 的整数，单位为二维码的码元。",
+        "color" | "bg" => {
+            "须为 3 或 6 位十六进制颜色值，不带 #；前景色须深于背景色，对比度不低于 3:1。"
+        }
+        "lang" => "只能是 zh 或 en。",
+        _ => "无法识别。请检查参数名的拼写；每个参数只能出现一次，并须使用 UTF-8 编码。",
     }
 }
 
@@ -398,22 +444,22 @@ fn chinese_advice(code: Code) -> &'static str {
         Code::InvalidBody | Code::TooLarge => "请检查请求的内容。",
         Code::ScopeMissing => "请换用具有相应权限的密钥。",
         Code::SceneRefused => "请换一个更短或更简单的场景值。",
-        Code::Unauthorized => "请求所带的密钥不正确。",
-        Code::MintNotAllowed => "该永久二维码尚不存在，需要由带有 permanent 权限的密钥生成。",
+        Code::Unauthorized => "请求所带的密钥无效，请检查 Authorization 请求头。",
+        Code::MintNotAllowed => {
+            "该永久二维码尚未生成。生成永久二维码需要具有 permanent 权限的密钥。"
+        }
         Code::NotFound => "请检查链接是否完整。",
         Code::MethodNotAllowed => "请使用 GET 访问。",
         Code::PermanentStockExhausted => "该公众号的永久二维码已达上限，请改用临时二维码。",
-        Code::Internal => "请稍后再试；原因已记入日志。",
-        Code::UpstreamRefused | Code::AccountBlocked => {
-            "需要公众号管理员处理后才能继续生成二维码。"
-        }
+        Code::Internal => "请稍后再试，原因已记入服务日志。",
+        Code::UpstreamRefused | Code::AccountBlocked => "公众号管理员处理后，才能继续生成二维码。",
         Code::UpstreamUnreachable
         | Code::UpstreamInvalid
         | Code::UpstreamBusy
-        | Code::UpstreamTimeout => "请稍后刷新页面再试。",
+        | Code::UpstreamTimeout
+        | Code::StoreUnavailable => "请稍后再试。",
         Code::UpstreamQuota => "调用额度恢复后会自动继续，请稍后再试。",
         Code::BudgetExhausted => "今日新二维码已达上限，已有的二维码仍可使用，请明天再试。",
-        Code::StoreUnavailable => "请稍后再试。",
     }
 }
 
@@ -453,6 +499,26 @@ mod tests {
             let retried =
                 problem.code.status() == StatusCode::SERVICE_UNAVAILABLE && errcode < 80_000;
             assert_eq!(problem.retry_after.is_some(), retried, "errcode {errcode}");
+        }
+    }
+
+    #[test]
+    fn people_read_sentences() {
+        for (problem, want) in [
+            (
+                Problem::new(Code::NotFound, "there is nothing"),
+                "There is nothing.",
+            ),
+            (
+                Problem::invalid_parameter("lang", "must be zh or en"),
+                "lang must be zh or en.",
+            ),
+            (
+                Problem::invalid_parameter("ttl", "is unknown; is it x?"),
+                "ttl is unknown; is it x?",
+            ),
+        ] {
+            assert_eq!(problem.explanation(Lang::En), want);
         }
     }
 

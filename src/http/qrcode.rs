@@ -30,8 +30,8 @@ use crate::ticket::IssuedCode;
 /// A page is not renewed more often than this.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(10);
 
-/// How much life of a code is left, at the latest, when its page shows a newer one.
-const RENEWAL_LEAD: Duration = Duration::from_mins(1);
+/// How much life of a code is left, at the latest, when its page shows a newer one: twice what a cache may keep the page.
+const RENEWAL_LEAD: Duration = Duration::from_mins(2);
 
 /// What an SVG file may do when it is opened by itself: nothing but be seen.
 const SVG_POLICY: HeaderValue =
@@ -123,7 +123,7 @@ impl Shown<'_> {
             renew_in: self.renew_in(),
         };
         let response = pages::page(&template, self.site.code_page_policy())?;
-        Ok(self.with_text_headers(response))
+        Ok(self.with_headers(response, CachePolicy::for_page(&self.served, self.now)))
     }
 
     fn fragment(&self) -> Result<Response, Problem> {
@@ -221,17 +221,8 @@ impl Shown<'_> {
         response
     }
 
-    /// When the page should look for a newer code: as late as the floor allows, so that an open page costs few mints.
     fn renew_in(&self) -> Option<u64> {
-        let left = self.code().left(self.now)?;
-        let wait = match self.served.standing {
-            Standing::Stale => SHORTEST_RENEWAL,
-            // A second more, because a code exactly at its floor is still served.
-            Standing::Fresh { floor } => {
-                left.saturating_sub(floor.min(RENEWAL_LEAD)) + Duration::from_secs(1)
-            }
-        };
-        Some(wait.max(SHORTEST_RENEWAL).as_secs())
+        renewal(&self.served, self.now)
     }
 
     fn body(&self) -> CodeBody {
@@ -241,6 +232,20 @@ impl Shown<'_> {
             ticket: TicketBody::new(self.site, self.code(), self.now, pairs),
         }
     }
+}
+
+/// In how many seconds a page should look for a newer code: as late as the floor allows, so that an open page costs few
+/// mints. None for a code that does not die.
+fn renewal(served: &Served, now: Timestamp) -> Option<u64> {
+    let left = served.code.left(now)?;
+    let wait = match served.standing {
+        Standing::Stale => SHORTEST_RENEWAL,
+        // A second more, because a code exactly at its floor is still served.
+        Standing::Fresh { floor } => {
+            left.saturating_sub(floor.min(RENEWAL_LEAD)) + Duration::from_secs(1)
+        }
+    };
+    Some(wait.max(SHORTEST_RENEWAL).as_secs())
 }
 
 fn does_not_fit(error: &Arc<RenderError>) -> Problem {
@@ -261,4 +266,68 @@ fn has_it(headers: &HeaderMap, etag: &str) -> bool {
 fn date_header(now: Timestamp) -> HeaderValue {
     let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     HeaderValue::from_str(&text).expect("a date is ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ticket::Life;
+
+    #[test]
+    fn a_page_is_renewed_before_its_code_dies_even_from_a_cache() {
+        for granted in [20, 21, 30, 60, 120, 121, 240, 600, 7200, 2_592_000] {
+            for share in [0.5, 1.0] {
+                let floor = Duration::from_secs(granted).mul_f64(share);
+                let served = served(granted, floor);
+                let last = granted - floor.as_secs();
+                for now in (0..=last).step_by(usize::try_from(last / 50 + 1).unwrap()) {
+                    let now = Timestamp::from_second(now.try_into().unwrap()).unwrap();
+                    let policy = CachePolicy::for_page(&served, now);
+                    let cached = match policy {
+                        CachePolicy::NoStore => 0,
+                        CachePolicy::Public(age) => age.as_secs(),
+                    };
+                    let wait = renewal(&served, now).unwrap();
+                    let left = served.code.left(now).unwrap().as_secs();
+                    let case = format!("{granted} s, floor {floor:?}, {left} s left, {policy:?}");
+                    assert!(wait >= 10, "{case}: renewed in {wait} s");
+                    assert!(cached + wait <= left, "{case}: renewed in {wait} s");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_waits_until_a_newer_code_can_be_had() {
+        // granted, floor, now, renewed in
+        for (granted, floor, now, want) in [
+            (7200, 3600, 0, 7081),
+            (7200, 3600, 3600, 3481),
+            (120, 60, 0, 61),
+            (120, 60, 60, 10),
+            (21, 10, 0, 12),
+            (5, 2, 0, 10),
+        ] {
+            let served = served(granted, Duration::from_secs(floor));
+            let now = Timestamp::from_second(now).unwrap();
+            assert_eq!(renewal(&served, now), Some(want), "{granted} s at {now}");
+        }
+    }
+
+    fn served(granted: u64, floor: Duration) -> Served {
+        let life = Life::Temporary {
+            minted_at: Timestamp::UNIX_EPOCH,
+            asked: granted.try_into().unwrap(),
+            granted: granted.try_into().unwrap(),
+        };
+        let (ticket, url) = (
+            "t".parse().unwrap(),
+            "http://weixin.qq.com/q/a".parse().unwrap(),
+        );
+        Served {
+            code: Arc::new(IssuedCode { ticket, url, life }),
+            standing: Standing::Fresh { floor },
+            source: crate::codes::Source::Memory,
+        }
+    }
 }
