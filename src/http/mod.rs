@@ -65,11 +65,18 @@ pub struct AppState {
 /// With a public URL that has a path, everything answers with and without that path, because some proxies strip it.
 pub fn router(state: AppState, cors: &CorsOrigins, base_path: &str, others: Router) -> Router {
     let site = Arc::clone(&state.site);
-    let ours = routes_of(state, cors).merge(others);
+    let ours = routes_of(state.clone(), cors).merge(others);
     let routes = if base_path.is_empty() {
         ours
     } else {
-        Router::new().nest(base_path, ours.clone()).merge(ours)
+        // Nesting answers `/base` only, and our own links say `/base/`.
+        let home = Router::new()
+            .route(&format!("{base_path}/"), get(home::show))
+            .with_state(state);
+        Router::new()
+            .nest(base_path, ours.clone())
+            .merge(home)
+            .merge(ours)
     };
     routes
         .fallback(observe::not_found)
