@@ -94,7 +94,11 @@ fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
         .route("/qrcode.svg", get(qrcode::show))
         .route("/qrcode.jpg", get(qrcode::show));
     let (documented, document) = documented_routes();
-    let codes = browsers.merge(documented.0).layer(cors_layer(cors));
+    let codes = browsers
+        .merge(documented.0)
+        // Before the layer: set later, it would take the place of what the layer answers to OPTIONS.
+        .method_not_allowed_fallback(observe::method_not_allowed)
+        .layer(cors_layer(cors));
     codes
         .merge(documented.1)
         .route("/", get(home::show))
