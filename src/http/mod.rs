@@ -73,11 +73,18 @@ pub struct AppState {
 /// With a public URL that has a path, everything answers with and without that path, because some proxies strip it.
 pub fn router(state: AppState, cors: &CorsOrigins, base_path: &str, others: Router) -> Router {
     let site = Arc::clone(&state.site);
-    let ours = routes_of(state, cors).merge(others);
+    let ours = routes_of(state.clone(), cors).merge(others);
     let routes = if base_path.is_empty() {
         ours
     } else {
-        Router::new().nest(base_path, ours.clone()).merge(ours)
+        // Nesting answers `/base` only, and our own links say `/base/`.
+        let home = Router::new()
+            .route(&format!("{base_path}/"), get(home::show))
+            .with_state(state);
+        Router::new()
+            .nest(base_path, ours.clone())
+            .merge(home)
+            .merge(ours)
     };
     routes
         .fallback(observe::not_found)
@@ -95,7 +102,11 @@ fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
         .route("/qrcode.svg", get(qrcode::show))
         .route("/qrcode.jpg", get(qrcode::show));
     let (documented, document) = documented_routes();
-    let codes = browsers.merge(documented.0).layer(cors_layer(cors));
+    let codes = browsers
+        .merge(documented.0)
+        // Before the layer: set later, it would take the place of what the layer answers to OPTIONS.
+        .method_not_allowed_fallback(observe::method_not_allowed)
+        .layer(cors_layer(cors));
     codes
         .merge(documented.1)
         .route("/", get(home::show))

@@ -1,0 +1,286 @@
+//! The access token from outside: how often it is taken, and what happens when it dies early.
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
+
+#[expect(dead_code, reason = "every test program uses a part of it")]
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::StatusCode;
+use serde_json::Value;
+use support::app::TestApp;
+use support::upstream::{Reply, Seen, Upstream};
+use support::{eventually, eventually_async};
+use tokio::sync::Semaphore;
+use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
+
+/// A service that calls a scripted WeChat.
+async fn on(upstream: &Upstream) -> TestApp {
+    TestApp::with()
+        .set("API_BASE", upstream.url())
+        .spawn()
+        .await
+}
+
+/// How many of the token calls forced a new one.
+fn forced(app: &TestApp) -> usize {
+    let is_forced = |body: &str| {
+        let body: Value = serde_json::from_str(body).unwrap();
+        body["force_refresh"] == true
+    };
+    let calls = app.calls(Api::Token);
+    calls.iter().filter(|call| is_forced(&call.body)).count()
+}
+
+#[tokio::test]
+async fn the_token_is_taken_before_the_first_visitor_and_once() {
+    let app = TestApp::spawn().await;
+    eventually("the first token", || app.tokens() == 1).await;
+    for id in 1..=20 {
+        assert_eq!(app.scene(id).await.status, StatusCode::OK);
+    }
+    assert_eq!((app.creates(), app.tokens()), (20, 1));
+    let call = app.calls(Api::Token).remove(0);
+    assert_eq!(
+        (call.method.as_str(), call.path.as_str()),
+        ("POST", "/cgi-bin/stable_token")
+    );
+    let body: Value = serde_json::from_str(&call.body).unwrap();
+    assert_eq!(body["grant_type"], "client_credential");
+    assert_eq!(body["force_refresh"], false);
+}
+
+#[tokio::test]
+async fn a_token_that_dies_early_is_renewed_once_and_the_visitor_served() {
+    type Death<'a> = &'a dyn Fn(&Sandbox);
+    let errcode = |errcode| {
+        move |sandbox: &Sandbox| {
+            let fault = Fault::new(Target::Create, FaultKind::Errcode(errcode)).times(1);
+            // The same death in other words.
+            sandbox.rotate_tokens();
+            sandbox.set_faults(vec![fault]);
+        }
+    };
+    let (by_40001, by_40014, by_42001) = (errcode(40001), errcode(40014), errcode(42001));
+    let deaths: [(&str, Death<'_>); 5] = [
+        ("expired", &Sandbox::expire_tokens),
+        ("rotated", &Sandbox::rotate_tokens),
+        ("40001", &by_40001),
+        ("40014", &by_40014),
+        ("42001", &by_42001),
+    ];
+    for (how, kill) in deaths {
+        let app = TestApp::spawn().await;
+        assert_eq!(app.scene(1).await.status, StatusCode::OK);
+        kill(&app.sandbox);
+        let answer = app.scene(2).await;
+        assert_eq!(answer.status, StatusCode::OK, "{how}: {answer:?}");
+        assert_eq!((app.creates(), app.tokens()), (3, 2), "{how}");
+        assert_eq!(forced(&app), 0, "{how}");
+        assert_eq!(app.scene(3).await.status, StatusCode::OK);
+        assert_eq!((app.creates(), app.tokens()), (4, 2), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_scenes_that_meet_a_dead_token_renew_it_once() {
+    let app = TestApp::spawn().await;
+    assert_eq!(app.scene(1).await.status, StatusCode::OK);
+    app.sandbox.rotate_tokens();
+    let answers = join_all((101..=200).map(|id| app.scene(id))).await;
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    assert_eq!(app.tokens(), 2);
+    assert!((101..=201).contains(&app.creates()), "{}", app.creates());
+}
+
+#[tokio::test]
+async fn a_dead_token_that_is_given_again_is_replaced_by_force_once() {
+    let app = TestApp::spawn().await;
+    assert_eq!(app.scene(1).await.status, StatusCode::OK);
+    app.sandbox.kill_tokens();
+    let answers = join_all((101..=120).map(|id| app.scene(id))).await;
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    assert_eq!(
+        (app.tokens(), forced(&app)),
+        (3, 1),
+        "first, the same again, forced"
+    );
+
+    // WeChat would refuse a second one within 30 s.
+    app.sandbox.kill_tokens();
+    let before = app.creates();
+    for id in 201..=210 {
+        let answer = app.scene(id).await;
+        assert_eq!(answer.problem(), (502, "upstream_refused".to_owned()));
+    }
+    assert_eq!(forced(&app), 1);
+    assert!(app.tokens() <= 14, "no loop: {} token calls", app.tokens());
+    assert!(
+        app.creates() - before <= 10,
+        "no loop: {} creates",
+        app.creates()
+    );
+    let known = app.scene(1).await;
+    assert_eq!(
+        known.status,
+        StatusCode::OK,
+        "a known code is served all the same"
+    );
+}
+
+#[tokio::test]
+async fn a_token_call_that_says_40001_is_not_repeated() {
+    for source in ["stable", "classic"] {
+        let app = TestApp::with()
+            .set("TOKEN_SOURCE", source)
+            .failing(Target::Token, FaultKind::Errcode(40001))
+            .spawn()
+            .await;
+        eventually("the first token call", || app.tokens() == 1).await;
+        let answers = join_all((1..=20).map(|id| app.scene(id))).await;
+        for answer in answers {
+            assert_eq!(
+                answer.problem(),
+                (502, "upstream_refused".to_owned()),
+                "{source}"
+            );
+            assert_eq!(answer.json()["errcode"], 40001);
+        }
+        // The one at the start and, if its failure was forgotten by then, one for the visitors.
+        assert!(app.tokens() <= 2, "{source}: {} token calls", app.tokens());
+        let is_forced = |call: &wxqr::sandbox::Call| call.body.contains("\"force_refresh\":true");
+        assert!(!app.calls(Api::Token).iter().any(is_forced), "{source}");
+        assert_eq!(app.creates(), 0);
+        let ready = app.get("/readyz").await;
+        assert_eq!(
+            (ready.status, ready.field("status")),
+            (StatusCode::OK, "degraded".to_owned())
+        );
+
+        app.heal();
+        eventually_async("it works again", || async {
+            app.scene(1).await.status == StatusCode::OK
+        })
+        .await;
+        assert_eq!(app.get("/readyz").await.field("status"), "ok");
+    }
+}
+
+#[tokio::test]
+async fn the_classic_call_works_and_is_renewed_after_an_early_death() {
+    let app = TestApp::with().set("TOKEN_SOURCE", "classic").spawn().await;
+    assert_eq!(app.scene(1).await.status, StatusCode::OK);
+    app.sandbox.kill_tokens();
+    assert_eq!(app.scene(2).await.status, StatusCode::OK);
+    assert_eq!((app.creates(), app.tokens()), (3, 2));
+    for call in app.calls(Api::Token) {
+        assert_eq!(
+            (call.method.as_str(), call.path.as_str()),
+            ("GET", "/cgi-bin/token")
+        );
+        let start = "grant_type=client_credential&appid=wx0123456789abcdef&secret=";
+        assert!(call.query.starts_with(start), "{}", call.query);
+    }
+}
+
+#[tokio::test]
+async fn a_token_near_its_end_is_renewed_ahead_and_nobody_waits() {
+    /// Long enough for a tenth of it to be a second or so.
+    const LIFE: u64 = 12;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let upstream = Upstream::spawn(move |call: Seen| {
+        let gate = Arc::clone(&held);
+        Box::pin(async move {
+            if !call.is_token_call() {
+                return Reply::code(7200);
+            }
+            if call.nth == 1 {
+                let _opened = gate.acquire().await;
+            }
+            Reply::token(&format!("token-number-{}", call.nth), LIFE)
+        })
+    })
+    .await;
+    let started = Instant::now();
+    let app = on(&upstream).await;
+    eventually("the first token", || upstream.tokens() == 1).await;
+
+    eventually("a renewal without any visitor", || upstream.tokens() == 2).await;
+    assert!(
+        started.elapsed() > Duration::from_secs(LIFE * 9 / 10 - 1),
+        "not much too early"
+    );
+    // WeChat takes its time over the second one; the first still lives.
+    let answer = app.scene(1).await;
+    if started.elapsed() < Duration::from_secs(LIFE) {
+        assert_eq!(answer.status, StatusCode::OK);
+        let create = upstream
+            .seen()
+            .into_iter()
+            .find(|call| !call.is_token_call())
+            .unwrap();
+        assert_eq!(create.query, "access_token=token-number-0");
+    }
+    assert_eq!(upstream.tokens(), 2, "the visitor did not ask for another");
+    gate.add_permits(1);
+    let created_with = |token: &str| {
+        upstream
+            .seen()
+            .iter()
+            .any(|call| call.query.ends_with(token))
+    };
+    let mut scene = 1;
+    while !created_with("token-number-1") {
+        scene += 1;
+        assert!(
+            started.elapsed() < support::PATIENCE,
+            "the new token is used"
+        );
+        assert_eq!(app.scene(scene).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_again_and_again_does_not_loop() {
+    let upstream = Upstream::speaking(|call: Seen| {
+        if call.is_token_call() {
+            Reply::token(&format!("token-number-{}", call.nth), 7200)
+        } else {
+            Reply::refusal(40001, "invalid credential")
+        }
+    })
+    .await;
+    let app = on(&upstream).await;
+    for id in 1..=5 {
+        let answer = app.scene(id).await;
+        assert_eq!(answer.problem(), (502, "upstream_refused".to_owned()));
+        assert_eq!(answer.json()["errcode"], 40001);
+    }
+    assert!(upstream.creates() <= 10, "{} creates", upstream.creates());
+    assert!(upstream.tokens() <= 11, "{} token calls", upstream.tokens());
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_an_invalid_answer() {
+    for body in [
+        r#"{"access_token":"","expires_in":7200}"#,
+        r#"{"access_token":"a token","expires_in":7200}"#,
+        r#"{"access_token":"abc","expires_in":0}"#,
+        r#"{"access_token":"abc"}"#,
+        r#"{"expires_in":7200}"#,
+        "[]",
+        "",
+    ] {
+        let upstream = Upstream::speaking(move |_| Reply(200, body.to_owned())).await;
+        let app = on(&upstream).await;
+        let answer = app.scene(1).await;
+        assert_eq!(
+            answer.problem(),
+            (502, "upstream_invalid".to_owned()),
+            "{body}"
+        );
+    }
+}

@@ -1,0 +1,351 @@
+//! One mint for everybody, and none that is not needed: claims about how often WeChat is called.
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
+
+#[expect(dead_code, reason = "every test program uses a part of it")]
+mod support;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use support::answer::Answer;
+use support::app::TestApp;
+use support::{crowd_clients, eventually};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use wxqr::sandbox::{Api, FaultKind, Target};
+
+const PERMANENT_KEY: &str = "permanent-key-of-the-tests";
+const MINT_KEY: &str = "mint-key-of-the-tests-00";
+
+/// Long enough for a crowd to gather before WeChat answers.
+const GATHERING: FaultKind = FaultKind::Slow(Duration::from_secs(2));
+
+/// Asks for one scene from all sides at once.
+fn crowd(app: &TestApp, clients: &[Client], size: usize, path: &str) -> Vec<JoinHandle<Answer>> {
+    let ask = |n: usize| {
+        let request = clients[n % clients.len()].get(app.url(path));
+        tokio::spawn(Answer::to(request))
+    };
+    (0..size).map(ask).collect()
+}
+
+/// The tickets that a crowd got, each once.
+async fn tickets(crowd: Vec<JoinHandle<Answer>>) -> Vec<String> {
+    let mut tickets = Vec::new();
+    for answer in join_all(crowd).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        tickets.push(answer.ticket());
+    }
+    tickets.sort_unstable();
+    tickets.dedup();
+    tickets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_first_requests_cost_one_ticket_and_one_token() {
+    let app = TestApp::with()
+        .failing(Target::Create, GATHERING)
+        .spawn()
+        .await;
+    let clients = crowd_clients(app.address, 1000).await;
+    let crowd = crowd(&app, &clients, 1000, "/qrcode.json?scene_id=123");
+    assert_eq!(tickets(crowd).await.len(), 1, "all have the same ticket");
+    assert_eq!((app.creates(), app.tokens()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_hang_up_neither_lose_the_ticket_nor_cost_another() {
+    let app = TestApp::with()
+        .failing(Target::Create, GATHERING)
+        .spawn()
+        .await;
+    let path = "/qrcode.json?scene_id=123";
+
+    // Those who will leave come first, so that it is one of them whose request starts the mint.
+    let mut sockets = Vec::new();
+    for _ in 0..250 {
+        let mut socket = TcpStream::connect(app.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: wxqr\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        sockets.push(socket);
+    }
+    eventually("the mint has begun", || app.creates() == 1).await;
+    let clients = crowd_clients(app.address, 250).await;
+    let leaving = crowd(&app, &clients, 250, path);
+    let clients = crowd_clients(app.address, 500).await;
+    let staying = crowd(&app, &clients, 500, path);
+    drop(sockets);
+    for caller in &leaving {
+        caller.abort();
+    }
+
+    assert_eq!(tickets(staying).await.len(), 1, "all have the same ticket");
+    assert_eq!((app.creates(), app.tokens()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_ticket_whose_only_caller_left_is_there_for_the_next() {
+    let app = TestApp::with()
+        .failing(Target::Create, GATHERING)
+        .spawn()
+        .await;
+    let path = app.url("/qrcode.json?scene_id=123");
+    let only = tokio::spawn(Answer::to(support::client().get(path)));
+    eventually("the mint has begun", || app.creates() == 1).await;
+    only.abort();
+    assert_eq!(app.scene(123).await.status, StatusCode::OK);
+    assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test]
+async fn each_kind_sends_exactly_the_documented_body() {
+    let keys = format!("shop:{PERMANENT_KEY}:permanent");
+    let app = TestApp::with().set("API_KEYS", keys).spawn().await;
+    let authorization = format!("Bearer {PERMANENT_KEY}");
+    for (query, want) in [
+        (
+            "scene_id=4294967295",
+            json!({"expire_seconds": 7200, "action_name": "QR_SCENE",
+                   "action_info": {"scene": {"scene_id": 4_294_967_295_u32}}}),
+        ),
+        (
+            "scene_str=%E5%B1%95%E4%BC%9A+A%2B1&expire_seconds=2592000",
+            json!({"expire_seconds": 2_592_000, "action_name": "QR_STR_SCENE",
+                   "action_info": {"scene": {"scene_str": "展会 A+1"}}}),
+        ),
+        (
+            "scene_id=100000&permanent=true",
+            json!({"action_name": "QR_LIMIT_SCENE", "action_info": {"scene": {"scene_id": 100_000}}}),
+        ),
+        (
+            "scene_str=123&permanent=true",
+            json!({"action_name": "QR_LIMIT_STR_SCENE", "action_info": {"scene": {"scene_str": "123"}}}),
+        ),
+    ] {
+        let path = format!("/qrcode.json?{query}");
+        let answer = app
+            .get_with(&path, &[("authorization", &authorization)])
+            .await;
+        assert_eq!(answer.status, StatusCode::OK, "{query}: {answer:?}");
+        assert_eq!(answer.json()["action_name"], want["action_name"], "{query}");
+        let call = app.calls(Api::Create).pop().unwrap();
+        assert_eq!(
+            (call.method.as_str(), call.query.as_str()),
+            ("POST", "access_token=***")
+        );
+        let sent: Value = serde_json::from_str(&call.body).unwrap();
+        assert_eq!(sent, want, "{query}");
+        assert!(
+            call.body.is_ascii() || call.body.contains("展会"),
+            "raw UTF-8: {}",
+            call.body
+        );
+    }
+    assert_eq!((app.creates(), app.tokens()), (4, 1));
+}
+
+#[tokio::test]
+async fn a_second_request_costs_nothing_in_any_representation() {
+    let app = TestApp::spawn().await;
+    let first = app.scene(5).await.ticket();
+    for extension in [".html", ".json", ".png", ".svg", ".jpg", ""] {
+        let path = format!("/qrcode{extension}?scene_id=5");
+        for method in [Method::GET, Method::HEAD] {
+            let answer = Answer::to(app.request(method, &path)).await;
+            assert!(
+                answer.status.is_success() || answer.status == StatusCode::FOUND,
+                "{path}"
+            );
+        }
+    }
+    assert_eq!(app.scene(5).await.ticket(), first);
+    assert_eq!((app.creates(), app.tokens()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_same_text_as_number_and_as_string_are_two_codes() {
+    let app = TestApp::spawn().await;
+    let number = app.get("/qrcode.json?scene_id=7").await.ticket();
+    let text = app.get("/qrcode.json?scene_str=7").await.ticket();
+    assert_ne!(number, text);
+    assert_eq!(app.creates(), 2);
+}
+
+#[tokio::test]
+async fn with_reuse_at_one_each_request_mints_once() {
+    let app = TestApp::with().set("REUSE", "1").spawn().await;
+    let mut tickets = Vec::new();
+    for n in 1..=5 {
+        tickets.push(app.scene(9).await.ticket());
+        assert_eq!(app.creates(), n);
+    }
+    tickets.dedup();
+    assert_eq!((tickets.len(), app.tokens()), (5, 1));
+}
+
+#[tokio::test]
+async fn with_reuse_at_one_a_crowd_does_not_mint_for_each_of_its_members() {
+    let app = TestApp::with()
+        .set("REUSE", "1")
+        .failing(Target::Create, GATHERING)
+        .spawn()
+        .await;
+    let first = tokio::spawn(Answer::to(
+        support::client().get(app.url("/qrcode.json?scene_id=9")),
+    ));
+    eventually("the mint has begun", || app.creates() == 1).await;
+    let clients = crowd_clients(app.address, 100).await;
+    let crowd = crowd(&app, &clients, 100, "/qrcode.json?scene_id=9");
+    tickets(crowd).await;
+    first.await.unwrap();
+    // Whoever came while a mint was under way shares it; only who came after it may cost another.
+    assert!(app.creates() <= 3, "{} creates", app.creates());
+}
+
+#[tokio::test]
+async fn a_longer_life_is_minted_and_a_shorter_one_served() {
+    let app = TestApp::spawn().await;
+    let get = |life: u32| {
+        let path = format!("/qrcode.json?scene_id=11&expire_seconds={life}");
+        let app = &app;
+        async move { app.get(&path).await }
+    };
+    let short = get(600).await;
+    let long = get(86_400).await;
+    assert_ne!(short.ticket(), long.ticket());
+    assert_eq!(app.creates(), 2);
+    for life in [600, 7200, 86_400, 100_000] {
+        assert_eq!(get(life).await.ticket(), long.ticket(), "life {life}");
+    }
+    assert_eq!(app.creates(), 2);
+    // The life that is left is what is said, whatever was asked.
+    let left = get(600).await.json()["expire_seconds"].as_i64().unwrap();
+    assert!((86_000..=86_400).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_permanent_code_is_made_only_for_a_key_and_then_served_to_anybody() {
+    let keys = format!("shop:{PERMANENT_KEY}:permanent,till:{MINT_KEY}:mint");
+    let app = TestApp::with().set("API_KEYS", keys).spawn().await;
+    let query = "scene_id=42&permanent=true";
+
+    for extension in ["", ".html", ".json", ".png", ".svg", ".jpg"] {
+        for method in [Method::GET, Method::HEAD, Method::POST] {
+            let path = format!("/qrcode{extension}?{query}");
+            let answer = Answer::to(app.request(method.clone(), &path)).await;
+            let want = if method == Method::POST { 405 } else { 403 };
+            assert_eq!(answer.status.as_u16(), want, "{method} {path}");
+        }
+    }
+    let refused = app.get(&format!("/qrcode.json?{query}")).await;
+    assert_eq!(refused.problem(), (403, "mint_not_allowed".to_owned()));
+
+    let with_key = async |key: &str| {
+        let authorization = format!("Bearer {key}");
+        let path = format!("/qrcode.json?{query}");
+        app.get_with(&path, &[("authorization", &authorization)])
+            .await
+    };
+    let unknown = with_key("a-key-that-nobody-gave-out").await;
+    assert_eq!(unknown.problem(), (401, "unauthorized".to_owned()));
+    assert_eq!(unknown.header("www-authenticate"), "Bearer");
+    assert_eq!(with_key(MINT_KEY).await.problem().1, "mint_not_allowed");
+    assert_eq!(app.creates(), 0, "nothing was minted so far");
+
+    let made = with_key(PERMANENT_KEY).await;
+    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    let json = made.json();
+    assert_eq!(json["permanent"], true);
+    assert!(json.get("expire_seconds").is_none() && json.get("expires_at").is_none());
+    for _ in 0..3 {
+        let served = app.get(&format!("/qrcode.json?{query}")).await;
+        assert_eq!(served.ticket(), made.ticket());
+    }
+    assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test]
+async fn a_permanent_code_is_minted_once_for_a_crowd_of_keys() {
+    let keys = format!("shop:{PERMANENT_KEY}:permanent");
+    let app = TestApp::with()
+        .set("API_KEYS", keys)
+        .failing(Target::Create, GATHERING)
+        .spawn()
+        .await;
+    let clients = crowd_clients(app.address, 200).await;
+    let ask = |n: usize| {
+        let url = app.url("/qrcode.json?scene_str=door&permanent=true");
+        let request = clients[n % clients.len()]
+            .get(url)
+            .bearer_auth(PERMANENT_KEY);
+        tokio::spawn(Answer::to(request))
+    };
+    let crowd = (0..200).map(ask).collect();
+    assert_eq!(tickets(crowd).await.len(), 1);
+    assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test]
+async fn a_permanent_mint_of_unknown_outcome_is_not_sent_again() {
+    let keys = format!("shop:{PERMANENT_KEY}:permanent");
+    for kind in [
+        FaultKind::Half,
+        FaultKind::Garbage,
+        FaultKind::Reset,
+        FaultKind::Status(StatusCode::BAD_GATEWAY),
+    ] {
+        let app = TestApp::with().set("API_KEYS", keys.clone()).spawn().await;
+        app.fail(Target::Create, kind);
+        let path = "/qrcode.json?scene_id=1&permanent=true";
+        let authorization = format!("Bearer {PERMANENT_KEY}");
+        let answer = app
+            .get_with(path, &[("authorization", &authorization)])
+            .await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{kind:?}");
+        assert_eq!(app.creates(), 1, "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_answers_for_a_second_and_then_it_works() {
+    /// As often as one mint sends its call.
+    const ATTEMPTS: u64 = 6;
+    let app = TestApp::with()
+        .failing(Target::Create, FaultKind::Errcode(-1))
+        .spawn()
+        .await;
+    let clients = crowd_clients(app.address, 100).await;
+    let crowd = join_all(crowd(&app, &clients, 100, "/qrcode.json?scene_id=13")).await;
+    for answer in crowd {
+        assert_eq!(answer.unwrap().problem(), (503, "upstream_busy".to_owned()));
+    }
+    assert_eq!(
+        app.creates(),
+        ATTEMPTS,
+        "the waiters did not try one by one"
+    );
+    app.heal();
+    support::eventually_async("the scene works", || async {
+        app.scene(13).await.status == StatusCode::OK
+    })
+    .await;
+    assert_eq!(app.creates(), ATTEMPTS + 1);
+}
+
+#[tokio::test]
+async fn a_failing_scene_leaves_its_neighbours_alone() {
+    let app = TestApp::spawn().await;
+    app.sandbox.set_faults(vec![
+        wxqr::sandbox::Fault::new(Target::Create, FaultKind::Errcode(40053)).times(1),
+    ]);
+    assert_eq!(
+        app.scene(1).await.problem(),
+        (400, "scene_refused".to_owned())
+    );
+    assert_eq!(app.scene(2).await.status, StatusCode::OK);
+    assert_eq!(app.creates(), 2);
+}

@@ -1,0 +1,68 @@
+//! What the black-box tests stand on: the service with its sandbox, the real binary, a scripted WeChat, a client.
+
+pub(crate) mod answer;
+pub(crate) mod app;
+pub(crate) mod picture;
+pub(crate) mod process;
+pub(crate) mod upstream;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, ClientBuilder, redirect};
+
+/// How long a condition may take to come true. Far beyond what any of them needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until a condition holds.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_async(what, || std::future::ready(holds())).await;
+}
+
+/// Waits until a condition holds that takes a look at something else.
+pub(crate) async fn eventually_async<F: Future<Output = bool>>(
+    what: &str,
+    mut holds: impl FnMut() -> F,
+) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A client that follows nothing and waits longer than any answer may take.
+pub(crate) fn client() -> Client {
+    client_builder().build().unwrap()
+}
+
+/// Clients that carry 100 requests at once over one connection each, so that a crowd fits a process's open files. The
+/// connections to `address` are there already: a request that is given up does not take one with it.
+pub(crate) async fn crowd_clients(address: SocketAddr, requests: usize) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for _ in 0..requests.div_ceil(100) {
+        let client = client_builder().http2_prior_knowledge().build().unwrap();
+        let answer = client.get(format!("http://{address}/healthz")).send().await;
+        assert!(answer.unwrap().status().is_success());
+        clients.push(client);
+    }
+    clients
+}
+
+fn client_builder() -> ClientBuilder {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    Client::builder()
+        .tls_certs_only([])
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .timeout(PATIENCE)
+}
+
+/// An address that refuses connections: it was free a moment ago, and nobody listens.
+pub(crate) fn closed_port() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}

@@ -1,0 +1,168 @@
+//! The real binary: arguments, environment, what it says, how it ends.
+
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use super::eventually;
+
+/// A process of ours. Dropping it kills it.
+pub(crate) struct Process {
+    child: Child,
+    stdout: Captured,
+    stderr: Captured,
+}
+
+/// What a finished process left behind.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the binary to its end.
+pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Process::start(arguments, variables).output().await
+}
+
+impl Process {
+    /// Starts the binary with these variables and no others of ours.
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wxqr"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("WXQR_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdout = Captured::from(child.stdout.take().unwrap());
+        let stderr = Captured::from(child.stderr.take().unwrap());
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Starts `serve` on a free port and waits until it listens. It tells its addresses in the log.
+    pub(crate) async fn serve(variables: &[(&str, &str)]) -> (Self, Addresses) {
+        let mut all = vec![("WXQR_LISTEN", "127.0.0.1:0"), ("WXQR_LOG_FORMAT", "json")];
+        all.extend_from_slice(variables);
+        let process = Self::start(&["serve"], &all);
+        let line = process.wait_for_line("listening").await;
+        let addresses = Addresses {
+            http: address_in(&line, "address").unwrap(),
+            metrics: address_in(&line, "metrics"),
+        };
+        (process, addresses)
+    }
+
+    /// Waits for a line with this text on either stream.
+    pub(crate) async fn wait_for_line(&self, text: &str) -> String {
+        let find = || {
+            [self.stdout.text(), self.stderr.text()]
+                .iter()
+                .flat_map(|said| said.split_inclusive('\n'))
+                .find(|line| line.ends_with('\n') && line.contains(text))
+                .map(str::to_owned)
+        };
+        eventually(&format!("a line with {text:?}"), || find().is_some()).await;
+        find().unwrap()
+    }
+
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let mut kill = std::process::Command::new("kill");
+        let arguments = [format!("-{name}"), self.id().to_string()];
+        assert!(kill.args(arguments).status().unwrap().success());
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn output(mut self) -> Output {
+        let deadline = tokio::time::timeout(super::PATIENCE, self.child.wait());
+        let status: ExitStatus = deadline.await.expect("the process ends").unwrap();
+        Output {
+            status: status.code().expect("it ends by itself, not by a signal"),
+            stdout: self.stdout.finish().await,
+            stderr: self.stderr.finish().await,
+        }
+    }
+}
+
+/// Where a service says that it listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) http: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// The address behind a field of a log line, in either format.
+fn address_in(line: &str, field: &str) -> Option<SocketAddr> {
+    let rest = [format!("\"{field}\":\""), format!("{field}=")]
+        .iter()
+        .find_map(|start| line.split_once(start.as_str()))?
+        .1;
+    let end = rest
+        .find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+/// A stream that is read while the process runs.
+struct Captured {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Captured {
+    fn from(mut stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let kept = Arc::clone(&bytes);
+        let reader = tokio::spawn(async move {
+            let mut piece = [0; 8192];
+            while let Ok(length @ 1..) = stream.read(&mut piece).await {
+                kept.lock().unwrap().extend_from_slice(&piece[..length]);
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    async fn finish(self) -> String {
+        self.reader.await.unwrap();
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+}
