@@ -252,7 +252,7 @@ async fn a_hang_is_an_answer_in_time_and_known_codes_are_not_slowed_down() {
 #[tokio::test]
 async fn an_endless_body_costs_no_memory() {
     const MOST_GROWTH: u64 = 50 * 1024;
-    let (sandbox, address, _) = spawn_sandbox(APP_SECRET, |router| router).await;
+    let (sandbox, address, _server) = spawn_sandbox(APP_SECRET, |router| router).await;
     let base = format!("http://{address}");
     let (process, addresses) = Process::serve(&[
         ("WXQR_APP_ID", APP_ID),
@@ -411,7 +411,7 @@ async fn less_life_than_asked_for_is_said_and_does_not_cost_a_mint_each_time() {
 async fn an_answer_that_is_no_code_is_invalid() {
     let ticket = "gQH47joAAAAAAAAAASxodHRw";
     let url = "http://weixin.qq.com/q/kZgfwMTm72WWPkovabbI";
-    for body in [
+    let bodies = [
         r#"{"errcode":0,"errmsg":"ok"}"#.to_owned(),
         format!(r#"{{"ticket":"","expire_seconds":60,"url":"{url}"}}"#),
         format!(r#"{{"ticket":"{ticket}","expire_seconds":0,"url":"{url}"}}"#),
@@ -422,28 +422,26 @@ async fn an_answer_that_is_no_code_is_invalid() {
         "<html>".to_owned(),
         String::new(),
         "[".repeat(60_000),
-    ] {
-        let script = {
-            let body = body.clone();
-            move |call: Seen| {
-                if call.is_token_call() {
-                    Reply::token("a-token", 7200)
-                } else {
-                    Reply(200, body.clone())
-                }
-            }
-        };
-        let upstream = Upstream::speaking(script).await;
-        let app = TestApp::with()
-            .set("API_BASE", upstream.url())
-            .spawn()
-            .await;
-        let answer = app.scene(1).await;
-        let start: String = body.chars().take(80).collect();
-        assert_eq!(
-            answer.problem(),
-            (502, "upstream_invalid".to_owned()),
-            "{start}"
-        );
-    }
+    ];
+    join_all(bodies.into_iter().map(no_code)).await;
+}
+
+/// Meets a service with a body that is no answer to `qrcode/create`.
+async fn no_code(body: String) {
+    let start: String = body.chars().take(80).collect();
+    let upstream = Upstream::speaking(move |call: Seen| {
+        if call.is_token_call() {
+            Reply::token("a-token", 7200)
+        } else {
+            Reply(200, body.clone())
+        }
+    })
+    .await;
+    let app = TestApp::with()
+        .set("API_BASE", upstream.url())
+        .spawn()
+        .await;
+    let answer = app.scene(1).await;
+    let invalid = (502, "upstream_invalid".to_owned());
+    assert_eq!(answer.problem(), invalid, "{start}");
 }

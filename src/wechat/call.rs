@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
@@ -144,7 +145,7 @@ impl WeChat {
         let result = self
             .exchange(host, request)
             .await
-            .map_err(|error| scrub(error, request.secret));
+            .map_err(|error| scrub(error, &[request.secret, self.app_secret.expose_secret()]));
         let outcome = result
             .as_ref()
             .map_or_else(Error::outcome, |_| "ok".to_owned());
@@ -176,13 +177,12 @@ impl WeChat {
     }
 }
 
-fn scrub(mut error: Error, secret: &str) -> Error {
-    if let Error::Refused(refusal) = &mut error
-        && !secret.is_empty()
-    {
-        refusal.errmsg = refusal.errmsg.replace(secret, "…");
+/// WeChat echoes what it is sent, and gateways before it do.
+fn scrub(error: Error, secrets: &[&str]) -> Error {
+    match error {
+        Error::Refused(refusal) => Error::Refused(refusal.fit_for_a_log(secrets)),
+        other => other,
     }
-    error
 }
 
 /// Half of the doubling pause for certain, the other half by chance, so that callers do not come back in step.

@@ -97,6 +97,10 @@ impl Refusal {
     /// The most characters of `errmsg` that are kept.
     const MAX_CHARS: usize = 300;
 
+    /// A word of this length may be a token or a secret, of which those that we do not hold ourselves cannot be known:
+    /// tokens have 136 characters and more, an `AppSecret` 32. A `rid` is shorter.
+    const SECRET_LEN: usize = 32;
+
     /// The address that WeChat does not allow, where it names one: "invalid ip 1.2.3.4 ipv6 `::ffff:1.2.3.4`, not in ...".
     pub fn address(&self) -> Option<IpAddr> {
         let (_, rest) = self.errmsg.split_once("invalid ip ")?;
@@ -106,21 +110,70 @@ impl Refusal {
         rest[..end].parse().ok()
     }
 
-    pub(super) fn new(errcode: Errcode, errmsg: &str) -> Self {
+    /// What is kept of WeChat's text: without the given secrets and whatever else may be one, shortened after that.
+    pub(super) fn fit_for_a_log(self, secrets: &[&str]) -> Self {
+        let mut errmsg = self.errmsg;
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            errmsg = errmsg.replace(secret, "…");
+        }
         Self {
-            errcode,
-            errmsg: errmsg
+            errmsg: without_long_words(&errmsg)
                 .chars()
                 .filter(|c| !c.is_control())
                 .take(Self::MAX_CHARS)
                 .collect(),
+            ..self
         }
     }
+}
+
+fn without_long_words(text: &str) -> String {
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let mut kept = String::new();
+    for piece in text.split_inclusive(|c| !is_of_word(c)) {
+        let word = piece.trim_end_matches(|c| !is_of_word(c));
+        kept += if word.len() < Refusal::SECRET_LEN {
+            word
+        } else {
+            "…"
+        };
+        kept += &piece[word.len()..];
+    }
+    kept
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_struck_out_before_the_text_is_cut() {
+        let token = format!("88_{}", "t".repeat(133));
+        let (before, digest) = ("x ".repeat(140), "0123456789abcdef".repeat(2));
+        for (errmsg, want) in [
+            ("system busy rid: 637f46ee-7dc8dd57-6bbb0b7e", None),
+            (
+                "invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist",
+                None,
+            ),
+            ("short-secret, it is", Some("…, it is".to_owned())),
+            (
+                &format!("?access_token={token}&a=1"),
+                Some("?access_token=…&a=1".to_owned()),
+            ),
+            (&digest, Some("…".to_owned())),
+            ("a\u{1b}[2Jb", Some("a[2Jb".to_owned())),
+            (&format!("{before}{token}"), Some(format!("{before}…"))),
+            (&"长 ".repeat(200), Some("长 ".repeat(150))),
+        ] {
+            let refusal = Refusal {
+                errcode: Errcode(-1),
+                errmsg: errmsg.to_owned(),
+            };
+            let got = refusal.fit_for_a_log(&["", "short-secret"]).errmsg;
+            assert_eq!(got, want.unwrap_or_else(|| errmsg.to_owned()), "{errmsg:?}");
+        }
+    }
 
     #[test]
     fn the_address_to_allow_is_read_from_wechats_words() {
@@ -137,7 +190,10 @@ mod tests {
             ("invalid ip none", None),
             ("ok", None),
         ] {
-            let refusal = Refusal::new(Errcode(40164), errmsg);
+            let refusal = Refusal {
+                errcode: Errcode(40164),
+                errmsg: errmsg.to_owned(),
+            };
             assert_eq!(
                 refusal.address(),
                 want.map(|ip| ip.parse().unwrap()),

@@ -91,7 +91,10 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, E
                 .get("errmsg")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            Err(Error::Refused(Refusal::new(errcode, errmsg)))
+            Err(Error::Refused(Refusal {
+                errcode,
+                errmsg: errmsg.to_owned(),
+            }))
         }
     }
 }

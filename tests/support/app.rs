@@ -6,16 +6,14 @@ use std::sync::Arc;
 
 use clap::Command;
 use reqwest::{Client, Method, RequestBuilder};
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 use wxqr::app::App;
 use wxqr::clock::SystemClock;
 use wxqr::config::Config;
 use wxqr::sandbox::{Api, Call, Credentials, Fault, FaultKind, Options, Sandbox, Target};
 
 use super::answer::Answer;
-use super::client;
+use super::{Server, client};
 
 pub(crate) const APP_ID: &str = "wx0123456789abcdef";
 pub(crate) const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -26,15 +24,9 @@ pub(crate) struct TestApp {
     pub(crate) sandbox_address: SocketAddr,
     pub(crate) address: SocketAddr,
     client: Client,
-    server: AbortHandle,
+    _server: Server,
     /// Dropping it asks the service to stop.
     _stop: oneshot::Sender<()>,
-}
-
-impl Drop for TestApp {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
 }
 
 /// The settings of a service that is about to start, as an operator gives them.
@@ -84,7 +76,7 @@ impl Builder {
             sandbox_address,
             address,
             client: client(),
-            server,
+            _server: server,
             _stop: stop,
         }
     }
@@ -102,7 +94,7 @@ fn config(variables: Vec<(String, String)>) -> Config {
 pub(crate) async fn spawn_sandbox(
     app_secret: &str,
     wrap: impl FnOnce(axum::Router) -> axum::Router,
-) -> (Sandbox, SocketAddr, AbortHandle) {
+) -> (Sandbox, SocketAddr, Server) {
     let sandbox = Sandbox::new(Options {
         base: String::new(),
         accounts: vec![Credentials {
@@ -111,12 +103,12 @@ pub(crate) async fn spawn_sandbox(
         }],
         clock: Arc::new(SystemClock),
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    sandbox.set_base(&format!("http://{address}"));
-    let router = wrap(sandbox.router());
-    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    (sandbox, address, server.abort_handle())
+    let (server, address) = Server::spawn(|address| {
+        sandbox.set_base(&format!("http://{address}"));
+        wrap(sandbox.router())
+    })
+    .await;
+    (sandbox, address, server)
 }
 
 impl TestApp {

@@ -11,9 +11,33 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, ClientBuilder, redirect};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 
 /// How long a condition may take to come true. Far beyond what any of them needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server in a task of its own. Dropping it ends it.
+pub(crate) struct Server(AbortHandle);
+
+impl Server {
+    /// Serves on a free port.
+    pub(crate) async fn spawn(
+        router: impl FnOnce(SocketAddr) -> axum::Router,
+    ) -> (Self, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = router(address);
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (Self(task.abort_handle()), address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Waits until a condition holds.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {

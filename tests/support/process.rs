@@ -3,16 +3,18 @@
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::eventually;
-
 /// A process of ours. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,
+    /// Where it runs, so that nothing it writes stays.
+    _folder: TempDir,
     stdout: Captured,
     stderr: Captured,
 }
@@ -33,6 +35,7 @@ pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Outpu
 impl Process {
     /// Starts the binary with these variables and no others of ours.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_wxqr"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("WXQR_") {
@@ -41,6 +44,7 @@ impl Process {
         }
         let mut child = command
             .args(arguments)
+            .current_dir(folder.path())
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -52,6 +56,7 @@ impl Process {
         let stderr = Captured::from(child.stderr.take().unwrap());
         Self {
             child,
+            _folder: folder,
             stdout,
             stderr,
         }
@@ -79,7 +84,13 @@ impl Process {
                 .find(|line| line.ends_with('\n') && line.contains(text))
                 .map(str::to_owned)
         };
-        eventually(&format!("a line with {text:?}"), || find().is_some()).await;
+        let started = Instant::now();
+        while find().is_none() {
+            let (stdout, stderr) = (self.stdout(), self.stderr());
+            let patient = started.elapsed() < super::PATIENCE;
+            assert!(patient, "no line with {text:?}: {stdout}\n{stderr}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         find().unwrap()
     }
 

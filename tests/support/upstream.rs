@@ -10,8 +10,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::AbortHandle;
+
+use super::Server;
 
 /// A call as it came, nothing masked.
 #[derive(Debug, Clone)]
@@ -64,13 +64,7 @@ impl Reply {
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
-    server: AbortHandle,
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    _server: Server,
 }
 
 impl Upstream {
@@ -84,13 +78,11 @@ impl Upstream {
             let (notes, script) = (Arc::clone(&notes), script.clone());
             async move { answer(&notes, script, request).await }
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (server, address) = Server::spawn(|_| router).await;
         Self {
             address,
             seen,
-            server: server.abort_handle(),
+            _server: server,
         }
     }
 
