@@ -12,7 +12,7 @@ use axum::Router;
 use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use url::Url;
 
 use crate::account::Account;
@@ -31,6 +31,9 @@ use crate::wechat::{self, WeChat};
 
 /// How often the metrics' histograms are tidied.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long the answers of the start may take once it is over.
+const LAST_START_ANSWERS: Duration = Duration::from_millis(200);
 
 /// A service that has its addresses and can be started.
 #[derive(Debug)]
@@ -68,7 +71,7 @@ pub enum StartError {
 }
 
 impl App {
-    /// Takes the addresses and builds the service.
+    /// Takes the addresses and builds the service. Until the store is open, the listener answers that it is not ready.
     ///
     /// # Errors
     /// [`StartError`].
@@ -119,17 +122,21 @@ impl App {
             Some(address) => Some((listen(address).await?, telemetry::start_metrics()?)),
             None => None,
         };
+        let site = Arc::new(site(config, sandbox.is_some()));
+        let base_path = config.public_url.as_ref().map_or("", |url| url.path());
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
-        let parts = parts(config, clock, &tasks).await?;
+        let answering = http::starting_router(Arc::clone(&site), base_path);
+        let (listener, parts) =
+            answer_meanwhile(listener, answering, parts(config, clock, &tasks)).await?;
+        let parts = parts?;
         let tokens = Arc::clone(&parts.tokens);
-        let state = state(config, parts, sandbox.is_some(), &tasks, draining.clone());
+        let state = state(config, parts, site, &tasks, draining.clone());
         let upkeep = Upkeep {
             store: state.store.clone(),
             codes: Arc::clone(&state.codes),
             clock: Arc::clone(&state.clock),
         };
-        let base_path = config.public_url.as_ref().map_or("", |url| url.path());
         let others = sandbox.map_or_else(Router::new, Sandbox::router);
         let router = http::router(state, &config.cors_origins, base_path, others);
         Ok(Self {
@@ -265,7 +272,7 @@ async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, Ope
 fn state(
     config: &Config,
     parts: codes::Parts,
-    is_demo: bool,
+    site: Arc<Site>,
     tasks: &TaskTracker,
     draining: CancellationToken,
 ) -> AppState {
@@ -276,19 +283,6 @@ fn state(
         anonymous_budget: config.codes.anonymous_budget,
         permanent_limit: config.codes.permanent_limit,
     };
-    let public_url = config.public_url.as_ref().map_or("", |url| url.as_str());
-    // The demo's pictures come from the sandbox, which is wherever the service is.
-    let image_base = if is_demo {
-        public_url
-    } else {
-        config.upstream.mp_base.as_str().trim_end_matches('/')
-    };
-    let site = Site {
-        public_url: public_url.to_owned(),
-        image_base: image_base.to_owned(),
-        frame_ancestors: config.frame_ancestors.as_csp().to_owned(),
-        sandbox: is_demo,
-    };
     AppState {
         account: Arc::clone(&parts.account),
         tokens: Arc::clone(&parts.tokens),
@@ -297,10 +291,52 @@ fn state(
         codes: Arc::new(Codes::new(parts, settings, tasks.clone())),
         pictures: Pictures::new(),
         keys: Arc::new(config.keys.clone()),
-        site: Arc::new(site),
+        site,
         default_expire: config.codes.default_expire,
         draining,
     }
+}
+
+fn site(config: &Config, is_demo: bool) -> Site {
+    let public_url = config.public_url.as_ref().map_or("", |url| url.as_str());
+    // The demo's pictures come from the sandbox, which is wherever the service is.
+    let image_base = if is_demo {
+        public_url
+    } else {
+        config.upstream.mp_base.as_str().trim_end_matches('/')
+    };
+    Site {
+        public_url: public_url.to_owned(),
+        image_base: image_base.to_owned(),
+        frame_ancestors: config.frame_ancestors.as_csp().to_owned(),
+        sandbox: is_demo,
+    }
+}
+
+/// Does a work of the start while the listener answers already, so that whoever watches sees a process that lives and is
+/// not ready. Gives the listener back.
+async fn answer_meanwhile<T>(
+    listener: TcpListener,
+    router: Router,
+    work: impl Future<Output = T>,
+) -> Result<(TcpListener, T), StartError> {
+    let address = listener
+        .local_addr()
+        .expect("a bound listener has an address");
+    let failed = |source| StartError::Listen { address, source };
+    let listener = listener.into_std().map_err(failed)?;
+    let shared = listener.try_clone().and_then(TcpListener::from_std);
+    let done = CancellationToken::new();
+    let server = axum::serve(shared.map_err(failed)?, router)
+        .with_graceful_shutdown(done.clone().cancelled_owned())
+        .into_future();
+    let server = AbortOnDropHandle::new(tokio::spawn(server));
+    let result = work.await;
+    done.cancel();
+    // What it was just asked is answered; who sends nothing is not waited for.
+    tokio::time::timeout(LAST_START_ANSWERS, server).await.ok();
+    let listener = TcpListener::from_std(listener).map_err(failed)?;
+    Ok((listener, result))
 }
 
 async fn serve_metrics(listener: TcpListener, recorder: PrometheusHandle, stop: CancellationToken) {

@@ -171,7 +171,13 @@ impl Codes {
                 self.known.insert(scene, Arc::clone(&minted.code));
                 Ok(self.served(minted, &wish))
             }
-            Err(error) => self.fall_back(known, error),
+            Err(error) => {
+                let known = match known {
+                    Some(code) => Some(code),
+                    None => self.minter.find_if_up(&scene).await,
+                };
+                self.fall_back(known, error)
+            }
         }
     }
 
@@ -221,7 +227,7 @@ impl Codes {
         ))
     }
 
-    /// A fault is no fault for a visitor whose code we have.
+    /// A fault is no fault for a visitor whose code we have, in memory or from before a restart.
     fn fall_back(&self, known: Option<Arc<IssuedCode>>, error: Error) -> Result<Served, Error> {
         let now = self.minter.now();
         let living = known.filter(|code| code.left(now).is_none_or(|left| left >= LEAST_LEFT));

@@ -77,6 +77,7 @@ impl Upkeep {
 
     async fn purge(&self) {
         let before = self.clock.now() - KEEP_DEAD;
+        self.store.purge_leases(before).await.ok();
         while self
             .store
             .purge_dead(before)

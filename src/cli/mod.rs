@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use wxqr::app::StartError;
 use wxqr::config::{Mistakes, demo_flags, flags};
 
 /// Says why a command failed, and gives the exit code: 78 for wrong settings, 1 for anything else.
@@ -24,7 +25,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(Mistakes::EXIT_CODE);
     }
     complain(format_args!("wxqr: {error:#}"));
-    ExitCode::FAILURE
+    match error.downcast_ref::<StartError>() {
+        Some(StartError::Store(refusal)) if refusal.is_configuration() => {
+            ExitCode::from(Mistakes::EXIT_CODE)
+        }
+        _ => ExitCode::FAILURE,
+    }
 }
 
 /// Runs the command that the arguments name. Wrong usage ends the process with 2.

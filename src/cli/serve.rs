@@ -1,5 +1,7 @@
 //! `wxqr serve`: the service, against the real WeChat.
 
+use std::pin::pin;
+
 use clap::ArgMatches;
 use wxqr::app::App;
 use wxqr::config::Config;
@@ -10,8 +12,12 @@ use super::stop_signal;
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let (config, _) = Config::load(matches, std::env::vars_os())?;
     telemetry::start_logging(&config.log);
-    let stop = stop_signal()?;
-    let app = App::bind(&config).await?;
+    let mut stop = pin!(stop_signal()?);
+    let app = tokio::select! {
+        app = App::bind(&config) => app?,
+        // While the database is waited for.
+        () = &mut stop => return Ok(()),
+    };
     tracing::info!(address = %app.local_addr(), metrics = app.metrics_addr().map(tracing::field::display), "listening");
     if config.public_url.is_none() {
         tracing::info!(

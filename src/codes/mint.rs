@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -133,6 +133,14 @@ impl Minter {
         self.parts.store.find(scene).await
     }
 
+    /// What the store has, if it answers at all.
+    pub(super) async fn find_if_up(&self, scene: &Scene) -> Option<Arc<IssuedCode>> {
+        if !self.parts.store.is_up() {
+            return None;
+        }
+        self.find(scene).await.ok().flatten().map(Arc::new)
+    }
+
     pub(super) async fn import(
         &self,
         scene: &PermanentScene,
@@ -155,20 +163,16 @@ impl Minter {
     /// The code of the store, or a new one. Logged here, once for all who wait.
     pub(super) async fn obtain(&self, wish: &Wish, payer: Payer) -> Result<Minted, MintError> {
         let started = Instant::now();
-        let work = async {
-            let _slot = self
-                .slots
-                .acquire()
-                .await
-                .expect("the semaphore is never closed");
-            match &wish.spec {
-                CodeSpec::Temporary { scene, .. } => self.temporary(scene, wish, payer).await,
-                CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec).await,
+        let result = match &wish.spec {
+            CodeSpec::Temporary { scene, .. } => {
+                let work = async {
+                    let _slot = self.slot().await;
+                    self.temporary(scene, wish, payer).await
+                };
+                in_time(work).await
             }
+            CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec).await,
         };
-        let result = tokio::time::timeout(MINT_TIMEOUT, work)
-            .await
-            .unwrap_or(Err(MintError::Timeout));
         let scene = wish.spec.scene();
         match &result {
             Ok(minted) if minted.source == Source::Minted => {
@@ -179,6 +183,14 @@ impl Minter {
             Err(error) => error.log(&scene),
         }
         result
+    }
+
+    /// The right to call WeChat, as one of not too many.
+    pub(super) async fn slot(&self) -> SemaphorePermit<'_> {
+        self.slots
+            .acquire()
+            .await
+            .expect("the semaphore is never closed")
     }
 
     /// Creates the ticket; once more, with another token, if WeChat says that the first is dead.
@@ -225,6 +237,15 @@ impl Minter {
             permanent_limit,
         })
     }
+}
+
+/// Gives up after as long as a mint may take.
+pub(super) async fn in_time<T>(
+    work: impl Future<Output = Result<T, MintError>>,
+) -> Result<T, MintError> {
+    tokio::time::timeout(MINT_TIMEOUT, work)
+        .await
+        .unwrap_or(Err(MintError::Timeout))
 }
 
 fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> IssuedCode {

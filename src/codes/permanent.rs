@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source};
+use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, in_time};
 use crate::scene::{CodeSpec, PermanentScene};
 use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
 use crate::ticket::IssuedCode;
@@ -13,35 +13,25 @@ const WRITE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Minter {
     /// What the ledger has, what another replica is just making, or a new code.
+    ///
+    /// Only the waiting and the call have a deadline. Between the two the ledger must learn what became of the call, and
+    /// a cut there would lose a code that exists.
     pub(super) async fn permanent(
         &self,
         scene: &PermanentScene,
         spec: &CodeSpec,
     ) -> Result<Minted, MintError> {
-        let intent = loop {
-            match self
-                .parts
-                .store
-                .reserve(scene, self.settings.permanent_limit)
-                .await?
-            {
-                Reservation::Granted(intent) => break intent,
-                Reservation::Exists(code) => {
-                    return Ok(Minted {
-                        code: Arc::new(*code),
-                        source: Source::Store,
-                    });
-                }
-                Reservation::Exhausted => return Err(MintError::LedgerFull),
-                Reservation::Pending { retry_after } if Self::is_worth_waiting(retry_after) => {
-                    tokio::time::sleep(POLL).await;
-                }
-                Reservation::Pending { retry_after } => {
-                    return Err(MintError::OutcomeUnknown { retry_after });
-                }
+        let _slot = in_time(async { Ok(self.slot().await) }).await?;
+        let intent = match self.reserve(scene).await? {
+            Reserved::Ours(intent) => intent,
+            Reserved::Known(code) => {
+                return Ok(Minted {
+                    code: Arc::new(code),
+                    source: Source::Store,
+                });
             }
         };
-        match self.create(spec).await {
+        match in_time(self.create(spec)).await {
             Ok(code) => {
                 self.parts.store.count_mint().await.ok();
                 self.confirm(intent, code).await
@@ -51,6 +41,24 @@ impl Minter {
                     self.withdraw(intent).await;
                 }
                 Err(error)
+            }
+        }
+    }
+
+    /// Waits while another replica's call may be under way.
+    async fn reserve(&self, scene: &PermanentScene) -> Result<Reserved, MintError> {
+        let limit = self.settings.permanent_limit;
+        loop {
+            match self.parts.store.reserve(scene, limit).await? {
+                Reservation::Granted(intent) => return Ok(Reserved::Ours(intent)),
+                Reservation::Exists(code) => return Ok(Reserved::Known(*code)),
+                Reservation::Exhausted => return Err(MintError::LedgerFull),
+                Reservation::Pending { retry_after } if Self::is_worth_waiting(retry_after) => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Reservation::Pending { retry_after } => {
+                    return Err(MintError::OutcomeUnknown { retry_after });
+                }
             }
         }
     }
@@ -85,6 +93,12 @@ impl Minter {
     fn is_worth_waiting(retry_after: Option<Duration>) -> bool {
         retry_after.is_some_and(|wait| wait > REPEAT_AFTER.saturating_sub(MINT_TIMEOUT))
     }
+}
+
+/// What the ledger gave us.
+enum Reserved {
+    Ours(Intent),
+    Known(IssuedCode),
 }
 
 /// Tries to write a result until it is written.

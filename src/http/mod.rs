@@ -86,9 +86,27 @@ pub fn router(state: AppState, cors: &CorsOrigins, base_path: &str, others: Rout
             .merge(home)
             .merge(ours)
     };
-    routes
+    let routes = routes
         .fallback(observe::not_found)
-        .method_not_allowed_fallback(observe::method_not_allowed)
+        .method_not_allowed_fallback(observe::method_not_allowed);
+    observed(routes, site)
+}
+
+/// What is answered until the store is open: the process lives and is not ready.
+pub fn starting_router(site: Arc<Site>, base_path: &str) -> Router {
+    let ours = Router::new()
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::not_ready));
+    let routes = if base_path.is_empty() {
+        ours
+    } else {
+        Router::new().nest(base_path, ours.clone()).merge(ours)
+    };
+    observed(routes.fallback(ops::starting), site)
+}
+
+fn observed(routes: Router, site: Arc<Site>) -> Router {
+    routes
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(from_fn_with_state(site, observe::write_problems))
         .layer(from_fn(observe::observe))

@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppState;
+use super::problem::{Code, Problem};
 
 /// Crawlers would mint a code for each link they find.
 pub(crate) async fn robots() -> &'static str {
@@ -26,7 +27,8 @@ pub(crate) async fn healthz() -> &'static str {
 /// How ready the service is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// `ok`; `degraded` while only known codes can be served; `draining` before the end.
+    /// `starting` until the store is open; then `ok`, or `degraded` while only known codes can be served; `draining`
+    /// before the end.
     status: &'static str,
 }
 
@@ -38,7 +40,7 @@ pub(crate) struct Readiness {
     path = "/readyz",
     responses(
         (status = 200, description = "`ok` or `degraded`", body = Readiness),
-        (status = 503, description = "`draining`", body = Readiness),
+        (status = 503, description = "`starting` or `draining`", body = Readiness),
     ),
     tag = "operating",
 )]
@@ -51,6 +53,17 @@ pub(crate) async fn readyz(State(app): State<AppState>) -> Response {
         (StatusCode::OK, "ok")
     };
     (code, Json(Readiness { status })).into_response()
+}
+
+/// What `/readyz` says before the store is open.
+pub(crate) async fn not_ready() -> Response {
+    let status = "starting";
+    (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status })).into_response()
+}
+
+/// What everything else says before the store is open.
+pub(crate) async fn starting() -> Problem {
+    Problem::new(Code::StoreUnavailable, "the service is starting")
 }
 
 /// The second listener's only page.

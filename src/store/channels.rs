@@ -96,7 +96,7 @@ impl Store {
             .await
     }
 
-    /// Lists codes after a scene, at most `limit` of them.
+    /// Lists the codes that live after a scene, at most `limit` of them.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -128,7 +128,8 @@ impl Store {
                AND (CAST($7 AS TEXT) IS NULL OR code.scene = $7)
                AND (CAST($8 AS BIGINT) IS NULL
                     OR (CASE WHEN code.kind LIKE '%STR_SCENE' THEN 0 ELSE 1 END) = $8)
-             ORDER BY code.kind, code.scene LIMIT $9",
+               AND (expires_at IS NULL OR expires_at > $9)
+             ORDER BY code.kind, code.scene LIMIT $10",
         )
         .bind(&*self.appid)
         .bind(after_kind)
@@ -138,6 +139,7 @@ impl Store {
         .bind(as_number(filter.permanent))
         .bind(scene)
         .bind(as_number(number))
+        .bind(self.clock.now().as_millisecond())
         .bind(i64::from(limit) + 1);
         self.engine
             .within_deadline(async {

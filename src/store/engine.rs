@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Any, AnyPool, Connection, Executor, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction};
 use uuid::Uuid;
 
 use super::{DEADLINE, Error, Store};
@@ -26,8 +26,13 @@ const START_PAUSE: Duration = Duration::from_millis(500);
 /// Connections of one process. SQLite has one writer at a time, and PostgreSQL serves several replicas.
 const CONNECTIONS: u32 = 8;
 
-/// How long SQLite waits for another writer: shorter than [`DEADLINE`], so that no statement is left behind.
-const BUSY_TIMEOUT_MS: u32 = 900;
+/// How long a statement may take, and with SQLite how long it waits for another writer: shorter than [`DEADLINE`], so
+/// that no statement is left behind.
+const STATEMENT_TIMEOUT_MS: u32 = 900;
+
+/// How long PostgreSQL bears with a transaction in which nothing happens. A replica that froze or lost its network in the
+/// middle of one would keep the others from the ledger until then.
+const IDLE_TRANSACTION_TIMEOUT_MS: u32 = 2000;
 
 /// Which WeChat the codes of a store come from. Codes of the sandbox must never pass for real ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +64,9 @@ pub(super) struct Engine {
 /// Why a store is not opened. No message holds the database's address, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The address is not one.
+    #[error("WXQR_DATABASE_URL cannot be used as an address")]
+    Address(#[source] sqlx::Error),
     /// The database was not reached for as long as the start waits.
     #[error("WXQR_DATABASE_URL: the database cannot be reached")]
     Unreachable(#[source] sqlx::Error),
@@ -128,10 +136,10 @@ impl Store {
                 Err(error) => return Err(error),
             }
         };
+        telemetry::store_up(true);
         Ok(Self {
             engine: Arc::new(engine),
             appid: appid.into(),
-            holder: Uuid::now_v7().to_string().into(),
             clock,
         })
     }
@@ -141,89 +149,29 @@ impl Engine {
     async fn open(url: &str, upstream: &Upstream) -> Result<Self, OpenError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let engine = Self::connect(url).await?;
-        engine.refuse_foreign().await?;
-        MIGRATIONS
-            .run(&engine.pool)
-            .await
-            .map_err(OpenError::Migration)?;
-        engine.claim(upstream).await?;
-        Ok(engine)
-    }
-
-    async fn connect(url: &str) -> Result<Self, OpenError> {
-        let (dialect, url) = if url.starts_with("sqlite:") {
-            (Dialect::Sqlite, creating(url))
+        let place = Place::of(url);
+        if let Some(only_reading) = place.only_reading() {
+            inspect(&only_reading).await?;
+        }
+        let options: AnyConnectOptions = place.url.parse().map_err(classify)?;
+        let pool = if place.in_memory {
+            let pool = connect(&place, options).await?;
+            let mut connection = pool.acquire().await.map_err(classify)?;
+            prepare(&mut connection, &place, upstream).await?;
+            pool
         } else {
-            (Dialect::Postgres, url.to_owned())
-        };
-        let options: AnyConnectOptions = url.parse().map_err(OpenError::Unreachable)?;
-        let pool = pool_options(dialect, is_in_memory(&url))
-            .connect_with(options)
-            .await
-            .map_err(classify)?;
-        Ok(Self {
-            pool,
-            dialect,
-            up: AtomicBool::new(true),
-        })
-    }
-
-    /// A database with tables, but without ours, is somebody else's.
-    async fn refuse_foreign(&self) -> Result<(), OpenError> {
-        let list = match self.dialect {
-            Dialect::Sqlite => {
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-            }
-            Dialect::Postgres => {
-                "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = current_schema()"
-            }
-        };
-        if self.dialect == Dialect::Sqlite {
-            let check = sqlx::query("PRAGMA quick_check(1)")
-                .fetch_one(&self.pool)
+            // Not one of the pool's: bringing the tables up to date may take longer than a call.
+            let mut connection = AnyConnection::connect_with(&options)
                 .await
                 .map_err(classify)?;
-            if check.try_get::<String, _>(0).map_err(classify)? != "ok" {
-                return Err(OpenError::Damaged(sqlx::Error::Protocol(
-                    "quick_check found damage".to_owned(),
-                )));
-            }
-        }
-        let rows = sqlx::query(list)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(classify)?;
-        let names = rows.iter().map(|row| row.try_get::<String, _>("name"));
-        let names = names.collect::<Result<Vec<_>, _>>().map_err(classify)?;
-        let ours = names.iter().any(|name| name == "_sqlx_migrations");
-        if names.is_empty() || ours {
-            Ok(())
-        } else {
-            Err(OpenError::Foreign)
-        }
-    }
-
-    /// The first process writes down which WeChat the store belongs to; the others compare.
-    async fn claim(&self, upstream: &Upstream) -> Result<(), OpenError> {
-        sqlx::query(
-            "INSERT INTO about (name, value) VALUES ('upstream', $1) ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(&upstream.0)
-        .execute(&self.pool)
-        .await
-        .map_err(classify)?;
-        let row = sqlx::query("SELECT value FROM about WHERE name = 'upstream'")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(classify)?;
-        let held: String = row.try_get(0).map_err(classify)?;
-        if held == upstream.0 {
-            return Ok(());
-        }
-        Err(OpenError::OtherUpstream {
-            held,
-            asked: upstream.0.clone(),
+            prepare(&mut connection, &place, upstream).await?;
+            connection.close().await.map_err(classify)?;
+            connect(&place, options).await?
+        };
+        Ok(Self {
+            pool,
+            dialect: place.dialect,
+            up: AtomicBool::new(true),
         })
     }
 
@@ -242,8 +190,23 @@ impl Engine {
         Ok(self.pool.begin_with(begin).await?)
     }
 
+    /// Asks for a sign of life. A store that failed is asked to write something down: one whose disk is full answers every
+    /// question, and is of no use all the same.
     pub(super) async fn ping(&self) -> Result<(), Error> {
-        Ok(self.pool.acquire().await?.ping().await?)
+        if self.is_up() {
+            return Ok(self.pool.acquire().await?.ping().await?);
+        }
+        sqlx::query(
+            "INSERT INTO about (name, value) VALUES ('probe', $1)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(Uuid::now_v7().to_string())
+        .execute(&self.pool)
+        .await?;
+        self.up.store(true, Ordering::Relaxed);
+        telemetry::store_up(true);
+        tracing::info!("the store is back");
+        Ok(())
     }
 
     /// Cuts a call off at the deadline. A transaction in it is rolled back.
@@ -254,24 +217,20 @@ impl Engine {
         let result = tokio::time::timeout(DEADLINE, call)
             .await
             .unwrap_or(Err(Error::Timeout));
-        self.note(&result);
+        if let Err(error @ (Error::Timeout | Error::Failed(_))) = &result {
+            self.note(error);
+        }
         result
     }
 
-    /// Remembers whether the database answers, and says so when that changes.
-    fn note<T>(&self, result: &Result<T, Error>) {
-        let up = !matches!(result, Err(Error::Timeout | Error::Failed(_)));
-        telemetry::store_up(up);
-        let was_up = self.up.swap(up, Ordering::Relaxed);
-        match result {
-            Err(error) if was_up && !up => {
-                tracing::error!(
-                    error = error as &dyn std::error::Error,
-                    "the store cannot be used"
-                );
-            }
-            _ if !was_up && up => tracing::info!("the store is back"),
-            _ => {}
+    /// Remembers that the database failed, and says so once. Only [`Self::ping`] finds that it is well again.
+    fn note(&self, error: &Error) {
+        telemetry::store_up(false);
+        if self.up.swap(false, Ordering::Relaxed) {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "the store cannot be used"
+            );
         }
     }
 
@@ -287,52 +246,218 @@ impl Engine {
     }
 }
 
-fn pool_options(dialect: Dialect, in_memory: bool) -> AnyPoolOptions {
-    let options = AnyPoolOptions::new().acquire_timeout(DEADLINE);
-    let options = if in_memory {
+/// Where a database is.
+#[derive(Debug)]
+struct Place {
+    dialect: Dialect,
+    url: String,
+    in_memory: bool,
+}
+
+impl Place {
+    fn of(url: &str) -> Self {
+        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+        let (dialect, url) = if !url.starts_with("sqlite:") {
+            (Dialect::Postgres, url.to_owned())
+        } else if in_memory || url.contains("mode=") {
+            (Dialect::Sqlite, url.to_owned())
+        } else {
+            // SQLite makes the file if it is not there.
+            (Dialect::Sqlite, with_parameter(url, "mode=rwc"))
+        };
+        Self {
+            dialect,
+            url,
+            in_memory,
+        }
+    }
+
+    /// How to look at a file without leaving a trace in it.
+    fn only_reading(&self) -> Option<String> {
+        if self.dialect != Dialect::Sqlite || self.in_memory {
+            return None;
+        }
+        let (file, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let kept = query.split('&').filter(|pair| !pair.starts_with("mode="));
+        let pairs: Vec<_> = kept.chain(["mode=ro"]).filter(|p| !p.is_empty()).collect();
+        Some(format!("{file}?{}", pairs.join("&")))
+    }
+}
+
+fn with_parameter(url: &str, pair: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{pair}")
+}
+
+/// Refuses a file that is damaged or another program's, before anything writes to it. One that cannot be looked at, such
+/// as a new one, is left to the opening.
+async fn inspect(url: &str) -> Result<(), OpenError> {
+    let options: AnyConnectOptions = url.parse().map_err(classify)?;
+    let looked = async {
+        let mut connection = AnyConnection::connect_with(&options)
+            .await
+            .map_err(classify)?;
+        refuse_damaged(&mut connection).await?;
+        refuse_foreign(&mut connection, Dialect::Sqlite).await?;
+        connection.close().await.map_err(classify)
+    };
+    match looked.await {
+        Err(OpenError::Unreachable(_)) => Ok(()),
+        result => result,
+    }
+}
+
+async fn refuse_damaged(connection: &mut AnyConnection) -> Result<(), OpenError> {
+    let check = sqlx::query("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await
+        .map_err(classify)?;
+    if check.try_get::<String, _>(0).map_err(classify)? == "ok" {
+        return Ok(());
+    }
+    let found = "quick_check found damage".to_owned();
+    Err(OpenError::Damaged(sqlx::Error::Protocol(found)))
+}
+
+/// A database with tables, but without ours, is somebody else's. Views do not count, because PostgreSQL's extensions
+/// bring some.
+async fn refuse_foreign(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), OpenError> {
+    let list = match dialect {
+        Dialect::Sqlite => {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        }
+        Dialect::Postgres => {
+            "SELECT table_name::text AS name FROM information_schema.tables
+             WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
+        }
+    };
+    let rows = sqlx::query(list)
+        .fetch_all(connection)
+        .await
+        .map_err(classify)?;
+    let names = rows.iter().map(|row| row.try_get::<String, _>("name"));
+    let names = names.collect::<Result<Vec<_>, _>>().map_err(classify)?;
+    let ours = names.iter().any(|name| name == "_sqlx_migrations");
+    if names.is_empty() || ours {
+        Ok(())
+    } else {
+        Err(OpenError::Foreign)
+    }
+}
+
+/// Brings the tables up to date, one process at a time. PostgreSQL has a lock for that; with SQLite it is the transaction.
+async fn prepare(
+    connection: &mut AnyConnection,
+    place: &Place,
+    upstream: &Upstream,
+) -> Result<(), OpenError> {
+    if place.dialect == Dialect::Postgres {
+        refuse_foreign(connection, place.dialect).await?;
+        migrate(connection).await?;
+        return claim(connection, upstream).await;
+    }
+    let mut write = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(classify)?;
+    refuse_foreign(&mut write, place.dialect).await?;
+    migrate(&mut write).await?;
+    claim(&mut write, upstream).await?;
+    write.commit().await.map_err(classify)
+}
+
+async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
+    MIGRATIONS
+        .run_direct(None, connection, false)
+        .await
+        .map_err(OpenError::Migration)
+}
+
+/// The first process writes down which WeChat the store belongs to; the others compare.
+async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<(), OpenError> {
+    sqlx::query(
+        "INSERT INTO about (name, value) VALUES ('upstream', $1) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(&upstream.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(classify)?;
+    let row = sqlx::query("SELECT value FROM about WHERE name = 'upstream'")
+        .fetch_one(connection)
+        .await
+        .map_err(classify)?;
+    let held: String = row.try_get(0).map_err(classify)?;
+    if held == upstream.0 {
+        return Ok(());
+    }
+    Err(OpenError::OtherUpstream {
+        held,
+        asked: upstream.0.clone(),
+    })
+}
+
+async fn connect(place: &Place, options: AnyConnectOptions) -> Result<AnyPool, OpenError> {
+    let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
+    let pool = if place.in_memory {
         // A database in memory belongs to its one connection, which must never be closed.
-        options
-            .max_connections(1)
+        pool.max_connections(1)
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
     } else {
-        options.max_connections(CONNECTIONS)
+        pool.max_connections(CONNECTIONS)
+            .after_release(|connection, _| Box::pin(is_free(connection)))
     };
-    options.after_connect(move |connection, _| {
-        Box::pin(async move {
-            if dialect == Dialect::Sqlite {
-                // FULL: what was acknowledged is on the disk. The ledger cannot be made again.
-                connection.execute("PRAGMA journal_mode = WAL").await?;
-                connection.execute("PRAGMA synchronous = FULL").await?;
-                let busy = sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"));
-                connection.execute(busy).await?;
-            }
-            Ok(())
-        })
-    })
+    let dialect = place.dialect;
+    pool.after_connect(move |connection, _| Box::pin(tune(connection, dialect)))
+        .connect_with(options)
+        .await
+        .map_err(classify)
 }
 
-fn is_in_memory(url: &str) -> bool {
-    url.contains(":memory:") || url.contains("mode=memory")
-}
-
-/// SQLite makes the file if it is not there.
-fn creating(url: &str) -> String {
-    if is_in_memory(url) || url.contains("mode=") {
-        return url.to_owned();
+async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
+    let settings = match dialect {
+        // FULL: what was acknowledged is on the disk. The ledger cannot be made again.
+        Dialect::Sqlite => [
+            "PRAGMA journal_mode = WAL".to_owned(),
+            "PRAGMA synchronous = FULL".to_owned(),
+            format!("PRAGMA busy_timeout = {STATEMENT_TIMEOUT_MS}"),
+        ],
+        Dialect::Postgres => [
+            format!("SET statement_timeout = {STATEMENT_TIMEOUT_MS}"),
+            format!("SET lock_timeout = {STATEMENT_TIMEOUT_MS}"),
+            format!("SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_TIMEOUT_MS}"),
+        ],
+    };
+    for setting in settings {
+        connection.execute(sqlx::AssertSqlSafe(setting)).await?;
     }
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}mode=rwc")
+    Ok(())
 }
 
-/// SQLite's result codes for a damaged file (11) and for a file of another kind (26).
+/// Whether a connection comes back without a transaction. After a full disk SQLite has ended the transaction itself, the
+/// driver still counts one, and would refuse to begin another on this connection for ever.
+async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        connection.ping().await?; // A roll-back may be on its way.
+    }
+    Ok(!connection.is_in_transaction())
+}
+
+/// SQLite's result codes for a damaged file (11) and for a file of another kind (26), in the lowest byte of more exact
+/// ones.
 fn classify(error: sqlx::Error) -> OpenError {
+    if matches!(error, sqlx::Error::Configuration(_)) {
+        return OpenError::Address(error);
+    }
+    // PostgreSQL's codes have five characters, some of them digits only.
     let code = error
         .as_database_error()
-        .and_then(|error| error.code().map(std::borrow::Cow::into_owned));
-    match code.as_deref() {
-        Some("11" | "26") => OpenError::Damaged(error),
+        .and_then(|error| error.code())
+        .filter(|code| code.len() < 5)
+        .and_then(|code| code.parse::<u32>().ok());
+    match code.map(|code| code & 0xff) {
+        Some(11 | 26) => OpenError::Damaged(error),
         _ => OpenError::Unreachable(error),
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use uuid::Uuid;
+
 use super::{Error, Store};
 
 /// The right to do one thing, until it is given back or its time is over.
@@ -9,6 +12,8 @@ use super::{Error, Store};
 pub struct Lease {
     store: Store,
     name: String,
+    /// Of this lease alone: what is given back late must not be somebody else's, nor a later one of our own.
+    holder: String,
 }
 
 impl Store {
@@ -18,6 +23,7 @@ impl Store {
     /// When the store cannot be used.
     pub async fn lease(&self, name: &str, length: Duration) -> Result<Option<Lease>, Error> {
         let now = self.clock.now();
+        let holder = Uuid::now_v7().to_string();
         let query = sqlx::query(
             "INSERT INTO lease (appid, name, holder, held_until) VALUES ($1, $2, $3, $4)
              ON CONFLICT (appid, name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
@@ -25,7 +31,7 @@ impl Store {
         )
         .bind(&*self.appid)
         .bind(name)
-        .bind(&*self.holder)
+        .bind(&holder)
         .bind((now + length).as_millisecond())
         .bind(now.as_millisecond());
         let taken = self
@@ -37,14 +43,31 @@ impl Store {
         Ok(taken.then(|| Lease {
             store: self.clone(),
             name: name.to_owned(),
+            holder,
         }))
     }
 
-    async fn give_back(&self, name: &str) -> Result<(), Error> {
+    /// Removes leases that ended before `before`, whose holders never gave them back.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn purge_leases(&self, before: Timestamp) -> Result<(), Error> {
+        let query = sqlx::query("DELETE FROM lease WHERE appid = $1 AND held_until < $2")
+            .bind(&*self.appid)
+            .bind(before.as_millisecond());
+        self.engine
+            .within_deadline(async {
+                query.execute(self.engine.pool()).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn give_back(&self, name: &str, holder: &str) -> Result<(), Error> {
         let query = sqlx::query("DELETE FROM lease WHERE appid = $1 AND name = $2 AND holder = $3")
             .bind(&*self.appid)
             .bind(name)
-            .bind(&*self.holder);
+            .bind(holder);
         self.engine
             .within_deadline(async {
                 query.execute(self.engine.pool()).await?;
@@ -58,7 +81,7 @@ impl Lease {
     /// Gives the lease back and waits until it is.
     pub async fn release(mut self) {
         let name = std::mem::take(&mut self.name);
-        if let Err(error) = self.store.give_back(&name).await {
+        if let Err(error) = self.store.give_back(&name, &self.holder).await {
             // It ends by itself: the others wait a little longer.
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
@@ -74,8 +97,9 @@ impl Drop for Lease {
             return;
         }
         let (store, name) = (self.store.clone(), std::mem::take(&mut self.name));
+        let holder = std::mem::take(&mut self.holder);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { store.give_back(&name).await });
+            runtime.spawn(async move { store.give_back(&name, &holder).await });
         }
     }
 }

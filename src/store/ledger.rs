@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Executor, Row, Transaction};
 
 use super::row;
 use super::{Error, Store};
@@ -64,19 +64,16 @@ impl Store {
         self.engine
             .within_deadline(async {
                 let mut write = self.engine.write().await?;
-                if let Some(found) = self.intent_or_code(&mut write, &scene).await? {
+                // The intent before the stock, here as in `import`: who comes second waits for the first one's intent and
+                // then finds it, and no two transactions wait for each other.
+                if !self.write_intent(&mut write, &scene, now).await? {
+                    let found = self.intent_or_code(&mut write, &scene).await?;
                     let reservation = self.take_over(&mut write, scene, found, now).await?;
                     write.commit().await?;
                     return Ok(reservation);
                 }
                 if !self.take_stock(&mut write, limit).await? {
                     return Ok(Reservation::Exhausted);
-                }
-                if !self.write_intent(&mut write, &scene, now).await? {
-                    // Somebody else's intent was committed between our look and our write; the stock rolls back.
-                    return Ok(Reservation::Pending {
-                        retry_after: Some(REPEAT_AFTER),
-                    });
                 }
                 write.commit().await?;
                 Ok(Reservation::Granted(Intent {
@@ -117,21 +114,23 @@ impl Store {
         &self,
         write: &mut Transaction<'static, Any>,
         scene: Scene,
-        found: Found,
+        found: Option<Found>,
         now: Timestamp,
     ) -> Result<Reservation, Error> {
         let (since, attempts) = match found {
-            Found::Code(code) => return Ok(Reservation::Exists(code)),
-            Found::Intent { since, attempts } => (since, attempts),
+            Some(Found::Code(code)) => return Ok(Reservation::Exists(code)),
+            Some(Found::Intent { since, attempts }) => (since, attempts),
+            // It was withdrawn between our write and our look. The next try may have it.
+            None => (now, 0),
         };
-        if attempts > MOST_REPEATS {
-            return Ok(Reservation::Pending { retry_after: None });
-        }
         let wait = Duration::try_from(now.duration_until(since + REPEAT_AFTER)).unwrap_or_default();
         if !wait.is_zero() {
             return Ok(Reservation::Pending {
                 retry_after: Some(wait),
             });
+        }
+        if attempts > MOST_REPEATS {
+            return Ok(Reservation::Pending { retry_after: None });
         }
         let taken = sqlx::query(
             "UPDATE code SET minted_at = $4, attempts = attempts + 1
@@ -200,17 +199,34 @@ impl Store {
     /// # Errors
     /// When the store cannot be used. The code exists at WeChat then, so the call is to be repeated until it succeeds.
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
-        let written = self.write_result(&intent.scene, code);
-        if self.engine.within_deadline(written).await? {
-            return Ok(code.clone());
+        let written = self.write_result(self.engine.pool(), &intent.scene, code);
+        let ours = self.engine.within_deadline(written).await?;
+        let (kept, _) = self.first_result(&intent.scene, code, ours).await?;
+        Ok(kept)
+    }
+
+    /// The result that was stored first, and whether it is ours.
+    async fn first_result(
+        &self,
+        scene: &Scene,
+        code: &IssuedCode,
+        ours: bool,
+    ) -> Result<(IssuedCode, bool), Error> {
+        if ours {
+            return Ok((code.clone(), true));
         }
-        match self.find(&intent.scene).await? {
-            Some(first) => Ok(first),
+        match self.find(scene).await? {
+            Some(first) => Ok((first, false)),
             None => Err(Error::BadRow("an intent that vanished")),
         }
     }
 
-    async fn write_result(&self, scene: &Scene, code: &IssuedCode) -> Result<bool, Error> {
+    async fn write_result(
+        &self,
+        place: impl Executor<'_, Database = Any>,
+        scene: &Scene,
+        code: &IssuedCode,
+    ) -> Result<bool, Error> {
         let written = sqlx::query(
             "UPDATE code SET ticket = $4, url = $5 WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL",
         )
@@ -219,19 +235,19 @@ impl Store {
         .bind(row::scene_text(scene))
         .bind(code.ticket.as_str())
         .bind(code.url.as_str())
-        .execute(self.engine.pool())
+        .execute(place)
         .await?;
         Ok(written.rows_affected() == 1)
     }
 
-    /// Takes an intent back, because the call certainly made no code. After a repeat it stays: the call before it may have
-    /// made one.
+    /// Takes an intent back, because the call certainly made no code. After a repeat it stays, because the call before it
+    /// may have made one, and only the repeat is not counted.
     ///
     /// # Errors
     /// When the store cannot be used: the intent stays and counts.
     pub async fn withdraw(&self, intent: &Intent) -> Result<(), Error> {
         if intent.repeated {
-            return Ok(());
+            return self.uncount_repeat(intent).await;
         }
         self.engine
             .within_deadline(async {
@@ -258,6 +274,23 @@ impl Store {
             .await
     }
 
+    async fn uncount_repeat(&self, intent: &Intent) -> Result<(), Error> {
+        let query = sqlx::query(
+            "UPDATE code SET attempts = attempts - 1
+             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4",
+        )
+        .bind(&*self.appid)
+        .bind(intent.scene.kind().action_name())
+        .bind(row::scene_text(&intent.scene))
+        .bind(intent.since.as_millisecond());
+        self.engine
+            .within_deadline(async {
+                query.execute(self.engine.pool()).await?;
+                Ok(())
+            })
+            .await
+    }
+
     /// Records a permanent code that was minted elsewhere. It counts, even beyond the limit, because it exists; a code
     /// that is known already stays as it is. Tells what is stored, and whether it is new.
     ///
@@ -270,32 +303,19 @@ impl Store {
     ) -> Result<(IssuedCode, bool), Error> {
         let scene = Scene::Permanent(scene.clone());
         let now = self.clock.now();
-        self.engine
+        let new = self
+            .engine
             .within_deadline(async {
                 let mut write = self.engine.write().await?;
-                match self.intent_or_code(&mut write, &scene).await? {
-                    Some(Found::Code(known)) => return Ok((*known, false)),
-                    Some(Found::Intent { .. }) => {}
-                    None => {
-                        self.take_stock(&mut write, u64::MAX).await?;
-                        self.write_intent(&mut write, &scene, now).await?;
-                    }
+                if self.write_intent(&mut write, &scene, now).await? {
+                    self.take_stock(&mut write, u64::MAX).await?;
                 }
-                sqlx::query(
-                    "UPDATE code SET ticket = $4, url = $5
-                     WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL",
-                )
-                .bind(&*self.appid)
-                .bind(scene.kind().action_name())
-                .bind(row::scene_text(&scene))
-                .bind(code.ticket.as_str())
-                .bind(code.url.as_str())
-                .execute(&mut *write)
-                .await?;
+                let new = self.write_result(&mut *write, &scene, code).await?;
                 write.commit().await?;
-                Ok((code.clone(), true))
+                Ok(new)
             })
-            .await
+            .await?;
+        self.first_result(&scene, code, new).await
     }
 
     /// How much of the stock is used.

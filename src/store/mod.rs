@@ -34,8 +34,6 @@ pub const DEADLINE: Duration = Duration::from_secs(1);
 pub struct Store {
     engine: Arc<Engine>,
     appid: Arc<str>,
-    /// This process, as the holder of leases.
-    holder: Arc<str>,
     clock: Arc<dyn Clock>,
 }
 
@@ -60,12 +58,12 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Store {
-    /// Whether the last call was answered.
+    /// Whether no call has failed since the database was last seen to be well.
     pub fn is_up(&self) -> bool {
         self.engine.is_up()
     }
 
-    /// Asks the database for a sign of life.
+    /// Asks the database for a sign of life; one that failed, whether it can be written to again.
     ///
     /// # Errors
     /// When it does not.

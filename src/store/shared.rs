@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::Row;
+use sqlx::{Any, Row, Transaction};
 
 use super::row;
 use super::{Error, Store};
@@ -108,6 +108,7 @@ impl Store {
         self.engine
             .within_deadline(async {
                 let mut write = self.engine.write().await?;
+                self.line_up(&mut write, "forced refresh").await?;
                 sqlx::query("DELETE FROM forced_refresh WHERE appid = $1 AND at <= $2")
                     .bind(&*self.appid)
                     .bind(milliseconds(now - Duration::from_hours(24)))
@@ -129,6 +130,24 @@ impl Store {
                 Ok(taken.rows_affected() == 1)
             })
             .await
+    }
+
+    /// Lets the transactions of a name come one after another. PostgreSQL would let them count at the same time, each
+    /// without the other; the row that all of them write makes them wait.
+    async fn line_up(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        name: &str,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO lease (appid, name, holder, held_until) VALUES ($1, $2, '', 0)
+             ON CONFLICT (appid, name) DO UPDATE SET held_until = 0",
+        )
+        .bind(&*self.appid)
+        .bind(name)
+        .execute(&mut **write)
+        .await?;
+        Ok(())
     }
 
     /// The classic token that some replica took, and when it ends.

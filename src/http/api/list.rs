@@ -135,6 +135,10 @@ impl WantedPage {
         };
         for (name, value) in form_pairs(raw)? {
             let bad = |message: &str| Problem::invalid_parameter(&name, message);
+            // No name or scene has any, and PostgreSQL takes no NUL.
+            if value.chars().any(char::is_control) {
+                return Err(bad("must have no control characters"));
+            }
             match name.as_str() {
                 "label" => wanted.filter.label = Some(value),
                 "group" => wanted.filter.group = Some(value),
