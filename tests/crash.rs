@@ -55,7 +55,7 @@ const MOMENTS: [Moment; 3] = [
     Moment {
         name: "after WeChat did it",
         api: Target::Create,
-        kind: FaultKind::Slow(Duration::from_secs(60)),
+        kind: FaultKind::Slow(Duration::from_mins(1)),
         creates: 1,
     },
 ];
@@ -179,7 +179,7 @@ impl Load {
                 return;
             };
             assert_eq!(status, 200, "{scene}: {body}");
-            self.acknowledge(scene, body["ticket"].as_str().unwrap());
+            self.acknowledge(&scene, body["ticket"].as_str().unwrap());
         }
     }
 
@@ -191,10 +191,10 @@ impl Load {
             .cloned()
     }
 
-    fn acknowledge(&self, scene: String, ticket: &str) {
+    fn acknowledge(&self, scene: &str, ticket: &str) {
         let now = (ticket.to_owned(), SystemClock.now());
         let mut acknowledged = self.acknowledged.lock().unwrap();
-        let first = acknowledged.entry(scene.clone()).or_insert(now);
+        let first = acknowledged.entry(scene.to_owned()).or_insert(now);
         assert_eq!(first.0, ticket, "{scene} has another ticket now");
     }
 }
