@@ -24,7 +24,7 @@ use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
 use crate::sandbox::{Credentials, Options, Sandbox};
 use crate::store::{OpenError, Store, Upstream};
-use crate::telemetry;
+use crate::telemetry::{self, Causes};
 use crate::token::Tokens;
 use crate::upkeep::Upkeep;
 use crate::wechat::{self, WeChat};
@@ -353,7 +353,7 @@ async fn serve_metrics(listener: TcpListener, recorder: PrometheusHandle, stop: 
         () = upkeep => {}
         ended = server.into_future() => {
             if let Err(error) = ended {
-                tracing::error!(error = &error as &dyn std::error::Error, "the metrics listener failed");
+                tracing::error!(error = %Causes(&error), "the metrics listener failed");
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::account::Stopped;
 use crate::flight::Lost;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::store;
-use crate::telemetry;
+use crate::telemetry::{self, Causes};
 use crate::ticket::{IssuedCode, Life};
 use crate::token;
 use crate::wechat::{self, AccessToken, Api, Class, CreatedCode};
@@ -294,7 +294,7 @@ impl MintError {
             errcode = refusal.map(|refusal| refusal.errcode.0),
             errmsg = refusal.map(|refusal| refusal.errmsg.as_str()),
             action = refusal.map(|refusal| refusal.errcode.action()),
-            error = self as &dyn std::error::Error,
+            error = %Causes(self),
             "code not minted"
         );
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, in_time};
 use crate::scene::{CodeSpec, PermanentScene};
 use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
+use crate::telemetry::Causes;
 use crate::ticket::IssuedCode;
 
 /// The pause between two tries to write down a result that nobody has seen yet.
@@ -83,7 +84,7 @@ impl Minter {
     async fn withdraw(&self, intent: Intent) {
         if let Err(error) = self.parts.store.withdraw(&intent).await {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "an intent could not be withdrawn: it counts"
             );
         }

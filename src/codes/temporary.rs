@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
 use super::payment::{BudgetExhausted, Payer};
+use crate::clock::China;
 use crate::scene::{Scene, TemporaryScene};
-use crate::store::{self, China, Lease};
+use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
 
 impl Minter {

@@ -20,11 +20,11 @@ use super::params::Query;
 use super::problem::Problem;
 use super::site::{Site, escaped};
 use super::view::View;
+use crate::clock::China;
 use crate::codes::{Served, Standing};
 use crate::pictures::Drawn;
 use crate::render::{RenderError, Style};
 use crate::scene::{Scene, SceneValue};
-use crate::store::China;
 use crate::ticket::IssuedCode;
 
 /// A page is not renewed more often than this.

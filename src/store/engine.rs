@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{DEADLINE, Error, Store};
 use crate::clock::Clock;
-use crate::telemetry;
+use crate::telemetry::{self, Causes};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -128,7 +128,7 @@ impl Store {
                 Ok(engine) => break engine,
                 Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %Causes(&error),
                         "the store is not there yet"
                     );
                     tokio::time::sleep(START_PAUSE).await;
@@ -228,7 +228,7 @@ impl Engine {
         telemetry::store_up(false);
         if self.up.swap(false, Ordering::Relaxed) {
             tracing::error!(
-                error = error as &dyn std::error::Error,
+                error = %Causes(error),
                 "the store cannot be used"
             );
         }
@@ -453,7 +453,7 @@ fn classify(error: sqlx::Error) -> OpenError {
     // PostgreSQL's codes have five characters, some of them digits only.
     let code = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .filter(|code| code.len() < 5)
         .and_then(|code| code.parse::<u32>().ok());
     match code.map(|code| code & 0xff) {
