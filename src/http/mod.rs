@@ -16,6 +16,7 @@ mod problem;
 mod qrcode;
 mod site;
 mod view;
+mod wish;
 
 use std::sync::Arc;
 
