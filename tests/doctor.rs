@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use reqwest::Method;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
-use support::closed_port;
+use support::{Server, closed_port};
 use support::process::{Output, run};
 use tokio::net::TcpListener;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
@@ -34,7 +34,7 @@ async fn doctor(api_base: &str, more: &[(&str, &str)]) -> Output {
     output
 }
 
-async fn sandbox() -> (Sandbox, SocketAddr, impl Sized) {
+async fn sandbox() -> (Sandbox, SocketAddr, Server) {
     spawn_sandbox(APP_SECRET, |router| router).await
 }
 
