@@ -461,13 +461,17 @@ async fn what_a_slow_wechat_leaves_undone_says_so_in_time() {
             assert_eq!(item["problem"]["code"], "upstream_timeout");
         }
     }
+
+    // What was started by mistake would call before these do.
+    app.heal();
+    post(&app, MINT, &wanted(101..=110)).await;
     let scenes: BTreeSet<_> = app
         .calls(Api::Create)
         .into_iter()
         .map(|call| call.body)
         .collect();
     assert!(
-        scenes.len() <= 16,
+        scenes.len() <= 16 + 10,
         "no mint was started that nobody waited for: {}",
         scenes.len()
     );

@@ -10,8 +10,8 @@ use axum::http::StatusCode;
 use reqwest::Method;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
-use support::{Server, closed_port};
 use support::process::{Output, run};
+use support::{Server, closed_port};
 use tokio::net::TcpListener;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
