@@ -73,7 +73,7 @@ impl Minter {
         self.budget
             .pay(payer, &self.parts.store, self.now())
             .await?;
-        let code = match self.create(&wish.spec).await {
+        let code = match self.parts.create(&wish.spec).await {
             Ok(code) => code,
             Err(error) => {
                 if error.is_before_the_call() {
@@ -97,7 +97,7 @@ impl Minter {
             let retry_after = China::until_midnight(self.now());
             return Err(BudgetExhausted { retry_after }.into());
         }
-        let code = self.create(&wish.spec).await?;
+        let code = self.parts.create(&wish.spec).await?;
         Ok(Minted {
             code: Arc::new(code),
             source: Source::Minted,

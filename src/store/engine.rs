@@ -123,9 +123,8 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let deadline = tokio::time::Instant::now() + START_PATIENCE;
-        let engine = loop {
-            match Engine::open(url.expose_secret(), upstream).await {
-                Ok(engine) => break engine,
+        loop {
+            match Self::open_now(url, appid, upstream, Arc::clone(&clock)).await {
                 Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
                     tracing::warn!(
                         error = %Causes(&error),
@@ -133,9 +132,22 @@ impl Store {
                     );
                     tokio::time::sleep(START_PAUSE).await;
                 }
-                Err(error) => return Err(error),
+                opened => return opened,
             }
-        };
+        }
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_now(
+        url: &SecretString,
+        appid: &str,
+        upstream: &Upstream,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let engine = Engine::open(url.expose_secret(), upstream).await?;
         telemetry::store_up(true);
         Ok(Self {
             engine: Arc::new(engine),
