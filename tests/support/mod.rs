@@ -2,6 +2,8 @@
 
 pub(crate) mod answer;
 pub(crate) mod app;
+pub(crate) mod database;
+pub(crate) mod fleet;
 pub(crate) mod picture;
 pub(crate) mod process;
 pub(crate) mod upstream;

@@ -118,6 +118,11 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Kills it, and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Waits for its end.
     pub(crate) async fn output(mut self) -> Output {
         let deadline = tokio::time::timeout(super::PATIENCE, self.child.wait());

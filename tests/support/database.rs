@@ -1,0 +1,240 @@
+//! Databases of a test's own: a file, one on the PostgreSQL server that was named, or a server that can be stopped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sqlx::any::install_default_drivers;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Where PostgreSQL's own programs are looked for, the newest first.
+const DEBIAN_PROGRAMS: &str = "/usr/lib/postgresql";
+
+/// A database that goes when it is dropped.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    _kept: Kept,
+}
+
+/// What must outlive the database's users, and removes it after them.
+enum Kept {
+    Nothing,
+    Folder { _folder: TempDir },
+    OnServer { _database: OnServer },
+}
+
+struct OnServer {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    /// An SQLite file that is not there yet.
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("wxqr.db").display());
+        Self {
+            url,
+            _kept: Kept::Folder { _folder: folder },
+        }
+    }
+
+    /// SQLite in memory: there as long as one handle is.
+    pub(crate) fn memory() -> Self {
+        Self {
+            url: "sqlite::memory:".to_owned(),
+            _kept: Kept::Nothing,
+        }
+    }
+
+    /// A new database on the server of `TEST_DATABASE_URL`; none where the variable is not set, which is said.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
+            skip("TEST_DATABASE_URL is not set");
+            return None;
+        };
+        Some(Self::on_server(&server).await)
+    }
+
+    async fn on_server(server: &str) -> Self {
+        let name = format!("wxqr_{}", Uuid::now_v7().simple());
+        run_sql(server, &format!("CREATE DATABASE {name}")).await;
+        let mut url = url::Url::parse(server).unwrap();
+        url.set_path(&name);
+        let database = OnServer {
+            server: server.to_owned(),
+            name,
+        };
+        Self {
+            url: url.into(),
+            _kept: Kept::OnServer {
+                _database: database,
+            },
+        }
+    }
+
+    /// The file of an SQLite database.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.url.strip_prefix("sqlite://").unwrap().into()
+    }
+
+    /// Changes the database behind its users' back.
+    pub(crate) async fn run(&self, sql: &str) {
+        let create = if self.url.starts_with("sqlite") {
+            "?mode=rwc"
+        } else {
+            ""
+        };
+        run_sql(&format!("{}{create}", self.url), sql).await;
+    }
+}
+
+impl Drop for OnServer {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // A drop cannot wait for the test's runtime.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(run_sql(
+                &server,
+                &format!("DROP DATABASE {name} WITH (FORCE)"),
+            ));
+        });
+        dropping.join().ok();
+    }
+}
+
+pub(crate) async fn run_sql(url: &str, sql: &str) {
+    install_default_drivers();
+    let mut connection = AnyConnection::connect(url).await.unwrap();
+    connection
+        .execute(AssertSqlSafe(sql.to_owned()))
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
+/// Says why a test does nothing; fails where `REQUIRE_POSTGRES` is set.
+#[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var_os("REQUIRE_POSTGRES").is_none(), "{why}");
+    println!("skipped: {why}");
+}
+
+/// A PostgreSQL server that a test may stop. It ends when it is dropped.
+pub(crate) struct Cluster {
+    programs: PathBuf,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    /// Makes and starts one; none where PostgreSQL's programs are not there, which is said.
+    pub(crate) fn start() -> Option<Self> {
+        let Some(programs) = programs() else {
+            skip("PostgreSQL's initdb is not installed");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = Self {
+            programs,
+            folder,
+            port: super::closed_port().port(),
+        };
+        if is_root() {
+            let owned = Command::new("chown")
+                .arg("postgres")
+                .arg(cluster.folder.path())
+                .status();
+            assert!(owned.unwrap().success());
+        }
+        let data = cluster.data();
+        let initdb = ["-D", &data, "-A", "trust", "-U", "postgres", "-N"];
+        cluster.program("initdb", &initdb);
+        cluster.resume();
+        Some(cluster)
+    }
+
+    /// The address of its first database.
+    pub(crate) fn url(&self) -> String {
+        format!(
+            "postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable",
+            self.port
+        )
+    }
+
+    /// Ends it as a crash would: no connection is told.
+    pub(crate) fn stop(&self) {
+        self.program("pg_ctl", &["-D", &self.data(), "-m", "immediate", "stop"]);
+    }
+
+    /// Starts it, and waits until it is there.
+    pub(crate) fn resume(&self) {
+        let folder = self.folder.path().display();
+        let options = format!("-p {} -k {folder} -c listen_addresses=127.0.0.1", self.port);
+        let log = format!("{folder}/log");
+        let start = [
+            "-D",
+            &self.data(),
+            "-o",
+            &options,
+            "-l",
+            &log,
+            "-w",
+            "start",
+        ];
+        self.program("pg_ctl", &start);
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    /// PostgreSQL does not run as root.
+    fn program(&self, name: &str, arguments: &[&str]) {
+        let path = self.programs.join(name);
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        // Not captured: the server that pg_ctl starts would hold the pipe open.
+        let status = command
+            .args(arguments)
+            .current_dir("/")
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success(), "{name} {arguments:?}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if Path::new(&self.data()).join("postmaster.pid").exists() {
+            self.stop();
+        }
+    }
+}
+
+fn programs() -> Option<PathBuf> {
+    let mut found: Vec<_> = std::fs::read_dir(DEBIAN_PROGRAMS)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|programs| programs.join("initdb").exists())
+        .collect();
+    found.sort();
+    found.pop()
+}
+
+pub(crate) fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    id.stdout == b"0\n"
+}

@@ -1,0 +1,165 @@
+//! Real processes of the service that share a database, and their sandbox, which is a listener in the test.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
+
+use super::answer::Answer;
+use super::app::{APP_ID, APP_SECRET, spawn_sandbox};
+use super::process::Process;
+use super::{Server, client};
+
+/// May do everything.
+pub(crate) const KEY: &str = "admin-key-of-the-tests-0";
+
+/// A WeChat that outlives the processes that call it.
+pub(crate) struct Upstream {
+    pub(crate) sandbox: Sandbox,
+    base: String,
+    _server: Server,
+}
+
+impl Upstream {
+    pub(crate) async fn spawn() -> Self {
+        let (sandbox, address, server) = spawn_sandbox(APP_SECRET, |router| router).await;
+        Self {
+            sandbox,
+            base: format!("http://{address}"),
+            _server: server,
+        }
+    }
+
+    pub(crate) fn creates(&self) -> usize {
+        self.sandbox.count(Api::Create)
+    }
+
+    pub(crate) fn tokens(&self) -> usize {
+        self.sandbox.count(Api::Token)
+    }
+
+    /// Replaces the faults by one that stays.
+    pub(crate) fn fail(&self, api: Target, kind: FaultKind) {
+        self.sandbox.set_faults(vec![Fault::new(api, kind)]);
+    }
+
+    pub(crate) fn heal(&self) {
+        self.sandbox.set_faults(Vec::new());
+    }
+
+    /// Starts a process on a database. `more` are settings without their `WXQR_`.
+    pub(crate) async fn replica(&self, database: &str, more: &[(&str, &str)]) -> Replica {
+        let keys = format!("tests:{KEY}:admin");
+        let mut variables = vec![
+            ("WXQR_APP_ID".to_owned(), APP_ID.to_owned()),
+            ("WXQR_APP_SECRET".to_owned(), APP_SECRET.to_owned()),
+            ("WXQR_API_BASE".to_owned(), self.base.clone()),
+            ("WXQR_MP_BASE".to_owned(), self.base.clone()),
+            ("WXQR_DATABASE_URL".to_owned(), database.to_owned()),
+            ("WXQR_API_KEYS".to_owned(), keys),
+        ];
+        for (name, value) in more {
+            variables.push((format!("WXQR_{name}"), (*value).to_owned()));
+        }
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let (process, addresses) = Process::serve(&variables).await;
+        Replica {
+            process,
+            address: addresses.http,
+            client: client(),
+        }
+    }
+}
+
+/// One process of the service. Dropping it kills it, as `kill -9` does.
+pub(crate) struct Replica {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+    pub(crate) client: Client,
+}
+
+impl Replica {
+    pub(crate) fn request(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("http://{}{path}", self.address))
+    }
+
+    /// As a visitor.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::to(self.request(path)).await
+    }
+
+    /// With the key.
+    pub(crate) async fn keyed(&self, path: &str) -> Answer {
+        Answer::to(self.request(path).bearer_auth(KEY)).await
+    }
+
+    /// The permanent stock: used, and unknown among them.
+    pub(crate) async fn stock(&self) -> (u64, u64) {
+        let account = self.keyed("/api/account").await.json();
+        let number = |name: &str| account["permanent"][name].as_u64().unwrap();
+        (number("used"), number("unknown"))
+    }
+
+    /// All codes that the store has, by the pages of the list.
+    pub(crate) async fn listed(&self) -> Vec<Value> {
+        let (mut items, mut path) = (Vec::new(), "/api/codes?limit=1000".to_owned());
+        loop {
+            let page = self.keyed(&path).await.json();
+            items.extend(page["items"].as_array().unwrap().iter().cloned());
+            let Some(cursor) = page["next_cursor"].as_str() else {
+                return items;
+            };
+            path = format!("/api/codes?limit=1000&cursor={cursor}");
+        }
+    }
+
+    /// Kills the process at once and waits until it is gone.
+    pub(crate) async fn kill(self) {
+        self.process.kill().await;
+    }
+}
+
+/// Sends requests, each to the next replica in turn, so many at a time.
+pub(crate) async fn spread(
+    replicas: &[Replica],
+    at_a_time: usize,
+    paths: impl IntoIterator<Item = String>,
+) -> Vec<Answer> {
+    let requests: Vec<_> = paths
+        .into_iter()
+        .zip(replicas.iter().cycle())
+        .map(|(path, replica)| replica.request(&path).bearer_auth(KEY))
+        .collect();
+    stream::iter(requests.into_iter().map(Answer::to))
+        .buffer_unordered(at_a_time)
+        .collect()
+        .await
+}
+
+/// The different tickets of answers that must all be good.
+pub(crate) fn tickets(answers: &[Answer]) -> BTreeSet<String> {
+    for answer in answers {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    answers.iter().map(Answer::ticket).collect()
+}
+
+/// The scenes that the sandbox was asked to make codes of, one for each call.
+pub(crate) fn created(sandbox: &Sandbox) -> Vec<Value> {
+    let mut calls = sandbox.calls();
+    calls.retain(|call| call.api == Api::Create);
+    calls
+        .iter()
+        .map(|call| {
+            let body: Value = serde_json::from_str(&call.body).unwrap();
+            body["action_info"]["scene"].clone()
+        })
+        .collect()
+}
