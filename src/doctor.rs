@@ -174,7 +174,7 @@ async fn check_store(
     };
     match store.stock().await {
         Ok(stock) => {
-            let detail = format!("{store}, {} permanent codes in the ledger", stock.used);
+            let detail = format!("{store}, permanent codes in the ledger: {}", stock.used);
             tell(Finding::fine(STORE, detail));
             Some(store)
         }
@@ -408,12 +408,15 @@ fn defect(error: &dyn Error) -> Trouble {
     )
 }
 
-/// An error with all that it comes from, in one line.
+/// An error with all that it comes from, in one line. Some errors say their cause's words themselves.
 fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
         cause = error.source();
     }
     text.replace(['\r', '\n'], " ")

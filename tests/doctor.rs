@@ -64,7 +64,7 @@ async fn a_set_up_that_works_is_all_ok() {
         got[..3],
         [
             "ok    settings: AppID wx0123456789abcdef",
-            "ok    store: SQLite, 0 permanent codes in the ledger",
+            "ok    store: SQLite, permanent codes in the ledger: 0",
             "ok    allow-list: WeChat takes calls from this address",
         ]
     );
