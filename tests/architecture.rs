@@ -63,6 +63,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "doctor",
+        &[
+            "app", "clock", "codes", "config", "outbound", "scene", "store", "token", "wechat",
+        ],
+    ),
+    (
         "app",
         &[
             "account",
@@ -92,7 +98,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("askama", &["http/", "sandbox/"]),
     ("clap", &["config/", "cli/"]),
     ("anyhow", &["cli/"]),
-    ("moka", &["codes.rs", "pictures.rs"]),
+    ("moka", &["codes.rs", "codes/", "pictures.rs"]),
     // The log set-up silences it by name.
     ("sqlx", &["store/", "telemetry.rs"]),
     ("fast_qr", &["render.rs"]),

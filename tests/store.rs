@@ -246,7 +246,9 @@ async fn a_lease_is_held_by_one(bench: Bench) {
 async fn a_lease_ends_by_itself_and_is_then_not_its_holders(bench: Bench) {
     let store = bench.store().await;
     let late = store.lease("x", MINUTE).await.unwrap().unwrap();
-    bench.clock.advance(MINUTE - Duration::from_millis(1));
+    bench
+        .clock
+        .advance(MINUTE.saturating_sub(Duration::from_millis(1)));
     assert!(store.lease("x", MINUTE).await.unwrap().is_none());
     bench.clock.advance(Duration::from_millis(1));
     let next = store.lease("x", MINUTE).await.unwrap();
@@ -308,7 +310,7 @@ async fn a_day_begins_at_midnight_in_china(bench: Bench) {
     assert!(store.take_anonymous_mint(1).await.unwrap());
     bench
         .clock
-        .advance(Duration::from_hours(12) - Duration::from_millis(1));
+        .advance(Duration::from_hours(12).saturating_sub(Duration::from_millis(1)));
     assert!(!store.take_anonymous_mint(1).await.unwrap(), "still today");
     assert_eq!(store.mints_today().await.unwrap(), (1, 1));
     bench.clock.advance(Duration::from_millis(1));
@@ -356,7 +358,9 @@ async fn a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart(bench: B
         "once at a time"
     );
     for n in 2..=20 {
-        bench.clock.advance(APART - Duration::from_millis(1));
+        bench
+            .clock
+            .advance(APART.saturating_sub(Duration::from_millis(1)));
         assert!(
             !take(stores[0].clone()).await.unwrap(),
             "too soon for number {n}"
@@ -366,7 +370,9 @@ async fn a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart(bench: B
     }
     bench.clock.advance(APART);
     assert!(!take(stores[0].clone()).await.unwrap(), "twenty are enough");
-    bench.clock.advance(Duration::from_hours(24) - APART * 20);
+    bench
+        .clock
+        .advance(Duration::from_hours(24).saturating_sub(APART * 20));
     assert!(
         take(stores[0].clone()).await.unwrap(),
         "the first is a day old"
@@ -463,7 +469,9 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         other => unreachable!("{other:?}"),
     };
     for repeat in 1..=3 {
-        bench.clock.advance(MINUTE - Duration::from_secs(1));
+        bench
+            .clock
+            .advance(MINUTE.saturating_sub(Duration::from_secs(1)));
         let early = stores[1].reserve(scene, 100).await.unwrap();
         assert_eq!(
             pending(&early),
@@ -647,120 +655,66 @@ async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
     );
 }
 
-async fn the_pages_of_a_list_are_the_whole_list(bench: Bench) {
-    let store = bench.store().await;
+/// Forty temporary codes, forty permanent ones of which some have names, and a dead one. Gives the scenes that live.
+async fn stock_up(bench: &Bench, store: &Store) -> BTreeSet<String> {
     let mut scenes = BTreeSet::new();
     for n in 1..=40 {
         let scene = temporary(n);
         scenes.insert(format!("{scene:?}"));
-        store
-            .save(&scene, &for_a_while("t", bench.now(), 60))
-            .await
-            .unwrap();
-        let scene = PermanentScene::Text(
-            format!("{}展 {n}", ["a", "B", "-", "é"][n as usize % 4])
-                .parse()
-                .unwrap(),
-        );
+        let code = for_a_while("t", bench.now(), 60);
+        store.save(&scene, &code).await.unwrap();
+
+        let first = ["a", "B", "-", "é"][n as usize % 4];
+        let scene = permanent(&format!("{first}展 {n}"));
         store.import(&scene, &for_ever("t")).await.unwrap();
         let scene = Scene::Permanent(scene);
         scenes.insert(format!("{scene:?}"));
-        let (label, group) = (n % 4 == 0).then(|| ("four", "even")).unzip();
-        let group = group.or((n % 2 == 0).then_some("even"));
         let channel = Channel {
-            label: label.map(str::to_owned),
-            group: group.map(str::to_owned),
+            label: (n % 4 == 0).then(|| "four".to_owned()),
+            group: (n % 2 == 0).then(|| "even".to_owned()),
         };
         store.name_channel(&scene, &channel).await.unwrap();
     }
     let dead = for_a_while("t", bench.now() - MINUTE, 60);
     store.save(&temporary(1000), &dead).await.unwrap();
+    scenes
+}
+
+async fn the_pages_of_a_list_are_the_whole_list(bench: Bench) {
+    let store = bench.store().await;
+    let scenes = stock_up(&bench, &store).await;
     for limit in [1, 7, 79, 80, 1000] {
         let walked = walk(&store, &ChannelFilter::default(), limit).await;
         assert_eq!(walked.len(), 80, "limit {limit}: none twice, none dead");
-        assert_eq!(
-            walked.into_iter().collect::<BTreeSet<_>>(),
-            scenes,
-            "limit {limit}"
-        );
+        let walked: BTreeSet<_> = walked.into_iter().collect();
+        assert_eq!(walked, scenes, "limit {limit}");
     }
-    let all = ChannelFilter::default();
-    let text = |text: &str| Some(text.to_owned());
-    for (filter, want) in [
-        (
-            ChannelFilter {
-                label: text("four"),
-                ..all.clone()
-            },
-            10,
-        ),
-        (
-            ChannelFilter {
-                group: text("even"),
-                ..all.clone()
-            },
-            20,
-        ),
-        (
-            ChannelFilter {
-                group: text("even"),
-                label: text("four"),
-                ..all.clone()
-            },
-            10,
-        ),
-        (
-            ChannelFilter {
-                group: text("even"),
-                permanent: Some(false),
-                ..all.clone()
-            },
-            0,
-        ),
-        (
-            ChannelFilter {
-                permanent: Some(true),
-                ..all.clone()
-            },
-            40,
-        ),
-        (
-            ChannelFilter {
-                permanent: Some(false),
-                ..all.clone()
-            },
-            40,
-        ),
-        (
-            ChannelFilter {
-                scene: Some(("7".to_owned(), true)),
-                ..all.clone()
-            },
-            1,
-        ),
-        (
-            ChannelFilter {
-                scene: Some(("7".to_owned(), false)),
-                ..all.clone()
-            },
-            0,
-        ),
-        (
-            ChannelFilter {
-                scene: Some(("B展 1".to_owned(), false)),
-                ..all.clone()
-            },
-            1,
-        ),
-        (
-            ChannelFilter {
-                label: text("fou_"),
-                ..all.clone()
-            },
-            0,
-        ),
+}
+
+async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
+    let store = bench.store().await;
+    stock_up(&bench, &store).await;
+    let scene = |text: &str, is_number| Some((text.to_owned(), is_number));
+    for (label, group, permanent, scene, want) in [
+        (Some("four"), None, None, None, 10),
+        (None, Some("even"), None, None, 20),
+        (Some("four"), Some("even"), None, None, 10),
+        (None, Some("even"), Some(false), None, 0),
+        (None, None, Some(true), None, 40),
+        (None, None, Some(false), None, 40),
+        (None, None, None, scene("7", true), 1),
+        (None, None, None, scene("7", false), 0),
+        (None, None, None, scene("B展 1", false), 1),
+        (Some("fou_"), None, None, None, 0),
     ] {
-        assert_eq!(walk(&store, &filter, 3).await.len(), want, "{filter:?}");
+        let filter = ChannelFilter {
+            label: label.map(str::to_owned),
+            group: group.map(str::to_owned),
+            permanent,
+            scene,
+        };
+        let walked = walk(&store, &filter, 3).await;
+        assert_eq!(walked.len(), want, "{filter:?}");
     }
 }
 
@@ -824,6 +778,7 @@ contract! {
     an_import_counts_once_whoever_else_is_at_it,
     names_replace_where_given_and_stay_where_absent,
     the_pages_of_a_list_are_the_whole_list,
+    a_list_is_filtered_by_all_that_is_given,
 }
 
 /// What a database must be for the service to start with it.
@@ -900,9 +855,10 @@ mod opening {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_damaged_file_is_refused_at_once_and_left_alone() {
-        let damages: [(&str, fn(&mut Vec<u8>)); 4] = [
+        type Damage = fn(&mut Vec<u8>);
+        let damages: [(&str, Damage); 4] = [
             ("no database", |file| {
-                *file = b"this is no database".repeat(100)
+                *file = b"this is no database".repeat(100);
             }),
             ("no header", |file| file[..100].fill(0)),
             ("half of it", |file| file.truncate(file.len() / 2)),

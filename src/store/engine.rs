@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction};
 use uuid::Uuid;
@@ -465,7 +466,7 @@ fn classify(error: sqlx::Error) -> OpenError {
     // PostgreSQL's codes have five characters, some of them digits only.
     let code = error
         .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
+        .and_then(DatabaseError::code)
         .filter(|code| code.len() < 5)
         .and_then(|code| code.parse::<u32>().ok());
     match code.map(|code| code & 0xff) {

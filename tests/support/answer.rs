@@ -18,14 +18,19 @@ pub(crate) struct Answer {
 impl Answer {
     /// Sends a request and reads the answer.
     pub(crate) async fn to(request: RequestBuilder) -> Self {
+        Self::to_willing(request).await.unwrap()
+    }
+
+    /// The same where it may be that nobody listens.
+    pub(crate) async fn to_willing(request: RequestBuilder) -> reqwest::Result<Self> {
         let started = Instant::now();
-        let response = request.send().await.unwrap();
-        Self {
+        let response = request.send().await?;
+        Ok(Self {
             status: response.status(),
             headers: response.headers().clone(),
-            body: response.bytes().await.unwrap().to_vec(),
+            body: response.bytes().await?.to_vec(),
             took: started.elapsed(),
-        }
+        })
     }
 
     /// A header's text; empty if it is not there. Several are joined, as HTTP allows.

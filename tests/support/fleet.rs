@@ -51,10 +51,23 @@ impl Upstream {
         self.sandbox.set_faults(Vec::new());
     }
 
-    /// Starts a process on a database. `more` are settings without their `WXQR_`.
+    /// Starts a process on a database and waits until it is ready. `more` are settings without their `WXQR_`.
     pub(crate) async fn replica(&self, database: &str, more: &[(&str, &str)]) -> Replica {
+        let process = self.process(database, more);
+        let address = process.addresses().await.http;
+        Replica {
+            process,
+            address,
+            client: client(),
+        }
+    }
+
+    /// Starts a process on a database.
+    pub(crate) fn process(&self, database: &str, more: &[(&str, &str)]) -> Process {
         let keys = format!("tests:{KEY}:admin");
         let mut variables = vec![
+            ("WXQR_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("WXQR_LOG_FORMAT".to_owned(), "json".to_owned()),
             ("WXQR_APP_ID".to_owned(), APP_ID.to_owned()),
             ("WXQR_APP_SECRET".to_owned(), APP_SECRET.to_owned()),
             ("WXQR_API_BASE".to_owned(), self.base.clone()),
@@ -63,18 +76,15 @@ impl Upstream {
             ("WXQR_API_KEYS".to_owned(), keys),
         ];
         for (name, value) in more {
-            variables.push((format!("WXQR_{name}"), (*value).to_owned()));
+            let name = format!("WXQR_{name}");
+            variables.retain(|(known, _)| *known != name);
+            variables.push((name, (*value).to_owned()));
         }
         let variables: Vec<_> = variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let (process, addresses) = Process::serve(&variables).await;
-        Replica {
-            process,
-            address: addresses.http,
-            client: client(),
-        }
+        Process::start(&["serve"], &variables)
     }
 }
 
@@ -87,7 +97,8 @@ pub(crate) struct Replica {
 
 impl Replica {
     pub(crate) fn request(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("http://{}{path}", self.address))
+        let request = self.client.get(format!("http://{}{path}", self.address));
+        request.header("accept", "application/json")
     }
 
     /// As a visitor.

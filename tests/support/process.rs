@@ -67,12 +67,17 @@ impl Process {
         let mut all = vec![("WXQR_LISTEN", "127.0.0.1:0"), ("WXQR_LOG_FORMAT", "json")];
         all.extend_from_slice(variables);
         let process = Self::start(&["serve"], &all);
-        let line = process.wait_for_line("listening").await;
-        let addresses = Addresses {
+        let addresses = process.addresses().await;
+        (process, addresses)
+    }
+
+    /// Where it listens, once it does.
+    pub(crate) async fn addresses(&self) -> Addresses {
+        let line = self.wait_for_line("listening").await;
+        Addresses {
             http: address_in(&line, "address").unwrap(),
             metrics: address_in(&line, "metrics"),
-        };
-        (process, addresses)
+        }
     }
 
     /// Waits for a line with this text on either stream.

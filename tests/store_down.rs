@@ -1,0 +1,425 @@
+//! The database goes away and comes back, fills its disk, is not there yet, or is the wrong one.
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
+
+#[expect(dead_code, reason = "every test program uses a part of it")]
+mod support;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::StatusCode;
+use support::answer::Answer;
+use support::database::{Cluster, Database, is_root};
+use support::fleet::{KEY, Replica, Upstream, tickets};
+use support::{client, closed_port, eventually_async};
+use tempfile::TempDir;
+use tokio::task::block_in_place;
+
+/// What no answer may take, whatever the store does.
+const NOBODY_WAITS_LONGER: Duration = Duration::from_millis(5500);
+
+/// How soon all is well again once the store is back.
+const HEALED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long PostgreSQL stays away. `STORE_DOWN_SECONDS` says otherwise; a release is tried with 30.
+fn outage() -> Duration {
+    let seconds = std::env::var("STORE_DOWN_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(10, |seconds| seconds.parse().unwrap()))
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures are for whoever asks for them"
+)]
+fn tell(what: &str, figure: impl std::fmt::Debug) {
+    println!("{what}: {figure:?}");
+}
+
+/// Codes that the process knows: as many permanent as temporary ones.
+async fn known_codes(replica: &Replica) -> Vec<String> {
+    let mut paths = Vec::new();
+    for id in 1..=20 {
+        for query in ["", "&permanent=true"] {
+            let path = format!("/qrcode.json?scene_id={id}{query}");
+            assert_eq!(replica.keyed(&path).await.status, StatusCode::OK);
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+/// Visitors who ask for known codes until they are told to stop. Gives every answer.
+async fn visit(replica: &Replica, known: &[String], stop: &AtomicBool) -> Vec<Answer> {
+    let visitor = |offset: usize| async move {
+        let mut answers = Vec::new();
+        for path in known.iter().cycle().skip(offset) {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            answers.push(replica.get(path).await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        answers
+    };
+    let answers = join_all((0..8).map(|n| visitor(n * 5))).await;
+    answers.into_iter().flatten().collect()
+}
+
+fn readiness(answer: &Answer) -> (u16, String) {
+    (answer.status.as_u16(), answer.field("status"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn known_codes_are_served_while_postgresql_is_away() {
+    let Some(cluster) = block_in_place(Cluster::start) else {
+        return;
+    };
+    let upstream = Upstream::spawn().await;
+    let replica = upstream
+        .replica(&cluster.url(), &[("ANONYMOUS_BUDGET", "50")])
+        .await;
+    let known = known_codes(&replica).await;
+    let account = replica.keyed("/api/account").await.json();
+    assert_eq!(account["budget"]["left"], 50, "a tenth of it is 5");
+
+    let stop = AtomicBool::new(false);
+    let trouble = async {
+        block_in_place(|| cluster.stop());
+        let stopped = Instant::now();
+        away(&replica, &upstream).await;
+        tokio::time::sleep(outage().saturating_sub(stopped.elapsed())).await;
+        assert_eq!(
+            readiness(&replica.get("/readyz").await),
+            (200, "degraded".to_owned())
+        );
+        block_in_place(|| cluster.resume());
+        let back = Instant::now();
+        eventually_async("permanent codes are made again", || async {
+            let made = replica
+                .keyed("/qrcode.json?scene_id=99&permanent=true")
+                .await;
+            made.status == StatusCode::OK
+        })
+        .await;
+        eventually_async("it is ready", || async {
+            readiness(&replica.get("/readyz").await).1 == "ok"
+        })
+        .await;
+        tell("back to normal after", back.elapsed());
+        assert!(back.elapsed() < HEALED_WITHIN, "{:?}", back.elapsed());
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (answers, ()) = tokio::join!(visit(&replica, &known, &stop), trouble);
+    tell("requests for known codes", answers.len());
+    tell(
+        "the slowest",
+        answers.iter().map(|answer| answer.took).max(),
+    );
+    assert!(answers.len() > 1000);
+    assert_eq!(
+        tickets(&answers).len(),
+        known.len(),
+        "none failed, none changed"
+    );
+    assert_eq!(replica.stock().await, (21, 0));
+}
+
+/// What works without the store, and what does not.
+async fn away(replica: &Replica, upstream: &Upstream) {
+    let creates = upstream.creates();
+    let unavailable = (503, "store_unavailable".to_owned());
+    for path in [
+        "/qrcode.json?scene_id=99&permanent=true",
+        "/api/account",
+        "/api/codes",
+    ] {
+        let answer = replica.keyed(path).await;
+        assert_eq!(answer.problem(), unavailable, "{path}");
+        assert!(
+            answer.took < NOBODY_WAITS_LONGER,
+            "{path}: {:?}",
+            answer.took
+        );
+    }
+    let unknown = replica.get("/qrcode.json?scene_id=98&permanent=true").await;
+    assert_eq!(unknown.problem(), unavailable);
+    assert_eq!(upstream.creates(), creates, "WeChat is not called");
+    assert_eq!(
+        readiness(&replica.get("/readyz").await),
+        (200, "degraded".to_owned())
+    );
+    assert_eq!(replica.get("/healthz").await.status, StatusCode::OK);
+
+    let new = (200..210)
+        .map(|id| async move { replica.get(&format!("/qrcode.json?scene_id={id}")).await });
+    let answers = join_all(new).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.took < NOBODY_WAITS_LONGER)
+    );
+    let made = answers
+        .iter()
+        .filter(|answer| answer.status == StatusCode::OK)
+        .count();
+    let refused = answers
+        .iter()
+        .filter(|answer| answer.status != StatusCode::OK);
+    for answer in refused {
+        assert_eq!(answer.problem(), (429, "budget_exhausted".to_owned()));
+    }
+    assert_eq!(
+        (made, upstream.creates() - creates),
+        (5, 5),
+        "a tenth of what was left"
+    );
+}
+
+/// A file system that can be full. It is unmounted when it is dropped.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = is_root()
+            && Command::new("mount")
+                .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+                .arg(folder.path())
+                .status()
+                .is_ok_and(|status| status.success());
+        mounted.then_some(Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn filler(&self) -> std::path::PathBuf {
+        self.path().join("filler")
+    }
+
+    fn fill(&self) {
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(self.filler())
+            .unwrap();
+        while file.write_all(&[0; 512]).is_ok() {}
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount")
+            .arg("-l")
+            .arg(self.path())
+            .status()
+            .ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
+async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("skipped: a tmpfs cannot be mounted");
+        return;
+    };
+    let upstream = Upstream::spawn().await;
+    let url = format!("sqlite://{}", disk.path().join("wxqr.db").display());
+    let replica = upstream.replica(&url, &[]).await;
+    let known = known_codes(&replica).await;
+    for round in 1..=3 {
+        disk.fill();
+        let creates = upstream.creates();
+        // Many at once, so that every connection meets the full disk.
+        let refused = (0..30).map(|n| {
+            let path = format!("/qrcode.json?scene_str=round-{round}-{n}&permanent=true");
+            let replica = &replica;
+            async move { replica.keyed(&path).await }
+        });
+        for answer in join_all(refused).await {
+            assert_eq!(answer.problem(), (503, "store_unavailable".to_owned()));
+            assert!(answer.took < NOBODY_WAITS_LONGER);
+        }
+        assert_eq!(upstream.creates(), creates, "WeChat is not called");
+        for path in &known {
+            assert_eq!(replica.get(path).await.status, StatusCode::OK, "{path}");
+        }
+        assert_eq!(
+            replica.listed().await.len(),
+            known.len() + round - 1,
+            "reading goes on"
+        );
+        for _ in 0..20 {
+            assert_eq!(
+                readiness(&replica.get("/readyz").await),
+                (200, "degraded".to_owned())
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+
+        disk.free();
+        let freed = Instant::now();
+        eventually_async("permanent codes are made again", || async {
+            let path = format!("/qrcode.json?scene_str=after-{round}&permanent=true");
+            replica.keyed(&path).await.status == StatusCode::OK
+        })
+        .await;
+        eventually_async("it is ready", || async {
+            readiness(&replica.get("/readyz").await).1 == "ok"
+        })
+        .await;
+        tell("back to normal after", freed.elapsed());
+        assert!(freed.elapsed() < HEALED_WITHIN, "{:?}", freed.elapsed());
+        assert_eq!(replica.stock().await, (20 + round as u64, 0));
+    }
+    let crowd = (0..30).map(|n| {
+        let path = format!("/qrcode.json?scene_str=crowd-{n}&permanent=true");
+        let replica = &replica;
+        async move { replica.keyed(&path).await.status }
+    });
+    let crowd = join_all(crowd).await;
+    assert!(
+        crowd.iter().all(|status| *status == StatusCode::OK),
+        "every connection is well: {crowd:?}"
+    );
+}
+
+async fn ask(address: SocketAddr, path: &str) -> Option<Answer> {
+    Answer::to_willing(client().get(format!("http://{address}{path}")))
+        .await
+        .ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_lives_and_is_not_ready_until_the_database_is_there() {
+    let Some(cluster) = block_in_place(Cluster::start) else {
+        return;
+    };
+    block_in_place(|| cluster.stop());
+    let upstream = Upstream::spawn().await;
+    let address = closed_port();
+    let listen = address.to_string();
+    let settings = [
+        ("LISTEN", &*listen),
+        ("PUBLIC_URL", "https://qr.example.com/base"),
+    ];
+    let process = upstream.process(&cluster.url(), &settings);
+    eventually_async("it listens", || async {
+        ask(address, "/healthz").await.is_some()
+    })
+    .await;
+    let kept_alive = client();
+    for _ in 0..3 {
+        let url = format!("http://{address}/healthz");
+        assert_eq!(
+            kept_alive.get(&url).send().await.unwrap().status(),
+            StatusCode::OK
+        );
+        let ready = ask(address, "/readyz").await.unwrap();
+        assert_eq!(readiness(&ready), (503, "starting".to_owned()));
+        assert_eq!(ask(address, "/base/readyz").await.unwrap().status, 503);
+        let code = ask(address, "/qrcode.json?scene_id=1").await.unwrap();
+        assert_eq!(code.problem(), (503, "store_unavailable".to_owned()));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    block_in_place(|| cluster.resume());
+    process.wait_for_line("listening").await;
+    let ready = kept_alive
+        .get(format!("http://{address}/readyz"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(ready.status(), StatusCode::OK);
+    let code = ask(address, "/qrcode.json?scene_id=1").await.unwrap();
+    assert_eq!(code.status, StatusCode::OK, "{code:?}");
+    assert!(
+        !process.stderr().contains("postgres://"),
+        "{}",
+        process.stderr()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_the_wait_for_a_database() {
+    let upstream = Upstream::spawn().await;
+    let url = format!(
+        "postgres://user:not-to-be-seen@{}/x?odd=not-to-be-seen",
+        closed_port()
+    );
+    let process = upstream.process(&url, &[]);
+    process.wait_for_line("the store is not there yet").await;
+    process.signal("TERM");
+    let output = process.output().await;
+    assert_eq!(output.status, 0, "{}", output.stderr);
+    assert!(
+        !output.stderr.contains("not-to-be-seen"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_ours_ends_the_start_with_78() {
+    let upstream = Upstream::spawn().await;
+    for (what, sql, says) in [
+        (
+            "foreign",
+            "CREATE TABLE theirs (a INT)",
+            "another program's tables",
+        ),
+        (
+            "another WeChat's",
+            "UPDATE about SET value = 'weixin.qq.com'",
+            "codes of weixin.qq.com",
+        ),
+    ] {
+        let database = Database::sqlite();
+        if what != "foreign" {
+            upstream.replica(&database.url, &[]).await.kill().await;
+        }
+        database.run(sql).await;
+        let output = upstream.process(&database.url, &[]).output().await;
+        assert_eq!(output.status, 78, "{what}: {}", output.stderr);
+        assert!(output.stderr.contains(says), "{what}: {}", output.stderr);
+    }
+    let database = Database::sqlite();
+    fs::write(database.file(), "this is no database".repeat(100)).unwrap();
+    let output = upstream.process(&database.url, &[]).output().await;
+    assert_eq!(output.status, 78, "{}", output.stderr);
+    assert!(
+        output.stderr.contains("move it away or restore a backup"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_no_database_takes_is_the_callers_mistake() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let upstream = Upstream::spawn().await;
+    let replica = upstream.replica(&database.url, &[]).await;
+    for filter in ["label=%00", "group=a%00b", "scene=str:%00"] {
+        let request = replica
+            .request(&format!("/api/codes?{filter}"))
+            .bearer_auth(KEY);
+        assert_eq!(Answer::to(request).await.problem().0, 400, "{filter}");
+    }
+    assert_eq!(
+        readiness(&replica.get("/readyz").await),
+        (200, "ok".to_owned())
+    );
+}
