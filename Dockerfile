@@ -10,6 +10,7 @@ RUN mkdir src \
  && cargo build --release --locked
 
 # Cargo goes by the time of a file, and those of the sources may be older than the empty ones above.
+COPY migrations migrations
 COPY templates templates
 COPY src src
 RUN touch src/main.rs src/lib.rs \
@@ -33,6 +34,8 @@ ENV WXQR_LISTEN=0.0.0.0:8080 \
     WXQR_DRAIN_DELAY=3s
 EXPOSE 8080 9464
 VOLUME /data
+# Where the default of WXQR_DATABASE_URL, the file wxqr.db, is kept.
+WORKDIR /data
 USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
     CMD ["/usr/local/bin/wxqr", "healthcheck"]

@@ -164,7 +164,7 @@ impl Account {
 impl State {
     fn note(&mut self, at: Timestamp, refusal: &Refusal) {
         self.forget_fault();
-        telemetry::account_fault(refusal.errcode, true);
+        telemetry::account_fault(refusal.errcode.0, true);
         self.fault = Some(Fault {
             at,
             refusal: refusal.clone(),
@@ -173,7 +173,7 @@ impl State {
 
     fn forget_fault(&mut self) {
         if let Some(fault) = self.fault.take() {
-            telemetry::account_fault(fault.refusal.errcode, false);
+            telemetry::account_fault(fault.refusal.errcode.0, false);
         }
     }
 }

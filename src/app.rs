@@ -24,7 +24,7 @@ use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
 use crate::sandbox::{Credentials, Options, Sandbox};
 use crate::store::{OpenError, Store, Upstream};
-use crate::telemetry;
+use crate::telemetry::{self, Causes};
 use crate::token::Tokens;
 use crate::upkeep::Upkeep;
 use crate::wechat::{self, WeChat};
@@ -127,9 +127,9 @@ impl App {
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
         let answering = http::starting_router(Arc::clone(&site), base_path);
-        let (listener, parts) =
-            answer_meanwhile(listener, answering, parts(config, clock, &tasks)).await?;
-        let parts = parts?;
+        let opening = open_store(config, Arc::clone(&clock));
+        let (listener, store) = answer_meanwhile(listener, answering, opening).await?;
+        let parts = parts(config, store?, clock, &tasks)?;
         let tokens = Arc::clone(&parts.tokens);
         let state = state(config, parts, site, &tasks, draining.clone());
         let upkeep = Upkeep {
@@ -221,11 +221,13 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|source| StartError::Listen { address, source })
 }
 
-async fn parts(
+/// The rooms that make codes, on a store that is open.
+pub(crate) fn parts(
     config: &Config,
+    store: Store,
     clock: Arc<dyn Clock>,
     tasks: &TaskTracker,
-) -> Result<codes::Parts, StartError> {
+) -> Result<codes::Parts, ClientError> {
     let client = outbound::http_client(config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem))?;
     let settings = wechat::Settings {
         app_id: config.account.app_id.as_str().to_owned(),
@@ -234,7 +236,6 @@ async fn parts(
         token_source: config.upstream.token_source,
     };
     let wechat = Arc::new(WeChat::new(client, settings));
-    let store = open_store(config, Arc::clone(&clock)).await?;
     let account = Arc::new(Account::new(store.clone(), Arc::clone(&clock)));
     let tokens = Arc::new(Tokens::new(
         Arc::clone(&wechat),
@@ -253,20 +254,14 @@ async fn parts(
 }
 
 async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
-    let host = config
-        .upstream
-        .api_bases
-        .first()
-        .and_then(Url::host_str)
-        .unwrap_or_default();
-    let upstream = Upstream::of_host(host);
-    Store::open(
-        &config.database_url,
-        config.account.app_id.as_str(),
-        &upstream,
-        clock,
-    )
-    .await
+    let app_id = config.account.app_id.as_str();
+    Store::open(&config.database_url, app_id, &upstream(config), clock).await
+}
+
+/// The WeChat that the codes come from.
+pub(crate) fn upstream(config: &Config) -> Upstream {
+    let host = config.upstream.api_bases.first().and_then(Url::host_str);
+    Upstream::of_host(host.unwrap_or_default())
 }
 
 fn state(
@@ -353,7 +348,7 @@ async fn serve_metrics(listener: TcpListener, recorder: PrometheusHandle, stop: 
         () = upkeep => {}
         ended = server.into_future() => {
             if let Err(error) = ended {
-                tracing::error!(error = &error as &dyn std::error::Error, "the metrics listener failed");
+                tracing::error!(error = %Causes(&error), "the metrics listener failed");
             }
         }
     }

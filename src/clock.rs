@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, ToSpan, Zoned};
 
 /// A source of wall-clock time.
 ///
@@ -54,5 +55,31 @@ impl Clock for ManualClock {
             .0
             .lock()
             .expect("no one panics while holding the hands")
+    }
+}
+
+/// China's time: eight hours ahead of UTC, without summer time.
+#[derive(Debug, Clone, Copy)]
+pub struct China;
+
+impl China {
+    /// The local time of an instant.
+    pub fn time(at: Timestamp) -> Zoned {
+        at.to_zoned(TimeZone::fixed(Offset::constant(8)))
+    }
+
+    /// The day of an instant, such as `2026-11-22`.
+    pub fn day(at: Timestamp) -> String {
+        Self::time(at).date().to_string()
+    }
+
+    /// How long it is until the next midnight.
+    pub fn until_midnight(at: Timestamp) -> Duration {
+        let tomorrow = Self::time(at)
+            .date()
+            .saturating_add(1.day())
+            .to_zoned(TimeZone::fixed(Offset::constant(8)));
+        let end = tomorrow.map_or(at, |midnight| midnight.timestamp());
+        at.duration_until(end).try_into().unwrap_or_default()
     }
 }

@@ -6,6 +6,7 @@ pub mod app;
 pub mod clock;
 pub mod codes;
 pub mod config;
+pub mod doctor;
 pub mod flight;
 pub mod http;
 pub mod outbound;

@@ -1,5 +1,7 @@
 //! The one HTTP client for calls that leave the service: deadlines, no redirects, no proxy variables, bounded bodies.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Response, redirect};
@@ -105,4 +107,72 @@ pub enum HealthError {
     /// There is no answer.
     #[error("no answer")]
     Silent(#[from] reqwest::Error),
+}
+
+/// Asks a host for an answer, whatever it is, and gives its HTTP status.
+///
+/// # Errors
+/// How far the question came within `deadline`.
+pub async fn probe(client: &Client, url: &url::Url, deadline: Duration) -> Result<u16, ProbeError> {
+    let response = client.get(url.clone()).timeout(deadline).send().await?;
+    Ok(response.status().as_u16())
+}
+
+/// Why a host gives no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// The name has no address.
+    #[error("its name is not known to DNS")]
+    Name,
+    /// The operating system made no connection.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// There is a connection, but TLS did not come about.
+    #[error("no TLS: {0}")]
+    Tls(String),
+    /// Nobody took the connection in time.
+    #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
+    ConnectTimeout,
+    /// There is a connection, but nothing came in time.
+    #[error("a connection, but no answer in time")]
+    Silent,
+    /// There was a connection, but what came is no HTTP.
+    #[error("a connection, but no HTTP answer")]
+    NoHttp,
+}
+
+impl From<reqwest::Error> for ProbeError {
+    fn from(error: reqwest::Error) -> Self {
+        if let Some(cause) = tls_error(&error) {
+            return Self::Tls(cause.to_string());
+        }
+        match (error.is_connect(), error.is_timeout()) {
+            (true, true) => Self::ConnectTimeout,
+            (false, true) => Self::Silent,
+            (false, false) => Self::NoHttp,
+            (true, false) if causes(&error).any(|cause| cause.to_string() == "dns error") => {
+                Self::Name
+            }
+            (true, false) => {
+                let refused = causes(&error).find_map(|cause| cause.downcast_ref::<io::Error>());
+                Self::Connect(
+                    refused.map_or("unknown".to_owned(), |error| error.kind().to_string()),
+                )
+            }
+        }
+    }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// What TLS says, however deep: `io::Error` hides what it wraps from the chain of sources.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    causes(error).find_map(|cause| {
+        cause.downcast_ref::<rustls::Error>().or_else(|| {
+            let wrapped = cause.downcast_ref::<io::Error>()?.get_ref()?;
+            tls_error(wrapped)
+        })
+    })
 }

@@ -131,6 +131,11 @@ impl SceneText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A text of the service's own, which nobody can ask for from outside.
+    pub(crate) fn reserved(name: &str) -> Self {
+        Self(format!("{}{name}", Self::RESERVED_PREFIX))
+    }
 }
 
 impl FromStr for SceneText {

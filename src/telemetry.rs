@@ -1,7 +1,9 @@
 //! Logs and metrics: how they are set up, and every metric's name in one place.
 //!
-//! Labels are route templates, outcome classes and errcodes: never a scene, an openid, a path or a key.
+//! It knows no other room. Labels are route templates, outcome classes and errcodes: never a scene, an openid, a path or a key.
 
+use std::error::Error;
+use std::fmt;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,12 +13,10 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt};
-
-use crate::config::{LogFormat, LogSettings};
-use crate::wechat::Errcode;
+use tracing_subscriber::{Layer, Registry};
 
 /// Requests to the service, by route template, method and status.
 const HTTP_REQUESTS: &str = "wxqr_http_requests_total";
@@ -41,6 +41,26 @@ const BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// A filter that `tracing_subscriber::EnvFilter` accepts.
+    pub filter: String,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
 /// Starts logging to standard error, for the whole process. A second call does nothing.
 pub fn start_logging(settings: &LogSettings) {
     let terminal = std::io::stderr().is_terminal();
@@ -49,9 +69,7 @@ pub fn start_logging(settings: &LogSettings) {
         LogFormat::Json => false,
         LogFormat::Auto => terminal,
     };
-    let lines = fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal);
+    let lines = layer().with_writer(std::io::stderr).with_ansi(terminal);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if as_text {
         lines.boxed()
     } else {
@@ -149,7 +167,7 @@ pub(crate) fn upstream_call(api: &'static str, outcome: String, took: Duration) 
 }
 
 /// Marks an errcode that only the account's owner can mend: 1 while it stands, 0 after.
-pub(crate) fn account_fault(errcode: Errcode, stands: bool) {
+pub(crate) fn account_fault(errcode: i64, stands: bool) {
     gauge!(ACCOUNT_FAULT, "errcode" => errcode.to_string()).set(if stands { 1.0 } else { 0.0 });
 }
 
@@ -187,4 +205,19 @@ pub(crate) fn permanent_stock(used: u64, limit: u64) {
 #[expect(clippy::cast_precision_loss, reason = "our counts are far below 2^52")]
 fn as_float(count: u64) -> f64 {
     count as f64
+}
+
+/// An error with its causes, in one line: what a log needs in any format.
+pub(crate) struct Causes<'a>(pub(crate) &'a dyn Error);
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
 }

@@ -14,7 +14,7 @@ use crate::account::{Account, Stopped};
 use crate::clock::Clock;
 use crate::flight::{Flight, Flights, Lost};
 use crate::store::{self, Store};
-use crate::telemetry;
+use crate::telemetry::{self, Causes};
 use crate::wechat::{self, AccessToken, Api, GrantedToken, TokenCall, TokenSource, WeChat};
 
 /// How long before its end a token is renewed, at most. WeChat renews a stable token 5 minutes before the end, so an
@@ -221,7 +221,7 @@ impl Inner {
                     errcode = refusal.map(|refusal| refusal.errcode.0),
                     errmsg = refusal.map(|refusal| refusal.errmsg.as_str()),
                     action = refusal.map(|refusal| refusal.errcode.action()),
-                    error = error as &dyn std::error::Error,
+                    error = %Causes(error),
                     "no access token"
                 );
                 self.postpone_renewal();
@@ -287,7 +287,7 @@ impl Inner {
         {
             // It works here all the same, until another replica takes its own.
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "the access token is not shared"
             );
         }

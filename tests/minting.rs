@@ -7,6 +7,7 @@ mod support;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use support::answer::Answer;
@@ -328,12 +329,24 @@ async fn a_failure_answers_for_a_second_and_then_it_works() {
         ATTEMPTS,
         "the waiters did not try one by one"
     );
+    app.scene(13).await;
+    // On a machine that takes longer than the memory lasts, the failure is rightly forgotten by then.
+    let times: Vec<_> = app.calls(Api::Create).iter().map(|call| call.at).collect();
+    let (first, next) = times.split_at(ATTEMPTS);
+    let pause = next
+        .first()
+        .map(|at| first[ATTEMPTS - 1].duration_until(*at));
+    assert!(
+        pause.is_none_or(|pause| pause >= SignedDuration::from_secs(1)),
+        "{pause:?}"
+    );
+    let before = app.creates();
     app.heal();
     support::eventually_async("the scene works", || async {
         app.scene(13).await.status == StatusCode::OK
     })
     .await;
-    assert_eq!(app.creates(), ATTEMPTS + 1);
+    assert_eq!(app.creates(), before + 1);
 }
 
 #[tokio::test]

@@ -226,6 +226,12 @@ fn compare_json(place: &str, shown: &Value, got: &Value) {
                 }
             }
         }
+        (Value::Array(shown), Value::Array(got)) => {
+            assert_eq!(shown.len(), got.len(), "{place}: the length");
+            for (shown, got) in shown.iter().zip(got) {
+                compare_json(place, shown, got);
+            }
+        }
         _ => assert_eq!(shown, got, "{place}"),
     }
 }

@@ -4,6 +4,7 @@
 
 mod config;
 mod demo;
+mod doctor;
 mod healthcheck;
 mod sandbox;
 mod serve;
@@ -41,6 +42,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         Some(("serve", matches)) => serve::run(matches).await,
         Some(("demo", matches)) => demo::run(matches).await,
         Some(("sandbox", matches)) => sandbox::run(matches).await,
+        Some(("doctor", matches)) => doctor::run(matches).await,
         Some(("config", matches)) => config::run(matches),
         Some(("healthcheck", matches)) => healthcheck::run(matches).await,
         Some((other, _)) => unreachable!("clap knows no command {other}"),
@@ -62,6 +64,9 @@ fn command() -> Command {
             "The service and a sandbox of WeChat in one process: no account, no file",
         )))
         .subcommand(sandbox::command())
+        .subcommand(flags(Command::new("doctor").about(
+            "Checks a set-up line by line against the real WeChat and says what to do; makes one code of 60 s",
+        )))
         .subcommand(flags(Command::new("config").about(
             "Shows the settings in force and where each comes from; secrets are masked",
         )))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -14,7 +15,7 @@ use crate::account::Stopped;
 use crate::flight::Lost;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::store;
-use crate::telemetry;
+use crate::telemetry::{self, Causes};
 use crate::ticket::{IssuedCode, Life};
 use crate::token;
 use crate::wechat::{self, AccessToken, Api, Class, CreatedCode};
@@ -24,6 +25,9 @@ pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many mints call WeChat at once. WeChat's own bound is not known; chosen to be gentle.
 const UPSTREAM_SLOTS: usize = 64;
+
+/// How many mints of unknown outcome are remembered. Beyond it a caller only waits longer for the same answer.
+const MOST_ENDED_UNKNOWN: u64 = 10_000;
 
 /// How often the store is asked whether another replica has finished.
 pub(super) const POLL: Duration = Duration::from_millis(100);
@@ -37,6 +41,9 @@ pub(super) struct Minter {
     /// For results that must be written although nobody waits any more.
     pub(super) tasks: TaskTracker,
     slots: Semaphore,
+    /// Permanent codes whose mint this process saw end without a known outcome, for as long as somebody might think that
+    /// it still goes on.
+    pub(super) ended_unknown: Cache<PermanentScene, ()>,
 }
 
 /// A wish for a code, and when it came.
@@ -122,6 +129,10 @@ impl Minter {
             budget,
             tasks,
             slots: Semaphore::new(UPSTREAM_SLOTS),
+            ended_unknown: Cache::builder()
+                .max_capacity(MOST_ENDED_UNKNOWN)
+                .time_to_live(MINT_TIMEOUT)
+                .build(),
         }
     }
 
@@ -193,37 +204,6 @@ impl Minter {
             .expect("the semaphore is never closed")
     }
 
-    /// Creates the ticket; once more, with another token, if WeChat says that the first is dead.
-    pub(super) async fn create(&self, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
-        let token = self.parts.tokens.get().await?.map_err(MintError::Token)?;
-        match self.call(&token, spec).await {
-            Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenDead) => {
-                let token = self
-                    .parts
-                    .tokens
-                    .replace(&token)
-                    .await?
-                    .map_err(MintError::Token)?;
-                self.call(&token, spec).await
-            }
-            result => result,
-        }
-    }
-
-    async fn call(&self, token: &AccessToken, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
-        self.parts
-            .account
-            .admit(Api::Create)
-            .await
-            .map_err(MintError::Stopped)?;
-        let minted_at = self.now();
-        let result = self.parts.wechat.create_code(token, spec).await;
-        self.parts.account.learn(Api::Create, &result).await;
-        result
-            .map(|created| issued(spec, minted_at, created))
-            .map_err(MintError::WeChat)
-    }
-
     pub(super) async fn supplies(&self) -> Result<Supplies, store::Error> {
         let (anonymous, mints_today) = self.parts.store.mints_today().await?;
         let stock = self.parts.store.stock().await?;
@@ -246,6 +226,35 @@ pub(super) async fn in_time<T>(
     tokio::time::timeout(MINT_TIMEOUT, work)
         .await
         .unwrap_or(Err(MintError::Timeout))
+}
+
+impl Parts {
+    /// Creates the ticket; once more, with another token, if WeChat says that the first is dead. Nothing is looked up or
+    /// kept. Not cancel safe: a ticket that WeChat made meanwhile would be lost.
+    pub(crate) async fn create(&self, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
+        let token = self.tokens.get().await?.map_err(MintError::Token)?;
+        match self.call(&token, spec).await {
+            Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenDead) => {
+                let token = self.tokens.replace(&token).await?;
+                let token = token.map_err(MintError::Token)?;
+                self.call(&token, spec).await
+            }
+            result => result,
+        }
+    }
+
+    async fn call(&self, token: &AccessToken, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
+        self.account
+            .admit(Api::Create)
+            .await
+            .map_err(MintError::Stopped)?;
+        let minted_at = self.clock.now();
+        let result = self.wechat.create_code(token, spec).await;
+        self.account.learn(Api::Create, &result).await;
+        result
+            .map(|created| issued(spec, minted_at, created))
+            .map_err(MintError::WeChat)
+    }
 }
 
 fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> IssuedCode {
@@ -294,7 +303,7 @@ impl MintError {
             errcode = refusal.map(|refusal| refusal.errcode.0),
             errmsg = refusal.map(|refusal| refusal.errmsg.as_str()),
             action = refusal.map(|refusal| refusal.errcode.action()),
-            error = self as &dyn std::error::Error,
+            error = %Causes(self),
             "code not minted"
         );
     }

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::access::Caller;
-use crate::store::{self, China, Store};
-use crate::telemetry;
+use crate::clock::China;
+use crate::store::{self, Store};
+use crate::telemetry::{self, Causes};
 
 /// While the store cannot be asked, a process spends this part of what was left when it was asked last.
 const OFFLINE_SHARE: u64 = 10;
@@ -107,7 +108,7 @@ impl Budget {
         };
         if let Err(error) = refunded {
             tracing::debug!(
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "a mint was not refunded"
             );
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, in_time};
 use crate::scene::{CodeSpec, PermanentScene};
 use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
+use crate::telemetry::Causes;
 use crate::ticket::IssuedCode;
 
 /// The pause between two tries to write down a result that nobody has seen yet.
@@ -31,7 +32,7 @@ impl Minter {
                 });
             }
         };
-        match in_time(self.create(spec)).await {
+        match in_time(self.parts.create(spec)).await {
             Ok(code) => {
                 self.parts.store.count_mint().await.ok();
                 self.confirm(intent, code).await
@@ -39,6 +40,8 @@ impl Minter {
             Err(error) => {
                 if error.is_without_effect() {
                     self.withdraw(intent).await;
+                } else {
+                    self.ended_unknown.insert(scene.clone(), ());
                 }
                 Err(error)
             }
@@ -53,7 +56,9 @@ impl Minter {
                 Reservation::Granted(intent) => return Ok(Reserved::Ours(intent)),
                 Reservation::Exists(code) => return Ok(Reserved::Known(*code)),
                 Reservation::Exhausted => return Err(MintError::LedgerFull),
-                Reservation::Pending { retry_after } if Self::is_worth_waiting(retry_after) => {
+                Reservation::Pending { retry_after }
+                    if self.is_worth_waiting(scene, retry_after) =>
+                {
                     tokio::time::sleep(POLL).await;
                 }
                 Reservation::Pending { retry_after } => {
@@ -83,15 +88,18 @@ impl Minter {
     async fn withdraw(&self, intent: Intent) {
         if let Err(error) = self.parts.store.withdraw(&intent).await {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "an intent could not be withdrawn: it counts"
             );
         }
     }
 
-    /// While another replica's call may still be under way. An older intent has no one working on it.
-    fn is_worth_waiting(retry_after: Option<Duration>) -> bool {
-        retry_after.is_some_and(|wait| wait > REPEAT_AFTER.saturating_sub(MINT_TIMEOUT))
+    /// While another replica's call may still be under way. An older intent has no one working on it, nor has one whose
+    /// call this process saw end.
+    fn is_worth_waiting(&self, scene: &PermanentScene, retry_after: Option<Duration>) -> bool {
+        let seen_to_end = self.ended_unknown.contains_key(scene);
+        !seen_to_end
+            && retry_after.is_some_and(|wait| wait > REPEAT_AFTER.saturating_sub(MINT_TIMEOUT))
     }
 }
 

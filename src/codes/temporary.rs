@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
 use super::payment::{BudgetExhausted, Payer};
+use crate::clock::China;
 use crate::scene::{Scene, TemporaryScene};
-use crate::store::{self, China, Lease};
+use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
 
 impl Minter {
@@ -72,7 +73,7 @@ impl Minter {
         self.budget
             .pay(payer, &self.parts.store, self.now())
             .await?;
-        let code = match self.create(&wish.spec).await {
+        let code = match self.parts.create(&wish.spec).await {
             Ok(code) => code,
             Err(error) => {
                 if error.is_before_the_call() {
@@ -96,7 +97,7 @@ impl Minter {
             let retry_after = China::until_midnight(self.now());
             return Err(BudgetExhausted { retry_after }.into());
         }
-        let code = self.create(&wish.spec).await?;
+        let code = self.parts.create(&wish.spec).await?;
         Ok(Minted {
             code: Arc::new(code),
             source: Source::Minted,

@@ -52,6 +52,11 @@ pub struct Mistakes {
 impl Mistakes {
     /// `EX_CONFIG` of `sysexits.h`.
     pub const EXIT_CODE: u8 = 78;
+
+    /// The mistakes, each with its variable and what would be accepted.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.mistakes.iter().map(Mistake::to_string)
+    }
 }
 
 impl fmt::Display for Mistakes {

@@ -20,11 +20,12 @@ use url::Url;
 pub use mistake::{Mistakes, Refusal};
 pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags};
 pub use source::{Effective, EffectiveSetting, Origin};
-pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, LogFormat, PublicUrl, WebOrigin};
+pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
 
 use crate::access::Keyring;
 use crate::codes::Reuse;
 use crate::scene::Lifetime;
+use crate::telemetry::LogSettings;
 use crate::wechat::TokenSource;
 use mistake::Mistake;
 use source::{Raw, Resolved};
@@ -98,15 +99,6 @@ pub struct CodeSettings {
     pub anonymous_budget: u64,
     /// Permanent codes at which the ledger refuses more.
     pub permanent_limit: u64,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone)]
-pub struct LogSettings {
-    /// A filter that `tracing_subscriber::EnvFilter` accepts.
-    pub filter: String,
-    /// How a line is written.
-    pub format: LogFormat,
 }
 
 /// How the service ends.
@@ -299,7 +291,7 @@ impl<'a> Reader<'a> {
 
     fn log(&mut self) -> Result<LogSettings, Noted> {
         let filter = self.required("log", values::log_filter);
-        let format = self.required("log-format", str::parse);
+        let format = self.required("log-format", values::log_format);
         Ok(LogSettings {
             filter: filter?,
             format: format?,

@@ -173,7 +173,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "database-url",
         Fallback::Value("sqlite://wxqr.db"),
-        "Where codes are kept: `sqlite://FILE`, `sqlite::memory:` or `postgres://...` (image: `sqlite:///data/wxqr.db`)",
+        "Where codes are kept: `sqlite://FILE`, `sqlite::memory:` or `postgres://...`; a relative file is in the working directory, in the image `/data`",
     )
     .secret("database-url-file")
     .not_in_demo(),

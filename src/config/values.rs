@@ -16,6 +16,7 @@ use super::source::read_file;
 use crate::access::Keyring;
 use crate::codes::Reuse;
 use crate::scene::Lifetime;
+use crate::telemetry::LogFormat;
 use crate::wechat::TokenSource;
 
 /// Base of our own links: `http` or `https`, a host, and perhaps a path, without a slash at the end.
@@ -335,27 +336,12 @@ pub(super) fn log_filter(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// How a log line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, else JSON.
-    Auto,
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = Refusal;
-
-    fn from_str(text: &str) -> Result<Self, Refusal> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(Refusal::new("is not a log format", "auto, text, json")),
-        }
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Refusal> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Refusal::new("is not a log format", "auto, text, json")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A code as JSON, wherever one is answered.
 
+use axum::http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -104,4 +105,11 @@ pub(crate) fn scene_pairs(scene: &Scene) -> Vec<(&'static str, String)> {
         pairs.push(("permanent", "true".to_owned()));
     }
     pairs
+}
+
+/// The `Date` that `expire_seconds` counts from.
+pub(crate) fn dated(now: Timestamp) -> [(HeaderName, HeaderValue); 1] {
+    let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let value = HeaderValue::from_str(&text).expect("a date is ASCII");
+    [(header::DATE, value)]
 }

@@ -16,11 +16,12 @@ mod problem;
 mod qrcode;
 mod site;
 mod view;
+mod wish;
 
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
@@ -89,7 +90,7 @@ pub fn router(state: AppState, cors: &CorsOrigins, base_path: &str, others: Rout
     let routes = routes
         .fallback(observe::not_found)
         .method_not_allowed_fallback(observe::method_not_allowed);
-    observed(routes, site)
+    observed(routes, site, base_path)
 }
 
 /// What is answered until the store is open: the process lives and is not ready.
@@ -102,14 +103,17 @@ pub fn starting_router(site: Arc<Site>, base_path: &str) -> Router {
     } else {
         Router::new().nest(base_path, ours.clone()).merge(ours)
     };
-    observed(routes.fallback(ops::starting), site)
+    observed(routes.fallback(ops::starting), site, base_path)
 }
 
-fn observed(routes: Router, site: Arc<Site>) -> Router {
+fn observed(routes: Router, site: Arc<Site>, base_path: &str) -> Router {
     routes
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(from_fn_with_state(site, observe::write_problems))
-        .layer(from_fn(observe::observe))
+        .layer(from_fn_with_state(
+            Arc::<str>::from(base_path),
+            observe::observe,
+        ))
 }
 
 fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {

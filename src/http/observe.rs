@@ -21,13 +21,17 @@ use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The outermost layer.
-pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+/// The outermost layer. It knows the path of the public URL, below which everything answers too.
+pub(crate) async fn observe(
+    State(base_path): State<Arc<str>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
     let route = route_of(&request);
-    let view = View::of(request.uri(), request.headers());
+    let view = View::of(request.uri(), request.headers(), &base_path);
     request.extensions_mut().insert(view);
     request.extensions_mut().insert(id.clone());
     let span = tracing::info_span!("request", request_id = %id.0);

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::lang::Lang;
 use super::problem::{Code, Problem};
 use super::site::{HOME_SCRIPT, RENEW_SCRIPT, STYLE, Site};
-use crate::store::China;
+use crate::clock::China;
+use crate::telemetry::Causes;
 use crate::ticket::Ticket;
 
 /// The visitor's page of a code.
@@ -185,7 +186,7 @@ pub(crate) fn problem_fragment(problem: &Problem, lang: Lang) -> Result<Response
 }
 
 fn broken(error: &askama::Error) -> Problem {
-    tracing::error!(error = error as &dyn std::error::Error, "a template failed");
+    tracing::error!(error = %Causes(error), "a template failed");
     Problem::new(Code::Internal, "the service failed; the log has the cause")
 }
 

@@ -7,8 +7,9 @@ use percent_encoding::percent_decode_str;
 use super::lang::Lang;
 use super::negotiate::Format;
 use super::problem::Problem;
+use super::wish::{Wish, parsed};
 use crate::render::{Colors, Margin, PixelSize, Rgb, Style};
-use crate::scene::{CodeSpec, Lifetime, PermanentScene, TemporaryScene};
+use crate::scene::{CodeSpec, Lifetime};
 
 /// The parameters that are ours. Each may be given once.
 pub(crate) const OURS: &[&str] = &[
@@ -110,11 +111,7 @@ impl Query {
     where
         T: std::str::FromStr<Err: std::fmt::Display>,
     {
-        let parse = |text: &str| {
-            text.parse()
-                .map_err(|error| Problem::invalid_parameter(name, error))
-        };
-        self.get(name).map(parse).transpose()
+        self.get(name).map(|text| parsed(name, text)).transpose()
     }
 
     /// The representation, where it is asked for by name.
@@ -152,51 +149,13 @@ impl Query {
 
     /// The wish for a code.
     pub(crate) fn code_spec(&self, default_expire: Lifetime) -> Result<CodeSpec, Problem> {
-        if self.permanent()? {
-            self.permanent_spec()
-        } else {
-            self.temporary_spec(default_expire)
-        }
-    }
-
-    fn permanent_spec(&self) -> Result<CodeSpec, Problem> {
-        if self.get("expire_seconds").is_some() {
-            let message = "goes with temporary codes only; a permanent code does not expire";
-            return Err(Problem::invalid_parameter("expire_seconds", message));
-        }
-        let scene = match self.parsed("scene_id")? {
-            Some(id) => PermanentScene::Id(self.sole(id)?),
-            None => PermanentScene::Text(self.scene_text()?),
+        let wish = Wish {
+            scene_id: self.get("scene_id"),
+            scene_str: self.get("scene_str"),
+            permanent: self.permanent()?,
+            expire_seconds: self.get("expire_seconds"),
         };
-        Ok(CodeSpec::Permanent { scene })
-    }
-
-    fn temporary_spec(&self, default_expire: Lifetime) -> Result<CodeSpec, Problem> {
-        let scene = match self.parsed("scene_id")? {
-            Some(id) => TemporaryScene::Id(self.sole(id)?),
-            None => TemporaryScene::Text(self.scene_text()?),
-        };
-        let lifetime = self.parsed("expire_seconds")?.unwrap_or(default_expire);
-        Ok(CodeSpec::Temporary { scene, lifetime })
-    }
-
-    fn sole<T>(&self, id: T) -> Result<T, Problem> {
-        if self.get("scene_str").is_some() {
-            return Err(Problem::invalid_parameter(
-                "scene_str",
-                "must not be given together with scene_id",
-            ));
-        }
-        Ok(id)
-    }
-
-    fn scene_text(&self) -> Result<crate::scene::SceneText, Problem> {
-        let missing = || {
-            let message =
-                "is missing: give scene_id (a whole number) or scene_str (1 to 64 characters)";
-            Problem::invalid_parameter("scene_id", message)
-        };
-        self.parsed("scene_str")?.ok_or_else(missing)
+        wish.checked(default_expire)
     }
 
     /// How our own picture is to look.

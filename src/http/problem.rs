@@ -141,6 +141,15 @@ impl Problem {
 
     /// `message` goes on from the parameter's name: "must be ...".
     pub(crate) fn invalid_parameter(parameter: &str, message: impl fmt::Display) -> Self {
+        Self::about(Code::InvalidParameter, parameter, message)
+    }
+
+    /// The same for a body that is not of the right shape there.
+    pub(crate) fn invalid_body(parameter: &str, message: impl fmt::Display) -> Self {
+        Self::about(Code::InvalidBody, parameter, message)
+    }
+
+    fn about(code: Code, parameter: &str, message: impl fmt::Display) -> Self {
         /// A name can be any stranger's text; the answer repeats no more than this of it.
         const MOST_CHARS: usize = 40;
         let parameter: String = parameter
@@ -151,7 +160,7 @@ impl Problem {
         let detail = format!("{parameter} {message}");
         Self {
             parameter: Some(parameter),
-            ..Self::new(Code::InvalidParameter, detail)
+            ..Self::new(code, detail)
         }
     }
 

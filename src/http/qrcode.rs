@@ -13,18 +13,18 @@ use jiff::Timestamp;
 use super::AppState;
 use super::auth::Authenticated;
 use super::caching::CachePolicy;
-use super::code_body::{CodeBody, SceneBody, TicketBody};
+use super::code_body::{CodeBody, SceneBody, TicketBody, dated};
 use super::negotiate::Format;
 use super::pages::{self, CodePage, Expiry, image_element};
 use super::params::Query;
 use super::problem::Problem;
 use super::site::{Site, escaped};
 use super::view::View;
+use crate::clock::China;
 use crate::codes::{Served, Standing};
 use crate::pictures::Drawn;
 use crate::render::{RenderError, Style};
 use crate::scene::{Scene, SceneValue};
-use crate::store::China;
 use crate::ticket::IssuedCode;
 
 /// A page is not renewed more often than this.
@@ -132,8 +132,7 @@ impl Shown<'_> {
     }
 
     fn json(&self) -> Response {
-        let date = date_header(self.now);
-        self.with_text_headers(([(header::DATE, date)], Json(self.body())).into_response())
+        self.with_text_headers((dated(self.now), Json(self.body())).into_response())
     }
 
     fn redirect(&self) -> Response {
@@ -260,12 +259,6 @@ fn has_it(headers: &HeaderMap, etag: &str) -> bool {
         .filter_map(|value| value.to_str().ok());
     let mut tags = listed.flat_map(|list| list.split(',')).map(str::trim);
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-/// The `Date` that `expire_seconds` counts from.
-fn date_header(now: Timestamp) -> HeaderValue {
-    let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    HeaderValue::from_str(&text).expect("a date is ASCII")
 }
 
 #[cfg(test)]

@@ -16,8 +16,18 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Path extension over `format` over `Accept`; `lang` over `Accept-Language`.
-    pub(crate) fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+    /// Path extension over `format` over `Accept`; `lang` over `Accept-Language`. Below `/api`, where programs call, it is
+    /// JSON whatever they say. `base_path` is the path of the public URL.
+    pub(crate) fn of(uri: &Uri, headers: &HeaderMap, base_path: &str) -> Self {
+        if is_api_path(uri.path(), base_path) {
+            return Self {
+                format: Format::Json,
+                fragment: false,
+                lang: Lang::En,
+                by_accept: false,
+                by_accept_language: false,
+            };
+        }
         let raw = uri.query().unwrap_or_default();
         let named = extension(uri.path())
             .or_else(|| first(raw, "format"))
@@ -48,6 +58,16 @@ impl View {
             (false, true) => Some(HeaderValue::from_static("accept-language")),
             (false, false) => None,
         }
+    }
+}
+
+/// Whether the path is `/api` or below it, with the public URL's path or without. Where that path itself begins with
+/// `/api`, only what follows it counts.
+fn is_api_path(path: &str, base_path: &str) -> bool {
+    let leads_to_api = |path: &str| path == "/api" || path.starts_with("/api/");
+    match path.strip_prefix(base_path) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => leads_to_api(rest),
+        _ => leads_to_api(path),
     }
 }
 
@@ -117,16 +137,48 @@ mod tests {
                 Format::Json,
                 Some("accept"),
             ),
+            (
+                "/api/codes?format=html&fragment=1",
+                "text/html",
+                Format::Json,
+                None,
+            ),
+            ("/base/api/nothing", "text/html", Format::Json, None),
+            (
+                "/apis",
+                "text/html",
+                Format::Html,
+                Some("accept, accept-language"),
+            ),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());
-            let view = View::of(&uri.parse().unwrap(), &headers);
+            let view = View::of(&uri.parse().unwrap(), &headers, "/base");
             assert_eq!(view.format, format, "{uri} with Accept: {accept}");
             assert_eq!(
                 view.vary().as_ref().map(|v| v.to_str().unwrap()),
                 vary,
                 "{uri} with Accept: {accept}"
             );
+        }
+    }
+
+    #[test]
+    fn a_public_url_may_itself_lie_below_api() {
+        for (path, base_path, want) in [
+            ("/api/codes", "", true),
+            ("/api", "", true),
+            ("/apis/codes", "", false),
+            ("/qrcode", "", false),
+            ("/wx/api/codes", "/wx", true),
+            ("/api/codes", "/wx", true),
+            ("/wxapi/codes", "/wx", false),
+            ("/api/qrcode", "/api", false),
+            ("/api/", "/api", false),
+            ("/api/api/codes", "/api", true),
+        ] {
+            let got = is_api_path(path, base_path);
+            assert_eq!(got, want, "{path} with the base path {base_path:?}");
         }
     }
 }

@@ -1,38 +1,9 @@
 //! Numbers of a day. WeChat's day, and so its quotas, begins at midnight in China.
 
-use std::time::Duration;
-
-use jiff::tz::{Offset, TimeZone};
-use jiff::{Timestamp, ToSpan, Zoned};
 use sqlx::Row;
 
 use super::{Error, Store};
-
-/// China's time: eight hours ahead of UTC, without summer time.
-#[derive(Debug, Clone, Copy)]
-pub struct China;
-
-impl China {
-    /// The local time of an instant.
-    pub fn time(at: Timestamp) -> Zoned {
-        at.to_zoned(TimeZone::fixed(Offset::constant(8)))
-    }
-
-    /// The day of an instant, such as `2026-11-22`.
-    pub fn day(at: Timestamp) -> String {
-        Self::time(at).date().to_string()
-    }
-
-    /// How long it is until the next midnight.
-    pub fn until_midnight(at: Timestamp) -> Duration {
-        let tomorrow = Self::time(at)
-            .date()
-            .saturating_add(1.day())
-            .to_zoned(TimeZone::fixed(Offset::constant(8)));
-        let end = tomorrow.map_or(at, |midnight| midnight.timestamp());
-        at.duration_until(end).try_into().unwrap_or_default()
-    }
-}
+use crate::clock::China;
 
 /// What the visitors' mints of a day are counted under.
 const ANONYMOUS: &str = "anonymous";

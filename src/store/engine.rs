@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{DEADLINE, Error, Store};
 use crate::clock::Clock;
-use crate::telemetry;
+use crate::telemetry::{self, Causes};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -124,19 +124,31 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let deadline = tokio::time::Instant::now() + START_PATIENCE;
-        let engine = loop {
-            match Engine::open(url.expose_secret(), upstream).await {
-                Ok(engine) => break engine,
+        loop {
+            match Self::open_now(url, appid, upstream, Arc::clone(&clock)).await {
                 Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %Causes(&error),
                         "the store is not there yet"
                     );
                     tokio::time::sleep(START_PAUSE).await;
                 }
-                Err(error) => return Err(error),
+                opened => return opened,
             }
-        };
+        }
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_now(
+        url: &SecretString,
+        appid: &str,
+        upstream: &Upstream,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let engine = Engine::open(url.expose_secret(), upstream).await?;
         telemetry::store_up(true);
         Ok(Self {
             engine: Arc::new(engine),
@@ -229,7 +241,7 @@ impl Engine {
         telemetry::store_up(false);
         if self.up.swap(false, Ordering::Relaxed) {
             tracing::error!(
-                error = error as &dyn std::error::Error,
+                error = %Causes(error),
                 "the store cannot be used"
             );
         }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Error, Store};
+use crate::telemetry::Causes;
 
 /// The right to do one thing, until it is given back or its time is over.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl Lease {
         if let Err(error) = self.store.give_back(&name, &self.holder).await {
             // It ends by itself: the others wait a little longer.
             tracing::debug!(
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "a lease was not given back"
             );
         }

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
-pub use self::days::China;
 pub use self::engine::{OpenError, Upstream};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};

@@ -13,7 +13,7 @@ use url::Url;
 use super::error::Error;
 use super::{Api, WeChat, errcode::Class, wire};
 use crate::outbound::read_capped;
-use crate::telemetry;
+use crate::telemetry::{self, Causes};
 
 /// How often a call is sent at most. With three calls in ten failing, six leave less than one in a thousand.
 const ATTEMPTS: u32 = 6;
@@ -124,7 +124,7 @@ impl WeChat {
             tracing::debug!(
                 api = api.as_str(),
                 attempt,
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "sending the call again"
             );
             if !(error.suggests_another_host() && self.hosts.has_untried(attempt)) {

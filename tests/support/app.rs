@@ -57,6 +57,7 @@ impl Builder {
             ("WXQR_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("WXQR_APP_ID".to_owned(), APP_ID.to_owned()),
             ("WXQR_APP_SECRET".to_owned(), APP_SECRET.to_owned()),
+            ("WXQR_DATABASE_URL".to_owned(), "sqlite::memory:".to_owned()),
             ("WXQR_API_BASE".to_owned(), base.clone()),
             ("WXQR_MP_BASE".to_owned(), base.clone()),
         ];

@@ -2,19 +2,22 @@
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::AppState;
 use super::super::auth::Authenticated;
-use super::super::code_body::{SceneBody, TicketBody, scene_pairs};
+use super::super::code_body::{SceneBody, TicketBody, dated, scene_pairs};
 use super::super::params::form_pairs;
 use super::super::problem::{Document, Problem};
+use super::super::site::Site;
 use super::require;
 use crate::access::Scope;
-use crate::scene::{Kind, PermanentScene, Scene, TemporaryScene};
+use crate::scene::{Kind, PermanentScene, Scene, SceneId, SceneText, TemporaryScene};
 use crate::store::{ChannelFilter, ListedCode};
 
 /// How many codes a page may have, and how many it has if nothing is said.
@@ -68,7 +71,7 @@ pub(crate) struct ListPage {
     next_cursor: Option<String>,
 }
 
-/// Lists the codes that live, by kind and scene.
+/// Lists the codes that live, and the permanent ones whose mint has no known outcome, by kind and scene.
 #[utoipa::path(
     get,
     path = "/api/codes",
@@ -85,7 +88,7 @@ pub(crate) async fn list(
     State(app): State<AppState>,
     caller: Authenticated,
     RawQuery(raw): RawQuery,
-) -> Result<Json<ListPage>, Problem> {
+) -> Result<Response, Problem> {
     require(&caller, Scope::Stats)?;
     let wanted = WantedPage::parse(raw.as_deref().unwrap_or_default())?;
     let page = app
@@ -95,24 +98,21 @@ pub(crate) async fn list(
         .map_err(crate::codes::Error::Store)?;
     let last = page.items.last().filter(|_| page.has_more);
     let next_cursor = last.map(|listed| cursor(&listed.scene));
-    let items = page
-        .items
-        .into_iter()
-        .map(|listed| shown(&app, listed))
-        .collect();
-    Ok(Json(ListPage { items, next_cursor }))
+    let now = app.clock.now();
+    let items = page.items.into_iter();
+    let items = items.map(|listed| shown(&app.site, listed, now)).collect();
+    Ok((dated(now), Json(ListPage { items, next_cursor })).into_response())
 }
 
-fn shown(app: &AppState, listed: ListedCode) -> Listed {
+fn shown(site: &Site, listed: ListedCode, now: Timestamp) -> Listed {
     let pairs = scene_pairs(&listed.scene);
     let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-    let now = app.clock.now();
     Listed {
         scene: SceneBody::new(&listed.scene),
         outcome: listed.code.is_none().then_some("unknown"),
         ticket: listed
             .code
-            .map(|code| TicketBody::new(&app.site, &code, now, pairs)),
+            .map(|code| TicketBody::new(site, &code, now, pairs)),
         label: listed.channel.label,
         group: listed.channel.group,
     }
@@ -146,18 +146,12 @@ impl WantedPage {
                     wanted.filter.permanent =
                         Some(value.parse().map_err(|_| bad("must be true or false"))?);
                 }
-                "scene" => {
-                    let scene = match value.split_once(':') {
-                        Some(("id", text)) => Some((text.to_owned(), true)),
-                        Some(("str", text)) => Some((text.to_owned(), false)),
-                        _ => None,
-                    };
-                    wanted.filter.scene =
-                        Some(scene.ok_or_else(|| bad("must be id:NUMBER or str:TEXT"))?);
-                }
+                "scene" => wanted.filter.scene = Some(scene_filter(&value).map_err(|m| bad(&m))?),
                 "cursor" => {
                     wanted.after =
-                        Some(scene_of(&value).ok_or_else(|| bad("must be a next_cursor"))?);
+                        Some(scene_of(&value).ok_or_else(|| {
+                            bad("must be the next_cursor of a page of this list")
+                        })?);
                 }
                 "limit" => {
                     let limit = value
@@ -167,11 +161,25 @@ impl WantedPage {
                     wanted.limit =
                         limit.ok_or_else(|| bad("must be a whole number from 1 to 1000"))?;
                 }
-                _ => return Err(bad("is not a parameter of this list")),
+                _ => {
+                    let message = "is not a parameter of this list; accepted: label, group, permanent, scene, cursor, limit";
+                    return Err(bad(message));
+                }
             }
         }
         Ok(wanted)
     }
+}
+
+/// A scene of either life: its text, and whether it is a number.
+fn scene_filter(value: &str) -> Result<(String, bool), String> {
+    let (text, number) = match value.split_once(':') {
+        Some(("id", text)) => (text, text.parse::<SceneId>().map(|_| true)),
+        Some(("str", text)) => (text, text.parse::<SceneText>().map(|_| false)),
+        _ => return Err("must be id:NUMBER or str:TEXT".to_owned()),
+    };
+    let number = number.map_err(|error| format!("is not good after the colon: {error}"))?;
+    Ok((text.to_owned(), number))
 }
 
 /// Where the next page begins: after this scene.

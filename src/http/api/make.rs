@@ -9,20 +9,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use super::super::AppState;
 use super::super::auth::Authenticated;
-use super::super::code_body::{CodeBody, SceneBody, TicketBody, scene_pairs};
+use super::super::code_body::{CodeBody, SceneBody, TicketBody, dated, scene_pairs};
 use super::super::observe::RequestId;
 use super::super::problem::{Code, Document, Problem};
+use super::super::wish::{Wish, parsed};
 use super::require;
 use crate::access::{Caller, Scope};
 use crate::codes::{Served, Source};
-use crate::scene::{CodeSpec, Lifetime, PermanentScene, TemporaryScene};
+use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use crate::store::Channel;
 use crate::ticket::{IssuedCode, Life};
 
@@ -125,12 +127,16 @@ pub(crate) async fn make(
     match json_body(body).await? {
         Value::Array(wanted) if wanted.len() > MOST_ITEMS => Err(Problem::new(
             Code::InvalidBody,
-            format!("an array may have {MOST_ITEMS} items at most"),
+            format!(
+                "the array has {} items; accepted: {MOST_ITEMS} at most",
+                wanted.len()
+            ),
         )),
         Value::Array(wanted) => Ok(make_many(&app, &caller, &id, wanted).await),
         wanted => {
-            let (status, code) = make_one(&app, &caller, wanted).await?;
-            Ok((status, Json(code)).into_response())
+            let made = make_one(&app, &caller, wanted).await?;
+            let now = app.clock.now();
+            Ok((made.status(), dated(now), Json(made.named(&app, now))).into_response())
         }
     }
 }
@@ -153,43 +159,44 @@ async fn make_many(
     wanted: Vec<Value>,
 ) -> Response {
     let deadline = Instant::now() + PATIENCE;
-    let late = || {
-        Problem::new(
-            Code::UpstreamTimeout,
-            "there was no time left for this one; send it again",
-        )
-    };
     let makings = wanted.into_iter().map(|wanted| async move {
-        let made = timeout_at(deadline, make_one(app, caller, wanted)).await;
-        match made.unwrap_or_else(|_| Err(late())) {
-            Ok((status, code)) => Item {
-                status: status.as_u16(),
-                code: Some(code),
-                problem: None,
-            },
-            Err(problem) => Item {
-                status: problem.code.status().as_u16(),
-                code: None,
-                problem: Some(problem.document(id.as_str())),
-            },
+        // Asked first, because a making that is polled even once may start a mint that nobody waits for.
+        if Instant::now() >= deadline {
+            return Err(late());
         }
+        let made = timeout_at(deadline, make_one(app, caller, wanted)).await;
+        made.unwrap_or_else(|_| Err(late()))
     });
-    let items = stream::iter(makings).buffered(AT_A_TIME).collect().await;
-    (StatusCode::MULTI_STATUS, Json(Items { items })).into_response()
+    let made: Vec<_> = stream::iter(makings).buffered(AT_A_TIME).collect().await;
+    // One instant for all, because one `Date` goes with all.
+    let now = app.clock.now();
+    let items = made.into_iter().map(|made| match made {
+        Ok(made) => Item {
+            status: made.status().as_u16(),
+            code: Some(made.named(app, now)),
+            problem: None,
+        },
+        Err(problem) => Item {
+            status: problem.code.status().as_u16(),
+            code: None,
+            problem: Some(problem.document(id.as_str())),
+        },
+    });
+    let items = Items {
+        items: items.collect(),
+    };
+    (StatusCode::MULTI_STATUS, dated(now), Json(items)).into_response()
 }
 
-async fn make_one(
-    app: &AppState,
-    caller: &Authenticated,
-    wanted: Value,
-) -> Result<(StatusCode, NamedCode), Problem> {
-    let wanted: Wanted = serde_json::from_value(wanted).map_err(|error| {
-        Problem::new(
-            Code::InvalidBody,
-            format!("a code must be an object: {error}"),
-        )
-    })?;
-    let order = wanted.order(app.default_expire)?;
+fn late() -> Problem {
+    Problem::new(
+        Code::UpstreamTimeout,
+        "there was no time left for this one; send it again",
+    )
+}
+
+async fn make_one(app: &AppState, caller: &Authenticated, wanted: Value) -> Result<Made, Problem> {
+    let order = Wanted::read(wanted)?.order(app.default_expire)?;
     require(caller, order.scope())?;
     let served = match &order.minted_elsewhere {
         Some((scene, code)) => app
@@ -205,35 +212,42 @@ async fn make_one(
         .name_channel(&scene, &order.channel)
         .await
         .map_err(crate::codes::Error::Store)?;
-    Ok(named(app, &order.spec, &served, channel))
+    Ok(Made {
+        scene,
+        served,
+        channel,
+    })
 }
 
-fn named(
-    app: &AppState,
-    spec: &CodeSpec,
-    served: &Served,
+/// A code that was made or known, and its names.
+struct Made {
+    scene: Scene,
+    served: Served,
     channel: Channel,
-) -> (StatusCode, NamedCode) {
-    let status = if served.source == Source::Minted {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    let scene = spec.scene();
-    let pairs = scene_pairs(&scene);
-    let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-    let code = CodeBody {
-        scene: SceneBody::new(&scene),
-        ticket: TicketBody::new(&app.site, &served.code, app.clock.now(), pairs),
-    };
-    (
-        status,
+}
+
+impl Made {
+    fn status(&self) -> StatusCode {
+        if self.served.source == Source::Minted {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        }
+    }
+
+    fn named(self, app: &AppState, now: Timestamp) -> NamedCode {
+        let pairs = scene_pairs(&self.scene);
+        let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
+        let code = CodeBody {
+            scene: SceneBody::new(&self.scene),
+            ticket: TicketBody::new(&app.site, &self.served.code, now, pairs),
+        };
         NamedCode {
             code,
-            label: channel.label,
-            group: channel.group,
-        },
-    )
+            label: self.channel.label,
+            group: self.channel.group,
+        }
+    }
 }
 
 /// A wanted code, checked.
@@ -254,6 +268,22 @@ impl Order {
 }
 
 impl Wanted {
+    fn read(value: Value) -> Result<Self, Problem> {
+        let Value::Object(fields) = value else {
+            let message = "a code must be a JSON object, such as {\"scene_id\": 123}";
+            return Err(Problem::new(Code::InvalidBody, message));
+        };
+        // Every field is optional, so the one at fault is at fault alone too.
+        for (name, value) in &fields {
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
+            if Self::deserialize(Value::Object(alone)).is_err() {
+                return Err(misfit(name));
+            }
+        }
+        Self::deserialize(Value::Object(fields))
+            .map_err(|error| Problem::new(Code::InvalidBody, error.to_string()))
+    }
+
     fn order(self, default_expire: Lifetime) -> Result<Order, Problem> {
         let channel = Channel {
             label: name("label", self.label.as_deref())?,
@@ -264,19 +294,23 @@ impl Wanted {
             (_, None, None) => None,
             (CodeSpec::Permanent { scene }, Some(ticket), Some(url)) => {
                 let code = IssuedCode {
-                    ticket: ticket
-                        .parse()
-                        .map_err(|error| Problem::invalid_parameter("ticket", error))?,
-                    url: url
-                        .parse()
-                        .map_err(|error| Problem::invalid_parameter("url", error))?,
+                    ticket: parsed("ticket", ticket)?,
+                    url: parsed("url", url)?,
                     life: Life::Permanent,
                 };
                 Some((scene.clone(), code))
             }
-            _ => {
-                let message = "and url go together, and with permanent codes only";
+            (CodeSpec::Permanent { .. }, Some(_), None) => {
+                let message = "must be given with ticket, for a code that was minted elsewhere";
+                return Err(Problem::invalid_parameter("url", message));
+            }
+            (CodeSpec::Permanent { .. }, None, Some(_)) => {
+                let message = "must be given with url, for a code that was minted elsewhere";
                 return Err(Problem::invalid_parameter("ticket", message));
+            }
+            (CodeSpec::Temporary { .. }, ..) => {
+                let message = "must be true where ticket and url are given: only permanent codes are recorded";
+                return Err(Problem::invalid_parameter("permanent", message));
             }
         };
         Ok(Order {
@@ -287,48 +321,37 @@ impl Wanted {
     }
 
     fn spec(&self, default_expire: Lifetime) -> Result<CodeSpec, Problem> {
-        let bad_scene = |error| Problem::invalid_parameter("scene_id", error);
-        let bad_text = |error| Problem::invalid_parameter("scene_str", error);
-        let permanent = self.permanent.unwrap_or(false);
-        if permanent && self.expire_seconds.is_some() {
-            return Err(Problem::invalid_parameter(
-                "expire_seconds",
-                "goes with temporary codes only",
-            ));
-        }
-        let lifetime = match self.expire_seconds {
-            None => default_expire,
-            Some(seconds) => seconds
-                .try_into()
-                .map_err(|error| Problem::invalid_parameter("expire_seconds", error))?,
+        let [scene_id, expire_seconds] = [self.scene_id, self.expire_seconds]
+            .map(|number| number.map(|number| number.to_string()));
+        let wish = Wish {
+            scene_id: scene_id.as_deref(),
+            scene_str: self.scene_str.as_deref(),
+            permanent: self.permanent.unwrap_or(false),
+            expire_seconds: expire_seconds.as_deref(),
         };
-        Ok(
-            match (
-                permanent,
-                self.scene_id.map(|id| id.to_string()),
-                &self.scene_str,
-            ) {
-                (false, Some(id), None) => CodeSpec::Temporary {
-                    scene: TemporaryScene::Id(id.parse().map_err(bad_scene)?),
-                    lifetime,
-                },
-                (false, None, Some(text)) => CodeSpec::Temporary {
-                    scene: TemporaryScene::Text(text.parse().map_err(bad_text)?),
-                    lifetime,
-                },
-                (true, Some(id), None) => CodeSpec::Permanent {
-                    scene: PermanentScene::Id(id.parse().map_err(bad_scene)?),
-                },
-                (true, None, Some(text)) => CodeSpec::Permanent {
-                    scene: PermanentScene::Text(text.parse().map_err(bad_text)?),
-                },
-                (_, None, None) | (_, Some(_), Some(_)) => {
-                    let message = "or scene_str must be given, and not both";
-                    return Err(Problem::invalid_parameter("scene_id", message));
-                }
-            },
-        )
+        wish.checked(default_expire)
     }
+}
+
+/// A field that is not ours, or whose value is of another type than ours.
+fn misfit(name: &str) -> Problem {
+    let accepted = match name {
+        "scene_id" => {
+            "must be a whole number from 1 to 4294967295, for a permanent code to 100000, without quotes"
+        }
+        "expire_seconds" => {
+            "must be a whole number of seconds from 1 to 2592000 (30 days), without quotes"
+        }
+        "permanent" => "must be true or false, without quotes",
+        "scene_str" | "label" | "group" | "ticket" | "url" => "must be a text in quotes",
+        _ => {
+            return Problem::invalid_body(
+                name,
+                "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, ticket, url",
+            );
+        }
+    };
+    Problem::invalid_parameter(name, accepted)
 }
 
 /// A label or the name of a group.

@@ -1,0 +1,29 @@
+//! `wxqr doctor`: what is wrong with a set-up, and what to do about it.
+
+use anyhow::anyhow;
+use clap::ArgMatches;
+use wxqr::config::Config;
+use wxqr::doctor::{self, Finding};
+
+use super::print;
+
+/// Wrong settings are findings like others, so the exit code is 1 and not 78.
+pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let (mut failed, mut printed) = (0, Ok(()));
+    let mut tell = |finding: Finding| {
+        failed += usize::from(finding.is_failure());
+        if printed.is_ok() {
+            printed = print(finding);
+        }
+    };
+    match Config::load(matches, std::env::vars_os()) {
+        Ok((config, _)) => doctor::examine(&config, &mut tell).await,
+        Err(mistakes) => doctor::report_mistakes(&mistakes, &mut tell),
+    }
+    printed?;
+    match failed {
+        0 => Ok(()),
+        1 => Err(anyhow!("1 check failed")),
+        _ => Err(anyhow!("{failed} checks failed")),
+    }
+}

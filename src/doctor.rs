@@ -1,0 +1,423 @@
+//! Does a set-up work, and if not, what is there to do? One line for each check, in the order in which things depend on
+//! each other.
+//!
+//! Read [`examine`] first. It uses the same rooms as the service, so that what it finds is what the service meets; a
+//! running service is not disturbed. No finding holds a secret.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::app;
+use crate::clock::{Clock, SystemClock};
+use crate::codes::{MintError, Parts};
+use crate::config::{Config, ExtraCa, Mistakes};
+use crate::outbound::{self, ProbeError};
+use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
+use crate::store::{OpenError, Store};
+use crate::token;
+use crate::wechat::{self, Class, Errcode, Refusal, TokenSource};
+
+/// How long a host may take to answer. The service itself waits less, so a slower host is no help.
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The life of the code that is spent, in seconds.
+const LIFE: u64 = 60;
+
+/// What the lines are about, in their order.
+const SETTINGS: &str = "settings";
+const STORE: &str = "store";
+const HOST: &str = "host";
+const ALLOW_LIST: &str = "allow-list";
+const TOKEN: &str = "token";
+const CODES: &str = "codes";
+
+/// The answer to one question. Its text is a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    what: String,
+    verdict: Verdict,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    Fine { detail: String },
+    Failed(Trouble),
+    Skipped { needs: String },
+}
+
+/// What happened, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trouble {
+    happened: String,
+    action: String,
+}
+
+impl Finding {
+    /// Whether something has to be done.
+    pub fn is_failure(&self) -> bool {
+        matches!(self.verdict, Verdict::Failed(_))
+    }
+
+    fn new(what: impl Into<String>, verdict: Verdict) -> Self {
+        Self {
+            what: what.into(),
+            verdict,
+        }
+    }
+
+    fn fine(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(what, Verdict::Fine { detail })
+    }
+
+    fn failed(what: impl Into<String>, trouble: Trouble) -> Self {
+        Self::new(what, Verdict::Failed(trouble))
+    }
+
+    fn skipped(what: &str, needs: impl Into<String>) -> Self {
+        let needs = needs.into();
+        Self::new(what, Verdict::Skipped { needs })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = &self.what;
+        match &self.verdict {
+            Verdict::Fine { detail } => write!(f, "ok    {what}: {detail}"),
+            Verdict::Failed(Trouble { happened, action }) => {
+                write!(f, "FAIL  {what}: {happened}; {action}")
+            }
+            Verdict::Skipped { needs } => write!(f, "skip  {what}: needs {needs}"),
+        }
+    }
+}
+
+impl Trouble {
+    fn new(happened: impl Into<String>, action: impl Into<String>) -> Self {
+        Self {
+            happened: happened.into(),
+            action: action.into(),
+        }
+    }
+}
+
+/// Tells every mistake in the settings; nothing else can be checked then.
+pub fn report_mistakes(mistakes: &Mistakes, tell: &mut dyn FnMut(Finding)) {
+    for line in mistakes.lines() {
+        // Each says itself what is accepted, after a semicolon.
+        let (happened, action) = line.split_once("; ").unwrap_or((&line, "see the README"));
+        tell(Finding::failed(SETTINGS, Trouble::new(happened, action)));
+    }
+    for what in [STORE, HOST, ALLOW_LIST, TOKEN, CODES] {
+        tell(Finding::skipped(what, "the settings"));
+    }
+}
+
+/// Checks a set-up and tells each finding as soon as it is there. Makes one temporary code. Not cancel safe: a classic
+/// token that WeChat issued meanwhile would be lost.
+pub async fn examine(config: &Config, tell: &mut (dyn FnMut(Finding) + Send)) {
+    tell(Finding::fine(
+        SETTINGS,
+        format!("AppID {}", config.account.app_id.as_str()),
+    ));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = check_store(config, &clock, tell).await;
+    let store = match (store, config.upstream.token_source) {
+        (None, TokenSource::Stable) => Some(in_memory(config, &clock).await),
+        (store, _) => store,
+    };
+    if !check_hosts(config, tell).await {
+        skip_calls("a host that answers", tell);
+        return;
+    }
+    let Some(store) = store else {
+        // A classic token that is not taken through the store kills the one of a running service.
+        skip_calls("the store, where the classic token is shared", tell);
+        return;
+    };
+    let parts = app::parts(config, store, clock, &TaskTracker::new())
+        .expect("the hosts were asked with such a client");
+    if check_token(&parts, tell).await {
+        check_codes(&parts, tell).await;
+    } else {
+        tell(Finding::skipped(CODES, "a token"));
+    }
+}
+
+fn skip_calls(needs: &str, tell: &mut (dyn FnMut(Finding) + Send)) {
+    for what in [ALLOW_LIST, TOKEN, CODES] {
+        tell(Finding::skipped(what, needs));
+    }
+}
+
+async fn check_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> Option<Store> {
+    let app_id = config.account.app_id.as_str();
+    let upstream = app::upstream(config);
+    let opened = Store::open_now(&config.database_url, app_id, &upstream, Arc::clone(clock)).await;
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) => {
+            tell(Finding::failed(STORE, store_trouble(&error)));
+            return None;
+        }
+    };
+    match store.stock().await {
+        Ok(stock) => {
+            let detail = format!("{store}, permanent codes in the ledger: {}", stock.used);
+            tell(Finding::fine(STORE, detail));
+            Some(store)
+        }
+        Err(error) => {
+            let trouble = Trouble::new(with_causes(&error), "look at the database's own log");
+            tell(Finding::failed(STORE, trouble));
+            None
+        }
+    }
+}
+
+fn store_trouble(error: &OpenError) -> Trouble {
+    const CHECK: &str = "check that the address is right, that the database runs, and that this user may write to it";
+    if error.is_configuration() {
+        // Such an error says itself what to do, after a semicolon.
+        let said = error.to_string();
+        if let Some((happened, action)) = said.split_once("; ") {
+            return Trouble::new(happened, action);
+        }
+    }
+    Trouble::new(with_causes(error), CHECK)
+}
+
+/// A stable token is not written down, so it can be checked without the store.
+async fn in_memory(config: &Config, clock: &Arc<dyn Clock>) -> Store {
+    let url = SecretString::from("sqlite::memory:");
+    let app_id = config.account.app_id.as_str();
+    Store::open_now(&url, app_id, &app::upstream(config), Arc::clone(clock))
+        .await
+        .expect("memory can be opened")
+}
+
+/// Tells of each API host; whether one of them answers.
+async fn check_hosts(config: &Config, tell: &mut (dyn FnMut(Finding) + Send)) -> bool {
+    let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
+    let client = match outbound::http_client(extra_ca) {
+        Ok(client) => client,
+        Err(error) => {
+            let trouble = Trouble::new(with_causes(&error), "check WXQR_EXTRA_CA_FILE");
+            tell(Finding::failed(HOST, trouble));
+            return false;
+        }
+    };
+    let mut answered = false;
+    for base in &config.upstream.api_bases {
+        let what = format!("{HOST} {}", authority(base));
+        let started = Instant::now();
+        match outbound::probe(&client, base, PROBE_DEADLINE).await {
+            Ok(_) => {
+                answered = true;
+                let detail = format!("answers after {} ms", started.elapsed().as_millis());
+                tell(Finding::fine(what, detail));
+            }
+            Err(error) => {
+                let trouble = Trouble::new(error.to_string(), advice_for_host(&error));
+                tell(Finding::failed(what, trouble));
+            }
+        }
+    }
+    answered
+}
+
+fn authority(base: &Url) -> String {
+    let host = base.host_str().unwrap_or_default();
+    base.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn advice_for_host(error: &ProbeError) -> &'static str {
+    match error {
+        ProbeError::Name => "check WXQR_API_BASE, and the DNS of this machine",
+        ProbeError::Connect(_) | ProbeError::ConnectTimeout => {
+            "check WXQR_API_BASE, and that a firewall lets this machine connect to it"
+        }
+        ProbeError::Tls(_) => {
+            "check this machine's clock; if a device on the way opens TLS, name its CA in WXQR_EXTRA_CA_FILE"
+        }
+        ProbeError::Silent | ProbeError::NoHttp => {
+            "check WXQR_API_BASE, and what is on the way to it"
+        }
+    }
+}
+
+/// Takes a token, which also shows whether WeChat allows this address.
+async fn check_token(parts: &Parts, tell: &mut (dyn FnMut(Finding) + Send)) -> bool {
+    let shared = parts.wechat.token_source() == TokenSource::Classic
+        && matches!(parts.store.classic_token().await, Ok(Some((_, end))) if parts.clock.now() < end);
+    let error = match parts.tokens.get().await {
+        Ok(Ok(_)) => {
+            tell(if shared {
+                Finding::skipped(ALLOW_LIST, "a token call, and the service's token is used")
+            } else {
+                Finding::fine(ALLOW_LIST, "WeChat takes calls from this address")
+            });
+            tell(Finding::fine(TOKEN, token_detail(parts)));
+            return true;
+        }
+        Ok(Err(error)) => error,
+        Err(lost) => {
+            tell(Finding::skipped(ALLOW_LIST, "a token"));
+            tell(Finding::failed(TOKEN, defect(&lost)));
+            return false;
+        }
+    };
+    let trouble = token_trouble(&error);
+    if error.refusal().is_some_and(is_about_the_address) {
+        tell(Finding::failed(ALLOW_LIST, trouble));
+        tell(Finding::skipped(TOKEN, "the allow-list"));
+    } else {
+        tell(Finding::skipped(ALLOW_LIST, "a token"));
+        tell(Finding::failed(TOKEN, trouble));
+    }
+    false
+}
+
+fn token_detail(parts: &Parts) -> String {
+    let source = match parts.wechat.token_source() {
+        TokenSource::Stable => "stable",
+        TokenSource::Classic => "classic, shared through the store",
+    };
+    let now = parts.clock.now();
+    let left = parts.tokens.expires_at();
+    let left = left.map_or(0, |end| now.duration_until(end).as_secs());
+    format!("{source}, good for {left} s")
+}
+
+fn is_about_the_address(refusal: &Refusal) -> bool {
+    matches!(refusal.errcode, Errcode(40164 | 61004))
+        || refusal.errcode.class() == Class::AccountBlocked
+}
+
+fn token_trouble(error: &token::Error) -> Trouble {
+    match error {
+        token::Error::WeChat(error) => wechat_trouble(error),
+        token::Error::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
+        token::Error::Store(error) => Trouble::new(
+            format!(
+                "without the store no token is taken: {}",
+                with_causes(error)
+            ),
+            "see the store's line",
+        ),
+        token::Error::ForcedTooOften => Trouble::new(error.to_string(), "try again in a minute"),
+    }
+}
+
+/// Makes a code under a scene of our own, which is kept nowhere.
+async fn check_codes(parts: &Parts, tell: &mut (dyn FnMut(Finding) + Send)) {
+    let spec = CodeSpec::Temporary {
+        scene: TemporaryScene::Text(SceneText::reserved("doctor")),
+        lifetime: Lifetime::try_from(LIFE).expect("it is within the bounds"),
+    };
+    let finding = match parts.create(&spec).await {
+        Ok(_) => {
+            parts.store.count_mint().await.ok();
+            let detail = format!("WeChat made one that lives {LIFE} s, from the day's quota");
+            Finding::fine(CODES, detail)
+        }
+        Err(error) => Finding::failed(CODES, mint_trouble(&error)),
+    };
+    tell(finding);
+}
+
+fn mint_trouble(error: &MintError) -> Trouble {
+    match error {
+        MintError::WeChat(wechat::Error::Refused(refusal))
+            if refusal.errcode.class() == Class::TokenDead =>
+        {
+            Trouble::new(
+                in_words(refusal),
+                "another program takes tokens of this account: let all of them use stable_token (WXQR_TOKEN_SOURCE=stable)",
+            )
+        }
+        MintError::WeChat(error) => wechat_trouble(error),
+        MintError::Token(error) => token_trouble(error),
+        MintError::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
+        other => defect(other),
+    }
+}
+
+fn wechat_trouble(error: &wechat::Error) -> Trouble {
+    match error {
+        wechat::Error::Refused(refusal) => refused(refusal),
+        wechat::Error::Unreachable(_) | wechat::Error::Timeout(_) => Trouble::new(
+            error.to_string(),
+            "see the hosts' lines, and try again: the network may be at fault",
+        ),
+        wechat::Error::Status(_) | wechat::Error::Body(_) | wechat::Error::Invalid(_) => {
+            Trouble::new(
+                error.to_string(),
+                "try again; if it stays, something else than WeChat answers: check WXQR_API_BASE",
+            )
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Trouble {
+    if let (Errcode(40164), Some(address)) = (refusal.errcode, refusal.address()) {
+        return Trouble::new(
+            format!("WeChat does not allow the address {address} (errcode 40164)"),
+            format!("add {address} to the account's IP allow-list in WeChat's console"),
+        );
+    }
+    let action = match refusal.errcode.class() {
+        Class::Busy => "try again in a minute",
+        _ => refusal.errcode.action(),
+    };
+    Trouble::new(in_words(refusal), action)
+}
+
+fn in_words(refusal: &Refusal) -> String {
+    let errcode = refusal.errcode;
+    format!("{} (errcode {errcode})", errcode.meaning())
+}
+
+fn stopped(errcode: Errcode, retry_after: Duration) -> Trouble {
+    let seconds = retry_after.as_secs().max(1);
+    Trouble::new(
+        format!(
+            "{} (errcode {errcode}), so the next call is in {seconds} s",
+            errcode.meaning()
+        ),
+        errcode.action(),
+    )
+}
+
+fn defect(error: &dyn Error) -> Trouble {
+    Trouble::new(
+        with_causes(error),
+        "try again, and report it as a defect of this service if it stays",
+    )
+}
+
+/// An error with all that it comes from, in one line. Some errors say their cause's words themselves.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text.replace(['\r', '\n'], " ")
+}

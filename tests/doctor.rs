@@ -1,0 +1,292 @@
+//! `wxqr doctor`: the real binary looks at a set-up, and says what happened and what to do.
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
+
+#[expect(dead_code, reason = "every test program uses a part of it")]
+mod support;
+
+use std::net::SocketAddr;
+
+use axum::http::StatusCode;
+use reqwest::Method;
+use support::answer::Answer;
+use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
+use support::process::{Output, run};
+use support::{Server, closed_port};
+use tokio::net::TcpListener;
+use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
+
+/// Settings that are right for a sandbox, then those of the test, of which the last one counts.
+async fn doctor(api_base: &str, more: &[(&str, &str)]) -> Output {
+    let mut variables = vec![
+        ("WXQR_APP_ID", APP_ID),
+        ("WXQR_APP_SECRET", APP_SECRET),
+        ("WXQR_API_BASE", api_base),
+        ("WXQR_DATABASE_URL", "sqlite::memory:"),
+    ];
+    for (name, value) in more {
+        variables.retain(|(known, _)| known != name);
+        variables.push((name, value));
+    }
+    let output = run(&["doctor"], &variables).await;
+    for stream in [&output.stdout, &output.stderr] {
+        assert!(!stream.contains(APP_SECRET), "{output:?}");
+    }
+    output
+}
+
+async fn sandbox() -> (Sandbox, SocketAddr, Server) {
+    spawn_sandbox(APP_SECRET, |router| router).await
+}
+
+/// The lines, without the host's, whose port and milliseconds nobody knows before.
+fn lines(output: &Output) -> Vec<&str> {
+    let lines = output.stdout.lines();
+    lines.filter(|line| !line.contains(" host ")).collect()
+}
+
+fn line<'a>(output: &'a Output, start: &str) -> &'a str {
+    let found = output.stdout.lines().find(|line| line.starts_with(start));
+    assert!(found.is_some(), "no line {start:?}: {output:?}");
+    found.unwrap()
+}
+
+#[tokio::test]
+async fn a_set_up_that_works_is_all_ok() {
+    let (sandbox, address, _server) = sandbox().await;
+    let output = doctor(&format!("http://{address}"), &[]).await;
+    assert_eq!(
+        (output.status, output.stderr.as_str()),
+        (0, ""),
+        "{output:?}"
+    );
+    let got = lines(&output);
+    assert_eq!(
+        got[..3],
+        [
+            "ok    settings: AppID wx0123456789abcdef",
+            "ok    store: SQLite, permanent codes in the ledger: 0",
+            "ok    allow-list: WeChat takes calls from this address",
+        ]
+    );
+    assert!(
+        got[3].starts_with("ok    token: stable, good for 7"),
+        "{got:?}"
+    );
+    assert_eq!(
+        got[4..],
+        ["ok    codes: WeChat made one that lives 60 s, from the day's quota"]
+    );
+    let host = format!("ok    host {address}: answers after ");
+    assert!(output.stdout.contains(&host), "{output:?}");
+
+    let made: Vec<_> = sandbox.calls();
+    let made: Vec<_> = made.iter().filter(|call| call.api == Api::Create).collect();
+    assert_eq!(made.len(), 1, "one code is spent");
+    for part in ["wxqr.doctor", r#""expire_seconds":60"#, "QR_STR_SCENE"] {
+        assert!(made[0].body.contains(part), "{}", made[0].body);
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_says_what_to_do() {
+    const SKIPPED: [&str; 2] = [
+        "skip  allow-list: needs a token",
+        "skip  codes: needs a token",
+    ];
+    const UNLISTED: [&str; 2] = [
+        "skip  token: needs the allow-list",
+        "skip  codes: needs a token",
+    ];
+    let (sandbox, address, _server) = sandbox().await;
+    for (api, errcode, others, want) in [
+        (
+            Target::Token,
+            40164,
+            UNLISTED,
+            "FAIL  allow-list: WeChat does not allow the address 203.0.113.7 (errcode 40164); add 203.0.113.7 to the account's IP allow-list in WeChat's console",
+        ),
+        (
+            Target::Token,
+            89503,
+            UNLISTED,
+            "FAIL  allow-list: this address needs confirmation (errcode 89503); let an administrator of the account confirm this address in WeChat",
+        ),
+        (
+            Target::Token,
+            40125,
+            SKIPPED,
+            "FAIL  token: bad AppSecret (errcode 40125); check WXQR_APP_SECRET; it may have been reset",
+        ),
+        (
+            Target::Token,
+            40001,
+            SKIPPED,
+            "FAIL  token: the token is not the latest, or the AppSecret is wrong (errcode 40001); check WXQR_APP_SECRET",
+        ),
+        (
+            Target::Token,
+            40013,
+            SKIPPED,
+            "FAIL  token: bad AppID (errcode 40013); check WXQR_APP_ID",
+        ),
+        (
+            Target::Token,
+            40243,
+            SKIPPED,
+            "FAIL  token: the AppSecret is frozen (errcode 40243); unfreeze it in WeChat's developer console",
+        ),
+        (
+            Target::Token,
+            45009,
+            SKIPPED,
+            "FAIL  token: the day's quota is used up (errcode 45009); wait for the next day, or clear the quota in the console",
+        ),
+        (
+            Target::Create,
+            48001,
+            ["ok    allow-list:", "ok    token:"],
+            "FAIL  codes: the account may not use this API (errcode 48001); parametric codes need a verified service account",
+        ),
+        (
+            Target::Create,
+            45009,
+            ["ok    allow-list:", "ok    token:"],
+            "FAIL  codes: the day's quota is used up (errcode 45009); wait for the next day, or clear the quota in the console",
+        ),
+        (
+            Target::Create,
+            40001,
+            ["ok    allow-list:", "ok    token:"],
+            "FAIL  codes: ",
+        ),
+    ] {
+        sandbox.set_faults(vec![Fault::new(api, FaultKind::Errcode(errcode))]);
+        let output = doctor(&format!("http://{address}"), &[]).await;
+        assert_eq!(output.status, 1, "{errcode}: {output:?}");
+        assert_eq!(output.stderr, "wxqr: 1 check failed\n", "{errcode}");
+        let failure = line(&output, "FAIL");
+        if errcode == 40001 && api == Target::Create {
+            assert!(failure.starts_with(want), "{failure}");
+        } else {
+            assert_eq!(failure, want);
+        }
+        for start in others {
+            line(&output, start);
+        }
+        assert_eq!(lines(&output).len(), 5, "{errcode}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_settings_are_findings_too() {
+    let output = doctor(
+        "http://127.0.0.1:9",
+        &[("WXQR_REUSE", "7"), ("WXQR_LISTE", "x")],
+    )
+    .await;
+    assert_eq!(output.status, 1, "{output:?}");
+    let got = lines(&output);
+    let about = |variable: &str| format!("FAIL  settings: {variable}: ");
+    for variable in ["WXQR_REUSE", "WXQR_LISTE"] {
+        line(&output, &about(variable));
+    }
+    for what in ["store", "allow-list", "token", "codes"] {
+        let want = format!("skip  {what}: needs the settings");
+        assert!(got.contains(&want.as_str()), "{output:?}");
+    }
+    assert_eq!(output.stderr, "wxqr: 2 checks failed\n");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_is_told_by_how_far_it_came() {
+    let (_sandbox, address, _server) = sandbox().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bases = [
+        format!("http://{}", closed_port()),
+        format!("https://{address}"),
+        format!("http://{}", silent.local_addr().unwrap()),
+        format!("http://{address}"),
+    ];
+    let output = doctor(&bases.join(","), &[]).await;
+    assert_eq!(output.status, 1, "{output:?}");
+    let hosts: Vec<_> = output
+        .stdout
+        .lines()
+        .filter(|line| line.contains(" host "))
+        .collect();
+    for (line, part) in hosts.iter().zip([
+        "no connection: connection refused; check WXQR_API_BASE, and that a firewall",
+        "no TLS: ",
+        "a connection, but no answer in time; check WXQR_API_BASE",
+        "answers after",
+    ]) {
+        assert!(line.contains(part), "{line:?} has {part:?}");
+    }
+    line(&output, "ok    codes:");
+    assert_eq!(output.stderr, "wxqr: 3 checks failed\n");
+
+    let output = doctor(&bases[0], &[]).await;
+    for what in ["allow-list", "token", "codes"] {
+        line(&output, &format!("skip  {what}: needs a host that answers"));
+    }
+    assert_eq!(output.status, 1);
+}
+
+#[tokio::test]
+async fn without_its_store_a_stable_token_is_checked_and_a_classic_one_is_not() {
+    let (sandbox, address, _server) = sandbox().await;
+    let api_base = format!("http://{address}");
+    let store = ("WXQR_DATABASE_URL", "sqlite:///no/such/folder/wxqr.db");
+    let output = doctor(&api_base, &[store]).await;
+    assert_eq!(output.status, 1, "{output:?}");
+    line(&output, "FAIL  store: WXQR_DATABASE_URL: ");
+    line(&output, "ok    codes:");
+
+    sandbox.forget_calls();
+    let output = doctor(&api_base, &[store, ("WXQR_TOKEN_SOURCE", "classic")]).await;
+    line(
+        &output,
+        "skip  token: needs the store, where the classic token is shared",
+    );
+    assert_eq!(
+        sandbox.calls().len(),
+        0,
+        "another token would kill the service's"
+    );
+}
+
+#[tokio::test]
+async fn the_classic_token_of_a_running_service_stays_alive() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite://{}", folder.path().join("wxqr.db").display());
+    let app = TestApp::with()
+        .set("TOKEN_SOURCE", "classic")
+        .set("DATABASE_URL", store.clone())
+        .spawn()
+        .await;
+    assert_eq!(app.scene(1).await.status, StatusCode::OK);
+    let api_base = format!("http://{}", app.sandbox_address);
+    let more = [
+        ("WXQR_DATABASE_URL", store.as_str()),
+        ("WXQR_TOKEN_SOURCE", "classic"),
+    ];
+    let output = doctor(&api_base, &more).await;
+    assert_eq!(output.status, 0, "{output:?}");
+    line(
+        &output,
+        "ok    token: classic, shared through the store, good for 7",
+    );
+    line(
+        &output,
+        "skip  allow-list: needs a token call, and the service's token is used",
+    );
+    assert_eq!(app.tokens(), 1, "the doctor took none of its own");
+    assert_eq!(app.scene(2).await.status, StatusCode::OK);
+    assert_eq!(app.tokens(), 1);
+    let nothing = app.request(Method::GET, "/qrcode.json?scene_str=wxqr.doctor");
+    assert_eq!(
+        Answer::to(nothing).await.problem().0,
+        400,
+        "its scene is its own"
+    );
+}
