@@ -10,6 +10,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::{DEADLINE, Error, Store};
@@ -60,6 +61,8 @@ pub(super) struct Engine {
     pool: AnyPool,
     dialect: Dialect,
     up: AtomicBool,
+    /// One turn for each connection, so that waiting for one is no fault of the database.
+    turns: Semaphore,
 }
 
 /// Why a store is not opened. No message holds the database's address, which may hold a password.
@@ -185,6 +188,7 @@ impl Engine {
             pool,
             dialect: place.dialect,
             up: AtomicBool::new(true),
+            turns: Semaphore::new(place.connections() as usize),
         })
     }
 
@@ -222,11 +226,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Cuts a call off at the deadline. A transaction in it is rolled back.
+    /// Waits for a turn, and cuts the call off at the deadline. A transaction in it is rolled back.
     pub(super) async fn within_deadline<T>(
         &self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        let _turn = self.turn().await?;
         let result = tokio::time::timeout(DEADLINE, call)
             .await
             .unwrap_or(Err(Error::Timeout));
@@ -234,6 +239,23 @@ impl Engine {
             self.note(error);
         }
         result
+    }
+
+    /// Nobody stands in line for a database that does not answer.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
+        if let Ok(turn) = self.turns.try_acquire() {
+            return Ok(turn);
+        }
+        if !self.is_up() {
+            return Err(Error::Timeout);
+        }
+        let turn = self.turns.acquire().await;
+        let turn = turn.expect("the semaphore is never closed");
+        if self.is_up() {
+            Ok(turn)
+        } else {
+            Err(Error::Timeout)
+        }
     }
 
     /// Remembers that the database failed, and says so once. Only [`Self::ping`] finds that it is well again.
@@ -283,6 +305,11 @@ impl Place {
             url,
             in_memory,
         }
+    }
+
+    /// A database in memory belongs to its one connection.
+    fn connections(&self) -> u32 {
+        if self.in_memory { 1 } else { CONNECTIONS }
     }
 
     /// How to look at a file without leaving a trace in it.
@@ -413,12 +440,14 @@ async fn connect(place: &Place, options: AnyConnectOptions) -> Result<AnyPool, O
     let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
     let pool = if place.in_memory {
         // A database in memory belongs to its one connection, which must never be closed.
-        pool.max_connections(1)
+        pool.max_connections(place.connections())
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
     } else {
-        pool.max_connections(CONNECTIONS)
+        // All of them from the start: a handshake with PostgreSQL takes longer than a call should, above all in a crowd.
+        pool.max_connections(place.connections())
+            .min_connections(place.connections())
             .after_release(|connection, _| Box::pin(is_free(connection)))
     };
     let dialect = place.dialect;
