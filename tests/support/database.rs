@@ -6,6 +6,7 @@ use std::process::Command;
 use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 /// Where PostgreSQL's own programs are looked for, the newest first.
@@ -27,7 +28,12 @@ enum Kept {
 struct OnServer {
     server: String,
     name: String,
+    _turn: SemaphorePermit<'static>,
 }
+
+/// How many tests use the server at once, however many cores there are: each opens some forty of the hundred connections
+/// that PostgreSQL allows where nobody says otherwise.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 impl Database {
     /// An SQLite file that is not there yet.
@@ -58,6 +64,7 @@ impl Database {
     }
 
     async fn on_server(server: &str) -> Self {
+        let turn = TURNS.acquire().await.unwrap();
         let name = format!("wxqr_{}", Uuid::now_v7().simple());
         run_sql(server, &format!("CREATE DATABASE {name}")).await;
         let mut url = url::Url::parse(server).unwrap();
@@ -65,6 +72,7 @@ impl Database {
         let database = OnServer {
             server: server.to_owned(),
             name,
+            _turn: turn,
         };
         Self {
             url: url.into(),
