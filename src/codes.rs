@@ -12,7 +12,6 @@ mod temporary;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
@@ -296,12 +295,4 @@ pub struct Supplies {
     pub stock: store::Stock,
     /// Permanent codes at which the ledger refuses more.
     pub permanent_limit: u64,
-}
-
-/// Kept for callers that need the instant a wish is judged by.
-impl Codes {
-    /// What time it is for this use case.
-    pub fn now(&self) -> Timestamp {
-        self.minter.now()
-    }
 }

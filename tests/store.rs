@@ -941,7 +941,7 @@ mod opening {
                 store.unwrap().ping().await.unwrap();
             }
             assert!(
-                started.elapsed() < Duration::from_secs(10),
+                started.elapsed() < support::PATIENCE,
                 "{:?}",
                 started.elapsed()
             );

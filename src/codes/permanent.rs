@@ -34,8 +34,10 @@ impl Minter {
         };
         match in_time(self.parts.create(spec)).await {
             Ok(code) => {
+                // The ledger first: nothing may stand between WeChat's answer and the durable write.
+                let confirmed = self.confirm(intent, code).await;
                 self.parts.store.count_mint().await.ok();
-                self.confirm(intent, code).await
+                confirmed
             }
             Err(error) => {
                 if error.is_without_effect() {

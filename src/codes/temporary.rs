@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
 use super::payment::{BudgetExhausted, Payer};
 use crate::clock::China;
-use crate::scene::{Scene, TemporaryScene};
+use crate::scene::{Scene, SceneValue, TemporaryScene};
 use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
 
@@ -112,6 +112,10 @@ enum Turn {
     Others,
 }
 
+/// The same in every build: replicas of two versions share leases during an update.
 fn lease_name(scene: &Scene) -> String {
-    format!("{}:{:?}", scene.kind(), scene.value())
+    match scene.value() {
+        SceneValue::Id(id) => format!("{}:{id}", scene.kind()),
+        SceneValue::Text(text) => format!("{}:{text}", scene.kind()),
+    }
 }

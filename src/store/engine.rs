@@ -312,6 +312,15 @@ impl Place {
         if self.in_memory { 1 } else { CONNECTIONS }
     }
 
+    /// How many are kept open. A handshake with PostgreSQL takes longer than a call should, above all in a crowd; a file is
+    /// opened in no time.
+    fn idle_connections(&self) -> u32 {
+        match self.dialect {
+            Dialect::Sqlite => 0,
+            Dialect::Postgres => self.connections(),
+        }
+    }
+
     /// How to look at a file without leaving a trace in it.
     fn only_reading(&self) -> Option<String> {
         if self.dialect != Dialect::Sqlite || self.in_memory {
@@ -445,9 +454,8 @@ async fn connect(place: &Place, options: AnyConnectOptions) -> Result<AnyPool, O
             .idle_timeout(None)
             .max_lifetime(None)
     } else {
-        // All of them from the start: a handshake with PostgreSQL takes longer than a call should, above all in a crowd.
         pool.max_connections(place.connections())
-            .min_connections(place.connections())
+            .min_connections(place.idle_connections())
             .after_release(|connection, _| Box::pin(is_free(connection)))
     };
     let dialect = place.dialect;

@@ -118,7 +118,7 @@ const TABLE: &[Row] = &[
     row(43002, Class::OurFault, "the call must be a POST", REPORT),
     row(
         43003,
-        Class::OurFault,
+        Class::Refused,
         "the call must use HTTPS",
         "check WXQR_API_BASE",
     ),
