@@ -26,7 +26,7 @@ const UPSTREAM_REQUESTS: &str = "wxqr_upstream_requests_total";
 const UPSTREAM_DURATION: &str = "wxqr_upstream_request_duration_seconds";
 /// Requests for a code (`memory`, `store`, `minted`, `joined`, `stale`, `refused`).
 const CODE_LOOKUPS: &str = "wxqr_code_lookups_total";
-/// Tokens taken, by reason (`first`, `ahead`, `expired`, `refused`, `forced`).
+/// Tokens taken, by reason (`first`, `ahead`, `expired`, `refused`, `forced`, `shared`).
 const TOKEN_REFRESHES: &str = "wxqr_token_refreshes_total";
 const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
 const ACCOUNT_FAULT: &str = "wxqr_account_fault";

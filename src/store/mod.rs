@@ -1,7 +1,7 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
 //! Read [`Store`] first; each file below is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers
-//! never see SQL, and nothing here knows WeChat or HTTP. Every call ends within [`DEADLINE`].
+//! never see SQL, and nothing here knows WeChat or HTTP. Every call ends within [`DEADLINE`] of its turn.
 
 mod channels;
 mod codes;
