@@ -29,6 +29,15 @@ struct State {
     stops: HashMap<Api, Stop>,
 }
 
+/// The leave to make one call. [`Account::learn`] takes it back with what the call gave.
+#[derive(Debug)]
+#[must_use = "the account learns from what the call gave"]
+pub struct Pass {
+    api: Api,
+    /// Whether calls are stopped, and this one is to find out if they still have to be.
+    probe: bool,
+}
+
 /// A refusal that stands until the account's owner does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -62,10 +71,10 @@ impl Account {
     ///
     /// # Errors
     /// [`Stopped`] for every other call.
-    pub async fn admit(&self, api: Api) -> Result<(), Stopped> {
-        let stop = self.current_stop(api).await;
-        self.remember(api, stop);
-        let Some(stop) = stop else { return Ok(()) };
+    pub async fn admit(&self, api: Api) -> Result<Pass, Stopped> {
+        let Some(stop) = self.current_stop(api).await else {
+            return Ok(Pass { api, probe: false });
+        };
         let now = self.clock.now();
         let stopped = |retry_after| Stopped {
             errcode: Errcode(stop.errcode),
@@ -75,69 +84,77 @@ impl Account {
         if !wait.is_zero() {
             return Err(stopped(wait));
         }
-        let next = Stop {
-            next_probe: now + PROBE_EVERY,
-            ..stop
-        };
-        // Without the store each replica probes for itself.
-        let taken = self
-            .store
-            .take_probe(api.as_str(), stop, next.next_probe)
-            .await
-            .unwrap_or(true);
-        self.remember(api, Some(next));
-        if taken {
-            Ok(())
+        if self.take_probe(api, stop, now + PROBE_EVERY).await {
+            Ok(Pass { api, probe: true })
         } else {
             Err(stopped(PROBE_EVERY))
         }
     }
 
     async fn current_stop(&self, api: Api) -> Option<Stop> {
-        match self.store.stop_of(api.as_str()).await {
-            Ok(stop) => stop,
-            Err(_) => self.state().stops.get(&api).copied(),
+        if let Ok(stop) = self.store.stop_of(api.as_str()).await {
+            self.remember(api, stop);
+            stop
+        } else {
+            self.state().stops.get(&api).copied()
         }
     }
 
-    /// Learns from what a call gave.
-    pub async fn learn<T>(&self, api: Api, result: &Result<T, wechat::Error>) {
+    /// One caller of all replicas gets the probe; without the store, one of each replica.
+    async fn take_probe(&self, api: Api, stop: Stop, then: Timestamp) -> bool {
+        let taken = self.store.take_probe(api.as_str(), stop, then).await;
+        let mut state = self.state();
+        let known = state.stops.get(&api) == Some(&stop);
+        if known {
+            let next = Stop {
+                next_probe: then,
+                ..stop
+            };
+            state.stops.insert(api, next);
+        }
+        taken.unwrap_or(known)
+    }
+
+    /// Learns from what a call gave. Only a probe ends a stop: any other call that succeeds was made before it.
+    pub async fn learn<T>(&self, pass: Pass, result: &Result<T, wechat::Error>) {
         match result {
-            Ok(_) => self.well(api).await,
-            Err(wechat::Error::Refused(refusal)) => self.refused(api, refusal).await,
+            Ok(_) => self.well(pass).await,
+            Err(wechat::Error::Refused(refusal)) => self.refused(pass.api, refusal).await,
             Err(_) => {}
         }
     }
 
-    async fn well(&self, api: Api) {
-        let was_stopped = {
+    async fn well(&self, pass: Pass) {
+        let api = pass.api;
+        {
             let mut state = self.state();
             // A token that is granted says nothing about the right to create codes.
             if api == Api::Create || state.fault.as_ref().is_some_and(Fault::concerns_tokens) {
                 state.forget_fault();
             }
-            state.stops.remove(&api).is_some()
-        };
-        if was_stopped && self.store.resume_calls(api.as_str()).await.is_ok() {
-            tracing::info!(api = api.as_str(), "the quota is back: calls go on");
+        }
+        if pass.probe {
+            self.remember(api, None);
+            // What the store does not learn now, the next probe tells it.
+            if self.store.resume_calls(api.as_str()).await.is_ok() {
+                tracing::info!(api = api.as_str(), "the quota is back: calls go on");
+            }
         }
     }
 
     async fn refused(&self, api: Api, refusal: &Refusal) {
         let now = self.clock.now();
-        match refusal.errcode.class() {
-            Class::Quota => {
-                let stop = Stop {
-                    errcode: refusal.errcode.0,
-                    next_probe: now + PROBE_EVERY,
-                };
-                self.remember(api, Some(stop));
-                // What the store does not learn now, each replica learns from WeChat.
-                self.store.stop_calls(api.as_str(), stop).await.ok();
-            }
-            Class::TokenDead if api == Api::Token => self.state().note(now, refusal),
-            Class::Refused | Class::AccountBlocked => self.state().note(now, refusal),
-            _ => {}
+        if refusal.errcode.needs_the_owner(api) {
+            self.state().note(now, refusal);
+        }
+        if refusal.errcode.class() == Class::Quota {
+            let stop = Stop {
+                errcode: refusal.errcode.0,
+                next_probe: now + PROBE_EVERY,
+            };
+            self.remember(api, Some(stop));
+            // What the store does not learn now, each replica learns from WeChat.
+            self.store.stop_calls(api.as_str(), stop).await.ok();
         }
     }
 
@@ -197,6 +214,12 @@ mod tests {
         }))
     }
 
+    /// A call that was allowed, and what it gave.
+    async fn call(account: &Account, api: Api, result: Result<(), wechat::Error>) {
+        let pass = account.admit(api).await.unwrap();
+        account.learn(pass, &result).await;
+    }
+
     async fn account() -> (Arc<ManualClock>, Account) {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
         let store = Store::in_memory(Arc::<ManualClock>::clone(&clock)).await;
@@ -206,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn an_exhausted_quota_lets_one_probe_a_minute_through_until_it_clears() {
         let (clock, account) = account().await;
-        account.learn::<()>(Api::Create, &refusal(45009)).await;
+        call(&account, Api::Create, refusal(45009)).await;
         assert_eq!(
             account.admit(Api::Create).await.unwrap_err().retry_after,
             Duration::from_mins(1)
@@ -217,11 +240,37 @@ mod tests {
         );
 
         clock.advance(Duration::from_mins(1));
-        assert!(account.admit(Api::Create).await.is_ok(), "the probe");
+        let probe = account.admit(Api::Create).await.expect("the probe");
         assert!(account.admit(Api::Create).await.is_err(), "one probe only");
 
-        account.learn(Api::Create, &Ok(())).await;
+        account.learn(probe, &Ok(())).await;
         assert!(account.admit(Api::Create).await.is_ok());
+        assert!(account.admit(Api::Create).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_success_that_was_under_way_does_not_end_a_stop() {
+        let (_, account) = account().await;
+        let early = account.admit(Api::Create).await.unwrap();
+        call(&account, Api::Create, refusal(45009)).await;
+        account.learn(early, &Ok(())).await;
+        assert!(account.admit(Api::Create).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn without_the_store_one_caller_of_a_replica_probes() {
+        let (clock, account) = account().await;
+        call(&account, Api::Create, refusal(45009)).await;
+        account.store.close().await;
+        assert!(
+            account.admit(Api::Create).await.is_err(),
+            "it is known here"
+        );
+
+        clock.advance(PROBE_EVERY);
+        let probe = account.admit(Api::Create).await.expect("the probe");
+        assert!(account.admit(Api::Create).await.is_err(), "one probe only");
+        account.learn(probe, &Ok(())).await;
         assert!(account.admit(Api::Create).await.is_ok());
     }
 
@@ -233,27 +282,26 @@ mod tests {
             (Api::Token, 40164, true),
             (Api::Create, 48001, false),
         ] {
-            account.learn::<()>(api, &refusal(errcode)).await;
+            call(&account, api, refusal(errcode)).await;
             assert_eq!(account.fault().unwrap().refusal.errcode, Errcode(errcode));
-            account.learn(Api::Token, &Ok(())).await;
+            call(&account, Api::Token, Ok(())).await;
             assert_eq!(
                 account.fault().is_none(),
                 ends_with_a_token,
                 "errcode {errcode}"
             );
-            account.learn(Api::Create, &Ok(())).await;
+            call(&account, Api::Create, Ok(())).await;
             assert_eq!(account.fault(), None, "errcode {errcode}");
         }
     }
 
     #[tokio::test]
     async fn passing_trouble_is_no_fault() {
-        let (_, account) = account().await;
-        for errcode in [-1, 45011, 40053, 45029] {
-            account.learn::<()>(Api::Create, &refusal(errcode)).await;
+        // The last is a token that died, which is renewed.
+        for errcode in [-1, 45011, 40053, 45029, 42001] {
+            let (_, account) = account().await;
+            call(&account, Api::Create, refusal(errcode)).await;
             assert_eq!(account.fault(), None, "errcode {errcode}");
         }
-        account.learn::<()>(Api::Create, &refusal(42001)).await;
-        assert_eq!(account.fault(), None, "a token that died is renewed");
     }
 }

@@ -15,7 +15,9 @@ use crate::clock::Clock;
 use crate::flight::{Flight, Flights, Lost};
 use crate::store::{self, Store};
 use crate::telemetry::{self, Causes};
-use crate::wechat::{self, AccessToken, Api, GrantedToken, TokenCall, TokenSource, WeChat};
+use crate::wechat::{
+    self, AccessToken, Api, GrantedToken, Refusal, TokenCall, TokenSource, WeChat,
+};
 
 /// How long before its end a token is renewed, at most. WeChat renews a stable token 5 minutes before the end, so an
 /// earlier call would give the same token again.
@@ -30,6 +32,16 @@ const IDLE_RETRY: Duration = Duration::from_mins(1);
 /// WeChat's bounds for `force_refresh`: 20 a day, at least 30 s apart.
 const FORCED_A_DAY: usize = 20;
 const FORCED_APART: Duration = Duration::from_secs(30);
+
+/// How often, and how long apart, the ordinary call is asked for the token that another replica has just forced.
+const FORCED_ELSEWHERE_LOOKS: u32 = 4;
+const FORCED_ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long calls rest after WeChat refused one, such as for a wrong secret or an address that is not allowed: a second,
+/// twice as long after each further refusal, a minute at most. The classic call has 2,000 a day, fewer than one a second
+/// would use.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_mins(1);
 
 /// How long one replica may take to fetch the classic token for all.
 const CLASSIC_LEASE: Duration = Duration::from_secs(30);
@@ -61,6 +73,16 @@ struct State {
     held: Option<Held>,
     /// The last token that WeChat refused, and when we learnt it.
     dead: Option<AccessToken>,
+    /// Refusals since the last token.
+    rest: Option<Rest>,
+}
+
+/// WeChat refuses to give a token, and is left alone for a while.
+#[derive(Debug)]
+struct Rest {
+    refusal: Refusal,
+    length: Duration,
+    until: Timestamp,
 }
 
 #[derive(Debug)]
@@ -121,7 +143,10 @@ impl Tokens {
                 self.refresh("ahead");
                 Ok(Ok(token))
             }
-            Usable::None(reason) => self.refresh(reason).landed().await,
+            Usable::None(reason) => match self.inner.resting() {
+                Some(refusal) => Ok(Err(Arc::new(refusal.into()))),
+                None => self.refresh(reason).landed().await,
+            },
         }
     }
 
@@ -225,6 +250,7 @@ impl Inner {
                     "no access token"
                 );
                 self.postpone_renewal();
+                self.rest_after(error);
             }
         }
         result
@@ -247,10 +273,22 @@ impl Inner {
             .take_forced_refresh(FORCED_A_DAY, FORCED_APART)
             .await;
         if !allowed.map_err(Error::Store)? {
-            return Err(Error::ForcedTooOften);
+            return self.take_forced_elsewhere(reason).await;
         }
         let (asked_at, granted) = self.fetch(TokenCall::Forced).await?;
         Ok(self.keep(asked_at, granted, "forced"))
+    }
+
+    /// A refresh is not allowed when another replica has just had one, so its token comes with the ordinary call soon.
+    async fn take_forced_elsewhere(&self, reason: &'static str) -> Result<AccessToken, Error> {
+        for _ in 0..FORCED_ELSEWHERE_LOOKS {
+            tokio::time::sleep(FORCED_ELSEWHERE_PAUSE).await;
+            let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
+            if !self.is_known_dead(&granted.token) {
+                return Ok(self.keep(asked_at, granted, reason));
+            }
+        }
+        Err(Error::ForcedTooOften)
     }
 
     /// Each classic call kills the token before it, so one replica calls and the others take its token from the store.
@@ -317,13 +355,11 @@ impl Inner {
     }
 
     async fn fetch(&self, how: TokenCall) -> Result<(Timestamp, GrantedToken), Error> {
-        self.account
-            .admit(Api::Token)
-            .await
-            .map_err(Error::Stopped)?;
+        let pass = self.account.admit(Api::Token).await;
+        let pass = pass.map_err(Error::Stopped)?;
         let asked_at = self.clock.now();
         let result = self.wechat.fetch_token(how).await;
-        self.account.learn(Api::Token, &result).await;
+        self.account.learn(pass, &result).await;
         Ok((asked_at, result.map_err(Error::WeChat)?))
     }
 
@@ -348,7 +384,9 @@ impl Inner {
         let renew_at = expires_at - RENEW_AHEAD.min(granted.expires_in / 10);
         telemetry::token_refreshed(reason, expires_at);
         let token = granted.token;
-        self.state().held = Some(Held {
+        let mut state = self.state();
+        state.rest = None;
+        state.held = Some(Held {
             token: token.clone(),
             renew_at,
             expires_at,
@@ -356,11 +394,42 @@ impl Inner {
         token
     }
 
+    /// What WeChat said, while it is left alone.
+    fn resting(&self) -> Option<Refusal> {
+        let now = self.clock.now();
+        let state = self.state();
+        let rest = state.rest.as_ref().filter(|rest| now < rest.until)?;
+        Some(rest.refusal.clone())
+    }
+
+    fn rest_after(&self, error: &Error) {
+        let Some(refusal) = error
+            .refusal()
+            .filter(|refusal| refusal.errcode.needs_the_owner(Api::Token))
+        else {
+            return;
+        };
+        let mut state = self.state();
+        let last = state.rest.as_ref().map(|rest| rest.length);
+        let length = last.map_or(FIRST_REST, |last| LONGEST_REST.min(last * 2));
+        state.rest = Some(Rest {
+            refusal: refusal.clone(),
+            length,
+            until: self.clock.now() + length,
+        });
+    }
+
     fn postpone_renewal(&self) {
         let next = self.clock.now() + RENEWAL_PAUSE;
         if let Some(held) = &mut self.state().held {
             held.renew_at = held.renew_at.max(next.min(held.expires_at));
         }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::WeChat(wechat::Error::Refused(refusal))
     }
 }
 

@@ -113,7 +113,8 @@ async fn a_dead_token_that_is_given_again_is_replaced_by_force_once() {
     let before = app.creates();
     for id in 201..=210 {
         let answer = app.scene(id).await;
-        assert_eq!(answer.problem(), (502, "upstream_refused".to_owned()));
+        assert_eq!(answer.problem(), (503, "upstream_busy".to_owned()));
+        assert_eq!(answer.retry_after(), Some(30));
     }
     assert_eq!(forced(&app), 1);
     assert!(app.tokens() <= 14, "no loop: {} token calls", app.tokens());
@@ -166,6 +167,24 @@ async fn a_token_call_that_says_40001_is_not_repeated() {
         .await;
         assert_eq!(app.get("/readyz").await.field("status"), "ok");
     }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_costs_fewer_and_fewer_token_calls() {
+    let app = TestApp::with()
+        .failing(Target::Token, FaultKind::Errcode(40125))
+        .spawn()
+        .await;
+    let started = Instant::now();
+    eventually_async("four refusals", || async {
+        let answer = app.scene(1).await;
+        assert_eq!(answer.problem(), (502, "upstream_refused".to_owned()));
+        assert_eq!(answer.json()["errcode"], 40125);
+        app.tokens() >= 4
+    })
+    .await;
+    let least = Duration::from_secs(1 + 2 + 4);
+    assert!(started.elapsed() >= least, "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -244,13 +244,11 @@ impl Parts {
     }
 
     async fn call(&self, token: &AccessToken, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
-        self.account
-            .admit(Api::Create)
-            .await
-            .map_err(MintError::Stopped)?;
+        let pass = self.account.admit(Api::Create).await;
+        let pass = pass.map_err(MintError::Stopped)?;
         let minted_at = self.clock.now();
         let result = self.wechat.create_code(token, spec).await;
-        self.account.learn(Api::Create, &result).await;
+        self.account.learn(pass, &result).await;
         result
             .map(|created| issued(spec, minted_at, created))
             .map_err(MintError::WeChat)

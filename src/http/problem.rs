@@ -18,6 +18,9 @@ use crate::wechat::{self, Class, Errcode};
 /// How long a caller should wait after WeChat was busy. Chosen: its document says only "later".
 const BUSY_RETRY: Duration = Duration::from_secs(5);
 
+/// How far apart WeChat lets tokens be renewed by force.
+const FORCED_RETRY: Duration = Duration::from_secs(30);
+
 /// How long a caller should wait after a quota ended: until the next probe is due.
 const QUOTA_RETRY: Duration = Duration::from_mins(1);
 
@@ -313,9 +316,10 @@ impl From<&MintError> for Problem {
                     "the store cannot be used at the moment",
                 ),
                 token::Error::ForcedTooOften => Self::new(
-                    Code::UpstreamRefused,
-                    "WeChat refuses the access token that it gives; it is renewed within half a minute",
-                ),
+                    Code::UpstreamBusy,
+                    "WeChat refuses the access token that it gives; it can be renewed within half a minute",
+                )
+                .after(FORCED_RETRY),
             },
             MintError::Stopped(stop) => stop.into(),
             MintError::Budget(budget) => {

@@ -88,4 +88,9 @@ impl Store {
             .await
             .expect("memory can be opened")
     }
+
+    /// Takes the database away for good, for tests of what goes on without it.
+    pub(crate) async fn close(&self) {
+        self.engine.pool().close().await;
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Api;
+
 /// A non-zero `errcode` of WeChat's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errcode(pub i64);
@@ -187,6 +189,20 @@ const TABLE: &[Row] = &[
 ];
 
 impl Errcode {
+    /// Whether a call meets this again until the account's owner has done something.
+    pub fn needs_the_owner(self, api: Api) -> bool {
+        match self.class() {
+            // Of a token call it says that the secret is wrong.
+            Class::TokenDead => api == Api::Token,
+            Class::Refused | Class::AccountBlocked => true,
+            Class::Busy
+            | Class::Quota
+            | Class::StockExhausted
+            | Class::SceneRefused
+            | Class::OurFault => false,
+        }
+    }
+
     fn row(self) -> Option<&'static Row> {
         TABLE.iter().find(|row| row.code == self.0)
     }
