@@ -4,20 +4,24 @@
 //! it, and it goes on when they hang up.
 
 mod freshness;
+mod known;
+mod lookup;
 mod mint;
 mod payment;
 mod permanent;
+mod slots;
 mod temporary;
+mod unsaved;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
 pub use self::freshness::Reuse;
 pub use self::mint::{MintError, Source};
 
+use self::lookup::LookUps;
 use self::mint::{Minted, Minter, Wish};
 use self::payment::Payer;
 use crate::access::{Caller, Scope};
@@ -34,11 +38,15 @@ use crate::wechat::WeChat;
 /// How little life a code may have left to be served when a new one cannot be had.
 const LEAST_LEFT: Duration = Duration::from_secs(10);
 
-/// How many mints may be under way or waiting for their turn. A bound on memory: each is a task of a few kilobytes.
+/// How long a caller who waited in vain waits for a last look into the store.
+const LAST_LOOK: Duration = Duration::from_millis(300);
+
+/// How many mints of visitors, and how many of keys, may be under way or waiting for their turn. A bound on memory: each
+/// is a task of a few kilobytes.
 const MOST_FLIGHTS: usize = 4096;
 
-/// Mints under way. A visitor's and a key's are apart, so that a key never meets a visitor's empty budget.
-type MintFlights = Flights<(Scene, Payer), Option<Lifetime>, Minted, MintError>;
+/// Mints under way.
+type MintFlights = Flights<Scene, Option<Lifetime>, Minted, MintError>;
 
 /// A mint under way, for the life that it was started for.
 type MintFlight = Flight<Option<Lifetime>, Minted, MintError>;
@@ -77,9 +85,10 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Codes {
     minter: Arc<Minter>,
-    flights: MintFlights,
-    /// In front of the store: a known code costs no SQL.
-    known: Cache<Scene, Arc<IssuedCode>>,
+    /// A visitor's mints and a key's are apart, so that a key never meets a visitor's empty budget.
+    visitors_mints: MintFlights,
+    keys_mints: MintFlights,
+    look_ups: LookUps,
     timeout: Duration,
 }
 
@@ -134,8 +143,9 @@ impl Codes {
     pub fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
         Self {
             minter: Arc::new(Minter::new(parts, settings, tasks.clone())),
-            flights: Flights::new(tasks),
-            known: Cache::new(settings.cache_entries),
+            visitors_mints: Flights::new(tasks.clone()),
+            keys_mints: Flights::new(tasks),
+            look_ups: LookUps::new(),
             timeout: settings.timeout,
         }
     }
@@ -146,37 +156,17 @@ impl Codes {
     /// # Errors
     /// [`Error`], once no living code is left to serve.
     pub async fn issue(&self, spec: &CodeSpec, caller: &Caller) -> Result<Served, Error> {
-        let scene = spec.scene();
         let wish = Wish {
             spec: spec.clone(),
             arrived: self.minter.now(),
         };
-        let known = self.known.get(&scene);
-        if let Some(code) = known
-            .clone()
-            .filter(|code| self.minter.will_do(code, &wish))
-        {
-            return Ok(self.served(
-                Minted {
-                    code,
-                    source: Source::Memory,
-                },
-                &wish,
-            ));
+        if let Some(minted) = self.minter.remember(&wish) {
+            return Ok(self.served(minted, &wish));
         }
         let obtained = tokio::time::timeout(self.timeout, self.obtain(&wish, caller)).await;
         match obtained.unwrap_or(Err(Error::Timeout)) {
-            Ok(minted) => {
-                self.known.insert(scene, Arc::clone(&minted.code));
-                Ok(self.served(minted, &wish))
-            }
-            Err(error) => {
-                let known = match known {
-                    Some(code) => Some(code),
-                    None => self.minter.find_if_up(&scene).await,
-                };
-                self.fall_back(known, error)
-            }
+            Ok(minted) => Ok(self.served(minted, &wish)),
+            Err(error) => self.fall_back(&wish.spec.scene(), error).await,
         }
     }
 
@@ -184,15 +174,21 @@ impl Codes {
     async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<Minted, Error> {
         match &wish.spec {
             CodeSpec::Permanent { .. } if !caller.allows(Scope::Permanent) => {
-                let found = self.minter.find(&wish.spec.scene()).await?;
-                let code = found.map(Arc::new).ok_or(Error::MintNotAllowed)?;
-                Ok(Minted {
-                    code,
-                    source: Source::Store,
-                })
+                self.look_up(&wish.spec.scene()).await
             }
-            _ => self.join_mints(wish, Payer::of(caller)).await,
+            _ => self.join_mints(wish, Payer::of(caller, &wish.spec)).await,
         }
+    }
+
+    /// From the store, for a caller who may not mint.
+    async fn look_up(&self, scene: &Scene) -> Result<Minted, Error> {
+        let found = self.look_ups.find(scene, self.minter.store()).await?;
+        let code = found.ok_or(Error::MintNotAllowed)?;
+        self.minter.known.keep(scene, Arc::clone(&code));
+        Ok(Minted {
+            code,
+            source: Source::Store,
+        })
     }
 
     /// Joins mints of the scene until one was asked for at least our life: ours, at the latest, once we start it.
@@ -214,21 +210,27 @@ impl Codes {
     }
 
     fn fly(&self, wish: &Wish, payer: Payer) -> Result<(MintFlight, bool), Error> {
-        if self.flights.len() >= MOST_FLIGHTS {
+        let flights = match payer {
+            Payer::Key => &self.keys_mints,
+            Payer::Visitors => &self.visitors_mints,
+        };
+        if flights.len() >= MOST_FLIGHTS {
             return Err(Error::TooMany);
         }
         let (minter, wish) = (Arc::clone(&self.minter), wish.clone());
-        let (key, about) = ((wish.spec.scene(), payer), wish.spec.lifetime());
-        Ok(self.flights.join_or_start(
-            &key,
-            about,
-            || async move { minter.obtain(&wish, payer).await },
-        ))
+        let (scene, about) = (wish.spec.scene(), wish.spec.lifetime());
+        Ok(flights.join_or_start(&scene, about, || async move {
+            minter.obtain(&wish, payer).await
+        }))
     }
 
     /// A fault is no fault for a visitor whose code we have, in memory or from before a restart.
-    fn fall_back(&self, known: Option<Arc<IssuedCode>>, error: Error) -> Result<Served, Error> {
+    async fn fall_back(&self, scene: &Scene, error: Error) -> Result<Served, Error> {
         let now = self.minter.now();
+        let known = match self.minter.known.get(scene) {
+            Some(code) => Some(code),
+            None => self.last_look(scene, &error).await,
+        };
         let living = known.filter(|code| code.left(now).is_none_or(|left| left >= LEAST_LEFT));
         telemetry::code_lookup(if living.is_some() { "stale" } else { "refused" });
         living
@@ -238,6 +240,15 @@ impl Codes {
                 source: Source::Memory,
             })
             .ok_or(error)
+    }
+
+    /// Into the store, for a caller whose wish did not get as far as that.
+    async fn last_look(&self, scene: &Scene, error: &Error) -> Option<Arc<IssuedCode>> {
+        if !matches!(error, Error::Timeout | Error::TooMany) {
+            return None;
+        }
+        let look = self.minter.find_if_up(scene);
+        tokio::time::timeout(LAST_LOOK, look).await.ok().flatten()
     }
 
     fn served(&self, minted: Minted, wish: &Wish) -> Served {
@@ -261,8 +272,9 @@ impl Codes {
     ) -> Result<Served, store::Error> {
         let (kept, new) = self.minter.import(scene, code).await?;
         let code = Arc::new(kept);
-        self.known
-            .insert(Scene::Permanent(scene.clone()), Arc::clone(&code));
+        self.minter
+            .known
+            .keep(&Scene::Permanent(scene.clone()), Arc::clone(&code));
         let source = if new { Source::Minted } else { Source::Store };
         Ok(Served {
             code,
@@ -271,6 +283,11 @@ impl Codes {
             },
             source,
         })
+    }
+
+    /// Tells the store what it missed while it could not be used. Does nothing while it cannot be, or has missed nothing.
+    pub async fn catch_up(&self) {
+        self.minter.catch_up().await;
     }
 
     /// What is left of the day's visitors' mints and of the permanent stock, from the store; also tells the metrics.

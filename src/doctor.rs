@@ -329,7 +329,7 @@ async fn check_codes(parts: &Parts, tell: &mut (dyn FnMut(Finding) + Send)) {
     };
     let finding = match parts.create(&spec).await {
         Ok(_) => {
-            parts.store.count_mint().await.ok();
+            parts.store.count_mints(1).await.ok();
             let detail = format!("WeChat made one that lives {LIFE} s, from the day's quota");
             Finding::fine(CODES, detail)
         }

@@ -50,11 +50,17 @@ impl Upkeep {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                // The store itself says when it goes and when it is back.
-                _ = ping.tick() => { self.store.ping().await.ok(); }
+                _ = ping.tick() => self.watch().await,
                 _ = count.tick() => self.count(&mut warned_at).await,
                 _ = purge.tick() => self.purge().await,
             }
+        }
+    }
+
+    /// The store itself says when it goes and when it is back.
+    async fn watch(&self) {
+        if self.store.ping().await.is_ok() {
+            self.codes.catch_up().await;
         }
     }
 

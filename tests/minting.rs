@@ -12,7 +12,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use support::answer::Answer;
 use support::app::TestApp;
-use support::{crowd_clients, eventually};
+use support::{crowd_clients, eventually, eventually_async};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -267,6 +267,48 @@ async fn a_permanent_code_is_made_only_for_a_key_and_then_served_to_anybody() {
         assert_eq!(served.ticket(), made.ticket());
     }
     assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test]
+async fn a_key_pays_with_its_scope_for_such_codes_or_from_the_visitors_budget() {
+    let app = TestApp::with()
+        .set("ANONYMOUS_BUDGET", "1")
+        .set(
+            "API_KEYS",
+            format!("a:{MINT_KEY}:mint,b:{PERMANENT_KEY}:permanent"),
+        )
+        .spawn()
+        .await;
+    let ask = |key: &str, id: u32| {
+        let path = format!("/qrcode.json?scene_id={id}");
+        Answer::to(app.request(Method::GET, &path).bearer_auth(key))
+    };
+    let exhausted = (429, "budget_exhausted".to_owned());
+    assert_eq!(ask(PERMANENT_KEY, 1).await.status, StatusCode::OK);
+    assert_eq!(ask(PERMANENT_KEY, 2).await.problem(), exhausted);
+    assert_eq!(app.scene(3).await.problem(), exhausted);
+    for id in 4..8 {
+        assert_eq!(ask(MINT_KEY, id).await.status, StatusCode::OK);
+    }
+    assert_eq!(app.creates(), 5);
+}
+
+#[tokio::test]
+async fn what_never_left_costs_no_budget() {
+    let sandbox = TestApp::spawn().await;
+    let app = TestApp::with()
+        .set("ANONYMOUS_BUDGET", "1")
+        .set("API_BASE", format!("http://{}", sandbox.sandbox_address))
+        .spawn()
+        .await;
+    sandbox.fail(Target::Token, FaultKind::Errcode(-1));
+    assert_eq!(app.scene(1).await.problem().1, "upstream_busy");
+    sandbox.heal();
+    eventually_async("a token again", || async {
+        app.scene(1).await.status == StatusCode::OK
+    })
+    .await;
+    assert_eq!(app.scene(2).await.problem().1, "budget_exhausted");
 }
 
 #[tokio::test]

@@ -305,9 +305,18 @@ async fn a_refund_can_be_spent_again_and_no_more_than_was_taken(bench: Bench) {
     assert!(!store.take_anonymous_mint(1).await.unwrap());
 }
 
+async fn what_was_missed_counts_beyond_the_budget(bench: Bench) {
+    let store = bench.store().await;
+    assert!(store.take_anonymous_mint(2).await.unwrap());
+    store.count_anonymous_mints(5).await.unwrap();
+    store.count_mints(6).await.unwrap();
+    assert_eq!(store.mints_today().await.unwrap(), (6, 6));
+    assert!(!store.take_anonymous_mint(2).await.unwrap());
+}
+
 async fn a_day_begins_at_midnight_in_china(bench: Bench) {
     let store = bench.store().await;
-    store.count_mint().await.unwrap();
+    store.count_mints(1).await.unwrap();
     assert!(store.take_anonymous_mint(1).await.unwrap());
     bench
         .clock
@@ -788,6 +797,7 @@ contract! {
     a_lease_takes_the_longest_scene,
     the_budget_is_never_passed,
     a_refund_can_be_spent_again_and_no_more_than_was_taken,
+    what_was_missed_counts_beyond_the_budget,
     a_day_begins_at_midnight_in_china,
     one_of_many_probes_a_stopped_call,
     a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart,

@@ -17,9 +17,10 @@ use reqwest::StatusCode;
 use support::answer::Answer;
 use support::database::{Cluster, Database, is_root};
 use support::fleet::{KEY, Replica, Upstream, tickets};
-use support::{client, closed_port, eventually_async};
+use support::{client, closed_port, eventually, eventually_async};
 use tempfile::TempDir;
 use tokio::task::block_in_place;
+use wxqr::sandbox::{FaultKind, Target};
 
 /// What no answer may take, whatever the store does.
 const NOBODY_WAITS_LONGER: Duration = Duration::from_millis(5500);
@@ -92,7 +93,7 @@ async fn known_codes_are_served_while_postgresql_is_away() {
     let trouble = async {
         block_in_place(|| cluster.stop());
         let stopped = Instant::now();
-        away(&replica, &upstream).await;
+        let made = away(&replica, &upstream).await;
         tokio::time::sleep(outage().saturating_sub(stopped.elapsed())).await;
         assert_eq!(
             readiness(&replica.get("/readyz").await),
@@ -113,6 +114,7 @@ async fn known_codes_are_served_while_postgresql_is_away() {
         .await;
         tell("back to normal after", back.elapsed());
         assert!(back.elapsed() < HEALED_WITHIN, "{:?}", back.elapsed());
+        caught_up(&replica, &upstream, &cluster.url(), &made).await;
         stop.store(true, Ordering::Relaxed);
     };
     let (answers, ()) = tokio::join!(visit(&replica, &known, &stop), trouble);
@@ -130,8 +132,8 @@ async fn known_codes_are_served_while_postgresql_is_away() {
     assert_eq!(replica.stock().await, (21, 0));
 }
 
-/// What works without the store, and what does not.
-async fn away(replica: &Replica, upstream: &Upstream) {
+/// What works without the store, and what does not. Gives the scenes whose codes were made.
+async fn away(replica: &Replica, upstream: &Upstream) -> Vec<u64> {
     let creates = upstream.creates();
     let unavailable = (503, "store_unavailable".to_owned());
     for path in [
@@ -156,29 +158,71 @@ async fn away(replica: &Replica, upstream: &Upstream) {
     );
     assert_eq!(replica.get("/healthz").await.status, StatusCode::OK);
 
-    let new = (200..210)
-        .map(|id| async move { replica.get(&format!("/qrcode.json?scene_id={id}")).await });
-    let answers = join_all(new).await;
+    nobody_waited_for_this_one(replica, upstream).await;
+    let new = (200..210).map(path_of);
+    let answers = join_all(new.map(|path| async move { replica.get(&path).await })).await;
     assert!(
         answers
             .iter()
             .all(|answer| answer.took < NOBODY_WAITS_LONGER)
     );
-    let made = answers
+    let (made, refused): (Vec<_>, Vec<_>) = answers
         .iter()
-        .filter(|answer| answer.status == StatusCode::OK)
-        .count();
-    let refused = answers
-        .iter()
-        .filter(|answer| answer.status != StatusCode::OK);
+        .partition(|answer| answer.status == StatusCode::OK);
     for answer in refused {
-        assert_eq!(answer.problem(), (429, "budget_exhausted".to_owned()));
+        assert_eq!(answer.problem(), unavailable);
     }
+    let share = 5; // A tenth of what was left.
     assert_eq!(
-        (made, upstream.creates() - creates),
-        (5, 5),
-        "a tenth of what was left"
+        (made.len() + 1, upstream.creates() - creates),
+        (share, share)
     );
+    let scene = |answer: &&Answer| answer.json()["scene_id"].as_u64().unwrap();
+    let scenes = made.iter().map(scene).chain([LEFT_ALONE]);
+    scenes.collect()
+}
+
+/// A scene whose only caller hung up.
+const LEFT_ALONE: u64 = 300;
+
+fn path_of(id: u64) -> String {
+    format!("/qrcode.json?scene_id={id}")
+}
+
+/// A caller hangs up while the store is away: the code is there for the next one.
+async fn nobody_waited_for_this_one(replica: &Replica, upstream: &Upstream) {
+    let creates = upstream.creates();
+    upstream.fail(Target::Create, FaultKind::Slow(Duration::from_secs(1)));
+    let asking = tokio::spawn(Answer::to_willing(replica.request(&path_of(LEFT_ALONE))));
+    eventually("WeChat is called", || upstream.creates() > creates).await;
+    asking.abort();
+    let line = replica.process.wait_for_line("code minted");
+    line.await;
+    upstream.heal();
+    assert_eq!(
+        replica.get(&path_of(LEFT_ALONE)).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(upstream.creates() - creates, 1);
+}
+
+/// What was made without the store is in it now, and counted: another replica serves it.
+async fn caught_up(replica: &Replica, upstream: &Upstream, database: &str, made: &[u64]) {
+    eventually_async("the mints are counted", || async {
+        let account = replica.keyed("/api/account").await.json();
+        account["budget"]["left"] == 50 - made.len()
+    })
+    .await;
+    let other = upstream.replica(database, &[]).await;
+    let creates = upstream.creates();
+    for &id in made {
+        let (here, there) = (
+            replica.get(&path_of(id)).await,
+            other.get(&path_of(id)).await,
+        );
+        assert_eq!(tickets(&[here, there]).len(), 1, "scene {id}");
+    }
+    assert_eq!(upstream.creates(), creates, "none is made again");
 }
 
 /// A file system that can be full. It is unmounted when it is dropped.

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::sync::Cache;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::known::Known;
 use super::payment::{Budget, BudgetExhausted, Payer};
+use super::slots::Slots;
+use super::unsaved::Unsaved;
 use super::{Parts, Settings, Supplies};
 use crate::account::Stopped;
 use crate::flight::Lost;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
-use crate::store;
+use crate::store::{self, Store};
 use crate::telemetry::{self, Causes};
 use crate::ticket::{IssuedCode, Life};
 use crate::token;
@@ -22,9 +24,6 @@ use crate::wechat::{self, AccessToken, Api, Class, CreatedCode};
 
 /// How long a mint may take, whoever still waits for it.
 pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How many mints call WeChat at once. WeChat's own bound is not known; chosen to be gentle.
-const UPSTREAM_SLOTS: usize = 64;
 
 /// How many mints of unknown outcome are remembered. Beyond it a caller only waits longer for the same answer.
 const MOST_ENDED_UNKNOWN: u64 = 10_000;
@@ -38,9 +37,12 @@ pub(super) struct Minter {
     pub(super) parts: Parts,
     pub(super) settings: Settings,
     pub(super) budget: Budget,
+    pub(super) slots: Slots,
+    /// In front of the store. A mint puts its code here itself, so that it is known though nobody waits any more.
+    pub(super) known: Known,
+    pub(super) unsaved: Unsaved,
     /// For results that must be written although nobody waits any more.
     pub(super) tasks: TaskTracker,
-    slots: Semaphore,
     /// Permanent codes whose mint this process saw end without a known outcome, for as long as somebody might think that
     /// it still goes on.
     pub(super) ended_unknown: Cache<PermanentScene, ()>,
@@ -112,6 +114,9 @@ pub enum MintError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// No turn to call WeChat came in time.
+    #[error("too many codes are being made")]
+    Crowded,
     /// It took longer than a mint may.
     #[error("the mint took too long")]
     Timeout,
@@ -127,8 +132,10 @@ impl Minter {
             parts,
             settings,
             budget,
+            slots: Slots::new(),
+            known: Known::new(settings.cache_entries),
+            unsaved: Unsaved::default(),
             tasks,
-            slots: Semaphore::new(UPSTREAM_SLOTS),
             ended_unknown: Cache::builder()
                 .max_capacity(MOST_ENDED_UNKNOWN)
                 .time_to_live(MINT_TIMEOUT)
@@ -140,16 +147,25 @@ impl Minter {
         self.parts.clock.now()
     }
 
-    pub(super) async fn find(&self, scene: &Scene) -> Result<Option<IssuedCode>, store::Error> {
-        self.parts.store.find(scene).await
+    pub(super) fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// The code of a wish, if this process knows one that will do.
+    pub(super) fn remember(&self, wish: &Wish) -> Option<Minted> {
+        let known = self.known.get(&wish.spec.scene())?;
+        self.will_do(&known, wish).then_some(Minted {
+            code: known,
+            source: Source::Memory,
+        })
     }
 
     /// What the store has, if it answers at all.
     pub(super) async fn find_if_up(&self, scene: &Scene) -> Option<Arc<IssuedCode>> {
-        if !self.parts.store.is_up() {
+        if !self.store().is_up() {
             return None;
         }
-        self.find(scene).await.ok().flatten().map(Arc::new)
+        self.store().find(scene).await.ok().flatten().map(Arc::new)
     }
 
     pub(super) async fn import(
@@ -157,7 +173,7 @@ impl Minter {
         scene: &PermanentScene,
         code: &IssuedCode,
     ) -> Result<(IssuedCode, bool), store::Error> {
-        self.parts.store.import(scene, code).await
+        self.store().import(scene, code).await
     }
 
     /// Whether a code satisfies a wish.
@@ -171,42 +187,44 @@ impl Minter {
         self.settings.reuse.floor(code, wish.spec.lifetime())
     }
 
-    /// The code of the store, or a new one. Logged here, once for all who wait.
+    /// The code of the store, or a new one, known from now on. Logged here, once for all who wait.
     pub(super) async fn obtain(&self, wish: &Wish, payer: Payer) -> Result<Minted, MintError> {
         let started = Instant::now();
         let result = match &wish.spec {
-            CodeSpec::Temporary { scene, .. } => {
-                let work = async {
-                    let _slot = self.slot().await;
-                    self.temporary(scene, wish, payer).await
-                };
-                in_time(work).await
-            }
-            CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec).await,
+            CodeSpec::Temporary { scene, .. } => in_time(self.temporary(scene, wish, payer)).await,
+            CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec, payer).await,
         };
         let scene = wish.spec.scene();
         match &result {
-            Ok(minted) if minted.source == Source::Minted => {
-                let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(kind = %scene.kind(), scene = ?scene.value(), duration_ms = took, "code minted");
+            Ok(minted) => {
+                self.known.keep(&scene, Arc::clone(&minted.code));
+                if minted.source == Source::Minted {
+                    log_mint(&scene, started.elapsed());
+                }
             }
-            Ok(_) => {}
             Err(error) => error.log(&scene),
         }
         result
     }
 
-    /// The right to call WeChat, as one of not too many.
-    pub(super) async fn slot(&self) -> SemaphorePermit<'_> {
-        self.slots
-            .acquire()
-            .await
-            .expect("the semaphore is never closed")
+    /// Counts a mint of the day, if not in the store then for it.
+    pub(super) async fn count_mint(&self) {
+        if !self.store().is_up() || self.store().count_mints(1).await.is_err() {
+            self.unsaved.count_mint();
+        }
+    }
+
+    /// Tells the store what it missed while it could not be used.
+    pub(super) async fn catch_up(&self) {
+        if self.store().is_up() {
+            // The store itself says when it goes; what it did not take is held on.
+            self.unsaved.tell(self.store()).await.ok();
+        }
     }
 
     pub(super) async fn supplies(&self) -> Result<Supplies, store::Error> {
-        let (anonymous, mints_today) = self.parts.store.mints_today().await?;
-        let stock = self.parts.store.stock().await?;
+        let (anonymous, mints_today) = self.store().mints_today().await?;
+        let stock = self.store().stock().await?;
         let permanent_limit = self.settings.permanent_limit;
         telemetry::permanent_stock(stock.used, permanent_limit);
         Ok(Supplies {
@@ -217,6 +235,11 @@ impl Minter {
             permanent_limit,
         })
     }
+}
+
+fn log_mint(scene: &Scene, took: Duration) {
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(kind = %scene.kind(), scene = ?scene.value(), duration_ms, "code minted");
 }
 
 /// Gives up after as long as a mint may take.
@@ -276,21 +299,39 @@ impl MintError {
     pub(super) fn is_without_effect(&self) -> bool {
         match self {
             Self::WeChat(error) => !error.is_ambiguous(),
-            Self::Token(_) | Self::Stopped(_) | Self::Budget(_) | Self::LedgerFull => true,
+            Self::Token(_)
+            | Self::Stopped(_)
+            | Self::Budget(_)
+            | Self::LedgerFull
+            | Self::Crowded => true,
             Self::OutcomeUnknown { .. } | Self::Store(_) | Self::Timeout | Self::Lost(_) => false,
         }
     }
 
     /// Whether the request never left.
     pub(super) fn is_before_the_call(&self) -> bool {
-        matches!(self, Self::Token(_) | Self::Stopped(_))
+        match self {
+            Self::WeChat(error) => error.is_before_sending(),
+            Self::Token(_) | Self::Stopped(_) | Self::Crowded => true,
+            _ => false,
+        }
     }
 
     fn log(&self, scene: &Scene) {
-        // The rooms below have logged the causes of these, once for many mints.
-        if matches!(self, Self::Token(_) | Self::Stopped(_) | Self::Store(_)) {
-            return;
+        match self {
+            // The rooms below have logged the causes of these, once for many mints.
+            Self::Token(_) | Self::Stopped(_) | Self::Store(_) | Self::Budget(_) => {}
+            Self::LedgerFull | Self::OutcomeUnknown { .. } | Self::Crowded => tracing::warn!(
+                kind = %scene.kind(),
+                scene = ?scene.value(),
+                error = %Causes(self),
+                "code not minted"
+            ),
+            Self::WeChat(_) | Self::Timeout | Self::Lost(_) => self.log_fault(scene),
         }
+    }
+
+    fn log_fault(&self, scene: &Scene) {
         let refusal = match self {
             Self::WeChat(wechat::Error::Refused(refusal)) => Some(refusal),
             _ => None,

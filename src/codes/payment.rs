@@ -1,11 +1,15 @@
 //! Who pays for a mint. Keys do not; visitors share a budget of so many mints a day.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::access::Caller;
+use jiff::Timestamp;
+
+use crate::access::{Caller, Scope};
 use crate::clock::China;
-use crate::store::{self, Store};
+use crate::scene::CodeSpec;
+use crate::store::Store;
 use crate::telemetry::{self, Causes};
 
 /// While the store cannot be asked, a process spends this part of what was left when it was asked last.
@@ -21,12 +25,29 @@ pub(super) enum Payer {
 }
 
 impl Payer {
-    pub(super) fn of(caller: &Caller) -> Self {
-        match caller {
-            Caller::Visitor => Self::Visitors,
-            Caller::Key(_) => Self::Key,
+    /// A key pays with its scope for codes of that sort; without it its holder is a visitor like any other.
+    pub(super) fn of(caller: &Caller, spec: &CodeSpec) -> Self {
+        let scope = match spec {
+            CodeSpec::Temporary { .. } => Scope::Mint,
+            CodeSpec::Permanent { .. } => Scope::Permanent,
+        };
+        if caller.allows(scope) {
+            Self::Key
+        } else {
+            Self::Visitors
         }
     }
+}
+
+/// What was paid for a mint, so that it can be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paid {
+    /// Nothing: a key asked.
+    Nothing,
+    /// One of the budget's mints, in the store.
+    Budget,
+    /// One of those that this process may make without the store.
+    Offline,
 }
 
 /// The visitors' budget, shared through the store.
@@ -35,6 +56,8 @@ pub(super) struct Budget {
     a_day: u64,
     /// What this process may still mint while the store is down.
     offline: AtomicU64,
+    /// The day whose end of the budget is in the log.
+    told: Mutex<Option<String>>,
 }
 
 /// The budget is used up.
@@ -50,6 +73,7 @@ impl Budget {
         Self {
             a_day,
             offline: AtomicU64::new(a_day / OFFLINE_SHARE),
+            told: Mutex::default(),
         }
     }
 
@@ -73,43 +97,55 @@ impl Budget {
         &self,
         payer: Payer,
         store: &Store,
-        now: jiff::Timestamp,
-    ) -> Result<(), BudgetExhausted> {
-        let paid = match payer {
-            Payer::Key => true,
-            Payer::Visitors => match store.take_anonymous_mint(self.a_day).await {
-                Ok(paid) => paid,
-                Err(_) => self.pay_offline(),
-            },
-        };
-        if paid {
-            Ok(())
-        } else {
-            Err(BudgetExhausted {
-                retry_after: China::until_midnight(now),
-            })
+        now: Timestamp,
+    ) -> Result<Paid, BudgetExhausted> {
+        if payer == Payer::Key {
+            return Ok(Paid::Nothing);
         }
+        let paid = match store.take_anonymous_mint(self.a_day).await {
+            Ok(taken) => taken.then_some(Paid::Budget),
+            Err(_) => self.pay_offline(),
+        };
+        paid.ok_or_else(|| {
+            self.tell_once_a_day(now);
+            BudgetExhausted {
+                retry_after: China::until_midnight(now),
+            }
+        })
     }
 
     /// While the store is down nobody mints without limit, keys included.
-    pub(super) fn pay_offline(&self) -> bool {
+    pub(super) fn pay_offline(&self) -> Option<Paid> {
+        let one_less = |left: u64| left.checked_sub(1);
         self.offline
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
             .is_ok()
+            .then_some(Paid::Offline)
     }
 
     /// Gives back what was paid for a mint whose request never left.
-    pub(super) async fn refund(&self, payer: Payer, store: &Store) {
-        let refunded: Result<(), store::Error> = match payer {
-            Payer::Key => Ok(()),
-            Payer::Visitors => store.refund_anonymous_mint().await,
-        };
-        if let Err(error) = refunded {
-            tracing::debug!(
-                error = %Causes(&error),
-                "a mint was not refunded"
+    pub(super) async fn refund(&self, paid: Paid, store: &Store) {
+        match paid {
+            Paid::Nothing => {}
+            Paid::Offline => {
+                self.offline.fetch_add(1, Ordering::Relaxed);
+            }
+            Paid::Budget => {
+                if let Err(error) = store.refund_anonymous_mint().await {
+                    tracing::debug!(error = %Causes(&error), "a mint was not refunded");
+                }
+            }
+        }
+    }
+
+    /// One line for the operator, however many visitors come after it.
+    fn tell_once_a_day(&self, now: Timestamp) {
+        let today = China::day(now);
+        let mut told = self.told.lock().expect("no one panics while holding it");
+        if told.replace(today.clone()) != Some(today) {
+            tracing::warn!(
+                budget = self.a_day,
+                "the visitors' mints of the day are used up (WXQR_ANONYMOUS_BUDGET)"
             );
         }
     }

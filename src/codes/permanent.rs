@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, in_time};
-use crate::scene::{CodeSpec, PermanentScene};
+use tokio::time::{Instant, timeout_at};
+
+use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source};
+use super::payment::Payer;
+use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
 use crate::telemetry::Causes;
 use crate::ticket::IssuedCode;
@@ -21,8 +24,8 @@ impl Minter {
         &self,
         scene: &PermanentScene,
         spec: &CodeSpec,
+        payer: Payer,
     ) -> Result<Minted, MintError> {
-        let _slot = in_time(async { Ok(self.slot().await) }).await?;
         let intent = match self.reserve(scene).await? {
             Reserved::Ours(intent) => intent,
             Reserved::Known(code) => {
@@ -32,11 +35,11 @@ impl Minter {
                 });
             }
         };
-        match in_time(self.parts.create(spec)).await {
+        match self.create_in_turn(spec, payer).await {
             Ok(code) => {
                 // The ledger first: nothing may stand between WeChat's answer and the durable write.
                 let confirmed = self.confirm(intent, code).await;
-                self.parts.store.count_mint().await.ok();
+                self.count_mint().await;
                 confirmed
             }
             Err(error) => {
@@ -50,11 +53,21 @@ impl Minter {
         }
     }
 
+    /// The wait for a slot and the call, together no longer than a mint may take, so that nobody repeats an intent whose
+    /// call is still to come.
+    async fn create_in_turn(&self, spec: &CodeSpec, payer: Payer) -> Result<IssuedCode, MintError> {
+        let deadline = Instant::now() + MINT_TIMEOUT;
+        let slot = timeout_at(deadline, self.slots.take(payer)).await;
+        let _slot = slot.map_err(|_| MintError::Crowded)?;
+        let called = timeout_at(deadline, self.parts.create(spec)).await;
+        called.unwrap_or(Err(MintError::Timeout))
+    }
+
     /// Waits while another replica's call may be under way.
     async fn reserve(&self, scene: &PermanentScene) -> Result<Reserved, MintError> {
         let limit = self.settings.permanent_limit;
         loop {
-            match self.parts.store.reserve(scene, limit).await? {
+            match self.store().reserve(scene, limit).await? {
                 Reservation::Granted(intent) => return Ok(Reserved::Ours(intent)),
                 Reservation::Exists(code) => return Ok(Reserved::Known(*code)),
                 Reservation::Exhausted => return Err(MintError::LedgerFull),
@@ -73,14 +86,15 @@ impl Minter {
     /// Writes the result down before anybody sees it. If it cannot be written now, a task of its own goes on trying: the
     /// code exists at WeChat, whatever becomes of this request.
     async fn confirm(&self, intent: Intent, code: IssuedCode) -> Result<Minted, MintError> {
-        match self.parts.store.confirm(&intent, &code).await {
+        match self.store().confirm(&intent, &code).await {
             Ok(kept) => Ok(Minted {
                 code: Arc::new(kept),
                 source: Source::Minted,
             }),
             Err(error) => {
+                log_unwritten(intent.scene(), &code);
                 self.tasks
-                    .spawn(confirm_at_last(self.parts.store.clone(), intent, code));
+                    .spawn(confirm_at_last(self.store().clone(), intent, code));
                 Err(error.into())
             }
         }
@@ -88,7 +102,7 @@ impl Minter {
 
     /// The call certainly made no code, so neither the intent nor the stock is needed.
     async fn withdraw(&self, intent: Intent) {
-        if let Err(error) = self.parts.store.withdraw(&intent).await {
+        if let Err(error) = self.store().withdraw(&intent).await {
             tracing::warn!(
                 error = %Causes(&error),
                 "an intent could not be withdrawn: it counts"
@@ -111,17 +125,36 @@ enum Reserved {
     Known(IssuedCode),
 }
 
+/// Everything that it takes to record the code by hand, in case that this process ends before it can.
+fn log_unwritten(scene: &Scene, code: &IssuedCode) {
+    tracing::error!(
+        kind = %scene.kind(),
+        scene = ?scene.value(),
+        ticket = code.ticket.as_str(),
+        url = code.url.as_str(),
+        action = "nothing, if \"the permanent code is written down\" follows; else record it with POST /api/codes",
+        "a permanent code could not be written down: trying on"
+    );
+}
+
 /// Tries to write a result until it is written.
 async fn confirm_at_last(store: Store, intent: Intent, code: IssuedCode) {
-    tracing::error!("a permanent code could not be written down: trying on");
+    let (kind, value) = (intent.scene().kind(), intent.scene().value());
     loop {
         tokio::time::sleep(WRITE_PAUSE).await;
         match store.confirm(&intent, &code).await {
-            Ok(_) => break tracing::info!("the permanent code is written down"),
-            Err(store::Error::BadRow(what)) => {
-                break tracing::error!(what, "a permanent code cannot be written down");
+            Ok(_) => {
+                break tracing::info!(%kind, scene = ?value, "the permanent code is written down");
             }
-            Err(store::Error::Timeout | store::Error::Failed(_)) => {}
+            Err(error @ store::Error::BadRow(_)) => {
+                break tracing::error!(
+                    %kind,
+                    scene = ?value,
+                    error = %Causes(&error),
+                    "a permanent code cannot be written down"
+                );
+            }
+            Err(_) => {}
         }
     }
 }

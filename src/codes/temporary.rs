@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
-use super::payment::{BudgetExhausted, Payer};
-use crate::clock::China;
+use super::payment::{Paid, Payer};
 use crate::scene::{Scene, SceneValue, TemporaryScene};
 use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
@@ -22,7 +21,7 @@ impl Minter {
             match self.look_or_lease(&scene, wish).await {
                 Ok(Turn::Found(code)) => {
                     return Ok(Minted {
-                        code: Arc::new(code),
+                        code,
                         source: Source::Store,
                     });
                 }
@@ -32,36 +31,37 @@ impl Minter {
                     return result;
                 }
                 Ok(Turn::Others) => tokio::time::sleep(POLL).await,
-                Err(_) => return self.mint_offline(wish).await,
+                Err(error) => return self.mint_offline(&scene, wish, payer, error).await,
             }
         }
     }
 
     /// The lease first: whoever held it a moment ago may have finished meanwhile.
     async fn look_or_lease(&self, scene: &Scene, wish: &Wish) -> Result<Turn, store::Error> {
-        if let Some(code) = self
-            .find(scene)
-            .await?
-            .filter(|code| self.will_do(code, wish))
-        {
+        if let Some(code) = self.find_good_enough(scene, wish).await? {
             return Ok(Turn::Found(code));
         }
-        let Some(lease) = self
-            .parts
-            .store
-            .lease(&lease_name(scene), MINT_TIMEOUT)
-            .await?
-        else {
+        let name = lease_name(scene);
+        let Some(lease) = self.store().lease(&name, MINT_TIMEOUT).await? else {
             return Ok(Turn::Others);
         };
-        match self
-            .find(scene)
-            .await?
-            .filter(|code| self.will_do(code, wish))
-        {
-            Some(code) => Ok(Turn::Found(code)),
-            None => Ok(Turn::Ours(lease)),
-        }
+        Ok(match self.find_good_enough(scene, wish).await? {
+            Some(code) => Turn::Found(code),
+            None => Turn::Ours(lease),
+        })
+    }
+
+    /// What the store has for a wish. An older code is kept in mind, in case that no new one can be had.
+    async fn find_good_enough(
+        &self,
+        scene: &Scene,
+        wish: &Wish,
+    ) -> Result<Option<Arc<IssuedCode>>, store::Error> {
+        let Some(code) = self.store().find(scene).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        self.known.keep(scene, Arc::clone(&code));
+        Ok(self.will_do(&code, wish).then_some(code))
     }
 
     async fn mint_and_save(
@@ -70,44 +70,63 @@ impl Minter {
         wish: &Wish,
         payer: Payer,
     ) -> Result<Minted, MintError> {
-        self.budget
-            .pay(payer, &self.parts.store, self.now())
-            .await?;
+        let _slot = self.slots.take(payer).await;
+        let paid = self.budget.pay(payer, self.store(), self.now()).await?;
+        self.mint_paid(scene, wish, payer, paid).await
+    }
+
+    /// Without the store nobody can agree on anything, so each process makes a few codes for itself, keys' codes too.
+    async fn mint_offline(
+        &self,
+        scene: &Scene,
+        wish: &Wish,
+        payer: Payer,
+        trouble: store::Error,
+    ) -> Result<Minted, MintError> {
+        let _slot = self.slots.take(payer).await;
+        let paid = self.budget.pay_offline().ok_or(trouble)?;
+        self.mint_paid(scene, wish, payer, paid).await
+    }
+
+    async fn mint_paid(
+        &self,
+        scene: &Scene,
+        wish: &Wish,
+        payer: Payer,
+        paid: Paid,
+    ) -> Result<Minted, MintError> {
         let code = match self.parts.create(&wish.spec).await {
-            Ok(code) => code,
+            Ok(code) => Arc::new(code),
             Err(error) => {
                 if error.is_before_the_call() {
-                    self.budget.refund(payer, &self.parts.store).await;
+                    self.budget.refund(paid, self.store()).await;
                 }
                 return Err(error);
             }
         };
-        self.parts.store.count_mint().await.ok();
-        // Unsaved, the code is still good here; a restart or another replica would mint it again.
-        self.parts.store.save(scene, &code).await.ok();
+        self.count_mint().await;
+        if paid == Paid::Offline && payer == Payer::Visitors {
+            self.unsaved.count_anonymous();
+        }
+        self.write_down(scene, &code).await;
         Ok(Minted {
-            code: Arc::new(code),
+            code,
             source: Source::Minted,
         })
     }
 
-    /// Without the store nobody can agree on anything, so each process makes a few codes for itself.
-    async fn mint_offline(&self, wish: &Wish) -> Result<Minted, MintError> {
-        if !self.budget.pay_offline() {
-            let retry_after = China::until_midnight(self.now());
-            return Err(BudgetExhausted { retry_after }.into());
+    /// What is not saved now is good here all the same, and saved when the store is back.
+    async fn write_down(&self, scene: &Scene, code: &Arc<IssuedCode>) {
+        let store = self.store();
+        if !store.is_up() || store.save(scene, code).await.is_err() {
+            self.unsaved.hold(scene, Arc::clone(code));
         }
-        let code = self.parts.create(&wish.spec).await?;
-        Ok(Minted {
-            code: Arc::new(code),
-            source: Source::Minted,
-        })
     }
 }
 
 /// Whose turn it is to mint a scene.
 enum Turn {
-    Found(IssuedCode),
+    Found(Arc<IssuedCode>),
     Ours(Lease),
     Others,
 }

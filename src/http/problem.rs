@@ -345,6 +345,10 @@ impl From<&MintError> for Problem {
                 Code::StoreUnavailable,
                 "the store cannot be used at the moment",
             ),
+            MintError::Crowded => {
+                Self::new(Code::UpstreamBusy, "too many codes are being made at once")
+                    .after(BUSY_RETRY)
+            }
             MintError::Timeout => Self::new(Code::UpstreamTimeout, "WeChat did not answer in time"),
             MintError::Lost(_) => {
                 Self::new(Code::Internal, "the service failed; the log has the cause")

@@ -31,12 +31,25 @@ impl Store {
         self.add(ANONYMOUS, -1, u64::MAX).await.map(|_| ())
     }
 
-    /// Counts a mint of today, whoever caused it.
+    /// Counts mints of today, whoever caused them.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn count_mint(&self) -> Result<(), Error> {
-        self.add(MINTS, 1, u64::MAX).await.map(|_| ())
+    pub async fn count_mints(&self, count: u64) -> Result<(), Error> {
+        self.count(MINTS, count).await
+    }
+
+    /// Counts mints that visitors caused while the store could not be asked, also beyond the budget. They go to today.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn count_anonymous_mints(&self, count: u64) -> Result<(), Error> {
+        self.count(ANONYMOUS, count).await
+    }
+
+    async fn count(&self, name: &str, count: u64) -> Result<(), Error> {
+        let change = i64::try_from(count).unwrap_or(i64::MAX);
+        self.add(name, change, u64::MAX).await.map(|_| ())
     }
 
     /// Today's mints: those that visitors caused, and all.

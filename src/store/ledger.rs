@@ -44,6 +44,13 @@ pub struct Intent {
     repeated: bool,
 }
 
+impl Intent {
+    /// What the code is to carry.
+    pub fn scene(&self) -> &Scene {
+        &self.scene
+    }
+}
+
 /// How much of the permanent stock is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stock {

@@ -47,7 +47,8 @@ impl Error {
         matches!(self, Self::Timeout(_)) || self.is_before_sending()
     }
 
-    fn is_before_sending(&self) -> bool {
+    /// Whether the request certainly never left.
+    pub fn is_before_sending(&self) -> bool {
         matches!(self, Self::Unreachable(cause) if cause.is_connect())
     }
 

@@ -1,0 +1,49 @@
+//! The codes that this process knows, in front of the store: a known code costs no SQL.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use moka::sync::Cache;
+
+use crate::scene::Scene;
+use crate::ticket::{IssuedCode, Life};
+
+/// Codes by scene, the last minted one of each. Clones are handles to the same ones.
+#[derive(Debug, Clone)]
+pub(super) struct Known(Cache<Scene, Arc<IssuedCode>>);
+
+impl Known {
+    /// Room for so many codes. Beyond it those go that are asked for least.
+    pub(super) fn new(entries: u64) -> Self {
+        Self(Cache::new(entries))
+    }
+
+    /// The code of a scene, dead or alive.
+    pub(super) fn get(&self, scene: &Scene) -> Option<Arc<IssuedCode>> {
+        self.0.get(scene)
+    }
+
+    /// Keeps a code, unless one that was minted later is there already.
+    pub(super) fn keep(&self, scene: &Scene, code: Arc<IssuedCode>) {
+        self.0
+            .entry_by_ref(scene)
+            .and_upsert_with(|known| match known {
+                Some(known) if by_age(known.value(), &code).is_gt() => known.into_value(),
+                _ => code,
+            });
+    }
+}
+
+/// The later minted of two codes is the greater one.
+fn by_age(one: &IssuedCode, other: &IssuedCode) -> Ordering {
+    minted_at(one).cmp(&minted_at(other))
+}
+
+/// A permanent code is not replaced by another one, so its age does not matter.
+fn minted_at(code: &IssuedCode) -> Option<Timestamp> {
+    match code.life {
+        Life::Temporary { minted_at, .. } => Some(minted_at),
+        Life::Permanent => None,
+    }
+}
