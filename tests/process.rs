@@ -5,6 +5,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
@@ -13,6 +14,7 @@ use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, spawn_sandbox};
 use support::process::{Addresses, Process, run};
 use support::{Server, client, closed_port, eventually_async};
+use tokio::process::Command;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 /// `serve` as a process, and its sandbox.
@@ -236,6 +238,30 @@ async fn the_demo_says_what_to_do_in_ten_lines_and_it_works() {
     let output = process.output().await;
     assert_eq!((output.status, output.stdout.lines().count()), (0, lines));
     assert!(output.stderr.is_empty(), "it is quiet: {}", output.stderr);
+}
+
+#[tokio::test]
+async fn what_nobody_reads_does_not_end_the_demo() {
+    for command in ["demo", "sandbox"] {
+        let address = closed_port();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_wxqr"))
+            .args([command, "--listen", &address.to_string()])
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        eventually_async("it serves", || {
+            let ended = process.try_wait().unwrap();
+            assert_eq!(ended, None, "{command} goes on");
+            let root = client().get(format!("http://{address}/"));
+            async { Answer::to_willing(root).await.is_ok() }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
