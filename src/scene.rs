@@ -279,7 +279,31 @@ pub enum SceneValue<'a> {
     Text(&'a str),
 }
 
+/// The number in digits, or the text as it is: with its [`Kind`] it makes the scene again, see [`Scene::new`].
+impl fmt::Display for SceneValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
 impl Scene {
+    /// The scene with this value, as [`SceneValue`] writes it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such scene of that kind.
+    pub fn new(kind: Kind, value: &str) -> Result<Self, SceneError> {
+        Ok(match kind {
+            Kind::QrScene => Self::Temporary(TemporaryScene::Id(value.parse()?)),
+            Kind::QrStrScene => Self::Temporary(TemporaryScene::Text(value.parse()?)),
+            Kind::QrLimitScene => Self::Permanent(PermanentScene::Id(value.parse()?)),
+            Kind::QrLimitStrScene => Self::Permanent(PermanentScene::Text(value.parse()?)),
+        })
+    }
+
     /// Which of WeChat's four kinds it is.
     pub fn kind(&self) -> Kind {
         match self {
@@ -298,6 +322,22 @@ impl Scene {
             Self::Temporary(TemporaryScene::Text(text))
             | Self::Permanent(PermanentScene::Text(text)) => SceneValue::Text(text.as_str()),
         }
+    }
+}
+
+/// `KIND:VALUE`, such as `QR_SCENE:123`. The same in every build: leases of replicas and cursors of lists are named so.
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind(), self.value())
+    }
+}
+
+impl FromStr for Scene {
+    type Err = SceneError;
+
+    fn from_str(text: &str) -> Result<Self, SceneError> {
+        let (kind, value) = text.split_once(':').ok_or(SceneError::UnknownKind)?;
+        Self::new(kind.parse()?, value)
     }
 }
 
@@ -395,6 +435,32 @@ mod tests {
         ] {
             let got = text.parse::<SceneText>().map(|_| ());
             assert_eq!(got, want, "input {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_scene_is_read_as_it_is_written() {
+        for text in [
+            "QR_SCENE:4294967295",
+            "QR_STR_SCENE:007",
+            "QR_LIMIT_SCENE:100000",
+            "QR_LIMIT_STR_SCENE:展会:A",
+        ] {
+            let scene: Scene = text.parse().unwrap();
+            assert_eq!(scene.to_string(), text);
+            let value = scene.value().to_string();
+            assert_eq!(Scene::new(scene.kind(), &value), Ok(scene), "{text}");
+        }
+        for text in [
+            "",
+            "QR_SCENE",
+            "QR_SCENE:",
+            "QR_SCENE:0",
+            "QR_LIMIT_SCENE:100001",
+            "QR_CARD:1",
+            "qr_scene:1",
+        ] {
+            assert!(text.parse::<Scene>().is_err(), "input {text:?}");
         }
     }
 

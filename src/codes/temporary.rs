@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
 use super::payment::{BudgetExhausted, Payer};
 use crate::clock::China;
-use crate::scene::{Scene, SceneValue, TemporaryScene};
+use crate::scene::{Scene, TemporaryScene};
 use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
 
@@ -49,7 +49,7 @@ impl Minter {
         let Some(lease) = self
             .parts
             .store
-            .lease(&lease_name(scene), MINT_TIMEOUT)
+            .lease(&scene.to_string(), MINT_TIMEOUT)
             .await?
         else {
             return Ok(Turn::Others);
@@ -110,12 +110,4 @@ enum Turn {
     Found(IssuedCode),
     Ours(Lease),
     Others,
-}
-
-/// The same in every build: replicas of two versions share leases during an update.
-fn lease_name(scene: &Scene) -> String {
-    match scene.value() {
-        SceneValue::Id(id) => format!("{}:{id}", scene.kind()),
-        SceneValue::Text(text) => format!("{}:{text}", scene.kind()),
-    }
 }

@@ -24,7 +24,7 @@ use crate::clock::China;
 use crate::codes::{Served, Standing};
 use crate::pictures::Drawn;
 use crate::render::{RenderError, Style};
-use crate::scene::{Scene, SceneValue};
+use crate::scene::Scene;
 use crate::ticket::IssuedCode;
 
 /// A page is not renewed more often than this.
@@ -185,10 +185,7 @@ impl Shown<'_> {
 
     /// Shown in place, saved under a name that says which code it is and how long it is good.
     fn disposition(&self) -> HeaderValue {
-        let scene = match self.scene.value() {
-            SceneValue::Id(id) => id.to_string(),
-            SceneValue::Text(text) => text.to_owned(),
-        };
+        let scene = self.scene.value().to_string();
         let life = match self.code().expires_at() {
             None => "permanent".to_owned(),
             Some(end) => China::time(end).strftime("until-%Y-%m-%d-%H%M").to_string(),

@@ -17,7 +17,7 @@ use super::super::problem::{Document, Problem};
 use super::super::site::Site;
 use super::require;
 use crate::access::Scope;
-use crate::scene::{Kind, PermanentScene, Scene, SceneId, SceneText, TemporaryScene};
+use crate::scene::{Scene, SceneId, SceneText};
 use crate::store::{ChannelFilter, ListedCode};
 
 /// How many codes a page may have, and how many it has if nothing is said.
@@ -184,19 +184,12 @@ fn scene_filter(value: &str) -> Result<(String, bool), String> {
 
 /// Where the next page begins: after this scene.
 fn cursor(scene: &Scene) -> String {
-    let (_, text) = scene_pairs(scene).swap_remove(0);
-    BASE64_URL_SAFE_NO_PAD.encode(format!("{}:{text}", scene.kind()))
+    BASE64_URL_SAFE_NO_PAD.encode(scene.to_string())
 }
 
 fn scene_of(cursor: &str) -> Option<Scene> {
     let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    let (kind, value) = text.split_once(':')?;
-    Some(match kind.parse().ok()? {
-        Kind::QrScene => Scene::Temporary(TemporaryScene::Id(value.parse().ok()?)),
-        Kind::QrStrScene => Scene::Temporary(TemporaryScene::Text(value.parse().ok()?)),
-        Kind::QrLimitScene => Scene::Permanent(PermanentScene::Id(value.parse().ok()?)),
-        Kind::QrLimitStrScene => Scene::Permanent(PermanentScene::Text(value.parse().ok()?)),
-    })
+    text.parse().ok()
 }
 
 #[cfg(test)]
@@ -205,10 +198,8 @@ mod tests {
 
     #[test]
     fn a_cursor_names_the_scene_it_came_from() {
-        for scene in [
-            Scene::Temporary(TemporaryScene::Id("7".parse().unwrap())),
-            Scene::Permanent(PermanentScene::Text("展会:A".parse().unwrap())),
-        ] {
+        for scene in ["QR_SCENE:7", "QR_LIMIT_STR_SCENE:展会:A"] {
+            let scene: Scene = scene.parse().unwrap();
             assert_eq!(scene_of(&cursor(&scene)), Some(scene));
         }
         for odd in ["", "!", "UVI6MQ", "UVJfU0NFTkU6MA"] {
