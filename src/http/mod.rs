@@ -15,8 +15,8 @@ mod params;
 mod problem;
 mod qrcode;
 mod site;
+mod unchecked;
 mod view;
-mod wish;
 
 use std::sync::Arc;
 

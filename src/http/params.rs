@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use super::lang::Lang;
 use super::negotiate::Format;
 use super::problem::Problem;
-use super::wish::{Wish, parsed};
+use super::unchecked::{UncheckedSpec, parsed};
 use crate::render::{Colors, Margin, PixelSize, Rgb, Style};
 use crate::scene::{CodeSpec, Lifetime};
 
@@ -149,13 +149,13 @@ impl Query {
 
     /// The wish for a code.
     pub(crate) fn code_spec(&self, default_expire: Lifetime) -> Result<CodeSpec, Problem> {
-        let wish = Wish {
+        let spec = UncheckedSpec {
             scene_id: self.get("scene_id"),
             scene_str: self.get("scene_str"),
             permanent: self.permanent()?,
             expire_seconds: self.get("expire_seconds"),
         };
-        wish.checked(default_expire)
+        spec.checked(default_expire)
     }
 
     /// How our own picture is to look.

@@ -20,7 +20,7 @@ use super::super::auth::Authenticated;
 use super::super::code_body::{CodeBody, SceneBody, TicketBody, dated, scene_pairs};
 use super::super::observe::RequestId;
 use super::super::problem::{Code, Document, Problem};
-use super::super::wish::{Wish, parsed};
+use super::super::unchecked::{UncheckedSpec, parsed};
 use super::require;
 use crate::access::{Caller, Scope};
 use crate::codes::{Served, Source};
@@ -323,13 +323,13 @@ impl Wanted {
     fn spec(&self, default_expire: Lifetime) -> Result<CodeSpec, Problem> {
         let [scene_id, expire_seconds] = [self.scene_id, self.expire_seconds]
             .map(|number| number.map(|number| number.to_string()));
-        let wish = Wish {
+        let spec = UncheckedSpec {
             scene_id: scene_id.as_deref(),
             scene_str: self.scene_str.as_deref(),
             permanent: self.permanent.unwrap_or(false),
             expire_seconds: expire_seconds.as_deref(),
         };
-        wish.checked(default_expire)
+        spec.checked(default_expire)
     }
 }
 

@@ -8,15 +8,15 @@ use crate::scene::{CodeSpec, Lifetime, PermanentScene, SceneError, SceneText, Te
 
 /// What was given, by the names that are the same everywhere. Nothing of it is checked yet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct UncheckedSpec<'a> {
     pub(crate) scene_id: Option<&'a str>,
     pub(crate) scene_str: Option<&'a str>,
     pub(crate) permanent: bool,
     pub(crate) expire_seconds: Option<&'a str>,
 }
 
-impl Wish<'_> {
-    /// The wish as a value that cannot be wrong. A temporary code lives for `default_expire` if nothing is said.
+impl UncheckedSpec<'_> {
+    /// The same as a value that cannot be wrong. A temporary code lives for `default_expire` if nothing is said.
     ///
     /// # Errors
     /// Names the parameter, and what would be accepted.
