@@ -4,6 +4,8 @@ mod api;
 mod auth;
 mod caching;
 mod code_body;
+#[cfg(test)]
+mod fixture;
 mod home;
 mod lang;
 mod negotiate;

@@ -1,27 +1,5 @@
-use std::sync::Arc;
-
+use super::super::fixture::served;
 use super::*;
-use crate::ticket::{IssuedCode, Life};
-
-fn served(granted: u64, standing: Standing) -> Served {
-    let life = match granted {
-        0 => Life::Permanent,
-        _ => Life::Temporary {
-            minted_at: Timestamp::UNIX_EPOCH,
-            asked: granted.try_into().unwrap(),
-            granted: granted.try_into().unwrap(),
-        },
-    };
-    let (ticket, url) = (
-        "t".parse().unwrap(),
-        "http://weixin.qq.com/q/a".parse().unwrap(),
-    );
-    Served {
-        code: Arc::new(IssuedCode { ticket, url, life }),
-        standing,
-        source: crate::codes::Source::Memory,
-    }
-}
 
 #[test]
 fn no_cache_may_show_a_dead_code() {

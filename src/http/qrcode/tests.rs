@@ -1,12 +1,12 @@
+use super::super::fixture::served;
 use super::*;
-use crate::ticket::Life;
 
 #[test]
 fn a_page_is_renewed_before_its_code_dies_even_from_a_cache() {
     for granted in [20, 21, 30, 60, 120, 121, 240, 600, 7200, 2_592_000] {
         for share in [0.5, 1.0] {
             let floor = Duration::from_secs(granted).mul_f64(share);
-            let served = served(granted, floor);
+            let served = served(granted, Standing::Fresh { floor });
             let last = granted - floor.as_secs();
             for now in (0..=last).step_by(usize::try_from(last / 50 + 1).unwrap()) {
                 let now = Timestamp::from_second(now.try_into().unwrap()).unwrap();
@@ -36,25 +36,9 @@ fn a_page_waits_until_a_newer_code_can_be_had() {
         (21, 10, 0, 12),
         (5, 2, 0, 10),
     ] {
-        let served = served(granted, Duration::from_secs(floor));
+        let floor = Duration::from_secs(floor);
+        let served = served(granted, Standing::Fresh { floor });
         let now = Timestamp::from_second(now).unwrap();
         assert_eq!(renewal(&served, now), Some(want), "{granted} s at {now}");
-    }
-}
-
-fn served(granted: u64, floor: Duration) -> Served {
-    let life = Life::Temporary {
-        minted_at: Timestamp::UNIX_EPOCH,
-        asked: granted.try_into().unwrap(),
-        granted: granted.try_into().unwrap(),
-    };
-    let (ticket, url) = (
-        "t".parse().unwrap(),
-        "http://weixin.qq.com/q/a".parse().unwrap(),
-    );
-    Served {
-        code: Arc::new(IssuedCode { ticket, url, life }),
-        standing: Standing::Fresh { floor },
-        source: crate::codes::Source::Memory,
     }
 }
