@@ -472,6 +472,16 @@ async fn an_error_takes_the_form_that_was_asked_for() {
     );
 
     for path in [
+        "/qrcode?scene_id=1&expire=60&lang=zh",
+        "/qrcode?scene_id=1&expire=60&lang=zh&fragment=1",
+        "/?scene_id=1&expire=60&lang=zh",
+    ] {
+        let page = app.get(path).await;
+        let suggestion = "参数 expire 不是本服务的参数，是否想写 expire_seconds？";
+        assert!(page.text().contains(suggestion), "{path}: {}", page.text());
+    }
+
+    for path in [
         "/qrcode.png?scene_id=0",
         "/qrcode.svg?scene_id=0",
         "/qrcode?format=jpg&scene_id=0",

@@ -8,6 +8,7 @@ mod code_body;
 mod fixture;
 mod home;
 mod lang;
+mod message;
 mod negotiate;
 mod observe;
 mod openapi;

@@ -12,6 +12,7 @@ use axum::{Extension, Json};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::message::Message;
 use super::negotiate::Format;
 use super::pages;
 use super::problem::{Code, Problem};
@@ -170,18 +171,23 @@ fn json(problem: &Problem, id: &RequestId) -> Response {
 /// A handler panicked: a defect of ours, which must not take the process with it.
 pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Response {
     drop(payload); // The panic hook has logged it.
-    Problem::new(Code::Internal, "the service failed; the log has the cause").into_response()
+    Problem::internal().into_response()
 }
 
 /// No such path.
 pub(crate) async fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "there is nothing at this path")
+    let message = Message::new(
+        "该网址下没有内容，请检查链接是否完整",
+        "there is nothing at this path",
+    );
+    Problem::new(Code::NotFound, message)
 }
 
 /// No such method on this path.
 pub(crate) async fn method_not_allowed() -> Problem {
-    Problem::new(
-        Code::MethodNotAllowed,
+    let message = Message::new(
+        "响应头 Allow 列出了该网址支持的方法",
         "the Allow header names the methods of this path",
-    )
+    );
+    Problem::new(Code::MethodNotAllowed, message)
 }

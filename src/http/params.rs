@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::lang::Lang;
+use super::message::Message;
 use super::negotiate::Format;
 use super::problem::Problem;
 use super::unchecked::{UncheckedSpec, parsed};
@@ -63,7 +64,10 @@ impl Query {
                 let value = form_decoded(value, &name)?;
                 query.add(name, value)?;
             } else if let Some(meant) = near_miss(&name) {
-                let message = format!("is not a parameter of this service; did you mean {meant}?");
+                let message = Message::new(
+                    format!("不是本服务的参数，是否想写 {meant}？"),
+                    format!("is not a parameter of this service; did you mean {meant}?"),
+                );
                 return Err(Problem::invalid_parameter(&name, message));
             }
         }
@@ -72,7 +76,7 @@ impl Query {
 
     fn add(&mut self, name: String, value: String) -> Result<(), Problem> {
         if self.get(&name).is_some() {
-            return Err(Problem::invalid_parameter(&name, "must be given once only"));
+            return Err(Problem::invalid_parameter(&name, given_twice()));
         }
         self.pairs.push((name, value));
         Ok(())
@@ -109,7 +113,7 @@ impl Query {
     /// A parameter's value as a checked one; none if it is not given.
     fn parsed<T>(&self, name: &str) -> Result<Option<T>, Problem>
     where
-        T: std::str::FromStr<Err: std::fmt::Display>,
+        T: std::str::FromStr<Err: Into<Message>>,
     {
         self.get(name).map(|text| parsed(name, text)).transpose()
     }
@@ -129,10 +133,10 @@ impl Query {
         match self.get("fragment") {
             None => Ok(false),
             Some("1") => Ok(true),
-            Some(_) => Err(Problem::invalid_parameter(
-                "fragment",
-                "must be 1, or not be given",
-            )),
+            Some(_) => {
+                let message = Message::new("只能是 1，或不给出", "must be 1, or not be given");
+                Err(Problem::invalid_parameter("fragment", message))
+            }
         }
     }
 
@@ -140,10 +144,10 @@ impl Query {
         match self.get("permanent") {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Problem::invalid_parameter(
-                "permanent",
-                "must be true or false",
-            )),
+            Some(_) => {
+                let message = Message::new("只能是 true 或 false", "must be true or false");
+                Err(Problem::invalid_parameter("permanent", message))
+            }
         }
     }
 
@@ -168,11 +172,14 @@ impl Query {
             color.unwrap_or(Rgb::BLACK),
             background.unwrap_or(Rgb::WHITE),
         );
-        let named = if color.is_some() { "color" } else { "bg" };
+        let unfit = |error| match color {
+            Some(_) => Problem::invalid_parameter("color", error),
+            None => Problem::invalid_parameter("bg", Message::of_background(error)),
+        };
         Ok(Style {
             size: size.unwrap_or_default(),
             margin: margin.unwrap_or_default(),
-            colors: colors.map_err(|error| Problem::invalid_parameter(named, error))?,
+            colors: colors.map_err(unfit)?,
         })
     }
 }
@@ -186,7 +193,7 @@ pub(crate) fn form_pairs(raw: &str) -> Result<Vec<(String, String)>, Problem> {
     for (name, value) in form_pieces(raw) {
         let name = form_decoded(name, "query")?;
         if pairs.iter().any(|(known, _)| *known == name) {
-            return Err(Problem::invalid_parameter(&name, "must be given once only"));
+            return Err(Problem::invalid_parameter(&name, given_twice()));
         }
         let value = form_decoded(value, &name)?;
         pairs.push((name, value));
@@ -205,7 +212,18 @@ fn form_decoded(piece: &str, name: &str) -> Result<String, Problem> {
     let decoded = percent_decode_str(&spaced).decode_utf8();
     decoded
         .map(Cow::into_owned)
-        .map_err(|_| Problem::invalid_parameter(name, "must be UTF-8, percent-encoded"))
+        .map_err(|_| Problem::invalid_parameter(name, not_utf_8()))
+}
+
+fn not_utf_8() -> Message {
+    Message::new(
+        "须为 UTF-8，并经百分号编码",
+        "must be UTF-8, percent-encoded",
+    )
+}
+
+fn given_twice() -> Message {
+    Message::new("只能出现一次", "must be given once only")
 }
 
 /// The parameter that a stranger's was probably meant to be. Links in the wild carry many names that are not ours, so a

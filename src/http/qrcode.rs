@@ -1,6 +1,5 @@
 //! `GET /qrcode`: one code in five representations.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -14,6 +13,7 @@ use super::AppState;
 use super::auth::Authenticated;
 use super::caching::CachePolicy;
 use super::code_body::{CodeBody, SceneBody, TicketBody, dated};
+use super::message::Message;
 use super::negotiate::Format;
 use super::pages::{self, CodePage, Expiry, image_element};
 use super::params::Query;
@@ -101,10 +101,8 @@ fn check_presentation(query: &Query, view: View) -> Result<(), Problem> {
     query.format()?;
     query.lang()?;
     if query.fragment()? && view.format != Format::Html {
-        return Err(Problem::invalid_parameter(
-            "fragment",
-            "goes with html only",
-        ));
+        let message = Message::new("仅用于 html", "goes with html only");
+        return Err(Problem::invalid_parameter("fragment", message));
     }
     Ok(())
 }
@@ -244,8 +242,8 @@ fn renewal(served: &Served, now: Timestamp) -> Option<u64> {
     Some(wait.max(SHORTEST_RENEWAL).as_secs())
 }
 
-fn does_not_fit(error: &Arc<RenderError>) -> Problem {
-    Problem::invalid_parameter("size", error)
+fn does_not_fit(error: &RenderError) -> Problem {
+    Problem::invalid_parameter("size", *error)
 }
 
 /// Whether the caller names this picture in `If-None-Match` (RFC 9110, 13.1.2: compared weakly).

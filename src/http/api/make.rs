@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::super::AppState;
 use super::super::auth::Authenticated;
 use super::super::code_body::{CodeBody, SceneBody, TicketBody, dated, scene_pairs};
+use super::super::message::Message;
 use super::super::observe::RequestId;
 use super::super::problem::{Code, Document, Problem};
 use super::super::unchecked::{UncheckedSpec, parsed};
@@ -125,13 +126,7 @@ pub(crate) async fn make(
         require(&caller, Scope::Mint)?;
     }
     match json_body(body).await? {
-        Value::Array(wanted) if wanted.len() > MOST_ITEMS => Err(Problem::new(
-            Code::InvalidBody,
-            format!(
-                "the array has {} items; accepted: {MOST_ITEMS} at most",
-                wanted.len()
-            ),
-        )),
+        Value::Array(wanted) if wanted.len() > MOST_ITEMS => Err(too_many(wanted.len())),
         Value::Array(wanted) => Ok(make_many(&app, &caller, &id, wanted).await),
         wanted => {
             let made = make_one(&app, &caller, wanted).await?;
@@ -143,13 +138,27 @@ pub(crate) async fn make(
 
 async fn json_body(body: Body) -> Result<Value, Problem> {
     let bytes = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| {
-        Problem::new(
-            Code::TooLarge,
+        let message = Message::new(
+            format!("请求内容不能超过 {MAX_BODY} 字节"),
             format!("the body may have {MAX_BODY} bytes at most"),
-        )
+        );
+        Problem::new(Code::TooLarge, message)
     })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::new(Code::InvalidBody, format!("the body must be JSON: {error}")))
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let message = Message::new(
+            format!("请求内容须为 JSON：{error}"),
+            format!("the body must be JSON: {error}"),
+        );
+        Problem::new(Code::InvalidBody, message)
+    })
+}
+
+fn too_many(items: usize) -> Problem {
+    let message = Message::new(
+        format!("数组有 {items} 项，最多可有 {MOST_ITEMS} 项"),
+        format!("the array has {items} items; accepted: {MOST_ITEMS} at most"),
+    );
+    Problem::new(Code::InvalidBody, message)
 }
 
 async fn make_many(
@@ -189,29 +198,22 @@ async fn make_many(
 }
 
 fn late() -> Problem {
-    Problem::new(
-        Code::UpstreamTimeout,
+    let message = Message::new(
+        "没有时间处理这一项，请重发",
         "there was no time left for this one; send it again",
-    )
+    );
+    Problem::new(Code::UpstreamTimeout, message)
 }
 
 async fn make_one(app: &AppState, caller: &Authenticated, wanted: Value) -> Result<Made, Problem> {
     let order = Wanted::read(wanted)?.order(app.default_expire)?;
     require(caller, order.scope())?;
     let served = match &order.minted_elsewhere {
-        Some((scene, code)) => app
-            .codes
-            .import(scene, code)
-            .await
-            .map_err(crate::codes::Error::Store)?,
+        Some((scene, code)) => app.codes.import(scene, code).await?,
         None => app.codes.issue(&order.spec, &caller.0).await?,
     };
     let scene = order.spec.scene();
-    let channel = app
-        .store
-        .name_channel(&scene, &order.channel)
-        .await
-        .map_err(crate::codes::Error::Store)?;
+    let channel = app.store.name_channel(&scene, &order.channel).await?;
     Ok(Made {
         scene,
         served,
@@ -270,7 +272,10 @@ impl Order {
 impl Wanted {
     fn read(value: Value) -> Result<Self, Problem> {
         let Value::Object(fields) = value else {
-            let message = "a code must be a JSON object, such as {\"scene_id\": 123}";
+            let message = Message::new(
+                "每个二维码须为一个 JSON 对象，例如 {\"scene_id\": 123}",
+                "a code must be a JSON object, such as {\"scene_id\": 123}",
+            );
             return Err(Problem::new(Code::InvalidBody, message));
         };
         // Every field is optional, so the one at fault is at fault alone too.
@@ -280,8 +285,10 @@ impl Wanted {
                 return Err(misfit(name));
             }
         }
-        Self::deserialize(Value::Object(fields))
-            .map_err(|error| Problem::new(Code::InvalidBody, error.to_string()))
+        Self::deserialize(Value::Object(fields)).map_err(|error| {
+            let message = Message::new(error.to_string(), error.to_string());
+            Problem::new(Code::InvalidBody, message)
+        })
     }
 
     fn order(self, default_expire: Lifetime) -> Result<Order, Problem> {
@@ -301,15 +308,24 @@ impl Wanted {
                 Some((scene.clone(), code))
             }
             (CodeSpec::Permanent { .. }, Some(_), None) => {
-                let message = "must be given with ticket, for a code that was minted elsewhere";
+                let message = Message::new(
+                    "须与 ticket 一同给出，用于登记在别处生成的二维码",
+                    "must be given with ticket, for a code that was minted elsewhere",
+                );
                 return Err(Problem::invalid_parameter("url", message));
             }
             (CodeSpec::Permanent { .. }, None, Some(_)) => {
-                let message = "must be given with url, for a code that was minted elsewhere";
+                let message = Message::new(
+                    "须与 url 一同给出，用于登记在别处生成的二维码",
+                    "must be given with url, for a code that was minted elsewhere",
+                );
                 return Err(Problem::invalid_parameter("ticket", message));
             }
             (CodeSpec::Temporary { .. }, ..) => {
-                let message = "must be true where ticket and url are given: only permanent codes are recorded";
+                let message = Message::new(
+                    "在给出 ticket 和 url 时须为 true，只有永久二维码可以登记",
+                    "must be true where ticket and url are given: only permanent codes are recorded",
+                );
                 return Err(Problem::invalid_parameter("permanent", message));
             }
         };
@@ -335,23 +351,31 @@ impl Wanted {
 
 /// A field that is not ours, or whose value is of another type than ours.
 fn misfit(name: &str) -> Problem {
-    let accepted = match name {
-        "scene_id" => {
-            "must be a whole number from 1 to 4294967295, for a permanent code to 100000, without quotes"
+    let (zh, en) = match name {
+        "scene_id" => (
+            "须为 1 至 4294967295 的整数，永久二维码至 100000，不加引号",
+            "must be a whole number from 1 to 4294967295, for a permanent code to 100000, without quotes",
+        ),
+        "expire_seconds" => (
+            "须为 1 至 2592000 的整数，单位为秒（最长 30 天），不加引号",
+            "must be a whole number of seconds from 1 to 2592000 (30 days), without quotes",
+        ),
+        "permanent" => (
+            "只能是 true 或 false，不加引号",
+            "must be true or false, without quotes",
+        ),
+        "scene_str" | "label" | "group" | "ticket" | "url" => {
+            ("须为带引号的文本", "must be a text in quotes")
         }
-        "expire_seconds" => {
-            "must be a whole number of seconds from 1 to 2592000 (30 days), without quotes"
-        }
-        "permanent" => "must be true or false, without quotes",
-        "scene_str" | "label" | "group" | "ticket" | "url" => "must be a text in quotes",
         _ => {
-            return Problem::invalid_body(
-                name,
+            let message = Message::new(
+                "不是可用的字段，可用的有 scene_id、scene_str、permanent、expire_seconds、label、group、ticket、url",
                 "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, ticket, url",
             );
+            return Problem::invalid_body(name, message);
         }
     };
-    Problem::invalid_parameter(name, accepted)
+    Problem::invalid_parameter(name, Message::new(zh, en))
 }
 
 /// A label or the name of a group.
@@ -361,7 +385,9 @@ fn name(parameter: &str, given: Option<&str>) -> Result<Option<String>, Problem>
     if plain && (1..=LONGEST_NAME).contains(&text.chars().count()) {
         return Ok(Some(text.to_owned()));
     }
-    let message =
-        format!("must have 1 to {LONGEST_NAME} characters, none of them a control character");
+    let message = Message::new(
+        format!("须为 1 至 {LONGEST_NAME} 个字符，不含控制字符"),
+        format!("must have 1 to {LONGEST_NAME} characters, none of them a control character"),
+    );
     Err(Problem::invalid_parameter(parameter, message))
 }
