@@ -27,22 +27,16 @@ pub(crate) const OURS: &[&str] = &[
     "lang",
 ];
 
-/// Words that people write for one of ours, besides those that differ by a letter, by case or by underscores.
+/// Words that can only be meant for one of ours, besides those that differ by a letter, by case or by separators. Words of
+/// everyday such as `id`, `ttl` or `background` are not here: WeChat and campaigns add what they like, and that is ignored.
 const NEAR_MISSES: &[(&str, &str)] = &[
     ("scene", "scene_id or scene_str"),
-    ("id", "scene_id"),
-    ("str", "scene_str"),
     ("expire", "expire_seconds"),
     ("expires", "expire_seconds"),
+    ("expire_in", "expire_seconds"),
     ("expires_in", "expire_seconds"),
-    ("ttl", "expire_seconds"),
-    ("perm", "permanent"),
-    ("fmt", "format"),
+    ("expire_time", "expire_seconds"),
     ("colour", "color"),
-    ("fg", "color"),
-    ("background", "bg"),
-    ("bgcolor", "bg"),
-    ("language", "lang"),
 ];
 
 /// A query, decoded but not yet understood.
@@ -226,8 +220,8 @@ fn given_twice() -> Message {
     Message::new("只能出现一次", "must be given once only")
 }
 
-/// The parameter that a stranger's was probably meant to be. Links in the wild carry many names that are not ours, so a
-/// name must be very close.
+/// The parameter that an unknown one was certainly meant to be: a listed word, or ours but for case, separators or one
+/// letter.
 fn near_miss(name: &str) -> Option<&'static str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "");
     let written = plain(name);
