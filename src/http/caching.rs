@@ -23,7 +23,7 @@ pub(crate) enum CachePolicy {
 }
 
 impl CachePolicy {
-    /// For a picture: until the code no longer satisfies such a wish.
+    /// For a picture of ours, or the way to WeChat's: until the code no longer satisfies such a wish.
     pub(crate) fn for_picture(served: &Served, now: Timestamp) -> Self {
         Self::until_floor(served, now, LONGEST)
     }

@@ -136,7 +136,8 @@ impl Shown<'_> {
     fn redirect(&self) -> Response {
         let location = HeaderValue::from_str(&self.site.image_url(&self.code().ticket))
             .expect("a base and an escaped ticket are ASCII");
-        self.with_text_headers((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
+        let response = (StatusCode::FOUND, [(header::LOCATION, location)]).into_response();
+        self.with_picture_headers(response)
     }
 
     /// A picture of ours, or 304 if the caller has it.
@@ -159,7 +160,7 @@ impl Shown<'_> {
             self.file(drawn, picture.bytes)
         };
         response.headers_mut().insert(header::ETAG, etag);
-        Ok(self.with_headers(response, CachePolicy::for_picture(&self.served, self.now)))
+        Ok(self.with_picture_headers(response))
     }
 
     fn file(&self, drawn: Drawn, bytes: bytes::Bytes) -> Response {
@@ -203,6 +204,10 @@ impl Shown<'_> {
 
     fn with_text_headers(&self, response: Response) -> Response {
         self.with_headers(response, CachePolicy::for_text(&self.served, self.now))
+    }
+
+    fn with_picture_headers(&self, response: Response) -> Response {
+        self.with_headers(response, CachePolicy::for_picture(&self.served, self.now))
     }
 
     fn with_headers(&self, mut response: Response, policy: CachePolicy) -> Response {
