@@ -5,6 +5,7 @@ use axum::http::{header, request::Parts};
 
 use super::AppState;
 use super::message::Message;
+use super::observe::log_key;
 use super::problem::{Code, Problem};
 use crate::access::Caller;
 
@@ -25,6 +26,7 @@ impl FromRequestParts<AppState> for Authenticated {
             .and_then(bearer)
             .ok_or_else(not_a_key)?;
         let key = app.keys.find(secret).ok_or_else(unknown_key)?;
+        log_key(key);
         Ok(Self(Caller::Key(key.clone())))
     }
 }
