@@ -216,7 +216,7 @@ fn not_utf_8() -> Message {
     )
 }
 
-fn given_twice() -> Message {
+pub(crate) fn given_twice() -> Message {
     Message::new("只能出现一次", "must be given once only")
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod list;
 pub(crate) mod make;
+mod wanted;
 
 use super::auth::Authenticated;
 use super::message::Message;
