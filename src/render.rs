@@ -12,12 +12,6 @@ pub use self::style::{
 };
 pub use self::symbol::Symbol;
 
-/// The fewest pixels that a module is drawn with.
-///
-/// Found by experiment, on 120 texts of 5 to 243 bytes: at 1 pixel zbar reads a quarter of the pictures, and none whose
-/// margin is the page around them (rqrr loses 5 of those); at 2 pixels both read them all.
-const LEAST_PIXELS_PER_MODULE: usize = 2;
-
 /// Draws the text as a PNG with a palette of two colours.
 ///
 /// The picture is exactly as large as asked. Every module is the same whole number of pixels wide, as many as fit; the
@@ -100,15 +94,8 @@ struct Layout {
 
 impl Layout {
     fn new(symbol: &Symbol, style: &Style) -> Result<Self, RenderError> {
+        let module = style.pixels_per_module(symbol.width())?;
         let size = usize::from(style.size.get());
-        let modules = symbol.width() + 2 * usize::from(style.margin.get());
-        let module = size / modules;
-        if module < LEAST_PIXELS_PER_MODULE {
-            return Err(RenderError::TooSmall {
-                size,
-                least: modules * LEAST_PIXELS_PER_MODULE,
-            });
-        }
         let offset = (size - module * symbol.width()) / 2;
         Ok(Self {
             size,
@@ -130,9 +117,7 @@ pub enum RenderError {
     #[error("must be a text of at most 2331 bytes, the most that a QR code of this quality holds")]
     TooLong,
     /// The picture has too few pixels for the symbol and its margin.
-    #[error(
-        "must be at least {least} pixels for this code and its margin, but is {size}; a smaller margin needs less"
-    )]
+    #[error("must be at least {least} pixels for this code with this margin, but is {size}")]
     TooSmall {
         /// The width that was asked for, in pixels.
         size: usize,

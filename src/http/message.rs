@@ -130,9 +130,7 @@ impl From<RenderError> for Message {
         let zh = match error {
             RenderError::TooLong => "的二维码内容超过 2331 字节，无法绘制".to_owned(),
             RenderError::TooSmall { size, least } => {
-                format!(
-                    "须不小于 {least} 像素才能容纳二维码及其留白，现为 {size}；减小 margin 可降低要求"
-                )
+                format!("须不小于 {least} 像素，才容得下二维码和这样的留白，现为 {size}")
             }
         };
         Self::new(zh, error.to_string())

@@ -27,6 +27,10 @@ pub(crate) const OURS: &[&str] = &[
     "lang",
 ];
 
+/// Modules on a side of the symbol of WeChat's urls. All that are known have 43 or 45 bytes; from 43 to 62 it is that many
+/// at the error correction that we draw with (ISO/IEC 18004, table 7).
+const WECHAT_SYMBOL: usize = 33;
+
 /// Words that can only be meant for one of ours, besides those that differ by a letter, by case or by separators. Words of
 /// everyday such as `id`, `ttl` or `background` are not here: WeChat and campaigns add what they like, and that is ignored.
 const NEAR_MISSES: &[(&str, &str)] = &[
@@ -156,7 +160,7 @@ impl Query {
         spec.checked(default_expire)
     }
 
-    /// How our own picture is to look.
+    /// How our own picture is to look. A size that WeChat's code will not fit is refused here, before it is made.
     pub(crate) fn style(&self) -> Result<Style, Problem> {
         let size: Option<PixelSize> = self.parsed("size")?;
         let margin: Option<Margin> = self.parsed("margin")?;
@@ -170,11 +174,15 @@ impl Query {
             Some(_) => Problem::invalid_parameter("color", error),
             None => Problem::invalid_parameter("bg", Message::of_background(error)),
         };
-        Ok(Style {
+        let style = Style {
             size: size.unwrap_or_default(),
             margin: margin.unwrap_or_default(),
             colors: colors.map_err(unfit)?,
-        })
+        };
+        style
+            .pixels_per_module(WECHAT_SYMBOL)
+            .map_err(|error| Problem::invalid_parameter("size", error))?;
+        Ok(style)
     }
 }
 

@@ -247,6 +247,7 @@ fn renewal(served: &Served, now: Timestamp) -> Option<u64> {
     Some(wait.max(SHORTEST_RENEWAL).as_secs())
 }
 
+/// The url is longer than any that WeChat was known to give, so that its symbol is larger than was asked room for.
 fn does_not_fit(error: &RenderError) -> Problem {
     Problem::invalid_parameter("size", *error)
 }

@@ -3,6 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::RenderError;
+
+/// The fewest pixels that a module is drawn with.
+///
+/// Found by experiment, on 120 texts of 5 to 243 bytes: at 1 pixel zbar reads a quarter of the pictures, and none whose
+/// margin is the page around them (rqrr loses 5 of those); at 2 pixels both read them all.
+const LEAST_PIXELS_PER_MODULE: usize = 2;
+
 /// How a picture looks. The default is 430 pixels, a margin of 4 modules, black on white.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Style {
@@ -12,6 +20,26 @@ pub struct Style {
     pub margin: Margin,
     /// Its two colours.
     pub colors: Colors,
+}
+
+impl Style {
+    /// How wide a module is drawn where the symbol has so many on a side.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::TooSmall`] when that is too narrow to be read.
+    pub fn pixels_per_module(&self, symbol_width: usize) -> Result<usize, RenderError> {
+        let size = usize::from(self.size.get());
+        let modules = symbol_width + 2 * usize::from(self.margin.get());
+        let pixels = size / modules;
+        if pixels < LEAST_PIXELS_PER_MODULE {
+            return Err(RenderError::TooSmall {
+                size,
+                least: modules * LEAST_PIXELS_PER_MODULE,
+            });
+        }
+        Ok(pixels)
+    }
 }
 
 /// Width and height of a picture: 64 to 2048 pixels, 430 unless told, the width of WeChat's own picture.

@@ -191,25 +191,19 @@ fn a_picture_that_is_too_small_names_the_least_size() {
         (
             81,
             4,
-            Err(
-                "must be at least 82 pixels for this code and its margin, but is 81; a smaller margin needs less",
-            ),
+            Err("must be at least 82 pixels for this code with this margin, but is 81"),
         ),
         (66, 0, Ok(())),
         (
             65,
             0,
-            Err(
-                "must be at least 66 pixels for this code and its margin, but is 65; a smaller margin needs less",
-            ),
+            Err("must be at least 66 pixels for this code with this margin, but is 65"),
         ),
         (130, 16, Ok(())),
         (
             129,
             16,
-            Err(
-                "must be at least 130 pixels for this code and its margin, but is 129; a smaller margin needs less",
-            ),
+            Err("must be at least 130 pixels for this code with this margin, but is 129"),
         ),
     ] {
         let style = style(size, margin);
