@@ -71,7 +71,8 @@ fn checked(text: &str, max: usize) -> Result<String, TicketError> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not 1 to {max} printable ASCII characters")]
 pub struct TicketError {
-    max: usize,
+    /// The most characters that are accepted.
+    pub max: usize,
 }
 
 /// How long a code lives.

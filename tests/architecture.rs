@@ -101,7 +101,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("moka", &["codes.rs", "codes/", "pictures.rs"]),
     // The log set-up silences it by name.
     ("sqlx", &["store/", "telemetry.rs"]),
-    ("fast_qr", &["render.rs"]),
+    ("fast_qr", &["render/symbol.rs"]),
 ];
 
 /// Every source file by its path under `src/`, without its comments.

@@ -77,7 +77,7 @@ fn cases(api: Target) -> Vec<Case> {
         case(Garbage, 502, "upstream_invalid", None),
         case(Half, 502, "upstream_invalid", None),
         case(Huge, 502, "upstream_invalid", None),
-        case(Hang, 504, "upstream_timeout", None),
+        case(Hang, 504, "upstream_timeout", Some(5)),
     ]
 }
 

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::answer::Answer;
 use support::app::TestApp;
 use support::picture::{decode_png, decode_svg};
+use support::upstream::{Reply, Upstream};
 
 /// The parameters of `/qrcode`, as the README has them.
 const PARAMETERS: [&str; 11] = [
@@ -142,6 +143,7 @@ async fn an_answer_is_kept_no_longer_than_its_code_is_fresh() {
     for (path, want) in [
         ("/qrcode.png?scene_id=1", 3600),
         ("/qrcode.svg?scene_id=1", 3600),
+        ("/qrcode.jpg?scene_id=1", 3600),
         ("/qrcode.json?scene_id=1", 60),
         ("/qrcode.html?scene_id=1", 60),
         ("/qrcode.html?scene_id=1&fragment=1", 60),
@@ -149,12 +151,12 @@ async fn an_answer_is_kept_no_longer_than_its_code_is_fresh() {
         ("/qrcode.png?scene_id=3&expire_seconds=100", 50),
         ("/qrcode.json?scene_id=4&expire_seconds=20", 10),
         ("/qrcode.png?scene_id=5&permanent=true", 86_400),
+        ("/qrcode.jpg?scene_id=5&permanent=true", 86_400),
     ] {
         let got = kept(path).await;
         // The code ages while the test runs.
         assert!(got <= want && got + 8 >= want, "{path}: {got} of {want}");
     }
-    assert!(kept("/qrcode.jpg?scene_id=1").await <= 3600);
 }
 
 #[tokio::test]
@@ -470,6 +472,16 @@ async fn an_error_takes_the_form_that_was_asked_for() {
         (fragment.status, text.matches("<p").count()),
         (StatusCode::BAD_REQUEST, 1)
     );
+
+    for path in [
+        "/qrcode?scene_id=1&expire=60&lang=zh",
+        "/qrcode?scene_id=1&expire=60&lang=zh&fragment=1",
+        "/?scene_id=1&expire=60&lang=zh",
+    ] {
+        let page = app.get(path).await;
+        let suggestion = "参数 expire 不是本服务的参数，是否想写 expire_seconds？";
+        assert!(page.text().contains(suggestion), "{path}: {}", page.text());
+    }
 
     for path in [
         "/qrcode.png?scene_id=0",
@@ -791,15 +803,54 @@ async fn our_pictures_say_what_the_ticket_says_at_the_size_that_was_asked() {
     let jpg = Answer::to(support::client().get(image)).await;
     assert_eq!(decode_png(&jpg.body).1, [url], "the sandbox's own picture");
     assert_eq!(app.creates(), 1);
+}
 
-    let tight = app.get("/qrcode.png?scene_id=1&size=64&margin=16").await;
+#[tokio::test]
+async fn a_picture_that_is_too_small_costs_no_mint() {
+    let app = TestApp::spawn().await;
+    for (extension, margin, least) in [
+        ("png", "", 82),
+        ("svg", "&margin=4", 82),
+        ("png", "&margin=0", 66),
+        ("svg", "&margin=16", 130),
+        ("json", "&margin=16", 130),
+    ] {
+        let path = format!("/qrcode.{extension}?scene_id=1{margin}&size=");
+        let tight = app.get(&format!("{path}{}", least - 1)).await;
+        assert_eq!(tight.problem(), (400, "invalid_parameter".to_owned()));
+        assert_eq!(tight.field("parameter"), "size", "{path}");
+        let detail = tight.field("detail");
+        let wanted = format!("at least {least} pixels");
+        assert!(detail.contains(&wanted), "{path}: {detail}");
+        assert_eq!(app.creates(), 0, "{path}");
+    }
+    for (margin, least) in [("", 82), ("&margin=0", 66), ("&margin=16", 130)] {
+        let path = format!("/qrcode.png?scene_id=1{margin}&size={least}");
+        assert_eq!(app.get(&path).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_whose_url_is_longer_than_ever_is_kept_for_a_larger_picture() {
+    let long = format!("http://weixin.qq.com/q/{}", "a".repeat(60));
+    let upstream = Upstream::speaking(move |seen| {
+        if seen.is_token_call() {
+            return Reply::token("a-token", 7200);
+        }
+        Reply::json(&json!({"ticket": "gQH", "expire_seconds": 7200, "url": long}))
+    })
+    .await;
+    let app = TestApp::with()
+        .set("API_BASE", upstream.url())
+        .spawn()
+        .await;
+    // 37 modules instead of 33.
+    let tight = app.get("/qrcode.png?scene_id=1&size=82").await;
     assert_eq!(tight.problem(), (400, "invalid_parameter".to_owned()));
-    assert_eq!(tight.json()["parameter"], "size");
-    let least = tight.field("detail");
-    assert!(
-        least.contains(|c: char| c.is_ascii_digit()),
-        "it names a size that fits: {least}"
-    );
+    assert!(tight.field("detail").contains("at least 90 pixels"));
+    let larger = app.get("/qrcode.png?scene_id=1&size=90").await;
+    assert_eq!(larger.status, StatusCode::OK);
+    assert_eq!(upstream.creates(), 1);
 }
 
 #[tokio::test]

@@ -80,6 +80,12 @@ fn print(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
+/// Says on standard output how to use what was just started. Who reads only the first line, as `head -1` does, closes the
+/// pipe and still wants the rest to run.
+fn introduce(text: impl Display) {
+    print(text).ok();
+}
+
 /// Talks on standard error, where nobody may listen.
 fn complain(text: impl Display) {
     writeln!(io::stderr().lock(), "{text}").ok();

@@ -12,7 +12,7 @@ use wxqr::config::{PublicUrl, local_url};
 use wxqr::sandbox::{Credentials, Options, Sandbox};
 
 use super::demo::random_text;
-use super::{print, stop_signal};
+use super::{introduce, stop_signal};
 
 pub(super) fn command() -> Command {
     Command::new("sandbox")
@@ -77,13 +77,13 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         accounts: vec![account.clone()],
         clock: Arc::new(SystemClock),
     });
-    print(format_args!("This is a SANDBOX of WeChat's API at {base}"))?;
+    introduce(format_args!("This is a SANDBOX of WeChat's API at {base}"));
     if given.is_none() {
-        print(format_args!(
+        introduce(format_args!(
             "AppID:     {}\nAppSecret: {}",
             account.app_id,
             account.app_secret.expose_secret()
-        ))?;
+        ));
     }
     Ok(axum::serve(listener, sandbox.router())
         .with_graceful_shutdown(stop)

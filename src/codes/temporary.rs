@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
 use super::payment::{Paid, Payer};
-use crate::scene::{Scene, SceneValue, TemporaryScene};
+use crate::scene::{Scene, TemporaryScene};
 use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
 
@@ -41,8 +41,7 @@ impl Minter {
         if let Some(code) = self.find_good_enough(scene, wish).await? {
             return Ok(Turn::Found(code));
         }
-        let name = lease_name(scene);
-        let Some(lease) = self.store().lease(&name, MINT_TIMEOUT).await? else {
+        let Some(lease) = self.store().lease(&scene.to_string(), MINT_TIMEOUT).await? else {
             return Ok(Turn::Others);
         };
         Ok(match self.find_good_enough(scene, wish).await? {
@@ -129,12 +128,4 @@ enum Turn {
     Found(Arc<IssuedCode>),
     Ours(Lease),
     Others,
-}
-
-/// The same in every build: replicas of two versions share leases during an update.
-fn lease_name(scene: &Scene) -> String {
-    match scene.value() {
-        SceneValue::Id(id) => format!("{}:{id}", scene.kind()),
-        SceneValue::Text(text) => format!("{}:{text}", scene.kind()),
-    }
 }

@@ -4,6 +4,8 @@ use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
 
 use super::AppState;
+use super::message::Message;
+use super::observe::log_key;
 use super::problem::{Code, Problem};
 use crate::access::Caller;
 
@@ -18,17 +20,31 @@ impl FromRequestParts<AppState> for Authenticated {
         let Some(header) = parts.headers.get(header::AUTHORIZATION) else {
             return Ok(Self(Caller::Visitor));
         };
-        let secret = header.to_str().ok().and_then(bearer);
-        let key = secret.and_then(|secret| app.keys.find(secret));
-        let unknown = || {
-            Problem::new(
-                Code::Unauthorized,
-                "the Authorization header must be \"Bearer \" and a known key",
-            )
-        };
-        key.map(|key| Self(Caller::Key(key.clone())))
-            .ok_or_else(unknown)
+        let secret = header
+            .to_str()
+            .ok()
+            .and_then(bearer)
+            .ok_or_else(not_a_key)?;
+        let key = app.keys.find(secret).ok_or_else(unknown_key)?;
+        log_key(key);
+        Ok(Self(Caller::Key(key.clone())))
     }
+}
+
+fn not_a_key() -> Problem {
+    let message = Message::new(
+        "请求头 Authorization 须写作“Bearer 密钥”",
+        "the Authorization header must be \"Bearer KEY\"",
+    );
+    Problem::new(Code::Unauthorized, message)
+}
+
+fn unknown_key() -> Problem {
+    let message = Message::new(
+        "请求头 Authorization 中的密钥无效",
+        "the key in the Authorization header is not known",
+    );
+    Problem::new(Code::Unauthorized, message)
 }
 
 fn bearer(header: &str) -> Option<&str> {

@@ -97,10 +97,12 @@ impl TicketBody {
 
 /// The parameters by which `/qrcode` knows a scene.
 pub(crate) fn scene_pairs(scene: &Scene) -> Vec<(&'static str, String)> {
-    let mut pairs = vec![match scene.value() {
-        SceneValue::Id(id) => ("scene_id", id.to_string()),
-        SceneValue::Text(text) => ("scene_str", text.to_owned()),
-    }];
+    let value = scene.value();
+    let name = match value {
+        SceneValue::Id(_) => "scene_id",
+        SceneValue::Text(_) => "scene_str",
+    };
+    let mut pairs = vec![(name, value.to_string())];
     if scene.kind().is_permanent() {
         pairs.push(("permanent", "true".to_owned()));
     }

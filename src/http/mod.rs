@@ -4,8 +4,11 @@ mod api;
 mod auth;
 mod caching;
 mod code_body;
+#[cfg(test)]
+mod fixture;
 mod home;
 mod lang;
+mod message;
 mod negotiate;
 mod observe;
 mod openapi;
@@ -15,8 +18,8 @@ mod params;
 mod problem;
 mod qrcode;
 mod site;
+mod unchecked;
 mod view;
-mod wish;
 
 use std::sync::Arc;
 

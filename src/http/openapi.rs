@@ -54,7 +54,7 @@ pub(crate) struct CodeParams {
     /// `1`: answer only the `<img>` element.
     #[param(pattern = "^1$")]
     fragment: Option<String>,
-    /// Pixels on a side of a PNG or SVG.
+    /// Pixels on a side of a PNG or SVG; at least 2 × (33 + 2 × `margin`), so that every module has two.
     #[param(minimum = 64, maximum = 2048, default = 430)]
     size: Option<u32>,
     /// Empty modules around the symbol of a PNG or SVG.

@@ -6,7 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::lang::Lang;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::site::{HOME_SCRIPT, RENEW_SCRIPT, STYLE, Site};
 use crate::clock::China;
 use crate::telemetry::Causes;
@@ -187,7 +187,7 @@ pub(crate) fn problem_fragment(problem: &Problem, lang: Lang) -> Result<Response
 
 fn broken(error: &askama::Error) -> Problem {
     tracing::error!(error = %Causes(error), "a template failed");
-    Problem::new(Code::Internal, "the service failed; the log has the cause")
+    Problem::internal()
 }
 
 /// RFC 3339 in UTC, without fractions.

@@ -54,8 +54,7 @@ impl Resend {
     }
 }
 
-/// A call as it is sent, whatever the host.
-#[derive(Debug)]
+/// A call as it is sent, whatever the host. Without `Debug`, because query and body hold secrets.
 pub(super) struct Request<'a> {
     method: Method,
     path: &'static str,

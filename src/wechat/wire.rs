@@ -7,8 +7,8 @@ use super::errcode::Errcode;
 use super::error::{Error, Refusal};
 use crate::scene::{CodeSpec, Lifetime, SceneValue};
 
-/// The body of `stable_token`.
-#[derive(Debug, Serialize)]
+/// The body of `stable_token`. Without `Debug`, because it holds the secret.
+#[derive(Serialize)]
 pub(super) struct StableTokenBody<'a> {
     pub(super) grant_type: &'static str,
     pub(super) appid: &'a str,
@@ -55,15 +55,15 @@ impl CreateBody<'_> {
     }
 }
 
-/// The answer of both token calls.
-#[derive(Debug, Deserialize)]
+/// The answer of both token calls. Without `Debug`, because it holds the token.
+#[derive(Deserialize)]
 pub(super) struct TokenAnswer {
     pub(super) access_token: String,
     pub(super) expires_in: u64,
 }
 
-/// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`.
-#[derive(Debug, Deserialize)]
+/// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`. Without `Debug`, which a ticket shows in part only.
+#[derive(Deserialize)]
 pub(super) struct CreateAnswer {
     pub(super) ticket: String,
     pub(super) url: String,
