@@ -1,7 +1,8 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first; each file below is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers
-//! never see SQL, and nothing here knows WeChat or HTTP. Every call ends within [`DEADLINE`] of its turn.
+//! Read [`Store`] first. `opening`, `place` and `engine` reach the database; each of the other files is one thing that it
+//! keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here knows WeChat or HTTP. Every
+//! call ends within [`DEADLINE`] of its turn.
 
 mod channels;
 mod codes;
@@ -9,6 +10,8 @@ mod days;
 mod engine;
 mod lease;
 mod ledger;
+mod opening;
+mod place;
 mod row;
 mod shared;
 
@@ -17,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
-pub use self::engine::{OpenError, Upstream};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
+pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
 
 use self::engine::Engine;
