@@ -25,7 +25,7 @@ impl Engine {
     pub(super) fn new(pool: AnyPool, place: &Place) -> Self {
         Self {
             pool,
-            dialect: place.dialect,
+            dialect: place.dialect(),
             up: AtomicBool::new(true),
             turns: Semaphore::new(place.connections() as usize),
         }

@@ -147,8 +147,8 @@ impl Engine {
         if let Some(only_reading) = place.only_reading() {
             inspect(&only_reading).await?;
         }
-        let options: AnyConnectOptions = place.url.parse().map_err(classify)?;
-        let pool = if place.in_memory {
+        let options: AnyConnectOptions = place.url().parse().map_err(classify)?;
+        let pool = if place.is_memory() {
             let pool = connect(&place, options).await?;
             let mut connection = pool.acquire().await.map_err(classify)?;
             prepare(&mut connection, &place, upstream).await?;
@@ -228,8 +228,8 @@ async fn prepare(
     place: &Place,
     upstream: &Upstream,
 ) -> Result<(), OpenError> {
-    if place.dialect == Dialect::Postgres {
-        refuse_foreign(connection, place.dialect).await?;
+    if place.dialect() == Dialect::Postgres {
+        refuse_foreign(connection, place.dialect()).await?;
         migrate(connection).await?;
         return claim(connection, upstream).await;
     }
@@ -237,7 +237,7 @@ async fn prepare(
         .begin_with("BEGIN IMMEDIATE")
         .await
         .map_err(classify)?;
-    refuse_foreign(&mut write, place.dialect).await?;
+    refuse_foreign(&mut write, place.dialect()).await?;
     migrate(&mut write).await?;
     claim(&mut write, upstream).await?;
     write.commit().await.map_err(classify)
@@ -275,7 +275,7 @@ async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<()
 
 async fn connect(place: &Place, options: AnyConnectOptions) -> Result<AnyPool, OpenError> {
     let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
-    let pool = if place.in_memory {
+    let pool = if place.is_memory() {
         // A database in memory belongs to its one connection, which must never be closed.
         pool.max_connections(place.connections())
             .min_connections(1)
@@ -286,7 +286,7 @@ async fn connect(place: &Place, options: AnyConnectOptions) -> Result<AnyPool, O
             .min_connections(place.idle_connections())
             .after_release(|connection, _| Box::pin(is_free(connection)))
     };
-    let dialect = place.dialect;
+    let dialect = place.dialect();
     pool.after_connect(move |connection, _| Box::pin(tune(connection, dialect)))
         .connect_with(options)
         .await
