@@ -53,19 +53,13 @@ pub enum OpenError {
     #[error("WXQR_DATABASE_URL: the database cannot be reached")]
     Unreachable(#[source] sqlx::Error),
     /// The file is damaged, or no database.
-    #[error(
-        "WXQR_DATABASE_URL: the file is damaged or no SQLite database; move it away or restore a backup"
-    )]
+    #[error("WXQR_DATABASE_URL: the file is damaged or no SQLite database")]
     Damaged(#[source] sqlx::Error),
     /// The database belongs to another program.
-    #[error(
-        "WXQR_DATABASE_URL: the database holds another program's tables; give the service one of its own"
-    )]
+    #[error("WXQR_DATABASE_URL: the database holds another program's tables")]
     Foreign,
     /// The database belongs to another WeChat.
-    #[error(
-        "WXQR_DATABASE_URL: the store holds codes of {held}, but WXQR_API_BASE is {asked}; give each its own database"
-    )]
+    #[error("WXQR_DATABASE_URL: the store holds codes of {held}, but WXQR_API_BASE is {asked}")]
     OtherUpstream {
         /// The WeChat of the codes in the store.
         held: String,
@@ -91,6 +85,25 @@ impl OpenError {
     pub fn is_configuration(&self) -> bool {
         !self.is_passing()
     }
+
+    /// What the owner can do about it.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Address(_) => {
+                "write it as sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"
+            }
+            Self::Unreachable(_) => {
+                "check that the address is right, that the database runs, and that this user may write to it"
+            }
+            Self::Damaged(_) => "move it away or restore a backup",
+            Self::Foreign => "give the service one of its own",
+            Self::OtherUpstream { .. } => "give each its own database",
+            Self::Migration(_) if self.is_passing() => {
+                "check that this user may make tables, and look at the database's own log"
+            }
+            Self::Migration(_) => "run the version that made the tables, or a newer one",
+        }
+    }
 }
 
 impl Store {
@@ -110,6 +123,7 @@ impl Store {
                 Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
                     tracing::warn!(
                         error = %Causes(&error),
+                        action = error.action(),
                         "the store is not there yet"
                     );
                     tokio::time::sleep(START_PAUSE).await;
