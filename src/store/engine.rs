@@ -74,7 +74,7 @@ impl Engine {
         let result = tokio::time::timeout(DEADLINE, call)
             .await
             .unwrap_or(Err(Error::Timeout));
-        if let Err(error @ (Error::Timeout | Error::Failed(_))) = &result {
+        if let Err(error) = &result {
             self.note(error);
         }
         result
@@ -97,14 +97,19 @@ impl Engine {
         }
     }
 
-    /// Remembers that the database failed, and says so once. Only [`Self::ping`] finds that it is well again.
+    /// Says so, once for each call that failed alone, and once for all when the database failed, which is remembered. Only
+    /// [`Self::ping`] finds that it is well again.
     fn note(&self, error: &Error) {
+        let error_text = Causes(error);
+        if !error.is_of_the_store() {
+            if self.is_up() {
+                tracing::warn!(error = %error_text, "a call of the store failed");
+            }
+            return;
+        }
         telemetry::store_up(false);
         if self.up.swap(false, Ordering::Relaxed) {
-            tracing::error!(
-                error = %Causes(error),
-                "the store cannot be used"
-            );
+            tracing::error!(error = %error_text, "the store cannot be used");
         }
     }
 

@@ -8,6 +8,7 @@ mod channels;
 mod codes;
 mod days;
 mod engine;
+mod fault;
 mod lease;
 mod ledger;
 mod opening;
@@ -39,18 +40,29 @@ pub struct Store {
     clock: Arc<dyn Clock>,
 }
 
-/// The store cannot be used now. It never names the database's address.
+/// Why a call of the store failed; it is in the log already. It never names the database's address.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// No answer within [`DEADLINE`].
+    /// No answer within [`DEADLINE`]. The store is taken to be down.
     #[error("the store does not answer in time")]
     Timeout,
-    /// The database refused or could not be reached.
+    /// The database could not be reached, or refused: every call, or this one, as where it waited too long for a lock.
     #[error("the store failed")]
     Failed(#[source] Arc<sqlx::Error>),
     /// A row that this version cannot have written.
     #[error("the store holds a row that cannot be read: {0}")]
     BadRow(&'static str),
+}
+
+impl Error {
+    /// Whether the whole store is of no use, rather than to this call.
+    fn is_of_the_store(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Failed(error) => fault::is_of_the_store(error),
+            Self::BadRow(_) => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -60,7 +72,7 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Store {
-    /// Whether no call has failed since the database was last seen to be well.
+    /// Whether the database was well when it was last used. A call that failed alone does not count.
     pub fn is_up(&self) -> bool {
         self.engine.is_up()
     }

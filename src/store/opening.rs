@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, Row};
 
 use super::engine::Engine;
 use super::place::{Dialect, Place};
-use super::{DEADLINE, Store};
+use super::{DEADLINE, Store, fault};
 use crate::clock::Clock;
 use crate::telemetry::{self, Causes};
 
@@ -23,13 +22,20 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between two tries at start.
 const START_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a statement may take, and with SQLite how long it waits for another writer: shorter than [`DEADLINE`], so
-/// that no statement is left behind.
-const STATEMENT_TIMEOUT_MS: u32 = 900;
+/// How long SQLite waits for another process that writes. A transaction waits once, at its beginning; what is left of
+/// [`DEADLINE`] is for the rest, so that a lock alone never makes a call pass it.
+const BUSY_TIMEOUT_MS: u32 = 700;
+
+/// How long PostgreSQL waits for a lock, for the same reason. One row can make a statement wait twice: behind those who wait
+/// already, and for the one who holds it.
+const LOCK_TIMEOUT_MS: u32 = 400;
+
+/// How long a statement of PostgreSQL may take, locks included.
+const STATEMENT_TIMEOUT_MS: u32 = 700;
 
 /// How long PostgreSQL bears with a transaction in which nothing happens. A replica that froze or lost its network in the
-/// middle of one would keep the others from the ledger until then.
-const IDLE_TRANSACTION_TIMEOUT_MS: u32 = 2000;
+/// middle of one would keep the others from the ledger until then. Nobody waits for a transaction after [`DEADLINE`].
+const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
 
 /// Which WeChat the codes of a store come from. Codes of the sandbox must never pass for real ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,11 +319,11 @@ async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sq
         Dialect::Sqlite => [
             "PRAGMA journal_mode = WAL".to_owned(),
             "PRAGMA synchronous = FULL".to_owned(),
-            format!("PRAGMA busy_timeout = {STATEMENT_TIMEOUT_MS}"),
+            format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"),
         ],
         Dialect::Postgres => [
             format!("SET statement_timeout = {STATEMENT_TIMEOUT_MS}"),
-            format!("SET lock_timeout = {STATEMENT_TIMEOUT_MS}"),
+            format!("SET lock_timeout = {LOCK_TIMEOUT_MS}"),
             format!("SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_TIMEOUT_MS}"),
         ],
     };
@@ -336,20 +342,12 @@ async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     Ok(!connection.is_in_transaction())
 }
 
-/// SQLite's result codes for a damaged file (11) and for a file of another kind (26), in the lowest byte of more exact
-/// ones.
 fn classify(error: sqlx::Error) -> OpenError {
     if matches!(error, sqlx::Error::Configuration(_)) {
-        return OpenError::Address(error);
-    }
-    // PostgreSQL's codes have five characters, some of them digits only.
-    let code = error
-        .as_database_error()
-        .and_then(DatabaseError::code)
-        .filter(|code| code.len() < 5)
-        .and_then(|code| code.parse::<u32>().ok());
-    match code.map(|code| code & 0xff) {
-        Some(11 | 26) => OpenError::Damaged(error),
-        _ => OpenError::Unreachable(error),
+        OpenError::Address(error)
+    } else if fault::is_damage(&error) {
+        OpenError::Damaged(error)
+    } else {
+        OpenError::Unreachable(error)
     }
 }
