@@ -19,7 +19,8 @@ use crate::codes::{MintError, Parts};
 use crate::config::{Config, ExtraCa, Mistakes};
 use crate::outbound::{self, ProbeError};
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
-use crate::store::{OpenError, Store};
+use crate::store::Store;
+use crate::telemetry::Causes;
 use crate::token;
 use crate::wechat::{self, Class, Errcode, Refusal, TokenSource};
 
@@ -47,12 +48,12 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Fine { detail: String },
-    Failed(Trouble),
+    Failed { trouble: String },
     Skipped { needs: String },
 }
 
 /// What happened, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 struct Trouble {
     happened: String,
     action: String,
@@ -61,7 +62,7 @@ struct Trouble {
 impl Finding {
     /// Whether something has to be done.
     pub fn is_failure(&self) -> bool {
-        matches!(self.verdict, Verdict::Failed(_))
+        matches!(self.verdict, Verdict::Failed { .. })
     }
 
     fn new(what: impl Into<String>, verdict: Verdict) -> Self {
@@ -76,8 +77,9 @@ impl Finding {
         Self::new(what, Verdict::Fine { detail })
     }
 
-    fn failed(what: impl Into<String>, trouble: Trouble) -> Self {
-        Self::new(what, Verdict::Failed(trouble))
+    fn failed(what: impl Into<String>, trouble: impl fmt::Display) -> Self {
+        let trouble = trouble.to_string();
+        Self::new(what, Verdict::Failed { trouble })
     }
 
     fn skipped(what: &str, needs: impl Into<String>) -> Self {
@@ -91,9 +93,7 @@ impl fmt::Display for Finding {
         let what = &self.what;
         match &self.verdict {
             Verdict::Fine { detail } => write!(f, "ok    {what}: {detail}"),
-            Verdict::Failed(Trouble { happened, action }) => {
-                write!(f, "FAIL  {what}: {happened}; {action}")
-            }
+            Verdict::Failed { trouble } => write!(f, "FAIL  {what}: {trouble}"),
             Verdict::Skipped { needs } => write!(f, "skip  {what}: needs {needs}"),
         }
     }
@@ -108,12 +108,17 @@ impl Trouble {
     }
 }
 
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.happened, self.action)
+    }
+}
+
 /// Tells every mistake in the settings; nothing else can be checked then.
 pub fn report_mistakes(mistakes: &Mistakes, tell: &mut dyn FnMut(Finding)) {
     for line in mistakes.lines() {
-        // Each says itself what is accepted, after a semicolon.
-        let (happened, action) = line.split_once("; ").unwrap_or((&line, "see the README"));
-        tell(Finding::failed(SETTINGS, Trouble::new(happened, action)));
+        // Each says itself what is accepted.
+        tell(Finding::failed(SETTINGS, line));
     }
     for what in [STORE, HOST, ALLOW_LIST, TOKEN, CODES] {
         tell(Finding::skipped(what, "the settings"));
@@ -168,7 +173,8 @@ async fn check_store(
     let store = match opened {
         Ok(store) => store,
         Err(error) => {
-            tell(Finding::failed(STORE, store_trouble(&error)));
+            let trouble = Trouble::new(Causes(&error).to_string(), error.action());
+            tell(Finding::failed(STORE, trouble));
             return None;
         }
     };
@@ -179,23 +185,12 @@ async fn check_store(
             Some(store)
         }
         Err(error) => {
-            let trouble = Trouble::new(with_causes(&error), "look at the database's own log");
+            let trouble =
+                Trouble::new(Causes(&error).to_string(), "look at the database's own log");
             tell(Finding::failed(STORE, trouble));
             None
         }
     }
-}
-
-fn store_trouble(error: &OpenError) -> Trouble {
-    const CHECK: &str = "check that the address is right, that the database runs, and that this user may write to it";
-    if error.is_configuration() {
-        // Such an error says itself what to do, after a semicolon.
-        let said = error.to_string();
-        if let Some((happened, action)) = said.split_once("; ") {
-            return Trouble::new(happened, action);
-        }
-    }
-    Trouble::new(with_causes(error), CHECK)
 }
 
 /// A stable token is not written down, so it can be checked without the store.
@@ -213,7 +208,7 @@ async fn check_hosts(config: &Config, tell: &mut (dyn FnMut(Finding) + Send)) ->
     let client = match outbound::http_client(extra_ca) {
         Ok(client) => client,
         Err(error) => {
-            let trouble = Trouble::new(with_causes(&error), "check WXQR_EXTRA_CA_FILE");
+            let trouble = Trouble::new(Causes(&error).to_string(), "check WXQR_EXTRA_CA_FILE");
             tell(Finding::failed(HOST, trouble));
             return false;
         }
@@ -311,10 +306,7 @@ fn token_trouble(error: &token::Error) -> Trouble {
         token::Error::WeChat(error) => wechat_trouble(error),
         token::Error::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
         token::Error::Store(error) => Trouble::new(
-            format!(
-                "without the store no token is taken: {}",
-                with_causes(error)
-            ),
+            format!("without the store no token is taken: {}", Causes(error)),
             "see the store's line",
         ),
         token::Error::ForcedTooOften => Trouble::new(error.to_string(), "try again in a minute"),
@@ -403,21 +395,7 @@ fn stopped(errcode: Errcode, retry_after: Duration) -> Trouble {
 
 fn defect(error: &dyn Error) -> Trouble {
     Trouble::new(
-        with_causes(error),
+        Causes(error).to_string(),
         "try again, and report it as a defect of this service if it stays",
     )
-}
-
-/// An error with all that it comes from, in one line. Some errors say their cause's words themselves.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text.replace(['\r', '\n'], " ")
 }

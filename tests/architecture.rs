@@ -65,7 +65,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
-            "app", "clock", "codes", "config", "outbound", "scene", "store", "token", "wechat",
+            "app",
+            "clock",
+            "codes",
+            "config",
+            "outbound",
+            "scene",
+            "store",
+            "telemetry",
+            "token",
+            "wechat",
         ],
     ),
     (

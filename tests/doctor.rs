@@ -4,12 +4,14 @@
 #[expect(dead_code, reason = "every test program uses a part of it")]
 mod support;
 
+use std::fs;
 use std::net::SocketAddr;
 
 use axum::http::StatusCode;
 use reqwest::Method;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
+use support::database::Database;
 use support::process::{Output, run};
 use support::{Server, closed_port};
 use tokio::net::TcpListener;
@@ -253,6 +255,34 @@ async fn without_its_store_a_stable_token_is_checked_and_a_classic_one_is_not() 
         0,
         "another token would kill the service's"
     );
+}
+
+#[tokio::test]
+async fn a_store_that_is_refused_is_told_with_what_to_do() {
+    let (_sandbox, address, _server) = sandbox().await;
+    let damaged = Database::sqlite();
+    fs::write(damaged.file(), "this is no database".repeat(100)).unwrap();
+    let foreign = Database::sqlite();
+    foreign.run("CREATE TABLE theirs (a INT)").await;
+    for (database, happened, action) in [
+        (
+            damaged,
+            "the file is damaged",
+            "move it away or restore a backup",
+        ),
+        (
+            foreign,
+            "another program's tables",
+            "give the service one of its own",
+        ),
+    ] {
+        let store = ("WXQR_DATABASE_URL", database.url.as_str());
+        let output = doctor(&format!("http://{address}"), &[store]).await;
+        let line = line(&output, "FAIL  store: WXQR_DATABASE_URL: ");
+        assert!(line.contains(happened), "{line}");
+        assert!(line.ends_with(&format!("; {action}")), "{line}");
+        assert_eq!(output.stderr, "wxqr: 1 check failed\n");
+    }
 }
 
 #[tokio::test]

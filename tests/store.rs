@@ -942,6 +942,22 @@ mod opening {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_may_have_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a:memory:b&mode=memory");
+        let url = format!("sqlite://{}", file.display());
+        let clock = Bench::new(Database::memory()).clock;
+        let scene = temporary(7);
+        let saved = for_a_while("kept", clock.now(), 60);
+        for known in [None, Some("kept".to_owned())] {
+            let store = open(&url, "wxtest", "test", clock.clone()).await.unwrap();
+            assert_eq!(ticket_of(&store, &scene).await, known);
+            store.save(&scene, &saved).await.unwrap();
+        }
+        assert!(file.exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn many_may_open_a_new_database_at_once() {
         for database in databases().await {
             let bench = Bench::new(database);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
+use sqlx::Connection as _;
 use support::answer::Answer;
 use support::database::{Cluster, Database, is_root};
 use support::fleet::{KEY, Replica, Upstream, tickets};
@@ -338,6 +339,52 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
         crowd.iter().all(|status| *status == StatusCode::OK),
         "every connection is well: {crowd:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_of_somebody_else_is_told_once_and_degrades_nothing() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let upstream = Upstream::spawn().await;
+    let replica = upstream.replica(&database.url, &[]).await;
+    let first = replica
+        .keyed("/qrcode.json?scene_id=1&permanent=true")
+        .await;
+    assert_eq!(first.status, StatusCode::OK);
+    let theirs = database
+        .lock(&["BEGIN", "SELECT used FROM stock FOR UPDATE"])
+        .await;
+    let refused = replica
+        .keyed("/qrcode.json?scene_id=2&permanent=true")
+        .await;
+    assert_eq!(refused.problem(), (503, "store_unavailable".to_owned()));
+    assert_eq!(
+        readiness(&replica.get("/readyz").await),
+        (200, "ok".to_owned())
+    );
+    for path in [
+        "/qrcode.json?scene_id=3",
+        "/qrcode.json?scene_id=1&permanent=true",
+    ] {
+        assert_eq!(replica.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    assert_eq!(replica.stock().await, (1, 0));
+    theirs.close().await.unwrap();
+    // A scene that nobody asked for: a failure is remembered for a second.
+    let free = replica
+        .keyed("/qrcode.json?scene_id=4&permanent=true")
+        .await;
+    assert_eq!(free.status, StatusCode::OK, "{free:?}");
+
+    let log = replica.process.stderr();
+    for (line, times) in [
+        ("a call of the store failed", 1),
+        ("lock timeout", 1),
+        ("the store cannot be used", 0),
+    ] {
+        assert_eq!(log.matches(line).count(), times, "{line}: {log}");
+    }
 }
 
 async fn ask(address: SocketAddr, path: &str) -> Option<Answer> {

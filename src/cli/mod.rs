@@ -25,12 +25,15 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         complain(mistakes);
         return ExitCode::from(Mistakes::EXIT_CODE);
     }
-    complain(format_args!("wxqr: {error:#}"));
-    match error.downcast_ref::<StartError>() {
-        Some(StartError::Store(refusal)) if refusal.is_configuration() => {
-            ExitCode::from(Mistakes::EXIT_CODE)
-        }
-        _ => ExitCode::FAILURE,
+    let Some(StartError::Store(refusal)) = error.downcast_ref::<StartError>() else {
+        complain(format_args!("wxqr: {error:#}"));
+        return ExitCode::FAILURE;
+    };
+    complain(format_args!("wxqr: {error:#}; {}", refusal.action()));
+    if refusal.is_configuration() {
+        ExitCode::from(Mistakes::EXIT_CODE)
+    } else {
+        ExitCode::FAILURE
     }
 }
 

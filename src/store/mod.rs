@@ -1,14 +1,18 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first; each file below is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers
-//! never see SQL, and nothing here knows WeChat or HTTP. Every call ends within [`DEADLINE`] of its turn.
+//! Read [`Store`] first. `opening`, `place` and `engine` reach the database; each of the other files is one thing that it
+//! keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here knows WeChat or HTTP. Every
+//! call ends within [`DEADLINE`] of its turn.
 
 mod channels;
 mod codes;
 mod days;
 mod engine;
+mod fault;
 mod lease;
 mod ledger;
+mod opening;
+mod place;
 mod row;
 mod shared;
 
@@ -17,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
-pub use self::engine::{OpenError, Upstream};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
+pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
 
 use self::engine::Engine;
@@ -36,18 +40,29 @@ pub struct Store {
     clock: Arc<dyn Clock>,
 }
 
-/// The store cannot be used now. It never names the database's address.
+/// Why a call of the store failed; it is in the log already. It never names the database's address.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// No answer within [`DEADLINE`].
+    /// No answer within [`DEADLINE`]. The store is taken to be down.
     #[error("the store does not answer in time")]
     Timeout,
-    /// The database refused or could not be reached.
+    /// The database could not be reached, or refused: every call, or this one, as where it waited too long for a lock.
     #[error("the store failed")]
     Failed(#[source] Arc<sqlx::Error>),
     /// A row that this version cannot have written.
     #[error("the store holds a row that cannot be read: {0}")]
     BadRow(&'static str),
+}
+
+impl Error {
+    /// Whether the whole store is of no use, rather than to this call.
+    fn is_of_the_store(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Failed(error) => fault::is_of_the_store(error),
+            Self::BadRow(_) => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -57,7 +72,7 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Store {
-    /// Whether no call has failed since the database was last seen to be well.
+    /// Whether the database was well when it was last used. A call that failed alone does not count.
     pub fn is_up(&self) -> bool {
         self.engine.is_up()
     }

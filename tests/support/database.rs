@@ -96,6 +96,17 @@ impl Database {
         };
         run_sql(&format!("{}{create}", self.url), sql).await;
     }
+
+    /// Somebody else's transaction, which holds what these statements lock until it is dropped.
+    pub(crate) async fn lock(&self, statements: &[&str]) -> AnyConnection {
+        install_default_drivers();
+        let mut connection = AnyConnection::connect(&self.url).await.unwrap();
+        for statement in statements {
+            let statement = AssertSqlSafe((*statement).to_owned());
+            connection.execute(statement).await.unwrap();
+        }
+        connection
+    }
 }
 
 impl Drop for OnServer {

@@ -1,0 +1,127 @@
+//! The store while somebody else holds locks, and while its database does not answer: what fails, and what goes on.
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
+
+#[expect(dead_code, reason = "every test program uses a part of it")]
+mod support;
+
+use std::sync::Arc;
+
+use sqlx::Connection as _;
+use support::database::Database;
+use support::eventually_async;
+use wxqr::clock::{Clock as _, SystemClock};
+use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
+use wxqr::store::{Error, Intent, Reservation, Store, Upstream};
+use wxqr::ticket::{IssuedCode, Life};
+
+const APP_ID: &str = "wxtest";
+
+/// What a database is set to holds for new connections.
+const END_THE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+async fn open(url: &str) -> Store {
+    let upstream = Upstream::of_host("test");
+    Store::open(&url.into(), APP_ID, &upstream, Arc::new(SystemClock))
+        .await
+        .unwrap()
+}
+
+fn permanent(text: &str) -> PermanentScene {
+    PermanentScene::Text(text.parse().unwrap())
+}
+
+fn temporary(id: u32) -> Scene {
+    Scene::Temporary(TemporaryScene::Id(id.to_string().parse().unwrap()))
+}
+
+fn code(life: Life) -> IssuedCode {
+    IssuedCode {
+        ticket: "ticket".parse().unwrap(),
+        url: "http://weixin.qq.com/q/1".parse().unwrap(),
+        life,
+    }
+}
+
+fn short_lived() -> IssuedCode {
+    code(Life::Temporary {
+        minted_at: SystemClock.now(),
+        asked: 60.try_into().unwrap(),
+        granted: 60.try_into().unwrap(),
+    })
+}
+
+async fn granted(store: &Store, scene: &str) -> Intent {
+    match store.reserve(&permanent(scene), 100).await.unwrap() {
+        Reservation::Granted(intent) => intent,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_locked_row_fails_the_call_that_needs_it_and_nothing_else() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let [store, replica] = [open(&database.url).await, open(&database.url).await];
+    let intent = granted(&store, "first").await;
+    let theirs = database
+        .lock(&["BEGIN", "SELECT used FROM stock FOR UPDATE"])
+        .await;
+    for store in [&store, &replica] {
+        let refused = store.reserve(&permanent("second"), 100).await;
+        assert!(matches!(refused, Err(Error::Failed(_))), "{refused:?}");
+        assert!(store.is_up(), "one row is not the store");
+    }
+    store
+        .confirm(&intent, &code(Life::Permanent))
+        .await
+        .unwrap();
+    store.save(&temporary(1), &short_lived()).await.unwrap();
+    assert!(replica.find(&temporary(1)).await.unwrap().is_some());
+    theirs.close().await.unwrap();
+    granted(&store, "second").await;
+}
+
+#[tokio::test]
+async fn a_writer_of_another_process_fails_writes_and_not_the_store() {
+    let database = Database::sqlite();
+    let store = open(&database.url).await;
+    store.save(&temporary(1), &short_lived()).await.unwrap();
+    let theirs = database.lock(&["BEGIN IMMEDIATE"]).await;
+    let refused = store.save(&temporary(2), &short_lived()).await;
+    assert!(matches!(refused, Err(Error::Failed(_))), "{refused:?}");
+    let refused = store.reserve(&permanent("second"), 100).await;
+    assert!(matches!(refused, Err(Error::Failed(_))), "{refused:?}");
+    assert!(store.is_up(), "a lock is not the store");
+    assert!(store.find(&temporary(1)).await.unwrap().is_some());
+    theirs.close().await.unwrap();
+    store.save(&temporary(2), &short_lived()).await.unwrap();
+    granted(&store, "second").await;
+}
+
+#[tokio::test]
+async fn a_database_that_may_only_be_read_is_down_until_it_may_be_written_to() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let store = open(&database.url).await;
+    let name = database.url.rsplit('/').next().unwrap();
+    for (only_reading, is_up) in [("on", false), ("off", true)] {
+        let set =
+            format!("ALTER DATABASE {name} SET default_transaction_read_only = {only_reading}");
+        database
+            .lock(&[
+                "SET default_transaction_read_only = off",
+                &set,
+                END_THE_OTHERS,
+            ])
+            .await;
+        eventually_async("the store is as its database", || async {
+            store.save(&temporary(1), &short_lived()).await.ok();
+            store.ping().await.ok();
+            store.is_up() == is_up
+        })
+        .await;
+    }
+}
