@@ -70,3 +70,20 @@ pub(crate) struct CodeParams {
     #[param(pattern = "^(zh|en)$")]
     lang: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use utoipa::openapi::path::ParameterIn;
+
+    use super::super::params::OURS;
+    use super::*;
+
+    #[test]
+    fn the_document_has_every_parameter_of_a_code() {
+        let described = CodeParams::into_params(|| Some(ParameterIn::Query));
+        let names: BTreeSet<&str> = described.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, OURS.iter().copied().collect());
+    }
+}

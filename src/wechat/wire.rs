@@ -84,7 +84,7 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, E
         return Err(Error::Invalid("not a JSON object"));
     }
     match errcode(&answer) {
-        Some(Errcode(0)) | None => serde_json::from_value(answer)
+        None => serde_json::from_value(answer)
             .map_err(|_| Error::Invalid("a field is missing or of another type")),
         Some(errcode) => {
             let errmsg = answer
@@ -99,12 +99,13 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, E
     }
 }
 
+/// The refusal that an answer names, if it does: 0 is success.
 fn errcode(answer: &Value) -> Option<Errcode> {
     let field = answer.get("errcode")?;
     let number = field
         .as_i64()
         .or_else(|| field.as_str()?.trim().parse().ok());
-    number.map(Errcode)
+    number.filter(|&number| number != 0).map(Errcode)
 }
 
 #[cfg(test)]

@@ -298,6 +298,7 @@ async fn an_error_is_a_page_that_a_person_can_read() {
         for lang in LANGS {
             for (path, expected) in [
                 ("/qrcode?scene_id=0", "invalid_parameter"),
+                ("/qrcode?scene_id=1&expire=60", "expire_seconds"),
                 ("/qrcode?scene_id=7&permanent=true", "mint_not_allowed"),
                 ("/nowhere?", "404"),
                 ("/?scene_id=0", "scene_id"),
