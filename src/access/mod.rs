@@ -1,7 +1,15 @@
 //! Who may do what, and how often. Knows nothing of HTTP: it is given texts and addresses.
 //!
-//! - [`keys`]: API keys and their scopes.
+//! | file | answers |
+//! |---|---|
+//! | `keys` | which key of ours a caller holds, and what it allows |
+//! | `proxies` | from which address a request comes |
+//! | `visitor` | whom a limit counts as one |
 
 mod keys;
+mod proxies;
+mod visitor;
 
 pub use keys::{Caller, Key, KeyProblem, Keyring, KeyringError, Scope};
+pub use proxies::{Forwarded, ProxiesError, ProxyProblem, Trace, TrustedProxies};
+pub use visitor::Visitor;
