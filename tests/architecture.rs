@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("form", &[]),
     ("outbound", &[]),
     ("render", &[]),
-    ("access", &[]),
+    ("access", &["clock"]),
     ("ticket", &["scene"]),
     ("pictures", &["render", "ticket"]),
     ("store", &["clock", "scene", "telemetry", "ticket"]),
@@ -100,7 +100,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("askama", &["http/", "sandbox/"]),
     ("clap", &["config/", "cli/"]),
     ("anyhow", &["cli/"]),
-    ("moka", &["codes.rs", "codes/", "pictures.rs"]),
+    ("moka", &["access/", "codes.rs", "codes/", "pictures.rs"]),
     // The log set-up silences it by name.
     ("sqlx", &["store/", "telemetry.rs"]),
     ("fast_qr", &["render.rs"]),
