@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("form", &[]),
     ("outbound", &[]),
     ("render", &[]),
-    ("access", &["clock"]),
+    ("access", &["clock", "form"]),
     ("ticket", &["scene"]),
     ("pictures", &["render", "ticket"]),
     ("store", &["clock", "scene", "telemetry", "ticket"]),
