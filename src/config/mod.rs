@@ -20,7 +20,7 @@ use url::Url;
 
 pub use access::{AccessSettings, SigningSettings};
 pub use mistake::{Mistakes, Refusal};
-pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags};
+pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags, flags_of};
 pub use source::{Effective, EffectiveSetting, Origin};
 pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
 

@@ -272,6 +272,14 @@ pub fn flags(command: Command) -> Command {
         .fold(command, |command, setting| command.args(arguments(setting)))
 }
 
+/// As [`flags`], for a command that reads these settings only.
+pub fn flags_of(command: Command, names: &[&str]) -> Command {
+    SETTINGS
+        .iter()
+        .filter(|setting| names.contains(&setting.name))
+        .fold(command, |command, setting| command.args(arguments(setting)))
+}
+
 /// As [`flags`], for `wxqr demo`: what the demo refuses is accepted here, so that the refusal can say why, but `--help` does
 /// not offer it.
 pub fn demo_flags(command: Command) -> Command {
