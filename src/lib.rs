@@ -8,6 +8,7 @@ pub mod codes;
 pub mod config;
 pub mod doctor;
 pub mod flight;
+pub mod form;
 pub mod http;
 pub mod outbound;
 pub mod pictures;

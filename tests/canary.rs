@@ -22,6 +22,7 @@ use wxqr::sandbox::{Fault, FaultKind, Target};
 
 const SECRET: &str = "CANARYappsecretCANARYappsecret00";
 const KEY: &str = "CANARY-api-key-CANARY-api-key";
+const LINK_KEY: &str = "CANARY-link-key-CANARY-link-key";
 const TOKEN: &str = "88_CANARYtokenCANARYtokenCANARYtokenCANARYtokenCANARYtoken";
 
 /// So many processes at once.
@@ -44,6 +45,7 @@ impl Cage {
             ("WXQR_APP_ID", APP_ID),
             ("WXQR_APP_SECRET", SECRET),
             ("WXQR_API_KEYS", &keys),
+            ("WXQR_LINK_KEYS", LINK_KEY),
             ("WXQR_API_BASE", api_base),
             ("WXQR_MP_BASE", "https://mp.weixin.qq.com"),
             ("WXQR_METRICS_LISTEN", "127.0.0.1:0"),
@@ -110,7 +112,7 @@ impl Cage {
         let canaries = tokens
             .iter()
             .map(String::as_str)
-            .chain([SECRET, KEY, TOKEN, "CANARY"]);
+            .chain([SECRET, KEY, LINK_KEY, TOKEN, "CANARY"]);
         for canary in canaries {
             assert!(canary.len() >= 6);
             // The tail alone would do for a thief who knows the form of the rest.
@@ -349,6 +351,10 @@ async fn a_secret_in_a_wrong_setting_is_not_quoted() {
     for (name, value) in [
         ("WXQR_APP_ID", format!("{SECRET}/{SECRET}")),
         ("WXQR_API_KEYS", keys),
+        ("WXQR_LINK_KEYS", format!("{KEY},CANARY{KEY},{KEY}")),
+        ("WXQR_VISITOR_RATE", KEY.to_owned()),
+        ("WXQR_TRUSTED_PROXIES", KEY.to_owned()),
+        ("WXQR_ACCESS", KEY.to_owned()),
         ("WXQR_API_BASE", format!("https://user:{SECRET}@host")),
         ("WXQR_LISTEN", SECRET.to_owned()),
         ("WXQR_LOG", SECRET.to_owned()),

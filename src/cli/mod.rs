@@ -8,6 +8,7 @@ mod doctor;
 mod healthcheck;
 mod sandbox;
 mod serve;
+mod sign;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -19,11 +20,29 @@ use tokio::signal::unix::{SignalKind, signal};
 use wxqr::app::StartError;
 use wxqr::config::{Mistakes, demo_flags, flags};
 
-/// Says why a command failed, and gives the exit code: 78 for wrong settings, 1 for anything else.
+/// Arguments that fit the command's form and make no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+impl Usage {
+    /// As clap's own.
+    const EXIT_CODE: u8 = 2;
+
+    fn new(problem: impl Into<String>) -> Self {
+        Self(problem.into())
+    }
+}
+
+/// Says why a command failed, and gives the exit code: 2 for wrong usage, 78 for wrong settings, 1 for anything else.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
         complain(mistakes);
         return ExitCode::from(Mistakes::EXIT_CODE);
+    }
+    if error.is::<Usage>() {
+        complain(format_args!("wxqr: {error:#}"));
+        return ExitCode::from(Usage::EXIT_CODE);
     }
     let Some(StartError::Store(refusal)) = error.downcast_ref::<StartError>() else {
         complain(format_args!("wxqr: {error:#}"));
@@ -47,6 +66,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         Some(("sandbox", matches)) => sandbox::run(matches).await,
         Some(("doctor", matches)) => doctor::run(matches).await,
         Some(("config", matches)) => config::run(matches),
+        Some(("sign", matches)) => sign::run(matches),
         Some(("healthcheck", matches)) => healthcheck::run(matches).await,
         Some((other, _)) => unreachable!("clap knows no command {other}"),
     }
@@ -73,6 +93,7 @@ fn command() -> Command {
         .subcommand(flags(Command::new("config").about(
             "Shows the settings in force and where each comes from; secrets are masked",
         )))
+        .subcommand(sign::command())
         .subcommand(flags(Command::new("healthcheck").about(
             "Exits with 0 if the service on this machine answers /healthz",
         )))

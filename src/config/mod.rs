@@ -4,6 +4,7 @@
 //! A flag wins over a variable, which wins over the default. A secret may also stand in a file: `--app-secret-file` or
 //! `WXQR_APP_SECRET_FILE`. An empty variable counts as unset.
 
+mod access;
 mod mistake;
 mod settings;
 mod source;
@@ -17,8 +18,9 @@ use clap::ArgMatches;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+pub use access::{AccessSettings, SigningSettings};
 pub use mistake::{Mistakes, Refusal};
-pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags};
+pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags, flags_of};
 pub use source::{Effective, EffectiveSetting, Origin};
 pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub codes: CodeSettings,
     /// The API keys.
     pub keys: Keyring,
+    /// What visitors without a key may do.
+    pub access: AccessSettings,
     /// Whose scripts may read `/qrcode`.
     pub cors_origins: CorsOrigins,
     /// Who may frame `/qrcode`.
@@ -229,6 +233,7 @@ impl<'a> Reader<'a> {
         let upstream = self.upstream();
         let database_url = self.required("database-url", values::database_url);
         let codes = self.codes();
+        let access = self.access();
         let cors_origins = self.required("cors-origins", str::parse);
         let frame_ancestors = self.required("frame-ancestors", str::parse);
         let log = self.log();
@@ -242,6 +247,7 @@ impl<'a> Reader<'a> {
             database_url: database_url?,
             codes: codes?,
             keys: keys?,
+            access: access?,
             cors_origins: cors_origins?,
             frame_ancestors: frame_ancestors?,
             log: log?,

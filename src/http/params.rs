@@ -1,14 +1,11 @@
 //! The query of `/qrcode`: read once, strictly, into values that cannot be wrong.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode_str;
-
 use super::lang::Lang;
 use super::message::Message;
 use super::negotiate::Format;
 use super::problem::Problem;
 use super::unchecked::{UncheckedSpec, parsed};
+use crate::form;
 use crate::render::{Colors, Margin, PixelSize, Rgb, Style};
 use crate::scene::{CodeSpec, Lifetime};
 
@@ -56,7 +53,7 @@ impl Query {
     /// When it is not UTF-8, repeats a parameter of ours, or has one that looks like a misspelling of ours.
     pub(crate) fn parse(raw: &str) -> Result<Self, Problem> {
         let mut query = Self::default();
-        for (name, value) in form_pieces(raw) {
+        for (name, value) in form::pieces(raw) {
             let name = form_decoded(name, "query")?;
             if OURS.contains(&name.as_str()) {
                 let value = form_decoded(value, &name)?;
@@ -192,7 +189,7 @@ impl Query {
 /// When it is not UTF-8 or repeats a parameter.
 pub(crate) fn form_pairs(raw: &str) -> Result<Vec<(String, String)>, Problem> {
     let mut pairs: Vec<(String, String)> = Vec::new();
-    for (name, value) in form_pieces(raw) {
+    for (name, value) in form::pieces(raw) {
         let name = form_decoded(name, "query")?;
         if pairs.iter().any(|(known, _)| *known == name) {
             return Err(Problem::invalid_parameter(&name, given_twice()));
@@ -203,18 +200,9 @@ pub(crate) fn form_pairs(raw: &str) -> Result<Vec<(String, String)>, Problem> {
     Ok(pairs)
 }
 
-fn form_pieces(raw: &str) -> impl Iterator<Item = (&str, &str)> {
-    let pieces = raw.split('&').filter(|piece| !piece.is_empty());
-    pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
-}
-
 /// A form-encoded piece as text.
 fn form_decoded(piece: &str, name: &str) -> Result<String, Problem> {
-    let spaced = piece.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded
-        .map(Cow::into_owned)
-        .map_err(|_| Problem::invalid_parameter(name, not_utf_8()))
+    form::decoded(piece).map_err(|_| Problem::invalid_parameter(name, not_utf_8()))
 }
 
 fn not_utf_8() -> Message {

@@ -6,17 +6,10 @@ use std::sync::LazyLock;
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
+use crate::form::escaped;
 use crate::ticket::Ticket;
-
-/// Everything but the unreserved characters of RFC 3986.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The style of all pages, and the two scripts. Inline, so that a page is one request, and allowed by their hashes.
 pub(crate) const STYLE: &str = include_str!("../../templates/style.css");
@@ -99,11 +92,6 @@ impl Site {
         );
         HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
     }
-}
-
-/// A value for a query or a file name, everything odd as `%HH`.
-pub(crate) fn escaped(value: &str) -> impl std::fmt::Display + '_ {
-    utf8_percent_encode(value, ESCAPED)
 }
 
 fn hash_source(inline: &str) -> String {

@@ -1,4 +1,4 @@
-//! Who may do what: API keys and their scopes. Knows nothing of HTTP; [`Keyring`] is the type to read first.
+//! API keys and their scopes. [`Keyring`] is the type to read first.
 
 use std::fmt;
 use std::str::FromStr;
