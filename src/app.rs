@@ -19,7 +19,7 @@ use crate::account::Account;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, Codes};
 use crate::config::{Config, Drain, ExtraCa};
-use crate::http::{self, AppState, Site};
+use crate::http::{self, Access, AppState, Site};
 use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
 use crate::sandbox::{Credentials, Options, Sandbox};
@@ -186,9 +186,13 @@ impl App {
                 .spawn(serve_metrics(listener, recorder, background.clone()));
         }
         let closing = CancellationToken::new();
-        let server = axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(closing.clone().cancelled_owned())
-            .into_future();
+        let server = axum::serve(
+            self.listener,
+            self.router
+                .into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .with_graceful_shutdown(closing.clone().cancelled_owned())
+        .into_future();
         let mut server = tokio::spawn(server);
         tokio::select! {
             ended = &mut server => return ended.expect("the listener's task does not panic"),
@@ -275,6 +279,8 @@ fn state(
         reuse: config.codes.reuse,
         timeout: config.upstream.timeout,
         cache_entries: config.codes.cache_entries,
+        mode: config.access.mode,
+        visitor_rate: config.access.visitor_rate,
         anonymous_budget: config.codes.anonymous_budget,
         permanent_limit: config.codes.permanent_limit,
     };
@@ -285,11 +291,20 @@ fn state(
         clock: Arc::clone(&parts.clock),
         codes: Arc::new(Codes::new(parts, settings, tasks.clone())),
         pictures: Pictures::new(),
-        keys: Arc::new(config.keys.clone()),
+        access: Arc::new(access(config)),
         site,
         default_expire: config.codes.default_expire,
         draining,
     }
+}
+
+fn access(config: &Config) -> Access {
+    Access::new(
+        config.access.mode,
+        config.keys.clone(),
+        config.access.link_keys.clone(),
+        config.access.trusted_proxies.clone(),
+    )
 }
 
 fn site(config: &Config, is_demo: bool) -> Site {

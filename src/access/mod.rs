@@ -2,6 +2,7 @@
 //!
 //! | file | answers |
 //! |---|---|
+//! | `caller` | who asks, and on whose account a mint goes |
 //! | `keys` | which key of ours a caller holds, and what it allows |
 //! | `link` | whether a link was signed by somebody who may |
 //! | `proxies` | from which address a request comes |
@@ -10,13 +11,15 @@
 //!
 //! [`Mode`] says which of them a visitor without a key must pass.
 
+mod caller;
 mod keys;
 mod link;
 mod proxies;
 mod rate;
 mod visitor;
 
-pub use keys::{Caller, Key, KeyProblem, Keyring, KeyringError, Scope};
+pub use caller::{Caller, Needed, Payer};
+pub use keys::{Key, KeyProblem, Keyring, KeyringError, Scope};
 pub use link::{
     Expiry, ExpiryError, LinkKeyProblem, LinkKeys, LinkKeysError, SIGNED, Verdict, canonical,
 };

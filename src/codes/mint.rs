@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::known::Known;
-use super::payment::{Budget, BudgetExhausted, Payer};
+use super::payment::{Budget, BudgetExhausted};
 use super::slots::Slots;
 use super::unsaved::Unsaved;
 use super::{Parts, Settings, Supplies};
+use crate::access::Payer;
 use crate::account::Stopped;
 use crate::flight::Lost;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
@@ -295,6 +296,11 @@ fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> Issued
 }
 
 impl MintError {
+    /// Whether it cost nothing: WeChat was not asked for a code.
+    pub(super) fn is_free(&self) -> bool {
+        self.is_before_the_call() || matches!(self, Self::Budget(_) | Self::Store(_))
+    }
+
     /// Whether WeChat certainly made no code: it said so, or was not asked.
     pub(super) fn is_without_effect(&self) -> bool {
         match self {

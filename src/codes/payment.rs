@@ -6,38 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::access::{Caller, Scope};
+use crate::access::Payer;
 use crate::clock::China;
-use crate::scene::CodeSpec;
 use crate::store::Store;
 use crate::telemetry::{self, Causes};
 
 /// While the store cannot be asked, a process spends this part of what was left when it was asked last.
 const OFFLINE_SHARE: u64 = 10;
-
-/// On whose account a mint goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Payer {
-    /// Nobody's: a key may mint.
-    Key,
-    /// The visitors' budget.
-    Visitors,
-}
-
-impl Payer {
-    /// A key pays with its scope for codes of that sort; without it its holder is a visitor like any other.
-    pub(super) fn of(caller: &Caller, spec: &CodeSpec) -> Self {
-        let scope = match spec {
-            CodeSpec::Temporary { .. } => Scope::Mint,
-            CodeSpec::Permanent { .. } => Scope::Permanent,
-        };
-        if caller.allows(scope) {
-            Self::Key
-        } else {
-            Self::Visitors
-        }
-    }
-}
 
 /// What was paid for a mint, so that it can be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

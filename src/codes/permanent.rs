@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source};
-use super::payment::Payer;
+use crate::access::Payer;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
 use crate::telemetry::Causes;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
-use super::payment::{Paid, Payer};
+use super::payment::Paid;
+use crate::access::Payer;
 use crate::scene::{Scene, TemporaryScene};
 use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
@@ -104,7 +105,7 @@ impl Minter {
             }
         };
         self.count_mint().await;
-        if paid == Paid::Offline && payer == Payer::Visitors {
+        if paid == Paid::Offline && payer != Payer::Key {
             self.unsaved.count_anonymous();
         }
         self.write_down(scene, &code).await;

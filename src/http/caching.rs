@@ -43,6 +43,15 @@ impl CachePolicy {
         Self::until_floor(served, now, longest)
     }
 
+    /// The same, but no longer than until `end`.
+    pub(crate) fn until(self, end: Timestamp, now: Timestamp) -> Self {
+        let left = Duration::try_from(now.duration_until(end)).unwrap_or_default();
+        match self {
+            Self::Public(age) => Self::of_age(age.min(left)),
+            Self::NoStore => Self::NoStore,
+        }
+    }
+
     fn until_floor(served: &Served, now: Timestamp, longest: Duration) -> Self {
         let Standing::Fresh { floor } = served.standing else {
             return Self::NoStore;
@@ -51,6 +60,10 @@ impl CachePolicy {
             None => longest,
             Some(left) => left.saturating_sub(floor).min(longest),
         };
+        Self::of_age(age)
+    }
+
+    fn of_age(age: Duration) -> Self {
         if age.as_secs() == 0 {
             Self::NoStore
         } else {

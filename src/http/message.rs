@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::lang::Lang;
+use crate::access::ExpiryError;
 use crate::render::{
     Colors, ColorsError, Margin, MarginError, PixelSize, PixelSizeError, RenderError, RgbError,
 };
@@ -49,6 +50,12 @@ impl Message {
                 ),
             ),
         }
+    }
+}
+
+impl From<ExpiryError> for Message {
+    fn from(error: ExpiryError) -> Self {
+        Self::new("须为 Unix 时间戳（秒），只写数字", error.to_string())
     }
 }
 

@@ -34,10 +34,10 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use self::auth::Access;
 pub use self::ops::metrics_router;
 pub use self::site::Site;
 
-use crate::access::Keyring;
 use crate::account::Account;
 use crate::clock::Clock;
 use crate::codes::Codes;
@@ -54,8 +54,8 @@ pub struct AppState {
     pub codes: Arc<Codes>,
     /// Our own pictures.
     pub pictures: Pictures,
-    /// The API keys.
-    pub keys: Arc<Keyring>,
+    /// Who asks, and whose word on it is taken.
+    pub access: Arc<Access>,
     /// The account's faults.
     pub account: Arc<Account>,
     /// The access token's state.

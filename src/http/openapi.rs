@@ -69,6 +69,12 @@ pub(crate) struct CodeParams {
     /// The language of a page. The default is what `Accept-Language` says, else Chinese.
     #[param(pattern = "^(zh|en)$")]
     lang: Option<String>,
+    /// When a signed link ends, in Unix seconds. Goes with `sig` only.
+    #[param(minimum = 0)]
+    exp: Option<i64>,
+    /// The signature of the link: HMAC-SHA256, unpadded base64url.
+    #[param(pattern = "^[A-Za-z0-9_-]{43}$")]
+    sig: Option<String>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::message::Message;
 use super::negotiate::Format;
 use super::problem::Problem;
 use super::unchecked::{UncheckedSpec, parsed};
+use crate::access::Expiry;
 use crate::form;
 use crate::render::{Colors, Margin, PixelSize, Rgb, Style};
 use crate::scene::{CodeSpec, Lifetime};
@@ -22,6 +23,8 @@ pub(crate) const OURS: &[&str] = &[
     "color",
     "bg",
     "lang",
+    "exp",
+    "sig",
 ];
 
 /// Modules on a side of the symbol of WeChat's urls. All that are known have 43 or 45 bytes; from 43 to 62 it is that many
@@ -96,13 +99,18 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All that is ours, decoded.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The parameters that say which code and which picture is meant, in the order in which they came.
     pub(crate) fn picture_link_pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         const NOT_PASSED_ON: &[&str] = &["format", "fragment", "lang"];
-        self.pairs
-            .iter()
-            .filter(|(name, _)| !NOT_PASSED_ON.contains(&name.as_str()))
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs()
+            .filter(|(name, _)| !NOT_PASSED_ON.contains(name))
     }
 
     /// A parameter's value as a checked one; none if it is not given.
@@ -144,6 +152,11 @@ impl Query {
                 Err(Problem::invalid_parameter("permanent", message))
             }
         }
+    }
+
+    /// When the link ends, where it says so.
+    pub(crate) fn exp(&self) -> Result<Option<Expiry>, Problem> {
+        self.parsed("exp")
     }
 
     /// The wish for a code.

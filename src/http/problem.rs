@@ -25,6 +25,8 @@ pub(crate) enum Code {
     SceneRefused,
     Unauthorized,
     MintNotAllowed,
+    BadSignature,
+    LinkExpired,
     ScopeMissing,
     NotFound,
     MethodNotAllowed,
@@ -37,6 +39,7 @@ pub(crate) enum Code {
     UpstreamBusy,
     UpstreamQuota,
     AccountBlocked,
+    RateLimited,
     BudgetExhausted,
     StoreUnavailable,
     UpstreamTimeout,
@@ -55,6 +58,8 @@ impl Code {
             Self::SceneRefused => ("scene_refused", S::BAD_REQUEST, "微信不接受该场景值", "WeChat does not take this scene"),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "需要有效的密钥", "A known key is needed"),
             Self::MintNotAllowed => ("mint_not_allowed", S::FORBIDDEN, "无权生成该二维码", "This code may not be made"),
+            Self::BadSignature => ("bad_signature", S::FORBIDDEN, "链接签名无效", "The link's signature is not good"),
+            Self::LinkExpired => ("link_expired", S::FORBIDDEN, "链接已过期", "The link has expired"),
             Self::ScopeMissing => ("scope_missing", S::FORBIDDEN, "密钥权限不足", "The key lacks a scope"),
             Self::NotFound => ("not_found", S::NOT_FOUND, "页面不存在", "There is nothing here"),
             Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "不支持该请求方法", "The method is not allowed here"),
@@ -67,6 +72,7 @@ impl Code {
             Self::UpstreamBusy => ("upstream_busy", S::SERVICE_UNAVAILABLE, "暂时无法生成二维码", "No code can be made right now"),
             Self::UpstreamQuota => ("upstream_quota", S::SERVICE_UNAVAILABLE, "微信接口调用次数已用完", "WeChat's quota is used up"),
             Self::AccountBlocked => ("account_blocked", S::SERVICE_UNAVAILABLE, "公众号调用受限", "The account is held back by WeChat"),
+            Self::RateLimited => ("rate_limited", S::TOO_MANY_REQUESTS, "请求过于频繁", "Too many new codes for one visitor"),
             Self::BudgetExhausted => ("budget_exhausted", S::TOO_MANY_REQUESTS, "今日的生成次数已用完", "The day's codes are used up"),
             Self::StoreUnavailable => ("store_unavailable", S::SERVICE_UNAVAILABLE, "存储暂不可用", "The store cannot be used"),
             Self::UpstreamTimeout => ("upstream_timeout", S::GATEWAY_TIMEOUT, "微信应答超时", "WeChat does not answer in time"),
@@ -90,11 +96,14 @@ impl Code {
             | Self::UpstreamBusy
             | Self::UpstreamQuota
             | Self::UpstreamTimeout
+            | Self::RateLimited
             | Self::StoreUnavailable => true,
             Self::InvalidParameter
             | Self::SceneRefused
             | Self::Unauthorized
             | Self::MintNotAllowed
+            | Self::BadSignature
+            | Self::LinkExpired
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::PermanentStockExhausted

@@ -10,9 +10,9 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::AppState;
-use super::auth::Authenticated;
+use super::auth::{Access, Authenticated};
 use super::caching::CachePolicy;
-use super::code_body::{CodeBody, SceneBody, TicketBody, dated};
+use super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
 use super::message::Message;
 use super::negotiate::Format;
 use super::pages::{self, CodePage, Expiry, image_element};
@@ -20,6 +20,7 @@ use super::params::Query;
 use super::problem::Problem;
 use super::site::Site;
 use super::view::View;
+use crate::access::{Caller, Verdict};
 use crate::clock::China;
 use crate::codes::{Served, Standing};
 use crate::form::escaped;
@@ -45,6 +46,8 @@ struct Shown<'a> {
     view: View,
     scene: Scene,
     served: Served,
+    caller: Caller,
+    access: &'a Access,
     now: Timestamp,
 }
 
@@ -77,6 +80,7 @@ pub(crate) async fn show(
     check_presentation(&query, view)?;
     let spec = query.code_spec(app.default_expire)?;
     let style = query.style()?;
+    let caller = app.access.of_link(caller, &query, app.clock.now())?;
     let served = app.codes.issue(&spec, &caller).await?;
     let scene = spec.scene();
     let shown = Shown {
@@ -85,6 +89,8 @@ pub(crate) async fn show(
         view,
         scene,
         served,
+        caller,
+        access: &app.access,
         now: app.clock.now(),
     };
     match view.format {
@@ -131,7 +137,16 @@ impl Shown<'_> {
     }
 
     fn json(&self) -> Response {
-        self.with_text_headers((dated(self.now), Json(self.body())).into_response())
+        let link = LinkQuery::of(self.query);
+        let given = link.clone();
+        let link = link.signed_for(&self.caller, self.access);
+        let response = (dated(self.now), Json(self.body(&link))).into_response();
+        if link == given {
+            self.with_text_headers(response)
+        } else {
+            // A link that was signed for this caller is not for whoever asks the same cache.
+            self.with_headers(response, CachePolicy::NoStore)
+        }
     }
 
     fn redirect(&self) -> Response {
@@ -212,6 +227,10 @@ impl Shown<'_> {
     }
 
     fn with_headers(&self, mut response: Response, policy: CachePolicy) -> Response {
+        let policy = match self.caller.link {
+            Verdict::Valid { exp: Some(exp) } => policy.until(exp.at(), self.now),
+            _ => policy,
+        };
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, policy.header());
@@ -225,11 +244,10 @@ impl Shown<'_> {
         renewal(&self.served, self.now)
     }
 
-    fn body(&self) -> CodeBody {
-        let pairs = self.query.picture_link_pairs();
+    fn body(&self, link: &LinkQuery) -> CodeBody {
         CodeBody {
             scene: SceneBody::new(&self.scene),
-            ticket: TicketBody::new(self.site, self.code(), self.now, pairs),
+            ticket: TicketBody::new(self.site, self.code(), self.now, link),
         }
     }
 }

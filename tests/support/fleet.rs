@@ -10,7 +10,7 @@ use serde_json::Value;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 use super::answer::Answer;
-use super::app::{APP_ID, APP_SECRET, spawn_sandbox};
+use super::app::{APP_ID, APP_SECRET, HASTE, spawn_sandbox};
 use super::process::Process;
 use super::{Server, client};
 
@@ -74,6 +74,7 @@ impl Upstream {
             ("WXQR_MP_BASE".to_owned(), self.base.clone()),
             ("WXQR_DATABASE_URL".to_owned(), database.to_owned()),
             ("WXQR_API_KEYS".to_owned(), keys),
+            ("WXQR_VISITOR_RATE".to_owned(), HASTE.to_owned()),
         ];
         for (name, value) in more {
             let name = format!("WXQR_{name}");

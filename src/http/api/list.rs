@@ -11,12 +11,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::AppState;
 use super::super::auth::Authenticated;
-use super::super::code_body::{SceneBody, TicketBody, dated, scene_pairs};
+use super::super::code_body::{LinkQuery, SceneBody, TicketBody, dated};
 use super::super::lang::Lang;
 use super::super::message::Message;
 use super::super::params::form_pairs;
 use super::super::problem::{Document, Problem};
-use super::super::site::Site;
 use super::require;
 use crate::access::Scope;
 use crate::scene::{Scene, SceneError, SceneId, SceneText};
@@ -101,19 +100,22 @@ pub(crate) async fn list(
     let next_cursor = last.map(|listed| cursor(&listed.scene));
     let now = app.clock.now();
     let items = page.items.into_iter();
-    let items = items.map(|listed| shown(&app.site, listed, now)).collect();
+    let items = items
+        .map(|listed| shown(&app, &caller, listed, now))
+        .collect();
     Ok((dated(now), Json(ListPage { items, next_cursor })).into_response())
 }
 
-fn shown(site: &Site, listed: ListedCode, now: Timestamp) -> Listed {
-    let pairs = scene_pairs(&listed.scene);
-    let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
+fn shown(app: &AppState, caller: &Authenticated, listed: ListedCode, now: Timestamp) -> Listed {
+    let ticket = listed.code.as_ref().map(|code| {
+        let link = LinkQuery::to(&listed.scene, Some(code.life));
+        let link = link.signed_for(&caller.0, &app.access);
+        TicketBody::new(&app.site, code, now, &link)
+    });
     Listed {
         scene: SceneBody::new(&listed.scene),
         outcome: listed.code.is_none().then_some("unknown"),
-        ticket: listed
-            .code
-            .map(|code| TicketBody::new(site, &code, now, pairs)),
+        ticket,
         label: listed.channel.label,
         group: listed.channel.group,
     }

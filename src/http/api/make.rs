@@ -16,13 +16,13 @@ use utoipa::ToSchema;
 
 use super::super::AppState;
 use super::super::auth::Authenticated;
-use super::super::code_body::{CodeBody, SceneBody, TicketBody, dated, scene_pairs};
+use super::super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
 use super::super::message::Message;
 use super::super::observe::RequestId;
 use super::super::problem::{Code, Document, Problem};
 use super::require;
 use super::wanted::{Given, Wanted};
-use crate::access::{Caller, Scope};
+use crate::access::Scope;
 use crate::codes::{Served, Source};
 use crate::scene::Scene;
 use crate::store::Channel;
@@ -89,7 +89,7 @@ pub(crate) async fn make(
     axum::Extension(id): axum::Extension<RequestId>,
     body: Body,
 ) -> Result<Response, Problem> {
-    if matches!(caller.0, Caller::Visitor) {
+    if caller.0.key.is_none() {
         require(&caller, Scope::Mint)?;
     }
     match Given::read(body).await? {
@@ -97,7 +97,12 @@ pub(crate) async fn make(
         wanted => {
             let made = make_one(&app, &caller, wanted).await?;
             let now = app.clock.now();
-            Ok((made.status(), dated(now), Json(made.named(&app, now))).into_response())
+            Ok((
+                made.status(),
+                dated(now),
+                Json(made.named(&app, &caller, now)),
+            )
+                .into_response())
         }
     }
 }
@@ -123,7 +128,7 @@ async fn make_many(
     let items = made.into_iter().map(|made| match made {
         Ok(made) => Item {
             status: made.status().as_u16(),
-            code: Some(made.named(app, now)),
+            code: Some(made.named(app, caller, now)),
             problem: None,
         },
         Err(problem) => Item {
@@ -178,12 +183,13 @@ impl Made {
         }
     }
 
-    fn named(self, app: &AppState, now: Timestamp) -> NamedCode {
-        let pairs = scene_pairs(&self.scene);
-        let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
+    fn named(self, app: &AppState, caller: &Authenticated, now: Timestamp) -> NamedCode {
+        let code = &self.served.code;
+        let link = LinkQuery::to(&self.scene, Some(code.life));
+        let link = link.signed_for(&caller.0, &app.access);
         let code = CodeBody {
             scene: SceneBody::new(&self.scene),
-            ticket: TicketBody::new(&app.site, &self.served.code, now, pairs),
+            ticket: TicketBody::new(&app.site, code, now, &link),
         };
         NamedCode {
             code,

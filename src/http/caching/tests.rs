@@ -54,3 +54,22 @@ fn no_cache_may_show_a_dead_code() {
         );
     }
 }
+
+#[test]
+fn nothing_is_kept_beyond_the_end_of_the_link() {
+    let now = Timestamp::from_second(1000).unwrap();
+    for (policy, end, want) in [
+        (CachePolicy::Public(Duration::from_secs(60)), 1030, 30),
+        (CachePolicy::Public(Duration::from_secs(60)), 1061, 60),
+        (CachePolicy::Public(Duration::from_secs(60)), 1000, 0),
+        (CachePolicy::Public(Duration::from_secs(60)), 900, 0),
+        (CachePolicy::NoStore, 2000, 0),
+    ] {
+        let want = match want {
+            0 => CachePolicy::NoStore,
+            age => CachePolicy::Public(Duration::from_secs(age)),
+        };
+        let end = Timestamp::from_second(end).unwrap();
+        assert_eq!(policy.until(end, now), want, "{policy:?} until {end}");
+    }
+}

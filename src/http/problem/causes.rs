@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::message::Message;
 use super::{Code, Problem};
+use crate::access::{Needed, Scope};
 use crate::account::Stopped;
 use crate::codes::{self, MintError};
 use crate::store;
@@ -22,13 +23,15 @@ const QUOTA_RETRY: Duration = Duration::from_mins(1);
 impl From<codes::Error> for Problem {
     fn from(error: codes::Error) -> Self {
         match error {
-            codes::Error::MintNotAllowed => Self::new(
-                Code::MintNotAllowed,
+            codes::Error::MintNotAllowed(needed) => needed.into(),
+            codes::Error::RateLimited(limit) => Self::new(
+                Code::RateLimited,
                 Message::new(
-                    "该永久二维码尚未生成，生成它需要具有 permanent 权限的密钥",
-                    "this permanent code does not exist yet; a key with the scope \"permanent\" can make it",
+                    "您触发生成的新二维码过多，已有的二维码仍可使用，请稍后再试",
+                    "you have caused as many new codes as one visitor may; known codes are still served",
                 ),
-            ),
+            )
+            .after(limit.retry_after),
             codes::Error::Mint(cause) => (&*cause).into(),
             codes::Error::Timeout => Self::new(
                 Code::UpstreamTimeout,
@@ -42,6 +45,28 @@ impl From<codes::Error> for Problem {
             codes::Error::Store(error) => error.into(),
             codes::Error::Lost(_) => Self::internal(),
         }
+    }
+}
+
+impl From<Needed> for Problem {
+    fn from(needed: Needed) -> Self {
+        let message = match needed {
+            Needed::Key(Scope::Permanent) => Message::new(
+                "该永久二维码尚未生成，生成它需要具有 permanent 权限的密钥",
+                "this permanent code does not exist yet; a key with the scope \"permanent\" can make it",
+            ),
+            Needed::Key(scope) => Message::new(
+                format!("该二维码尚未生成，生成它需要具有 {scope} 权限的密钥"),
+                format!(
+                    "this code does not exist yet; a key with the scope \"{scope}\" can make it"
+                ),
+            ),
+            Needed::SignedLink => Message::new(
+                "该二维码尚未生成，生成它需要已签名的链接",
+                "this code does not exist yet; it takes a signed link (sig) to make it",
+            ),
+        };
+        Self::new(Code::MintNotAllowed, message)
     }
 }
 
