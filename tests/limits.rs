@@ -1,4 +1,4 @@
-//! What clients may cost the real service: silent and dripping ones, and too many of them.
+//! What clients may cost the real service: silent and dripping ones, too many of them, too large requests.
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
 #[expect(dead_code, reason = "every test program uses a part of it")]
@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use support::answer::Answer;
-use support::app::{APP_ID, APP_SECRET, spawn_sandbox};
+use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
 use support::process::{Addresses, Process};
 use support::{PATIENCE, Server, client, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -207,4 +207,82 @@ async fn the_metrics_have_the_same_limits() {
     for stream in silent(metrics, 3).await {
         wait_for_close(stream).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_a_problem_that_says_what_fits() {
+    let app = TestApp::spawn().await;
+    let long = format!("/qrcode.json?scene_id=1&utm_term={}", "a".repeat(8192));
+    let answer = app.get(&long).await;
+    assert_eq!(answer.problem(), (414, "uri_too_long".to_owned()));
+    assert!(answer.field("detail").contains("8192"), "{answer:?}");
+    let cookie = "a".repeat(16 * 1024);
+    let answer = app
+        .get_with("/qrcode.json?scene_id=1", &[("cookie", &cookie)])
+        .await;
+    assert_eq!(answer.problem(), (431, "headers_too_large".to_owned()));
+    assert!(answer.field("detail").contains("16384"), "{answer:?}");
+    let page = app.get_with("/", &[("cookie", &cookie)]).await;
+    assert_eq!(page.status.as_u16(), 431);
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(page.text().contains("16384"), "{}", page.text());
+    assert_eq!(app.creates(), 0);
+
+    let fits = format!("/qrcode.json?scene_id=1&utm_term={}", "a".repeat(8000));
+    let cookie = "a".repeat(16_000);
+    let answer = app.get_with(&fits, &[("cookie", &cookie)]).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+}
+
+/// A key with the scope to make codes.
+const KEY: &str = "limits-key-of-the-tests-0";
+
+/// What comes back for the beginning of a `POST /api/codes`.
+async fn posted(app: &TestApp, rest: &str) -> String {
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let head = format!("POST /api/codes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+    read.expect("it is closed").unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_or_broken_is_a_problem() {
+    let keys = format!("shop:{KEY}:mint");
+    let app = TestApp::with().set("API_KEYS", keys).spawn().await;
+    for (rest, status, code) in [
+        // Nothing of it is waited for, nor asked for.
+        ("Content-Length: 524289\r\n\r\n", 413, "too_large"),
+        (
+            "Content-Length: 524289\r\nExpect: 100-continue\r\n\r\n",
+            413,
+            "too_large",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n\r\nxyz\r\n{}\r\n0\r\n\r\n",
+            400,
+            "invalid_body",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n2\r\n{}x\r\n0\r\n\r\n",
+            400,
+            "invalid_body",
+        ),
+    ] {
+        let answer = posted(&app, rest).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{rest:?}: {answer}"
+        );
+        let code = format!("\"code\":\"{code}\"");
+        assert!(answer.contains(&code), "{rest:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    }
+    assert_eq!(app.creates(), 0);
+    let right = app.request(Method::POST, "/api/codes").bearer_auth(KEY);
+    let right = Answer::to(right.body("{\"scene_id\": 1}")).await;
+    assert_eq!(right.status, StatusCode::CREATED, "{right:?}");
 }

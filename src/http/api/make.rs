@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::super::AppState;
 use super::super::auth::Authenticated;
+use super::super::bounds::read_body;
 use super::super::code_body::{CodeBody, SceneBody, TicketBody, dated, scene_pairs};
 use super::super::observe::RequestId;
 use super::super::problem::{Code, Document, Problem};
@@ -142,12 +143,7 @@ pub(crate) async fn make(
 }
 
 async fn json_body(body: Body) -> Result<Value, Problem> {
-    let bytes = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| {
-        Problem::new(
-            Code::TooLarge,
-            format!("the body may have {MAX_BODY} bytes at most"),
-        )
-    })?;
+    let bytes = read_body(body, MAX_BODY).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Problem::new(Code::InvalidBody, format!("the body must be JSON: {error}")))
 }
