@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod flight;
 pub mod form;
 pub mod http;
+pub mod listen;
 pub mod outbound;
 pub mod pictures;
 pub mod render;

@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("outbound", &[]),
     ("render", &[]),
     ("access", &["clock", "form"]),
+    ("listen", &[]),
     ("ticket", &["scene"]),
     ("pictures", &["render", "ticket"]),
     ("store", &["clock", "scene", "telemetry", "ticket"]),
@@ -42,7 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["access", "codes", "scene", "telemetry", "wechat"],
+        &["access", "codes", "listen", "scene", "telemetry", "wechat"],
     ),
     ("upkeep", &["clock", "codes", "store", "telemetry"]),
     (
@@ -87,6 +88,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "codes",
             "config",
             "http",
+            "listen",
             "outbound",
             "pictures",
             "sandbox",
@@ -101,7 +103,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// The places that may name a crate; a folder stands for all that is in it.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("axum", &["app.rs", "http/", "sandbox/", "cli/sandbox.rs"]),
+    (
+        "axum",
+        &["app.rs", "http/", "listen.rs", "listen/", "sandbox/"],
+    ),
+    ("hyper", &["listen/"]),
+    ("hyper_util", &["listen/"]),
+    ("rustix", &["listen/"]),
     ("tower_http", &["http/"]),
     ("utoipa", &["http/"]),
     ("reqwest", &["wechat/", "outbound.rs"]),

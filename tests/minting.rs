@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::answer::Answer;
 use support::app::TestApp;
-use support::{crowd_clients, eventually, eventually_async};
+use support::{client, eventually, eventually_async};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -25,11 +25,9 @@ const MINT_KEY: &str = "mint-key-of-the-tests-00";
 const GATHERING: FaultKind = FaultKind::Slow(Duration::from_secs(2));
 
 /// Asks for one scene from all sides at once.
-fn crowd(app: &TestApp, clients: &[Client], size: usize, path: &str) -> Vec<JoinHandle<Answer>> {
-    let ask = |n: usize| {
-        let request = clients[n % clients.len()].get(app.url(path));
-        tokio::spawn(Answer::to(request))
-    };
+fn crowd(app: &TestApp, size: usize, path: &str) -> Vec<JoinHandle<Answer>> {
+    let client = client();
+    let ask = |_| tokio::spawn(Answer::to(client.get(app.url(path))));
     (0..size).map(ask).collect()
 }
 
@@ -52,8 +50,7 @@ async fn a_thousand_first_requests_cost_one_ticket_and_one_token() {
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
-    let clients = crowd_clients(app.address, 1000).await;
-    let crowd = crowd(&app, &clients, 1000, "/qrcode.json?scene_id=123");
+    let crowd = crowd(&app, 1000, "/qrcode.json?scene_id=123");
     assert_eq!(tickets(crowd).await.len(), 1, "all have the same ticket");
     assert_eq!((app.creates(), app.tokens()), (1, 1));
 }
@@ -75,10 +72,8 @@ async fn those_who_hang_up_neither_lose_the_ticket_nor_cost_another() {
         sockets.push(socket);
     }
     eventually("the mint has begun", || app.creates() == 1).await;
-    let clients = crowd_clients(app.address, 250).await;
-    let leaving = crowd(&app, &clients, 250, path);
-    let clients = crowd_clients(app.address, 500).await;
-    let staying = crowd(&app, &clients, 500, path);
+    let leaving = crowd(&app, 250, path);
+    let staying = crowd(&app, 500, path);
     drop(sockets);
     for caller in &leaving {
         caller.abort();
@@ -95,7 +90,7 @@ async fn a_ticket_whose_only_caller_left_is_there_for_the_next() {
         .spawn()
         .await;
     let path = app.url("/qrcode.json?scene_id=123");
-    let only = tokio::spawn(Answer::to(support::client().get(path)));
+    let only = tokio::spawn(Answer::to(client().get(path)));
     eventually("the mint has begun", || app.creates() == 1).await;
     only.abort();
     assert_eq!(app.scene(123).await.status, StatusCode::OK);
@@ -195,12 +190,9 @@ async fn with_reuse_at_one_a_crowd_does_not_mint_for_each_of_its_members() {
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
-    let first = tokio::spawn(Answer::to(
-        support::client().get(app.url("/qrcode.json?scene_id=9")),
-    ));
+    let first = tokio::spawn(Answer::to(client().get(app.url("/qrcode.json?scene_id=9"))));
     eventually("the mint has begun", || app.creates() == 1).await;
-    let clients = crowd_clients(app.address, 100).await;
-    let crowd = crowd(&app, &clients, 100, "/qrcode.json?scene_id=9");
+    let crowd = crowd(&app, 100, "/qrcode.json?scene_id=9");
     tickets(crowd).await;
     first.await.unwrap();
     // Whoever came while a mint was under way shares it; only who came after it may cost another.
@@ -319,13 +311,10 @@ async fn a_permanent_code_is_minted_once_for_a_crowd_of_keys() {
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
-    let clients = crowd_clients(app.address, 200).await;
-    let ask = |n: usize| {
+    let client = client();
+    let ask = |_| {
         let url = app.url("/qrcode.json?scene_str=door&permanent=true");
-        let request = clients[n % clients.len()]
-            .get(url)
-            .bearer_auth(PERMANENT_KEY);
-        tokio::spawn(Answer::to(request))
+        tokio::spawn(Answer::to(client.get(url).bearer_auth(PERMANENT_KEY)))
     };
     let crowd = (0..200).map(ask).collect();
     assert_eq!(tickets(crowd).await.len(), 1);
@@ -361,8 +350,7 @@ async fn a_failure_answers_for_a_second_and_then_it_works() {
         .failing(Target::Create, FaultKind::Errcode(-1))
         .spawn()
         .await;
-    let clients = crowd_clients(app.address, 100).await;
-    let crowd = join_all(crowd(&app, &clients, 100, "/qrcode.json?scene_id=13")).await;
+    let crowd = join_all(crowd(&app, 100, "/qrcode.json?scene_id=13")).await;
     for answer in crowd {
         assert_eq!(answer.unwrap().problem(), (503, "upstream_busy".to_owned()));
     }

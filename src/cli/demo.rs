@@ -20,7 +20,8 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let (app, _sandbox) = App::bind_demo(config).await?;
     introduce(introduction(app.local_addr(), &key));
-    Ok(app.serve(stop).await?)
+    app.serve(stop).await;
+    Ok(())
 }
 
 /// An account that exists in the sandbox only, and one key with all scopes.

@@ -26,6 +26,7 @@ pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrig
 
 use crate::access::Keyring;
 use crate::codes::Reuse;
+use crate::listen::Limits;
 use crate::scene::Lifetime;
 use crate::telemetry::LogSettings;
 use crate::wechat::TokenSource;
@@ -42,6 +43,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/metrics` is answered; none: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// What clients may cost.
+    pub limits: Limits,
     /// Base of our own links; none: links are relative.
     pub public_url: Option<PublicUrl>,
     /// The Official Account.
@@ -229,6 +232,7 @@ impl<'a> Reader<'a> {
         let listen = self.required("listen", values::socket_address);
         let metrics_listen = self.optional("metrics-listen", values::socket_address);
         self.refuse_same_port(&listen, &metrics_listen);
+        let limits = self.limits();
         let public_url = self.optional("public-url", str::parse);
         let upstream = self.upstream();
         let database_url = self.required("database-url", values::database_url);
@@ -241,6 +245,7 @@ impl<'a> Reader<'a> {
         Ok(Config {
             listen: listen?,
             metrics_listen: metrics_listen?,
+            limits: limits?,
             public_url: public_url?,
             account: account?,
             upstream: upstream?,
@@ -252,6 +257,17 @@ impl<'a> Reader<'a> {
             frame_ancestors: frame_ancestors?,
             log: log?,
             drain: drain?,
+        })
+    }
+
+    fn limits(&mut self) -> Result<Limits, Noted> {
+        let max_connections = self.required("max-connections", values::count(1..=1_000_000));
+        let range = Duration::from_millis(100)..=Duration::from_mins(5);
+        let header_timeout = self.required("header-timeout", values::duration(range));
+        Ok(Limits {
+            max_connections: usize::try_from(max_connections?).expect("a million fits"),
+            header_timeout: header_timeout?,
+            ..Limits::default()
         })
     }
 

@@ -243,6 +243,16 @@ pub const SETTINGS: &[Setting] = &[
         "Who may frame `/qrcode`: `*`, `none`, or a comma-separated list of `self` and origins, `https://*.example.com` too",
     ),
     Setting::new(
+        "max-connections",
+        Fallback::Value("10000"),
+        "Connections at once, 1 to 1000000; beyond, whoever keeps the service waiting the longest makes room",
+    ),
+    Setting::new(
+        "header-timeout",
+        Fallback::Value("10s"),
+        "How long a client may take to send the headers of a request, `100ms` to `5m`",
+    ),
+    Setting::new(
         "log",
         Fallback::Value("info"),
         "Log filter: `off`, `error`, `warn`, `info`, `debug`, `trace`, or per module as in `info,wxqr=debug`",

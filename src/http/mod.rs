@@ -2,6 +2,7 @@
 
 mod api;
 mod auth;
+mod bounds;
 mod caching;
 mod code_body;
 #[cfg(test)]
@@ -24,7 +25,7 @@ mod view;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
@@ -112,6 +113,7 @@ pub fn starting_router(site: Arc<Site>, base_path: &str) -> Router {
 fn observed(routes: Router, site: Arc<Site>, base_path: &str) -> Router {
     routes
         .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(from_fn(bounds::check))
         .layer(from_fn_with_state(site, observe::write_problems))
         .layer(from_fn_with_state(
             Arc::<str>::from(base_path),

@@ -32,6 +32,8 @@ pub(crate) enum Code {
     MethodNotAllowed,
     PermanentStockExhausted,
     TooLarge,
+    UriTooLong,
+    HeadersTooLarge,
     Internal,
     UpstreamRefused,
     UpstreamUnreachable,
@@ -65,6 +67,8 @@ impl Code {
             Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "不支持该请求方法", "The method is not allowed here"),
             Self::PermanentStockExhausted => ("permanent_stock_exhausted", S::CONFLICT, "永久二维码数量已用完", "The permanent codes are used up"),
             Self::TooLarge => ("too_large", S::PAYLOAD_TOO_LARGE, "请求内容过大", "The body is too large"),
+            Self::UriTooLong => ("uri_too_long", S::URI_TOO_LONG, "链接过长", "The address is too long"),
+            Self::HeadersTooLarge => ("headers_too_large", S::REQUEST_HEADER_FIELDS_TOO_LARGE, "请求头过大", "The headers are too large"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "服务内部错误", "The service failed"),
             Self::UpstreamRefused => ("upstream_refused", S::BAD_GATEWAY, "微信拒绝了请求", "WeChat refused"),
             Self::UpstreamUnreachable => ("upstream_unreachable", S::BAD_GATEWAY, "无法连接微信", "WeChat cannot be reached"),
@@ -112,6 +116,8 @@ impl Code {
             | Self::InvalidBody
             | Self::ScopeMissing
             | Self::TooLarge
+            | Self::UriTooLong
+            | Self::HeadersTooLarge
             | Self::BudgetExhausted
             | Self::AccountBlocked => false,
         }

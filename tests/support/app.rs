@@ -74,7 +74,7 @@ impl Builder {
         let until = async {
             stopped.await.ok();
         };
-        tokio::spawn(async move { app.serve(until).await.unwrap() });
+        tokio::spawn(async move { app.serve(until).await });
         TestApp {
             sandbox,
             sandbox_address,

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::super::bounds::read_body;
 use super::super::message::Message;
 use super::super::params::given_twice;
 use super::super::problem::{Code, Problem};
@@ -84,7 +85,7 @@ impl Given {
     /// # Errors
     /// When the body is too large, is not JSON, or has too many items.
     pub(super) async fn read(body: Body) -> Result<Self, Problem> {
-        let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
+        let bytes = read_body(body, MAX_BODY).await?;
         match serde_json::from_slice(&bytes).map_err(|error| not_json(&error))? {
             Self::Array(items) if items.len() > MOST_ITEMS => Err(too_many(items.len())),
             given => Ok(given),
@@ -177,14 +178,6 @@ impl<'de> Visitor<'de> for GivenVisitor {
     fn visit_unit<E>(self) -> Result<Given, E> {
         Ok(Given::Other)
     }
-}
-
-fn too_large() -> Problem {
-    let message = Message::new(
-        format!("请求内容不能超过 {MAX_BODY} 字节"),
-        format!("the body may have {MAX_BODY} bytes at most"),
-    );
-    Problem::new(Code::TooLarge, message)
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
