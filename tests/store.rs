@@ -89,7 +89,9 @@ where
             match act(stores[n % stores.len()].clone()).await {
                 Ok(done) => return done,
                 // A hundred writers at once may be too many for a second of a slow disk.
-                Err(Error::Timeout | Error::Failed(_)) => tokio::task::yield_now().await,
+                Err(Error::Timeout | Error::Busy | Error::Failed(_)) => {
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => unreachable!("{error}"),
             }
         }
@@ -564,7 +566,9 @@ async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
             loop {
                 match store.reserve(&permanent(&format!("scene {n}")), 30).await {
                     Ok(reservation) => return reservation,
-                    Err(Error::Timeout | Error::Failed(_)) => tokio::task::yield_now().await,
+                    Err(Error::Timeout | Error::Busy | Error::Failed(_)) => {
+                        tokio::task::yield_now().await;
+                    }
                     Err(error) => unreachable!("{error}"),
                 }
             }

@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use sqlx::Connection as _;
 use support::database::Database;
 use support::eventually_async;
@@ -52,7 +53,7 @@ fn short_lived() -> IssuedCode {
 }
 
 async fn granted(store: &Store, scene: &str) -> Intent {
-    match store.reserve(&permanent(scene), 100).await.unwrap() {
+    match store.reserve(&permanent(scene), 10_000).await.unwrap() {
         Reservation::Granted(intent) => intent,
         other => unreachable!("{other:?}"),
     }
@@ -81,6 +82,50 @@ async fn a_locked_row_fails_the_call_that_needs_it_and_nothing_else() {
     assert!(replica.find(&temporary(1)).await.unwrap().is_some());
     theirs.close().await.unwrap();
     granted(&store, "second").await;
+}
+
+#[tokio::test]
+async fn a_result_is_written_while_a_crowd_waits_for_a_lock() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let store = open(&database.url).await;
+    let intent = granted(&store, "first").await;
+    let theirs = database
+        .lock(&["BEGIN", "LOCK TABLE channel IN ACCESS EXCLUSIVE MODE"])
+        .await;
+    let crowd = join_all((0..100).map(|_| async { store.channel(&temporary(1)).await }));
+    let confirm = async {
+        // They came first.
+        tokio::task::yield_now().await;
+        store.confirm(&intent, &code(Life::Permanent)).await
+    };
+    let (crowd, confirmed) = tokio::join!(crowd, confirm);
+    confirmed.unwrap();
+    assert!(crowd.iter().all(Result::is_err));
+    assert!(crowd.iter().any(|one| matches!(one, Err(Error::Busy))));
+    assert!(store.is_up());
+    theirs.close().await.unwrap();
+    store.channel(&temporary(1)).await.unwrap();
+}
+
+/// More than one process has turns for, for longer than one waits for another's lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_one_process_do_not_fail_each_other() {
+    let database = Database::sqlite();
+    let store = open(&database.url).await;
+    let writers = (0..32).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for round in 0..40 {
+                granted(&store, &format!("{n} {round}")).await;
+            }
+        })
+    });
+    for writer in join_all(writers).await {
+        writer.unwrap();
+    }
+    assert_eq!(store.stock().await.unwrap().used, 32 * 40);
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ async fn confirm_at_last(store: Store, intent: Intent, code: IssuedCode) {
             Err(store::Error::BadRow(what)) => {
                 break tracing::error!(what, "a permanent code cannot be written down");
             }
-            Err(store::Error::Timeout | store::Error::Failed(_)) => {}
+            Err(store::Error::Timeout | store::Error::Busy | store::Error::Failed(_)) => {}
         }
     }
 }

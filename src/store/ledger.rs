@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sqlx::{Any, Executor, Row, Transaction};
 
 use super::row;
+use super::turns::Purpose;
 use super::{Error, Store};
 use crate::scene::{PermanentScene, Scene};
 use crate::ticket::IssuedCode;
@@ -62,8 +63,8 @@ impl Store {
         let scene = Scene::Permanent(scene.clone());
         let now = self.clock.now();
         self.engine
-            .within_deadline(async {
-                let mut write = self.engine.write().await?;
+            .within_deadline(Purpose::Write, async {
+                let mut write = self.engine.begin().await?;
                 // The intent before the stock, here as in `import`: who comes second waits for the first one's intent and
                 // then finds it, and no two transactions wait for each other.
                 if !self.write_intent(&mut write, &scene, now).await? {
@@ -199,26 +200,27 @@ impl Store {
     /// # Errors
     /// When the store cannot be used. The code exists at WeChat then, so the call is to be repeated until it succeeds.
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
-        let written = self.write_result(self.engine.pool(), &intent.scene, code);
-        let ours = self.engine.within_deadline(written).await?;
-        let (kept, _) = self.first_result(&intent.scene, code, ours).await?;
-        Ok(kept)
+        self.engine
+            .within_deadline(Purpose::Urgent, async {
+                let new = self.write_result(self.engine.pool(), &intent.scene, code);
+                let new = new.await?;
+                self.first_result(&intent.scene, code, new).await
+            })
+            .await
     }
 
-    /// The result that was stored first, and whether it is ours.
+    /// The result that was stored first. In somebody's turn.
     async fn first_result(
         &self,
         scene: &Scene,
         code: &IssuedCode,
-        ours: bool,
-    ) -> Result<(IssuedCode, bool), Error> {
-        if ours {
-            return Ok((code.clone(), true));
+        is_ours: bool,
+    ) -> Result<IssuedCode, Error> {
+        if is_ours {
+            return Ok(code.clone());
         }
-        match self.find(scene).await? {
-            Some(first) => Ok((first, false)),
-            None => Err(Error::BadRow("an intent that vanished")),
-        }
+        let first = self.read(scene).await?;
+        first.ok_or(Error::BadRow("an intent that vanished"))
     }
 
     async fn write_result(
@@ -250,8 +252,8 @@ impl Store {
             return self.uncount_repeat(intent).await;
         }
         self.engine
-            .within_deadline(async {
-                let mut write = self.engine.write().await?;
+            .within_deadline(Purpose::Urgent, async {
+                let mut write = self.engine.begin().await?;
                 let removed = sqlx::query(
                     "DELETE FROM code
                      WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4",
@@ -284,7 +286,7 @@ impl Store {
         .bind(row::scene_text(&intent.scene))
         .bind(intent.since.as_millisecond());
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Urgent, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })
@@ -303,19 +305,17 @@ impl Store {
     ) -> Result<(IssuedCode, bool), Error> {
         let scene = Scene::Permanent(scene.clone());
         let now = self.clock.now();
-        let new = self
-            .engine
-            .within_deadline(async {
-                let mut write = self.engine.write().await?;
+        self.engine
+            .within_deadline(Purpose::Write, async {
+                let mut write = self.engine.begin().await?;
                 if self.write_intent(&mut write, &scene, now).await? {
                     self.take_stock(&mut write, u64::MAX).await?;
                 }
                 let new = self.write_result(&mut *write, &scene, code).await?;
                 write.commit().await?;
-                Ok(new)
+                Ok((self.first_result(&scene, code, new).await?, new))
             })
-            .await?;
-        self.first_result(&scene, code, new).await
+            .await
     }
 
     /// How much of the stock is used.
@@ -327,7 +327,7 @@ impl Store {
         let unknown = sqlx::query("SELECT COUNT(*) FROM code WHERE appid = $1 AND ticket IS NULL")
             .bind(&*self.appid);
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Read, async {
                 let used: i64 = match used.fetch_optional(self.engine.pool()).await? {
                     Some(row) => row.try_get(0)?,
                     None => 0,

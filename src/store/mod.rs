@@ -1,8 +1,8 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
 //! Read [`Store`] first. `opening`, `place` and `engine` reach the database; each of the other files is one thing that it
-//! keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here knows WeChat or HTTP. Every
-//! call ends within [`DEADLINE`] of its turn.
+//! keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here knows WeChat or HTTP. A
+//! call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it.
 
 mod channels;
 mod codes;
@@ -15,6 +15,7 @@ mod opening;
 mod place;
 mod row;
 mod shared;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,10 +28,15 @@ pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
 
 use self::engine::Engine;
+use self::turns::Purpose;
 use crate::clock::Clock;
 
-/// How long any call of the store may take.
+/// How long any call of the store may take once it has its turn.
 pub const DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a call waits for its turn. Chosen: as many mints as are under way at once, on a disk that takes 30 ms for each
+/// write, and well within what a visitor waits.
+pub const TURN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The store of one account. Clones are handles to the same one.
 #[derive(Debug, Clone)]
@@ -43,9 +49,12 @@ pub struct Store {
 /// Why a call of the store failed; it is in the log already. It never names the database's address.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// No answer within [`DEADLINE`]. The store is taken to be down.
+    /// No answer within [`DEADLINE`]: the store is taken to be down, and nobody waits for a turn then.
     #[error("the store does not answer in time")]
     Timeout,
+    /// No turn within [`TURN_PATIENCE`]: too many calls stood before this one. The database was not asked.
+    #[error("the store has too much to do")]
+    Busy,
     /// The database could not be reached, or refused: every call, or this one, as where it waited too long for a lock.
     #[error("the store failed")]
     Failed(#[source] Arc<sqlx::Error>),
@@ -60,7 +69,7 @@ impl Error {
         match self {
             Self::Timeout => true,
             Self::Failed(error) => fault::is_of_the_store(error),
-            Self::BadRow(_) => false,
+            Self::Busy | Self::BadRow(_) => false,
         }
     }
 }
@@ -83,7 +92,7 @@ impl Store {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), Error> {
         self.engine
-            .within_deadline(async { self.engine.ping().await })
+            .within_deadline(Purpose::Urgent, async { self.engine.ping().await })
             .await
     }
 }
