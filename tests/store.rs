@@ -654,6 +654,47 @@ async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
     );
 }
 
+async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(bench: Bench) {
+    let [store, other, _] = bench.three().await;
+    for round in 1..=100 {
+        let scene = permanent(&format!("round {round}"));
+        let intent = granted(&store, &scene).await;
+        let code = for_ever("t");
+        let (withdrawn, imported) =
+            tokio::join!(store.withdraw(&intent), other.import(&scene, &code));
+        withdrawn.unwrap();
+        imported.unwrap();
+        let scene = Scene::Permanent(scene);
+        assert_eq!(ticket_of(&store, &scene).await.as_deref(), Some("t"));
+        assert_eq!(
+            store.stock().await.unwrap(),
+            Stock {
+                used: round,
+                unknown: 0
+            }
+        );
+    }
+}
+
+async fn a_result_is_recorded_although_its_intent_is_gone(bench: Bench) {
+    let store = bench.store().await;
+    let scene = permanent("poster");
+    let intent = granted(&store, &scene).await;
+    if bench.memory.is_some() {
+        store.withdraw(&intent).await.unwrap();
+    } else {
+        // As when a backup is put back.
+        bench.database.run("DELETE FROM code").await;
+        bench.database.run("DELETE FROM stock").await;
+    }
+    let kept = store.confirm(&intent, &for_ever("t")).await.unwrap();
+    assert_eq!(kept.ticket.as_str(), "t");
+    let scene = Scene::Permanent(scene);
+    assert_eq!(ticket_of(&store, &scene).await.as_deref(), Some("t"));
+    let stock = store.stock().await.unwrap();
+    assert_eq!((stock.used, stock.unknown), (1, 0));
+}
+
 async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
     let [store, other, _] = bench.three().await;
     let scene = temporary(7);
@@ -802,6 +843,8 @@ contract! {
     the_limit_holds_against_a_hundred_at_once,
     the_last_of_the_stock_is_reserved_by_many_for_one_scene,
     an_import_counts_once_whoever_else_is_at_it,
+    an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it,
+    a_result_is_recorded_although_its_intent_is_gone,
     names_replace_where_given_and_stay_where_absent,
     the_pages_of_a_list_are_the_whole_list,
     a_list_is_filtered_by_all_that_is_given,

@@ -39,7 +39,7 @@ pub enum Reservation {
 #[derive(Debug)]
 pub struct Intent {
     scene: Scene,
-    /// With the attempt's number, what tells this intent from a later one.
+    /// When it was written, which tells it from a later one of the scene.
     since: Timestamp,
     /// Whether an earlier call of unknown outcome was made for it.
     repeated: bool,
@@ -65,7 +65,7 @@ impl Store {
         self.engine
             .within_deadline(Purpose::Write, async {
                 let mut write = self.engine.begin().await?;
-                // The intent before the stock, here as in `import`: who comes second waits for the first one's intent and
+                // The intent before the stock, here as in `record`: who comes second waits for the first one's intent and
                 // then finds it, and no two transactions wait for each other.
                 if !self.write_intent(&mut write, &scene, now).await? {
                     let found = self.intent_or_code(&mut write, &scene).await?;
@@ -202,25 +202,38 @@ impl Store {
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
         self.engine
             .within_deadline(Purpose::Urgent, async {
-                let new = self.write_result(self.engine.pool(), &intent.scene, code);
-                let new = new.await?;
-                self.first_result(&intent.scene, code, new).await
+                let written = self.write_result(self.engine.pool(), &intent.scene, code);
+                if written.await? {
+                    return Ok(code.clone());
+                }
+                // Somebody was first, or the intent is gone, as when a backup was put back.
+                let (kept, _) = self.record(&intent.scene, code).await?;
+                Ok(kept)
             })
             .await
     }
 
-    /// The result that was stored first. In somebody's turn.
-    async fn first_result(
-        &self,
-        scene: &Scene,
-        code: &IssuedCode,
-        is_ours: bool,
-    ) -> Result<IssuedCode, Error> {
-        if is_ours {
-            return Ok(code.clone());
+    /// Stores a code that exists, and counts it unless its intent is counted. Tells what is stored, and whether it is new.
+    /// In somebody's turn.
+    async fn record(&self, scene: &Scene, code: &IssuedCode) -> Result<(IssuedCode, bool), Error> {
+        loop {
+            let mut write = self.engine.begin().await?;
+            if self
+                .write_intent(&mut write, scene, self.clock.now())
+                .await?
+            {
+                self.take_stock(&mut write, u64::MAX).await?;
+            }
+            let new = self.write_result(&mut *write, scene, code).await?;
+            write.commit().await?;
+            if new {
+                return Ok((code.clone(), true));
+            }
+            if let Some(first) = self.read(scene).await? {
+                return Ok((first, false));
+            }
+            // There was an intent, and it was withdrawn before our result came to it.
         }
-        let first = self.read(scene).await?;
-        first.ok_or(Error::BadRow("an intent that vanished"))
     }
 
     async fn write_result(
@@ -304,17 +317,8 @@ impl Store {
         code: &IssuedCode,
     ) -> Result<(IssuedCode, bool), Error> {
         let scene = Scene::Permanent(scene.clone());
-        let now = self.clock.now();
         self.engine
-            .within_deadline(Purpose::Write, async {
-                let mut write = self.engine.begin().await?;
-                if self.write_intent(&mut write, &scene, now).await? {
-                    self.take_stock(&mut write, u64::MAX).await?;
-                }
-                let new = self.write_result(&mut *write, &scene, code).await?;
-                write.commit().await?;
-                Ok((self.first_result(&scene, code, new).await?, new))
-            })
+            .within_deadline(Purpose::Write, self.record(&scene, code))
             .await
     }
 
