@@ -1,8 +1,8 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first. `opening`, `place` and `engine` reach the database; each of the other files is one thing that it
-//! keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here knows WeChat or HTTP. A
-//! call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it.
+//! Read [`Store`] first. `place`, `opening`, `pool`, `turns`, `engine` and `fault` reach the database; each of the other
+//! files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
+//! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it.
 
 mod channels;
 mod codes;
@@ -13,6 +13,7 @@ mod lease;
 mod ledger;
 mod opening;
 mod place;
+mod pool;
 mod row;
 mod shared;
 mod turns;
