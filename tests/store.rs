@@ -12,10 +12,11 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use support::database::Database;
 use uuid::Uuid;
-use wxqr::clock::{Clock, ManualClock};
+use wxqr::clock::{Clock, ManualClock, SystemClock};
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
 use wxqr::store::{
-    Channel, ChannelFilter, Error, Intent, OpenError, Reservation, Stock, Stop, Store, Upstream,
+    Channel, ChannelFilter, ClockDifference, Error, Intent, OpenError, Reservation, Stock, Stop,
+    Store, Upstream,
 };
 use wxqr::ticket::{IssuedCode, Life};
 
@@ -853,8 +854,48 @@ contract! {
 /// What a database must be for the service to start with it.
 mod opening {
     use std::fs;
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use tracing::subscriber::{DefaultGuard, set_default};
 
     use super::*;
+
+    /// What this thread logs while somebody listens.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn listen(&self) -> DefaultGuard {
+            let log = self.clone();
+            let lines = tracing_subscriber::fmt().with_ansi(false);
+            set_default(lines.with_writer(move || log.clone()).finish())
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(piece)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A clock that is an hour fast.
+    #[derive(Debug)]
+    struct Ahead;
+
+    impl Clock for Ahead {
+        fn now(&self) -> Timestamp {
+            SystemClock.now() + Duration::from_hours(1)
+        }
+    }
 
     async fn databases() -> Vec<Database> {
         [Some(Database::sqlite()), Database::postgres().await]
@@ -975,6 +1016,28 @@ mod opening {
                 .unwrap_err();
             assert!(matches!(error, OpenError::Address(_)), "{url}: {error:?}");
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clocks_that_do_not_agree_are_told_in_the_log() {
+        let right: Arc<dyn Clock> = Arc::new(SystemClock);
+        for (clock, is_wrong) in [(right, false), (Arc::new(Ahead), true)] {
+            for database in databases().await {
+                let log = Log::default();
+                let store = {
+                    let _guard = log.listen();
+                    open(&database.url, "wxtest", "test", clock.clone()).await
+                };
+                let difference = store.unwrap().clock_difference();
+                let is_server = database.url.starts_with("postgres");
+                let told = difference.is_some_and(ClockDifference::is_too_much);
+                assert_eq!(difference.is_some(), is_server, "a file has no clock");
+                assert_eq!(told, is_server && is_wrong, "{difference:?}");
+                let line = "s ahead of the database's";
+                assert_eq!(log.text().contains(line), told, "{}", log.text());
+                assert_eq!(log.text().contains("WARN"), told, "{}", log.text());
+            }
         }
     }
 

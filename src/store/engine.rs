@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sqlx::{Any, AnyPool, Connection, Transaction};
 use uuid::Uuid;
 
+use super::clocks::ClockDifference;
 use super::place::{Dialect, Place};
 use super::turns::{Purpose, Turn, Turns};
 use super::{DEADLINE, Error};
@@ -18,15 +19,21 @@ pub(super) struct Engine {
     dialect: Dialect,
     up: AtomicBool,
     turns: Turns,
+    clock_difference: Option<ClockDifference>,
 }
 
 impl Engine {
-    pub(super) fn new(pool: AnyPool, place: &Place) -> Self {
+    pub(super) fn new(
+        pool: AnyPool,
+        place: &Place,
+        clock_difference: Option<ClockDifference>,
+    ) -> Self {
         Self {
             pool,
             dialect: place.dialect(),
             up: AtomicBool::new(true),
             turns: Turns::at(place),
+            clock_difference,
         }
     }
 
@@ -114,6 +121,10 @@ impl Engine {
 
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn clock_difference(&self) -> Option<ClockDifference> {
+        self.clock_difference
     }
 
     pub(super) fn name(&self) -> &'static str {

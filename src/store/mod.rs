@@ -1,10 +1,11 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first. `place`, `opening`, `pool`, `turns`, `engine` and `fault` reach the database; each of the other
-//! files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
+//! Read [`Store`] first. `place`, `opening`, `pool`, `turns`, `engine`, `fault` and `clocks` are about the database; each
+//! of the other files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
 //! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it.
 
 mod channels;
+mod clocks;
 mod codes;
 mod days;
 mod engine;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
+pub use self::clocks::ClockDifference;
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
 pub use self::opening::{OpenError, Upstream};
@@ -95,6 +97,14 @@ impl Store {
         self.engine
             .within_deadline(Purpose::Urgent, async { self.engine.ping().await })
             .await
+    }
+}
+
+impl Store {
+    /// How far this machine's clock was from the database's when the store was opened; none with SQLite, which has none of
+    /// its own.
+    pub fn clock_difference(&self) -> Option<ClockDifference> {
+        self.engine.clock_difference()
     }
 }
 

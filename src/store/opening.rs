@@ -9,6 +9,7 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, Connection, Row};
 
+use super::clocks::ClockDifference;
 use super::engine::Engine;
 use super::place::{Dialect, Place};
 use super::{Store, fault, pool};
@@ -138,7 +139,7 @@ impl Store {
         upstream: &Upstream,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let engine = Engine::open(url.expose_secret(), upstream).await?;
+        let engine = Engine::open(url.expose_secret(), upstream, &*clock).await?;
         telemetry::store_up(true);
         Ok(Self {
             engine: Arc::new(engine),
@@ -149,7 +150,7 @@ impl Store {
 }
 
 impl Engine {
-    async fn open(url: &str, upstream: &Upstream) -> Result<Self, OpenError> {
+    async fn open(url: &str, upstream: &Upstream, clock: &dyn Clock) -> Result<Self, OpenError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let place = Place::of(url);
@@ -161,15 +162,35 @@ impl Engine {
         if place.is_memory() {
             let mut connection = pool.acquire().await.map_err(classify)?;
             prepare(&mut connection, &place, upstream).await?;
-        } else {
-            // Not one of the pool's: bringing the tables up to date may take longer than a call.
-            let mut connection = connect(&options).await?;
-            prepare(&mut connection, &place, upstream).await?;
-            connection.close().await.map_err(classify)?;
-            pool::fill(&pool, &place).await.map_err(classify)?;
+            return Ok(Self::new(pool, &place, None));
         }
-        Ok(Self::new(pool, &place))
+        // Not one of the pool's: bringing the tables up to date may take longer than a call.
+        let mut connection = connect(&options).await?;
+        prepare(&mut connection, &place, upstream).await?;
+        let clock_difference = compare_clocks(&mut connection, &place, clock).await?;
+        connection.close().await.map_err(classify)?;
+        pool::fill(&pool, &place).await.map_err(classify)?;
+        Ok(Self::new(pool, &place, clock_difference))
     }
+}
+
+/// Warns where the clocks are too far apart. A file has no clock.
+async fn compare_clocks(
+    connection: &mut AnyConnection,
+    place: &Place,
+    clock: &dyn Clock,
+) -> Result<Option<ClockDifference>, OpenError> {
+    if place.dialect() == Dialect::Sqlite {
+        return Ok(None);
+    }
+    let difference = ClockDifference::measure(connection, clock)
+        .await
+        .map_err(classify)?;
+    if difference.is_too_much() {
+        let action = ClockDifference::ACTION;
+        tracing::warn!(%difference, action, "the clocks do not agree");
+    }
+    Ok(Some(difference))
 }
 
 async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, OpenError> {
