@@ -19,7 +19,7 @@ use crate::codes::{MintError, Parts};
 use crate::config::{Config, ExtraCa, Mistakes};
 use crate::outbound::{self, ProbeError};
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
-use crate::store::Store;
+use crate::store::{ClockDifference, Store};
 use crate::telemetry::Causes;
 use crate::token;
 use crate::wechat::{self, Class, Errcode, Refusal, TokenSource};
@@ -33,6 +33,7 @@ const LIFE: u64 = 60;
 /// What the lines are about, in their order.
 const SETTINGS: &str = "settings";
 const STORE: &str = "store";
+const CLOCK: &str = "clock";
 const HOST: &str = "host";
 const ALLOW_LIST: &str = "allow-list";
 const TOKEN: &str = "token";
@@ -182,6 +183,9 @@ async fn check_store(
         Ok(stock) => {
             let detail = format!("{store}, permanent codes in the ledger: {}", stock.used);
             tell(Finding::fine(STORE, detail));
+            if let Some(difference) = store.clock_difference() {
+                tell(clock_finding(difference));
+            }
             Some(store)
         }
         Err(error) => {
@@ -191,6 +195,14 @@ async fn check_store(
             None
         }
     }
+}
+
+fn clock_finding(difference: ClockDifference) -> Finding {
+    if difference.is_too_much() {
+        let trouble = Trouble::new(difference.to_string(), ClockDifference::ACTION);
+        return Finding::failed(CLOCK, trouble);
+    }
+    Finding::fine(CLOCK, difference.to_string())
 }
 
 /// A stable token is not written down, so it can be checked without the store.
@@ -398,4 +410,34 @@ fn defect(error: &dyn Error) -> Trouble {
         Causes(error).to_string(),
         "try again, and report it as a defect of this service if it stays",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_wrong_is_a_failure_with_what_to_do() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (theirs, is_failure, line) in [
+            (
+                100,
+                false,
+                "ok    clock: this machine's is 0.000 s ahead of the database's",
+            ),
+            (
+                112,
+                true,
+                "FAIL  clock: this machine's is 12.000 s behind the database's; let NTP set the clocks of this machine and \
+                 of the database's, because replicas compare their times",
+            ),
+        ] {
+            let difference = ClockDifference::between(at(100), at(100), at(theirs));
+            let finding = clock_finding(difference);
+            assert_eq!(finding.to_string(), line);
+            assert_eq!(finding.is_failure(), is_failure);
+        }
+    }
 }

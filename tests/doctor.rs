@@ -258,6 +258,23 @@ async fn without_its_store_a_stable_token_is_checked_and_a_classic_one_is_not() 
 }
 
 #[tokio::test]
+async fn the_clock_of_the_databases_server_is_compared() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let (_sandbox, address, _server) = sandbox().await;
+    let store = ("WXQR_DATABASE_URL", database.url.as_str());
+    let output = doctor(&format!("http://{address}"), &[store]).await;
+    assert_eq!(output.status, 0, "{output:?}");
+    line(
+        &output,
+        "ok    store: PostgreSQL, permanent codes in the ledger: 0",
+    );
+    let clock = line(&output, "ok    clock: this machine's is ");
+    assert!(clock.ends_with(" the database's"), "{clock}");
+}
+
+#[tokio::test]
 async fn a_store_that_is_refused_is_told_with_what_to_do() {
     let (_sandbox, address, _server) = sandbox().await;
     let damaged = Database::sqlite();

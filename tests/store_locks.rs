@@ -5,13 +5,18 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::Connection as _;
 use support::database::Database;
 use support::eventually_async;
+use support::wire::Wire;
+use tokio::net::{TcpListener, lookup_host};
+use url::Url;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
-use wxqr::store::{Error, Intent, Reservation, Store, Upstream};
+use wxqr::store::{Error, Intent, OpenError, Reservation, Store, Upstream};
 use wxqr::ticket::{IssuedCode, Life};
 
 const APP_ID: &str = "wxtest";
@@ -52,7 +57,7 @@ fn short_lived() -> IssuedCode {
 }
 
 async fn granted(store: &Store, scene: &str) -> Intent {
-    match store.reserve(&permanent(scene), 100).await.unwrap() {
+    match store.reserve(&permanent(scene), 10_000).await.unwrap() {
         Reservation::Granted(intent) => intent,
         other => unreachable!("{other:?}"),
     }
@@ -84,6 +89,50 @@ async fn a_locked_row_fails_the_call_that_needs_it_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_result_is_written_while_a_crowd_waits_for_a_lock() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let store = open(&database.url).await;
+    let intent = granted(&store, "first").await;
+    let theirs = database
+        .lock(&["BEGIN", "LOCK TABLE channel IN ACCESS EXCLUSIVE MODE"])
+        .await;
+    let crowd = join_all((0..100).map(|_| async { store.channel(&temporary(1)).await }));
+    let confirm = async {
+        // They came first.
+        tokio::task::yield_now().await;
+        store.confirm(&intent, &code(Life::Permanent)).await
+    };
+    let (crowd, confirmed) = tokio::join!(crowd, confirm);
+    confirmed.unwrap();
+    assert!(crowd.iter().all(Result::is_err));
+    assert!(crowd.iter().any(|one| matches!(one, Err(Error::Busy))));
+    assert!(store.is_up());
+    theirs.close().await.unwrap();
+    store.channel(&temporary(1)).await.unwrap();
+}
+
+/// More than one process has turns for, for longer than one waits for another's lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_one_process_do_not_fail_each_other() {
+    let database = Database::sqlite();
+    let store = open(&database.url).await;
+    let writers = (0..32).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for round in 0..40 {
+                granted(&store, &format!("{n} {round}")).await;
+            }
+        })
+    });
+    for writer in join_all(writers).await {
+        writer.unwrap();
+    }
+    assert_eq!(store.stock().await.unwrap().used, 32 * 40);
+}
+
+#[tokio::test]
 async fn a_writer_of_another_process_fails_writes_and_not_the_store() {
     let database = Database::sqlite();
     let store = open(&database.url).await;
@@ -98,6 +147,56 @@ async fn a_writer_of_another_process_fails_writes_and_not_the_store() {
     theirs.close().await.unwrap();
     store.save(&temporary(2), &short_lived()).await.unwrap();
     granted(&store, "second").await;
+}
+
+/// A database on the server of the tests, as it is reached over a wire of its own.
+async fn wired(delay: Duration) -> Option<(Database, Wire, String)> {
+    let database = Database::postgres().await?;
+    let mut url = Url::parse(&database.url).unwrap();
+    let host = (url.host_str().unwrap(), url.port().unwrap_or(5432));
+    let server = lookup_host(host).await.unwrap().next().unwrap();
+    let wire = Wire::to(server, delay).await;
+    url.set_host(Some(&wire.address.ip().to_string())).unwrap();
+    url.set_port(Some(wire.address.port())).unwrap();
+    Some((database, wire, url.into()))
+}
+
+#[tokio::test]
+async fn a_database_that_is_far_away_is_opened_all_the_same() {
+    let Some((_database, _wire, url)) = wired(Duration::from_millis(20)).await else {
+        return;
+    };
+    let upstream = Upstream::of_host("test");
+    let store = Store::open_now(&url.into(), APP_ID, &upstream, Arc::new(SystemClock)).await;
+    granted(&store.unwrap(), "poster").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://{}/x", silent.local_addr().unwrap());
+    let url = url.as_str().into();
+    let upstream = Upstream::of_host("test");
+    let open = Store::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock));
+    let opened = tokio::time::timeout(Duration::from_mins(1), open).await;
+    let refused = opened.expect("it ends by itself").unwrap_err();
+    assert!(matches!(refused, OpenError::Unreachable(_)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_down_until_it_does() {
+    let Some((_database, wire, url)) = wired(Duration::ZERO).await else {
+        return;
+    };
+    let store = open(&url).await;
+    wire.cut();
+    let unanswered = store.find(&temporary(1)).await;
+    assert!(unanswered.is_err(), "{unanswered:?}");
+    assert!(!store.is_up());
+    wire.mend();
+    eventually_async("it is up", || async { store.ping().await.is_ok() }).await;
+    assert!(store.is_up());
+    store.find(&temporary(1)).await.unwrap();
 }
 
 #[tokio::test]

@@ -154,7 +154,7 @@ async fn confirm_at_last(store: Store, intent: Intent, code: IssuedCode) {
                     "a permanent code cannot be written down"
                 );
             }
-            Err(_) => {}
+            Err(store::Error::Timeout | store::Error::Busy | store::Error::Failed(_)) => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::Row;
 
 use super::row;
+use super::turns::Purpose;
 use super::{Error, Store};
 use crate::scene::Scene;
 use crate::ticket::IssuedCode;
@@ -71,7 +72,9 @@ impl Store {
         .bind(given.label.as_deref())
         .bind(given.group.as_deref());
         self.engine
-            .within_deadline(async { channel(&query.fetch_one(self.engine.pool()).await?) })
+            .within_deadline(Purpose::Write, async {
+                channel(&query.fetch_one(self.engine.pool()).await?)
+            })
             .await
     }
 
@@ -87,7 +90,7 @@ impl Store {
         .bind(scene.kind().action_name())
         .bind(row::scene_text(scene));
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Read, async {
                 let found = query.fetch_optional(self.engine.pool()).await?;
                 found
                     .as_ref()
@@ -142,7 +145,7 @@ impl Store {
         .bind(self.clock.now().as_millisecond())
         .bind(i64::from(limit) + 1);
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Read, async {
                 let rows = query.fetch_all(self.engine.pool()).await?;
                 let has_more = rows.len() > usize::from(limit);
                 let listed = rows.iter().take(limit.into()).map(|found| {

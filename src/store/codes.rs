@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::row;
+use super::turns::Purpose;
 use super::{Error, Store};
 use crate::scene::{Lifetime, Scene};
 use crate::ticket::{IssuedCode, Life};
@@ -16,20 +17,25 @@ impl Store {
     /// # Errors
     /// When the store cannot be used.
     pub async fn find(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
-        let query = sqlx::query(
+        self.engine
+            .within_deadline(Purpose::Read, self.read(scene))
+            .await
+    }
+
+    /// The same in somebody's turn.
+    pub(super) async fn read(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
+        let found = sqlx::query(
             "SELECT ticket, url, minted_at, asked, granted FROM code WHERE appid = $1 AND kind = $2 AND scene = $3",
         )
         .bind(&*self.appid)
         .bind(scene.kind().action_name())
-        .bind(row::scene_text(scene));
-        self.engine
-            .within_deadline(async {
-                match query.fetch_optional(self.engine.pool()).await? {
-                    Some(found) => row::code(&found),
-                    None => Ok(None),
-                }
-            })
-            .await
+        .bind(row::scene_text(scene))
+        .fetch_optional(self.engine.pool())
+        .await?;
+        match found {
+            Some(found) => row::code(&found),
+            None => Ok(None),
+        }
     }
 
     /// Keeps a temporary code instead of the one before it. Of two that were minted at once the later one stays.
@@ -65,7 +71,7 @@ impl Store {
         .bind(seconds(granted))
         .bind((minted_at + granted.as_duration()).as_millisecond());
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Urgent, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })
@@ -85,7 +91,9 @@ impl Store {
         .bind(before.as_millisecond())
         .bind(PURGE_BATCH);
         self.engine
-            .within_deadline(async { Ok(query.execute(self.engine.pool()).await?.rows_affected()) })
+            .within_deadline(Purpose::Write, async {
+                Ok(query.execute(self.engine.pool()).await?.rows_affected())
+            })
             .await
     }
 }

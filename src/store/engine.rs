@@ -4,10 +4,11 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::{Any, AnyPool, Connection, Transaction};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
+use super::clocks::ClockDifference;
 use super::place::{Dialect, Place};
+use super::turns::{Purpose, Turn, Turns};
 use super::{DEADLINE, Error};
 use crate::telemetry::{self, Causes};
 
@@ -17,17 +18,22 @@ pub(super) struct Engine {
     pool: AnyPool,
     dialect: Dialect,
     up: AtomicBool,
-    /// One turn for each connection, so that waiting for one is no fault of the database.
-    turns: Semaphore,
+    turns: Turns,
+    clock_difference: Option<ClockDifference>,
 }
 
 impl Engine {
-    pub(super) fn new(pool: AnyPool, place: &Place) -> Self {
+    pub(super) fn new(
+        pool: AnyPool,
+        place: &Place,
+        clock_difference: Option<ClockDifference>,
+    ) -> Self {
         Self {
             pool,
             dialect: place.dialect(),
             up: AtomicBool::new(true),
-            turns: Semaphore::new(place.connections() as usize),
+            turns: Turns::at(place),
+            clock_difference,
         }
     }
 
@@ -38,7 +44,7 @@ impl Engine {
 
     /// A transaction that writes. SQLite must be told at once: one that reads first and then writes may fail whatever the
     /// busy timeout.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Any>, Error> {
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, Error> {
         let begin = match self.dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE",
             Dialect::Postgres => "BEGIN",
@@ -68,9 +74,10 @@ impl Engine {
     /// Waits for a turn, and cuts the call off at the deadline. A transaction in it is rolled back.
     pub(super) async fn within_deadline<T>(
         &self,
+        purpose: Purpose,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(purpose).await?;
         let result = tokio::time::timeout(DEADLINE, call)
             .await
             .unwrap_or(Err(Error::Timeout));
@@ -81,15 +88,14 @@ impl Engine {
     }
 
     /// Nobody stands in line for a database that does not answer.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
-        if let Ok(turn) = self.turns.try_acquire() {
+    async fn turn(&self, purpose: Purpose) -> Result<Turn<'_>, Error> {
+        if let Some(turn) = self.turns.at_once(purpose) {
             return Ok(turn);
         }
         if !self.is_up() {
             return Err(Error::Timeout);
         }
-        let turn = self.turns.acquire().await;
-        let turn = turn.expect("the semaphore is never closed");
+        let turn = self.turns.wait(purpose).await.ok_or(Error::Busy)?;
         if self.is_up() {
             Ok(turn)
         } else {
@@ -117,10 +123,71 @@ impl Engine {
         self.up.load(Ordering::Relaxed)
     }
 
+    pub(super) fn clock_difference(&self) -> Option<ClockDifference> {
+        self.clock_difference
+    }
+
     pub(super) fn name(&self) -> &'static str {
         match self.dialect {
             Dialect::Sqlite => "SQLite",
             Dialect::Postgres => "PostgreSQL",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::scene::PermanentScene;
+    use crate::store::{Reservation, Store};
+    use crate::ticket::{IssuedCode, Life};
+
+    fn code() -> IssuedCode {
+        IssuedCode {
+            ticket: "ticket".parse().unwrap(),
+            url: "http://weixin.qq.com/q/1".parse().unwrap(),
+            life: Life::Permanent,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_result_is_written_before_a_crowd_that_came_first() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        let scene = PermanentScene::Text("poster".parse().unwrap());
+        let Reservation::Granted(intent) = store.reserve(&scene, 1).await.unwrap() else {
+            unreachable!("the stock is whole");
+        };
+        let given_up = AtomicUsize::new(0);
+        let crowd = join_all((0..200).map(|n| {
+            let purpose = [Purpose::Read, Purpose::Write][n % 2];
+            let slow = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok(())
+            };
+            let call = store.engine.within_deadline(purpose, slow);
+            call.map(|result| match result {
+                Err(Error::Busy) => given_up.fetch_add(1, Ordering::Relaxed),
+                _ => 0,
+            })
+        }));
+        let confirm = async {
+            // They all came first.
+            tokio::task::yield_now().await;
+            let kept = store.confirm(&intent, &code()).await.unwrap();
+            assert_eq!(kept.ticket.as_str(), "ticket");
+            assert_eq!(given_up.load(Ordering::Relaxed), 0, "it waited for them");
+        };
+        tokio::join!(crowd, confirm);
+        let given_up = given_up.into_inner();
+        assert!(given_up > 0, "nobody waits for ever");
+        assert!(store.is_up(), "a crowd is no fault of the database");
     }
 }

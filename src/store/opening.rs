@@ -1,16 +1,18 @@
 //! How a store is opened: whose database it is, its tables, its connections.
 
+use std::io;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, AnyPool, Connection, Executor, Row};
+use sqlx::{AnyConnection, Connection, Row};
 
+use super::clocks::ClockDifference;
 use super::engine::Engine;
 use super::place::{Dialect, Place};
-use super::{DEADLINE, Store, fault};
+use super::{Store, fault, pool};
 use crate::clock::Clock;
 use crate::telemetry::{self, Causes};
 
@@ -22,20 +24,8 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between two tries at start.
 const START_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long SQLite waits for another process that writes. A transaction waits once, at its beginning; what is left of
-/// [`DEADLINE`] is for the rest, so that a lock alone never makes a call pass it.
-const BUSY_TIMEOUT_MS: u32 = 700;
-
-/// How long PostgreSQL waits for a lock, for the same reason. One row can make a statement wait twice: behind those who wait
-/// already, and for the one who holds it.
-const LOCK_TIMEOUT_MS: u32 = 400;
-
-/// How long a statement of PostgreSQL may take, locks included.
-const STATEMENT_TIMEOUT_MS: u32 = 700;
-
-/// How long PostgreSQL bears with a transaction in which nothing happens. A replica that froze or lost its network in the
-/// middle of one would keep the others from the ledger until then. Nobody waits for a transaction after [`DEADLINE`].
-const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
+/// How long a connection may take at start, so that a server that says nothing is not waited for for ever.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which WeChat the codes of a store come from. Codes of the sandbox must never pass for real ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +139,7 @@ impl Store {
         upstream: &Upstream,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let engine = Engine::open(url.expose_secret(), upstream).await?;
+        let engine = Engine::open(url.expose_secret(), upstream, &*clock).await?;
         telemetry::store_up(true);
         Ok(Self {
             engine: Arc::new(engine),
@@ -160,7 +150,7 @@ impl Store {
 }
 
 impl Engine {
-    async fn open(url: &str, upstream: &Upstream) -> Result<Self, OpenError> {
+    async fn open(url: &str, upstream: &Upstream, clock: &dyn Clock) -> Result<Self, OpenError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let place = Place::of(url);
@@ -168,22 +158,47 @@ impl Engine {
             inspect(&only_reading).await?;
         }
         let options: AnyConnectOptions = place.url().parse().map_err(classify)?;
-        let pool = if place.is_memory() {
-            let pool = connect(&place, options).await?;
+        let pool = pool::make(&place, options.clone());
+        if place.is_memory() {
             let mut connection = pool.acquire().await.map_err(classify)?;
             prepare(&mut connection, &place, upstream).await?;
-            pool
-        } else {
-            // Not one of the pool's: bringing the tables up to date may take longer than a call.
-            let mut connection = AnyConnection::connect_with(&options)
-                .await
-                .map_err(classify)?;
-            prepare(&mut connection, &place, upstream).await?;
-            connection.close().await.map_err(classify)?;
-            connect(&place, options).await?
-        };
-        Ok(Self::new(pool, &place))
+            return Ok(Self::new(pool, &place, None));
+        }
+        // Not one of the pool's: bringing the tables up to date may take longer than a call.
+        let mut connection = connect(&options).await?;
+        prepare(&mut connection, &place, upstream).await?;
+        let clock_difference = compare_clocks(&mut connection, &place, clock).await?;
+        connection.close().await.map_err(classify)?;
+        pool::fill(&pool, &place).await.map_err(classify)?;
+        Ok(Self::new(pool, &place, clock_difference))
     }
+}
+
+/// Warns where the clocks are too far apart. A file has no clock.
+async fn compare_clocks(
+    connection: &mut AnyConnection,
+    place: &Place,
+    clock: &dyn Clock,
+) -> Result<Option<ClockDifference>, OpenError> {
+    if place.dialect() == Dialect::Sqlite {
+        return Ok(None);
+    }
+    let difference = ClockDifference::measure(connection, clock)
+        .await
+        .map_err(classify)?;
+    if difference.is_too_much() {
+        let action = ClockDifference::ACTION;
+        tracing::warn!(%difference, action, "the clocks do not agree");
+    }
+    Ok(Some(difference))
+}
+
+async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, OpenError> {
+    let connection = AnyConnection::connect_with(options);
+    tokio::time::timeout(CONNECT_TIMEOUT, connection)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        .map_err(classify)
 }
 
 /// Refuses a file that is damaged or another program's, before anything writes to it. One that cannot be looked at, such
@@ -191,9 +206,7 @@ impl Engine {
 async fn inspect(url: &str) -> Result<(), OpenError> {
     let options: AnyConnectOptions = url.parse().map_err(classify)?;
     let looked = async {
-        let mut connection = AnyConnection::connect_with(&options)
-            .await
-            .map_err(classify)?;
+        let mut connection = connect(&options).await?;
         refuse_damaged(&mut connection).await?;
         refuse_foreign(&mut connection, Dialect::Sqlite).await?;
         connection.close().await.map_err(classify)
@@ -291,55 +304,6 @@ async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<()
         held,
         asked: upstream.0.clone(),
     })
-}
-
-async fn connect(place: &Place, options: AnyConnectOptions) -> Result<AnyPool, OpenError> {
-    let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
-    let pool = if place.is_memory() {
-        // A database in memory belongs to its one connection, which must never be closed.
-        pool.max_connections(place.connections())
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-    } else {
-        pool.max_connections(place.connections())
-            .min_connections(place.idle_connections())
-            .after_release(|connection, _| Box::pin(is_free(connection)))
-    };
-    let dialect = place.dialect();
-    pool.after_connect(move |connection, _| Box::pin(tune(connection, dialect)))
-        .connect_with(options)
-        .await
-        .map_err(classify)
-}
-
-async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
-    let settings = match dialect {
-        // FULL: what was acknowledged is on the disk. The ledger cannot be made again.
-        Dialect::Sqlite => [
-            "PRAGMA journal_mode = WAL".to_owned(),
-            "PRAGMA synchronous = FULL".to_owned(),
-            format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"),
-        ],
-        Dialect::Postgres => [
-            format!("SET statement_timeout = {STATEMENT_TIMEOUT_MS}"),
-            format!("SET lock_timeout = {LOCK_TIMEOUT_MS}"),
-            format!("SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_TIMEOUT_MS}"),
-        ],
-    };
-    for setting in settings {
-        connection.execute(sqlx::AssertSqlSafe(setting)).await?;
-    }
-    Ok(())
-}
-
-/// Whether a connection comes back without a transaction. After a full disk SQLite has ended the transaction itself, the
-/// driver still counts one, and would refuse to begin another on this connection for ever.
-async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    if connection.is_in_transaction() {
-        connection.ping().await?; // A roll-back may be on its way.
-    }
-    Ok(!connection.is_in_transaction())
 }
 
 fn classify(error: sqlx::Error) -> OpenError {

@@ -7,6 +7,7 @@ pub(crate) mod fleet;
 pub(crate) mod picture;
 pub(crate) mod process;
 pub(crate) mod upstream;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;
