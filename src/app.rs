@@ -184,6 +184,7 @@ impl App {
             let background = background.clone();
             async move { tokens.keep_renewed(background).await }
         });
+        let codes = Arc::clone(&self.upkeep.codes);
         self.tasks.spawn(self.upkeep.run(background.clone()));
         if let Some((listener, recorder)) = self.metrics {
             let limits = Limits {
@@ -213,6 +214,7 @@ impl App {
             server.await.expect("the listener's task does not panic");
             self.tasks.close();
             self.tasks.wait().await;
+            codes.catch_up().await;
         };
         if tokio::time::timeout(self.drain.timeout, finish)
             .await

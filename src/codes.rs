@@ -233,10 +233,11 @@ impl Codes {
             Payer::Key => &self.keys_mints,
             Payer::Visitor(_) => &self.visitors_mints,
         };
-        if flights.len() >= MOST_FLIGHTS {
-            return Err(Error::TooMany);
-        }
+        let under_way = flights.len();
         let start = || {
+            if under_way >= MOST_FLIGHTS {
+                return Err(Error::TooMany);
+            }
             let toll = match payer {
                 Payer::Key => None,
                 Payer::Visitor(visitor) => Some(self.rate.pay(visitor)?),
@@ -255,12 +256,10 @@ impl Codes {
 
     /// A fault is no fault for a visitor whose code we have, in memory or from before a restart.
     async fn fall_back(&self, scene: &Scene, error: Error) -> Result<Served, Error> {
-        let now = self.minter.now();
-        let known = match self.minter.known.get(scene) {
+        let living = match self.living(self.minter.known.get(scene)) {
             Some(code) => Some(code),
-            None => self.last_look(scene, &error).await,
+            None => self.living(self.last_look(scene, &error).await),
         };
-        let living = known.filter(|code| code.left(now).is_none_or(|left| left >= LEAST_LEFT));
         telemetry::code_lookup(if living.is_some() { "stale" } else { "refused" });
         living
             .map(|code| Served {
@@ -271,13 +270,20 @@ impl Codes {
             .ok_or(error)
     }
 
+    fn living(&self, code: Option<Arc<IssuedCode>>) -> Option<Arc<IssuedCode>> {
+        let now = self.minter.now();
+        code.filter(|code| code.left(now).is_none_or(|left| left >= LEAST_LEFT))
+    }
+
     /// Into the store, for a caller whose wish did not get as far as that.
     async fn last_look(&self, scene: &Scene, error: &Error) -> Option<Arc<IssuedCode>> {
-        if !matches!(error, Error::Timeout | Error::TooMany) {
+        let store = self.minter.store();
+        if !matches!(error, Error::Timeout | Error::TooMany) || !store.is_up() {
             return None;
         }
-        let look = self.minter.find_if_up(scene);
-        tokio::time::timeout(LAST_LOOK, look).await.ok().flatten()
+        let look = self.look_ups.find(scene, store);
+        let found = tokio::time::timeout(LAST_LOOK, look).await.ok()?;
+        found.ok().flatten()
     }
 
     fn served(&self, minted: Minted, wish: &Wish) -> Served {

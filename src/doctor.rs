@@ -27,6 +27,9 @@ use crate::wechat::{self, Class, Errcode, Refusal, TokenSource};
 /// How long a host may take to answer. The service itself waits less, so a slower host is no help.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long making a code may take, as in the service.
+const MINT_DEADLINE: Duration = Duration::from_secs(30);
+
 /// The life of the code that is spent, in seconds.
 const LIFE: u64 = 60;
 
@@ -331,7 +334,8 @@ async fn check_codes(parts: &Parts, tell: &mut (dyn FnMut(Finding) + Send)) {
         scene: TemporaryScene::Text(SceneText::reserved("doctor")),
         lifetime: Lifetime::try_from(LIFE).expect("it is within the bounds"),
     };
-    let finding = match parts.create(&spec).await {
+    let deadline = tokio::time::Instant::now() + MINT_DEADLINE;
+    let finding = match parts.create(&spec, deadline).await {
         Ok(_) => {
             parts.store.count_mints(1).await.ok();
             let detail = format!("WeChat made one that lives {LIFE} s, from the day's quota");

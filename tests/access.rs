@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode};
 use support::answer::Answer;
 use support::app::{Builder, TestApp};
 use wxqr::access::LinkKeys;
+use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::sandbox::{FaultKind, Target};
 
 const MINT_KEY: &str = "mint-key-of-the-tests-00";
@@ -217,7 +218,7 @@ async fn links_for_a_key_are_signed_where_visitors_need_it_and_in_no_cache() {
 #[tokio::test]
 async fn no_cache_keeps_a_code_beyond_its_link() {
     let app = in_mode("open").spawn().await;
-    let soon = jiff::Timestamp::now().as_second() + 30;
+    let soon = SystemClock.now().as_second() + 30;
     let query = signed(&format!("exp={soon}&scene_id=1"));
     for path in ["/qrcode", "/qrcode.json", "/qrcode.png", "/qrcode.jpg"] {
         let control = app

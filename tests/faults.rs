@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::StatusCode;
 use support::answer::Answer;
-use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
+use support::app::{APP_ID, APP_SECRET, HASTE, TestApp, spawn_sandbox};
 use support::process::Process;
 use support::upstream::{Reply, Seen, Upstream};
 use support::{closed_port, eventually_async};
@@ -258,6 +258,7 @@ async fn an_endless_body_costs_no_memory() {
         ("WXQR_APP_ID", APP_ID),
         ("WXQR_APP_SECRET", APP_SECRET),
         ("WXQR_API_BASE", &base),
+        ("WXQR_VISITOR_RATE", HASTE),
     ])
     .await;
     let client = support::client();

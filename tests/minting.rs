@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::answer::Answer;
 use support::app::TestApp;
-use support::{client, eventually, eventually_async};
+use support::{client, closed_port, eventually, eventually_async};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -283,6 +283,35 @@ async fn a_key_pays_with_its_scope_for_such_codes_or_from_the_visitors_budget() 
         assert_eq!(ask(MINT_KEY, id).await.status, StatusCode::OK);
     }
     assert_eq!(app.creates(), 5);
+}
+
+#[tokio::test]
+async fn what_may_have_left_is_not_given_back() {
+    // The first host takes requests and never answers, the second cannot be reached.
+    let dead_end = format!("{{sandbox}},http://{}", closed_port());
+    let app = TestApp::with()
+        .set("ANONYMOUS_BUDGET", "1")
+        .set("API_BASE", dead_end)
+        .spawn()
+        .await;
+    eventually("a token", || app.tokens() == 1).await;
+    app.fail(Target::Create, FaultKind::Hang);
+    assert_eq!(app.scene(1).await.problem().1, "upstream_timeout");
+    app.heal();
+    eventually_async("the failure is forgotten", || async {
+        app.scene(2).await.problem().1 == "budget_exhausted"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_that_died_on_its_way_is_not_served() {
+    let app = TestApp::with()
+        .failing(Target::Create, FaultKind::Slow(Duration::from_millis(1500)))
+        .spawn()
+        .await;
+    let dead = app.get("/qrcode.json?scene_id=1&expire_seconds=1").await;
+    assert_eq!(dead.problem(), (504, "upstream_timeout".to_owned()));
 }
 
 #[tokio::test]

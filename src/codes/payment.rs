@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::mint::MintError;
 use crate::access::Payer;
 use crate::clock::China;
 use crate::store::Store;
@@ -67,26 +68,26 @@ impl Budget {
     /// Pays for one mint before it is made.
     ///
     /// # Errors
-    /// When nothing is left.
+    /// When nothing is left, or the store cannot say.
     pub(super) async fn pay(
         &self,
         payer: Payer,
         store: &Store,
         now: Timestamp,
-    ) -> Result<Paid, BudgetExhausted> {
+    ) -> Result<Paid, MintError> {
         if payer == Payer::Key {
             return Ok(Paid::Nothing);
         }
-        let paid = match store.take_anonymous_mint(self.a_day).await {
-            Ok(taken) => taken.then_some(Paid::Budget),
-            Err(_) => self.pay_offline(),
-        };
-        paid.ok_or_else(|| {
-            self.tell_once_a_day(now);
-            BudgetExhausted {
-                retry_after: China::until_midnight(now),
+        match store.take_anonymous_mint(self.a_day).await {
+            Ok(true) => Ok(Paid::Budget),
+            Ok(false) => {
+                self.tell_once_a_day(now);
+                let retry_after = China::until_midnight(now);
+                Err(BudgetExhausted { retry_after }.into())
             }
-        })
+            Err(error) if store.is_up() => Err(error.into()),
+            Err(error) => self.pay_offline().ok_or_else(|| error.into()),
+        }
     }
 
     /// While the store is down nobody mints without limit, keys included.

@@ -94,7 +94,6 @@ impl Access {
         let lines = lines.map(|line| line.to_str().unwrap_or("?"));
         let trace = self.trusted_proxies.trace(peer.ip(), lines);
         match trace.forwarded {
-            Forwarded::Absent | Forwarded::Believed => {}
             Forwarded::FromStranger if self.is_first(0) => tracing::warn!(
                 %peer,
                 "X-Forwarded-For from an address that is not in WXQR_TRUSTED_PROXIES is not believed; not told again"
@@ -103,7 +102,7 @@ impl Access {
                 %peer,
                 "X-Forwarded-For from a trusted proxy has something that is no address; not told again"
             ),
-            Forwarded::FromStranger | Forwarded::Garbled => {}
+            _ => {}
         }
         trace.address.into()
     }

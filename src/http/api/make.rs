@@ -154,6 +154,10 @@ fn late() -> Problem {
 async fn make_one(app: &AppState, caller: &Authenticated, wanted: Given) -> Result<Made, Problem> {
     let order = wanted.order(app.default_expire)?;
     require(caller, order.scope())?;
+    // Asked before anything is made: without the store the names of the code could not be kept.
+    if !app.store.is_up() {
+        return Err(Problem::store_unavailable());
+    }
     let served = match &order.minted_elsewhere {
         Some((scene, code)) => app.codes.import(scene, code).await?,
         None => app.codes.issue(&order.spec, &caller.0).await?,

@@ -58,11 +58,12 @@ fn no_cache_may_show_a_dead_code() {
 #[test]
 fn nothing_is_kept_beyond_the_end_of_the_link() {
     let now = Timestamp::from_second(1000).unwrap();
+    let a_minute = CachePolicy::Public(Duration::from_mins(1));
     for (policy, end, want) in [
-        (CachePolicy::Public(Duration::from_secs(60)), 1030, 30),
-        (CachePolicy::Public(Duration::from_secs(60)), 1061, 60),
-        (CachePolicy::Public(Duration::from_secs(60)), 1000, 0),
-        (CachePolicy::Public(Duration::from_secs(60)), 900, 0),
+        (a_minute, 1030, 30),
+        (a_minute, 1061, 60),
+        (a_minute, 1000, 0),
+        (a_minute, 900, 0),
         (CachePolicy::NoStore, 2000, 0),
     ] {
         let want = match want {

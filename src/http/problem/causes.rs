@@ -97,9 +97,9 @@ impl From<&MintError> for Problem {
                 ),
             ),
             MintError::OutcomeUnknown { retry_after } => Self::outcome_unknown(*retry_after),
-            MintError::Store(_) => Self::store_unavailable(),
+            MintError::Store(_) | MintError::Unwritten => Self::store_unavailable(),
             MintError::Crowded => Self::crowded(),
-            MintError::Timeout => Self::upstream_timeout(),
+            MintError::Timeout | MintError::TokenTimeout => Self::upstream_timeout(),
             MintError::Lost(_) => Self::internal(),
         }
     }
