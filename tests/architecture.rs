@@ -110,6 +110,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("moka", &["codes.rs", "codes/", "pictures.rs"]),
     // The log set-up silences it by name.
     ("sqlx", &["store/", "telemetry.rs"]),
+    ("rustix", &["store/"]),
     ("fast_qr", &["render.rs"]),
 ];
 

@@ -1,6 +1,6 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first. `place`, `opening`, `pool`, `turns`, `engine`, `fault` and `clocks` are about the database; each
+//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `engine`, `fault` and `clocks` are about the database; each
 //! of the other files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
 //! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it.
 
@@ -12,6 +12,7 @@ mod engine;
 mod fault;
 mod lease;
 mod ledger;
+mod look;
 mod opening;
 mod place;
 mod pool;
@@ -27,6 +28,7 @@ pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
 pub use self::clocks::ClockDifference;
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
+pub use self::look::Standing;
 pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
 
