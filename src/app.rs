@@ -176,6 +176,7 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let background = CancellationToken::new();
         let tokens = Arc::clone(&self.tokens);
+        let store = self.upkeep.store.clone();
         self.tasks.spawn({
             let background = background.clone();
             async move { tokens.keep_renewed(background).await }
@@ -210,6 +211,7 @@ impl App {
         } else {
             tracing::warn!("some requests were still in flight at the drain deadline");
         }
+        store.close().await;
         tracing::info!("stopped");
         Ok(())
     }

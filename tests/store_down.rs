@@ -343,6 +343,31 @@ async fn a_lock_of_somebody_else_is_told_once_and_degrades_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_stopped_leaves_one_file_with_everything_in_it() {
+    let database = Database::sqlite();
+    let upstream = Upstream::spawn().await;
+    let replica = upstream.replica(&database.url, &[]).await;
+    let made = replica
+        .keyed("/qrcode.json?scene_id=1&permanent=true")
+        .await;
+    replica.process.signal("TERM");
+    let output = replica.process.output().await;
+    assert_eq!(output.status, 0, "{}", output.stderr);
+    let folder = fs::read_dir(database.file().parent().unwrap()).unwrap();
+    assert_eq!(folder.count(), 1, "{}", output.stderr);
+
+    let copy = Database::sqlite();
+    fs::copy(database.file(), copy.file()).unwrap();
+    let creates = upstream.creates();
+    let replica = upstream.replica(&copy.url, &[]).await;
+    let known = replica
+        .keyed("/qrcode.json?scene_id=1&permanent=true")
+        .await;
+    assert_eq!(known.ticket(), made.ticket());
+    assert_eq!(upstream.creates(), creates);
+}
+
 async fn ask(address: SocketAddr, path: &str) -> Option<Answer> {
     Answer::to_willing(client().get(format!("http://{address}{path}")))
         .await

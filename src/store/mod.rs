@@ -110,6 +110,17 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Closes the connections, within [`DEADLINE`]; no handle to the store can be used after that. The last one to leave an
+    /// SQLite file brings it up to date, and removes the files beside it.
+    pub async fn close(&self) {
+        let closed = tokio::time::timeout(DEADLINE, self.engine.pool().close());
+        if closed.await.is_err() {
+            tracing::warn!("the store was still in use at the end");
+        }
+    }
+}
+
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.engine.name())
