@@ -186,15 +186,30 @@ async fn away(replica: &Replica, upstream: &Upstream) {
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
+    /// Mounts one; none where that is not allowed, which is said, or fails where `REQUIRE_TMPFS` is set.
+    #[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
     fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = is_root()
-            && Command::new("mount")
-                .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
-                .arg(folder.path())
-                .status()
-                .is_ok_and(|status| status.success());
-        mounted.then_some(Self(folder))
+        let disk = Self(tempfile::tempdir().unwrap());
+        if is_root() && disk.mounted("size=4m") {
+            return Some(disk);
+        }
+        let why = "a tmpfs cannot be mounted";
+        assert!(std::env::var_os("REQUIRE_TMPFS").is_none(), "{why}");
+        println!("skipped: {why}");
+        None
+    }
+
+    fn mounted(&self, options: &str) -> bool {
+        Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(self.path())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// From now on nothing can be made on it.
+    fn make_read_only(&self) {
+        assert!(self.mounted("remount,ro"));
     }
 
     fn path(&self) -> &Path {
@@ -230,10 +245,8 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
 async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
     let Some(disk) = SmallDisk::mount() else {
-        println!("skipped: a tmpfs cannot be mounted");
         return;
     };
     let upstream = Upstream::spawn().await;
@@ -295,6 +308,21 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
         crowd.iter().all(|status| *status == StatusCode::OK),
         "every connection is well: {crowd:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_tells_of_a_folder_where_no_file_can_be_made() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    disk.make_read_only();
+    let upstream = Upstream::spawn().await;
+    let url = format!("sqlite://{}", disk.path().join("wxqr.db").display());
+    let output = upstream.run("doctor", &url, &[]).output().await;
+    let line = output.stdout.lines().find(|line| line.contains(" store: "));
+    let line = line.unwrap_or_default();
+    let says = "FAIL  store: WXQR_DATABASE_URL: the file cannot be made in its folder: Read-only";
+    assert!(line.starts_with(says), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
