@@ -180,6 +180,7 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let background = CancellationToken::new();
         let tokens = Arc::clone(&self.tokens);
+        let store = self.upkeep.store.clone();
         self.tasks.spawn({
             let background = background.clone();
             async move { tokens.keep_renewed(background).await }
@@ -222,6 +223,7 @@ impl App {
         {
             tracing::warn!("some requests were still in flight at the drain deadline");
         }
+        store.close().await;
         tracing::info!("stopped");
     }
 }

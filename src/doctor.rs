@@ -19,7 +19,7 @@ use crate::codes::{MintError, Parts};
 use crate::config::{Config, ExtraCa, Mistakes};
 use crate::outbound::{self, ProbeError};
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
-use crate::store::{ClockDifference, Store};
+use crate::store::{ClockDifference, OpenError, Standing, Store};
 use crate::telemetry::Causes;
 use crate::token;
 use crate::wechat::{self, Class, Errcode, Refusal, TokenSource};
@@ -166,7 +166,27 @@ fn skip_calls(needs: &str, tell: &mut (dyn FnMut(Finding) + Send)) {
     }
 }
 
+/// What is not there is not made, and what an older version uses is left as it is.
 async fn check_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> Option<Store> {
+    let note = match Store::look(&config.database_url).await {
+        Ok(Standing::Ready) => return check_ready_store(config, clock, tell).await,
+        Ok(Standing::Absent) => "not there yet: `wxqr serve` makes it",
+        Ok(Standing::Older) => "of an older version: `wxqr serve` brings it up to date",
+        Err(error) => {
+            tell(Finding::failed(STORE, store_trouble(&error)));
+            return None;
+        }
+    };
+    let database = Store::database(&config.database_url);
+    tell(Finding::fine(STORE, format!("{database}, {note}")));
+    None
+}
+
+async fn check_ready_store(
     config: &Config,
     clock: &Arc<dyn Clock>,
     tell: &mut (dyn FnMut(Finding) + Send),
@@ -177,27 +197,29 @@ async fn check_store(
     let store = match opened {
         Ok(store) => store,
         Err(error) => {
-            let trouble = Trouble::new(Causes(&error).to_string(), error.action());
+            tell(Finding::failed(STORE, store_trouble(&error)));
+            return None;
+        }
+    };
+    let used = match store.stock().await {
+        Ok(stock) => stock.used,
+        Err(error) => {
+            let happened = Causes(&error).to_string();
+            let trouble = Trouble::new(happened, "look at the database's own log");
             tell(Finding::failed(STORE, trouble));
             return None;
         }
     };
-    match store.stock().await {
-        Ok(stock) => {
-            let detail = format!("{store}, permanent codes in the ledger: {}", stock.used);
-            tell(Finding::fine(STORE, detail));
-            if let Some(difference) = store.clock_difference() {
-                tell(clock_finding(difference));
-            }
-            Some(store)
-        }
-        Err(error) => {
-            let trouble =
-                Trouble::new(Causes(&error).to_string(), "look at the database's own log");
-            tell(Finding::failed(STORE, trouble));
-            None
-        }
+    let detail = format!("{store}, permanent codes in the ledger: {used}");
+    tell(Finding::fine(STORE, detail));
+    if let Some(difference) = store.clock_difference() {
+        tell(clock_finding(difference));
     }
+    Some(store)
+}
+
+fn store_trouble(error: &OpenError) -> Trouble {
+    Trouble::new(Causes(error).to_string(), error.action())
 }
 
 fn clock_finding(difference: ClockDifference) -> Finding {

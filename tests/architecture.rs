@@ -120,6 +120,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("moka", &["access/", "codes.rs", "codes/", "pictures.rs"]),
     // The log set-up silences it by name.
     ("sqlx", &["store/", "telemetry.rs"]),
+    ("rustix", &["listen/", "store/"]),
     ("fast_qr", &["render/symbol.rs"]),
 ];
 

@@ -230,15 +230,30 @@ async fn caught_up(replica: &Replica, upstream: &Upstream, database: &str, made:
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
+    /// Mounts one; none where that is not allowed, which is said, or fails where `REQUIRE_TMPFS` is set.
+    #[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
     fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = is_root()
-            && Command::new("mount")
-                .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
-                .arg(folder.path())
-                .status()
-                .is_ok_and(|status| status.success());
-        mounted.then_some(Self(folder))
+        let disk = Self(tempfile::tempdir().unwrap());
+        if is_root() && disk.mounted("size=4m") {
+            return Some(disk);
+        }
+        let why = "a tmpfs cannot be mounted";
+        assert!(std::env::var_os("REQUIRE_TMPFS").is_none(), "{why}");
+        println!("skipped: {why}");
+        None
+    }
+
+    fn mounted(&self, options: &str) -> bool {
+        Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(self.path())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// From now on nothing can be made on it.
+    fn make_read_only(&self) {
+        assert!(self.mounted("remount,ro"));
     }
 
     fn path(&self) -> &Path {
@@ -274,10 +289,8 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
 async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
     let Some(disk) = SmallDisk::mount() else {
-        println!("skipped: a tmpfs cannot be mounted");
         return;
     };
     let upstream = Upstream::spawn().await;
@@ -342,6 +355,21 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_tells_of_a_folder_where_no_file_can_be_made() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    disk.make_read_only();
+    let upstream = Upstream::spawn().await;
+    let url = format!("sqlite://{}", disk.path().join("wxqr.db").display());
+    let output = upstream.run("doctor", &url, &[]).output().await;
+    let line = output.stdout.lines().find(|line| line.contains(" store: "));
+    let line = line.unwrap_or_default();
+    let says = "FAIL  store: WXQR_DATABASE_URL: the file cannot be made in its folder: Read-only";
+    assert!(line.starts_with(says), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lock_of_somebody_else_is_told_once_and_degrades_nothing() {
     let Some(database) = Database::postgres().await else {
         return;
@@ -385,6 +413,31 @@ async fn a_lock_of_somebody_else_is_told_once_and_degrades_nothing() {
     ] {
         assert_eq!(log.matches(line).count(), times, "{line}: {log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_stopped_leaves_one_file_with_everything_in_it() {
+    let database = Database::sqlite();
+    let upstream = Upstream::spawn().await;
+    let replica = upstream.replica(&database.url, &[]).await;
+    let made = replica
+        .keyed("/qrcode.json?scene_id=1&permanent=true")
+        .await;
+    replica.process.signal("TERM");
+    let output = replica.process.output().await;
+    assert_eq!(output.status, 0, "{}", output.stderr);
+    let folder = fs::read_dir(database.file().parent().unwrap()).unwrap();
+    assert_eq!(folder.count(), 1, "{}", output.stderr);
+
+    let copy = Database::sqlite();
+    fs::copy(database.file(), copy.file()).unwrap();
+    let creates = upstream.creates();
+    let replica = upstream.replica(&copy.url, &[]).await;
+    let known = replica
+        .keyed("/qrcode.json?scene_id=1&permanent=true")
+        .await;
+    assert_eq!(known.ticket(), made.ticket());
+    assert_eq!(upstream.creates(), creates);
 }
 
 async fn ask(address: SocketAddr, path: &str) -> Option<Answer> {

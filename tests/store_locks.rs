@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Row as _};
 use support::database::Database;
 use support::eventually_async;
 use support::wire::Wire;
 use tokio::net::{TcpListener, lookup_host};
+use tokio::sync::Mutex;
 use url::Url;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
@@ -169,6 +170,24 @@ async fn a_database_that_is_far_away_is_opened_all_the_same() {
     let upstream = Upstream::of_host("test");
     let store = Store::open_now(&url.into(), APP_ID, &upstream, Arc::new(SystemClock)).await;
     granted(&store.unwrap(), "poster").await;
+}
+
+/// The figure is in the READMEs.
+#[tokio::test]
+async fn a_replica_keeps_eight_connections() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let _store = open(&database.url).await;
+    let looking = Mutex::new(database.lock(&[]).await);
+    eventually_async("there are eight", || async {
+        let count = "SELECT COUNT(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let mut looking = looking.lock().await;
+        let counted = sqlx::query(count).fetch_one(&mut *looking).await.unwrap();
+        counted.get::<i64, _>(0) == 8
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

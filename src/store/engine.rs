@@ -128,10 +128,7 @@ impl Engine {
     }
 
     pub(super) fn name(&self) -> &'static str {
-        match self.dialect {
-            Dialect::Sqlite => "SQLite",
-            Dialect::Postgres => "PostgreSQL",
-        }
+        self.dialect.name()
     }
 }
 

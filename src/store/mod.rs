@@ -1,6 +1,6 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first. `place`, `opening`, `pool`, `turns`, `engine`, `fault` and `clocks` are about the database; each
+//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `engine`, `fault` and `clocks` are about the database; each
 //! of the other files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
 //! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it.
 
@@ -12,6 +12,7 @@ mod engine;
 mod fault;
 mod lease;
 mod ledger;
+mod look;
 mod opening;
 mod place;
 mod pool;
@@ -27,6 +28,7 @@ pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
 pub use self::clocks::ClockDifference;
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
+pub use self::look::Standing;
 pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
 
@@ -108,6 +110,17 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Closes the connections, within [`DEADLINE`]; no handle to the store can be used after that. The last one to leave an
+    /// SQLite file brings it up to date, and removes the files beside it.
+    pub async fn close(&self) {
+        let closed = tokio::time::timeout(DEADLINE, self.engine.pool().close());
+        if closed.await.is_err() {
+            tracing::warn!("the store was still in use at the end");
+        }
+    }
+}
+
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.engine.name())
@@ -122,10 +135,5 @@ impl Store {
         Self::open(&url, "wxtest", &Upstream::of_host("test"), clock)
             .await
             .expect("memory can be opened")
-    }
-
-    /// Takes the database away for good, for tests of what goes on without it.
-    pub(crate) async fn close(&self) {
-        self.engine.pool().close().await;
     }
 }

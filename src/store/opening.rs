@@ -16,7 +16,7 @@ use super::{Store, fault, pool};
 use crate::clock::Clock;
 use crate::telemetry::{self, Causes};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long the store is tried at start, so that it may start together with its database.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -51,6 +51,12 @@ pub enum OpenError {
     /// The file is damaged, or no database.
     #[error("WXQR_DATABASE_URL: the file is damaged or no SQLite database")]
     Damaged(#[source] sqlx::Error),
+    /// There is no file, and none can be made.
+    #[error("WXQR_DATABASE_URL: the file cannot be made in its folder")]
+    Folder(#[source] io::Error),
+    /// There are no tables, and none can be made.
+    #[error("WXQR_DATABASE_URL: this user may not make tables")]
+    NotPermitted,
     /// The database belongs to another program.
     #[error("WXQR_DATABASE_URL: the database holds another program's tables")]
     Foreign,
@@ -91,6 +97,8 @@ impl OpenError {
             Self::Unreachable(_) => {
                 "check that the address is right, that the database runs, and that this user may write to it"
             }
+            Self::Folder(_) => "make the folder, and let this user write to it",
+            Self::NotPermitted => "let this user own the database",
             Self::Damaged(_) => "move it away or restore a backup",
             Self::Foreign => "give the service one of its own",
             Self::OtherUpstream { .. } => "give each its own database",
@@ -151,8 +159,7 @@ impl Store {
 
 impl Engine {
     async fn open(url: &str, upstream: &Upstream, clock: &dyn Clock) -> Result<Self, OpenError> {
-        static DRIVERS: Once = Once::new();
-        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        install_drivers();
         let place = Place::of(url);
         if let Some(only_reading) = place.only_reading() {
             inspect(&only_reading).await?;
@@ -174,6 +181,12 @@ impl Engine {
     }
 }
 
+/// Makes the two databases known to the driver.
+pub(super) fn install_drivers() {
+    static DRIVERS: Once = Once::new();
+    DRIVERS.call_once(sqlx::any::install_default_drivers);
+}
+
 /// Warns where the clocks are too far apart. A file has no clock.
 async fn compare_clocks(
     connection: &mut AnyConnection,
@@ -193,7 +206,7 @@ async fn compare_clocks(
     Ok(Some(difference))
 }
 
-async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, OpenError> {
+pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, OpenError> {
     let connection = AnyConnection::connect_with(options);
     tokio::time::timeout(CONNECT_TIMEOUT, connection)
         .await
@@ -208,7 +221,7 @@ async fn inspect(url: &str) -> Result<(), OpenError> {
     let looked = async {
         let mut connection = connect(&options).await?;
         refuse_damaged(&mut connection).await?;
-        refuse_foreign(&mut connection, Dialect::Sqlite).await?;
+        has_tables(&mut connection, Dialect::Sqlite).await?;
         connection.close().await.map_err(classify)
     };
     match looked.await {
@@ -229,9 +242,12 @@ async fn refuse_damaged(connection: &mut AnyConnection) -> Result<(), OpenError>
     Err(OpenError::Damaged(sqlx::Error::Protocol(found)))
 }
 
-/// A database with tables, but without ours, is somebody else's. Views do not count, because PostgreSQL's extensions
-/// bring some.
-async fn refuse_foreign(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), OpenError> {
+/// Whether our tables are there. A database with tables, but without ours, is somebody else's. Views do not count, because
+/// PostgreSQL's extensions bring some.
+pub(super) async fn has_tables(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<bool, OpenError> {
     let list = match dialect {
         Dialect::Sqlite => {
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -249,7 +265,7 @@ async fn refuse_foreign(connection: &mut AnyConnection, dialect: Dialect) -> Res
     let names = names.collect::<Result<Vec<_>, _>>().map_err(classify)?;
     let ours = names.iter().any(|name| name == "_sqlx_migrations");
     if names.is_empty() || ours {
-        Ok(())
+        Ok(ours)
     } else {
         Err(OpenError::Foreign)
     }
@@ -262,7 +278,7 @@ async fn prepare(
     upstream: &Upstream,
 ) -> Result<(), OpenError> {
     if place.dialect() == Dialect::Postgres {
-        refuse_foreign(connection, place.dialect()).await?;
+        has_tables(connection, place.dialect()).await?;
         migrate(connection).await?;
         return claim(connection, upstream).await;
     }
@@ -270,7 +286,7 @@ async fn prepare(
         .begin_with("BEGIN IMMEDIATE")
         .await
         .map_err(classify)?;
-    refuse_foreign(&mut write, place.dialect()).await?;
+    has_tables(&mut write, place.dialect()).await?;
     migrate(&mut write).await?;
     claim(&mut write, upstream).await?;
     write.commit().await.map_err(classify)
@@ -306,7 +322,7 @@ async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<()
     })
 }
 
-fn classify(error: sqlx::Error) -> OpenError {
+pub(super) fn classify(error: sqlx::Error) -> OpenError {
     if matches!(error, sqlx::Error::Configuration(_)) {
         OpenError::Address(error)
     } else if fault::is_damage(&error) {

@@ -15,6 +15,15 @@ pub(super) enum Dialect {
     Postgres,
 }
 
+impl Dialect {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
 /// Where a database is. Its address may hold a password.
 pub(super) struct Place {
     url: String,
@@ -25,7 +34,11 @@ pub(super) struct Place {
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     Memory,
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// Whether it is made if it is not there.
+        is_made: bool,
+    },
     Server,
 }
 
@@ -47,10 +60,13 @@ impl Place {
             Kind::Memory
         } else {
             let decoded = percent_decode_str(file).decode_utf8_lossy();
-            Kind::File(decoded.into_owned().into())
+            Kind::File {
+                path: decoded.into_owned().into(),
+                is_made: modes.is_empty() || modes.iter().any(|mode| mode == "rwc"),
+            }
         };
         let url = match kind {
-            Kind::File(_) if modes.is_empty() => with_mode(&url, "rwc"),
+            Kind::File { .. } if modes.is_empty() => with_mode(&url, "rwc"),
             _ => url.clone(),
         };
         Self { url, kind }
@@ -63,7 +79,7 @@ impl Place {
 
     pub(super) fn dialect(&self) -> Dialect {
         match self.kind {
-            Kind::Memory | Kind::File(_) => Dialect::Sqlite,
+            Kind::Memory | Kind::File { .. } => Dialect::Sqlite,
             Kind::Server => Dialect::Postgres,
         }
     }
@@ -72,11 +88,14 @@ impl Place {
         self.kind == Kind::Memory
     }
 
-    /// SQLite's file.
-    pub(super) fn file(&self) -> Option<&Path> {
+    /// SQLite's file, where it is not there yet and an opening makes it.
+    pub(super) fn new_file(&self) -> Option<&Path> {
         match &self.kind {
-            Kind::File(file) => Some(file),
-            Kind::Memory | Kind::Server => None,
+            Kind::File { path, is_made } if *is_made => {
+                let is_absent = path.try_exists().is_ok_and(|there| !there);
+                is_absent.then_some(path)
+            }
+            _ => None,
         }
     }
 
@@ -96,7 +115,7 @@ impl Place {
 
     /// How to look at a file without leaving a trace in it.
     pub(super) fn only_reading(&self) -> Option<String> {
-        self.file().map(|_| with_mode(&self.url, "ro"))
+        matches!(self.kind, Kind::File { .. }).then(|| with_mode(&self.url, "ro"))
     }
 }
 
@@ -117,7 +136,10 @@ mod tests {
 
     #[test]
     fn a_file_is_told_from_memory_by_path_and_mode_alone() {
-        let file = |file: &str| Kind::File(file.into());
+        let file = |file: &str| Kind::File {
+            path: file.into(),
+            is_made: true,
+        };
         for (url, kind, opened) in [
             ("sqlite::memory:", Kind::Memory, "sqlite::memory:"),
             ("sqlite://:memory:", Kind::Memory, "sqlite://:memory:"),
@@ -156,7 +178,19 @@ mod tests {
                 file("x"),
                 "sqlite://x?cache=private&mode=rwc",
             ),
-            ("sqlite://x?mode=rw", file("x"), "sqlite://x?mode=rw"),
+            (
+                "sqlite://x?mode=rwc&cache=private",
+                file("x"),
+                "sqlite://x?mode=rwc&cache=private",
+            ),
+            (
+                "sqlite://x?mode=rw",
+                Kind::File {
+                    path: "x".into(),
+                    is_made: false,
+                },
+                "sqlite://x?mode=rw",
+            ),
             (
                 "postgres://user::memory:mode=memory@host/x",
                 Kind::Server,

@@ -62,8 +62,13 @@ impl Upstream {
         }
     }
 
-    /// Starts a process on a database.
+    /// Starts the service on a database.
     pub(crate) fn process(&self, database: &str, more: &[(&str, &str)]) -> Process {
+        self.run("serve", database, more)
+    }
+
+    /// Starts a command with the settings of the service.
+    pub(crate) fn run(&self, command: &str, database: &str, more: &[(&str, &str)]) -> Process {
         let keys = format!("tests:{KEY}:admin");
         let mut variables = vec![
             ("WXQR_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -85,7 +90,7 @@ impl Upstream {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        Process::start(&["serve"], &variables)
+        Process::start(&[command], &variables)
     }
 }
 
