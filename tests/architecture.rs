@@ -65,6 +65,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "fuzzing",
+        &["access", "form", "http", "scene", "ticket", "wechat"],
+    ),
+    (
         "doctor",
         &[
             "app", "clock", "codes", "config", "outbound", "scene", "store", "token", "wechat",
