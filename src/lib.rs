@@ -9,6 +9,8 @@ pub mod config;
 pub mod doctor;
 pub mod flight;
 pub mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod listen;
 pub mod outbound;

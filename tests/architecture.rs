@@ -66,6 +66,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "fuzzing",
+        &["access", "form", "http", "scene", "ticket", "wechat"],
+    ),
+    (
         "doctor",
         &[
             "app",

@@ -15,7 +15,7 @@ mod observe;
 mod openapi;
 mod ops;
 mod pages;
-mod params;
+pub(crate) mod params;
 mod problem;
 mod qrcode;
 mod site;

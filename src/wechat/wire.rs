@@ -57,14 +57,14 @@ impl CreateBody<'_> {
 
 /// The answer of both token calls. Without `Debug`, because it holds the token.
 #[derive(Deserialize)]
-pub(super) struct TokenAnswer {
+pub(crate) struct TokenAnswer {
     pub(super) access_token: String,
     pub(super) expires_in: u64,
 }
 
 /// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`. Without `Debug`, which a ticket shows in part only.
 #[derive(Deserialize)]
-pub(super) struct CreateAnswer {
+pub(crate) struct CreateAnswer {
     pub(super) ticket: String,
     pub(super) url: String,
     pub(super) expire_seconds: Option<u64>,
@@ -74,7 +74,7 @@ pub(super) struct CreateAnswer {
 ///
 /// WeChat's bodies may hold raw control characters and broken UTF-8, and `errcode` may be a numeric string; the header
 /// that names the content type is not dependable and is not looked at.
-pub(super) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text: String = String::from_utf8_lossy(body)
         .chars()
         .map(|c| if c.is_ascii_control() { ' ' } else { c })
