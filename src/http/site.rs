@@ -60,38 +60,40 @@ impl Site {
 
     /// The policy of the code's page: WeChat's picture, our style, our script; framed by whom the owner allows.
     pub(crate) fn code_page_policy(&self) -> HeaderValue {
-        self.policy(&format!(
-            "script-src {}; frame-ancestors {}",
-            *RENEW_HASH, self.frame_ancestors
+        policy(&format!(
+            "img-src data: {}; script-src {}; form-action 'none'; frame-ancestors {}",
+            self.image_base, *RENEW_HASH, self.frame_ancestors
         ))
     }
 
     /// The policy of the first page, which has a form.
     pub(crate) fn home_page_policy(&self) -> HeaderValue {
-        self.policy(&format!(
-            "script-src {}; form-action 'self'; frame-ancestors 'none'",
-            *HOME_HASH
+        policy(&format!(
+            "img-src data: {}; script-src {}; form-action 'self'; frame-ancestors 'none'",
+            self.image_base, *HOME_HASH
         ))
     }
 
-    /// The policy of an error page. In place of the code's page it may be framed as that may.
+    /// The policy of an error page, which shows no picture. In place of the code's page it may be framed as that may.
     pub(crate) fn problem_page_policy(&self, of_code: bool) -> HeaderValue {
         let ancestors = if of_code {
             &self.frame_ancestors
         } else {
             "'none'"
         };
-        self.policy(&format!("frame-ancestors {ancestors}"))
+        policy(&format!(
+            "img-src data:; form-action 'none'; frame-ancestors {ancestors}"
+        ))
     }
+}
 
-    fn policy(&self, rest: &str) -> HeaderValue {
-        let images = &self.image_base;
-        let policy = format!(
-            "default-src 'none'; img-src data: {images}; style-src {}; base-uri 'none'; {rest}",
-            *STYLE_HASH
-        );
-        HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
-    }
+/// What all pages have in common, and the rest. Their icon is empty data, so that no browser asks for one.
+fn policy(rest: &str) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; style-src {}; base-uri 'none'; {rest}",
+        *STYLE_HASH
+    );
+    HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
 }
 
 fn hash_source(inline: &str) -> String {
