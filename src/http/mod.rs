@@ -186,3 +186,39 @@ fn cors_layer(origins: &CorsOrigins) -> CorsLayer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// What a stranger gets of a handler that panics with a secret.
+    #[tokio::test]
+    async fn a_panic_is_an_error_that_says_nothing_of_its_cause() {
+        let site = Arc::new(Site {
+            public_url: String::new(),
+            image_base: "https://mp.weixin.qq.com".to_owned(),
+            frame_ancestors: "*".to_owned(),
+            sandbox: false,
+        });
+        let broken = async || -> &str { panic!("CANARY in {}", std::hint::black_box("a panic")) };
+        let router = observed(Router::new().route("/broken", get(broken)), site, "");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        for accept in ["text/html", "application/json"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!(
+                "GET /broken HTTP/1.1\r\nHost: wxqr\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+            assert!(answer.contains("cache-control: no-store"), "{answer}");
+            assert!(!answer.contains("CANARY"), "{answer}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What an error of the database says: of the whole database, or of one call.
 
 use std::borrow::Cow;
+use std::error::Error;
 
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::SqliteError;
@@ -27,6 +28,46 @@ pub(super) fn is_of_the_store(error: &sqlx::Error) -> bool {
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(Code::of);
     matches!(code, Some(Code::Sqlite(sqlite::CORRUPT | sqlite::NOTADB)))
+}
+
+/// What the driver says of an address, without the pieces of it that it quotes: any of them may be the password.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AddressProblem(String);
+
+impl AddressProblem {
+    pub(super) fn new(cause: &(dyn Error + 'static)) -> Self {
+        // The driver wraps its own error, and says the same twice.
+        let innermost = std::iter::successors(Some(cause), |&cause| cause.source()).last();
+        Self(unquoted(&innermost.unwrap_or(cause).to_string()))
+    }
+}
+
+/// A text with `…` for all that stands in quotes, but for the names of parameters that have a fixed set of values.
+fn unquoted(text: &str) -> String {
+    const NAMES: &[&str] = &["ssl_mode", "mode", "cache", "immutable"];
+    let mut rest = text;
+    let mut said = String::new();
+    while let Some(at) = rest.find(['"', '`']) {
+        let (before, quoted) = rest.split_at(at);
+        said += before;
+        let (quote, inside) = quoted.split_at(1);
+        let (inside, after) = split_at_quote(inside, quote);
+        match NAMES.iter().find(|name| **name == inside) {
+            Some(name) => said += name,
+            None => said.push('…'),
+        }
+        rest = after;
+    }
+    said + rest
+}
+
+/// What comes before the closing quote and after it. Without one, all is quoted.
+fn split_at_quote<'a>(text: &'a str, quote: &str) -> (&'a str, &'a str) {
+    let closing = text
+        .match_indices(quote)
+        .find(|(at, _)| !text[..*at].ends_with('\\'));
+    closing.map_or((text, ""), |(at, _)| (&text[..at], &text[at + 1..]))
 }
 
 /// How a database names an error.
@@ -125,6 +166,29 @@ mod tests {
             sqlx::Error::BeginFailed,
         ] {
             assert!(!is_of_the_store(&error), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_driver_quotes_of_an_address_is_struck_out() {
+        for (said, want) in [
+            ("invalid port number", "invalid port number"),
+            (
+                "unknown value \"secret\" for `ssl_mode`",
+                "unknown value … for ssl_mode",
+            ),
+            (
+                "unknown query parameter `secret` while",
+                "unknown query parameter … while",
+            ),
+            (
+                r#"unrecognized: "postgres://a:\"secret\"@b""#,
+                "unrecognized: …",
+            ),
+            ("half \"secret", "half …"),
+            ("", ""),
+        ] {
+            assert_eq!(unquoted(said), want, "said {said:?}");
         }
     }
 

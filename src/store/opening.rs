@@ -44,7 +44,7 @@ impl Upstream {
 pub enum OpenError {
     /// The address is not one.
     #[error("WXQR_DATABASE_URL cannot be used as an address")]
-    Address(#[source] sqlx::Error),
+    Address(#[source] fault::AddressProblem),
     /// The database was not reached for as long as the start waits.
     #[error("WXQR_DATABASE_URL: the database cannot be reached")]
     Unreachable(#[source] sqlx::Error),
@@ -323,8 +323,8 @@ async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<()
 }
 
 pub(super) fn classify(error: sqlx::Error) -> OpenError {
-    if matches!(error, sqlx::Error::Configuration(_)) {
-        OpenError::Address(error)
+    if let sqlx::Error::Configuration(cause) = &error {
+        OpenError::Address(fault::AddressProblem::new(&**cause))
     } else if fault::is_damage(&error) {
         OpenError::Damaged(error)
     } else {
