@@ -18,6 +18,7 @@ use sqlx::Connection as _;
 use support::answer::Answer;
 use support::database::{Cluster, Database, is_root};
 use support::fleet::{KEY, Replica, Upstream, tickets};
+use support::skip::skip;
 use support::{client, closed_port, eventually, eventually_async};
 use tempfile::TempDir;
 use tokio::task::block_in_place;
@@ -274,10 +275,9 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
 async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
     let Some(disk) = SmallDisk::mount() else {
-        println!("skipped: a tmpfs cannot be mounted");
+        skip("a tmpfs cannot be mounted", "REQUIRE_TMPFS");
         return;
     };
     let upstream = Upstream::spawn().await;

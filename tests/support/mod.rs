@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod fleet;
 pub(crate) mod picture;
 pub(crate) mod process;
+pub(crate) mod skip;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 
