@@ -87,6 +87,10 @@ impl Database {
         }
     }
 
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres")
+    }
+
     /// The file of an SQLite database.
     pub(crate) fn file(&self) -> PathBuf {
         self.url.strip_prefix("sqlite://").unwrap().into()
