@@ -8,6 +8,7 @@ pub(crate) mod picture;
 pub(crate) mod process;
 pub(crate) mod skip;
 pub(crate) mod upstream;
+pub(crate) mod visitors;
 pub(crate) mod wire;
 
 use std::future::Future;
