@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use support::answer::Answer;
-use support::database::Cluster;
+use support::database::{Cluster, Database};
 use support::fleet::{KEY, Replica, Upstream, tickets};
 use support::visitors::{HEALED_WITHIN, NOBODY_WAITS_LONGER, known_codes, readiness, visit};
 use support::wire::Wire;
@@ -162,6 +163,34 @@ async fn no_refresh_is_forced_without_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_api_makes_no_code_without_the_store() {
+    let Some(alone) = Alone::with(&[]).await else {
+        return;
+    };
+    let creates = alone.upstream.creates();
+    for wanted in [
+        json!({"scene_id": 1001}),
+        json!({"scene_id": 1002, "label": "front door"}),
+        json!({"scene_id": 1003, "permanent": true}),
+    ] {
+        let answer = alone.replica.post(&wanted).await;
+        assert_eq!(answer.problem(), unavailable(), "{wanted}");
+        assert!(answer.took < NOBODY_WAITS_LONGER, "{:?}", answer.took);
+    }
+    let many = [json!({"scene_id": 1004}), json!({"scene_str": "door"})];
+    let many = alone.replica.post(&many.into()).await;
+    if many.status == StatusCode::MULTI_STATUS {
+        for item in many.json()["items"].as_array().unwrap() {
+            assert_eq!(item["status"], 503, "{item}");
+            assert_eq!(item["problem"]["code"], "store_unavailable", "{item}");
+        }
+    } else {
+        assert_eq!(many.problem(), unavailable());
+    }
+    assert_eq!(alone.upstream.creates(), creates, "WeChat is not called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_falls_silent_holds_nobody_up() {
     let Some((_database, wire, url)) = Wire::to_database(Duration::ZERO).await else {
         return;
@@ -225,4 +254,43 @@ async fn ask_everything(replica: &Replica, round: u32) -> Vec<Answer> {
     let (mut answers, posted) = tokio::join!(join_all(asked), replica.post(&wanted));
     answers.push(posted);
     answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_cannot_see_who_mints_does_not_mint_as_well() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let (upstream, gate) = Upstream::gated().await;
+    let path = "/qrcode.json?scene_str=poster";
+    let maker = upstream.replica(&database.url, &[PATIENT]).await;
+    let waiting = upstream.replica(&database.url, &[PATIENT]).await;
+    gate.shut();
+    let made = asking(&maker, path);
+    eventually("WeChat made the code", || upstream.creates() == 1).await;
+    let theirs = database
+        .lock(&["BEGIN", "SELECT holder FROM lease FOR UPDATE"])
+        .await;
+    let waited = asking(&waiting, path);
+    waiting.process.wait_for_line("lock timeout").await;
+    gate.open();
+    let (made, waited) = (made.await.unwrap(), waited.await.unwrap());
+    assert_eq!(
+        upstream.creates(),
+        1,
+        "one lease that is locked is not the store"
+    );
+    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    if waited.status == StatusCode::OK {
+        assert_eq!(waited.ticket(), made.ticket());
+    } else {
+        assert_eq!(waited.problem(), unavailable());
+    }
+    theirs.close().await.unwrap();
+    eventually_async("both have the one code", || async {
+        let answer = waiting.keyed(path).await;
+        answer.status == StatusCode::OK && answer.ticket() == made.ticket()
+    })
+    .await;
+    assert_eq!(upstream.creates(), 1);
 }
