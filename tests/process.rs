@@ -13,6 +13,7 @@ use serde_json::Value;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, spawn_sandbox};
 use support::process::{Addresses, Process, run};
+use support::skip::skip;
 use support::{Server, client, closed_port, eventually_async};
 use tokio::process::Command;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
@@ -180,7 +181,6 @@ async fn an_address_that_is_taken_ends_with_1() {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "a test says what it skipped")]
 async fn the_demo_says_what_to_do_in_ten_lines_and_it_works() {
     let process = Process::start(&["demo", "--listen", "127.0.0.1:0"], &[]);
     process.wait_for_line("Stop it").await;
@@ -204,7 +204,7 @@ async fn the_demo_says_what_to_do_in_ten_lines_and_it_works() {
         .await
         .unwrap();
     if curl.status.code() == Some(127) {
-        eprintln!("skipped: there is no curl on this machine");
+        skip("curl is not installed", "REQUIRE_CURL");
     } else {
         assert!(curl.status.success(), "{line}: {curl:?}");
         let json: Value = serde_json::from_slice(&curl.stdout).unwrap();

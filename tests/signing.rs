@@ -4,11 +4,11 @@
 #[expect(dead_code, reason = "every test program uses a part of it")]
 mod support;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use support::process::run;
+use support::skip::skip;
 use tempfile::TempDir;
 use wxqr::access::{Expiry, LinkKeys, Verdict};
 use wxqr::clock::{Clock, SystemClock};
@@ -80,15 +80,6 @@ fn is_there(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Says why a test does nothing; fails where `REQUIRE_SIGNING_RUNTIMES` is set.
-fn skip(program: &str) {
-    let required = std::env::var_os("REQUIRE_SIGNING_RUNTIMES").is_some();
-    assert!(!required, "{program} is not installed");
-    // Past the harness, which swallows what a passing test prints.
-    let said = format!("skipped: {program} is not installed\n");
-    std::io::stderr().write_all(said.as_bytes()).unwrap();
-}
-
 impl Example {
     /// A script with its interpreter; none if that, or another program that it needs, is not there.
     fn script(program: &'static str, file: &str, needs: &[&str]) -> Option<Self> {
@@ -97,7 +88,10 @@ impl Example {
             .chain(needs)
             .find(|program| !is_there(program))
         {
-            skip(missing);
+            skip(
+                &format!("{missing} is not installed"),
+                "REQUIRE_SIGNING_RUNTIMES",
+            );
             return None;
         }
         Some(Self {

@@ -12,9 +12,8 @@ use sqlx::{Connection as _, Row as _};
 use support::database::Database;
 use support::eventually_async;
 use support::wire::Wire;
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::TcpListener;
 use tokio::sync::Mutex;
-use url::Url;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
 use wxqr::store::{Error, Intent, OpenError, Reservation, Store, Upstream};
@@ -150,21 +149,9 @@ async fn a_writer_of_another_process_fails_writes_and_not_the_store() {
     granted(&store, "second").await;
 }
 
-/// A database on the server of the tests, as it is reached over a wire of its own.
-async fn wired(delay: Duration) -> Option<(Database, Wire, String)> {
-    let database = Database::postgres().await?;
-    let mut url = Url::parse(&database.url).unwrap();
-    let host = (url.host_str().unwrap(), url.port().unwrap_or(5432));
-    let server = lookup_host(host).await.unwrap().next().unwrap();
-    let wire = Wire::to(server, delay).await;
-    url.set_host(Some(&wire.address.ip().to_string())).unwrap();
-    url.set_port(Some(wire.address.port())).unwrap();
-    Some((database, wire, url.into()))
-}
-
 #[tokio::test]
 async fn a_database_that_is_far_away_is_opened_all_the_same() {
-    let Some((_database, _wire, url)) = wired(Duration::from_millis(20)).await else {
+    let Some((_database, _wire, url)) = Wire::to_database(Duration::from_millis(20)).await else {
         return;
     };
     let upstream = Upstream::of_host("test");
@@ -204,7 +191,7 @@ async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
 
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_down_until_it_does() {
-    let Some((_database, wire, url)) = wired(Duration::ZERO).await else {
+    let Some((_database, wire, url)) = Wire::to_database(Duration::ZERO).await else {
         return;
     };
     let store = open(&url).await;

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
 mod chromium;
+#[path = "../support/skip.rs"]
+mod skip;
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -6,7 +6,9 @@ pub(crate) mod database;
 pub(crate) mod fleet;
 pub(crate) mod picture;
 pub(crate) mod process;
+pub(crate) mod skip;
 pub(crate) mod upstream;
+pub(crate) mod visitors;
 pub(crate) mod wire;
 
 use std::future::Future;

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use url::Url;
+
+use super::database::Database;
 
 /// A way from a port of its own to another address. Dropping it takes no more connections.
 pub(crate) struct Wire {
@@ -39,6 +42,19 @@ impl Wire {
             is_open,
             task: task.abort_handle(),
         }
+    }
+
+    /// To a database on the server of the tests, with the database's address as it is reached over the wire; none where
+    /// there is no server.
+    pub(crate) async fn to_database(delay: Duration) -> Option<(Database, Self, String)> {
+        let database = Database::postgres().await?;
+        let mut url = Url::parse(&database.url).unwrap();
+        let host = (url.host_str().unwrap(), url.port().unwrap_or(5432));
+        let server = lookup_host(host).await.unwrap().next().unwrap();
+        let wire = Self::to(server, delay).await;
+        url.set_host(Some(&wire.address.ip().to_string())).unwrap();
+        url.set_port(Some(wire.address.port())).unwrap();
+        Some((database, wire, url.into()))
     }
 
     /// Nothing arrives any more, and nobody is told.
