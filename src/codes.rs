@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::freshness::Reuse;
 pub use self::mint::{MintError, Source};
+pub use self::payment::BudgetExhausted;
 
 use self::lookup::LookUps;
 use self::mint::{Minted, Minter, Wish};
@@ -129,6 +130,9 @@ pub enum Error {
     /// The code does not exist yet, and this visitor has minted enough for now.
     #[error(transparent)]
     RateLimited(#[from] RateExceeded),
+    /// The code does not exist yet, and the visitors' mints of the day are used up.
+    #[error(transparent)]
+    BudgetExhausted(#[from] BudgetExhausted),
     /// The mint failed; shared by all who waited for it.
     #[error(transparent)]
     Mint(Arc<MintError>),
@@ -189,7 +193,7 @@ impl Codes {
         let refusal = match payer {
             Err(needed) => Error::MintNotAllowed(needed),
             Ok(payer) => match self.join_mints(wish, payer).await {
-                Err(refusal @ Error::RateLimited(_)) => refusal,
+                Err(refusal @ (Error::RateLimited(_) | Error::BudgetExhausted(_))) => refusal,
                 result => return result,
             },
         };
@@ -240,7 +244,10 @@ impl Codes {
             }
             let toll = match payer {
                 Payer::Key => None,
-                Payer::Visitor(visitor) => Some(self.rate.pay(visitor)?),
+                Payer::Visitor(visitor) => {
+                    self.minter.budget.check(self.minter.now())?;
+                    Some(self.rate.pay(visitor)?)
+                }
             };
             let (minter, wish) = (Arc::clone(&self.minter), wish.clone());
             Ok(async move {

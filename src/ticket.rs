@@ -103,6 +103,14 @@ pub struct IssuedCode {
 }
 
 impl IssuedCode {
+    /// The life that WeChat was asked for; none for a permanent code.
+    pub fn asked(&self) -> Option<Lifetime> {
+        match self.life {
+            Life::Permanent => None,
+            Life::Temporary { asked, .. } => Some(asked),
+        }
+    }
+
     /// When the code dies; none for a permanent one.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.life {

@@ -7,7 +7,9 @@ mod support;
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use support::answer::Answer;
-use support::app::{Builder, TestApp};
+use support::app::{APP_ID, APP_SECRET, Builder, TestApp};
+use support::client;
+use support::process::Process;
 use wxqr::access::LinkKeys;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::sandbox::{FaultKind, Target};
@@ -324,4 +326,69 @@ async fn what_costs_wechat_nothing_costs_the_visitor_nothing() {
     })
     .await;
     assert_eq!(ask(&app, "scene_id=10").await.problem().1, "rate_limited");
+}
+
+#[tokio::test]
+async fn a_forwarded_address_from_a_stranger_is_logged_once() {
+    let (process, addresses) = Process::serve(&[
+        ("WXQR_APP_ID", APP_ID),
+        ("WXQR_APP_SECRET", APP_SECRET),
+        ("WXQR_API_BASE", "http://127.0.0.1:1"),
+        ("WXQR_DATABASE_URL", "sqlite::memory:"),
+    ])
+    .await;
+    let ask = || {
+        let url = format!("http://{}/qrcode?scene_id=0", addresses.http);
+        Answer::to(client().get(url).header("x-forwarded-for", "192.0.2.1"))
+    };
+    for _ in 0..3 {
+        assert_eq!(ask().await.status, StatusCode::BAD_REQUEST);
+    }
+    let line = process.wait_for_line("X-Forwarded-For").await;
+    assert!(line.contains("WXQR_TRUSTED_PROXIES"), "{line}");
+    assert_eq!(process.stderr().matches("X-Forwarded-For").count(), 1);
+}
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_lets_nobody_come_to_the_rate() {
+    let app = in_mode("open")
+        .set("VISITOR_RATE", "1/1h")
+        .set("ANONYMOUS_BUDGET", "0")
+        .spawn()
+        .await;
+    for id in 1..=5 {
+        let answer = ask(&app, &format!("scene_id={id}")).await;
+        assert_eq!(answer.problem(), (429, "budget_exhausted".to_owned()));
+    }
+    assert_eq!(
+        ask_with(&app, MINT_KEY, "/qrcode.json?scene_id=1")
+            .await
+            .status,
+        StatusCode::OK
+    );
+    assert_eq!(ask(&app, "scene_id=1").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_link_of_the_api_asks_for_the_life_that_was_ordered() {
+    let app = in_mode("signed").spawn().await;
+    for (life, want) in [(2_592_000, "2592000"), (60, "60")] {
+        let posted = app
+            .request(Method::POST, "/api/codes")
+            .bearer_auth(MINT_KEY)
+            .body(format!(r#"{{"scene_id": 1, "expire_seconds": {life}}}"#));
+        let link = Answer::to(posted).await.field("png_url");
+        assert!(
+            link.contains(&format!("expire_seconds={want}&sig=")),
+            "{link}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_empty_signature_is_a_bad_one_on_the_first_page_too() {
+    let app = in_mode("open").spawn().await;
+    let page = app.get("/?scene_id=5&sig=&lang=en").await;
+    assert!(page.text().contains("signature"), "{}", page.text());
+    assert_eq!(app.creates(), 0);
 }

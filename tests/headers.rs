@@ -21,7 +21,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What is neither a page nor a drawing may do nothing.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
-const DRAWING: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+const DRAWING: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors *";
 
 const KEPT: &str = "public, max-age=#, must-revalidate";
 const NEVER: &str = "no-store";
@@ -237,6 +237,24 @@ async fn a_code_has_exactly_the_headers_of_its_representation() {
         let want = expected(kind, KEPT, policy, more);
         check(&app, "GET", path, status, &want).await;
         check(&app, "HEAD", path, status, &want).await;
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_is_still_the_one_keeps_its_policy_and_its_frames() {
+    for (ancestors, want) in [("*", "*"), ("none", "'none'")] {
+        let app = TestApp::with()
+            .set("FRAME_ANCESTORS", ancestors)
+            .spawn()
+            .await;
+        let path = "/qrcode.svg?scene_id=1";
+        let first = app.get(path).await;
+        let etag = first.header("etag");
+        let again = app.get_with(path, &[("if-none-match", &etag)]).await;
+        assert_eq!(again.status, 304);
+        let policy = |answer: &Answer| answer.header("content-security-policy");
+        assert!(policy(&first).ends_with(&format!("; sandbox; frame-ancestors {want}")));
+        assert_eq!(policy(&again), policy(&first));
     }
 }
 

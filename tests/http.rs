@@ -122,7 +122,7 @@ async fn every_answer_carries_the_common_headers() {
     let svg = policy(app.get("/qrcode.svg?scene_id=1").await);
     assert_eq!(
         svg,
-        "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors *"
     );
 }
 

@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "every test program uses a part of it")]
 mod support;
 
+use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
 use futures_util::stream::{self, StreamExt as _};
@@ -244,7 +245,7 @@ async fn a_database_that_goes_away_keeps_its_password() {
     let mut ask = async |path: String| {
         let request = client().get(format!("http://{}{path}", addresses.http));
         let answer = Answer::to(request.bearer_auth(key)).await;
-        answers += &format!("{:?}{}", answer.headers, answer.text());
+        writeln!(answers, "{:?}{}", answer.headers, answer.text()).unwrap();
         answer.status
     };
     assert_eq!(

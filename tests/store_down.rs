@@ -194,7 +194,6 @@ struct SmallDisk(TempDir);
 
 impl SmallDisk {
     /// Mounts one; none where that is not allowed, which is said, or fails where `REQUIRE_TMPFS` is set.
-    #[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
     fn mount() -> Option<Self> {
         let disk = Self(tempfile::tempdir().unwrap());
         if is_root() && disk.mounted("size=4m") {

@@ -6,6 +6,8 @@
 prints what stands behind the question mark of the link.
 """
 
+from __future__ import annotations
+
 import base64
 import hmac
 import os

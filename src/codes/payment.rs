@@ -1,7 +1,7 @@
 //! Who pays for a mint. Keys do not; visitors share a budget of so many mints a day.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +14,9 @@ use crate::telemetry::{self, Causes};
 
 /// While the store cannot be asked, a process spends this part of what was left when it was asked last.
 const OFFLINE_SHARE: u64 = 10;
+
+/// How long the store is not asked again for a budget that it called used up. A refund is noticed after that.
+const SPENT_MEMORY: Duration = Duration::from_secs(5);
 
 /// What was paid for a mint, so that it can be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(super) struct Budget {
     a_day: u64,
     /// What this process may still mint while the store is down.
     offline: AtomicU64,
+    /// Until when the budget is taken to be used up, because the store has just said so.
+    spent_until: Mutex<Timestamp>,
     /// The day whose end of the budget is in the log.
     told: Mutex<Option<String>>,
 }
@@ -44,11 +49,20 @@ pub struct BudgetExhausted {
     pub retry_after: Duration,
 }
 
+impl BudgetExhausted {
+    fn at(now: Timestamp) -> Self {
+        Self {
+            retry_after: China::until_midnight(now),
+        }
+    }
+}
+
 impl Budget {
     pub(super) fn new(a_day: u64) -> Self {
         Self {
             a_day,
             offline: AtomicU64::new(a_day / OFFLINE_SHARE),
+            spent_until: Mutex::default(),
             told: Mutex::default(),
         }
     }
@@ -82,12 +96,30 @@ impl Budget {
             Ok(true) => Ok(Paid::Budget),
             Ok(false) => {
                 self.tell_once_a_day(now);
-                let retry_after = China::until_midnight(now);
-                Err(BudgetExhausted { retry_after }.into())
+                *self.spent_until() = now + SPENT_MEMORY;
+                Err(BudgetExhausted::at(now).into())
             }
             Err(error) if store.is_up() => Err(error.into()),
             Err(error) => self.pay_offline().ok_or_else(|| error.into()),
         }
+    }
+
+    /// Whether the budget was used up a moment ago, so that whoever comes on does not cost the store a question each.
+    ///
+    /// # Errors
+    /// If it was.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), BudgetExhausted> {
+        if now < *self.spent_until() {
+            Err(BudgetExhausted::at(now))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn spent_until(&self) -> MutexGuard<'_, Timestamp> {
+        self.spent_until
+            .lock()
+            .expect("no one panics while holding it")
     }
 
     /// While the store is down nobody mints without limit, keys included.

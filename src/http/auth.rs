@@ -26,8 +26,10 @@ pub struct Access {
     keys: Keyring,
     link_keys: LinkKeys,
     trusted_proxies: TrustedProxies,
-    /// Whether the log has a line about a header from a stranger, or about one that makes no sense.
-    told: [AtomicBool; 2],
+    /// Whether the log has a line about a header from a stranger.
+    told_of_stranger: AtomicBool,
+    /// The same about one that makes no sense.
+    told_of_garble: AtomicBool,
 }
 
 impl Access {
@@ -43,7 +45,8 @@ impl Access {
             keys,
             link_keys,
             trusted_proxies,
-            told: Default::default(),
+            told_of_stranger: AtomicBool::default(),
+            told_of_garble: AtomicBool::default(),
         }
     }
 
@@ -94,21 +97,27 @@ impl Access {
         let lines = lines.map(|line| line.to_str().unwrap_or("?"));
         let trace = self.trusted_proxies.trace(peer.ip(), lines);
         match trace.forwarded {
-            Forwarded::FromStranger if self.is_first(0) => tracing::warn!(
-                %peer,
-                "X-Forwarded-For from an address that is not in WXQR_TRUSTED_PROXIES is not believed; not told again"
-            ),
-            Forwarded::Garbled if self.is_first(1) => tracing::warn!(
-                %peer,
-                "X-Forwarded-For from a trusted proxy has something that is no address; not told again"
-            ),
-            _ => {}
+            Forwarded::Absent | Forwarded::Believed => {}
+            Forwarded::FromStranger => once(&self.told_of_stranger, || {
+                tracing::warn!(
+                    %peer,
+                    "X-Forwarded-For from an address that is not in WXQR_TRUSTED_PROXIES is not believed; not told again"
+                );
+            }),
+            Forwarded::Garbled => once(&self.told_of_garble, || {
+                tracing::warn!(
+                    %peer,
+                    "X-Forwarded-For from a trusted proxy has something that is no address; not told again"
+                );
+            }),
         }
         trace.address.into()
     }
+}
 
-    fn is_first(&self, told: usize) -> bool {
-        !self.told[told].swap(true, Ordering::Relaxed)
+fn once(told: &AtomicBool, tell: impl FnOnce()) {
+    if !told.swap(true, Ordering::Relaxed) {
+        tell();
     }
 }
 

@@ -10,8 +10,8 @@ use super::pages::whole_seconds;
 use super::params::Query;
 use super::site::Site;
 use crate::access::Caller;
-use crate::scene::{Scene, SceneValue};
-use crate::ticket::{IssuedCode, Life};
+use crate::scene::{Lifetime, Scene, SceneValue};
+use crate::ticket::IssuedCode;
 
 /// What a code carries, as JSON.
 #[derive(Debug, Serialize, ToSchema)]
@@ -103,8 +103,8 @@ impl LinkQuery {
         Self(query.picture_link_pairs().map(owned).collect())
     }
 
-    /// By what a code carries, and the life that it was asked for.
-    pub(crate) fn to(scene: &Scene, life: Option<Life>) -> Self {
+    /// By what a code carries, and the life to ask for; none for a permanent one.
+    pub(crate) fn to(scene: &Scene, life: Option<Lifetime>) -> Self {
         let value = scene.value();
         let name = match value {
             SceneValue::Id(_) => "scene_id",
@@ -114,8 +114,8 @@ impl LinkQuery {
         if scene.kind().is_permanent() {
             pairs.push(("permanent".to_owned(), "true".to_owned()));
         }
-        if let Some(Life::Temporary { asked, .. }) = life {
-            pairs.push(("expire_seconds".to_owned(), asked.as_secs().to_string()));
+        if let Some(life) = life {
+            pairs.push(("expire_seconds".to_owned(), life.as_secs().to_string()));
         }
         Self(pairs)
     }

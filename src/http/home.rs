@@ -51,7 +51,6 @@ pub(crate) async fn show(
         default_expire: app.default_expire.as_secs(),
         result,
         at_fault,
-        action: app.site.link("/", none()),
         openapi: app.site.link("/openapi.json", none()),
         other_language: app
             .site

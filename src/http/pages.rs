@@ -53,7 +53,6 @@ pub(crate) struct HomePage<'a> {
     pub(crate) result: HomeResult,
     /// The parameter that the result complains of.
     pub(crate) at_fault: Option<String>,
-    pub(crate) action: String,
     pub(crate) openapi: String,
     pub(crate) other_language: String,
 }

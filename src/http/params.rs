@@ -80,9 +80,11 @@ impl Query {
         Ok(())
     }
 
-    /// Without the pairs whose value is empty, as a form sends the fields that were left blank.
+    /// Without the pairs whose value is empty, as a form sends the fields that were left blank. It has none for a signature.
     pub(crate) fn without_blanks(mut self) -> Self {
-        self.pairs.retain(|(_, value)| !value.is_empty());
+        let of_link = |name: &str| matches!(name, "exp" | "sig");
+        self.pairs
+            .retain(|(name, value)| !value.is_empty() || of_link(name));
         self
     }
 

@@ -35,10 +35,6 @@ const SHORTEST_RENEWAL: Duration = Duration::from_secs(10);
 /// How much life of a code is left, at the latest, when its page shows a newer one: twice what a cache may keep the page.
 const RENEWAL_LEAD: Duration = Duration::from_mins(2);
 
-/// What an SVG file may do when it is opened by itself: nothing but be seen.
-const SVG_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
-
 /// A code that was found or made, with what is needed to show it.
 struct Shown<'a> {
     site: &'a Site,
@@ -175,7 +171,12 @@ impl Shown<'_> {
         } else {
             self.file(drawn, picture.bytes)
         };
-        response.headers_mut().insert(header::ETAG, etag);
+        let answer = response.headers_mut();
+        answer.insert(header::ETAG, etag);
+        if drawn == Drawn::Svg {
+            // On a 304 too, because a cache takes over its headers.
+            answer.insert(header::CONTENT_SECURITY_POLICY, self.site.svg_policy());
+        }
         Ok(self.with_picture_headers(response))
     }
 
@@ -191,10 +192,7 @@ impl Shown<'_> {
         let media_type = |text| [(header::CONTENT_TYPE, HeaderValue::from_static(text))];
         match drawn {
             Drawn::Png => (media_type("image/png"), named, bytes).into_response(),
-            Drawn::Svg => {
-                let policy = [(header::CONTENT_SECURITY_POLICY, SVG_POLICY)];
-                (media_type("image/svg+xml"), named, policy, bytes).into_response()
-            }
+            Drawn::Svg => (media_type("image/svg+xml"), named, bytes).into_response(),
         }
     }
 

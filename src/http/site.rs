@@ -66,6 +66,15 @@ impl Site {
         ))
     }
 
+    /// What an SVG file may do when it is opened by itself or framed: nothing but be seen.
+    pub(crate) fn svg_policy(&self) -> HeaderValue {
+        let policy = format!(
+            "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors {}",
+            self.frame_ancestors
+        );
+        HeaderValue::from_str(&policy).expect("ancestors are checked to be plain ASCII")
+    }
+
     /// The policy of the first page, which has a form.
     pub(crate) fn home_page_policy(&self) -> HeaderValue {
         policy(&format!(

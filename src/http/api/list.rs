@@ -108,7 +108,7 @@ pub(crate) async fn list(
 
 fn shown(app: &AppState, caller: &Authenticated, listed: ListedCode, now: Timestamp) -> Listed {
     let ticket = listed.code.as_ref().map(|code| {
-        let link = LinkQuery::to(&listed.scene, Some(code.life));
+        let link = LinkQuery::to(&listed.scene, code.asked());
         let link = link.signed_for(&caller.0, &app.access);
         TicketBody::new(&app.site, code, now, &link)
     });

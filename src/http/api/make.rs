@@ -24,7 +24,7 @@ use super::require;
 use super::wanted::{Given, Wanted};
 use crate::access::Scope;
 use crate::codes::{Served, Source};
-use crate::scene::Scene;
+use crate::scene::CodeSpec;
 use crate::store::Channel;
 
 /// How long a request with many codes may take. What is not done by then says so, and may be sent again.
@@ -165,7 +165,7 @@ async fn make_one(app: &AppState, caller: &Authenticated, wanted: Given) -> Resu
     let scene = order.spec.scene();
     let channel = app.store.name_channel(&scene, &order.channel).await?;
     Ok(Made {
-        scene,
+        spec: order.spec,
         served,
         channel,
     })
@@ -173,7 +173,7 @@ async fn make_one(app: &AppState, caller: &Authenticated, wanted: Given) -> Resu
 
 /// A code that was made or known, and its names.
 struct Made {
-    scene: Scene,
+    spec: CodeSpec,
     served: Served,
     channel: Channel,
 }
@@ -189,10 +189,10 @@ impl Made {
 
     fn named(self, app: &AppState, caller: &Authenticated, now: Timestamp) -> NamedCode {
         let code = &self.served.code;
-        let link = LinkQuery::to(&self.scene, Some(code.life));
+        let link = LinkQuery::to(&self.spec.scene(), self.spec.lifetime());
         let link = link.signed_for(&caller.0, &app.access);
         let code = CodeBody {
-            scene: SceneBody::new(&self.scene),
+            scene: SceneBody::new(&self.spec.scene()),
             ticket: TicketBody::new(&app.site, code, now, &link),
         };
         NamedCode {

@@ -6,7 +6,7 @@ use super::super::message::Message;
 use super::{Code, Problem};
 use crate::access::{Needed, Scope};
 use crate::account::Stopped;
-use crate::codes::{self, MintError};
+use crate::codes::{self, BudgetExhausted, MintError};
 use crate::store;
 use crate::token;
 use crate::wechat::{self, Class, Errcode};
@@ -32,6 +32,7 @@ impl From<codes::Error> for Problem {
                 ),
             )
             .after(limit.retry_after),
+            codes::Error::BudgetExhausted(budget) => budget.into(),
             codes::Error::Mint(cause) => (&*cause).into(),
             codes::Error::Timeout => Self::new(
                 Code::UpstreamTimeout,
@@ -45,6 +46,16 @@ impl From<codes::Error> for Problem {
             codes::Error::Store(error) => error.into(),
             codes::Error::Lost(_) => Self::internal(),
         }
+    }
+}
+
+impl From<BudgetExhausted> for Problem {
+    fn from(budget: BudgetExhausted) -> Self {
+        let message = Message::new(
+            "访客今天触发生成的新二维码已达上限，已有的二维码仍可使用，请明天再试",
+            "visitors have caused as many new codes today as they may; known codes are still served",
+        );
+        Self::new(Code::BudgetExhausted, message).after(budget.retry_after)
     }
 }
 
@@ -82,13 +93,7 @@ impl From<&MintError> for Problem {
             MintError::WeChat(error) => error.into(),
             MintError::Token(cause) => (&**cause).into(),
             MintError::Stopped(stop) => stop.into(),
-            MintError::Budget(budget) => {
-                let message = Message::new(
-                    "访客今天触发生成的新二维码已达上限，已有的二维码仍可使用，请明天再试",
-                    "visitors have caused as many new codes today as they may; known codes are still served",
-                );
-                Self::new(Code::BudgetExhausted, message).after(budget.retry_after)
-            }
+            MintError::Budget(budget) => (*budget).into(),
             MintError::LedgerFull => Self::new(
                 Code::PermanentStockExhausted,
                 Message::new(
