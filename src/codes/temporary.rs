@@ -16,6 +16,9 @@ use crate::ticket::IssuedCode;
 /// How long one replica has a scene to itself: a mint, and the time to write it down.
 const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));
 
+/// The longest pause between two looks into a store that refuses single calls.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 impl Minter {
     /// What the store has, what another replica is just making, or a new code.
     pub(super) async fn temporary(
@@ -41,6 +44,7 @@ impl Minter {
                 lease.release().await;
                 result
             }
+            Turn::Unreadable(trouble) => Err(trouble.into()),
             // Without the store nobody can agree on anything, so each process makes a few codes for itself, keys' codes too.
             Turn::Offline { trouble, _slot } => {
                 let paid = self.budget.pay_offline().ok_or(trouble)?;
@@ -52,12 +56,15 @@ impl Minter {
     /// Waits until this process may mint the scene, or has no need to. The slot comes before the lease, so that nobody holds
     /// a scene while waiting in line. Cancel safe.
     async fn turn(&self, scene: &Scene, wish: &Wish, payer: Payer) -> Turn<'_> {
+        let mut pause = POLL;
         loop {
             match self.look_or_lease(scene, wish, payer).await {
                 Ok(Some(turn)) => return turn,
-                // Another replica mints it; or the store refused this call alone, and the next may do better.
+                // Another replica mints it.
                 Ok(None) => {}
-                Err(_) if self.store().is_up() => {}
+                Err(trouble @ store::Error::BadRow(_)) => return Turn::Unreadable(trouble),
+                // The store refused this call alone, perhaps because of a crowd, which shall not grow by this.
+                Err(_) if self.store().is_up() => pause = LONGEST_PAUSE.min(pause * 2),
                 Err(trouble) => {
                     let slot = self.slots.take(payer).await;
                     return Turn::Offline {
@@ -66,7 +73,7 @@ impl Minter {
                     };
                 }
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -148,6 +155,8 @@ impl Minter {
 /// What became of waiting for the right to mint a scene.
 enum Turn<'a> {
     Found(Arc<IssuedCode>),
+    /// The store has a row in the way.
+    Unreadable(store::Error),
     Ours {
         lease: Lease,
         _slot: Slot<'a>,
