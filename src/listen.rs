@@ -63,7 +63,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             // Half a MiB, the most that any body may have, at 18 kB a second.
             body_timeout: Duration::from_secs(30),
-            // Half a MiB, the largest picture, at 9 kB a second.
+            // A picture has some kB. The largest answers, long lists of codes, have some MB at most: 3 MB at 50 kB a second.
             answer_timeout: Duration::from_mins(1),
             // Above the minute after which proxies commonly drop what they do not use: better they than we, because a
             // request may be on its way to the connection that we close.

@@ -117,6 +117,7 @@ fn router(gate: Gate) -> Router {
         .route("/length", post(length))
         .route("/unread", post(async || StatusCode::FORBIDDEN))
         .route("/large", get(large))
+        .route("/whole", get(whole))
         .route("/wait", get(wait))
         .route("/panic", get(panics))
         .route("/peer", get(peer))
@@ -138,6 +139,23 @@ async fn large(State(gate): State<Gate>) -> Body {
         Ok::<_, io::Error>(PIECE)
     });
     Body::from_stream(stream::iter(pieces))
+}
+
+/// As large, but in one piece, which hyper takes at once. Comes to the gate when it is dropped.
+async fn whole(State(gate): State<Gate>) -> Bytes {
+    struct Piece {
+        bytes: Vec<u8>,
+        _done: DropGuard,
+    }
+    impl AsRef<[u8]> for Piece {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    Bytes::from_owner(Piece {
+        bytes: vec![0; LARGE],
+        _done: DropGuard(gate),
+    })
 }
 
 /// Comes to the gate when it is dropped.
@@ -331,6 +349,103 @@ async fn an_answer_that_is_not_taken_is_given_up() {
         () = served.gate.comes() => {}
     }
     assert!(client.rest().await.len() < LARGE);
+}
+
+/// Bodies that hyper drains only after the answer, when a handler does not read them.
+const DRAINED: [&str; 2] = [
+    "Transfer-Encoding: chunked\r\n\r\n1\r\nX\r\n0\r\n\r\n",
+    "Expect: 100-continue\r\nContent-Length: 1\r\n\r\nX",
+];
+
+/// A client that has a further request waiting behind an answer that it does not take.
+async fn pipelined_behind_an_answer(served: &Served, drained: &str) -> Client {
+    let bytes = format!("GET /whole HTTP/1.1\r\nHost: a\r\n{drained}{GET}");
+    let client = served.client(&bytes).await;
+    let begun = timeout(PATIENCE, client.0.readable()).await;
+    begun.expect("an answer").unwrap();
+    client
+}
+
+#[tokio::test]
+async fn a_further_request_does_not_stay_the_deadline_of_the_answer_before() {
+    for drained in DRAINED {
+        let served = Served::with(Limits {
+            answer_timeout: SOON,
+            ..PATIENT
+        })
+        .await;
+        let _silent = pipelined_behind_an_answer(&served, drained).await;
+        served.gate.comes().await;
+    }
+}
+
+#[tokio::test]
+async fn further_requests_behind_answers_that_are_not_taken_keep_nobody_out() {
+    for drained in DRAINED {
+        let served = Served::with(Limits {
+            max_connections: 3,
+            ..PATIENT
+        })
+        .await;
+        let mut silent = Vec::new();
+        for _ in 0..3 {
+            silent.push(pipelined_behind_an_answer(&served, drained).await);
+        }
+        served.connect().await.is_answered().await;
+    }
+}
+
+#[tokio::test]
+async fn further_requests_may_be_sent_before_the_answers() {
+    let served = Served::with(PATIENT).await;
+    let length = "POST /length HTTP/1.1\r\nHost: a\r\n";
+    let known = format!("{length}Content-Length: 5\r\n\r\nhello");
+    let chunked = format!("{length}Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0\r\n\r\n");
+    let mut client = served.connect().await;
+    for _ in 0..3 {
+        client
+            .send(&[GET, &known, GET, &chunked, GET].concat())
+            .await;
+        for want in ["hello", "5", "hello", "2", "hello"] {
+            let answer = client.answer().await;
+            assert!(answer.ends_with(&format!("\r\n\r\n{want}")), "{answer}");
+            assert!(!answer.contains("connection: close"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_read_ends_the_connection() {
+    let served = Served::with(PATIENT).await;
+    for body in DRAINED {
+        let bytes = format!("POST /unread HTTP/1.1\r\nHost: a\r\n{body}{SMUGGLED}");
+        let mut client = served.client(&bytes).await;
+        let answer = client.answer().await;
+        assert_eq!(status(&answer), "403", "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert_eq!(client.rest().await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_begins_before_the_answer_has_its_deadline() {
+    let served = Served::with(Limits {
+        header_timeout: SOON,
+        ..PATIENT
+    })
+    .await;
+    let begun = "GET / HTTP/1.1\r\nX: ";
+    // In one piece with the request before, or while that is worked on.
+    let mut at_once = served.client(&[GET, begun].concat()).await;
+    let mut meanwhile = served.client(WAIT).await;
+    served.gate.comes().await;
+    meanwhile.send(begun).await;
+    served.connect().await.is_answered().await;
+    served.gate.let_through(1);
+    for client in [&mut at_once, &mut meanwhile] {
+        assert_eq!(status(&client.answer().await), "200");
+        assert_eq!(client.rest().await, "");
+    }
 }
 
 #[tokio::test]

@@ -58,7 +58,10 @@ impl hyper::body::Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.turn.body_ends(self.is_whole);
+        // One that was read whole has told it, and the next request may have begun since.
+        if !self.is_whole {
+            self.turn.body_ends(false);
+        }
     }
 }
 
@@ -69,9 +72,8 @@ pub(super) struct AnswerBody {
 }
 
 impl AnswerBody {
-    /// Of an answer that begins now.
+    /// Of an answer that has begun.
     pub(super) fn new(body: Body, turn: Arc<Turn>) -> Self {
-        turn.answer_begins();
         Self { body, turn }
     }
 }

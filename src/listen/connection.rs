@@ -10,6 +10,7 @@ use std::task::Poll;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::header::{CONNECTION, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -74,6 +75,9 @@ pub(super) async fn serve(
 }
 
 /// Has a request answered. The turn passes at once, not only when the future is polled.
+///
+/// With a body that was not read whole the connection ends. hyper would drain it and take the next request while the
+/// client has yet to take the answer, and so give back the turn to a service that cannot answer before.
 fn answer(
     router: Router,
     peer: SocketAddr,
@@ -83,7 +87,12 @@ fn answer(
     let mut request = request.map(|body| Body::new(RequestBody::new(body, &turn)));
     request.extensions_mut().insert(ConnectInfo(peer));
     async move {
-        let response = router.oneshot(request).await?;
+        let mut response = router.oneshot(request).await?;
+        turn.answer_begins();
+        if turn.is_unread() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
         Ok(response.map(|body| AnswerBody::new(body, turn)))
     }
 }

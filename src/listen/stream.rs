@@ -57,7 +57,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
-        self.turn.received(buffer.filled().len() - before);
+        self.turn.received(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }

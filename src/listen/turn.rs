@@ -42,6 +42,9 @@ impl Seat {
                 place: None,
                 ended: false,
                 unread: false,
+                next: None,
+                more: false,
+                tail: [0; 3],
             }),
         });
         turn.enter(&mut turn.progress(), Stage::Head { heard: false });
@@ -76,8 +79,37 @@ struct Progress {
     place: Option<Place>,
     /// The client has closed its half.
     ended: bool,
-    /// A body was not read to its end.
+    /// The request's body was not read to its end.
     unread: bool,
+    /// What a request is at that has begun although the answer to the one before is not taken yet.
+    next: Option<Stage>,
+    /// Bytes came that are of no request that has begun. Those that come with a body's end are not known.
+    more: bool,
+    /// The last bytes that came.
+    tail: [u8; 3],
+}
+
+impl Progress {
+    fn note_tail(&mut self, bytes: &[u8]) {
+        let last = &bytes[bytes.len().saturating_sub(self.tail.len())..];
+        self.tail.rotate_left(last.len());
+        let kept = self.tail.len() - last.len();
+        self.tail[kept..].copy_from_slice(last);
+    }
+
+    /// The last that came is an empty line, as at the end of a head, and not a part of one.
+    fn ends_with_a_head(&self) -> bool {
+        self.tail.ends_with(b"\n\n") || self.tail == *b"\n\r\n"
+    }
+
+    /// Where the connection is when an answer is taken.
+    fn after_answer(&mut self) -> Stage {
+        match (self.next.take(), self.more) {
+            (Some(next), _) => next,
+            (None, true) => Stage::Head { heard: true },
+            (None, false) => Stage::Idle,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,38 +131,59 @@ enum Stage {
 }
 
 impl Turn {
-    /// Bytes came, or with 0 the end.
-    pub(super) fn received(&self, bytes: usize) {
+    /// Bytes came, or with none the end.
+    pub(super) fn received(&self, bytes: &[u8]) {
         let mut progress = self.progress();
+        progress.note_tail(bytes);
         match (bytes, progress.stage) {
-            (0, _) => progress.ended = true,
+            ([], _) => progress.ended = true,
             (_, Stage::Idle) => self.enter(&mut progress, Stage::Head { heard: true }),
             // The deadline stays: it is for the whole head.
             (_, Stage::Head { .. }) => progress.stage = Stage::Head { heard: true },
+            (_, Stage::Work | Stage::Answer { .. }) => progress.more = true,
             _ => {}
         }
     }
 
-    /// The head of a request is there.
+    /// The head of a request is there. While the answer before is not taken, its deadline and its place stay.
     pub(super) fn request_begins(&self, has_body: bool) {
         let stage = if has_body { Stage::Body } else { Stage::Work };
         let mut progress = self.progress();
-        progress.unread = false;
-        self.enter(&mut progress, stage);
+        progress.unread = has_body;
+        progress.more = !has_body && !progress.ends_with_a_head();
+        if matches!(progress.stage, Stage::Answer { .. }) {
+            progress.next = Some(stage);
+        } else {
+            self.enter(&mut progress, stage);
+        }
     }
 
     /// The body was read, or is not wanted to its end.
     pub(super) fn body_ends(&self, whole: bool) {
         let mut progress = self.progress();
-        progress.unread |= !whole;
+        progress.unread = !whole;
+        if progress.next == Some(Stage::Body) {
+            progress.next = Some(Stage::Work);
+        }
         if progress.stage == Stage::Body {
             self.enter(&mut progress, Stage::Work);
         }
     }
 
-    /// There is an answer.
+    /// True while the request's body was not read to its end.
+    pub(super) fn is_unread(&self) -> bool {
+        self.progress().unread
+    }
+
+    /// There is an answer. One more that the client has to take does not give it more time.
     pub(super) fn answer_begins(&self) {
-        self.enter(&mut self.progress(), Stage::Answer { whole: false });
+        let mut progress = self.progress();
+        let stage = Stage::Answer { whole: false };
+        if progress.next.take().is_some() {
+            progress.stage = stage;
+        } else {
+            self.enter(&mut progress, stage);
+        }
     }
 
     /// There is no more of it to come.
@@ -145,7 +198,8 @@ impl Turn {
     pub(super) fn flushed(&self) {
         let mut progress = self.progress();
         if progress.stage == (Stage::Answer { whole: true }) {
-            self.enter(&mut progress, Stage::Idle);
+            let stage = progress.after_answer();
+            self.enter(&mut progress, stage);
         }
     }
 
@@ -217,3 +271,6 @@ impl Turn {
             .expect("no one panics while holding the progress")
     }
 }
+
+#[cfg(test)]
+mod tests;
