@@ -135,6 +135,19 @@ impl Engine {
 }
 
 #[cfg(test)]
+impl Engine {
+    /// How SQLite goes about a statement, a line for each step.
+    pub(super) async fn plan(&self, sql: String) -> Vec<String> {
+        use sqlx::Row as _;
+
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let steps = sqlx::query(explained).fetch_all(&self.pool).await;
+        let steps = steps.expect("the statement is right");
+        steps.iter().map(|step| step.get("detail")).collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
