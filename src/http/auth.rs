@@ -72,7 +72,12 @@ impl Access {
 
     /// Whether links to temporary codes are signed in an answer to this caller: for one who could mint the code anyway.
     pub(crate) fn signs_for(&self, caller: &Caller) -> bool {
-        self.mode == Mode::Signed && caller.allows(Scope::Mint)
+        self.signs() && caller.allows(Scope::Mint)
+    }
+
+    /// Whether an answer may have signed links for one caller and others for the next.
+    pub(crate) fn signs(&self) -> bool {
+        self.mode == Mode::Signed
     }
 
     /// The `sig` of a link of ours with these parameters.

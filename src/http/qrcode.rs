@@ -136,7 +136,11 @@ impl Shown<'_> {
         let link = LinkQuery::of(self.query);
         let given = link.clone();
         let link = link.signed_for(&self.caller, self.access);
-        let response = (dated(self.now), Json(self.body(&link))).into_response();
+        let mut response = (dated(self.now), Json(self.body(&link))).into_response();
+        if self.access.signs() {
+            let vary = HeaderValue::from_static("authorization");
+            response.headers_mut().append(header::VARY, vary);
+        }
         if link == given {
             self.with_text_headers(response)
         } else {
