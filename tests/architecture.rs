@@ -113,7 +113,6 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("hyper", &["listen/"]),
     ("hyper_util", &["listen/"]),
-    ("rustix", &["listen/"]),
     ("tower_http", &["http/"]),
     ("utoipa", &["http/"]),
     ("reqwest", &["wechat/", "outbound.rs"]),
