@@ -214,7 +214,7 @@ async fn links_for_a_key_are_signed_where_visitors_need_it_and_in_no_cache() {
         let answer = ask_with(&app, key, path).await;
         assert!(!answer.field("png_url").contains("sig="), "{path}");
     }
-    let anonymous = ask(&app, "scene_id=1").await;
+    let anonymous = ask(&app, "scene_id=1&expire_seconds=60").await;
     assert!(!anonymous.text().contains("sig="));
     assert!(anonymous.header("cache-control").starts_with("public"));
     assert_eq!(anonymous.header("vary"), "authorization", "not for the key");
