@@ -68,6 +68,14 @@ impl Database {
         Some(Self::on_server(&server).await)
     }
 
+    /// One that processes can share, and its engine: PostgreSQL where there is a server, else a file.
+    pub(crate) async fn shared() -> (Self, &'static str) {
+        match std::env::var("TEST_DATABASE_URL") {
+            Ok(server) => (Self::on_server(&server).await, "PostgreSQL"),
+            Err(_) => (Self::sqlite(), "SQLite"),
+        }
+    }
+
     async fn on_server(server: &str) -> Self {
         let turn = TURNS.acquire().await.unwrap();
         let name = format!("wxqr_{}", Uuid::now_v7().simple());

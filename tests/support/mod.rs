@@ -3,9 +3,12 @@
 pub(crate) mod answer;
 pub(crate) mod app;
 pub(crate) mod database;
+pub(crate) mod figures;
 pub(crate) mod fleet;
+pub(crate) mod load;
 pub(crate) mod picture;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod skip;
 pub(crate) mod upstream;
 pub(crate) mod visitors;

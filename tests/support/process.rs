@@ -131,6 +131,16 @@ impl Process {
         self.child.id().unwrap()
     }
 
+    /// The memory that it has now, in bytes; none where the system does not tell.
+    pub(crate) fn memory(&self) -> Option<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kilobytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kilobytes * 1024)
+    }
+
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let mut kill = std::process::Command::new("kill");
