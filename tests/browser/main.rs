@@ -4,6 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
 mod chromium;
+#[expect(dead_code, reason = "every test program uses a part of it")]
+#[path = "../support/figures.rs"]
+mod figures;
+mod hostile;
+#[path = "../hostile/payloads.rs"]
+mod payloads;
 #[path = "../support/skip.rs"]
 mod skip;
 
