@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt as _};
 use reqwest::StatusCode;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, HASTE, TestApp, spawn_sandbox};
+use support::figures::Figures;
 use support::process::Process;
 use support::upstream::{Reply, Seen, Upstream};
 use support::{closed_port, eventually_async};
@@ -218,6 +219,11 @@ async fn with_three_calls_in_ten_failing_nearly_everybody_is_served() {
     assert!(served >= 1990, "{served} of {REQUESTS} were served");
     let creates = app.creates();
     assert!(creates >= 2700, "the faults did happen: {creates} creates");
+    let mut figures =
+        Figures::of("Three of ten calls to WeChat fail: busy, a gateway's error, no answer");
+    let all = usize::try_from(REQUESTS).unwrap();
+    let few = "of 2,000 visitors of new codes, turned away";
+    figures.at_most(few, all / 200, all - served);
 }
 
 #[tokio::test]
@@ -278,6 +284,14 @@ async fn an_endless_body_costs_no_memory() {
         .unwrap()
         .saturating_sub(before);
     assert!(growth < MOST_GROWTH, "grew by {growth} kB");
+    let mut figures = Figures::of("WeChat answers 32 calls with a document of 1 GiB each");
+    let most = format!("under {} MiB", MOST_GROWTH / 1024);
+    figures.promise(
+        "memory that they took",
+        most,
+        format!("{} MiB", growth / 1024),
+        true,
+    );
 }
 
 /// How much memory a process has had at most, where the system tells.

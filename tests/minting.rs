@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::answer::Answer;
 use support::app::TestApp;
+use support::figures::Figures;
 use support::{client, closed_port, eventually, eventually_async};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -53,6 +54,9 @@ async fn a_thousand_first_requests_cost_one_ticket_and_one_token() {
     let crowd = crowd(&app, 1000, "/qrcode.json?scene_id=123");
     assert_eq!(tickets(crowd).await.len(), 1, "all have the same ticket");
     assert_eq!((app.creates(), app.tokens()), (1, 1));
+    let mut figures = Figures::of("1,000 visitors ask for the same new scene at once");
+    figures.exactly("codes made", 1, app.creates());
+    figures.exactly("tokens taken", 1, app.tokens());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ use reqwest::StatusCode;
 use sqlx::Connection as _;
 use support::answer::Answer;
 use support::database::{Cluster, Database, is_root};
+use support::figures::{Figures, grouped};
 use support::fleet::{KEY, Replica, Upstream, tickets};
 use support::skip::skip;
 use support::visitors::{HEALED_WITHIN, NOBODY_WAITS_LONGER, known_codes, readiness, visit};
@@ -76,17 +77,13 @@ async fn known_codes_are_served_while_postgresql_is_away() {
             readiness(&replica.get("/readyz").await).1 == "ok"
         })
         .await;
-        tell("back to normal after", back.elapsed());
-        assert!(back.elapsed() < HEALED_WITHIN, "{:?}", back.elapsed());
+        let back = back.elapsed();
+        assert!(back < HEALED_WITHIN, "{back:?}");
         caught_up(&replica, &upstream, &cluster.url(), &made).await;
         stop.store(true, Ordering::Relaxed);
+        back
     };
-    let (answers, ()) = tokio::join!(visit(&replica, &known, &stop), trouble);
-    tell("requests for known codes", answers.len());
-    tell(
-        "the slowest",
-        answers.iter().map(|answer| answer.took).max(),
-    );
+    let (answers, back) = tokio::join!(visit(&replica, &known, &stop), trouble);
     assert!(answers.len() > 1000);
     assert_eq!(
         tickets(&answers).len(),
@@ -94,6 +91,29 @@ async fn known_codes_are_served_while_postgresql_is_away() {
         "none failed, none changed"
     );
     assert_eq!(replica.stock().await, (21, 0));
+
+    let away = outage().as_secs();
+    let mut figures = Figures::of(format!("PostgreSQL is away for {away} s, under load"));
+    let failed = answers
+        .iter()
+        .filter(|answer| answer.status != StatusCode::OK);
+    let asked = grouped(answers.len());
+    figures.exactly(
+        &format!("of {asked} visitors of known codes, turned away"),
+        0,
+        failed.count(),
+    );
+    let slowest = answers.iter().map(|answer| answer.took).max();
+    figures.within(
+        "what the slowest of them waited",
+        NOBODY_WAITS_LONGER,
+        slowest.unwrap(),
+    );
+    figures.within(
+        "until all was normal again, once it was back",
+        HEALED_WITHIN,
+        back,
+    );
 }
 
 /// What works without the store, and what does not. Gives the scenes whose codes were made.
