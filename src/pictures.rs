@@ -108,9 +108,11 @@ async fn draw(pens: Arc<Semaphore>, key: Key) -> Result<Picture, RenderError> {
     let _pen = pens.acquire().await.expect("the semaphore is never closed");
     let drawing = tokio::task::spawn_blocking(move || {
         let bytes = match key.drawn {
-            Drawn::Png => render::png(key.url.as_str(), &key.style)?.into(),
-            Drawn::Svg => render::svg(key.url.as_str(), &key.style)?.into(),
+            Drawn::Png => render::png(key.url.as_str(), &key.style)?,
+            Drawn::Svg => render::svg(key.url.as_str(), &key.style)?.into_bytes(),
         };
+        // Without the room to grow, which can be as much again, and which the budget does not see.
+        let bytes = Bytes::from(bytes.into_boxed_slice());
         Ok(Picture {
             etag: etag(&bytes),
             bytes,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use wxqr::sandbox::{FaultKind, Target};
 
+use crate::support::PATIENCE;
 use crate::support::answer::Answer;
 use crate::support::database::Database;
-use crate::support::eventually_async;
 use crate::support::figures::{Figures, grouped, sized};
 use crate::support::fleet::{Replica, Upstream};
 use crate::support::load::Paced;
@@ -73,6 +73,20 @@ async fn most_memory(replica: &Replica, within: Duration) -> usize {
     most
 }
 
+/// Waits for one; whoever reads of a failure wants to know what was answered instead.
+async fn new_codes_are_made_again(replica: &Replica) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let answer = replica.get("/qrcode.json?scene_str=afterwards").await;
+        if answer.status == StatusCode::OK {
+            return;
+        }
+        let log = replica.process.stderr();
+        let tail: Vec<_> = log.lines().rev().take(20).collect();
+        assert!(tokio::time::Instant::now() < end, "{answer:?}\n{tail:#?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_wechat_hangs_known_codes_are_served_as_ever() {
     let (seconds, known, new) = sized((3, 100, 20), (60, 300, 50));
@@ -103,14 +117,7 @@ async fn while_wechat_hangs_known_codes_are_served_as_ever() {
 
     upstream.heal();
     let healed = tokio::time::Instant::now();
-    eventually_async("new codes are made again", || async {
-        replica
-            .get("/qrcode.json?scene_str=afterwards")
-            .await
-            .status
-            == StatusCode::OK
-    })
-    .await;
+    new_codes_are_made_again(&replica).await;
     let back = healed.elapsed();
 
     let mut figures = Figures::of(format!(
