@@ -17,7 +17,7 @@ use support::{client, closed_port, eventually, eventually_async};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use wxqr::sandbox::{Api, FaultKind, Target};
+use wxqr::sandbox::{Api, Fault, FaultKind, Target};
 
 const PERMANENT_KEY: &str = "permanent-key-of-the-tests";
 const MINT_KEY: &str = "mint-key-of-the-tests-00";
@@ -334,6 +334,37 @@ async fn what_never_left_costs_no_budget() {
     })
     .await;
     assert_eq!(app.scene(2).await.problem().1, "budget_exhausted");
+}
+
+/// Slots that visitors may take (`codes::slots`).
+const VISITORS_SLOTS: u32 = 60;
+
+#[tokio::test]
+async fn a_key_gets_a_scene_for_whose_slot_a_visitor_waits() {
+    let app = TestApp::with()
+        .set("API_KEYS", format!("shop:{MINT_KEY}:mint"))
+        .set("UPSTREAM_TIMEOUT", "1s")
+        .spawn()
+        .await;
+    app.scene(1).await;
+    let hang = Fault::new(Target::Create, FaultKind::Hang).times(VISITORS_SLOTS);
+    app.sandbox.set_faults(vec![hang]);
+    let before = app.creates();
+    let ask = |n: u32| app.scene(1000 + n);
+    let crowd = join_all((0..VISITORS_SLOTS).map(ask));
+    let (crowd, ()) = tokio::join!(
+        crowd,
+        eventually("every slot is taken", || {
+            app.creates() == before + VISITORS_SLOTS as usize
+        })
+    );
+    assert!(crowd.iter().all(|answer| answer.status == 504));
+    // Its mint goes on waiting for a slot.
+    assert_eq!(app.scene(7).await.status, 504);
+    let request = app.request(Method::GET, "/qrcode.json?scene_id=7");
+    let keyed = Answer::to(request.bearer_auth(MINT_KEY)).await;
+    assert_eq!(keyed.status, StatusCode::OK, "{keyed:?}");
+    assert_eq!(app.scene(7).await.ticket(), keyed.ticket());
 }
 
 #[tokio::test]
