@@ -9,6 +9,7 @@ pub mod config;
 pub mod doctor;
 pub mod flight;
 pub mod http;
+pub mod openid;
 pub mod outbound;
 pub mod pictures;
 pub mod render;

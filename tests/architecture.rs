@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("outbound", &[]),
     ("render", &[]),
     ("access", &[]),
+    ("openid", &[]),
     ("ticket", &["scene"]),
     ("pictures", &["render", "ticket"]),
     ("store", &["clock", "scene", "telemetry", "ticket"]),
