@@ -3,6 +3,7 @@
 pub mod access;
 pub mod account;
 pub mod app;
+pub mod callback;
 pub mod clock;
 pub mod codes;
 pub mod config;
