@@ -43,7 +43,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["access", "codes", "scene", "telemetry", "wechat"],
+        &[
+            "access",
+            "callback",
+            "codes",
+            "scene",
+            "telemetry",
+            "wechat",
+        ],
     ),
     ("upkeep", &["clock", "codes", "store", "telemetry"]),
     (

@@ -22,6 +22,8 @@ use wxqr::sandbox::{Fault, FaultKind, Target};
 
 const SECRET: &str = "CANARYappsecretCANARYappsecret00";
 const KEY: &str = "CANARY-api-key-CANARY-api-key";
+const CALLBACK_TOKEN: &str = "CANARYcallbacktokenCANARYtoken00";
+const AES_KEY: &str = "CANARYaeskeyCANARYaeskeyCANARYaeskey0000000";
 const TOKEN: &str = "88_CANARYtokenCANARYtokenCANARYtokenCANARYtokenCANARYtoken";
 
 /// So many processes at once.
@@ -44,6 +46,8 @@ impl Cage {
             ("WXQR_APP_ID", APP_ID),
             ("WXQR_APP_SECRET", SECRET),
             ("WXQR_API_KEYS", &keys),
+            ("WXQR_CALLBACK_TOKEN", CALLBACK_TOKEN),
+            ("WXQR_ENCODING_AES_KEY", AES_KEY),
             ("WXQR_API_BASE", api_base),
             ("WXQR_MP_BASE", "https://mp.weixin.qq.com"),
             ("WXQR_METRICS_LISTEN", "127.0.0.1:0"),
@@ -107,10 +111,14 @@ impl Cage {
         let output = self.process.output().await;
         let all = [&output.stdout, &output.stderr, &self.answers];
         assert!(output.stderr.contains("request"), "{what}: the log was on");
-        let canaries = tokens
-            .iter()
-            .map(String::as_str)
-            .chain([SECRET, KEY, TOKEN, "CANARY"]);
+        let canaries = tokens.iter().map(String::as_str).chain([
+            SECRET,
+            KEY,
+            CALLBACK_TOKEN,
+            AES_KEY,
+            TOKEN,
+            "CANARY",
+        ]);
         for canary in canaries {
             assert!(canary.len() >= 6);
             // The tail alone would do for a thief who knows the form of the rest.
@@ -353,6 +361,9 @@ async fn a_secret_in_a_wrong_setting_is_not_quoted() {
         ("WXQR_LISTEN", SECRET.to_owned()),
         ("WXQR_LOG", SECRET.to_owned()),
         ("WXQR_APP_SECRET_FILE", SECRET.to_owned()),
+        ("WXQR_CALLBACK_TOKEN", format!("{CALLBACK_TOKEN}-")),
+        ("WXQR_ENCODING_AES_KEY", AES_KEY.to_owned()),
+        ("WXQR_RELAY_URL", format!("https://user:{SECRET}@host")),
     ] {
         let mut variables = good.to_vec();
         variables.push((name, &value));

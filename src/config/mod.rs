@@ -5,6 +5,7 @@
 //! `WXQR_APP_SECRET_FILE`. An empty variable counts as unset.
 
 mod mistake;
+mod scans;
 mod settings;
 mod source;
 mod values;
@@ -18,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use mistake::{Mistakes, Refusal};
+pub use scans::ScanSettings;
 pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags};
 pub use source::{Effective, EffectiveSetting, Origin};
 pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
@@ -56,6 +58,8 @@ pub struct Config {
     pub cors_origins: CorsOrigins,
     /// Who may frame `/qrcode`.
     pub frame_ancestors: FrameAncestors,
+    /// How scans are learnt of and counted.
+    pub scans: ScanSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// How the service ends.
@@ -231,6 +235,7 @@ impl<'a> Reader<'a> {
         let codes = self.codes();
         let cors_origins = self.required("cors-origins", str::parse);
         let frame_ancestors = self.required("frame-ancestors", str::parse);
+        let scans = self.scans(&public_url);
         let log = self.log();
         let drain = self.drain();
         Ok(Config {
@@ -244,6 +249,7 @@ impl<'a> Reader<'a> {
             keys: keys?,
             cors_origins: cors_origins?,
             frame_ancestors: frame_ancestors?,
+            scans: scans?,
             log: log?,
             drain: drain?,
         })
