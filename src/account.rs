@@ -1,6 +1,6 @@
 //! How the account stands at WeChat: the last fault that only its owner can mend, and the quotas that are used up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ struct State {
     fault: Option<Fault>,
     /// The stops as this process saw them last: for when the store cannot be asked.
     stops: HashMap<Api, Stop>,
+    /// Those of them that the store could not be told.
+    untold: HashSet<Api>,
 }
 
 /// The leave to make one call. [`Account::learn`] takes it back with what the call gave.
@@ -92,18 +94,25 @@ impl Account {
     }
 
     async fn current_stop(&self, api: Api) -> Option<Stop> {
-        if let Ok(stop) = self.store.stop_of(api.as_str()).await {
-            self.remember(api, stop);
-            stop
-        } else {
-            self.state().stops.get(&api).copied()
+        let shared = self.store.stop_of(api.as_str()).await;
+        let mut state = self.state();
+        match shared {
+            Ok(Some(stop)) => {
+                state.stops.insert(api, stop);
+            }
+            Ok(None) if !state.untold.contains(&api) => {
+                state.stops.remove(&api);
+            }
+            Ok(None) | Err(_) => {}
         }
+        state.stops.get(&api).copied()
     }
 
     /// One caller of all replicas gets the probe; without the store, one of each replica.
     async fn take_probe(&self, api: Api, stop: Stop, then: Timestamp) -> bool {
         let taken = self.store.take_probe(api.as_str(), stop, then).await;
         let mut state = self.state();
+        let alone = taken.is_err() || state.untold.contains(&api);
         let known = state.stops.get(&api) == Some(&stop);
         if known {
             let next = Stop {
@@ -112,7 +121,7 @@ impl Account {
             };
             state.stops.insert(api, next);
         }
-        taken.unwrap_or(known)
+        if alone { known } else { taken.unwrap_or(false) }
     }
 
     /// Learns from what a call gave. Only a probe ends a stop: any other call that succeeds was made before it.
@@ -134,7 +143,11 @@ impl Account {
             }
         }
         if pass.probe {
-            self.remember(api, None);
+            {
+                let mut state = self.state();
+                state.stops.remove(&api);
+                state.untold.remove(&api);
+            }
             // What the store does not learn now, the next probe tells it.
             if self.store.resume_calls(api.as_str()).await.is_ok() {
                 tracing::info!(api = api.as_str(), "the quota is back: calls go on");
@@ -152,18 +165,12 @@ impl Account {
                 errcode: refusal.errcode.0,
                 next_probe: now + PROBE_EVERY,
             };
-            self.remember(api, Some(stop));
+            self.state().stops.insert(api, stop);
             // What the store does not learn now, each replica learns from WeChat.
-            self.store.stop_calls(api.as_str(), stop).await.ok();
+            if self.store.stop_calls(api.as_str(), stop).await.is_err() {
+                self.state().untold.insert(api);
+            }
         }
-    }
-
-    fn remember(&self, api: Api, stop: Option<Stop>) {
-        let mut state = self.state();
-        match stop {
-            Some(stop) => state.stops.insert(api, stop),
-            None => state.stops.remove(&api),
-        };
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -19,18 +19,22 @@ use crate::account::Account;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, Codes};
 use crate::config::{Config, Drain, ExtraCa};
-use crate::http::{self, AppState, Site};
+use crate::http::{self, Access, AppState, Site};
+use crate::listen::{self, Limits};
 use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
 use crate::sandbox::{Credentials, Options, Sandbox};
 use crate::store::{OpenError, Store, Upstream};
-use crate::telemetry::{self, Causes};
+use crate::telemetry;
 use crate::token::Tokens;
 use crate::upkeep::Upkeep;
 use crate::wechat::{self, WeChat};
 
 /// How often the metrics' histograms are tidied.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Connections of the metrics' listener: some collectors, and whoever looks.
+const METRICS_CONNECTIONS: usize = 64;
 
 /// How long the answers of the start may take once it is over.
 const LAST_START_ANSWERS: Duration = Duration::from_millis(200);
@@ -43,6 +47,7 @@ pub struct App {
     router: Router,
     tokens: Arc<Tokens>,
     upkeep: Upkeep,
+    limits: Limits,
     drain: Drain,
     draining: CancellationToken,
     tasks: TaskTracker,
@@ -76,7 +81,7 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Self::build(config, listener, clock, None).await
     }
@@ -86,7 +91,7 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn bind_demo(mut config: Config) -> Result<(Self, Sandbox), StartError> {
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen)?;
         let address = listener
             .local_addr()
             .expect("a bound listener has an address");
@@ -119,7 +124,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let metrics = match config.metrics_listen {
             // Not collected where nobody reads them: the histograms would grow.
-            Some(address) => Some((listen(address).await?, telemetry::start_metrics()?)),
+            Some(address) => Some((listen(address)?, telemetry::start_metrics()?)),
             None => None,
         };
         let site = Arc::new(site(config, sandbox.is_some()));
@@ -128,7 +133,8 @@ impl App {
         let draining = CancellationToken::new();
         let answering = http::starting_router(Arc::clone(&site), base_path);
         let opening = open_store(config, Arc::clone(&clock));
-        let (listener, store) = answer_meanwhile(listener, answering, opening).await?;
+        let limits = limits(config);
+        let (listener, store) = answer_meanwhile(listener, answering, limits, opening).await?;
         let parts = parts(config, store?, clock, &tasks)?;
         let tokens = Arc::clone(&parts.tokens);
         let state = state(config, parts, site, &tasks, draining.clone());
@@ -145,6 +151,7 @@ impl App {
             router,
             tokens,
             upkeep,
+            limits,
             drain: config.drain,
             draining,
             tasks,
@@ -170,26 +177,31 @@ impl App {
 
     /// Serves until `stop` is ready, then stops gently: not ready at once, no more connections after the drain delay, what
     /// is in flight finished within the drain deadline.
-    ///
-    /// # Errors
-    /// When the listener fails.
-    pub async fn serve(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
         let background = CancellationToken::new();
         let tokens = Arc::clone(&self.tokens);
+        let store = self.upkeep.store.clone();
         self.tasks.spawn({
             let background = background.clone();
             async move { tokens.keep_renewed(background).await }
         });
+        let codes = Arc::clone(&self.upkeep.codes);
         self.tasks.spawn(self.upkeep.run(background.clone()));
         if let Some((listener, recorder)) = self.metrics {
-            self.tasks
-                .spawn(serve_metrics(listener, recorder, background.clone()));
+            let limits = Limits {
+                max_connections: METRICS_CONNECTIONS,
+                ..self.limits
+            };
+            self.tasks.spawn(serve_metrics(
+                listener,
+                recorder,
+                limits,
+                background.clone(),
+            ));
         }
         let closing = CancellationToken::new();
-        let server = axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(closing.clone().cancelled_owned())
-            .into_future();
-        let mut server = tokio::spawn(server);
+        let server = listen::serve(self.listener, self.router, self.limits, closing.clone());
+        let mut server = AbortOnDropHandle::new(tokio::spawn(server));
         tokio::select! {
             ended = &mut server => return ended.expect("the listener's task does not panic"),
             () = stop => {}
@@ -200,25 +212,36 @@ impl App {
         closing.cancel();
         background.cancel();
         let finish = async {
-            let ended = server.await;
+            server.await.expect("the listener's task does not panic");
             self.tasks.close();
             self.tasks.wait().await;
-            ended.expect("the listener's task does not panic")
+            codes.catch_up().await;
         };
-        if let Ok(ended) = tokio::time::timeout(self.drain.timeout, finish).await {
-            ended?;
-        } else {
+        if tokio::time::timeout(self.drain.timeout, finish)
+            .await
+            .is_err()
+        {
             tracing::warn!("some requests were still in flight at the drain deadline");
         }
+        store.close().await;
         tracing::info!("stopped");
-        Ok(())
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    listen::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+/// What visitors' connections may cost, as far as the machine allows it.
+fn limits(config: &Config) -> Limits {
+    let limits = config.limits.within_open_files();
+    if limits != config.limits {
+        tracing::warn!(
+            connections = limits.max_connections,
+            "the limit of open files allows fewer connections than WXQR_MAX_CONNECTIONS"
+        );
+    }
+    limits
 }
 
 /// The rooms that make codes, on a store that is open.
@@ -275,6 +298,8 @@ fn state(
         reuse: config.codes.reuse,
         timeout: config.upstream.timeout,
         cache_entries: config.codes.cache_entries,
+        mode: config.access.mode,
+        visitor_rate: config.access.visitor_rate,
         anonymous_budget: config.codes.anonymous_budget,
         permanent_limit: config.codes.permanent_limit,
     };
@@ -285,11 +310,20 @@ fn state(
         clock: Arc::clone(&parts.clock),
         codes: Arc::new(Codes::new(parts, settings, tasks.clone())),
         pictures: Pictures::new(),
-        keys: Arc::new(config.keys.clone()),
+        access: Arc::new(access(config)),
         site,
         default_expire: config.codes.default_expire,
         draining,
     }
+}
+
+fn access(config: &Config) -> Access {
+    Access::new(
+        config.access.mode,
+        config.keys.clone(),
+        config.access.link_keys.clone(),
+        config.access.trusted_proxies.clone(),
+    )
 }
 
 fn site(config: &Config, is_demo: bool) -> Site {
@@ -313,6 +347,7 @@ fn site(config: &Config, is_demo: bool) -> Site {
 async fn answer_meanwhile<T>(
     listener: TcpListener,
     router: Router,
+    limits: Limits,
     work: impl Future<Output = T>,
 ) -> Result<(TcpListener, T), StartError> {
     let address = listener
@@ -322,9 +357,7 @@ async fn answer_meanwhile<T>(
     let listener = listener.into_std().map_err(failed)?;
     let shared = listener.try_clone().and_then(TcpListener::from_std);
     let done = CancellationToken::new();
-    let server = axum::serve(shared.map_err(failed)?, router)
-        .with_graceful_shutdown(done.clone().cancelled_owned())
-        .into_future();
+    let server = listen::serve(shared.map_err(failed)?, router, limits, done.clone());
     let server = AbortOnDropHandle::new(tokio::spawn(server));
     let result = work.await;
     done.cancel();
@@ -334,7 +367,12 @@ async fn answer_meanwhile<T>(
     Ok((listener, result))
 }
 
-async fn serve_metrics(listener: TcpListener, recorder: PrometheusHandle, stop: CancellationToken) {
+async fn serve_metrics(
+    listener: TcpListener,
+    recorder: PrometheusHandle,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let upkeep = async {
         let mut ticks = tokio::time::interval(METRICS_UPKEEP);
         loop {
@@ -342,14 +380,9 @@ async fn serve_metrics(listener: TcpListener, recorder: PrometheusHandle, stop: 
             recorder.run_upkeep();
         }
     };
-    let server = axum::serve(listener, http::metrics_router(recorder.clone()));
+    let router = http::metrics_router(recorder.clone());
     tokio::select! {
-        () = stop.cancelled() => {}
         () = upkeep => {}
-        ended = server.into_future() => {
-            if let Err(error) = ended {
-                tracing::error!(error = %Causes(&error), "the metrics listener failed");
-            }
-        }
+        () = listen::serve(listener, router, limits, stop) => {}
     }
 }

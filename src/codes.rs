@@ -20,11 +20,11 @@ use tokio_util::task::TaskTracker;
 
 pub use self::freshness::Reuse;
 pub use self::mint::{MintError, Source};
+pub use self::payment::BudgetExhausted;
 
 use self::lookup::LookUps;
 use self::mint::{Minted, Minter, Wish};
-use self::payment::Payer;
-use crate::access::{Caller, Scope};
+use crate::access::{Caller, Mode, Needed, Payer, Rate, RateExceeded, RateLimiter};
 use crate::account::Account;
 use crate::clock::Clock;
 use crate::flight::{Flight, Flights, Lost};
@@ -60,6 +60,10 @@ pub struct Settings {
     pub timeout: Duration,
     /// The most codes that are kept in memory.
     pub cache_entries: u64,
+    /// Who may mint temporary codes without a key.
+    pub mode: Mode,
+    /// How often one visitor may mint, in this process.
+    pub visitor_rate: Rate,
     /// Mints that visitors may cause in a China day, over all replicas.
     pub anonymous_budget: u64,
     /// Permanent codes at which the ledger refuses more.
@@ -89,6 +93,8 @@ pub struct Codes {
     visitors_mints: MintFlights,
     keys_mints: MintFlights,
     look_ups: LookUps,
+    mode: Mode,
+    rate: RateLimiter,
     timeout: Duration,
 }
 
@@ -118,9 +124,15 @@ pub enum Standing {
 /// Why a caller gets no code.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// A permanent code that does not exist yet, for a caller without the scope `permanent`.
-    #[error("only a key with the scope \"permanent\" may make a permanent code")]
-    MintNotAllowed,
+    /// The code does not exist yet, and this caller may not have it made.
+    #[error("the caller may not mint")]
+    MintNotAllowed(Needed),
+    /// The code does not exist yet, and this visitor has minted enough for now.
+    #[error(transparent)]
+    RateLimited(#[from] RateExceeded),
+    /// The code does not exist yet, and the visitors' mints of the day are used up.
+    #[error(transparent)]
+    BudgetExhausted(#[from] BudgetExhausted),
     /// The mint failed; shared by all who waited for it.
     #[error(transparent)]
     Mint(Arc<MintError>),
@@ -142,6 +154,8 @@ impl Codes {
     /// The tracker sees the mints, so that a shutdown can wait for them.
     pub fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
         Self {
+            mode: settings.mode,
+            rate: RateLimiter::new(settings.visitor_rate, Arc::clone(&parts.clock)),
             minter: Arc::new(Minter::new(parts, settings, tasks.clone())),
             visitors_mints: Flights::new(tasks.clone()),
             keys_mints: Flights::new(tasks),
@@ -170,25 +184,33 @@ impl Codes {
         }
     }
 
-    /// From the store or from WeChat, as far as the caller may.
+    /// From WeChat as far as the caller may, else from the store.
     async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<Minted, Error> {
-        match &wish.spec {
-            CodeSpec::Permanent { .. } if !caller.allows(Scope::Permanent) => {
-                self.look_up(&wish.spec.scene()).await
-            }
-            _ => self.join_mints(wish, Payer::of(caller, &wish.spec)).await,
-        }
+        let payer = match &wish.spec {
+            CodeSpec::Temporary { .. } => caller.may_mint(self.mode),
+            CodeSpec::Permanent { .. } => caller.may_mint_permanent(),
+        };
+        let refusal = match payer {
+            Err(needed) => Error::MintNotAllowed(needed),
+            Ok(payer) => match self.join_mints(wish, payer).await {
+                Err(refusal @ (Error::RateLimited(_) | Error::BudgetExhausted(_))) => refusal,
+                result => return result,
+            },
+        };
+        self.look_up(wish).await?.ok_or(refusal)
     }
 
-    /// From the store, for a caller who may not mint.
-    async fn look_up(&self, scene: &Scene) -> Result<Minted, Error> {
-        let found = self.look_ups.find(scene, self.minter.store()).await?;
-        let code = found.ok_or(Error::MintNotAllowed)?;
-        self.minter.known.keep(scene, Arc::clone(&code));
-        Ok(Minted {
-            code,
+    /// From the store, for a caller who may not mint. What is found but too old for the wish is known from now on.
+    async fn look_up(&self, wish: &Wish) -> Result<Option<Minted>, Error> {
+        let scene = wish.spec.scene();
+        if let Some(code) = self.look_ups.find(&scene, self.minter.store()).await? {
+            self.minter.known.keep(&scene, code);
+        }
+        let found = self.minter.remember(wish);
+        Ok(found.map(|minted| Minted {
             source: Source::Store,
-        })
+            ..minted
+        }))
     }
 
     /// Joins mints of the scene until one was asked for at least our life: ours, at the latest, once we start it.
@@ -209,29 +231,42 @@ impl Codes {
         }
     }
 
+    /// Joins a mint that is under way, at nobody's expense, or starts one at the payer's.
     fn fly(&self, wish: &Wish, payer: Payer) -> Result<(MintFlight, bool), Error> {
         let flights = match payer {
             Payer::Key => &self.keys_mints,
-            Payer::Visitors => &self.visitors_mints,
+            Payer::Visitor(_) => &self.visitors_mints,
         };
-        if flights.len() >= MOST_FLIGHTS {
-            return Err(Error::TooMany);
-        }
-        let (minter, wish) = (Arc::clone(&self.minter), wish.clone());
-        let (scene, about) = (wish.spec.scene(), wish.spec.lifetime());
-        Ok(flights.join_or_start(&scene, about, || async move {
-            minter.obtain(&wish, payer).await
-        }))
+        let under_way = flights.len();
+        let start = || {
+            if under_way >= MOST_FLIGHTS {
+                return Err(Error::TooMany);
+            }
+            let toll = match payer {
+                Payer::Key => None,
+                Payer::Visitor(visitor) => {
+                    self.minter.budget.check(self.minter.now())?;
+                    Some(self.rate.pay(visitor)?)
+                }
+            };
+            let (minter, wish) = (Arc::clone(&self.minter), wish.clone());
+            Ok(async move {
+                let result = minter.obtain(&wish, payer).await;
+                if let Some(toll) = toll.filter(|_| is_free(&result)) {
+                    toll.refund();
+                }
+                result
+            })
+        };
+        flights.try_join_or_start(&wish.spec.scene(), wish.spec.lifetime(), start)
     }
 
     /// A fault is no fault for a visitor whose code we have, in memory or from before a restart.
     async fn fall_back(&self, scene: &Scene, error: Error) -> Result<Served, Error> {
-        let now = self.minter.now();
-        let known = match self.minter.known.get(scene) {
+        let living = match self.living(self.minter.known.get(scene)) {
             Some(code) => Some(code),
-            None => self.last_look(scene, &error).await,
+            None => self.living(self.last_look(scene, &error).await),
         };
-        let living = known.filter(|code| code.left(now).is_none_or(|left| left >= LEAST_LEFT));
         telemetry::code_lookup(if living.is_some() { "stale" } else { "refused" });
         living
             .map(|code| Served {
@@ -242,13 +277,20 @@ impl Codes {
             .ok_or(error)
     }
 
+    fn living(&self, code: Option<Arc<IssuedCode>>) -> Option<Arc<IssuedCode>> {
+        let now = self.minter.now();
+        code.filter(|code| code.left(now).is_none_or(|left| left >= LEAST_LEFT))
+    }
+
     /// Into the store, for a caller whose wish did not get as far as that.
     async fn last_look(&self, scene: &Scene, error: &Error) -> Option<Arc<IssuedCode>> {
-        if !matches!(error, Error::Timeout | Error::TooMany) {
+        let store = self.minter.store();
+        if !matches!(error, Error::Timeout | Error::TooMany) || !store.is_up() {
             return None;
         }
-        let look = self.minter.find_if_up(scene);
-        tokio::time::timeout(LAST_LOOK, look).await.ok().flatten()
+        let look = self.look_ups.find(scene, store);
+        let found = tokio::time::timeout(LAST_LOOK, look).await.ok()?;
+        found.ok().flatten()
     }
 
     fn served(&self, minted: Minted, wish: &Wish) -> Served {
@@ -296,6 +338,14 @@ impl Codes {
     /// When the store cannot be used.
     pub async fn supplies(&self) -> Result<Supplies, store::Error> {
         self.minter.supplies().await
+    }
+}
+
+/// Whether no code was asked of WeChat.
+fn is_free(result: &Result<Minted, MintError>) -> bool {
+    match result {
+        Ok(minted) => minted.source != Source::Minted,
+        Err(error) => error.is_free(),
     }
 }
 

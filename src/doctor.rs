@@ -19,12 +19,16 @@ use crate::codes::{MintError, Parts};
 use crate::config::{Config, ExtraCa, Mistakes};
 use crate::outbound::{self, ProbeError};
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
-use crate::store::{OpenError, Store};
+use crate::store::{ClockDifference, OpenError, Standing, Store};
+use crate::telemetry::Causes;
 use crate::token;
 use crate::wechat::{self, Class, Errcode, Refusal, TokenSource};
 
 /// How long a host may take to answer. The service itself waits less, so a slower host is no help.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long making a code may take, as in the service.
+const MINT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The life of the code that is spent, in seconds.
 const LIFE: u64 = 60;
@@ -32,6 +36,7 @@ const LIFE: u64 = 60;
 /// What the lines are about, in their order.
 const SETTINGS: &str = "settings";
 const STORE: &str = "store";
+const CLOCK: &str = "clock";
 const HOST: &str = "host";
 const ALLOW_LIST: &str = "allow-list";
 const TOKEN: &str = "token";
@@ -47,12 +52,12 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Fine { detail: String },
-    Failed(Trouble),
+    Failed { trouble: String },
     Skipped { needs: String },
 }
 
 /// What happened, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 struct Trouble {
     happened: String,
     action: String,
@@ -61,7 +66,7 @@ struct Trouble {
 impl Finding {
     /// Whether something has to be done.
     pub fn is_failure(&self) -> bool {
-        matches!(self.verdict, Verdict::Failed(_))
+        matches!(self.verdict, Verdict::Failed { .. })
     }
 
     fn new(what: impl Into<String>, verdict: Verdict) -> Self {
@@ -76,8 +81,9 @@ impl Finding {
         Self::new(what, Verdict::Fine { detail })
     }
 
-    fn failed(what: impl Into<String>, trouble: Trouble) -> Self {
-        Self::new(what, Verdict::Failed(trouble))
+    fn failed(what: impl Into<String>, trouble: impl fmt::Display) -> Self {
+        let trouble = trouble.to_string();
+        Self::new(what, Verdict::Failed { trouble })
     }
 
     fn skipped(what: &str, needs: impl Into<String>) -> Self {
@@ -91,9 +97,7 @@ impl fmt::Display for Finding {
         let what = &self.what;
         match &self.verdict {
             Verdict::Fine { detail } => write!(f, "ok    {what}: {detail}"),
-            Verdict::Failed(Trouble { happened, action }) => {
-                write!(f, "FAIL  {what}: {happened}; {action}")
-            }
+            Verdict::Failed { trouble } => write!(f, "FAIL  {what}: {trouble}"),
             Verdict::Skipped { needs } => write!(f, "skip  {what}: needs {needs}"),
         }
     }
@@ -108,12 +112,17 @@ impl Trouble {
     }
 }
 
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.happened, self.action)
+    }
+}
+
 /// Tells every mistake in the settings; nothing else can be checked then.
 pub fn report_mistakes(mistakes: &Mistakes, tell: &mut dyn FnMut(Finding)) {
     for line in mistakes.lines() {
-        // Each says itself what is accepted, after a semicolon.
-        let (happened, action) = line.split_once("; ").unwrap_or((&line, "see the README"));
-        tell(Finding::failed(SETTINGS, Trouble::new(happened, action)));
+        // Each says itself what is accepted.
+        tell(Finding::failed(SETTINGS, line));
     }
     for what in [STORE, HOST, ALLOW_LIST, TOKEN, CODES] {
         tell(Finding::skipped(what, "the settings"));
@@ -157,7 +166,27 @@ fn skip_calls(needs: &str, tell: &mut (dyn FnMut(Finding) + Send)) {
     }
 }
 
+/// What is not there is not made, and what an older version uses is left as it is.
 async fn check_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> Option<Store> {
+    let note = match Store::look(&config.database_url).await {
+        Ok(Standing::Ready) => return check_ready_store(config, clock, tell).await,
+        Ok(Standing::Absent) => "not there yet: `wxqr serve` makes it",
+        Ok(Standing::Older) => "of an older version: `wxqr serve` brings it up to date",
+        Err(error) => {
+            tell(Finding::failed(STORE, store_trouble(&error)));
+            return None;
+        }
+    };
+    let database = Store::database(&config.database_url);
+    tell(Finding::fine(STORE, format!("{database}, {note}")));
+    None
+}
+
+async fn check_ready_store(
     config: &Config,
     clock: &Arc<dyn Clock>,
     tell: &mut (dyn FnMut(Finding) + Send),
@@ -172,30 +201,33 @@ async fn check_store(
             return None;
         }
     };
-    match store.stock().await {
-        Ok(stock) => {
-            let detail = format!("{store}, permanent codes in the ledger: {}", stock.used);
-            tell(Finding::fine(STORE, detail));
-            Some(store)
-        }
+    let used = match store.stock().await {
+        Ok(stock) => stock.used,
         Err(error) => {
-            let trouble = Trouble::new(with_causes(&error), "look at the database's own log");
+            let happened = Causes(&error).to_string();
+            let trouble = Trouble::new(happened, "look at the database's own log");
             tell(Finding::failed(STORE, trouble));
-            None
+            return None;
         }
+    };
+    let detail = format!("{store}, permanent codes in the ledger: {used}");
+    tell(Finding::fine(STORE, detail));
+    if let Some(difference) = store.clock_difference() {
+        tell(clock_finding(difference));
     }
+    Some(store)
 }
 
 fn store_trouble(error: &OpenError) -> Trouble {
-    const CHECK: &str = "check that the address is right, that the database runs, and that this user may write to it";
-    if error.is_configuration() {
-        // Such an error says itself what to do, after a semicolon.
-        let said = error.to_string();
-        if let Some((happened, action)) = said.split_once("; ") {
-            return Trouble::new(happened, action);
-        }
+    Trouble::new(Causes(error).to_string(), error.action())
+}
+
+fn clock_finding(difference: ClockDifference) -> Finding {
+    if difference.is_too_much() {
+        let trouble = Trouble::new(difference.to_string(), ClockDifference::ACTION);
+        return Finding::failed(CLOCK, trouble);
     }
-    Trouble::new(with_causes(error), CHECK)
+    Finding::fine(CLOCK, difference.to_string())
 }
 
 /// A stable token is not written down, so it can be checked without the store.
@@ -213,7 +245,7 @@ async fn check_hosts(config: &Config, tell: &mut (dyn FnMut(Finding) + Send)) ->
     let client = match outbound::http_client(extra_ca) {
         Ok(client) => client,
         Err(error) => {
-            let trouble = Trouble::new(with_causes(&error), "check WXQR_EXTRA_CA_FILE");
+            let trouble = Trouble::new(Causes(&error).to_string(), "check WXQR_EXTRA_CA_FILE");
             tell(Finding::failed(HOST, trouble));
             return false;
         }
@@ -311,10 +343,7 @@ fn token_trouble(error: &token::Error) -> Trouble {
         token::Error::WeChat(error) => wechat_trouble(error),
         token::Error::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
         token::Error::Store(error) => Trouble::new(
-            format!(
-                "without the store no token is taken: {}",
-                with_causes(error)
-            ),
+            format!("without the store no token is taken: {}", Causes(error)),
             "see the store's line",
         ),
         token::Error::ForcedTooOften => Trouble::new(error.to_string(), "try again in a minute"),
@@ -327,7 +356,8 @@ async fn check_codes(parts: &Parts, tell: &mut (dyn FnMut(Finding) + Send)) {
         scene: TemporaryScene::Text(SceneText::reserved("doctor")),
         lifetime: Lifetime::try_from(LIFE).expect("it is within the bounds"),
     };
-    let finding = match parts.create(&spec).await {
+    let deadline = tokio::time::Instant::now() + MINT_DEADLINE;
+    let finding = match parts.create(&spec, deadline).await {
         Ok(_) => {
             parts.store.count_mints(1).await.ok();
             let detail = format!("WeChat made one that lives {LIFE} s, from the day's quota");
@@ -403,21 +433,37 @@ fn stopped(errcode: Errcode, retry_after: Duration) -> Trouble {
 
 fn defect(error: &dyn Error) -> Trouble {
     Trouble::new(
-        with_causes(error),
+        Causes(error).to_string(),
         "try again, and report it as a defect of this service if it stays",
     )
 }
 
-/// An error with all that it comes from, in one line. Some errors say their cause's words themselves.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_wrong_is_a_failure_with_what_to_do() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (theirs, is_failure, line) in [
+            (
+                100,
+                false,
+                "ok    clock: this machine's is 0.000 s ahead of the database's",
+            ),
+            (
+                112,
+                true,
+                "FAIL  clock: this machine's is 12.000 s behind the database's; let NTP set the clocks of this machine and \
+                 of the database's, because replicas compare their times",
+            ),
+        ] {
+            let difference = ClockDifference::between(at(100), at(100), at(theirs));
+            let finding = clock_finding(difference);
+            assert_eq!(finding.to_string(), line);
+            assert_eq!(finding.is_failure(), is_failure);
         }
-        cause = error.source();
     }
-    text.replace(['\r', '\n'], " ")
 }

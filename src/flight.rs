@@ -1,6 +1,7 @@
 //! Single flight: one task for each key, however many ask, and whoever hangs up.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
@@ -97,13 +98,31 @@ where
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
+        let joined = self.try_join_or_start(key, about, || Ok::<_, Infallible>(fly()));
+        joined.unwrap_or_else(|never| match never {})
+    }
+
+    /// The same for one who may not be allowed to start a flight, only to join.
+    ///
+    /// # Errors
+    /// What `fly` says. Nobody else hears of it.
+    pub fn try_join_or_start<F, R>(
+        &self,
+        key: &K,
+        about: A,
+        fly: impl FnOnce() -> Result<F, R>,
+    ) -> Result<(Flight<A, T, E>, bool), R>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
         let mut air = self
             .air
             .lock()
             .expect("no one panics while holding the map");
         if let Some(flight) = air.get(key) {
-            return (flight.clone(), false);
+            return Ok((flight.clone(), false));
         }
+        let work = fly()?;
         let (land, landing) = watch::channel(None);
         let flight = Flight { about, landing };
         air.insert(key.clone(), flight.clone());
@@ -111,7 +130,6 @@ where
             air: Arc::clone(&self.air),
             key: key.clone(),
         };
-        let work = fly();
         let flight_task = async move {
             let result = work.await.map_err(Arc::new);
             let failed = result.is_err();
@@ -123,7 +141,7 @@ where
         };
         // In the span of the request that started it, so that its log lines can be found.
         self.tasks.spawn(flight_task.in_current_span());
-        (flight, true)
+        Ok((flight, true))
     }
 }
 
@@ -150,6 +168,7 @@ impl<K: Hash + Eq, A, T, E> Drop for Departure<K, A, T, E> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Ready;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::Semaphore;
@@ -178,6 +197,21 @@ mod tests {
             assert_eq!(waiter.await.unwrap().unwrap(), 0);
         }
         assert_eq!(runs.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_start_a_flight_may_join_one_and_disturbs_nobody() {
+        let flights = Test::new(TaskTracker::new());
+        let refused = || Err::<Ready<Result<usize, String>>, _>("not you");
+        assert_eq!(
+            flights.try_join_or_start(&"key", (), refused).err(),
+            Some("not you")
+        );
+        let (flight, started) = flights.join_or_start(&"key", (), || async { Ok(1) });
+        assert!(started, "the refusal is not remembered");
+        let joined = flights.try_join_or_start(&"key", (), refused);
+        assert!(joined.is_ok_and(|(_, started)| !started));
+        assert_eq!(flight.landed().await.unwrap().unwrap(), 1);
     }
 
     #[tokio::test]

@@ -9,7 +9,11 @@ pub mod codes;
 pub mod config;
 pub mod doctor;
 pub mod flight;
+pub mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
+pub mod listen;
 pub mod openid;
 pub mod outbound;
 pub mod pictures;

@@ -279,7 +279,31 @@ pub enum SceneValue<'a> {
     Text(&'a str),
 }
 
+/// The number in digits, or the text as it is: with its [`Kind`] it makes the scene again, see [`Scene::new`].
+impl fmt::Display for SceneValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
 impl Scene {
+    /// The scene with this value, as [`SceneValue`] writes it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such scene of that kind.
+    pub fn new(kind: Kind, value: &str) -> Result<Self, SceneError> {
+        Ok(match kind {
+            Kind::QrScene => Self::Temporary(TemporaryScene::Id(value.parse()?)),
+            Kind::QrStrScene => Self::Temporary(TemporaryScene::Text(value.parse()?)),
+            Kind::QrLimitScene => Self::Permanent(PermanentScene::Id(value.parse()?)),
+            Kind::QrLimitStrScene => Self::Permanent(PermanentScene::Text(value.parse()?)),
+        })
+    }
+
     /// Which of WeChat's four kinds it is.
     pub fn kind(&self) -> Kind {
         match self {
@@ -298,6 +322,22 @@ impl Scene {
             Self::Temporary(TemporaryScene::Text(text))
             | Self::Permanent(PermanentScene::Text(text)) => SceneValue::Text(text.as_str()),
         }
+    }
+}
+
+/// `KIND:VALUE`, such as `QR_SCENE:123`. The same in every build: leases of replicas and cursors of lists are named so.
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind(), self.value())
+    }
+}
+
+impl FromStr for Scene {
+    type Err = SceneError;
+
+    fn from_str(text: &str) -> Result<Self, SceneError> {
+        let (kind, value) = text.split_once(':').ok_or(SceneError::UnknownKind)?;
+        Self::new(kind.parse()?, value)
     }
 }
 
@@ -337,79 +377,4 @@ impl CodeSpec {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scene_number_has_one_spelling_and_a_range() {
-        for (text, want) in [
-            ("1", Ok(1)),
-            ("100000", Ok(100_000)),
-            ("100001", Err(SceneError::OutOfRange { max: 100_000 })),
-            ("0", Err(SceneError::OutOfRange { max: 100_000 })),
-            ("00", Err(SceneError::LeadingZero { max: 100_000 })),
-            ("0123", Err(SceneError::LeadingZero { max: 100_000 })),
-            (
-                "99999999999999999999",
-                Err(SceneError::OutOfRange { max: 100_000 }),
-            ),
-            ("", Err(SceneError::NotANumber { max: 100_000 })),
-            ("+1", Err(SceneError::NotANumber { max: 100_000 })),
-            ("-1", Err(SceneError::NotANumber { max: 100_000 })),
-            ("1e3", Err(SceneError::NotANumber { max: 100_000 })),
-            (" 1", Err(SceneError::NotANumber { max: 100_000 })),
-            ("１", Err(SceneError::NotANumber { max: 100_000 })),
-        ] {
-            let got = text.parse::<PermanentId>().map(PermanentId::get);
-            assert_eq!(got, want, "input {text:?}");
-        }
-    }
-
-    #[test]
-    fn a_temporary_scene_number_is_unsigned() {
-        for (text, want) in [
-            ("4294967295", Ok(u32::MAX)),
-            ("4294967296", Err(SceneError::OutOfRange { max: u32::MAX })),
-            ("2147483648", Ok(2_147_483_648)),
-        ] {
-            let got = text.parse::<SceneId>().map(SceneId::get);
-            assert_eq!(got, want, "input {text:?}");
-        }
-    }
-
-    #[test]
-    fn a_scene_text_is_counted_in_characters() {
-        let chinese = "展".repeat(64);
-        let too_long = "a".repeat(65);
-        for (text, want) in [
-            ("a", Ok(())),
-            (chinese.as_str(), Ok(())),
-            ("0123", Ok(())),
-            ("wxqr", Ok(())),
-            ("", Err(SceneError::Length { got: 0 })),
-            (too_long.as_str(), Err(SceneError::Length { got: 65 })),
-            ("a\nb", Err(SceneError::ControlCharacter)),
-            ("a\u{0}b", Err(SceneError::ControlCharacter)),
-            ("a\u{85}b", Err(SceneError::ControlCharacter)),
-            ("wxqr.login", Err(SceneError::Reserved)),
-        ] {
-            let got = text.parse::<SceneText>().map(|_| ());
-            assert_eq!(got, want, "input {text:?}");
-        }
-    }
-
-    #[test]
-    fn a_lifetime_is_one_second_to_thirty_days() {
-        for (text, want) in [
-            ("1", Ok(1)),
-            ("2592000", Ok(2_592_000)),
-            ("2592001", Err(LifetimeError)),
-            ("0", Err(LifetimeError)),
-            ("60s", Err(LifetimeError)),
-            ("060", Err(LifetimeError)),
-        ] {
-            let got = text.parse::<Lifetime>().map(Lifetime::as_secs);
-            assert_eq!(got, want, "input {text:?}");
-        }
-    }
-}
+mod tests;

@@ -207,17 +207,52 @@ fn as_float(count: u64) -> f64 {
     count as f64
 }
 
-/// An error with its causes, in one line: what a log needs in any format.
+/// An error with its causes, in one line: what a log needs in any format. Some errors say their cause's words themselves;
+/// those come once.
 pub(crate) struct Causes<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut text = self.0.to_string();
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let said = error.to_string();
+            if !text.ends_with(&said) {
+                text = format!("{text}: {said}");
+            }
             cause = error.source();
         }
-        Ok(())
+        f.write_str(&text.replace(['\r', '\n'], " "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{said}")]
+    struct Link {
+        said: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    #[test]
+    fn causes_are_one_line_and_no_words_come_twice() {
+        let chain = [
+            "no token",
+            "the call failed: no\nroute",
+            "no\nroute",
+            "os error 7",
+        ];
+        let error = chain
+            .into_iter()
+            .rev()
+            .fold(None, |source, said| Some(Box::new(Link { said, source })));
+        let error = error.expect("the chain has links");
+        assert_eq!(
+            Causes(&*error).to_string(),
+            "no token: the call failed: no route: os error 7"
+        );
     }
 }

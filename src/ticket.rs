@@ -71,7 +71,8 @@ fn checked(text: &str, max: usize) -> Result<String, TicketError> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not 1 to {max} printable ASCII characters")]
 pub struct TicketError {
-    max: usize,
+    /// The most characters that are accepted.
+    pub max: usize,
 }
 
 /// How long a code lives.
@@ -102,6 +103,14 @@ pub struct IssuedCode {
 }
 
 impl IssuedCode {
+    /// The life that WeChat was asked for; none for a permanent code.
+    pub fn asked(&self) -> Option<Lifetime> {
+        match self.life {
+            Life::Permanent => None,
+            Life::Temporary { asked, .. } => Some(asked),
+        }
+    }
+
     /// When the code dies; none for a permanent one.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.life {

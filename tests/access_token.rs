@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -280,6 +281,60 @@ async fn a_token_that_is_refused_again_and_again_does_not_loop() {
     }
     assert!(upstream.creates() <= 10, "{} creates", upstream.creates());
     assert!(upstream.tokens() <= 11, "{} token calls", upstream.tokens());
+}
+
+#[tokio::test]
+async fn who_may_not_force_a_refresh_waits_for_the_one_that_does() {
+    let gate = Arc::new(Semaphore::new(0));
+    let forced = Arc::new(AtomicBool::new(false));
+    let (held, done) = (Arc::clone(&gate), Arc::clone(&forced));
+    let upstream = Upstream::spawn(move |call: Seen| {
+        let (gate, done) = (Arc::clone(&held), Arc::clone(&done));
+        Box::pin(async move {
+            if call.is_forced() {
+                gate.acquire().await.unwrap().forget();
+                done.store(true, Ordering::SeqCst);
+            }
+            let token = if done.load(Ordering::SeqCst) {
+                "token-new"
+            } else {
+                "token-old"
+            };
+            match (call.is_token_call(), call.query.ends_with("token-old")) {
+                (true, _) => Reply::token(token, 7200),
+                (false, true) => Reply::refusal(40001, "invalid credential"),
+                (false, false) => Reply::code(7200),
+            }
+        })
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}/wxqr.db", folder.path().display());
+    let replica = || {
+        TestApp::with()
+            .set("API_BASE", upstream.url())
+            .set("DATABASE_URL", &database)
+            .spawn()
+    };
+    let replicas = [replica().await, replica().await];
+    let forced_calls = || {
+        upstream
+            .seen()
+            .iter()
+            .filter(|call| call.is_forced())
+            .count()
+    };
+    let release = async {
+        // Each asked at the start and after its token died, one forced, and the other asks once more.
+        eventually("the other one waits", || upstream.tokens() >= 6).await;
+        gate.add_permits(1);
+    };
+    let (first, second, ()) = tokio::join!(replicas[0].scene(1), replicas[1].scene(2), release);
+    assert_eq!(
+        (first.status, second.status),
+        (StatusCode::OK, StatusCode::OK)
+    );
+    assert_eq!(forced_calls(), 1);
 }
 
 #[tokio::test]

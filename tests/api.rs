@@ -231,15 +231,20 @@ async fn without_a_known_key_nothing_is_done() {
         (Method::GET, "/api/account"),
     ] {
         let request = || app.request(method.clone(), path).body(r#"{"scene_id":1}"#);
-        for request in [
-            request(),
-            request().bearer_auth("no-such-key-0123456"),
-            request().bearer_auth(""),
-            request().basic_auth("mint", Some(MINT)),
-            request().query(&[("key", MINT)]),
+        let none = "this needs a key";
+        let odd = "must be \"Bearer KEY\"";
+        let unknown = "is not known";
+        for (request, why) in [
+            (request(), none),
+            (request().query(&[("key", MINT)]), none),
+            (request().basic_auth("mint", Some(MINT)), odd),
+            (request().bearer_auth("no-such-key-0123456"), unknown),
+            (request().bearer_auth(""), odd),
         ] {
             let answer = Answer::to(request).await;
             assert_eq!(answer.problem(), (401, "unauthorized".to_owned()));
+            assert_eq!(answer.field("title"), "A known key is needed");
+            assert!(answer.field("detail").contains(why), "{answer:?}");
             assert_eq!(answer.header("www-authenticate"), "Bearer");
         }
     }
@@ -252,6 +257,9 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     (r#""x""#, "invalid_body", "", "JSON object"),
     ("7", "invalid_body", "", "JSON object"),
     (r#"{"scene_id": 1, "labels": "x"}"#, "invalid_body", "labels", "expire_seconds, label"),
+    (r#"{"scene_id": 1, "scene_id": 2}"#, "invalid_body", "scene_id", "once only"),
+    (r#"{"scene_id": 1, "scene\u005fid": 1}"#, "invalid_body", "scene_id", "once only"),
+    (r#"{"label": "a", "scene_id": 1, "label": null}"#, "invalid_body", "label", "once only"),
     ("{}", "invalid_parameter", "scene_id", "1 to 64 characters"),
     (r#"{"scene_id": "1"}"#, "invalid_parameter", "scene_id", "without quotes"),
     (r#"{"scene_id": 1.5}"#, "invalid_parameter", "scene_id", "4294967295"),

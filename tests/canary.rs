@@ -24,6 +24,7 @@ const SECRET: &str = "CANARYappsecretCANARYappsecret00";
 const KEY: &str = "CANARY-api-key-CANARY-api-key";
 const CALLBACK_TOKEN: &str = "CANARYcallbacktokenCANARYtoken00";
 const AES_KEY: &str = "CANARYaeskeyCANARYaeskeyCANARYaeskey0000000";
+const LINK_KEY: &str = "CANARY-link-key-CANARY-link-key";
 const TOKEN: &str = "88_CANARYtokenCANARYtokenCANARYtokenCANARYtokenCANARYtoken";
 
 /// So many processes at once.
@@ -46,6 +47,7 @@ impl Cage {
             ("WXQR_APP_ID", APP_ID),
             ("WXQR_APP_SECRET", SECRET),
             ("WXQR_API_KEYS", &keys),
+            ("WXQR_LINK_KEYS", LINK_KEY),
             ("WXQR_CALLBACK_TOKEN", CALLBACK_TOKEN),
             ("WXQR_ENCODING_AES_KEY", AES_KEY),
             ("WXQR_API_BASE", api_base),
@@ -114,6 +116,7 @@ impl Cage {
         let canaries = tokens.iter().map(String::as_str).chain([
             SECRET,
             KEY,
+            LINK_KEY,
             CALLBACK_TOKEN,
             AES_KEY,
             TOKEN,
@@ -351,12 +354,43 @@ async fn a_key_in_the_wrong_place_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn signed_links_and_what_is_wrong_with_them_do_not_show_their_key() {
+    for format in FORMATS {
+        let upstream = Upstream::speaking(|call| granting(&call)).await;
+        let more = [("WXQR_ACCESS", "signed")];
+        let mut cage = Cage::with(format, &upstream.url(), &more).await;
+        let keyed = cage.get("/qrcode.json?scene_id=1", Some(KEY)).await;
+        assert_eq!(keyed, StatusCode::OK);
+        assert!(cage.answers.contains("&sig="), "{}", cage.answers);
+        for (query, want) in [
+            ("scene_id=2", StatusCode::FORBIDDEN),
+            ("scene_id=2&sig=AAAA", StatusCode::FORBIDDEN),
+            ("scene_id=2&exp=1&sig=AAAA", StatusCode::FORBIDDEN),
+            ("scene_id=2&exp=1", StatusCode::BAD_REQUEST),
+            ("scene_id=2&exp=x&sig=AAAA", StatusCode::BAD_REQUEST),
+        ] {
+            for path in ["/qrcode", "/qrcode.json", "/qrcode.html"] {
+                let got = cage.get(&format!("{path}?{query}"), None).await;
+                assert_eq!(got, want, "{path}?{query}");
+            }
+            cage.get(&format!("/?{query}"), None).await;
+        }
+        cage.search(&format!("signed links, {format}"), &BTreeSet::new())
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn a_secret_in_a_wrong_setting_is_not_quoted() {
     let good = [("WXQR_APP_ID", APP_ID), ("WXQR_APP_SECRET", SECRET)];
     let keys = format!("shop:{KEY}:mint,broken");
     for (name, value) in [
         ("WXQR_APP_ID", format!("{SECRET}/{SECRET}")),
         ("WXQR_API_KEYS", keys),
+        ("WXQR_LINK_KEYS", format!("{KEY},CANARY{KEY},{KEY}")),
+        ("WXQR_VISITOR_RATE", KEY.to_owned()),
+        ("WXQR_TRUSTED_PROXIES", KEY.to_owned()),
+        ("WXQR_ACCESS", KEY.to_owned()),
         ("WXQR_API_BASE", format!("https://user:{SECRET}@host")),
         ("WXQR_LISTEN", SECRET.to_owned()),
         ("WXQR_LOG", SECRET.to_owned()),
@@ -364,6 +398,19 @@ async fn a_secret_in_a_wrong_setting_is_not_quoted() {
         ("WXQR_CALLBACK_TOKEN", format!("{CALLBACK_TOKEN}-")),
         ("WXQR_ENCODING_AES_KEY", AES_KEY.to_owned()),
         ("WXQR_RELAY_URL", format!("https://user:{SECRET}@host")),
+        ("WXQR_LINK_KEYS_FILE", LINK_KEY.to_owned()),
+        (
+            "WXQR_DATABASE_URL",
+            format!("mysql://wxqr:{SECRET}@host/wxqr"),
+        ),
+        ("WXQR_DATABASE_URL", SECRET.to_owned()),
+        ("WXQR_PUBLIC_URL", format!("https://user:{SECRET}@host")),
+        ("WXQR_MP_BASE", format!("https://user:{SECRET}@host")),
+        ("WXQR_CORS_ORIGINS", format!("https://user:{SECRET}@host")),
+        ("WXQR_FRAME_ANCESTORS", SECRET.to_owned()),
+        ("WXQR_EXTRA_CA_FILE", SECRET.to_owned()),
+        ("WXQR_TOKEN_SOURCE", SECRET.to_owned()),
+        ("WXQR_UPSTREAM_TIMEOUT", SECRET.to_owned()),
     ] {
         let mut variables = good.to_vec();
         variables.push((name, &value));

@@ -4,16 +4,23 @@
 #[expect(dead_code, reason = "every test program uses a part of it")]
 mod support;
 
+use std::ffi::OsString;
+use std::fs;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use reqwest::Method;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
+use support::database::Database;
 use support::process::{Output, run};
 use support::{Server, closed_port};
 use tokio::net::TcpListener;
+use url::Url;
+use wxqr::clock::SystemClock;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
+use wxqr::store::{Store, Upstream};
 
 /// Settings that are right for a sandbox, then those of the test, of which the last one counts.
 async fn doctor(api_base: &str, more: &[(&str, &str)]) -> Output {
@@ -239,7 +246,12 @@ async fn without_its_store_a_stable_token_is_checked_and_a_classic_one_is_not() 
     let store = ("WXQR_DATABASE_URL", "sqlite:///no/such/folder/wxqr.db");
     let output = doctor(&api_base, &[store]).await;
     assert_eq!(output.status, 1, "{output:?}");
-    line(&output, "FAIL  store: WXQR_DATABASE_URL: ");
+    let refused = line(
+        &output,
+        "FAIL  store: WXQR_DATABASE_URL: the file cannot be made in its folder: ",
+    );
+    let action = "; make the folder, and let this user write to it";
+    assert!(refused.ends_with(action), "{refused}");
     line(&output, "ok    codes:");
 
     sandbox.forget_calls();
@@ -253,6 +265,159 @@ async fn without_its_store_a_stable_token_is_checked_and_a_classic_one_is_not() 
         0,
         "another token would kill the service's"
     );
+}
+
+#[tokio::test]
+async fn the_clock_of_the_databases_server_is_compared() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    make_store(&database).await;
+    let (_sandbox, address, _server) = sandbox().await;
+    let store = ("WXQR_DATABASE_URL", database.url.as_str());
+    let output = doctor(&format!("http://{address}"), &[store]).await;
+    assert_eq!(output.status, 0, "{output:?}");
+    line(
+        &output,
+        "ok    store: PostgreSQL, permanent codes in the ledger: 0",
+    );
+    let clock = line(&output, "ok    clock: this machine's is ");
+    assert!(clock.ends_with(" the database's"), "{clock}");
+}
+
+/// As `wxqr serve` makes it.
+async fn make_store(database: &Database) {
+    let url = database.url.as_str().into();
+    let upstream = Upstream::of_host("127.0.0.1");
+    let opened = Store::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock)).await;
+    opened.unwrap();
+}
+
+/// The names of the files beside a database's, itself included.
+fn files(database: &Database) -> Vec<OsString> {
+    let folder = fs::read_dir(database.file().parent().unwrap()).unwrap();
+    let mut names: Vec<_> = folder.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_not_made() {
+    let (sandbox, address, _server) = sandbox().await;
+    let api_base = format!("http://{address}");
+    let database = Database::sqlite();
+    let store = ("WXQR_DATABASE_URL", database.url.as_str());
+    let output = doctor(&api_base, &[store]).await;
+    assert_eq!(
+        (output.status, files(&database).len()),
+        (0, 0),
+        "{output:?}"
+    );
+    line(
+        &output,
+        "ok    store: SQLite, not there yet: `wxqr serve` makes it",
+    );
+    line(&output, "ok    codes:");
+
+    sandbox.forget_calls();
+    let output = doctor(&api_base, &[store, ("WXQR_TOKEN_SOURCE", "classic")]).await;
+    assert_eq!(
+        (output.status, files(&database).len()),
+        (0, 0),
+        "{output:?}"
+    );
+    line(
+        &output,
+        "skip  token: needs the store, where the classic token is shared",
+    );
+    assert_eq!(sandbox.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn an_empty_server_stays_empty() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let (_sandbox, address, _server) = sandbox().await;
+    let store = ("WXQR_DATABASE_URL", database.url.as_str());
+    let output = doctor(&format!("http://{address}"), &[store]).await;
+    assert_eq!(output.status, 0, "{output:?}");
+    let says = "ok    store: PostgreSQL, not there yet: `wxqr serve` makes it";
+    line(&output, says);
+    // It would fail if there were one.
+    database.run("CREATE TABLE about (a INT)").await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_make_tables_is_told_so() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let (_sandbox, address, _server) = sandbox().await;
+    let role = database.url.rsplit('/').next().unwrap();
+    database
+        .run(&format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'"))
+        .await;
+    let mut url = Url::parse(&database.url).unwrap();
+    url.set_username(role).unwrap();
+    url.set_password(Some("secret")).unwrap();
+    let store = ("WXQR_DATABASE_URL", url.as_str());
+    let output = doctor(&format!("http://{address}"), &[store]).await;
+    database.run(&format!("DROP ROLE {role}")).await;
+    let says = "FAIL  store: WXQR_DATABASE_URL: this user may not make tables; let this user own the database";
+    assert_eq!(line(&output, "FAIL"), says);
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_version_is_left_as_it_is() {
+    let (_sandbox, address, _server) = sandbox().await;
+    let api_base = format!("http://{address}");
+    let database = Database::sqlite();
+    let store = ("WXQR_DATABASE_URL", database.url.as_str());
+    make_store(&database).await;
+    let output = doctor(&api_base, &[store]).await;
+    assert_eq!(output.status, 0, "{output:?}");
+    line(
+        &output,
+        "ok    store: SQLite, permanent codes in the ledger: 0",
+    );
+
+    // As if its tables had been made before there was any change to them.
+    database.run("DELETE FROM _sqlx_migrations").await;
+    let output = doctor(&api_base, &[store]).await;
+    assert_eq!(output.status, 0, "{output:?}");
+    line(
+        &output,
+        "ok    store: SQLite, of an older version: `wxqr serve` brings it up to date",
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_is_refused_is_told_with_what_to_do() {
+    let (_sandbox, address, _server) = sandbox().await;
+    let damaged = Database::sqlite();
+    fs::write(damaged.file(), "this is no database".repeat(100)).unwrap();
+    let foreign = Database::sqlite();
+    foreign.run("CREATE TABLE theirs (a INT)").await;
+    for (database, happened, action) in [
+        (
+            damaged,
+            "the file is damaged",
+            "move it away or restore a backup",
+        ),
+        (
+            foreign,
+            "another program's tables",
+            "give the service one of its own",
+        ),
+    ] {
+        let store = ("WXQR_DATABASE_URL", database.url.as_str());
+        let output = doctor(&format!("http://{address}"), &[store]).await;
+        let line = line(&output, "FAIL  store: WXQR_DATABASE_URL: ");
+        assert!(line.contains(happened), "{line}");
+        assert!(line.ends_with(&format!("; {action}")), "{line}");
+        assert_eq!(output.stderr, "wxqr: 1 check failed\n");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::StatusCode;
 use support::answer::Answer;
-use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
+use support::app::{APP_ID, APP_SECRET, HASTE, TestApp, spawn_sandbox};
+use support::figures::Figures;
 use support::process::Process;
 use support::upstream::{Reply, Seen, Upstream};
 use support::{closed_port, eventually_async};
@@ -77,7 +78,7 @@ fn cases(api: Target) -> Vec<Case> {
         case(Garbage, 502, "upstream_invalid", None),
         case(Half, 502, "upstream_invalid", None),
         case(Huge, 502, "upstream_invalid", None),
-        case(Hang, 504, "upstream_timeout", None),
+        case(Hang, 504, "upstream_timeout", Some(5)),
     ]
 }
 
@@ -218,6 +219,11 @@ async fn with_three_calls_in_ten_failing_nearly_everybody_is_served() {
     assert!(served >= 1990, "{served} of {REQUESTS} were served");
     let creates = app.creates();
     assert!(creates >= 2700, "the faults did happen: {creates} creates");
+    let mut figures =
+        Figures::of("Three of ten calls to WeChat fail: busy, a gateway's error, no answer");
+    let all = usize::try_from(REQUESTS).unwrap();
+    let few = "of 2,000 visitors of new codes, turned away";
+    figures.at_most(few, all / 200, all - served);
 }
 
 #[tokio::test]
@@ -258,6 +264,7 @@ async fn an_endless_body_costs_no_memory() {
         ("WXQR_APP_ID", APP_ID),
         ("WXQR_APP_SECRET", APP_SECRET),
         ("WXQR_API_BASE", &base),
+        ("WXQR_VISITOR_RATE", HASTE),
     ])
     .await;
     let client = support::client();
@@ -277,6 +284,14 @@ async fn an_endless_body_costs_no_memory() {
         .unwrap()
         .saturating_sub(before);
     assert!(growth < MOST_GROWTH, "grew by {growth} kB");
+    let mut figures = Figures::of("WeChat answers 32 calls with a document of 1 GiB each");
+    let most = format!("under {} MiB", MOST_GROWTH / 1024);
+    figures.promise(
+        "memory that they took",
+        most,
+        format!("{} MiB", growth / 1024),
+        true,
+    );
 }
 
 /// How much memory a process has had at most, where the system tells.

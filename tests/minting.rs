@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::answer::Answer;
 use support::app::TestApp;
-use support::{crowd_clients, eventually, eventually_async};
+use support::figures::Figures;
+use support::{client, closed_port, eventually, eventually_async};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -25,11 +26,9 @@ const MINT_KEY: &str = "mint-key-of-the-tests-00";
 const GATHERING: FaultKind = FaultKind::Slow(Duration::from_secs(2));
 
 /// Asks for one scene from all sides at once.
-fn crowd(app: &TestApp, clients: &[Client], size: usize, path: &str) -> Vec<JoinHandle<Answer>> {
-    let ask = |n: usize| {
-        let request = clients[n % clients.len()].get(app.url(path));
-        tokio::spawn(Answer::to(request))
-    };
+fn crowd(app: &TestApp, size: usize, path: &str) -> Vec<JoinHandle<Answer>> {
+    let client = client();
+    let ask = |_| tokio::spawn(Answer::to(client.get(app.url(path))));
     (0..size).map(ask).collect()
 }
 
@@ -52,10 +51,12 @@ async fn a_thousand_first_requests_cost_one_ticket_and_one_token() {
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
-    let clients = crowd_clients(app.address, 1000).await;
-    let crowd = crowd(&app, &clients, 1000, "/qrcode.json?scene_id=123");
+    let crowd = crowd(&app, 1000, "/qrcode.json?scene_id=123");
     assert_eq!(tickets(crowd).await.len(), 1, "all have the same ticket");
     assert_eq!((app.creates(), app.tokens()), (1, 1));
+    let mut figures = Figures::of("1,000 visitors ask for the same new scene at once");
+    figures.exactly("codes made", 1, app.creates());
+    figures.exactly("tokens taken", 1, app.tokens());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,10 +76,8 @@ async fn those_who_hang_up_neither_lose_the_ticket_nor_cost_another() {
         sockets.push(socket);
     }
     eventually("the mint has begun", || app.creates() == 1).await;
-    let clients = crowd_clients(app.address, 250).await;
-    let leaving = crowd(&app, &clients, 250, path);
-    let clients = crowd_clients(app.address, 500).await;
-    let staying = crowd(&app, &clients, 500, path);
+    let leaving = crowd(&app, 250, path);
+    let staying = crowd(&app, 500, path);
     drop(sockets);
     for caller in &leaving {
         caller.abort();
@@ -95,7 +94,7 @@ async fn a_ticket_whose_only_caller_left_is_there_for_the_next() {
         .spawn()
         .await;
     let path = app.url("/qrcode.json?scene_id=123");
-    let only = tokio::spawn(Answer::to(support::client().get(path)));
+    let only = tokio::spawn(Answer::to(client().get(path)));
     eventually("the mint has begun", || app.creates() == 1).await;
     only.abort();
     assert_eq!(app.scene(123).await.status, StatusCode::OK);
@@ -195,12 +194,9 @@ async fn with_reuse_at_one_a_crowd_does_not_mint_for_each_of_its_members() {
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
-    let first = tokio::spawn(Answer::to(
-        support::client().get(app.url("/qrcode.json?scene_id=9")),
-    ));
+    let first = tokio::spawn(Answer::to(client().get(app.url("/qrcode.json?scene_id=9"))));
     eventually("the mint has begun", || app.creates() == 1).await;
-    let clients = crowd_clients(app.address, 100).await;
-    let crowd = crowd(&app, &clients, 100, "/qrcode.json?scene_id=9");
+    let crowd = crowd(&app, 100, "/qrcode.json?scene_id=9");
     tickets(crowd).await;
     first.await.unwrap();
     // Whoever came while a mint was under way shares it; only who came after it may cost another.
@@ -294,6 +290,35 @@ async fn a_key_pays_with_its_scope_for_such_codes_or_from_the_visitors_budget() 
 }
 
 #[tokio::test]
+async fn what_may_have_left_is_not_given_back() {
+    // The first host takes requests and never answers, the second cannot be reached.
+    let dead_end = format!("{{sandbox}},http://{}", closed_port());
+    let app = TestApp::with()
+        .set("ANONYMOUS_BUDGET", "1")
+        .set("API_BASE", dead_end)
+        .spawn()
+        .await;
+    eventually("a token", || app.tokens() == 1).await;
+    app.fail(Target::Create, FaultKind::Hang);
+    assert_eq!(app.scene(1).await.problem().1, "upstream_timeout");
+    app.heal();
+    eventually_async("the failure is forgotten", || async {
+        app.scene(2).await.problem().1 == "budget_exhausted"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_that_died_on_its_way_is_not_served() {
+    let app = TestApp::with()
+        .failing(Target::Create, FaultKind::Slow(Duration::from_millis(1500)))
+        .spawn()
+        .await;
+    let dead = app.get("/qrcode.json?scene_id=1&expire_seconds=1").await;
+    assert_eq!(dead.problem(), (504, "upstream_timeout".to_owned()));
+}
+
+#[tokio::test]
 async fn what_never_left_costs_no_budget() {
     let sandbox = TestApp::spawn().await;
     let app = TestApp::with()
@@ -319,13 +344,10 @@ async fn a_permanent_code_is_minted_once_for_a_crowd_of_keys() {
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
-    let clients = crowd_clients(app.address, 200).await;
-    let ask = |n: usize| {
+    let client = client();
+    let ask = |_| {
         let url = app.url("/qrcode.json?scene_str=door&permanent=true");
-        let request = clients[n % clients.len()]
-            .get(url)
-            .bearer_auth(PERMANENT_KEY);
-        tokio::spawn(Answer::to(request))
+        tokio::spawn(Answer::to(client.get(url).bearer_auth(PERMANENT_KEY)))
     };
     let crowd = (0..200).map(ask).collect();
     assert_eq!(tickets(crowd).await.len(), 1);
@@ -361,8 +383,7 @@ async fn a_failure_answers_for_a_second_and_then_it_works() {
         .failing(Target::Create, FaultKind::Errcode(-1))
         .spawn()
         .await;
-    let clients = crowd_clients(app.address, 100).await;
-    let crowd = join_all(crowd(&app, &clients, 100, "/qrcode.json?scene_id=13")).await;
+    let crowd = join_all(crowd(&app, 100, "/qrcode.json?scene_id=13")).await;
     for answer in crowd {
         assert_eq!(answer.unwrap().problem(), (503, "upstream_busy".to_owned()));
     }

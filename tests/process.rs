@@ -5,6 +5,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
@@ -12,7 +13,9 @@ use serde_json::Value;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, spawn_sandbox};
 use support::process::{Addresses, Process, run};
+use support::skip::skip;
 use support::{Server, client, closed_port, eventually_async};
+use tokio::process::Command;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 /// `serve` as a process, and its sandbox.
@@ -178,7 +181,6 @@ async fn an_address_that_is_taken_ends_with_1() {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "a test says what it skipped")]
 async fn the_demo_says_what_to_do_in_ten_lines_and_it_works() {
     let process = Process::start(&["demo", "--listen", "127.0.0.1:0"], &[]);
     process.wait_for_line("Stop it").await;
@@ -202,7 +204,7 @@ async fn the_demo_says_what_to_do_in_ten_lines_and_it_works() {
         .await
         .unwrap();
     if curl.status.code() == Some(127) {
-        eprintln!("skipped: there is no curl on this machine");
+        skip("curl is not installed", "REQUIRE_CURL");
     } else {
         assert!(curl.status.success(), "{line}: {curl:?}");
         let json: Value = serde_json::from_slice(&curl.stdout).unwrap();
@@ -236,6 +238,30 @@ async fn the_demo_says_what_to_do_in_ten_lines_and_it_works() {
     let output = process.output().await;
     assert_eq!((output.status, output.stdout.lines().count()), (0, lines));
     assert!(output.stderr.is_empty(), "it is quiet: {}", output.stderr);
+}
+
+#[tokio::test]
+async fn what_nobody_reads_does_not_end_the_demo() {
+    for command in ["demo", "sandbox"] {
+        let address = closed_port();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_wxqr"))
+            .args([command, "--listen", &address.to_string()])
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        eventually_async("it serves", || {
+            let ended = process.try_wait().unwrap();
+            assert_eq!(ended, None, "{command} goes on");
+            let root = client().get(format!("http://{address}/"));
+            async { Answer::to_willing(root).await.is_ok() }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
@@ -496,13 +522,16 @@ async fn metrics_have_a_listener_of_their_own() {
 }
 
 #[tokio::test]
-async fn each_request_is_one_log_line_with_its_id() {
-    let served = Served::with(&[]).await;
+async fn each_request_is_one_log_line_with_its_id_and_its_keys_name() {
+    let secret = "very-secret-very-secret";
+    let keys = format!("shop-7:{secret}:mint");
+    let served = Served::with(&[("WXQR_API_KEYS", &keys)]).await;
     let request = served.client.get(format!(
         "http://{}/qrcode.json?scene_id=77003",
         served.addresses.http
     ));
-    Answer::to(request.header("x-request-id", "the-id-of-the-test")).await;
+    let request = request.header("x-request-id", "the-id-of-the-test");
+    Answer::to(request.bearer_auth(secret)).await;
     served
         .process
         .wait_for_line("\"http.route\":\"/qrcode.json\"")
@@ -521,7 +550,34 @@ async fn each_request_is_one_log_line_with_its_id() {
         lines.iter().any(|line| line["message"] == "code minted"),
         "{log}"
     );
+    for line in &lines {
+        assert_eq!(line["span"]["key"], "shop-7", "{line}");
+    }
+    assert!(!log.contains(secret), "{log}");
     assert_eq!(served.process.stdout(), "", "standard output is data");
+
+    served.get("/robots.txt").await;
+    let line = served.process.wait_for_line("/robots.txt").await;
+    assert!(!line.contains("\"key\""), "a visitor has none: {line}");
+}
+
+#[tokio::test]
+async fn probes_are_logged_for_those_who_debug() {
+    for (level, base, want) in [("info", "", 0), ("debug", "", 2), ("info", "/wx", 0)] {
+        let url = format!("http://127.0.0.1{base}");
+        let served = Served::with(&[("WXQR_LOG", level), ("WXQR_PUBLIC_URL", &url)]).await;
+        for path in ["/healthz", "/readyz", "/robots.txt"] {
+            let answer = served.get(&format!("{base}{path}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{base}{path}");
+        }
+        served.process.wait_for_line("/robots.txt").await;
+        // A line is written before its answer.
+        let log = served.process.stderr();
+        let probes = log
+            .lines()
+            .filter(|line| line.contains("healthz") || line.contains("readyz"));
+        assert_eq!(probes.count(), want, "{level}, {base:?}: {log}");
+    }
 }
 
 #[tokio::test]

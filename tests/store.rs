@@ -12,10 +12,11 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use support::database::Database;
 use uuid::Uuid;
-use wxqr::clock::{Clock, ManualClock};
+use wxqr::clock::{Clock, ManualClock, SystemClock};
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
 use wxqr::store::{
-    Channel, ChannelFilter, Error, Intent, OpenError, Reservation, Stock, Stop, Store, Upstream,
+    Channel, ChannelFilter, ClockDifference, Error, Intent, OpenError, Reservation, Stock, Stop,
+    Store, Upstream,
 };
 use wxqr::ticket::{IssuedCode, Life};
 
@@ -89,7 +90,9 @@ where
             match act(stores[n % stores.len()].clone()).await {
                 Ok(done) => return done,
                 // A hundred writers at once may be too many for a second of a slow disk.
-                Err(Error::Timeout | Error::Failed(_)) => tokio::task::yield_now().await,
+                Err(Error::Timeout | Error::Busy | Error::Failed(_)) => {
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => unreachable!("{error}"),
             }
         }
@@ -573,7 +576,9 @@ async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
             loop {
                 match store.reserve(&permanent(&format!("scene {n}")), 30).await {
                     Ok(reservation) => return reservation,
-                    Err(Error::Timeout | Error::Failed(_)) => tokio::task::yield_now().await,
+                    Err(Error::Timeout | Error::Busy | Error::Failed(_)) => {
+                        tokio::task::yield_now().await;
+                    }
                     Err(error) => unreachable!("{error}"),
                 }
             }
@@ -657,6 +662,47 @@ async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
         12,
         "and exist beyond the limit"
     );
+}
+
+async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(bench: Bench) {
+    let [store, other, _] = bench.three().await;
+    for round in 1..=100 {
+        let scene = permanent(&format!("round {round}"));
+        let intent = granted(&store, &scene).await;
+        let code = for_ever("t");
+        let (withdrawn, imported) =
+            tokio::join!(store.withdraw(&intent), other.import(&scene, &code));
+        withdrawn.unwrap();
+        imported.unwrap();
+        let scene = Scene::Permanent(scene);
+        assert_eq!(ticket_of(&store, &scene).await.as_deref(), Some("t"));
+        assert_eq!(
+            store.stock().await.unwrap(),
+            Stock {
+                used: round,
+                unknown: 0
+            }
+        );
+    }
+}
+
+async fn a_result_is_recorded_although_its_intent_is_gone(bench: Bench) {
+    let store = bench.store().await;
+    let scene = permanent("poster");
+    let intent = granted(&store, &scene).await;
+    if bench.memory.is_some() {
+        store.withdraw(&intent).await.unwrap();
+    } else {
+        // As when a backup is put back.
+        bench.database.run("DELETE FROM code").await;
+        bench.database.run("DELETE FROM stock").await;
+    }
+    let kept = store.confirm(&intent, &for_ever("t")).await.unwrap();
+    assert_eq!(kept.ticket.as_str(), "t");
+    let scene = Scene::Permanent(scene);
+    assert_eq!(ticket_of(&store, &scene).await.as_deref(), Some("t"));
+    let stock = store.stock().await.unwrap();
+    assert_eq!((stock.used, stock.unknown), (1, 0));
 }
 
 async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
@@ -808,6 +854,8 @@ contract! {
     the_limit_holds_against_a_hundred_at_once,
     the_last_of_the_stock_is_reserved_by_many_for_one_scene,
     an_import_counts_once_whoever_else_is_at_it,
+    an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it,
+    a_result_is_recorded_although_its_intent_is_gone,
     names_replace_where_given_and_stay_where_absent,
     the_pages_of_a_list_are_the_whole_list,
     a_list_is_filtered_by_all_that_is_given,
@@ -816,8 +864,48 @@ contract! {
 /// What a database must be for the service to start with it.
 mod opening {
     use std::fs;
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use tracing::subscriber::{DefaultGuard, set_default};
 
     use super::*;
+
+    /// What this thread logs while somebody listens.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn listen(&self) -> DefaultGuard {
+            let log = self.clone();
+            let lines = tracing_subscriber::fmt().with_ansi(false);
+            set_default(lines.with_writer(move || log.clone()).finish())
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(piece)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A clock that is an hour fast.
+    #[derive(Debug)]
+    struct Ahead;
+
+    impl Clock for Ahead {
+        fn now(&self) -> Timestamp {
+            SystemClock.now() + Duration::from_hours(1)
+        }
+    }
 
     async fn databases() -> Vec<Database> {
         [Some(Database::sqlite()), Database::postgres().await]
@@ -939,6 +1027,44 @@ mod opening {
             assert!(matches!(error, OpenError::Address(_)), "{url}: {error:?}");
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn clocks_that_do_not_agree_are_told_in_the_log() {
+        let right: Arc<dyn Clock> = Arc::new(SystemClock);
+        for (clock, is_wrong) in [(right, false), (Arc::new(Ahead), true)] {
+            for database in databases().await {
+                let log = Log::default();
+                let store = {
+                    let _guard = log.listen();
+                    open(&database.url, "wxtest", "test", clock.clone()).await
+                };
+                let difference = store.unwrap().clock_difference();
+                let is_server = database.url.starts_with("postgres");
+                let told = difference.is_some_and(ClockDifference::is_too_much);
+                assert_eq!(difference.is_some(), is_server, "a file has no clock");
+                assert_eq!(told, is_server && is_wrong, "{difference:?}");
+                let line = "s ahead of the database's";
+                assert_eq!(log.text().contains(line), told, "{}", log.text());
+                assert_eq!(log.text().contains("WARN"), told, "{}", log.text());
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_may_have_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a:memory:b&mode=memory");
+        let url = format!("sqlite://{}", file.display());
+        let clock = Bench::new(Database::memory()).clock;
+        let scene = temporary(7);
+        let saved = for_a_while("kept", clock.now(), 60);
+        for known in [None, Some("kept".to_owned())] {
+            let store = open(&url, "wxtest", "test", clock.clone()).await.unwrap();
+            assert_eq!(ticket_of(&store, &scene).await, known);
+            store.save(&scene, &saved).await.unwrap();
+        }
+        assert!(file.exists());
     }
 
     #[tokio::test(flavor = "multi_thread")]

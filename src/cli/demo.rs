@@ -1,6 +1,5 @@
 //! `wxqr demo`: the service and the sandbox in one process, on one listener.
 
-use std::io;
 use std::net::SocketAddr;
 
 use base64::Engine;
@@ -12,7 +11,7 @@ use wxqr::app::App;
 use wxqr::config::{Account, Config, DemoAccount};
 use wxqr::telemetry;
 
-use super::{print, stop_signal};
+use super::{introduce, stop_signal};
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let key = random_text();
@@ -20,8 +19,9 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     telemetry::start_logging(&config.log);
     let stop = stop_signal()?;
     let (app, _sandbox) = App::bind_demo(config).await?;
-    introduce(app.local_addr(), &key)?;
-    Ok(app.serve(stop).await?)
+    introduce(introduction(app.local_addr(), &key));
+    app.serve(stop).await;
+    Ok(())
 }
 
 /// An account that exists in the sandbox only, and one key with all scopes.
@@ -38,9 +38,9 @@ fn made_up(key: &str) -> DemoAccount {
     }
 }
 
-fn introduce(address: SocketAddr, key: &str) -> io::Result<()> {
+fn introduction(address: SocketAddr, key: &str) -> String {
     let base = wxqr::config::local_url(address);
-    print(format_args!(
+    format!(
         "This is a SANDBOX: WeChat is imitated, no account is needed, nothing is kept.\n\
          \n\
          Page:    {base}\n\
@@ -48,7 +48,7 @@ fn introduce(address: SocketAddr, key: &str) -> io::Result<()> {
          API key: {key} (all scopes; as \"Authorization: Bearer KEY\")\n\
          \n\
          Stop it with Ctrl-C."
-    ))
+    )
 }
 
 /// 128 random bits as text.

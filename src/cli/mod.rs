@@ -8,6 +8,7 @@ mod doctor;
 mod healthcheck;
 mod sandbox;
 mod serve;
+mod sign;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -19,18 +20,39 @@ use tokio::signal::unix::{SignalKind, signal};
 use wxqr::app::StartError;
 use wxqr::config::{Mistakes, demo_flags, flags};
 
-/// Says why a command failed, and gives the exit code: 78 for wrong settings, 1 for anything else.
+/// Arguments that fit the command's form and make no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+impl Usage {
+    /// As clap's own.
+    const EXIT_CODE: u8 = 2;
+
+    fn new(problem: impl Into<String>) -> Self {
+        Self(problem.into())
+    }
+}
+
+/// Says why a command failed, and gives the exit code: 2 for wrong usage, 78 for wrong settings, 1 for anything else.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
         complain(mistakes);
         return ExitCode::from(Mistakes::EXIT_CODE);
     }
-    complain(format_args!("wxqr: {error:#}"));
-    match error.downcast_ref::<StartError>() {
-        Some(StartError::Store(refusal)) if refusal.is_configuration() => {
-            ExitCode::from(Mistakes::EXIT_CODE)
-        }
-        _ => ExitCode::FAILURE,
+    if error.is::<Usage>() {
+        complain(format_args!("wxqr: {error:#}"));
+        return ExitCode::from(Usage::EXIT_CODE);
+    }
+    let Some(StartError::Store(refusal)) = error.downcast_ref::<StartError>() else {
+        complain(format_args!("wxqr: {error:#}"));
+        return ExitCode::FAILURE;
+    };
+    complain(format_args!("wxqr: {error:#}; {}", refusal.action()));
+    if refusal.is_configuration() {
+        ExitCode::from(Mistakes::EXIT_CODE)
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -44,6 +66,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         Some(("sandbox", matches)) => sandbox::run(matches).await,
         Some(("doctor", matches)) => doctor::run(matches).await,
         Some(("config", matches)) => config::run(matches),
+        Some(("sign", matches)) => sign::run(matches),
         Some(("healthcheck", matches)) => healthcheck::run(matches).await,
         Some((other, _)) => unreachable!("clap knows no command {other}"),
     }
@@ -70,6 +93,7 @@ fn command() -> Command {
         .subcommand(flags(Command::new("config").about(
             "Shows the settings in force and where each comes from; secrets are masked",
         )))
+        .subcommand(sign::command())
         .subcommand(flags(Command::new("healthcheck").about(
             "Exits with 0 if the service on this machine answers /healthz",
         )))
@@ -78,6 +102,12 @@ fn command() -> Command {
 /// Writes data to standard output.
 fn print(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
+}
+
+/// Says on standard output how to use what was just started. Who reads only the first line, as `head -1` does, closes the
+/// pipe and still wants the rest to run.
+fn introduce(text: impl Display) {
+    print(text).ok();
 }
 
 /// Talks on standard error, where nobody may listen.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use wxqr::clock::SystemClock;
 use wxqr::config::{PublicUrl, local_url};
+use wxqr::listen::{self, Limits};
 use wxqr::sandbox::{Credentials, Options, Sandbox};
 
 use super::demo::random_text;
-use super::{print, stop_signal};
+use super::{introduce, stop_signal};
 
 pub(super) fn command() -> Command {
     Command::new("sandbox")
@@ -64,9 +65,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         app_secret: SecretString::from(random_text()),
     });
     let stop = stop_signal()?;
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
+    let listener = listen::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let base = local_url(listener.local_addr()?);
     let public: Option<&PublicUrl> = matches.get_one("public-url");
     let sandbox = Sandbox::new(Options {
@@ -77,15 +76,20 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         accounts: vec![account.clone()],
         clock: Arc::new(SystemClock),
     });
-    print(format_args!("This is a SANDBOX of WeChat's API at {base}"))?;
+    introduce(format_args!("This is a SANDBOX of WeChat's API at {base}"));
     if given.is_none() {
-        print(format_args!(
+        introduce(format_args!(
             "AppID:     {}\nAppSecret: {}",
             account.app_id,
             account.app_secret.expose_secret()
-        ))?;
+        ));
     }
-    Ok(axum::serve(listener, sandbox.router())
-        .with_graceful_shutdown(stop)
-        .await?)
+    let stopped = CancellationToken::new();
+    let limits = Limits::default().within_open_files();
+    let server = listen::serve(listener, sandbox.router(), limits, stopped.clone());
+    tokio::join!(server, async {
+        stop.await;
+        stopped.cancel();
+    });
+    Ok(())
 }

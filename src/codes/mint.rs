@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::sync::Cache;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::known::Known;
-use super::payment::{Budget, BudgetExhausted, Payer};
+use super::payment::{Budget, BudgetExhausted};
 use super::slots::Slots;
 use super::unsaved::Unsaved;
 use super::{Parts, Settings, Supplies};
+use crate::access::Payer;
 use crate::account::Stopped;
 use crate::flight::Lost;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
@@ -46,6 +47,8 @@ pub(super) struct Minter {
     /// Permanent codes whose mint this process saw end without a known outcome, for as long as somebody might think that
     /// it still goes on.
     pub(super) ended_unknown: Cache<PermanentScene, ()>,
+    /// Permanent codes that were made and are not in the ledger yet.
+    pub(super) unwritten: Cache<PermanentScene, ()>,
 }
 
 /// A wish for a code, and when it came.
@@ -117,7 +120,13 @@ pub enum MintError {
     /// No turn to call WeChat came in time.
     #[error("too many codes are being made")]
     Crowded,
-    /// It took longer than a mint may.
+    /// A permanent code was made and is not in the ledger yet: this process goes on trying to write it.
+    #[error("a result of this permanent code is still to be written down")]
+    Unwritten,
+    /// The token came too late to ask WeChat.
+    #[error("no token in time")]
+    TokenTimeout,
+    /// It took longer than a mint may, or than the code was to live.
     #[error("the mint took too long")]
     Timeout,
     /// A defect of ours.
@@ -140,6 +149,7 @@ impl Minter {
                 .max_capacity(MOST_ENDED_UNKNOWN)
                 .time_to_live(MINT_TIMEOUT)
                 .build(),
+            unwritten: Cache::new(MOST_ENDED_UNKNOWN),
         }
     }
 
@@ -158,14 +168,6 @@ impl Minter {
             code: known,
             source: Source::Memory,
         })
-    }
-
-    /// What the store has, if it answers at all.
-    pub(super) async fn find_if_up(&self, scene: &Scene) -> Option<Arc<IssuedCode>> {
-        if !self.store().is_up() {
-            return None;
-        }
-        self.store().find(scene).await.ok().flatten().map(Arc::new)
     }
 
     pub(super) async fn import(
@@ -191,7 +193,7 @@ impl Minter {
     pub(super) async fn obtain(&self, wish: &Wish, payer: Payer) -> Result<Minted, MintError> {
         let started = Instant::now();
         let result = match &wish.spec {
-            CodeSpec::Temporary { scene, .. } => in_time(self.temporary(scene, wish, payer)).await,
+            CodeSpec::Temporary { scene, .. } => self.temporary(scene, wish, payer).await,
             CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec, payer).await,
         };
         let scene = wish.spec.scene();
@@ -242,40 +244,49 @@ fn log_mint(scene: &Scene, took: Duration) {
     tracing::info!(kind = %scene.kind(), scene = ?scene.value(), duration_ms, "code minted");
 }
 
-/// Gives up after as long as a mint may take.
-pub(super) async fn in_time<T>(
-    work: impl Future<Output = Result<T, MintError>>,
-) -> Result<T, MintError> {
-    tokio::time::timeout(MINT_TIMEOUT, work)
-        .await
-        .unwrap_or(Err(MintError::Timeout))
-}
-
 impl Parts {
-    /// Creates the ticket; once more, with another token, if WeChat says that the first is dead. Nothing is looked up or
-    /// kept. Not cancel safe: a ticket that WeChat made meanwhile would be lost.
-    pub(crate) async fn create(&self, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
-        let token = self.tokens.get().await?.map_err(MintError::Token)?;
-        match self.call(&token, spec).await {
+    /// Creates the ticket; once more, with another token, if WeChat says that the first is dead. After `deadline` nothing is
+    /// waited for. Nothing is looked up or kept. Not cancel safe: a ticket that WeChat made meanwhile would be lost.
+    pub(crate) async fn create(
+        &self,
+        spec: &CodeSpec,
+        deadline: Instant,
+    ) -> Result<IssuedCode, MintError> {
+        let token = token_by(deadline, self.tokens.get()).await?;
+        match self.call(&token, spec, deadline).await {
             Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenDead) => {
-                let token = self.tokens.replace(&token).await?;
-                let token = token.map_err(MintError::Token)?;
-                self.call(&token, spec).await
+                let token = token_by(deadline, self.tokens.replace(&token)).await?;
+                self.call(&token, spec, deadline).await
             }
             result => result,
         }
     }
 
-    async fn call(&self, token: &AccessToken, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
+    async fn call(
+        &self,
+        token: &AccessToken,
+        spec: &CodeSpec,
+        deadline: Instant,
+    ) -> Result<IssuedCode, MintError> {
         let pass = self.account.admit(Api::Create).await;
         let pass = pass.map_err(MintError::Stopped)?;
         let minted_at = self.clock.now();
-        let result = self.wechat.create_code(token, spec).await;
+        let called = timeout_at(deadline, self.wechat.create_code(token, spec)).await;
+        let result = called.map_err(|_| MintError::Timeout)?;
         self.account.learn(pass, &result).await;
         result
             .map(|created| issued(spec, minted_at, created))
             .map_err(MintError::WeChat)
     }
+}
+
+async fn token_by(
+    deadline: Instant,
+    taking: impl Future<Output = Result<Result<AccessToken, Arc<token::Error>>, Lost>>,
+) -> Result<AccessToken, MintError> {
+    let in_time = timeout_at(deadline, taking).await;
+    let token = in_time.map_err(|_| MintError::TokenTimeout)??;
+    token.map_err(MintError::Token)
 }
 
 fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> IssuedCode {
@@ -295,6 +306,11 @@ fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> Issued
 }
 
 impl MintError {
+    /// Whether it cost nothing: WeChat was not asked for a code.
+    pub(super) fn is_free(&self) -> bool {
+        self.is_before_the_call() || matches!(self, Self::Budget(_) | Self::Store(_))
+    }
+
     /// Whether WeChat certainly made no code: it said so, or was not asked.
     pub(super) fn is_without_effect(&self) -> bool {
         match self {
@@ -303,8 +319,13 @@ impl MintError {
             | Self::Stopped(_)
             | Self::Budget(_)
             | Self::LedgerFull
-            | Self::Crowded => true,
-            Self::OutcomeUnknown { .. } | Self::Store(_) | Self::Timeout | Self::Lost(_) => false,
+            | Self::Crowded
+            | Self::TokenTimeout => true,
+            Self::OutcomeUnknown { .. }
+            | Self::Unwritten
+            | Self::Store(_)
+            | Self::Timeout
+            | Self::Lost(_) => false,
         }
     }
 
@@ -312,7 +333,7 @@ impl MintError {
     pub(super) fn is_before_the_call(&self) -> bool {
         match self {
             Self::WeChat(error) => error.is_before_sending(),
-            Self::Token(_) | Self::Stopped(_) | Self::Crowded => true,
+            Self::Token(_) | Self::Stopped(_) | Self::Crowded | Self::TokenTimeout => true,
             _ => false,
         }
     }
@@ -320,14 +341,20 @@ impl MintError {
     fn log(&self, scene: &Scene) {
         match self {
             // The rooms below have logged the causes of these, once for many mints.
-            Self::Token(_) | Self::Stopped(_) | Self::Store(_) | Self::Budget(_) => {}
+            Self::Token(_)
+            | Self::Stopped(_)
+            | Self::Store(_)
+            | Self::Budget(_)
+            | Self::Unwritten => {}
             Self::LedgerFull | Self::OutcomeUnknown { .. } | Self::Crowded => tracing::warn!(
                 kind = %scene.kind(),
                 scene = ?scene.value(),
                 error = %Causes(self),
                 "code not minted"
             ),
-            Self::WeChat(_) | Self::Timeout | Self::Lost(_) => self.log_fault(scene),
+            Self::WeChat(_) | Self::TokenTimeout | Self::Timeout | Self::Lost(_) => {
+                self.log_fault(scene);
+            }
         }
     }
 

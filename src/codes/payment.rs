@@ -1,43 +1,22 @@
 //! Who pays for a mint. Keys do not; visitors share a budget of so many mints a day.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::access::{Caller, Scope};
+use super::mint::MintError;
+use crate::access::Payer;
 use crate::clock::China;
-use crate::scene::CodeSpec;
 use crate::store::Store;
 use crate::telemetry::{self, Causes};
 
 /// While the store cannot be asked, a process spends this part of what was left when it was asked last.
 const OFFLINE_SHARE: u64 = 10;
 
-/// On whose account a mint goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Payer {
-    /// Nobody's: a key may mint.
-    Key,
-    /// The visitors' budget.
-    Visitors,
-}
-
-impl Payer {
-    /// A key pays with its scope for codes of that sort; without it its holder is a visitor like any other.
-    pub(super) fn of(caller: &Caller, spec: &CodeSpec) -> Self {
-        let scope = match spec {
-            CodeSpec::Temporary { .. } => Scope::Mint,
-            CodeSpec::Permanent { .. } => Scope::Permanent,
-        };
-        if caller.allows(scope) {
-            Self::Key
-        } else {
-            Self::Visitors
-        }
-    }
-}
+/// How long the store is not asked again for a budget that it called used up. A refund is noticed after that.
+const SPENT_MEMORY: Duration = Duration::from_secs(5);
 
 /// What was paid for a mint, so that it can be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +35,8 @@ pub(super) struct Budget {
     a_day: u64,
     /// What this process may still mint while the store is down.
     offline: AtomicU64,
+    /// Until when the budget is taken to be used up, because the store has just said so.
+    spent_until: Mutex<Timestamp>,
     /// The day whose end of the budget is in the log.
     told: Mutex<Option<String>>,
 }
@@ -68,11 +49,20 @@ pub struct BudgetExhausted {
     pub retry_after: Duration,
 }
 
+impl BudgetExhausted {
+    fn at(now: Timestamp) -> Self {
+        Self {
+            retry_after: China::until_midnight(now),
+        }
+    }
+}
+
 impl Budget {
     pub(super) fn new(a_day: u64) -> Self {
         Self {
             a_day,
             offline: AtomicU64::new(a_day / OFFLINE_SHARE),
+            spent_until: Mutex::default(),
             told: Mutex::default(),
         }
     }
@@ -92,26 +82,44 @@ impl Budget {
     /// Pays for one mint before it is made.
     ///
     /// # Errors
-    /// When nothing is left.
+    /// When nothing is left, or the store cannot say.
     pub(super) async fn pay(
         &self,
         payer: Payer,
         store: &Store,
         now: Timestamp,
-    ) -> Result<Paid, BudgetExhausted> {
+    ) -> Result<Paid, MintError> {
         if payer == Payer::Key {
             return Ok(Paid::Nothing);
         }
-        let paid = match store.take_anonymous_mint(self.a_day).await {
-            Ok(taken) => taken.then_some(Paid::Budget),
-            Err(_) => self.pay_offline(),
-        };
-        paid.ok_or_else(|| {
-            self.tell_once_a_day(now);
-            BudgetExhausted {
-                retry_after: China::until_midnight(now),
+        match store.take_anonymous_mint(self.a_day).await {
+            Ok(true) => Ok(Paid::Budget),
+            Ok(false) => {
+                self.tell_once_a_day(now);
+                *self.spent_until() = now + SPENT_MEMORY;
+                Err(BudgetExhausted::at(now).into())
             }
-        })
+            Err(error) if store.is_up() => Err(error.into()),
+            Err(error) => self.pay_offline().ok_or_else(|| error.into()),
+        }
+    }
+
+    /// Whether the budget was used up a moment ago, so that whoever comes on does not cost the store a question each.
+    ///
+    /// # Errors
+    /// If it was.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), BudgetExhausted> {
+        if now < *self.spent_until() {
+            Err(BudgetExhausted::at(now))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn spent_until(&self) -> MutexGuard<'_, Timestamp> {
+        self.spent_until
+            .lock()
+            .expect("no one panics while holding it")
     }
 
     /// While the store is down nobody mints without limit, keys included.

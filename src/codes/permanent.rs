@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source};
-use super::payment::Payer;
+use crate::access::Payer;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
 use crate::telemetry::Causes;
@@ -26,6 +26,9 @@ impl Minter {
         spec: &CodeSpec,
         payer: Payer,
     ) -> Result<Minted, MintError> {
+        if self.unwritten.contains_key(scene) {
+            return Err(MintError::Unwritten);
+        }
         let intent = match self.reserve(scene).await? {
             Reserved::Ours(intent) => intent,
             Reserved::Known(code) => {
@@ -37,14 +40,14 @@ impl Minter {
         };
         match self.create_in_turn(spec, payer).await {
             Ok(code) => {
-                // The ledger first: nothing may stand between WeChat's answer and the durable write.
-                let confirmed = self.confirm(intent, code).await;
+                // The ledger before the numbers.
+                let confirmed = self.confirm(scene, intent, code).await;
                 self.count_mint().await;
                 confirmed
             }
             Err(error) => {
                 if error.is_without_effect() {
-                    self.withdraw(intent).await;
+                    self.withdraw(scene, intent).await;
                 } else {
                     self.ended_unknown.insert(scene.clone(), ());
                 }
@@ -59,8 +62,7 @@ impl Minter {
         let deadline = Instant::now() + MINT_TIMEOUT;
         let slot = timeout_at(deadline, self.slots.take(payer)).await;
         let _slot = slot.map_err(|_| MintError::Crowded)?;
-        let called = timeout_at(deadline, self.parts.create(spec)).await;
-        called.unwrap_or(Err(MintError::Timeout))
+        self.parts.create(spec, deadline).await
     }
 
     /// Waits while another replica's call may be under way.
@@ -85,7 +87,12 @@ impl Minter {
 
     /// Writes the result down before anybody sees it. If it cannot be written now, a task of its own goes on trying: the
     /// code exists at WeChat, whatever becomes of this request.
-    async fn confirm(&self, intent: Intent, code: IssuedCode) -> Result<Minted, MintError> {
+    async fn confirm(
+        &self,
+        scene: &PermanentScene,
+        intent: Intent,
+        code: IssuedCode,
+    ) -> Result<Minted, MintError> {
         match self.store().confirm(&intent, &code).await {
             Ok(kept) => Ok(Minted {
                 code: Arc::new(kept),
@@ -93,20 +100,33 @@ impl Minter {
             }),
             Err(error) => {
                 log_unwritten(intent.scene(), &code);
-                self.tasks
-                    .spawn(confirm_at_last(self.store().clone(), intent, code));
+                // Known to be made, so that this process does not repeat the mint meanwhile.
+                self.unwritten.insert(scene.clone(), ());
+                let (store, unwritten, scene) =
+                    (self.store().clone(), self.unwritten.clone(), scene.clone());
+                self.tasks.spawn(async move {
+                    confirm_at_last(&store, &intent, &code).await;
+                    unwritten.invalidate(&scene);
+                });
                 Err(error.into())
             }
         }
     }
 
-    /// The call certainly made no code, so neither the intent nor the stock is needed.
-    async fn withdraw(&self, intent: Intent) {
+    /// The call certainly made no code, so neither the intent nor the stock is needed. Until they are given back the scene
+    /// waits for nobody.
+    async fn withdraw(&self, scene: &PermanentScene, intent: Intent) {
         if let Err(error) = self.store().withdraw(&intent).await {
             tracing::warn!(
                 error = %Causes(&error),
-                "an intent could not be withdrawn: it counts"
+                "an intent could not be withdrawn: it counts, and is tried on"
             );
+            self.ended_unknown.insert(scene.clone(), ());
+            let store = self.store().clone();
+            self.tasks.spawn(async move {
+                // A row that cannot be read is in the log; it counts.
+                write_at_last(|| store.withdraw(&intent)).await.ok();
+            });
         }
     }
 
@@ -138,23 +158,29 @@ fn log_unwritten(scene: &Scene, code: &IssuedCode) {
 }
 
 /// Tries to write a result until it is written.
-async fn confirm_at_last(store: Store, intent: Intent, code: IssuedCode) {
+async fn confirm_at_last(store: &Store, intent: &Intent, code: &IssuedCode) {
     let (kind, value) = (intent.scene().kind(), intent.scene().value());
+    match write_at_last(|| store.confirm(intent, code)).await {
+        Ok(_) => tracing::info!(%kind, scene = ?value, "the permanent code is written down"),
+        Err(error) => tracing::error!(
+            %kind,
+            scene = ?value,
+            error = %Causes(&error),
+            "a permanent code cannot be written down"
+        ),
+    }
+}
+
+/// Repeats a write until the store takes it, or has a row in its way that cannot be read.
+async fn write_at_last<T, F>(mut write: impl FnMut() -> F) -> Result<T, store::Error>
+where
+    F: Future<Output = Result<T, store::Error>>,
+{
     loop {
         tokio::time::sleep(WRITE_PAUSE).await;
-        match store.confirm(&intent, &code).await {
-            Ok(_) => {
-                break tracing::info!(%kind, scene = ?value, "the permanent code is written down");
-            }
-            Err(error @ store::Error::BadRow(_)) => {
-                break tracing::error!(
-                    %kind,
-                    scene = ?value,
-                    error = %Causes(&error),
-                    "a permanent code cannot be written down"
-                );
-            }
-            Err(_) => {}
+        match write().await {
+            Err(store::Error::Timeout | store::Error::Busy | store::Error::Failed(_)) => {}
+            result => return result,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::payment::Payer;
+use crate::access::Payer;
 
 /// WeChat's own bound is not known; chosen to be gentle.
 const SLOTS: usize = 64;
@@ -38,7 +38,7 @@ impl Slots {
         // The visitors' own first: one who waits for it must not stand in the line of the keys.
         let of_visitors = match payer {
             Payer::Key => None,
-            Payer::Visitors => Some(self.visitors.acquire().await.expect(OPEN)),
+            Payer::Visitor(_) => Some(self.visitors.acquire().await.expect(OPEN)),
         };
         Slot {
             _of_all: self.all.acquire().await.expect(OPEN),
@@ -49,20 +49,25 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::access::Visitor;
+
+    const VISITOR: Payer = Payer::Visitor(Visitor::V4(Ipv4Addr::LOCALHOST));
 
     #[tokio::test]
     async fn a_crowd_of_visitors_leaves_four_slots_for_keys() {
         let slots = Slots::new();
         let mut visitors = Vec::new();
-        while let Some(slot) = slots.take(Payer::Visitors).now_or_never() {
+        while let Some(slot) = slots.take(VISITOR).now_or_never() {
             visitors.push(slot);
         }
         assert_eq!(visitors.len(), 60);
 
-        let waiting = slots.take(Payer::Visitors);
+        let waiting = slots.take(VISITOR);
         let mut keys = Vec::new();
         while let Some(slot) = slots.take(Payer::Key).now_or_never() {
             keys.push(slot);

@@ -1,12 +1,23 @@
 //! Minting a temporary code: one replica at a time, and also while the store is down.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
-use super::payment::{Paid, Payer};
-use crate::scene::{Scene, SceneValue, TemporaryScene};
+use super::payment::Paid;
+use super::slots::Slot;
+use crate::access::Payer;
+use crate::scene::{Scene, TemporaryScene};
 use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
+
+/// How long one replica has a scene to itself: a mint, and the time to write it down.
+const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));
+
+/// The longest pause between two looks into a store that refuses single calls.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Minter {
     /// What the store has, what another replica is just making, or a new code.
@@ -17,38 +28,72 @@ impl Minter {
         payer: Payer,
     ) -> Result<Minted, MintError> {
         let scene = Scene::Temporary(scene.clone());
-        loop {
-            match self.look_or_lease(&scene, wish).await {
-                Ok(Turn::Found(code)) => {
-                    return Ok(Minted {
-                        code,
-                        source: Source::Store,
-                    });
-                }
-                Ok(Turn::Ours(lease)) => {
-                    let result = self.mint_and_save(&scene, wish, payer).await;
-                    lease.release().await;
-                    return result;
-                }
-                Ok(Turn::Others) => tokio::time::sleep(POLL).await,
-                Err(error) => return self.mint_offline(&scene, wish, payer, error).await,
+        let deadline = Instant::now() + MINT_TIMEOUT;
+        let turn = timeout_at(deadline, self.turn(&scene, wish, payer)).await;
+        match turn.map_err(|_| MintError::Crowded)? {
+            Turn::Found(code) => Ok(Minted {
+                code,
+                source: Source::Store,
+            }),
+            Turn::Ours { lease, _slot } => {
+                let paid = self.budget.pay(payer, self.store(), self.now()).await;
+                let result = match paid {
+                    Ok(paid) => self.mint_paid(&scene, wish, payer, paid, deadline).await,
+                    Err(error) => Err(error),
+                };
+                lease.release().await;
+                result
+            }
+            Turn::Unreadable(trouble) => Err(trouble.into()),
+            // Without the store nobody can agree on anything, so each process makes a few codes for itself, keys' codes too.
+            Turn::Offline { trouble, _slot } => {
+                let paid = self.budget.pay_offline().ok_or(trouble)?;
+                self.mint_paid(&scene, wish, payer, paid, deadline).await
             }
         }
     }
 
-    /// The lease first: whoever held it a moment ago may have finished meanwhile.
-    async fn look_or_lease(&self, scene: &Scene, wish: &Wish) -> Result<Turn, store::Error> {
-        if let Some(code) = self.find_good_enough(scene, wish).await? {
-            return Ok(Turn::Found(code));
+    /// Waits until this process may mint the scene, or has no need to. The slot comes before the lease, so that nobody holds
+    /// a scene while waiting in line. Cancel safe.
+    async fn turn(&self, scene: &Scene, wish: &Wish, payer: Payer) -> Turn<'_> {
+        let mut pause = POLL;
+        loop {
+            match self.look_or_lease(scene, wish, payer).await {
+                Ok(Some(turn)) => return turn,
+                // Another replica mints it.
+                Ok(None) => {}
+                Err(trouble @ store::Error::BadRow(_)) => return Turn::Unreadable(trouble),
+                // The store refused this call alone, perhaps because of a crowd, which shall not grow by this.
+                Err(_) if self.store().is_up() => pause = LONGEST_PAUSE.min(pause * 2),
+                Err(trouble) => {
+                    let slot = self.slots.take(payer).await;
+                    return Turn::Offline {
+                        trouble,
+                        _slot: slot,
+                    };
+                }
+            }
+            tokio::time::sleep(pause).await;
         }
-        let name = lease_name(scene);
-        let Some(lease) = self.store().lease(&name, MINT_TIMEOUT).await? else {
-            return Ok(Turn::Others);
-        };
-        Ok(match self.find_good_enough(scene, wish).await? {
+    }
+
+    /// Looks once more with the lease: whoever held it a moment ago may have finished meanwhile.
+    async fn look_or_lease(
+        &self,
+        scene: &Scene,
+        wish: &Wish,
+        payer: Payer,
+    ) -> Result<Option<Turn<'_>>, store::Error> {
+        if let Some(code) = self.find_good_enough(scene, wish).await? {
+            return Ok(Some(Turn::Found(code)));
+        }
+        let slot = self.slots.take(payer).await;
+        let lease = self.store().lease(&scene.to_string(), LEASE).await?;
+        let Some(lease) = lease else { return Ok(None) };
+        Ok(Some(match self.find_good_enough(scene, wish).await? {
             Some(code) => Turn::Found(code),
-            None => Turn::Ours(lease),
-        })
+            None => Turn::Ours { lease, _slot: slot },
+        }))
     }
 
     /// What the store has for a wish. An older code is kept in mind, in case that no new one can be had.
@@ -64,38 +109,17 @@ impl Minter {
         Ok(self.will_do(&code, wish).then_some(code))
     }
 
-    async fn mint_and_save(
-        &self,
-        scene: &Scene,
-        wish: &Wish,
-        payer: Payer,
-    ) -> Result<Minted, MintError> {
-        let _slot = self.slots.take(payer).await;
-        let paid = self.budget.pay(payer, self.store(), self.now()).await?;
-        self.mint_paid(scene, wish, payer, paid).await
-    }
-
-    /// Without the store nobody can agree on anything, so each process makes a few codes for itself, keys' codes too.
-    async fn mint_offline(
-        &self,
-        scene: &Scene,
-        wish: &Wish,
-        payer: Payer,
-        trouble: store::Error,
-    ) -> Result<Minted, MintError> {
-        let _slot = self.slots.take(payer).await;
-        let paid = self.budget.pay_offline().ok_or(trouble)?;
-        self.mint_paid(scene, wish, payer, paid).await
-    }
-
+    /// Makes a code that is paid for; what was paid comes back if no request left. From WeChat's answer on nothing cuts it
+    /// short, and the code comes before the numbers.
     async fn mint_paid(
         &self,
         scene: &Scene,
         wish: &Wish,
         payer: Payer,
         paid: Paid,
+        deadline: Instant,
     ) -> Result<Minted, MintError> {
-        let code = match self.parts.create(&wish.spec).await {
+        let code = match self.parts.create(&wish.spec, deadline).await {
             Ok(code) => Arc::new(code),
             Err(error) => {
                 if error.is_before_the_call() {
@@ -104,11 +128,15 @@ impl Minter {
                 return Err(error);
             }
         };
+        self.write_down(scene, &code).await;
         self.count_mint().await;
-        if paid == Paid::Offline && payer == Payer::Visitors {
+        if paid == Paid::Offline && payer != Payer::Key {
             self.unsaved.count_anonymous();
         }
-        self.write_down(scene, &code).await;
+        // So short a life may be over by the time that WeChat's answer is here.
+        if code.left(self.now()).is_some_and(|left| left.is_zero()) {
+            return Err(MintError::Timeout);
+        }
         Ok(Minted {
             code,
             source: Source::Minted,
@@ -124,17 +152,18 @@ impl Minter {
     }
 }
 
-/// Whose turn it is to mint a scene.
-enum Turn {
+/// What became of waiting for the right to mint a scene.
+enum Turn<'a> {
     Found(Arc<IssuedCode>),
-    Ours(Lease),
-    Others,
-}
-
-/// The same in every build: replicas of two versions share leases during an update.
-fn lease_name(scene: &Scene) -> String {
-    match scene.value() {
-        SceneValue::Id(id) => format!("{}:{id}", scene.kind()),
-        SceneValue::Text(text) => format!("{}:{text}", scene.kind()),
-    }
+    /// The store has a row in the way.
+    Unreadable(store::Error),
+    Ours {
+        lease: Lease,
+        _slot: Slot<'a>,
+    },
+    /// The store is down.
+    Offline {
+        trouble: store::Error,
+        _slot: Slot<'a>,
+    },
 }

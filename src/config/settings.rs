@@ -198,6 +198,11 @@ pub const SETTINGS: &[Setting] = &[
         "Mints a day (China's day) that visitors without a key may cause, over all replicas, 0 to 100000000",
     ),
     Setting::new(
+        "visitor-rate",
+        Fallback::Value("30/1m"),
+        "Mints that one visitor (an IPv4 address or an IPv6 /64) may cause in each process, `N/DURATION`: 1 to 1000000 in `1s` to `1d`",
+    ),
+    Setting::new(
         "permanent-limit",
         Fallback::Value("100000"),
         "Permanent codes at which the ledger refuses more, 0 to 100000",
@@ -210,6 +215,23 @@ pub const SETTINGS: &[Setting] = &[
     )
     .secret("api-keys-file")
     .not_in_demo(),
+    Setting::new(
+        "access",
+        Fallback::Value("open"),
+        "Who may mint temporary codes without a key: `open` (every visitor), `signed` (visitors with a signed link), `keyed` (nobody)",
+    ),
+    Setting::new(
+        "link-keys",
+        Fallback::Unset,
+        "Keys of signed links, comma-separated, each 10 or more printable ASCII characters without spaces and commas; \
+         the first signs, all verify",
+    )
+    .secret("link-keys-file"),
+    Setting::new(
+        "trusted-proxies",
+        Fallback::Unset,
+        "Networks such as `10.0.0.0/8`, comma-separated, whose `X-Forwarded-For` is believed; unset: nobody's",
+    ),
     Setting::new(
         "cors-origins",
         Fallback::Value("*"),
@@ -258,6 +280,16 @@ pub const SETTINGS: &[Setting] = &[
         "How long events and openids are kept, `1d` to `3650d`; daily numbers stay",
     ),
     Setting::new(
+        "max-connections",
+        Fallback::Value("10000"),
+        "Connections at once, 1 to 1000000; beyond, whoever keeps the service waiting the longest makes room",
+    ),
+    Setting::new(
+        "header-timeout",
+        Fallback::Value("10s"),
+        "How long a client may take to send the headers of a request, `100ms` to `5m`",
+    ),
+    Setting::new(
         "log",
         Fallback::Value("info"),
         "Log filter: `off`, `error`, `warn`, `info`, `debug`, `trace`, or per module as in `info,wxqr=debug`",
@@ -284,6 +316,14 @@ pub const SETTINGS: &[Setting] = &[
 pub fn flags(command: Command) -> Command {
     SETTINGS
         .iter()
+        .fold(command, |command, setting| command.args(arguments(setting)))
+}
+
+/// As [`flags`], for a command that reads these settings only.
+pub fn flags_of(command: Command, names: &[&str]) -> Command {
+    SETTINGS
+        .iter()
+        .filter(|setting| names.contains(&setting.name))
         .fold(command, |command, setting| command.args(arguments(setting)))
 }
 

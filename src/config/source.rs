@@ -298,14 +298,18 @@ fn unknown(name: &str, known: &[String]) -> Mistake {
         let (ours, theirs) = (&candidate[PREFIX.len()..], &name[PREFIX.len()..]);
         strsim::normalized_damerau_levenshtein(ours, theirs)
     };
+    // A setting that is no secret has no `_FILE`, but is certainly meant.
+    let without_file = |candidate: &&String| name.strip_suffix("_FILE") == Some(candidate.as_str());
     let closest = known
         .iter()
         .map(|candidate| (likeness(candidate), candidate))
         .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate);
+    let meant = known.iter().find(without_file).or(closest);
     let name = printable(name);
-    match closest {
-        Some((_, candidate)) => {
+    match meant {
+        Some(candidate) => {
             Mistake::new(name, format!("is not a setting; did you mean {candidate}?"))
         }
         None => Mistake::new(

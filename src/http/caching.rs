@@ -23,7 +23,7 @@ pub(crate) enum CachePolicy {
 }
 
 impl CachePolicy {
-    /// For a picture: until the code no longer satisfies such a wish.
+    /// For a picture of ours, or the way to WeChat's: until the code no longer satisfies such a wish.
     pub(crate) fn for_picture(served: &Served, now: Timestamp) -> Self {
         Self::until_floor(served, now, LONGEST)
     }
@@ -43,6 +43,15 @@ impl CachePolicy {
         Self::until_floor(served, now, longest)
     }
 
+    /// The same, but no longer than until `end`.
+    pub(crate) fn until(self, end: Timestamp, now: Timestamp) -> Self {
+        let left = Duration::try_from(now.duration_until(end)).unwrap_or_default();
+        match self {
+            Self::Public(age) => Self::of_age(age.min(left)),
+            Self::NoStore => Self::NoStore,
+        }
+    }
+
     fn until_floor(served: &Served, now: Timestamp, longest: Duration) -> Self {
         let Standing::Fresh { floor } = served.standing else {
             return Self::NoStore;
@@ -51,6 +60,10 @@ impl CachePolicy {
             None => longest,
             Some(left) => left.saturating_sub(floor).min(longest),
         };
+        Self::of_age(age)
+    }
+
+    fn of_age(age: Duration) -> Self {
         if age.as_secs() == 0 {
             Self::NoStore
         } else {
@@ -71,83 +84,4 @@ impl CachePolicy {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::ticket::{IssuedCode, Life};
-
-    fn served(granted: u64, standing: Standing) -> Served {
-        let life = match granted {
-            0 => Life::Permanent,
-            _ => Life::Temporary {
-                minted_at: Timestamp::UNIX_EPOCH,
-                asked: granted.try_into().unwrap(),
-                granted: granted.try_into().unwrap(),
-            },
-        };
-        let (ticket, url) = (
-            "t".parse().unwrap(),
-            "http://weixin.qq.com/q/a".parse().unwrap(),
-        );
-        Served {
-            code: Arc::new(IssuedCode { ticket, url, life }),
-            standing,
-            source: crate::codes::Source::Memory,
-        }
-    }
-
-    #[test]
-    fn no_cache_may_show_a_dead_code() {
-        let fresh = |floor| Standing::Fresh {
-            floor: Duration::from_secs(floor),
-        };
-        // granted, standing, now, picture, text
-        for (granted, standing, now, picture, text) in [
-            (
-                7200,
-                fresh(3600),
-                0,
-                "public, max-age=3600, must-revalidate",
-                "public, max-age=60, must-revalidate",
-            ),
-            (
-                7200,
-                fresh(3600),
-                3590,
-                "public, max-age=10, must-revalidate",
-                "public, max-age=10, must-revalidate",
-            ),
-            (7200, fresh(3600), 3600, "no-store", "no-store"),
-            (7200, fresh(7200), 1, "no-store", "no-store"),
-            (7200, Standing::Stale, 0, "no-store", "no-store"),
-            (
-                2_592_000,
-                fresh(3600),
-                0,
-                "public, max-age=86400, must-revalidate",
-                "public, max-age=60, must-revalidate",
-            ),
-            (
-                0,
-                fresh(0),
-                0,
-                "public, max-age=86400, must-revalidate",
-                "public, max-age=60, must-revalidate",
-            ),
-        ] {
-            let served = served(granted, standing);
-            let now = Timestamp::from_second(now).unwrap();
-            let got = (
-                CachePolicy::for_picture(&served, now),
-                CachePolicy::for_text(&served, now),
-            );
-            let got = (got.0.header(), got.1.header());
-            assert_eq!(
-                got,
-                (picture.parse().unwrap(), text.parse().unwrap()),
-                "{granted} s, {standing:?}, at {now}"
-            );
-        }
-    }
-}
+mod tests;

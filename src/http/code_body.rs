@@ -5,9 +5,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::auth::Access;
 use super::pages::whole_seconds;
+use super::params::Query;
 use super::site::Site;
-use crate::scene::{Scene, SceneValue};
+use crate::access::Caller;
+use crate::scene::{Lifetime, Scene, SceneValue};
 use crate::ticket::IssuedCode;
 
 /// What a code carries, as JSON.
@@ -75,13 +78,7 @@ impl SceneBody {
 }
 
 impl TicketBody {
-    /// `pairs` are the parameters that the links to our pictures repeat.
-    pub(crate) fn new<'a>(
-        site: &Site,
-        code: &IssuedCode,
-        now: Timestamp,
-        pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
-    ) -> Self {
+    pub(crate) fn new(site: &Site, code: &IssuedCode, now: Timestamp, link: &LinkQuery) -> Self {
         let expires_at = code.expires_at();
         Self {
             ticket: code.ticket.as_str().to_owned(),
@@ -89,22 +86,57 @@ impl TicketBody {
             expire_seconds: expires_at.map(|end| (end.as_second() - now.as_second()).max(0)),
             expires_at: expires_at.map(whole_seconds),
             image_url: site.image_url(&code.ticket),
-            png_url: site.link("/qrcode.png", pairs.clone()),
-            svg_url: site.link("/qrcode.svg", pairs),
+            png_url: site.link("/qrcode.png", link.pairs()),
+            svg_url: site.link("/qrcode.svg", link.pairs()),
         }
     }
 }
 
-/// The parameters by which `/qrcode` knows a scene.
-pub(crate) fn scene_pairs(scene: &Scene) -> Vec<(&'static str, String)> {
-    let mut pairs = vec![match scene.value() {
-        SceneValue::Id(id) => ("scene_id", id.to_string()),
-        SceneValue::Text(text) => ("scene_str", text.to_owned()),
-    }];
-    if scene.kind().is_permanent() {
-        pairs.push(("permanent", "true".to_owned()));
+/// The query of a link of ours to a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LinkQuery(Vec<(String, String)>);
+
+impl LinkQuery {
+    /// What was asked, shown in another way.
+    pub(crate) fn of(query: &Query) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self(query.picture_link_pairs().map(owned).collect())
     }
-    pairs
+
+    /// By what a code carries, and the life to ask for; none for a permanent one.
+    pub(crate) fn to(scene: &Scene, life: Option<Lifetime>) -> Self {
+        let value = scene.value();
+        let name = match value {
+            SceneValue::Id(_) => "scene_id",
+            SceneValue::Text(_) => "scene_str",
+        };
+        let mut pairs = vec![(name.to_owned(), value.to_string())];
+        if scene.kind().is_permanent() {
+            pairs.push(("permanent".to_owned(), "true".to_owned()));
+        }
+        if let Some(life) = life {
+            pairs.push(("expire_seconds".to_owned(), life.as_secs().to_string()));
+        }
+        Self(pairs)
+    }
+
+    /// The same link as one that lets a visitor mint, where that takes a signature: for a caller who may mint, and a code
+    /// that can die. A signature that is there stays.
+    pub(crate) fn signed_for(mut self, caller: &Caller, access: &Access) -> Self {
+        let has = |wanted| self.pairs().any(|pair| pair == wanted);
+        let is_signed = self.pairs().any(|(name, _)| name == "sig");
+        if access.signs_for(caller) && !has(("permanent", "true")) && !is_signed {
+            let sig = access.sign(self.pairs());
+            self.0.extend(sig.map(|sig| ("sig".to_owned(), sig)));
+        }
+        self
+    }
+
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
 }
 
 /// The `Date` that `expire_seconds` counts from.

@@ -33,7 +33,7 @@ pub(crate) async fn show(
     let (query, result) = match Query::parse(&raw) {
         Ok(query) => {
             let query = filled_in(query);
-            let result = result(&app, view, &caller, &query).await;
+            let result = result(&app, view, caller, &query).await;
             (query, result)
         }
         Err(problem) => (Query::default(), Err(problem)),
@@ -51,7 +51,6 @@ pub(crate) async fn show(
         default_expire: app.default_expire.as_secs(),
         result,
         at_fault,
-        action: app.site.link("/", none()),
         openapi: app.site.link("/openapi.json", none()),
         other_language: app
             .site
@@ -89,7 +88,7 @@ fn form(query: &Query) -> Form<'_> {
 async fn result(
     app: &AppState,
     view: View,
-    caller: &Caller,
+    caller: Caller,
     query: &Query,
 ) -> Result<HomeResult, Problem> {
     query.lang()?;
@@ -97,7 +96,8 @@ async fn result(
         return Ok(HomeResult::Empty);
     }
     let spec = query.code_spec(app.default_expire)?;
-    let served = app.codes.issue(&spec, caller).await?;
+    let caller = app.access.of_link(caller, query, app.clock.now())?;
+    let served = app.codes.issue(&spec, &caller).await?;
     let link = |path| app.site.link(path, query.picture_link_pairs());
     Ok(HomeResult::Code {
         image: image_element(&app.site, &served.code.ticket, view.lang)?,
@@ -113,7 +113,7 @@ async fn result(
     })
 }
 
-/// What went wrong, and for a permanent code that nobody has made yet, how to make it.
+/// What went wrong, and for a code that nobody has made yet, how to make it.
 fn trouble(app: &AppState, view: View, query: &Query, problem: &Problem) -> HomeResult {
     let mut snippets = Vec::new();
     if problem.code == Code::MintNotAllowed {

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::message::Message;
 use super::negotiate::weighted;
 
 /// A language that the pages are written in. Chinese unless the visitor prefers English.
@@ -45,13 +46,13 @@ impl Lang {
 }
 
 impl FromStr for Lang {
-    type Err = &'static str;
+    type Err = Message;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "zh" => Ok(Self::Zh),
             "en" => Ok(Self::En),
-            _ => Err("must be zh or en"),
+            _ => Err(Message::new("只能是 zh 或 en", "must be zh or en")),
         }
     }
 }

@@ -2,26 +2,30 @@
 
 mod api;
 mod auth;
+mod bounds;
 mod caching;
 mod code_body;
+#[cfg(test)]
+mod fixture;
 mod home;
 mod lang;
+mod message;
 mod negotiate;
 mod observe;
 mod openapi;
 mod ops;
 mod pages;
-mod params;
+pub(crate) mod params;
 mod problem;
 mod qrcode;
 mod site;
+mod unchecked;
 mod view;
-mod wish;
 
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
@@ -31,10 +35,10 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use self::auth::Access;
 pub use self::ops::metrics_router;
 pub use self::site::Site;
 
-use crate::access::Keyring;
 use crate::account::Account;
 use crate::clock::Clock;
 use crate::codes::Codes;
@@ -51,8 +55,8 @@ pub struct AppState {
     pub codes: Arc<Codes>,
     /// Our own pictures.
     pub pictures: Pictures,
-    /// The API keys.
-    pub keys: Arc<Keyring>,
+    /// Who asks, and whose word on it is taken.
+    pub access: Arc<Access>,
     /// The account's faults.
     pub account: Arc<Account>,
     /// The access token's state.
@@ -109,6 +113,7 @@ pub fn starting_router(site: Arc<Site>, base_path: &str) -> Router {
 fn observed(routes: Router, site: Arc<Site>, base_path: &str) -> Router {
     routes
         .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(from_fn(bounds::check))
         .layer(from_fn_with_state(site, observe::write_problems))
         .layer(from_fn_with_state(
             Arc::<str>::from(base_path),
@@ -178,6 +183,42 @@ fn cors_layer(origins: &CorsOrigins) -> CorsLayer {
             layer
                 .allow_origin(AllowOrigin::list(values))
                 .vary([header::ORIGIN])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// What a stranger gets of a handler that panics with a secret.
+    #[tokio::test]
+    async fn a_panic_is_an_error_that_says_nothing_of_its_cause() {
+        let site = Arc::new(Site {
+            public_url: String::new(),
+            image_base: "https://mp.weixin.qq.com".to_owned(),
+            frame_ancestors: "*".to_owned(),
+            sandbox: false,
+        });
+        let broken = async || -> &str { panic!("CANARY in {}", std::hint::black_box("a panic")) };
+        let router = observed(Router::new().route("/broken", get(broken)), site, "");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        for accept in ["text/html", "application/json"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!(
+                "GET /broken HTTP/1.1\r\nHost: wxqr\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+            assert!(answer.contains("cache-control: no-store"), "{answer}");
+            assert!(!answer.contains("CANARY"), "{answer}");
         }
     }
 }

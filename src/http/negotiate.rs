@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use super::message::Message;
+
 /// A representation of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Format {
@@ -71,7 +73,7 @@ impl Format {
 }
 
 impl FromStr for Format {
-    type Err = &'static str;
+    type Err = Message;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
@@ -80,7 +82,10 @@ impl FromStr for Format {
             "png" => Ok(Self::Png),
             "svg" => Ok(Self::Svg),
             "jpg" => Ok(Self::Jpg),
-            _ => Err("must be html, json, png, svg or jpg"),
+            _ => Err(Message::new(
+                "只能是 html、json、png、svg 或 jpg",
+                "must be html, json, png, svg or jpg",
+            )),
         }
     }
 }

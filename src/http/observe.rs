@@ -9,14 +9,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use super::message::Message;
 use super::negotiate::Format;
 use super::pages;
 use super::problem::{Code, Problem};
 use super::site::Site;
 use super::view::{View, is_code_path};
+use crate::access::Key;
 use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,14 +37,23 @@ pub(crate) async fn observe(
     let view = View::of(request.uri(), request.headers(), &base_path);
     request.extensions_mut().insert(view);
     request.extensions_mut().insert(id.clone());
-    let span = tracing::info_span!("request", request_id = %id.0);
+    let span = tracing::info_span!("request", request_id = %id.0, key = Empty);
 
     let mut response = next.run(request).instrument(span.clone()).await;
 
     add_common_headers(response.headers_mut(), &id);
     let _entered = span.entered();
-    conclude(&method, &route, &response, started);
+    let is_probe = matches!(
+        route.strip_prefix(&*base_path).unwrap_or(&route),
+        "/healthz" | "/readyz"
+    );
+    conclude(&method, &route, is_probe, &response, started);
     response
+}
+
+/// Names the key of the caller in every log line of the request that we are in, those of a mint that it starts too.
+pub(super) fn log_key(key: &Key) {
+    Span::current().record("key", key.name());
 }
 
 /// The template of the route, so that neither logs nor metrics hold what a stranger typed.
@@ -50,20 +62,30 @@ fn route_of(request: &Request) -> String {
     matched.map_or("unmatched", MatchedPath::as_str).to_owned()
 }
 
-/// The line and the numbers of one request.
-fn conclude(method: &Method, route: &str, response: &Response, started: Instant) {
+/// The line and the numbers of one request. Probes come every few seconds for ever, and would hide the rest of the log.
+fn conclude(method: &Method, route: &str, is_probe: bool, response: &Response, started: Instant) {
     let took = started.elapsed();
     let status = response.status().as_u16();
     let problem = response.extensions().get::<Problem>();
-    tracing::info!(
-        http.method = known(method),
-        http.route = route,
-        http.status = status,
-        duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        problem = problem.map(|problem| problem.code.as_str()),
-        parameter = problem.and_then(|problem| problem.parameter.as_deref()),
-        "request"
-    );
+    // A level cannot be chosen at run time.
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                http.method = known(method),
+                http.route = route,
+                http.status = status,
+                duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                problem = problem.map(|problem| problem.code.as_str()),
+                parameter = problem.and_then(|problem| problem.parameter.as_deref()),
+                "request"
+            )
+        };
+    }
+    if is_probe {
+        line!(debug);
+    } else {
+        line!(info);
+    }
     telemetry::http_request(route, known(method), status, took);
 }
 
@@ -170,18 +192,23 @@ fn json(problem: &Problem, id: &RequestId) -> Response {
 /// A handler panicked: a defect of ours, which must not take the process with it.
 pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Response {
     drop(payload); // The panic hook has logged it.
-    Problem::new(Code::Internal, "the service failed; the log has the cause").into_response()
+    Problem::internal().into_response()
 }
 
 /// No such path.
 pub(crate) async fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "there is nothing at this path")
+    let message = Message::new(
+        "该网址下没有内容，请检查链接是否完整",
+        "there is nothing at this path",
+    );
+    Problem::new(Code::NotFound, message)
 }
 
 /// No such method on this path.
 pub(crate) async fn method_not_allowed() -> Problem {
-    Problem::new(
-        Code::MethodNotAllowed,
+    let message = Message::new(
+        "响应头 Allow 列出了该网址支持的方法",
         "the Allow header names the methods of this path",
-    )
+    );
+    Problem::new(Code::MethodNotAllowed, message)
 }

@@ -54,7 +54,7 @@ pub(crate) struct CodeParams {
     /// `1`: answer only the `<img>` element.
     #[param(pattern = "^1$")]
     fragment: Option<String>,
-    /// Pixels on a side of a PNG or SVG.
+    /// Pixels on a side of a PNG or SVG; at least 2 × (33 + 2 × `margin`), so that every module has two.
     #[param(minimum = 64, maximum = 2048, default = 430)]
     size: Option<u32>,
     /// Empty modules around the symbol of a PNG or SVG.
@@ -69,4 +69,27 @@ pub(crate) struct CodeParams {
     /// The language of a page. The default is what `Accept-Language` says, else Chinese.
     #[param(pattern = "^(zh|en)$")]
     lang: Option<String>,
+    /// When a signed link ends, in Unix seconds. Goes with `sig` only.
+    #[param(minimum = 0)]
+    exp: Option<i64>,
+    /// The signature of the link: HMAC-SHA256, unpadded base64url.
+    #[param(pattern = "^[A-Za-z0-9_-]{43}$")]
+    sig: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use utoipa::openapi::path::ParameterIn;
+
+    use super::super::params::OURS;
+    use super::*;
+
+    #[test]
+    fn the_document_has_every_parameter_of_a_code() {
+        let described = CodeParams::into_params(|| Some(ParameterIn::Query));
+        let names: BTreeSet<&str> = described.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, OURS.iter().copied().collect());
+    }
 }

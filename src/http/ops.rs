@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppState;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 
 /// Crawlers would mint a code for each link they find.
 pub(crate) async fn robots() -> &'static str {
@@ -63,7 +63,7 @@ pub(crate) async fn not_ready() -> Response {
 
 /// What everything else says before the store is open.
 pub(crate) async fn starting() -> Problem {
-    Problem::new(Code::StoreUnavailable, "the service is starting")
+    Problem::starting()
 }
 
 /// The second listener's only page.

@@ -6,7 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::lang::Lang;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::site::{HOME_SCRIPT, RENEW_SCRIPT, STYLE, Site};
 use crate::clock::China;
 use crate::telemetry::Causes;
@@ -53,7 +53,6 @@ pub(crate) struct HomePage<'a> {
     pub(crate) result: HomeResult,
     /// The parameter that the result complains of.
     pub(crate) at_fault: Option<String>,
-    pub(crate) action: String,
     pub(crate) openapi: String,
     pub(crate) other_language: String,
 }
@@ -187,7 +186,7 @@ pub(crate) fn problem_fragment(problem: &Problem, lang: Lang) -> Result<Response
 
 fn broken(error: &askama::Error) -> Problem {
     tracing::error!(error = %Causes(error), "a template failed");
-    Problem::new(Code::Internal, "the service failed; the log has the cause")
+    Problem::internal()
 }
 
 /// RFC 3339 in UTC, without fractions.

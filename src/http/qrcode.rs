@@ -1,6 +1,5 @@
 //! `GET /qrcode`: one code in five representations.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -11,20 +10,23 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::AppState;
-use super::auth::Authenticated;
+use super::auth::{Access, Authenticated};
 use super::caching::CachePolicy;
-use super::code_body::{CodeBody, SceneBody, TicketBody, dated};
+use super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
+use super::message::Message;
 use super::negotiate::Format;
 use super::pages::{self, CodePage, Expiry, image_element};
 use super::params::Query;
 use super::problem::Problem;
-use super::site::{Site, escaped};
+use super::site::Site;
 use super::view::View;
+use crate::access::{Caller, Verdict};
 use crate::clock::China;
 use crate::codes::{Served, Standing};
+use crate::form::escaped;
 use crate::pictures::Drawn;
 use crate::render::{RenderError, Style};
-use crate::scene::{Scene, SceneValue};
+use crate::scene::Scene;
 use crate::ticket::IssuedCode;
 
 /// A page is not renewed more often than this.
@@ -33,10 +35,6 @@ const SHORTEST_RENEWAL: Duration = Duration::from_secs(10);
 /// How much life of a code is left, at the latest, when its page shows a newer one: twice what a cache may keep the page.
 const RENEWAL_LEAD: Duration = Duration::from_mins(2);
 
-/// What an SVG file may do when it is opened by itself: nothing but be seen.
-const SVG_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
-
 /// A code that was found or made, with what is needed to show it.
 struct Shown<'a> {
     site: &'a Site,
@@ -44,6 +42,8 @@ struct Shown<'a> {
     view: View,
     scene: Scene,
     served: Served,
+    caller: Caller,
+    access: &'a Access,
     now: Timestamp,
 }
 
@@ -76,6 +76,7 @@ pub(crate) async fn show(
     check_presentation(&query, view)?;
     let spec = query.code_spec(app.default_expire)?;
     let style = query.style()?;
+    let caller = app.access.of_link(caller, &query, app.clock.now())?;
     let served = app.codes.issue(&spec, &caller).await?;
     let scene = spec.scene();
     let shown = Shown {
@@ -84,6 +85,8 @@ pub(crate) async fn show(
         view,
         scene,
         served,
+        caller,
+        access: &app.access,
         now: app.clock.now(),
     };
     match view.format {
@@ -101,10 +104,8 @@ fn check_presentation(query: &Query, view: View) -> Result<(), Problem> {
     query.format()?;
     query.lang()?;
     if query.fragment()? && view.format != Format::Html {
-        return Err(Problem::invalid_parameter(
-            "fragment",
-            "goes with html only",
-        ));
+        let message = Message::new("仅用于 html", "goes with html only");
+        return Err(Problem::invalid_parameter("fragment", message));
     }
     Ok(())
 }
@@ -132,13 +133,27 @@ impl Shown<'_> {
     }
 
     fn json(&self) -> Response {
-        self.with_text_headers((dated(self.now), Json(self.body())).into_response())
+        let link = LinkQuery::of(self.query);
+        let given = link.clone();
+        let link = link.signed_for(&self.caller, self.access);
+        let mut response = (dated(self.now), Json(self.body(&link))).into_response();
+        if self.access.signs() {
+            let vary = HeaderValue::from_static("authorization");
+            response.headers_mut().append(header::VARY, vary);
+        }
+        if link == given {
+            self.with_text_headers(response)
+        } else {
+            // A link that was signed for this caller is not for whoever asks the same cache.
+            self.with_headers(response, CachePolicy::NoStore)
+        }
     }
 
     fn redirect(&self) -> Response {
         let location = HeaderValue::from_str(&self.site.image_url(&self.code().ticket))
             .expect("a base and an escaped ticket are ASCII");
-        self.with_text_headers((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
+        let response = (StatusCode::FOUND, [(header::LOCATION, location)]).into_response();
+        self.with_picture_headers(response)
     }
 
     /// A picture of ours, or 304 if the caller has it.
@@ -160,8 +175,13 @@ impl Shown<'_> {
         } else {
             self.file(drawn, picture.bytes)
         };
-        response.headers_mut().insert(header::ETAG, etag);
-        Ok(self.with_headers(response, CachePolicy::for_picture(&self.served, self.now)))
+        let answer = response.headers_mut();
+        answer.insert(header::ETAG, etag);
+        if drawn == Drawn::Svg {
+            // On a 304 too, because a cache takes over its headers.
+            answer.insert(header::CONTENT_SECURITY_POLICY, self.site.svg_policy());
+        }
+        Ok(self.with_picture_headers(response))
     }
 
     fn file(&self, drawn: Drawn, bytes: bytes::Bytes) -> Response {
@@ -176,19 +196,13 @@ impl Shown<'_> {
         let media_type = |text| [(header::CONTENT_TYPE, HeaderValue::from_static(text))];
         match drawn {
             Drawn::Png => (media_type("image/png"), named, bytes).into_response(),
-            Drawn::Svg => {
-                let policy = [(header::CONTENT_SECURITY_POLICY, SVG_POLICY)];
-                (media_type("image/svg+xml"), named, policy, bytes).into_response()
-            }
+            Drawn::Svg => (media_type("image/svg+xml"), named, bytes).into_response(),
         }
     }
 
     /// Shown in place, saved under a name that says which code it is and how long it is good.
     fn disposition(&self) -> HeaderValue {
-        let scene = match self.scene.value() {
-            SceneValue::Id(id) => id.to_string(),
-            SceneValue::Text(text) => text.to_owned(),
-        };
+        let scene = self.scene.value().to_string();
         let life = match self.code().expires_at() {
             None => "permanent".to_owned(),
             Some(end) => China::time(end).strftime("until-%Y-%m-%d-%H%M").to_string(),
@@ -210,7 +224,15 @@ impl Shown<'_> {
         self.with_headers(response, CachePolicy::for_text(&self.served, self.now))
     }
 
+    fn with_picture_headers(&self, response: Response) -> Response {
+        self.with_headers(response, CachePolicy::for_picture(&self.served, self.now))
+    }
+
     fn with_headers(&self, mut response: Response, policy: CachePolicy) -> Response {
+        let policy = match self.caller.link {
+            Verdict::Valid { exp: Some(exp) } => policy.until(exp.at(), self.now),
+            _ => policy,
+        };
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, policy.header());
@@ -224,11 +246,10 @@ impl Shown<'_> {
         renewal(&self.served, self.now)
     }
 
-    fn body(&self) -> CodeBody {
-        let pairs = self.query.picture_link_pairs();
+    fn body(&self, link: &LinkQuery) -> CodeBody {
         CodeBody {
             scene: SceneBody::new(&self.scene),
-            ticket: TicketBody::new(self.site, self.code(), self.now, pairs),
+            ticket: TicketBody::new(self.site, self.code(), self.now, link),
         }
     }
 }
@@ -247,8 +268,9 @@ fn renewal(served: &Served, now: Timestamp) -> Option<u64> {
     Some(wait.max(SHORTEST_RENEWAL).as_secs())
 }
 
-fn does_not_fit(error: &Arc<RenderError>) -> Problem {
-    Problem::invalid_parameter("size", error)
+/// The url is longer than any that WeChat was known to give, so that its symbol is larger than was asked room for.
+fn does_not_fit(error: &RenderError) -> Problem {
+    Problem::invalid_parameter("size", *error)
 }
 
 /// Whether the caller names this picture in `If-None-Match` (RFC 9110, 13.1.2: compared weakly).
@@ -262,65 +284,4 @@ fn has_it(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ticket::Life;
-
-    #[test]
-    fn a_page_is_renewed_before_its_code_dies_even_from_a_cache() {
-        for granted in [20, 21, 30, 60, 120, 121, 240, 600, 7200, 2_592_000] {
-            for share in [0.5, 1.0] {
-                let floor = Duration::from_secs(granted).mul_f64(share);
-                let served = served(granted, floor);
-                let last = granted - floor.as_secs();
-                for now in (0..=last).step_by(usize::try_from(last / 50 + 1).unwrap()) {
-                    let now = Timestamp::from_second(now.try_into().unwrap()).unwrap();
-                    let policy = CachePolicy::for_page(&served, now);
-                    let cached = match policy {
-                        CachePolicy::NoStore => 0,
-                        CachePolicy::Public(age) => age.as_secs(),
-                    };
-                    let wait = renewal(&served, now).unwrap();
-                    let left = served.code.left(now).unwrap().as_secs();
-                    let case = format!("{granted} s, floor {floor:?}, {left} s left, {policy:?}");
-                    assert!(wait >= 10, "{case}: renewed in {wait} s");
-                    assert!(cached + wait <= left, "{case}: renewed in {wait} s");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_page_waits_until_a_newer_code_can_be_had() {
-        // granted, floor, now, renewed in
-        for (granted, floor, now, want) in [
-            (7200, 3600, 0, 7081),
-            (7200, 3600, 3600, 3481),
-            (120, 60, 0, 61),
-            (120, 60, 60, 10),
-            (21, 10, 0, 12),
-            (5, 2, 0, 10),
-        ] {
-            let served = served(granted, Duration::from_secs(floor));
-            let now = Timestamp::from_second(now).unwrap();
-            assert_eq!(renewal(&served, now), Some(want), "{granted} s at {now}");
-        }
-    }
-
-    fn served(granted: u64, floor: Duration) -> Served {
-        let life = Life::Temporary {
-            minted_at: Timestamp::UNIX_EPOCH,
-            asked: granted.try_into().unwrap(),
-            granted: granted.try_into().unwrap(),
-        };
-        let (ticket, url) = (
-            "t".parse().unwrap(),
-            "http://weixin.qq.com/q/a".parse().unwrap(),
-        );
-        Served {
-            code: Arc::new(IssuedCode { ticket, url, life }),
-            standing: Standing::Fresh { floor },
-            source: crate::codes::Source::Memory,
-        }
-    }
-}
+mod tests;

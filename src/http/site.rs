@@ -6,17 +6,10 @@ use std::sync::LazyLock;
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
+use crate::form::escaped;
 use crate::ticket::Ticket;
-
-/// Everything but the unreserved characters of RFC 3986.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The style of all pages, and the two scripts. Inline, so that a page is one request, and allowed by their hashes.
 pub(crate) const STYLE: &str = include_str!("../../templates/style.css");
@@ -67,43 +60,49 @@ impl Site {
 
     /// The policy of the code's page: WeChat's picture, our style, our script; framed by whom the owner allows.
     pub(crate) fn code_page_policy(&self) -> HeaderValue {
-        self.policy(&format!(
-            "script-src {}; frame-ancestors {}",
-            *RENEW_HASH, self.frame_ancestors
+        policy(&format!(
+            "img-src data: {}; script-src {}; form-action 'none'; frame-ancestors {}",
+            self.image_base, *RENEW_HASH, self.frame_ancestors
         ))
+    }
+
+    /// What an SVG file may do when it is opened by itself or framed: nothing but be seen.
+    pub(crate) fn svg_policy(&self) -> HeaderValue {
+        let policy = format!(
+            "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors {}",
+            self.frame_ancestors
+        );
+        HeaderValue::from_str(&policy).expect("ancestors are checked to be plain ASCII")
     }
 
     /// The policy of the first page, which has a form.
     pub(crate) fn home_page_policy(&self) -> HeaderValue {
-        self.policy(&format!(
-            "script-src {}; form-action 'self'; frame-ancestors 'none'",
-            *HOME_HASH
+        policy(&format!(
+            "img-src data: {}; script-src {}; form-action 'self'; frame-ancestors 'none'",
+            self.image_base, *HOME_HASH
         ))
     }
 
-    /// The policy of an error page. In place of the code's page it may be framed as that may.
+    /// The policy of an error page, which shows no picture. In place of the code's page it may be framed as that may.
     pub(crate) fn problem_page_policy(&self, of_code: bool) -> HeaderValue {
         let ancestors = if of_code {
             &self.frame_ancestors
         } else {
             "'none'"
         };
-        self.policy(&format!("frame-ancestors {ancestors}"))
-    }
-
-    fn policy(&self, rest: &str) -> HeaderValue {
-        let images = &self.image_base;
-        let policy = format!(
-            "default-src 'none'; img-src data: {images}; style-src {}; base-uri 'none'; {rest}",
-            *STYLE_HASH
-        );
-        HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
+        policy(&format!(
+            "img-src data:; form-action 'none'; frame-ancestors {ancestors}"
+        ))
     }
 }
 
-/// A value for a query or a file name, everything odd as `%HH`.
-pub(crate) fn escaped(value: &str) -> impl std::fmt::Display + '_ {
-    utf8_percent_encode(value, ESCAPED)
+/// What all pages have in common, and the rest. Their icon is empty data, so that no browser asks for one.
+fn policy(rest: &str) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; style-src {}; base-uri 'none'; {rest}",
+        *STYLE_HASH
+    );
+    HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
 }
 
 fn hash_source(inline: &str) -> String {

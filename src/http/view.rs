@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 use super::lang::Lang;
 use super::negotiate::Format;
+use crate::form;
 
 /// The representation and language of an answer, and which headers decided them.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +31,13 @@ impl View {
         }
         let raw = uri.query().unwrap_or_default();
         let named = extension(uri.path())
+            .map(str::to_owned)
             .or_else(|| first(raw, "format"))
             .and_then(|text| text.parse().ok());
         let spoken = first(raw, "lang").and_then(|text| text.parse().ok());
         Self {
             format: named.unwrap_or_else(|| Format::from_accept(text(headers, header::ACCEPT))),
-            fragment: first(raw, "fragment") == Some("1"),
+            fragment: first(raw, "fragment").as_deref() == Some("1"),
             lang: spoken
                 .unwrap_or_else(|| Lang::from_header(text(headers, header::ACCEPT_LANGUAGE))),
             by_accept: named.is_none(),
@@ -83,12 +85,11 @@ fn extension(path: &str) -> Option<&str> {
     segment.rsplit_once('.').map(|(_, extension)| extension)
 }
 
-/// The first value of a parameter whose values need no decoding.
-fn first<'a>(raw: &'a str, name: &str) -> Option<&'a str> {
-    raw.split('&')
-        .filter_map(|piece| piece.split_once('='))
-        .find(|(n, _)| *n == name)
-        .map(|(_, value)| value)
+/// The first value of a parameter, decoded.
+fn first(raw: &str, name: &str) -> Option<String> {
+    let is_it = |piece: &str| form::decoded(piece).is_ok_and(|decoded| decoded == name);
+    let (_, value) = form::pieces(raw).find(|(piece, _)| is_it(piece))?;
+    form::decoded(value).ok()
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {

@@ -1,10 +1,11 @@
 //! What the owner calls a scene, and the list of codes.
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::row;
+use super::turns::Purpose;
 use super::{Error, Store};
-use crate::scene::Scene;
+use crate::scene::{Kind, Scene};
 use crate::ticket::IssuedCode;
 
 /// The names that an owner gave a scene. They belong to the scene and its kind, and outlive a ticket.
@@ -71,7 +72,9 @@ impl Store {
         .bind(given.label.as_deref())
         .bind(given.group.as_deref());
         self.engine
-            .within_deadline(async { channel(&query.fetch_one(self.engine.pool()).await?) })
+            .within_deadline(Purpose::Write, async {
+                channel(&query.fetch_one(self.engine.pool()).await?)
+            })
             .await
     }
 
@@ -87,7 +90,7 @@ impl Store {
         .bind(scene.kind().action_name())
         .bind(row::scene_text(scene));
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Read, async {
                 let found = query.fetch_optional(self.engine.pool()).await?;
                 found
                     .as_ref()
@@ -106,58 +109,109 @@ impl Store {
         after: Option<&Scene>,
         limit: u16,
     ) -> Result<Page, Error> {
-        let (after_kind, after_scene) = after.map_or((String::new(), String::new()), |s| {
-            (s.kind().to_string(), row::scene_text(s))
-        });
-        let (scene, number) = filter
-            .scene
-            .clone()
-            .map_or((None, None), |(text, number)| (Some(text), Some(number)));
-        let as_number = |flag: Option<bool>| flag.map(i64::from);
-        // A filter that is not given is NULL, and its condition true. PostgreSQL wants to know the type of such a NULL.
-        let query = sqlx::query(
-            "SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted, label, group_name
-             FROM code LEFT JOIN channel
-               ON channel.appid = code.appid AND channel.kind = code.kind AND channel.scene = code.scene
-             WHERE code.appid = $1
-               AND (code.kind > $2 OR (code.kind = $2 AND code.scene > $3))
-               AND (CAST($4 AS TEXT) IS NULL OR label = $4)
-               AND (CAST($5 AS TEXT) IS NULL OR group_name = $5)
-               AND (CAST($6 AS BIGINT) IS NULL
-                    OR (CASE WHEN code.kind LIKE 'QR_LIMIT%' THEN 1 ELSE 0 END) = $6)
-               AND (CAST($7 AS TEXT) IS NULL OR code.scene = $7)
-               AND (CAST($8 AS BIGINT) IS NULL
-                    OR (CASE WHEN code.kind LIKE '%STR_SCENE' THEN 0 ELSE 1 END) = $8)
-               AND (expires_at IS NULL OR expires_at > $9)
-             ORDER BY code.kind, code.scene LIMIT $10",
-        )
-        .bind(&*self.appid)
-        .bind(after_kind)
-        .bind(after_scene)
-        .bind(filter.label.as_deref())
-        .bind(filter.group.as_deref())
-        .bind(as_number(filter.permanent))
-        .bind(scene)
-        .bind(as_number(number))
-        .bind(self.clock.now().as_millisecond())
-        .bind(i64::from(limit) + 1);
+        let limit = usize::from(limit);
         self.engine
-            .within_deadline(async {
-                let rows = query.fetch_all(self.engine.pool()).await?;
-                let has_more = rows.len() > usize::from(limit);
-                let listed = rows.iter().take(limit.into()).map(|found| {
-                    Ok(ListedCode {
-                        scene: row::scene(found)?,
-                        channel: channel(found)?,
-                        code: row::code(found)?,
-                    })
-                });
-                Ok(Page {
-                    items: listed.collect::<Result<_, Error>>()?,
-                    has_more,
-                })
+            .within_deadline(Purpose::Read, async {
+                let mut items = Vec::new();
+                for (kind, after_scene) in filter.kinds_after(after) {
+                    let left = limit + 1 - items.len();
+                    items.extend(self.list_kind(filter, kind, &after_scene, left).await?);
+                    if items.len() > limit {
+                        break;
+                    }
+                }
+                let has_more = items.len() > limit;
+                items.truncate(limit);
+                Ok(Page { items, has_more })
             })
             .await
+    }
+
+    /// Those of one kind. In somebody's turn.
+    async fn list_kind(
+        &self,
+        filter: &ChannelFilter,
+        kind: Kind,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<ListedCode>, Error> {
+        let found = sqlx::query(AssertSqlSafe(filter.sql()))
+            .bind(&*self.appid)
+            .bind(kind.action_name())
+            .bind(after)
+            .bind(self.clock.now().as_millisecond())
+            .bind(filter.label.as_deref())
+            .bind(filter.group.as_deref())
+            .bind(filter.scene.as_ref().map(|(text, _)| text.as_str()))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(self.engine.pool())
+            .await?;
+        let listed = found.iter().map(|found| {
+            Ok(ListedCode {
+                scene: row::scene(found)?,
+                channel: channel(found)?,
+                code: row::code(found)?,
+            })
+        });
+        listed.collect()
+    }
+}
+
+impl ChannelFilter {
+    /// The kinds that are not left out, in their order, and after which scene of each the list goes on.
+    fn kinds_after(&self, after: Option<&Scene>) -> impl Iterator<Item = (Kind, String)> {
+        /// By their names.
+        const IN_ORDER: [Kind; 4] = [
+            Kind::QrLimitScene,
+            Kind::QrLimitStrScene,
+            Kind::QrScene,
+            Kind::QrStrScene,
+        ];
+        let reached = after.map(|scene| (scene.kind(), row::scene_text(scene)));
+        let first = reached.as_ref().map_or("", |(kind, _)| kind.action_name());
+        let kinds = IN_ORDER
+            .into_iter()
+            .filter(|kind| kind.action_name() >= first && self.allows(*kind));
+        let kinds: Vec<_> = kinds.collect();
+        kinds.into_iter().map(move |kind| match &reached {
+            Some((reached, scene)) if *reached == kind => (kind, scene.clone()),
+            _ => (kind, String::new()),
+        })
+    }
+
+    fn allows(&self, kind: Kind) -> bool {
+        let is_number = matches!(kind, Kind::QrScene | Kind::QrLimitScene);
+        self.permanent
+            .is_none_or(|asked| asked == kind.is_permanent())
+            && self
+                .scene
+                .as_ref()
+                .is_none_or(|(_, asked)| *asked == is_number)
+    }
+
+    /// Of millions of codes only those are read that may be in the list: after a scene, of a scene, or with a name. A
+    /// filter that is not given is NULL, and PostgreSQL wants to know the type of such a NULL.
+    fn sql(&self) -> String {
+        let (first, both) = if self.label.is_some() || self.group.is_some() {
+            ("channel", "channel JOIN code")
+        } else {
+            ("code", "code LEFT JOIN channel")
+        };
+        let scene = if self.scene.is_some() {
+            format!("{first}.scene = $7")
+        } else {
+            "CAST($7 AS TEXT) IS NULL".to_owned()
+        };
+        format!(
+            "SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted, label, group_name
+             FROM {both}
+               ON channel.appid = code.appid AND channel.kind = code.kind AND channel.scene = code.scene
+             WHERE {first}.appid = $1 AND {first}.kind = $2 AND {first}.scene > $3 AND {scene}
+               AND (expires_at IS NULL OR expires_at > $4)
+               AND (CAST($5 AS TEXT) IS NULL OR label = $5)
+               AND (CAST($6 AS TEXT) IS NULL OR group_name = $6)
+             ORDER BY {first}.scene LIMIT $8"
+        )
     }
 }
 
@@ -166,4 +220,36 @@ fn channel(found: &sqlx::any::AnyRow) -> Result<Channel, Error> {
         label: found.try_get("label")?,
         group: found.try_get("group_name")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn no_list_reads_all_codes() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        for (label, scene, first) in [
+            (None, None, "code"),
+            (None, Some("7"), "code"),
+            (Some("a"), None, "channel"),
+            (Some("a"), Some("7"), ""),
+        ] {
+            let filter = ChannelFilter {
+                label: label.map(str::to_owned),
+                scene: scene.map(|text| (text.to_owned(), true)),
+                ..ChannelFilter::default()
+            };
+            let plan = store.engine.plan(filter.sql()).await;
+            let start = format!("SEARCH {first}");
+            assert!(plan[0].starts_with(&start), "{filter:?}: {plan:?}");
+            for step in &plan {
+                let by_key = step.contains("(appid=? AND kind=? AND scene");
+                assert!(by_key, "{filter:?}: {plan:?}");
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::row;
+use super::turns::Purpose;
 use super::{Error, Store};
 use crate::scene::{Lifetime, Scene};
 use crate::ticket::{IssuedCode, Life};
@@ -10,26 +11,37 @@ use crate::ticket::{IssuedCode, Life};
 /// How many dead tickets one statement removes, so that no writer waits long behind it.
 const PURGE_BATCH: i64 = 500;
 
+/// The index by expiry gives a batch; its rows are then found by their keys, each looked at again because it may have been
+/// renewed. Without the `+ 0` SQLite would read all of the dead for each batch.
+const PURGE: &str =
+    "DELETE FROM code WHERE appid = $1 AND expires_at + 0 < $2 AND (kind, scene) IN (
+     SELECT kind, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
+
 impl Store {
     /// The code of a scene, dead or alive; none for an intent. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.
     pub async fn find(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
-        let query = sqlx::query(
+        self.engine
+            .within_deadline(Purpose::Read, self.read(scene))
+            .await
+    }
+
+    /// The same in somebody's turn.
+    pub(super) async fn read(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
+        let found = sqlx::query(
             "SELECT ticket, url, minted_at, asked, granted FROM code WHERE appid = $1 AND kind = $2 AND scene = $3",
         )
         .bind(&*self.appid)
         .bind(scene.kind().action_name())
-        .bind(row::scene_text(scene));
-        self.engine
-            .within_deadline(async {
-                match query.fetch_optional(self.engine.pool()).await? {
-                    Some(found) => row::code(&found),
-                    None => Ok(None),
-                }
-            })
-            .await
+        .bind(row::scene_text(scene))
+        .fetch_optional(self.engine.pool())
+        .await?;
+        match found {
+            Some(found) => row::code(&found),
+            None => Ok(None),
+        }
     }
 
     /// Keeps a temporary code instead of the one before it. Of two that were minted at once the later one stays.
@@ -65,7 +77,7 @@ impl Store {
         .bind(seconds(granted))
         .bind((minted_at + granted.as_duration()).as_millisecond());
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Urgent, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })
@@ -77,15 +89,32 @@ impl Store {
     /// # Errors
     /// When the store cannot be used.
     pub async fn purge_dead(&self, before: Timestamp) -> Result<u64, Error> {
-        let query = sqlx::query(
-            "DELETE FROM code WHERE appid = $1 AND expires_at < $2 AND (kind, scene) IN (
-                 SELECT kind, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)",
-        )
-        .bind(&*self.appid)
-        .bind(before.as_millisecond())
-        .bind(PURGE_BATCH);
+        let query = sqlx::query(PURGE)
+            .bind(&*self.appid)
+            .bind(before.as_millisecond())
+            .bind(PURGE_BATCH);
         self.engine
-            .within_deadline(async { Ok(query.execute(self.engine.pool()).await?.rows_affected()) })
+            .within_deadline(Purpose::Write, async {
+                Ok(query.execute(self.engine.pool()).await?.rows_affected())
+            })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_batch_of_the_dead_is_found_by_their_keys() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        let plan = store.engine.plan(PURGE.to_owned()).await;
+        let keys = "(appid=? AND kind=? AND scene=?)";
+        assert!(plan[0].contains(keys), "{plan:?}");
+        let dead = |step: &String| step.contains("code_by_expiry (appid=? AND expires_at<?)");
+        assert!(plan[1..].iter().any(dead), "{plan:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 
+use super::turns::Purpose;
 use super::{Error, Store};
 use crate::clock::China;
 
@@ -61,7 +62,7 @@ impl Store {
             .bind(&*self.appid)
             .bind(China::day(self.clock.now()));
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Read, async {
                 let (mut anonymous, mut all) = (0, 0);
                 for row in query.fetch_all(self.engine.pool()).await? {
                     let value = u64::try_from(row.try_get::<i64, _>("value")?).unwrap_or(0);
@@ -90,7 +91,7 @@ impl Store {
         .bind(change)
         .bind(i64::try_from(most).unwrap_or(i64::MAX));
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Write, async {
                 Ok(query.execute(self.engine.pool()).await?.rows_affected() == 1)
             })
             .await

@@ -1,59 +1,16 @@
-//! The database behind the store: how it is opened, and how long it may take.
+//! The database behind the store: turns, deadlines, and whether it is well.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
-use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::error::DatabaseError;
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use sqlx::{Any, AnyPool, Connection, Transaction};
 use uuid::Uuid;
 
-use super::{DEADLINE, Error, Store};
-use crate::clock::Clock;
+use super::clocks::ClockDifference;
+use super::place::{Dialect, Place};
+use super::turns::{Purpose, Turn, Turns};
+use super::{DEADLINE, Error};
 use crate::telemetry::{self, Causes};
-
-static MIGRATIONS: Migrator = sqlx::migrate!();
-
-/// How long the store is tried at start, so that it may start together with its database.
-const START_PATIENCE: Duration = Duration::from_secs(30);
-
-/// The pause between two tries at start.
-const START_PAUSE: Duration = Duration::from_millis(500);
-
-/// Connections of one process. SQLite has one writer at a time, and PostgreSQL serves several replicas.
-const CONNECTIONS: u32 = 8;
-
-/// How long a statement may take, and with SQLite how long it waits for another writer: shorter than [`DEADLINE`], so
-/// that no statement is left behind.
-const STATEMENT_TIMEOUT_MS: u32 = 900;
-
-/// How long PostgreSQL bears with a transaction in which nothing happens. A replica that froze or lost its network in the
-/// middle of one would keep the others from the ledger until then.
-const IDLE_TRANSACTION_TIMEOUT_MS: u32 = 2000;
-
-/// Which WeChat the codes of a store come from. Codes of the sandbox must never pass for real ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream(String);
-
-impl Upstream {
-    /// By the API host. All hosts under `weixin.qq.com` are one WeChat.
-    pub fn of_host(host: &str) -> Self {
-        let real = host == "weixin.qq.com" || host.ends_with(".weixin.qq.com");
-        Self(if real { "weixin.qq.com" } else { host }.to_owned())
-    }
-}
-
-/// The two kinds of database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
-    Sqlite,
-    Postgres,
-}
 
 /// A pool of connections to either.
 #[derive(Debug)]
@@ -61,135 +18,23 @@ pub(super) struct Engine {
     pool: AnyPool,
     dialect: Dialect,
     up: AtomicBool,
-    /// One turn for each connection, so that waiting for one is no fault of the database.
-    turns: Semaphore,
-}
-
-/// Why a store is not opened. No message holds the database's address, which may hold a password.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The address is not one.
-    #[error("WXQR_DATABASE_URL cannot be used as an address")]
-    Address(#[source] sqlx::Error),
-    /// The database was not reached for as long as the start waits.
-    #[error("WXQR_DATABASE_URL: the database cannot be reached")]
-    Unreachable(#[source] sqlx::Error),
-    /// The file is damaged, or no database.
-    #[error(
-        "WXQR_DATABASE_URL: the file is damaged or no SQLite database; move it away or restore a backup"
-    )]
-    Damaged(#[source] sqlx::Error),
-    /// The database belongs to another program.
-    #[error(
-        "WXQR_DATABASE_URL: the database holds another program's tables; give the service one of its own"
-    )]
-    Foreign,
-    /// The database belongs to another WeChat.
-    #[error(
-        "WXQR_DATABASE_URL: the store holds codes of {held}, but WXQR_API_BASE is {asked}; give each its own database"
-    )]
-    OtherUpstream {
-        /// The WeChat of the codes in the store.
-        held: String,
-        /// The WeChat that is configured.
-        asked: String,
-    },
-    /// The tables cannot be brought up to date.
-    #[error("WXQR_DATABASE_URL: the tables cannot be brought up to date")]
-    Migration(#[source] MigrateError),
-}
-
-impl OpenError {
-    /// Whether another try may help.
-    fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable(_)
-                | Self::Migration(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
-        )
-    }
-
-    /// Whether the owner has to change the settings, rather than to wait or to repair.
-    pub fn is_configuration(&self) -> bool {
-        !self.is_passing()
-    }
-}
-
-impl Store {
-    /// Opens the store of an account, and waits half a minute for its database.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub async fn open(
-        url: &SecretString,
-        appid: &str,
-        upstream: &Upstream,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, OpenError> {
-        let deadline = tokio::time::Instant::now() + START_PATIENCE;
-        loop {
-            match Self::open_now(url, appid, upstream, Arc::clone(&clock)).await {
-                Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
-                    tracing::warn!(
-                        error = %Causes(&error),
-                        "the store is not there yet"
-                    );
-                    tokio::time::sleep(START_PAUSE).await;
-                }
-                opened => return opened,
-            }
-        }
-    }
-
-    /// The same without waiting.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub async fn open_now(
-        url: &SecretString,
-        appid: &str,
-        upstream: &Upstream,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, OpenError> {
-        let engine = Engine::open(url.expose_secret(), upstream).await?;
-        telemetry::store_up(true);
-        Ok(Self {
-            engine: Arc::new(engine),
-            appid: appid.into(),
-            clock,
-        })
-    }
+    turns: Turns,
+    clock_difference: Option<ClockDifference>,
 }
 
 impl Engine {
-    async fn open(url: &str, upstream: &Upstream) -> Result<Self, OpenError> {
-        static DRIVERS: Once = Once::new();
-        DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let place = Place::of(url);
-        if let Some(only_reading) = place.only_reading() {
-            inspect(&only_reading).await?;
-        }
-        let options: AnyConnectOptions = place.url.parse().map_err(classify)?;
-        let pool = if place.in_memory {
-            let pool = connect(&place, options).await?;
-            let mut connection = pool.acquire().await.map_err(classify)?;
-            prepare(&mut connection, &place, upstream).await?;
-            pool
-        } else {
-            // Not one of the pool's: bringing the tables up to date may take longer than a call.
-            let mut connection = AnyConnection::connect_with(&options)
-                .await
-                .map_err(classify)?;
-            prepare(&mut connection, &place, upstream).await?;
-            connection.close().await.map_err(classify)?;
-            connect(&place, options).await?
-        };
-        Ok(Self {
+    pub(super) fn new(
+        pool: AnyPool,
+        place: &Place,
+        clock_difference: Option<ClockDifference>,
+    ) -> Self {
+        Self {
             pool,
-            dialect: place.dialect,
+            dialect: place.dialect(),
             up: AtomicBool::new(true),
-            turns: Semaphore::new(place.connections() as usize),
-        })
+            turns: Turns::at(place),
+            clock_difference,
+        }
     }
 
     /// For reading, and for single statements.
@@ -199,7 +44,7 @@ impl Engine {
 
     /// A transaction that writes. SQLite must be told at once: one that reads first and then writes may fail whatever the
     /// busy timeout.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Any>, Error> {
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, Error> {
         let begin = match self.dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE",
             Dialect::Postgres => "BEGIN",
@@ -229,43 +74,50 @@ impl Engine {
     /// Waits for a turn, and cuts the call off at the deadline. A transaction in it is rolled back.
     pub(super) async fn within_deadline<T>(
         &self,
+        purpose: Purpose,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(purpose).await?;
         let result = tokio::time::timeout(DEADLINE, call)
             .await
             .unwrap_or(Err(Error::Timeout));
-        if let Err(error @ (Error::Timeout | Error::Failed(_))) = &result {
+        if let Err(error) = &result {
             self.note(error);
         }
         result
     }
 
-    /// Nobody stands in line for a database that does not answer.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
-        if let Ok(turn) = self.turns.try_acquire() {
+    /// Nobody stands in line for a database that does not answer, except for what must be written all the same and for the
+    /// sign of life, which would find no gap in a crowd.
+    async fn turn(&self, purpose: Purpose) -> Result<Turn<'_>, Error> {
+        if let Some(turn) = self.turns.at_once(purpose) {
             return Ok(turn);
         }
-        if !self.is_up() {
+        let waits = || self.is_up() || purpose == Purpose::Urgent;
+        if !waits() {
             return Err(Error::Timeout);
         }
-        let turn = self.turns.acquire().await;
-        let turn = turn.expect("the semaphore is never closed");
-        if self.is_up() {
+        let turn = self.turns.wait(purpose).await.ok_or(Error::Busy)?;
+        if waits() {
             Ok(turn)
         } else {
             Err(Error::Timeout)
         }
     }
 
-    /// Remembers that the database failed, and says so once. Only [`Self::ping`] finds that it is well again.
+    /// Says so, once for each call that failed alone, and once for all when the database failed, which is remembered. Only
+    /// [`Self::ping`] finds that it is well again.
     fn note(&self, error: &Error) {
+        let error_text = Causes(error);
+        if !error.is_of_the_store() {
+            if self.is_up() {
+                tracing::warn!(error = %error_text, "a call of the store failed");
+            }
+            return;
+        }
         telemetry::store_up(false);
         if self.up.swap(false, Ordering::Relaxed) {
-            tracing::error!(
-                error = %Causes(error),
-                "the store cannot be used"
-            );
+            tracing::error!(error = %error_text, "the store cannot be used");
         }
     }
 
@@ -273,241 +125,81 @@ impl Engine {
         self.up.load(Ordering::Relaxed)
     }
 
+    pub(super) fn clock_difference(&self) -> Option<ClockDifference> {
+        self.clock_difference
+    }
+
     pub(super) fn name(&self) -> &'static str {
-        match self.dialect {
-            Dialect::Sqlite => "SQLite",
-            Dialect::Postgres => "PostgreSQL",
-        }
+        self.dialect.name()
     }
 }
 
-/// Where a database is.
-#[derive(Debug)]
-struct Place {
-    dialect: Dialect,
-    url: String,
-    in_memory: bool,
+#[cfg(test)]
+impl Engine {
+    /// How SQLite goes about a statement, a line for each step.
+    pub(super) async fn plan(&self, sql: String) -> Vec<String> {
+        use sqlx::Row as _;
+
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let steps = sqlx::query(explained).fetch_all(&self.pool).await;
+        let steps = steps.expect("the statement is right");
+        steps.iter().map(|step| step.get("detail")).collect()
+    }
 }
 
-impl Place {
-    fn of(url: &str) -> Self {
-        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-        let (dialect, url) = if !url.starts_with("sqlite:") {
-            (Dialect::Postgres, url.to_owned())
-        } else if in_memory || url.contains("mode=") {
-            (Dialect::Sqlite, url.to_owned())
-        } else {
-            // SQLite makes the file if it is not there.
-            (Dialect::Sqlite, with_parameter(url, "mode=rwc"))
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::scene::PermanentScene;
+    use crate::store::{Reservation, Store};
+    use crate::ticket::{IssuedCode, Life};
+
+    fn code() -> IssuedCode {
+        IssuedCode {
+            ticket: "ticket".parse().unwrap(),
+            url: "http://weixin.qq.com/q/1".parse().unwrap(),
+            life: Life::Permanent,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_result_is_written_before_a_crowd_that_came_first() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        let scene = PermanentScene::Text("poster".parse().unwrap());
+        let Reservation::Granted(intent) = store.reserve(&scene, 1).await.unwrap() else {
+            unreachable!("the stock is whole");
         };
-        Self {
-            dialect,
-            url,
-            in_memory,
-        }
-    }
-
-    /// A database in memory belongs to its one connection.
-    fn connections(&self) -> u32 {
-        if self.in_memory { 1 } else { CONNECTIONS }
-    }
-
-    /// How many are kept open. A handshake with PostgreSQL takes longer than a call should, above all in a crowd; a file is
-    /// opened in no time.
-    fn idle_connections(&self) -> u32 {
-        match self.dialect {
-            Dialect::Sqlite => 0,
-            Dialect::Postgres => self.connections(),
-        }
-    }
-
-    /// How to look at a file without leaving a trace in it.
-    fn only_reading(&self) -> Option<String> {
-        if self.dialect != Dialect::Sqlite || self.in_memory {
-            return None;
-        }
-        let (file, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
-        let kept = query.split('&').filter(|pair| !pair.starts_with("mode="));
-        let pairs: Vec<_> = kept.chain(["mode=ro"]).filter(|p| !p.is_empty()).collect();
-        Some(format!("{file}?{}", pairs.join("&")))
-    }
-}
-
-fn with_parameter(url: &str, pair: &str) -> String {
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}{pair}")
-}
-
-/// Refuses a file that is damaged or another program's, before anything writes to it. One that cannot be looked at, such
-/// as a new one, is left to the opening.
-async fn inspect(url: &str) -> Result<(), OpenError> {
-    let options: AnyConnectOptions = url.parse().map_err(classify)?;
-    let looked = async {
-        let mut connection = AnyConnection::connect_with(&options)
-            .await
-            .map_err(classify)?;
-        refuse_damaged(&mut connection).await?;
-        refuse_foreign(&mut connection, Dialect::Sqlite).await?;
-        connection.close().await.map_err(classify)
-    };
-    match looked.await {
-        Err(OpenError::Unreachable(_)) => Ok(()),
-        result => result,
-    }
-}
-
-async fn refuse_damaged(connection: &mut AnyConnection) -> Result<(), OpenError> {
-    let check = sqlx::query("PRAGMA quick_check(1)")
-        .fetch_one(connection)
-        .await
-        .map_err(classify)?;
-    if check.try_get::<String, _>(0).map_err(classify)? == "ok" {
-        return Ok(());
-    }
-    let found = "quick_check found damage".to_owned();
-    Err(OpenError::Damaged(sqlx::Error::Protocol(found)))
-}
-
-/// A database with tables, but without ours, is somebody else's. Views do not count, because PostgreSQL's extensions
-/// bring some.
-async fn refuse_foreign(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), OpenError> {
-    let list = match dialect {
-        Dialect::Sqlite => {
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        }
-        Dialect::Postgres => {
-            "SELECT table_name::text AS name FROM information_schema.tables
-             WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
-        }
-    };
-    let rows = sqlx::query(list)
-        .fetch_all(connection)
-        .await
-        .map_err(classify)?;
-    let names = rows.iter().map(|row| row.try_get::<String, _>("name"));
-    let names = names.collect::<Result<Vec<_>, _>>().map_err(classify)?;
-    let ours = names.iter().any(|name| name == "_sqlx_migrations");
-    if names.is_empty() || ours {
-        Ok(())
-    } else {
-        Err(OpenError::Foreign)
-    }
-}
-
-/// Brings the tables up to date, one process at a time. PostgreSQL has a lock for that; with SQLite it is the transaction.
-async fn prepare(
-    connection: &mut AnyConnection,
-    place: &Place,
-    upstream: &Upstream,
-) -> Result<(), OpenError> {
-    if place.dialect == Dialect::Postgres {
-        refuse_foreign(connection, place.dialect).await?;
-        migrate(connection).await?;
-        return claim(connection, upstream).await;
-    }
-    let mut write = connection
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(classify)?;
-    refuse_foreign(&mut write, place.dialect).await?;
-    migrate(&mut write).await?;
-    claim(&mut write, upstream).await?;
-    write.commit().await.map_err(classify)
-}
-
-async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
-    MIGRATIONS
-        .run_direct(None, connection, false)
-        .await
-        .map_err(OpenError::Migration)
-}
-
-/// The first process writes down which WeChat the store belongs to; the others compare.
-async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<(), OpenError> {
-    sqlx::query(
-        "INSERT INTO about (name, value) VALUES ('upstream', $1) ON CONFLICT (name) DO NOTHING",
-    )
-    .bind(&upstream.0)
-    .execute(&mut *connection)
-    .await
-    .map_err(classify)?;
-    let row = sqlx::query("SELECT value FROM about WHERE name = 'upstream'")
-        .fetch_one(connection)
-        .await
-        .map_err(classify)?;
-    let held: String = row.try_get(0).map_err(classify)?;
-    if held == upstream.0 {
-        return Ok(());
-    }
-    Err(OpenError::OtherUpstream {
-        held,
-        asked: upstream.0.clone(),
-    })
-}
-
-async fn connect(place: &Place, options: AnyConnectOptions) -> Result<AnyPool, OpenError> {
-    let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
-    let pool = if place.in_memory {
-        // A database in memory belongs to its one connection, which must never be closed.
-        pool.max_connections(place.connections())
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-    } else {
-        pool.max_connections(place.connections())
-            .min_connections(place.idle_connections())
-            .after_release(|connection, _| Box::pin(is_free(connection)))
-    };
-    let dialect = place.dialect;
-    pool.after_connect(move |connection, _| Box::pin(tune(connection, dialect)))
-        .connect_with(options)
-        .await
-        .map_err(classify)
-}
-
-async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
-    let settings = match dialect {
-        // FULL: what was acknowledged is on the disk. The ledger cannot be made again.
-        Dialect::Sqlite => [
-            "PRAGMA journal_mode = WAL".to_owned(),
-            "PRAGMA synchronous = FULL".to_owned(),
-            format!("PRAGMA busy_timeout = {STATEMENT_TIMEOUT_MS}"),
-        ],
-        Dialect::Postgres => [
-            format!("SET statement_timeout = {STATEMENT_TIMEOUT_MS}"),
-            format!("SET lock_timeout = {STATEMENT_TIMEOUT_MS}"),
-            format!("SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_TIMEOUT_MS}"),
-        ],
-    };
-    for setting in settings {
-        connection.execute(sqlx::AssertSqlSafe(setting)).await?;
-    }
-    Ok(())
-}
-
-/// Whether a connection comes back without a transaction. After a full disk SQLite has ended the transaction itself, the
-/// driver still counts one, and would refuse to begin another on this connection for ever.
-async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    if connection.is_in_transaction() {
-        connection.ping().await?; // A roll-back may be on its way.
-    }
-    Ok(!connection.is_in_transaction())
-}
-
-/// SQLite's result codes for a damaged file (11) and for a file of another kind (26), in the lowest byte of more exact
-/// ones.
-fn classify(error: sqlx::Error) -> OpenError {
-    if matches!(error, sqlx::Error::Configuration(_)) {
-        return OpenError::Address(error);
-    }
-    // PostgreSQL's codes have five characters, some of them digits only.
-    let code = error
-        .as_database_error()
-        .and_then(DatabaseError::code)
-        .filter(|code| code.len() < 5)
-        .and_then(|code| code.parse::<u32>().ok());
-    match code.map(|code| code & 0xff) {
-        Some(11 | 26) => OpenError::Damaged(error),
-        _ => OpenError::Unreachable(error),
+        let given_up = AtomicUsize::new(0);
+        let crowd = join_all((0..200).map(|n| {
+            let purpose = [Purpose::Read, Purpose::Write][n % 2];
+            let slow = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok(())
+            };
+            let call = store.engine.within_deadline(purpose, slow);
+            call.map(|result| match result {
+                Err(Error::Busy) => given_up.fetch_add(1, Ordering::Relaxed),
+                _ => 0,
+            })
+        }));
+        let confirm = async {
+            // They all came first.
+            tokio::task::yield_now().await;
+            let kept = store.confirm(&intent, &code()).await.unwrap();
+            assert_eq!(kept.ticket.as_str(), "ticket");
+            assert_eq!(given_up.load(Ordering::Relaxed), 0, "it waited for them");
+        };
+        tokio::join!(crowd, confirm);
+        let given_up = given_up.into_inner();
+        assert!(given_up > 0, "nobody waits for ever");
+        assert!(store.is_up(), "a crowd is no fault of the database");
     }
 }

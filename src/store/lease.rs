@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::turns::Purpose;
 use super::{Error, Store};
 use crate::telemetry::Causes;
 
@@ -37,7 +38,7 @@ impl Store {
         .bind(now.as_millisecond());
         let taken = self
             .engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Write, async {
                 Ok(query.execute(self.engine.pool()).await?.rows_affected() == 1)
             })
             .await?;
@@ -57,7 +58,7 @@ impl Store {
             .bind(&*self.appid)
             .bind(before.as_millisecond());
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Write, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })
@@ -70,7 +71,7 @@ impl Store {
             .bind(name)
             .bind(holder);
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Urgent, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sqlx::{Any, Executor, Row, Transaction};
 
 use super::row;
+use super::turns::Purpose;
 use super::{Error, Store};
 use crate::scene::{PermanentScene, Scene};
 use crate::ticket::IssuedCode;
@@ -16,6 +17,9 @@ pub const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// How often a mint of unknown outcome may be repeated. Each may have consumed stock.
 const MOST_REPEATS: i64 = 3;
+
+/// There is an index for it: it is asked every few seconds, and temporary codes may be millions.
+const COUNT_UNKNOWN: &str = "SELECT COUNT(*) FROM code WHERE appid = $1 AND ticket IS NULL";
 
 /// What the ledger says to somebody who wants to mint.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ pub enum Reservation {
 #[derive(Debug)]
 pub struct Intent {
     scene: Scene,
-    /// With the attempt's number, what tells this intent from a later one.
+    /// When it was written, which tells it from a later one of the scene.
     since: Timestamp,
     /// Whether an earlier call of unknown outcome was made for it.
     repeated: bool,
@@ -69,9 +73,9 @@ impl Store {
         let scene = Scene::Permanent(scene.clone());
         let now = self.clock.now();
         self.engine
-            .within_deadline(async {
-                let mut write = self.engine.write().await?;
-                // The intent before the stock, here as in `import`: who comes second waits for the first one's intent and
+            .within_deadline(Purpose::Write, async {
+                let mut write = self.engine.begin().await?;
+                // The intent before the stock, here as in `record`: who comes second waits for the first one's intent and
                 // then finds it, and no two transactions wait for each other.
                 if !self.write_intent(&mut write, &scene, now).await? {
                     let found = self.intent_or_code(&mut write, &scene).await?;
@@ -206,25 +210,39 @@ impl Store {
     /// # Errors
     /// When the store cannot be used. The code exists at WeChat then, so the call is to be repeated until it succeeds.
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
-        let written = self.write_result(self.engine.pool(), &intent.scene, code);
-        let ours = self.engine.within_deadline(written).await?;
-        let (kept, _) = self.first_result(&intent.scene, code, ours).await?;
-        Ok(kept)
+        self.engine
+            .within_deadline(Purpose::Urgent, async {
+                let written = self.write_result(self.engine.pool(), &intent.scene, code);
+                if written.await? {
+                    return Ok(code.clone());
+                }
+                // Somebody was first, or the intent is gone, as when a backup was put back.
+                let (kept, _) = self.record(&intent.scene, code).await?;
+                Ok(kept)
+            })
+            .await
     }
 
-    /// The result that was stored first, and whether it is ours.
-    async fn first_result(
-        &self,
-        scene: &Scene,
-        code: &IssuedCode,
-        ours: bool,
-    ) -> Result<(IssuedCode, bool), Error> {
-        if ours {
-            return Ok((code.clone(), true));
-        }
-        match self.find(scene).await? {
-            Some(first) => Ok((first, false)),
-            None => Err(Error::BadRow("an intent that vanished")),
+    /// Stores a code that exists, and counts it unless its intent is counted. Tells what is stored, and whether it is new.
+    /// In somebody's turn.
+    async fn record(&self, scene: &Scene, code: &IssuedCode) -> Result<(IssuedCode, bool), Error> {
+        loop {
+            let mut write = self.engine.begin().await?;
+            if self
+                .write_intent(&mut write, scene, self.clock.now())
+                .await?
+            {
+                self.take_stock(&mut write, u64::MAX).await?;
+            }
+            let new = self.write_result(&mut *write, scene, code).await?;
+            write.commit().await?;
+            if new {
+                return Ok((code.clone(), true));
+            }
+            if let Some(first) = self.read(scene).await? {
+                return Ok((first, false));
+            }
+            // There was an intent, and it was withdrawn before our result came to it.
         }
     }
 
@@ -257,8 +275,8 @@ impl Store {
             return self.uncount_repeat(intent).await;
         }
         self.engine
-            .within_deadline(async {
-                let mut write = self.engine.write().await?;
+            .within_deadline(Purpose::Urgent, async {
+                let mut write = self.engine.begin().await?;
                 let removed = sqlx::query(
                     "DELETE FROM code
                      WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4",
@@ -291,7 +309,7 @@ impl Store {
         .bind(row::scene_text(&intent.scene))
         .bind(intent.since.as_millisecond());
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Urgent, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })
@@ -309,20 +327,9 @@ impl Store {
         code: &IssuedCode,
     ) -> Result<(IssuedCode, bool), Error> {
         let scene = Scene::Permanent(scene.clone());
-        let now = self.clock.now();
-        let new = self
-            .engine
-            .within_deadline(async {
-                let mut write = self.engine.write().await?;
-                if self.write_intent(&mut write, &scene, now).await? {
-                    self.take_stock(&mut write, u64::MAX).await?;
-                }
-                let new = self.write_result(&mut *write, &scene, code).await?;
-                write.commit().await?;
-                Ok(new)
-            })
-            .await?;
-        self.first_result(&scene, code, new).await
+        self.engine
+            .within_deadline(Purpose::Write, self.record(&scene, code))
+            .await
     }
 
     /// How much of the stock is used.
@@ -331,10 +338,9 @@ impl Store {
     /// When the store cannot be used.
     pub async fn stock(&self) -> Result<Stock, Error> {
         let used = sqlx::query("SELECT used FROM stock WHERE appid = $1").bind(&*self.appid);
-        let unknown = sqlx::query("SELECT COUNT(*) FROM code WHERE appid = $1 AND ticket IS NULL")
-            .bind(&*self.appid);
+        let unknown = sqlx::query(COUNT_UNKNOWN).bind(&*self.appid);
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Read, async {
                 let used: i64 = match used.fetch_optional(self.engine.pool()).await? {
                     Some(row) => row.try_get(0)?,
                     None => 0,
@@ -354,4 +360,19 @@ impl Store {
 enum Found {
     Code(Box<IssuedCode>),
     Intent { since: Timestamp, attempts: i64 },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn mints_of_unknown_outcome_are_counted_by_themselves() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        let plan = store.engine.plan(COUNT_UNKNOWN.to_owned()).await;
+        assert!(plan[0].contains("code_of_unknown_outcome"), "{plan:?}");
+    }
 }

@@ -1,32 +1,47 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first; each file below is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers
-//! never see SQL, and nothing here knows WeChat or HTTP. Every call ends within [`DEADLINE`] of its turn.
+//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `engine`, `fault` and `clocks` are about the database; each
+//! of the other files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
+//! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it.
 
 mod channels;
+mod clocks;
 mod codes;
 mod days;
 mod engine;
+mod fault;
 mod lease;
 mod ledger;
+mod look;
+mod opening;
+mod place;
+mod pool;
 mod row;
 mod shared;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
-pub use self::engine::{OpenError, Upstream};
+pub use self::clocks::ClockDifference;
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
+pub use self::look::Standing;
+pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
 
 use self::engine::Engine;
+use self::turns::Purpose;
 use crate::clock::Clock;
 
-/// How long any call of the store may take.
+/// How long any call of the store may take once it has its turn.
 pub const DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a call waits for its turn. Chosen: as many mints as are under way at once, on a disk that takes 30 ms for each
+/// write, and well within what a visitor waits.
+pub const TURN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The store of one account. Clones are handles to the same one.
 #[derive(Debug, Clone)]
@@ -36,18 +51,32 @@ pub struct Store {
     clock: Arc<dyn Clock>,
 }
 
-/// The store cannot be used now. It never names the database's address.
+/// Why a call of the store failed; it is in the log already. It never names the database's address.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// No answer within [`DEADLINE`].
+    /// No answer within [`DEADLINE`]: the store is taken to be down, and nobody waits for a turn then.
     #[error("the store does not answer in time")]
     Timeout,
-    /// The database refused or could not be reached.
+    /// No turn within [`TURN_PATIENCE`]: too many calls stood before this one. The database was not asked.
+    #[error("the store has too much to do")]
+    Busy,
+    /// The database could not be reached, or refused: every call, or this one, as where it waited too long for a lock.
     #[error("the store failed")]
     Failed(#[source] Arc<sqlx::Error>),
     /// A row that this version cannot have written.
     #[error("the store holds a row that cannot be read: {0}")]
     BadRow(&'static str),
+}
+
+impl Error {
+    /// Whether the whole store is of no use, rather than to this call.
+    fn is_of_the_store(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Failed(error) => fault::is_of_the_store(error),
+            Self::Busy | Self::BadRow(_) => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -57,7 +86,7 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Store {
-    /// Whether no call has failed since the database was last seen to be well.
+    /// Whether the database was well when it was last used. A call that failed alone does not count.
     pub fn is_up(&self) -> bool {
         self.engine.is_up()
     }
@@ -68,8 +97,27 @@ impl Store {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), Error> {
         self.engine
-            .within_deadline(async { self.engine.ping().await })
+            .within_deadline(Purpose::Urgent, async { self.engine.ping().await })
             .await
+    }
+}
+
+impl Store {
+    /// How far this machine's clock was from the database's when the store was opened; none with SQLite, which has none of
+    /// its own.
+    pub fn clock_difference(&self) -> Option<ClockDifference> {
+        self.engine.clock_difference()
+    }
+}
+
+impl Store {
+    /// Closes the connections, within [`DEADLINE`]; no handle to the store can be used after that. The last one to leave an
+    /// SQLite file brings it up to date, and removes the files beside it.
+    pub async fn close(&self) {
+        let closed = tokio::time::timeout(DEADLINE, self.engine.pool().close());
+        if closed.await.is_err() {
+            tracing::warn!("the store was still in use at the end");
+        }
     }
 }
 
@@ -87,10 +135,5 @@ impl Store {
         Self::open(&url, "wxtest", &Upstream::of_host("test"), clock)
             .await
             .expect("memory can be opened")
-    }
-
-    /// Takes the database away for good, for tests of what goes on without it.
-    pub(crate) async fn close(&self) {
-        self.engine.pool().close().await;
     }
 }

@@ -5,28 +5,20 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::Error;
-use crate::scene::{Kind, Lifetime, PermanentScene, Scene, SceneValue, TemporaryScene};
+use crate::scene::{Lifetime, Scene};
 use crate::ticket::{IssuedCode, Life};
 
-/// A scene as the two columns that name it.
+/// A scene's value as its column has it.
 pub(super) fn scene_text(scene: &Scene) -> String {
-    match scene.value() {
-        SceneValue::Id(id) => id.to_string(),
-        SceneValue::Text(text) => text.to_owned(),
-    }
+    scene.value().to_string()
 }
 
 /// The scene of a row.
 pub(super) fn scene(row: &AnyRow) -> Result<Scene, Error> {
     let kind: String = row.try_get("kind")?;
     let text: String = row.try_get("scene")?;
-    let bad = |_| Error::BadRow("a scene");
-    Ok(match kind.parse().map_err(|_| Error::BadRow("a kind"))? {
-        Kind::QrScene => Scene::Temporary(TemporaryScene::Id(text.parse().map_err(bad)?)),
-        Kind::QrStrScene => Scene::Temporary(TemporaryScene::Text(text.parse().map_err(bad)?)),
-        Kind::QrLimitScene => Scene::Permanent(PermanentScene::Id(text.parse().map_err(bad)?)),
-        Kind::QrLimitStrScene => Scene::Permanent(PermanentScene::Text(text.parse().map_err(bad)?)),
-    })
+    let kind = kind.parse().map_err(|_| Error::BadRow("a kind"))?;
+    Scene::new(kind, &text).map_err(|_| Error::BadRow("a scene"))
 }
 
 /// The code of a row; none for an intent.

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Any, Row, Transaction};
 
 use super::row;
+use super::turns::Purpose;
 use super::{Error, Store};
 
 /// Calls that are stopped because a quota is used up.
@@ -33,7 +34,7 @@ impl Store {
         .bind(stop.errcode)
         .bind(stop.next_probe.as_millisecond());
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Urgent, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })
@@ -50,7 +51,7 @@ impl Store {
                 .bind(&*self.appid)
                 .bind(api);
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Read, async {
                 let Some(found) = query.fetch_optional(self.engine.pool()).await? else {
                     return Ok(None);
                 };
@@ -76,7 +77,7 @@ impl Store {
         .bind(then.as_millisecond())
         .bind(stop.next_probe.as_millisecond());
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Write, async {
                 Ok(query.execute(self.engine.pool()).await?.rows_affected() == 1)
             })
             .await
@@ -91,7 +92,7 @@ impl Store {
             .bind(&*self.appid)
             .bind(api);
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Write, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })
@@ -106,8 +107,8 @@ impl Store {
         let now = self.clock.now();
         let milliseconds = |at: Timestamp| at.as_millisecond();
         self.engine
-            .within_deadline(async {
-                let mut write = self.engine.write().await?;
+            .within_deadline(Purpose::Write, async {
+                let mut write = self.engine.begin().await?;
                 self.line_up(&mut write, "forced refresh").await?;
                 sqlx::query("DELETE FROM forced_refresh WHERE appid = $1 AND at <= $2")
                     .bind(&*self.appid)
@@ -158,7 +159,7 @@ impl Store {
         let query = sqlx::query("SELECT token, expires_at FROM classic_token WHERE appid = $1")
             .bind(&*self.appid);
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Read, async {
                 let Some(found) = query.fetch_optional(self.engine.pool()).await? else {
                     return Ok(None);
                 };
@@ -188,7 +189,7 @@ impl Store {
         .bind(token.expose_secret())
         .bind(expires_at.as_millisecond());
         self.engine
-            .within_deadline(async {
+            .within_deadline(Purpose::Urgent, async {
                 query.execute(self.engine.pool()).await?;
                 Ok(())
             })

@@ -54,8 +54,7 @@ impl Resend {
     }
 }
 
-/// A call as it is sent, whatever the host.
-#[derive(Debug)]
+/// A call as it is sent, whatever the host. Without `Debug`, because query and body hold secrets.
 pub(super) struct Request<'a> {
     method: Method,
     path: &'static str,
@@ -105,6 +104,8 @@ impl WeChat {
     ) -> Result<T, Error> {
         let started = Instant::now();
         let mut attempt = 1;
+        // Whatever comes after it, a request has left.
+        let mut sent: Option<Error> = None;
         loop {
             let host = self.hosts.pick(attempt, resend);
             let error = match self.send(api, &host, &request).await {
@@ -119,7 +120,7 @@ impl WeChat {
             }
             let patient = attempt < ATTEMPTS && started.elapsed() < PATIENCE;
             if !patient || !resend.allows(&error) {
-                return Err(error);
+                return Err(sent.filter(|_| error.is_before_sending()).unwrap_or(error));
             }
             tracing::debug!(
                 api = api.as_str(),
@@ -129,6 +130,9 @@ impl WeChat {
             );
             if !(error.suggests_another_host() && self.hosts.has_untried(attempt)) {
                 tokio::time::sleep(pause_after(attempt)).await;
+            }
+            if error.is_ambiguous() {
+                sent = Some(error);
             }
             attempt += 1;
         }

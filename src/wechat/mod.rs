@@ -6,7 +6,7 @@
 mod call;
 mod errcode;
 mod error;
-mod wire;
+pub(crate) mod wire;
 
 use std::fmt;
 use std::time::Duration;
@@ -112,6 +112,19 @@ pub struct GrantedToken {
     pub expires_in: Duration,
 }
 
+impl GrantedToken {
+    pub(crate) fn checked(answer: TokenAnswer) -> Result<Self, Error> {
+        if answer.expires_in == 0 {
+            return Err(Error::Invalid("expires_in is zero"));
+        }
+        let expires_in = Duration::from_secs(answer.expires_in).min(Duration::from_hours(24));
+        Ok(Self {
+            token: AccessToken::parse(answer.access_token)?,
+            expires_in,
+        })
+    }
+}
+
 /// A code fresh from WeChat.
 #[derive(Debug, Clone)]
 pub struct CreatedCode {
@@ -121,6 +134,22 @@ pub struct CreatedCode {
     pub url: CodeUrl,
     /// The life that WeChat granted, where the kind has one and WeChat said it.
     pub granted: Option<Lifetime>,
+}
+
+impl CreatedCode {
+    pub(crate) fn checked(spec: &CodeSpec, answer: &CreateAnswer) -> Result<Self, Error> {
+        Ok(Self {
+            ticket: answer
+                .ticket
+                .parse()
+                .map_err(|_| Error::Invalid("ticket is not one"))?,
+            url: answer
+                .url
+                .parse()
+                .map_err(|_| Error::Invalid("url is not one"))?,
+            granted: granted(spec, answer.expire_seconds)?,
+        })
+    }
 }
 
 /// What the client needs to know of the account and its hosts.
@@ -182,14 +211,7 @@ impl WeChat {
         let answer: TokenAnswer = self
             .call(Api::Token, Resend::Freely, request.hiding(secret))
             .await?;
-        if answer.expires_in == 0 {
-            return Err(Error::Invalid("expires_in is zero"));
-        }
-        let expires_in = Duration::from_secs(answer.expires_in).min(Duration::from_hours(24));
-        Ok(GrantedToken {
-            token: AccessToken::parse(answer.access_token)?,
-            expires_in,
-        })
+        GrantedToken::checked(answer)
     }
 
     fn stable_token_body(&self, how: TokenCall) -> String {
@@ -222,17 +244,7 @@ impl WeChat {
         let answer: CreateAnswer = self
             .call(Api::Create, resend, request.hiding(token))
             .await?;
-        Ok(CreatedCode {
-            ticket: answer
-                .ticket
-                .parse()
-                .map_err(|_| Error::Invalid("ticket is not one"))?,
-            url: answer
-                .url
-                .parse()
-                .map_err(|_| Error::Invalid("url is not one"))?,
-            granted: granted(spec, answer.expire_seconds)?,
-        })
+        CreatedCode::checked(spec, &answer)
     }
 }
 

@@ -7,8 +7,8 @@ use super::errcode::Errcode;
 use super::error::{Error, Refusal};
 use crate::scene::{CodeSpec, Lifetime, SceneValue};
 
-/// The body of `stable_token`.
-#[derive(Debug, Serialize)]
+/// The body of `stable_token`. Without `Debug`, because it holds the secret.
+#[derive(Serialize)]
 pub(super) struct StableTokenBody<'a> {
     pub(super) grant_type: &'static str,
     pub(super) appid: &'a str,
@@ -55,16 +55,16 @@ impl CreateBody<'_> {
     }
 }
 
-/// The answer of both token calls.
-#[derive(Debug, Deserialize)]
-pub(super) struct TokenAnswer {
+/// The answer of both token calls. Without `Debug`, because it holds the token.
+#[derive(Deserialize)]
+pub(crate) struct TokenAnswer {
     pub(super) access_token: String,
     pub(super) expires_in: u64,
 }
 
-/// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`.
-#[derive(Debug, Deserialize)]
-pub(super) struct CreateAnswer {
+/// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`. Without `Debug`, which a ticket shows in part only.
+#[derive(Deserialize)]
+pub(crate) struct CreateAnswer {
     pub(super) ticket: String,
     pub(super) url: String,
     pub(super) expire_seconds: Option<u64>,
@@ -74,7 +74,7 @@ pub(super) struct CreateAnswer {
 ///
 /// WeChat's bodies may hold raw control characters and broken UTF-8, and `errcode` may be a numeric string; the header
 /// that names the content type is not dependable and is not looked at.
-pub(super) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text: String = String::from_utf8_lossy(body)
         .chars()
         .map(|c| if c.is_ascii_control() { ' ' } else { c })
@@ -84,7 +84,7 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, E
         return Err(Error::Invalid("not a JSON object"));
     }
     match errcode(&answer) {
-        Some(Errcode(0)) | None => serde_json::from_value(answer)
+        None => serde_json::from_value(answer)
             .map_err(|_| Error::Invalid("a field is missing or of another type")),
         Some(errcode) => {
             let errmsg = answer
@@ -99,12 +99,13 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, E
     }
 }
 
+/// The refusal that an answer names, if it does: 0 is success.
 fn errcode(answer: &Value) -> Option<Errcode> {
     let field = answer.get("errcode")?;
     let number = field
         .as_i64()
         .or_else(|| field.as_str()?.trim().parse().ok());
-    number.map(Errcode)
+    number.filter(|&number| number != 0).map(Errcode)
 }
 
 #[cfg(test)]

@@ -4,6 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
 mod chromium;
+#[expect(dead_code, reason = "every test program uses a part of it")]
+#[path = "../support/figures.rs"]
+mod figures;
+mod hostile;
+#[path = "../hostile/payloads.rs"]
+mod payloads;
+#[path = "../support/skip.rs"]
+mod skip;
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -298,6 +306,7 @@ async fn an_error_is_a_page_that_a_person_can_read() {
         for lang in LANGS {
             for (path, expected) in [
                 ("/qrcode?scene_id=0", "invalid_parameter"),
+                ("/qrcode?scene_id=1&expire=60", "expire_seconds"),
                 ("/qrcode?scene_id=7&permanent=true", "mint_not_allowed"),
                 ("/nowhere?", "404"),
                 ("/?scene_id=0", "scene_id"),

@@ -16,6 +16,8 @@ use super::answer::Answer;
 use super::{Server, client};
 
 pub(crate) const APP_ID: &str = "wx0123456789abcdef";
+/// All visitors of a test have one address, and make more codes than one visitor may.
+pub(crate) const HASTE: &str = "1000000/1s";
 pub(crate) const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A running service and its sandbox. Dropping it stops both.
@@ -60,6 +62,7 @@ impl Builder {
             ("WXQR_DATABASE_URL".to_owned(), "sqlite::memory:".to_owned()),
             ("WXQR_API_BASE".to_owned(), base.clone()),
             ("WXQR_MP_BASE".to_owned(), base.clone()),
+            ("WXQR_VISITOR_RATE".to_owned(), HASTE.to_owned()),
         ];
         for (name, value) in self.variables {
             variables.retain(|(known, _)| *known != name);
@@ -71,7 +74,7 @@ impl Builder {
         let until = async {
             stopped.await.ok();
         };
-        tokio::spawn(async move { app.serve(until).await.unwrap() });
+        tokio::spawn(async move { app.serve(until).await });
         TestApp {
             sandbox,
             sandbox_address,

@@ -9,6 +9,11 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
+use super::skip::skip;
+
+/// With this variable set, a machine without PostgreSQL fails the tests instead of skipping them.
+const REQUIRE: &str = "REQUIRE_POSTGRES";
+
 /// Where PostgreSQL's own programs are looked for, the newest first.
 const DEBIAN_PROGRAMS: &str = "/usr/lib/postgresql";
 
@@ -57,10 +62,18 @@ impl Database {
     /// A new database on the server of `TEST_DATABASE_URL`; none where the variable is not set, which is said.
     pub(crate) async fn postgres() -> Option<Self> {
         let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
-            skip("TEST_DATABASE_URL is not set");
+            skip("TEST_DATABASE_URL is not set", REQUIRE);
             return None;
         };
         Some(Self::on_server(&server).await)
+    }
+
+    /// One that processes can share, and its engine: PostgreSQL where there is a server, else a file.
+    pub(crate) async fn shared() -> (Self, &'static str) {
+        match std::env::var("TEST_DATABASE_URL") {
+            Ok(server) => (Self::on_server(&server).await, "PostgreSQL"),
+            Err(_) => (Self::sqlite(), "SQLite"),
+        }
     }
 
     async fn on_server(server: &str) -> Self {
@@ -82,6 +95,10 @@ impl Database {
         }
     }
 
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres")
+    }
+
     /// The file of an SQLite database.
     pub(crate) fn file(&self) -> PathBuf {
         self.url.strip_prefix("sqlite://").unwrap().into()
@@ -95,6 +112,17 @@ impl Database {
             ""
         };
         run_sql(&format!("{}{create}", self.url), sql).await;
+    }
+
+    /// Somebody else's transaction, which holds what these statements lock until it is dropped.
+    pub(crate) async fn lock(&self, statements: &[&str]) -> AnyConnection {
+        install_default_drivers();
+        let mut connection = AnyConnection::connect(&self.url).await.unwrap();
+        for statement in statements {
+            let statement = AssertSqlSafe((*statement).to_owned());
+            connection.execute(statement).await.unwrap();
+        }
+        connection
     }
 }
 
@@ -126,13 +154,6 @@ pub(crate) async fn run_sql(url: &str, sql: &str) {
     connection.close().await.unwrap();
 }
 
-/// Says why a test does nothing; fails where `REQUIRE_POSTGRES` is set.
-#[expect(clippy::print_stdout, reason = "whoever runs the tests wants to know")]
-pub(crate) fn skip(why: &str) {
-    assert!(std::env::var_os("REQUIRE_POSTGRES").is_none(), "{why}");
-    println!("skipped: {why}");
-}
-
 /// A PostgreSQL server that a test may stop. It ends when it is dropped.
 pub(crate) struct Cluster {
     programs: PathBuf,
@@ -144,7 +165,7 @@ impl Cluster {
     /// Makes and starts one; none where PostgreSQL's programs are not there, which is said.
     pub(crate) fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            skip("PostgreSQL's initdb is not installed");
+            skip("PostgreSQL's initdb is not installed", REQUIRE);
             return None;
         };
         let folder = tempfile::tempdir().unwrap();

@@ -2,20 +2,38 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
+use tokio::sync::watch;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 use super::answer::Answer;
-use super::app::{APP_ID, APP_SECRET, spawn_sandbox};
+use super::app::{APP_ID, APP_SECRET, HASTE, spawn_sandbox};
 use super::process::Process;
 use super::{Server, client};
 
 /// May do everything.
 pub(crate) const KEY: &str = "admin-key-of-the-tests-0";
+
+/// Between a code that WeChat made and whoever asked for it. Open at first.
+pub(crate) struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    pub(crate) fn shut(&self) {
+        self.0.send_replace(false);
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.send_replace(true);
+    }
+}
 
 /// A WeChat that outlives the processes that call it.
 pub(crate) struct Upstream {
@@ -26,7 +44,30 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) async fn spawn() -> Self {
-        let (sandbox, address, server) = spawn_sandbox(APP_SECRET, |router| router).await;
+        Self::wrapped(|router| router).await
+    }
+
+    /// The same with a gate, behind which the answers to `qrcode/create` wait.
+    pub(crate) async fn gated() -> (Self, Gate) {
+        let gate = Gate(Arc::new(watch::Sender::new(true)));
+        let is_open = gate.0.subscribe();
+        let wait = move |request: Request, next: Next| {
+            let mut is_open = is_open.clone();
+            async move {
+                let is_create = request.uri().path().ends_with("/qrcode/create");
+                let answer = next.run(request).await;
+                if is_create {
+                    is_open.wait_for(|open| *open).await.ok();
+                }
+                answer
+            }
+        };
+        let upstream = Self::wrapped(|router| router.layer(from_fn(wait))).await;
+        (upstream, gate)
+    }
+
+    async fn wrapped(wrap: impl FnOnce(Router) -> Router) -> Self {
+        let (sandbox, address, server) = spawn_sandbox(APP_SECRET, wrap).await;
         Self {
             sandbox,
             base: format!("http://{address}"),
@@ -62,8 +103,13 @@ impl Upstream {
         }
     }
 
-    /// Starts a process on a database.
+    /// Starts the service on a database.
     pub(crate) fn process(&self, database: &str, more: &[(&str, &str)]) -> Process {
+        self.run("serve", database, more)
+    }
+
+    /// Starts a command with the settings of the service.
+    pub(crate) fn run(&self, command: &str, database: &str, more: &[(&str, &str)]) -> Process {
         let keys = format!("tests:{KEY}:admin");
         let mut variables = vec![
             ("WXQR_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -74,6 +120,7 @@ impl Upstream {
             ("WXQR_MP_BASE".to_owned(), self.base.clone()),
             ("WXQR_DATABASE_URL".to_owned(), database.to_owned()),
             ("WXQR_API_KEYS".to_owned(), keys),
+            ("WXQR_VISITOR_RATE".to_owned(), HASTE.to_owned()),
         ];
         for (name, value) in more {
             let name = format!("WXQR_{name}");
@@ -84,7 +131,7 @@ impl Upstream {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        Process::start(&["serve"], &variables)
+        Process::start(&[command], &variables)
     }
 }
 
@@ -104,6 +151,14 @@ impl Replica {
     /// As a visitor.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         Answer::to(self.request(path)).await
+    }
+
+    /// Makes codes with the key.
+    pub(crate) async fn post(&self, wanted: &Value) -> Answer {
+        let request = self
+            .client
+            .post(format!("http://{}/api/codes", self.address));
+        Answer::to(request.bearer_auth(KEY).json(wanted)).await
     }
 
     /// With the key.

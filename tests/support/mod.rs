@@ -3,16 +3,22 @@
 pub(crate) mod answer;
 pub(crate) mod app;
 pub(crate) mod database;
+pub(crate) mod figures;
 pub(crate) mod fleet;
+pub(crate) mod load;
 pub(crate) mod picture;
 pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod skip;
 pub(crate) mod upstream;
+pub(crate) mod visitors;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, ClientBuilder, redirect};
+use reqwest::{Client, redirect};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
@@ -60,23 +66,6 @@ pub(crate) async fn eventually_async<F: Future<Output = bool>>(
 
 /// A client that follows nothing and waits longer than any answer may take.
 pub(crate) fn client() -> Client {
-    client_builder().build().unwrap()
-}
-
-/// Clients that carry 100 requests at once over one connection each, so that a crowd fits a process's open files. The
-/// connections to `address` are there already: a request that is given up does not take one with it.
-pub(crate) async fn crowd_clients(address: SocketAddr, requests: usize) -> Vec<Client> {
-    let mut clients = Vec::new();
-    for _ in 0..requests.div_ceil(100) {
-        let client = client_builder().http2_prior_knowledge().build().unwrap();
-        let answer = client.get(format!("http://{address}/healthz")).send().await;
-        assert!(answer.unwrap().status().is_success());
-        clients.push(client);
-    }
-    clients
-}
-
-fn client_builder() -> ClientBuilder {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
@@ -85,6 +74,8 @@ fn client_builder() -> ClientBuilder {
         .no_proxy()
         .redirect(redirect::Policy::none())
         .timeout(PATIENCE)
+        .build()
+        .unwrap()
 }
 
 /// An address that refuses connections: it was free a moment ago, and nobody listens.

@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_wxqr");
+
 /// A process of ours. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,
@@ -35,8 +37,26 @@ pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Outpu
 impl Process {
     /// Starts the binary with these variables and no others of ours.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_by(Command::new(BINARY), arguments, variables)
+    }
+
+    /// The same under a limit of open files, written as `ulimit` takes it: `-Sn 256` sets the soft limit alone.
+    pub(crate) fn start_within(
+        limit: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            &format!("ulimit {limit} && exec \"$0\" \"$@\""),
+            BINARY,
+        ]);
+        Self::start_by(shell, arguments, variables)
+    }
+
+    fn start_by(mut command: Command, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wxqr"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("WXQR_") {
                 command.env_remove(name);
@@ -109,6 +129,16 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id().unwrap()
+    }
+
+    /// The memory that it has now, in bytes; none where the system does not tell.
+    pub(crate) fn memory(&self) -> Option<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kilobytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kilobytes * 1024)
     }
 
     /// Sends a signal, such as `TERM`.

@@ -94,11 +94,7 @@ pub(crate) async fn show(
     caller: Authenticated,
 ) -> Result<Json<AccountBody>, Problem> {
     require(&caller, Scope::Stats)?;
-    let supplies = app
-        .codes
-        .supplies()
-        .await
-        .map_err(crate::codes::Error::Store)?;
+    let supplies = app.codes.supplies().await?;
     let expires_at = app.tokens.expires_at();
     Ok(Json(AccountBody {
         token: TokenState {

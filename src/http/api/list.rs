@@ -11,13 +11,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::AppState;
 use super::super::auth::Authenticated;
-use super::super::code_body::{SceneBody, TicketBody, dated, scene_pairs};
+use super::super::code_body::{LinkQuery, SceneBody, TicketBody, dated};
+use super::super::lang::Lang;
+use super::super::message::Message;
 use super::super::params::form_pairs;
 use super::super::problem::{Document, Problem};
-use super::super::site::Site;
 use super::require;
 use crate::access::Scope;
-use crate::scene::{Kind, PermanentScene, Scene, SceneId, SceneText, TemporaryScene};
+use crate::scene::{Scene, SceneError, SceneId, SceneText};
 use crate::store::{ChannelFilter, ListedCode};
 
 /// How many codes a page may have, and how many it has if nothing is said.
@@ -94,25 +95,27 @@ pub(crate) async fn list(
     let page = app
         .store
         .list(&wanted.filter, wanted.after.as_ref(), wanted.limit)
-        .await
-        .map_err(crate::codes::Error::Store)?;
+        .await?;
     let last = page.items.last().filter(|_| page.has_more);
     let next_cursor = last.map(|listed| cursor(&listed.scene));
     let now = app.clock.now();
     let items = page.items.into_iter();
-    let items = items.map(|listed| shown(&app.site, listed, now)).collect();
+    let items = items
+        .map(|listed| shown(&app, &caller, listed, now))
+        .collect();
     Ok((dated(now), Json(ListPage { items, next_cursor })).into_response())
 }
 
-fn shown(site: &Site, listed: ListedCode, now: Timestamp) -> Listed {
-    let pairs = scene_pairs(&listed.scene);
-    let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
+fn shown(app: &AppState, caller: &Authenticated, listed: ListedCode, now: Timestamp) -> Listed {
+    let ticket = listed.code.as_ref().map(|code| {
+        let link = LinkQuery::to(&listed.scene, code.asked());
+        let link = link.signed_for(&caller.0, &app.access);
+        TicketBody::new(&app.site, code, now, &link)
+    });
     Listed {
         scene: SceneBody::new(&listed.scene),
         outcome: listed.code.is_none().then_some("unknown"),
-        ticket: listed
-            .code
-            .map(|code| TicketBody::new(site, &code, now, pairs)),
+        ticket,
         label: listed.channel.label,
         group: listed.channel.group,
     }
@@ -134,36 +137,49 @@ impl WantedPage {
             limit: DEFAULT,
         };
         for (name, value) in form_pairs(raw)? {
-            let bad = |message: &str| Problem::invalid_parameter(&name, message);
+            let bad = |zh: &'static str, en: &'static str| {
+                Problem::invalid_parameter(&name, Message::new(zh, en))
+            };
             // No name or scene has any, and PostgreSQL takes no NUL.
             if value.chars().any(char::is_control) {
-                return Err(bad("must have no control characters"));
+                return Err(bad("不能含有控制字符", "must have no control characters"));
             }
             match name.as_str() {
                 "label" => wanted.filter.label = Some(value),
                 "group" => wanted.filter.group = Some(value),
                 "permanent" => {
-                    wanted.filter.permanent =
-                        Some(value.parse().map_err(|_| bad("must be true or false"))?);
+                    let permanent = value.parse();
+                    let permanent = permanent
+                        .map_err(|_| bad("只能是 true 或 false", "must be true or false"))?;
+                    wanted.filter.permanent = Some(permanent);
                 }
-                "scene" => wanted.filter.scene = Some(scene_filter(&value).map_err(|m| bad(&m))?),
+                "scene" => wanted.filter.scene = Some(scene_filter(&value)?),
                 "cursor" => {
-                    wanted.after =
-                        Some(scene_of(&value).ok_or_else(|| {
-                            bad("must be the next_cursor of a page of this list")
-                        })?);
+                    let after = scene_of(&value).ok_or_else(|| {
+                        bad(
+                            "须为本列表某一页的 next_cursor",
+                            "must be the next_cursor of a page of this list",
+                        )
+                    })?;
+                    wanted.after = Some(after);
                 }
                 "limit" => {
                     let limit = value
                         .parse()
                         .ok()
                         .filter(|limit| (1..=MOST).contains(limit));
-                    wanted.limit =
-                        limit.ok_or_else(|| bad("must be a whole number from 1 to 1000"))?;
+                    wanted.limit = limit.ok_or_else(|| {
+                        bad(
+                            "须为 1 至 1000 的整数",
+                            "must be a whole number from 1 to 1000",
+                        )
+                    })?;
                 }
                 _ => {
-                    let message = "is not a parameter of this list; accepted: label, group, permanent, scene, cursor, limit";
-                    return Err(bad(message));
+                    return Err(bad(
+                        "不是本列表的参数，可用的有 label、group、permanent、scene、cursor、limit",
+                        "is not a parameter of this list; accepted: label, group, permanent, scene, cursor, limit",
+                    ));
                 }
             }
         }
@@ -172,31 +188,39 @@ impl WantedPage {
 }
 
 /// A scene of either life: its text, and whether it is a number.
-fn scene_filter(value: &str) -> Result<(String, bool), String> {
+fn scene_filter(value: &str) -> Result<(String, bool), Problem> {
+    let bad = |message: Message| Problem::invalid_parameter("scene", message);
     let (text, number) = match value.split_once(':') {
         Some(("id", text)) => (text, text.parse::<SceneId>().map(|_| true)),
         Some(("str", text)) => (text, text.parse::<SceneText>().map(|_| false)),
-        _ => return Err("must be id:NUMBER or str:TEXT".to_owned()),
+        _ => {
+            let message = Message::new(
+                "须写作 id:数字 或 str:文本",
+                "must be id:NUMBER or str:TEXT",
+            );
+            return Err(bad(message));
+        }
     };
-    let number = number.map_err(|error| format!("is not good after the colon: {error}"))?;
+    let number = number.map_err(|error| bad(after_the_colon(error)))?;
     Ok((text.to_owned(), number))
+}
+
+fn after_the_colon(error: SceneError) -> Message {
+    let error = Message::from(error);
+    Message::new(
+        format!("冒号之后{}", error.text(Lang::Zh)),
+        format!("is not good after the colon: {}", error.text(Lang::En)),
+    )
 }
 
 /// Where the next page begins: after this scene.
 fn cursor(scene: &Scene) -> String {
-    let (_, text) = scene_pairs(scene).swap_remove(0);
-    BASE64_URL_SAFE_NO_PAD.encode(format!("{}:{text}", scene.kind()))
+    BASE64_URL_SAFE_NO_PAD.encode(scene.to_string())
 }
 
 fn scene_of(cursor: &str) -> Option<Scene> {
     let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    let (kind, value) = text.split_once(':')?;
-    Some(match kind.parse().ok()? {
-        Kind::QrScene => Scene::Temporary(TemporaryScene::Id(value.parse().ok()?)),
-        Kind::QrStrScene => Scene::Temporary(TemporaryScene::Text(value.parse().ok()?)),
-        Kind::QrLimitScene => Scene::Permanent(PermanentScene::Id(value.parse().ok()?)),
-        Kind::QrLimitStrScene => Scene::Permanent(PermanentScene::Text(value.parse().ok()?)),
-    })
+    text.parse().ok()
 }
 
 #[cfg(test)]
@@ -205,10 +229,8 @@ mod tests {
 
     #[test]
     fn a_cursor_names_the_scene_it_came_from() {
-        for scene in [
-            Scene::Temporary(TemporaryScene::Id("7".parse().unwrap())),
-            Scene::Permanent(PermanentScene::Text("展会:A".parse().unwrap())),
-        ] {
+        for scene in ["QR_SCENE:7", "QR_LIMIT_STR_SCENE:展会:A"] {
+            let scene: Scene = scene.parse().unwrap();
             assert_eq!(scene_of(&cursor(&scene)), Some(scene));
         }
         for odd in ["", "!", "UVI6MQ", "UVJfU0NFTkU6MA"] {

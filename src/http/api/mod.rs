@@ -3,22 +3,28 @@
 pub(crate) mod account;
 pub(crate) mod list;
 pub(crate) mod make;
+mod wanted;
 
 use super::auth::Authenticated;
+use super::message::Message;
 use super::problem::{Code, Problem};
-use crate::access::{Caller, Scope};
+use crate::access::Scope;
 
 /// Lets a key with the scope through.
 pub(crate) fn require(caller: &Authenticated, scope: Scope) -> Result<(), Problem> {
-    match &caller.0 {
-        Caller::Visitor => Err(Problem::new(
-            Code::Unauthorized,
-            "this needs a key: \"Authorization: Bearer KEY\"",
-        )),
-        Caller::Key(key) if key.allows(scope) => Ok(()),
-        Caller::Key(_) => Err(Problem::new(
-            Code::ScopeMissing,
-            format!("this needs a key with the scope \"{scope}\""),
-        )),
+    if caller.0.allows(scope) {
+        return Ok(());
     }
+    if caller.0.key.is_none() {
+        let message = Message::new(
+            "此处需要密钥，请写入请求头：“Authorization: Bearer 密钥”",
+            "this needs a key: \"Authorization: Bearer KEY\"",
+        );
+        return Err(Problem::new(Code::Unauthorized, message));
+    }
+    let message = Message::new(
+        format!("此处需要具有 {scope} 权限的密钥"),
+        format!("this needs a key with the scope \"{scope}\""),
+    );
+    Err(Problem::new(Code::ScopeMissing, message))
 }

@@ -1,4 +1,4 @@
-//! Who may do what: API keys and their scopes. Knows nothing of HTTP; [`Keyring`] is the type to read first.
+//! API keys and their scopes. [`Keyring`] is the type to read first.
 
 use std::fmt;
 use std::str::FromStr;
@@ -236,25 +236,6 @@ pub enum KeyProblem {
     SecretTwice,
 }
 
-/// Who is asking.
-#[derive(Debug, Clone)]
-pub enum Caller {
-    /// Someone without a key.
-    Visitor,
-    /// Someone with a key of ours.
-    Key(Arc<Key>),
-}
-
-impl Caller {
-    /// Whether the caller holds a key with this scope.
-    pub fn allows(&self, scope: Scope) -> bool {
-        match self {
-            Self::Visitor => false,
-            Self::Key(key) => key.allows(scope),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -331,11 +312,9 @@ mod tests {
     fn scopes_are_independent_and_admin_is_all() {
         for granted in Scope::ALL {
             let key: Key = format!("k:0123456789abcdef:{granted}").parse().unwrap();
-            let caller = Caller::Key(Arc::new(key));
             for asked in Scope::ALL {
                 let want = granted == asked || granted == Scope::Admin;
-                assert_eq!(caller.allows(asked), want, "{granted} for {asked}");
-                assert!(!Caller::Visitor.allows(asked), "a visitor for {asked}");
+                assert_eq!(key.allows(asked), want, "{granted} for {asked}");
             }
         }
     }

@@ -1,22 +1,22 @@
 //! Which code is wanted, as it comes from outside: one set of rules for the query of `/qrcode` and the JSON of `/api`.
 
-use std::fmt::Display;
 use std::str::FromStr;
 
+use super::message::Message;
 use super::problem::Problem;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, SceneError, SceneText, TemporaryScene};
 
 /// What was given, by the names that are the same everywhere. Nothing of it is checked yet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct UncheckedSpec<'a> {
     pub(crate) scene_id: Option<&'a str>,
     pub(crate) scene_str: Option<&'a str>,
     pub(crate) permanent: bool,
     pub(crate) expire_seconds: Option<&'a str>,
 }
 
-impl Wish<'_> {
-    /// The wish as a value that cannot be wrong. A temporary code lives for `default_expire` if nothing is said.
+impl UncheckedSpec<'_> {
+    /// The same as a value that cannot be wrong. A temporary code lives for `default_expire` if nothing is said.
     ///
     /// # Errors
     /// Names the parameter, and what would be accepted.
@@ -30,7 +30,10 @@ impl Wish<'_> {
             return Ok(CodeSpec::Temporary { scene, lifetime });
         }
         if self.expire_seconds.is_some() {
-            let message = "goes with temporary codes only; a permanent code does not expire";
+            let message = Message::new(
+                "仅用于临时二维码，永久二维码不会过期",
+                "goes with temporary codes only; a permanent code does not expire",
+            );
             return Err(Problem::invalid_parameter("expire_seconds", message));
         }
         let scene = self.scene(PermanentScene::Id, PermanentScene::Text)?;
@@ -45,14 +48,20 @@ impl Wish<'_> {
         match (self.scene_id, self.scene_str) {
             (Some(id), None) => parsed("scene_id", id).map(by_id),
             (None, Some(text)) => parsed("scene_str", text).map(by_text),
-            (Some(_), Some(_)) => Err(Problem::invalid_parameter(
-                "scene_str",
-                "must not be given together with scene_id",
-            )),
-            (None, None) => Err(Problem::invalid_parameter(
-                "scene_id",
-                "is missing: give scene_id (a whole number) or scene_str (1 to 64 characters)",
-            )),
+            (Some(_), Some(_)) => {
+                let message = Message::new(
+                    "不能与 scene_id 同时使用",
+                    "must not be given together with scene_id",
+                );
+                Err(Problem::invalid_parameter("scene_str", message))
+            }
+            (None, None) => {
+                let message = Message::new(
+                    "缺失：请给出 scene_id（整数）或 scene_str（1 至 64 个字符）",
+                    "is missing: give scene_id (a whole number) or scene_str (1 to 64 characters)",
+                );
+                Err(Problem::invalid_parameter("scene_id", message))
+            }
         }
     }
 }
@@ -60,7 +69,7 @@ impl Wish<'_> {
 /// A parameter's text as a checked value.
 pub(crate) fn parsed<T>(name: &str, text: &str) -> Result<T, Problem>
 where
-    T: FromStr<Err: Display>,
+    T: FromStr<Err: Into<Message>>,
 {
     text.parse()
         .map_err(|error| Problem::invalid_parameter(name, error))

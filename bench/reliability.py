@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Attacks and bad days in full size, and docs/reliability.md from what was measured.
+
+    bench/reliability.py
+
+Builds the release, runs the tests below one by one with FULL_SIZE=1, then bench/slow_clients.py, and writes the document. Takes
+a quarter of an hour after the build, on a machine that does nothing else. TEST_DATABASE_URL names a PostgreSQL server and a
+role that may make databases; without it replicas share an SQLite file, and what needs PostgreSQL is left out. Needs Linux, git,
+Chromium for what a browser sees, and Python 3.9. Ends with 1 if a test failed or a promise was not kept.
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "reliability.md"
+
+# A test program, and which of its tests; all of them if none is named.
+PROGRAMS = [
+    ("hostile", ""),
+    ("browser", "a_browser_finds_nothing_of_what_strangers_write_but_text"),
+    ("minting", "a_thousand_first_requests_cost_one_ticket_and_one_token"),
+    ("faults", "with_three_calls_in_ten_failing_nearly_everybody_is_served"),
+    ("faults", "an_endless_body_costs_no_memory"),
+    ("endurance", ""),
+    ("store_down", "known_codes_are_served_while_postgresql_is_away"),
+    ("crash", "a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged"),
+]
+
+
+def main():
+    os.chdir(ROOT)
+    state = state_of_the_tree()
+    programs = sorted({program for program, _ in PROGRAMS})
+    selected = [argument for program in programs for argument in ("--test", program)]
+    run(["cargo", "build", "--release", "--locked"])
+    run(["cargo", "test", "--release", "--locked", "--no-run", *selected])
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = pathlib.Path(folder) / "figures"
+        figures.touch()
+        passed = [run_tests(program, name, figures) for program, name in PROGRAMS]
+        rows = [json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines()]
+    rows.append(slow_clients())
+    minutes = (time.monotonic() - started) / 60
+    DOCUMENT.write_text(document(rows, state, minutes), encoding="utf-8")
+    broken = [row["fault"] for row in rows for line in row["lines"] if line.get("kept") is False]
+    for fault in broken:
+        print(f"not kept: {fault}", file=sys.stderr)
+    sys.exit(0 if all(passed) and not broken else 1)
+
+
+def run(command):
+    subprocess.run(command, check=True)
+
+
+def run_tests(program, name, figures):
+    """Whether they passed. One after the other, so that they do not slow each other down."""
+    environment = dict(
+        os.environ, FULL_SIZE="1", RELIABILITY_FIGURES=str(figures), STORE_DOWN_SECONDS="30", RUST_BACKTRACE="0"
+    )
+    command = ["cargo", "test", "--release", "--locked", "--test", program, "--", "--test-threads=1"]
+    return subprocess.run([*command, *name.split()], env=environment).returncode == 0
+
+
+def slow_clients():
+    """The row of bench/slow_clients.py, which prints one line: what was done, a colon, and the figures."""
+    command = [sys.executable, "bench/slow_clients.py", "target/release/wxqr"]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    fault, _, measured = ended.stdout.strip().partition(": ")
+    line = {
+        "what": "other requests, slow clients, open files, memory",
+        "promised": "p99 under 50 ms, all closed within 15 s, no file more",
+        "measured": measured,
+        "kept": ended.returncode == 0,
+    }
+    return {"fault": fault, "test": "bench/slow_clients.py", "lines": [line]}
+
+
+def state_of_the_tree():
+    """The commit, and whether it is what was measured."""
+    commit = output_of(["git", "rev-parse", "--short=10", "HEAD"])
+    changes = output_of(["git", "status", "--porcelain", "--", ".", f":!{DOCUMENT.relative_to(ROOT)}"])
+    return f"{commit} with changes that are not committed" if changes else commit
+
+
+def output_of(command):
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def document(rows, state, minutes):
+    lines = [
+        "# Faults and figures",
+        "",
+        "Written by `bench/reliability.py`, which runs all of this on the release build: change the tests, not the numbers. What is promised is in the",
+        "third column; a figure without a promise depends on the machine. The name below each fault is the test that made it happen; `cargo test` runs the",
+        "same tests in a smaller size. [threat-model.md](threat-model.md) says what else is tried.",
+        "",
+        f"Measured on {datetime.date.today().isoformat()}, commit {state}, {output_of(['rustc', '--version'])}, {machine()}; "
+        f"{minutes:.0f} minutes. The load came from the same machine.",
+        "",
+        "| fault | figure | promised | measured |",
+        "|---|---|---|---|",
+    ]
+    for row in rows:
+        head = f"{row['fault']}<br>`{row['test']}`"
+        for line in row["lines"]:
+            measured = line["measured"] if line.get("kept") is not False else f"**not kept:** {line['measured']}"
+            lines.append(f"| {head} | {line['what']} | {line.get('promised', '')} | {measured} |")
+            head = ""
+    return "\n".join(lines) + "\n"
+
+
+def machine():
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        kibibytes = int(next(line for line in meminfo if line.startswith("MemTotal:")).split()[1])
+    return f"{os.cpu_count()} cores ({platform.machine()}), {kibibytes / 1024 / 1024:.0f} GiB of memory, Linux {platform.release().split('-')[0]}"
+
+
+if __name__ == "__main__":
+    main()

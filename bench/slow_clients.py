@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""How visitors fare while thousands of clients say nothing or drip a byte a second.
+
+    cargo build --release
+    bench/slow_clients.py target/release/wxqr [--silent 5000] [--dripping 5000]
+
+Starts the demo with its default limits, opens the slow clients from a process of their own, and asks for a known code all
+the while, over new connections and over a kept one in turn. Prints one line with the figures, and ends with 1 if they are
+not as promised: p99 below 50 ms, every slow client closed within 15 s, as many open files as before. Needs Linux, Python
+3.9 and a hard limit of open files (ulimit -Hn) above the number of slow clients.
+"""
+
+import argparse
+import http.client
+import multiprocessing
+import os
+import re
+import resource
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+DRIP_EVERY_S = 1.0
+ASK_EVERY_S = 0.01
+P99_MS = 50
+CLOSED_WITHIN_S = 15
+PATIENCE_S = 60
+
+
+def main():
+    arguments = parsed_arguments()
+    room = arguments.silent + arguments.dripping + 200
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < room:
+        sys.exit(f"the hard limit of open files is {hard}; {room} are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (room, hard))
+    with tempfile.TemporaryDirectory() as folder:
+        service = subprocess.Popen(
+            [os.path.abspath(arguments.binary), "demo", "--listen", "127.0.0.1:0"],
+            cwd=folder, stdout=subprocess.PIPE, text=True,
+        )
+        try:
+            address = address_of(service)
+            figures = measure(service.pid, address, arguments)
+        finally:
+            service.terminate()
+            service.wait(PATIENCE_S)
+    print(figures["line"])
+    sys.exit(0 if figures["good"] else 1)
+
+
+def parsed_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary")
+    parser.add_argument("--silent", type=int, default=5000)
+    parser.add_argument("--dripping", type=int, default=5000)
+    return parser.parse_args()
+
+
+def address_of(service):
+    """Where the demo says that it listens."""
+    for line in service.stdout:
+        found = re.match(r"Page:\s+http://([0-9.]+):(\d+)/", line)
+        if found:
+            return found[1], int(found[2])
+    sys.exit("the demo did not start")
+
+
+def measure(pid, address, arguments):
+    visitor = Visitor(address)
+    for _ in range(100):
+        visitor.ask()
+    visitor.leave()
+    files_before, memory_before = open_files(pid), memory_mib(pid, "VmRSS")
+    ours, theirs = multiprocessing.Pipe()
+    flood = multiprocessing.Process(
+        target=slow_clients, args=(address, arguments.silent, arguments.dripping, theirs)
+    )
+    flood.start()
+    times = []
+    while not ours.poll():
+        times.append(visitor.ask())
+        time.sleep(ASK_EVERY_S)
+    lives = ours.recv()
+    flood.join()
+    visitor.leave()
+    files_after = files_before + 1
+    deadline = time.monotonic() + CLOSED_WITHIN_S
+    while files_after > files_before and time.monotonic() < deadline:
+        time.sleep(0.1)
+        files_after = open_files(pid)
+    times.sort()
+    p50, p99 = (1000 * times[len(times) * share // 100] for share in (50, 99))
+    closed = [life for life in lives if life is not None]
+    longest = max(closed, default=0.0)
+    line = (
+        f"{arguments.silent} silent and {arguments.dripping} dripping clients: {len(times)} other requests, all answered, "
+        f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {1000 * times[-1]:.1f} ms; {len(closed)} of {len(lives)} slow clients "
+        f"closed, the last after {longest:.1f} s; open files {files_before} before, {files_after} after; "
+        f"resident memory {memory_before} MiB before, {memory_mib(pid, 'VmHWM')} MiB at most"
+    )
+    good = (
+        p99 < P99_MS
+        and len(closed) == len(lives)
+        and longest < CLOSED_WITHIN_S
+        and files_after <= files_before
+    )
+    return {"line": line, "good": good}
+
+
+class Visitor:
+    """Asks for a known code, on a new connection and on a kept one in turn."""
+
+    def __init__(self, address):
+        self.address = address
+        self.kept = self.connection()
+        self.asked = 0
+
+    def connection(self):
+        return http.client.HTTPConnection(*self.address, timeout=PATIENCE_S)
+
+    def ask(self):
+        """Seconds until the whole answer was there, connecting included."""
+        self.asked += 1
+        is_new = self.asked % 2 == 0
+        started = time.perf_counter()
+        connection = self.connection() if is_new else self.kept
+        try:
+            self.read(connection)
+        except (http.client.RemoteDisconnected, ConnectionResetError):
+            # A kept connection may be closed for another client; who keeps one tries again.
+            if is_new:
+                raise
+            connection.close()
+            self.read(connection)
+        took = time.perf_counter() - started
+        if is_new:
+            connection.close()
+        return took
+
+    @staticmethod
+    def read(connection):
+        connection.request("GET", "/qrcode.json?scene_id=1")
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            sys.exit(f"a visitor got {answer.status}")
+
+    def leave(self):
+        self.kept.close()
+
+
+def slow_clients(address, silent, dripping, report):
+    """Opens them all, drips, and tells how long each lived in seconds, None for those that still do."""
+    clients, opened, lives = {}, {}, {}
+    epoll = select.epoll()
+    for number in range(silent + dripping):
+        client = socket.create_connection(address, PATIENCE_S)
+        client.setblocking(False)
+        handle = client.fileno()
+        clients[handle], opened[handle], lives[handle] = client, time.monotonic(), None
+        epoll.register(handle, select.EPOLLIN | select.EPOLLRDHUP)
+        if number >= silent:
+            client.send(b"GET / HTTP/1.1\r\nX: ")
+    drips = list(clients)[silent:]
+    end = time.monotonic() + PATIENCE_S
+    next_drip = time.monotonic() + DRIP_EVERY_S
+    while None in lives.values() and time.monotonic() < end:
+        for handle, _ in epoll.poll(max(0.0, next_drip - time.monotonic())):
+            # Nothing is ever answered, so this is the end of it.
+            lives[handle] = time.monotonic() - opened[handle]
+            epoll.unregister(handle)
+        if time.monotonic() >= next_drip:
+            next_drip += DRIP_EVERY_S
+            for handle in drips:
+                if lives[handle] is None:
+                    drip(clients[handle])
+    report.send(list(lives.values()))
+
+
+def drip(client):
+    try:
+        client.send(b"a")
+    except OSError:
+        pass  # Closed: the next poll tells.
+
+
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def memory_mib(pid, field):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) // 1024
+    sys.exit(f"there is no {field}")
+
+
+if __name__ == "__main__":
+    main()

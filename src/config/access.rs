@@ -1,0 +1,273 @@
+//! The settings of access: who may mint without a key, how often, and whose word on addresses is taken.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+
+use clap::ArgMatches;
+
+use super::mistake::Refusal;
+use super::source::Resolved;
+use super::{Config, Mistakes, Noted, PublicUrl, Reader};
+use crate::access::{LinkKeys, Mode, Rate, TrustedProxies};
+
+/// What visitors without a key may do.
+#[derive(Debug, Clone)]
+pub struct AccessSettings {
+    /// Who may mint temporary codes without a key. With [`Mode::Signed`] there is a link key.
+    pub mode: Mode,
+    /// The keys of signed links.
+    pub link_keys: LinkKeys,
+    /// How often one visitor may mint.
+    pub visitor_rate: Rate,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// What it takes to sign a link.
+#[derive(Debug, Clone)]
+pub struct SigningSettings {
+    /// At least one key.
+    pub link_keys: LinkKeys,
+    /// Base of our own links; none: links are relative.
+    pub public_url: Option<PublicUrl>,
+}
+
+impl Config {
+    /// Reads the settings of `sign`, and no others: links are also signed where there is no account.
+    ///
+    /// Variables that are no settings are mistakes only where a setting is missing or wrong, because one of them may be meant.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake that was made, at once.
+    pub fn load_signing(
+        flags: &ArgMatches,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<SigningSettings, Mistakes> {
+        let resolved = Resolved::new(flags, environment);
+        let mut reader = Reader::new(&resolved);
+        let settings = reader.signing();
+        let strays = match settings {
+            Ok(_) => &[],
+            Err(Noted) => resolved.strays.as_slice(),
+        };
+        reader.finish(settings, strays, None)
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn access(&mut self) -> Result<AccessSettings, Noted> {
+        let mode = self.required("access", mode);
+        let link_keys = self.optional("link-keys", link_keys);
+        let visitor_rate = self.required("visitor-rate", visitor_rate);
+        let trusted_proxies = self.optional("trusted-proxies", trusted_proxies);
+        if let (Ok(Mode::Signed), Ok(None)) = (&mode, &link_keys) {
+            let refusal = Refusal::new("is required with WXQR_ACCESS=signed", LinkKeys::FORM);
+            self.note("link-keys", &refusal);
+        }
+        Ok(AccessSettings {
+            mode: mode?,
+            link_keys: link_keys?.unwrap_or_default(),
+            visitor_rate: visitor_rate?,
+            trusted_proxies: trusted_proxies?.unwrap_or_default(),
+        })
+    }
+
+    fn signing(&mut self) -> Result<SigningSettings, Noted> {
+        let link_keys = self.required("link-keys", link_keys);
+        let public_url = self.optional("public-url", str::parse);
+        Ok(SigningSettings {
+            link_keys: link_keys?,
+            public_url: public_url?,
+        })
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, Refusal> {
+    match text {
+        "open" => Ok(Mode::Open),
+        "signed" => Ok(Mode::Signed),
+        "keyed" => Ok(Mode::Keyed),
+        _ => Err(Refusal::new("is not an access mode", "open, signed, keyed")),
+    }
+}
+
+fn link_keys(text: &str) -> Result<LinkKeys, Refusal> {
+    text.parse().map_err(refusing(LinkKeys::FORM))
+}
+
+fn visitor_rate(text: &str) -> Result<Rate, Refusal> {
+    text.parse().map_err(refusing(Rate::FORM))
+}
+
+fn trusted_proxies(text: &str) -> Result<TrustedProxies, Refusal> {
+    text.parse().map_err(refusing(TrustedProxies::FORM))
+}
+
+/// The rooms' errors quote nothing, so that they can be shown.
+fn refusing<E: Display>(accepted: &'static str) -> impl FnOnce(E) -> Refusal {
+    move |error| Refusal::new(error.to_string(), accepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+    use crate::config::{Effective, flags};
+
+    const ACCOUNT: [(&str, &str); 2] = [
+        ("WXQR_APP_ID", "wx0123456789abcdef"),
+        ("WXQR_APP_SECRET", "an-app-secret"),
+    ];
+
+    fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        let owned = variables.iter().map(|(n, v)| (n.into(), v.into()));
+        owned.collect()
+    }
+
+    fn matches(given: &[&str]) -> ArgMatches {
+        flags(Command::new("serve").no_binary_name(true)).get_matches_from(given)
+    }
+
+    fn load(more: &[(&str, &str)]) -> Result<(AccessSettings, Effective), String> {
+        let variables = [&ACCOUNT[..], more].concat();
+        let loaded = Config::load(&matches(&[]), environment(&variables));
+        loaded
+            .map(|(config, effective)| (config.access, effective))
+            .map_err(|mistakes| mistakes.to_string())
+    }
+
+    fn sign(given: &[&str], variables: &[(&str, &str)]) -> Result<SigningSettings, String> {
+        let loaded = Config::load_signing(&matches(given), environment(variables));
+        loaded.map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn by_default_every_visitor_may_mint_and_no_proxy_is_believed() {
+        let (access, _) = load(&[]).unwrap();
+        assert_eq!(access.mode, Mode::Open);
+        assert!(access.link_keys.is_empty());
+        assert_eq!(Ok(access.visitor_rate), "30/1m".parse());
+        assert_eq!(access.trusted_proxies, TrustedProxies::default());
+    }
+
+    #[test]
+    fn every_access_mode_is_read() {
+        for (text, want) in [
+            ("open", Mode::Open),
+            ("signed", Mode::Signed),
+            ("keyed", Mode::Keyed),
+        ] {
+            let given = [("WXQR_ACCESS", text), ("WXQR_LINK_KEYS", "link-key-1")];
+            assert_eq!(load(&given).unwrap().0.mode, want);
+        }
+    }
+
+    #[test]
+    fn signed_access_needs_a_link_key() {
+        let got = load(&[("WXQR_ACCESS", "signed")]).unwrap_err();
+        assert!(
+            got.starts_with("WXQR_LINK_KEYS: is required with WXQR_ACCESS=signed; accepted: "),
+            "{got}"
+        );
+        assert_eq!(got.lines().count(), 1, "{got}");
+        for mode in ["open", "keyed"] {
+            assert!(load(&[("WXQR_ACCESS", mode)]).is_ok(), "{mode}");
+        }
+        let short = [("WXQR_ACCESS", "signed"), ("WXQR_LINK_KEYS", "link-key")];
+        let got = load(&short).unwrap_err();
+        assert_eq!(got.lines().count(), 1, "one mistake, not two: {got}");
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_and_none_quotes_its_value() {
+        for (name, value, want) in [
+            ("WXQR_ACCESS", "Signed", "is not an access mode"),
+            (
+                "WXQR_LINK_KEYS",
+                "s3cret-s3cret,s3cret",
+                "key 2 has less than 10",
+            ),
+            (
+                "WXQR_LINK_KEYS",
+                "s3cret-s3cret,s3cret-s3cret",
+                "key 2 is the same",
+            ),
+            ("WXQR_LINK_KEYS", "s3cret s3cret", "key 1 has a space"),
+            ("WXQR_LINK_KEYS_FILE", "/s3cret", "cannot be read"),
+            ("WXQR_VISITOR_RATE", "0/1m", "keyed access"),
+            ("WXQR_VISITOR_RATE", "s3cret", "is not a rate"),
+            ("WXQR_VISITOR_RATE", "30/1y", "duration that is out"),
+            ("WXQR_TRUSTED_PROXIES", "10.0.0.0/8,s3cret", "entry 2"),
+            ("WXQR_TRUSTED_PROXIES", "10.0.0.1/8", "bits set"),
+        ] {
+            let got = load(&[(name, value)]).unwrap_err();
+            assert!(got.starts_with(&format!("{name}: ")), "{got}");
+            assert!(got.contains(want) && got.contains("accepted: "), "{got}");
+            assert!(!got.contains("s3cret"), "{got}");
+        }
+        let all = [
+            ("WXQR_ACCESS", "x"),
+            ("WXQR_LINK_KEYS", "x"),
+            ("WXQR_VISITOR_RATE", "x"),
+            ("WXQR_TRUSTED_PROXIES", "x"),
+        ];
+        let got = load(&all).unwrap_err();
+        assert_eq!(got.lines().count(), 4, "{got}");
+    }
+
+    #[test]
+    fn link_keys_are_never_shown() {
+        let (access, effective) = load(&[("WXQR_LINK_KEYS", "s3cret-s3cret")]).unwrap();
+        let shown = format!("{access:?} {effective:?} {effective}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+        let settings = sign(&[], &[("WXQR_LINK_KEYS", "s3cret-s3cret")]).unwrap();
+        assert!(!format!("{settings:?}").contains("s3cret"), "{settings:?}");
+    }
+
+    #[test]
+    fn signing_needs_link_keys_and_nothing_else() {
+        let key = ("WXQR_LINK_KEYS", "link-key-1");
+        for (given, variables, want) in [
+            (&[][..], &[key][..], Ok(None)),
+            (
+                &[],
+                &[key, ("WXQR_PUBLIC_URL", "https://qr.example.com/wx/")],
+                Ok(Some("https://qr.example.com/wx")),
+            ),
+            (&["--link-keys", "link-key-1"], &[], Ok(None)),
+            (
+                &[],
+                &[key, ("WXQR_REUSE", "2"), ("WXQR_LISTN", "x")],
+                Ok(None),
+            ),
+            (&[], &[], Err(vec!["WXQR_LINK_KEYS: is required"])),
+            (
+                &[],
+                &[("WXQR_LINK_KEY", "link-key-1")],
+                Err(vec!["WXQR_LINK_KEYS: ", "WXQR_LINK_KEY: is not a setting"]),
+            ),
+            (
+                &[],
+                &[("WXQR_LINK_KEYS", "short"), ("WXQR_PUBLIC_URL", "x")],
+                Err(vec!["WXQR_LINK_KEYS: ", "WXQR_PUBLIC_URL: "]),
+            ),
+        ] {
+            let got = sign(given, variables);
+            match (&got, &want) {
+                (Ok(got), Ok(want)) => {
+                    assert!(!got.link_keys.is_empty());
+                    assert_eq!(got.public_url.as_ref().map(PublicUrl::as_str), *want);
+                }
+                (Err(got), Err(want)) => {
+                    assert_eq!(got.lines().count(), want.len(), "{got}");
+                    for (line, start) in got.lines().zip(want) {
+                        assert!(line.starts_with(start), "{line}");
+                    }
+                }
+                _ => panic!("{variables:?}: {got:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! How names and values are spelled in a query: read strictly, written in one way. It must not know which parameters there are.
+
+use std::fmt;
+use std::str::Utf8Error;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// Everything but the unreserved characters of RFC 3986.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The names and values of a form-encoded text, not yet decoded. A name without `=` has an empty value.
+pub fn pieces(raw: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pieces = raw.split('&').filter(|piece| !piece.is_empty());
+    pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
+}
+
+/// A name or a value as text: `+` is a space, `%HH` a byte of UTF-8. A `%` that begins no `%HH` stands for itself, as in
+/// browsers.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn decoded(piece: &str) -> Result<String, Utf8Error> {
+    let spaced = piece.replace('+', " ");
+    let text = percent_decode_str(&spaced).decode_utf8()?;
+    Ok(text.into_owned())
+}
+
+/// The decoded names and values of a form-encoded text, in the order in which they came.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn pairs(raw: &str) -> Result<Vec<(String, String)>, Utf8Error> {
+    pieces(raw)
+        .map(|(name, value)| Ok((decoded(name)?, decoded(value)?)))
+        .collect()
+}
+
+/// A value for a query, a path or a file name: all but `A-Za-z0-9-._~` as upper-case `%HH`.
+pub fn escaped(value: &str) -> impl fmt::Display + '_ {
+    utf8_percent_encode(value, ESCAPED)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_form_is_read_as_browsers_write_it() {
+        for (raw, want) in [
+            ("", vec![]),
+            ("&&a=1&", vec![("a", "1")]),
+            ("a", vec![("a", "")]),
+            ("a==", vec![("a", "=")]),
+            ("=a", vec![("", "a")]),
+            ("a=1&a=2", vec![("a", "1"), ("a", "2")]),
+            ("a=b+c%2B%20", vec![("a", "b c+ ")]),
+            ("%61=%E5%B1%95", vec![("a", "展")]),
+            ("a=%e5%b1%95", vec![("a", "展")]),
+            ("a=100%&b=%zz%2", vec![("a", "100%"), ("b", "%zz%2")]),
+        ] {
+            let got = pairs(raw).unwrap();
+            let got: Vec<_> = got.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            assert_eq!(got, want, "input {raw:?}");
+        }
+        for raw in ["a=%FF", "%C3=a", "a=%E5%B1"] {
+            assert!(pairs(raw).is_err(), "input {raw:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_unreserved_characters_stand_for_themselves() {
+        let unreserved = "ABCXYZabcxyz0189-._~";
+        assert_eq!(escaped(unreserved).to_string(), unreserved);
+        for (value, want) in [
+            (" +&=%", "%20%2B%26%3D%25"),
+            ("!*'()/?#", "%21%2A%27%28%29%2F%3F%23"),
+            ("展🎪", "%E5%B1%95%F0%9F%8E%AA"),
+        ] {
+            assert_eq!(escaped(value).to_string(), want, "value {value:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_it_was(name in "\\PC{1,20}", value in any::<String>()) {
+            let raw = format!("{}={}", escaped(&name), escaped(&value));
+            prop_assert_eq!(pairs(&raw).unwrap(), [(name, value)]);
+        }
+    }
+}

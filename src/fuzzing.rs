@@ -1,0 +1,167 @@
+//! Doors for the targets in `fuzz/`: each reads what comes from outside, as the service does, and asserts what must hold whatever
+//! it was. A panic is a finding.
+//!
+//! Not behind a feature, so that every build checks it, but hidden: nothing else may come in here.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::access::{Expiry, LinkKeys, SIGNED, Verdict, canonical};
+use crate::form::{self, escaped};
+use crate::http::params::Query;
+use crate::scene::{CodeSpec, Lifetime, PermanentScene, TemporaryScene};
+use crate::wechat::wire::{CreateAnswer, TokenAnswer, decode};
+use crate::wechat::{CreatedCode, GrantedToken};
+
+/// A query of `/qrcode`: a link that we print for it means the same code.
+pub fn query(data: &[u8]) {
+    let Ok(raw) = str::from_utf8(data) else {
+        return;
+    };
+    let Ok(query) = Query::parse(raw) else {
+        return;
+    };
+    query.format().ok();
+    query.lang().ok();
+    query.fragment().ok();
+    query.style().ok();
+    let printed = written(query.picture_link_pairs());
+    let again = Query::parse(&printed).expect("what is printed can be read");
+    let spec = |query: &Query| query.code_spec(default_expire()).ok();
+    assert_eq!(spec(&query), spec(&again), "{printed}");
+}
+
+/// The body of an answer of WeChat: a value that comes out of it is within its bounds, and an error can be shown.
+pub fn upstream(data: &[u8]) {
+    match decode::<TokenAnswer>(data).and_then(GrantedToken::checked) {
+        Ok(granted) => {
+            let day = Duration::from_hours(24);
+            assert!(!granted.expires_in.is_zero() && granted.expires_in <= day);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    for spec in specs() {
+        match decode::<CreateAnswer>(data).and_then(|answer| CreatedCode::checked(&spec, &answer)) {
+            Ok(created) => {
+                assert_eq!(created.granted.is_some(), spec.lifetime().is_some());
+                assert!(is_printable(created.ticket.as_str()));
+                assert!(is_printable(created.url.as_str()));
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+/// The query of a link: its canonical text says exactly what is covered, and what is signed is what is accepted.
+pub fn link(data: &[u8]) {
+    let Some(pairs) = str::from_utf8(data)
+        .ok()
+        .and_then(|raw| form::pairs(raw).ok())
+    else {
+        return;
+    };
+    let texts = || pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+    let covered: Vec<(&str, &str)> = SIGNED
+        .iter()
+        .flat_map(|name| texts().filter(move |(given, _)| given == name))
+        .collect();
+    assert_canonical(&canonical(texts()), &covered);
+    let keys: LinkKeys = "fuzzing-key-1,fuzzing-key-2"
+        .parse()
+        .expect("two keys that are long enough");
+    let sig = keys.sign(texts()).expect("there are keys");
+    let given = texts().find(|(name, _)| *name == "sig").map(|(_, sig)| sig);
+    for presented in [Some(sig.as_str()), given] {
+        let got = keys.verify(texts(), presented, NOW);
+        let want = match presented {
+            None if texts().any(|(name, _)| name == "exp") => Verdict::ExpiryWithoutSignature,
+            None => Verdict::NoSignature,
+            Some(presented) if presented == sig => due(&covered),
+            Some(_) => Verdict::Bad,
+        };
+        assert_eq!(got, want);
+    }
+}
+
+/// Some instant of 2026.
+const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+/// What a rightly signed link is worth.
+fn due(covered: &[(&str, &str)]) -> Verdict {
+    let is_repeated = |name| covered.iter().filter(|(given, _)| *given == name).count() > 1;
+    let exp = covered.iter().find(|(name, _)| *name == "exp");
+    match exp.map(|(_, text)| text.parse::<Expiry>()) {
+        _ if SIGNED.into_iter().any(is_repeated) => Verdict::Bad,
+        None => Verdict::Valid { exp: None },
+        Some(Err(_)) => Verdict::Bad,
+        Some(Ok(exp)) if exp.at() <= NOW => Verdict::Expired,
+        Some(Ok(exp)) => Verdict::Valid { exp: Some(exp) },
+    }
+}
+
+/// The text is the path and nothing but plain `name=value`, from which the covered parameters can be read back.
+fn assert_canonical(text: &str, covered: &[(&str, &str)]) {
+    let query = text
+        .strip_prefix("/qrcode\n")
+        .expect("the path comes first");
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%&=_".contains(&byte);
+    assert!(query.bytes().all(is_plain), "{text}");
+    let read = form::pairs(query).expect("it is UTF-8");
+    let read: Vec<_> = read.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    assert_eq!(read, covered, "{text}");
+}
+
+fn is_printable(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn written<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let pieces: Vec<String> = pairs
+        .map(|(name, value)| format!("{name}={}", escaped(value)))
+        .collect();
+    pieces.join("&")
+}
+
+fn default_expire() -> Lifetime {
+    "7200".parse().expect("two hours are a lifetime")
+}
+
+fn specs() -> [CodeSpec; 2] {
+    [
+        CodeSpec::Temporary {
+            scene: TemporaryScene::Id("1".parse().expect("1 is a scene")),
+            lifetime: default_expire(),
+        },
+        CodeSpec::Permanent {
+            scene: PermanentScene::Id("1".parse().expect("1 is a scene")),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// Every input that is kept, the ones of old findings above all, goes through its door.
+    #[test]
+    fn the_kept_inputs_find_nothing() {
+        for (target, door) in [
+            ("query", super::query as fn(&[u8])),
+            ("upstream", super::upstream),
+            ("link", super::link),
+        ] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("fuzz/seeds")
+                .join(target);
+            let mut inputs = 0;
+            for entry in fs::read_dir(&folder).unwrap() {
+                let file = entry.unwrap().path();
+                door(&fs::read(file).unwrap());
+                inputs += 1;
+            }
+            assert!(inputs >= 3, "{target} has seeds");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! For the tests of this room.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::codes::{Served, Source, Standing};
+use crate::ticket::{IssuedCode, Life};
+
+/// A code that was minted at the epoch, for so many seconds; 0 is for ever.
+pub(crate) fn served(granted: u64, standing: Standing) -> Served {
+    let life = match granted {
+        0 => Life::Permanent,
+        _ => Life::Temporary {
+            minted_at: Timestamp::UNIX_EPOCH,
+            asked: granted.try_into().unwrap(),
+            granted: granted.try_into().unwrap(),
+        },
+    };
+    let (ticket, url) = (
+        "t".parse().unwrap(),
+        "http://weixin.qq.com/q/a".parse().unwrap(),
+    );
+    Served {
+        code: Arc::new(IssuedCode { ticket, url, life }),
+        standing,
+        source: Source::Memory,
+    }
+}

@@ -1,0 +1,107 @@
+//! A client's stream that tells what comes and goes on it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::turn::Turn;
+
+/// How much is thrown away at a time of what is not read any more, in bytes.
+const SCRAP: usize = 8 * 1024;
+
+pub(super) struct Stream {
+    socket: TcpStream,
+    turn: Arc<Turn>,
+    closing: Closing,
+}
+
+/// How far our half is closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    Open,
+    Lingers,
+    Closed,
+}
+
+impl Stream {
+    pub(super) fn new(socket: TcpStream, turn: Arc<Turn>) -> Self {
+        Self {
+            socket,
+            turn,
+            closing: Closing::Open,
+        }
+    }
+
+    /// Throws away what comes, until the client has closed its half too.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut scrap = [0; SCRAP];
+            let mut scrap = ReadBuf::new(&mut scrap);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut scrap))?;
+            if scrap.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+        self.turn.received(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        self.turn.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.closing == Closing::Open {
+            ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+            self.closing = if self.turn.lingers() {
+                Closing::Lingers
+            } else {
+                Closing::Closed
+            };
+        }
+        if self.closing == Closing::Lingers {
+            ready!(self.poll_linger(cx))?;
+            self.closing = Closing::Closed;
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,121 @@
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+
+/// The only seat there is, and how it is cut.
+struct Only {
+    seats: Arc<Seats>,
+    seat: Seat,
+    cut: CancellationToken,
+}
+
+impl Only {
+    fn new() -> Self {
+        let seats = Arc::new(Seats::new(1));
+        let permit = seats.free().expect("a seat");
+        let cut = CancellationToken::new();
+        let seat = Seat::new(permit, &seats, Limits::default(), cut.clone());
+        Self { seats, seat, cut }
+    }
+
+    /// With an answer that hyper has all of, and the client nothing.
+    fn with_an_answer_on_its_way() -> Self {
+        let only = Self::new();
+        only.turn().received(GET);
+        only.turn().request_begins(false);
+        only.turn().answer_begins();
+        only.turn().answer_is_whole();
+        only
+    }
+
+    fn turn(&self) -> &Turn {
+        &self.seat.turn
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.turn().progress().until
+    }
+
+    fn stage(&self) -> Stage {
+        self.turn().progress().stage
+    }
+
+    /// Whether another gets the seat.
+    fn makes_room(&self) -> bool {
+        self.seats.send_longest_away() && self.cut.is_cancelled()
+    }
+}
+
+#[test]
+fn a_request_that_begins_before_the_answer_is_taken_buys_no_time() {
+    for has_body in [false, true] {
+        let only = Only::with_an_answer_on_its_way();
+        let until = only.until();
+        assert!(until.is_some());
+        only.turn().request_begins(has_body);
+        assert_eq!(only.until(), until);
+        only.turn().body_ends(true);
+        assert_eq!(only.until(), until);
+        // Its answer may come before the first is taken, if that has no body.
+        only.turn().answer_begins();
+        only.turn().answer_is_whole();
+        assert_eq!(only.until(), until);
+        assert!(only.makes_room());
+    }
+}
+
+#[test]
+fn it_is_worked_on_without_a_deadline_once_the_answer_is_taken() {
+    for has_body in [false, true] {
+        let only = Only::with_an_answer_on_its_way();
+        only.turn().request_begins(has_body);
+        if has_body {
+            only.turn().body_ends(true);
+        }
+        only.turn().flushed();
+        assert_eq!((only.stage(), only.until()), (Stage::Work, None));
+        assert!(!only.makes_room());
+    }
+}
+
+#[test]
+fn its_body_has_a_deadline_once_the_answer_is_taken() {
+    let only = Only::with_an_answer_on_its_way();
+    only.turn().request_begins(true);
+    only.turn().flushed();
+    assert_eq!(only.stage(), Stage::Body);
+}
+
+#[test]
+fn after_an_answer_the_client_is_idle_or_in_a_head() {
+    let head = Stage::Head { heard: true };
+    for (reads, want) in [
+        (&["GET / HTTP/1.1\r\n\r\n"][..], Stage::Idle),
+        (&["GET / HTTP/1.1\n\n"], Stage::Idle),
+        (&["GET / HTTP/1.1\r\n\r", "\n"], Stage::Idle),
+        (&["GET / HTTP/1.1\r", "\n", "\r", "\n"], Stage::Idle),
+        (&["GET / HTTP/1.1\r\n\r\nG"], head),
+        (&["GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n"], head),
+        (&["GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nX: a\r"], head),
+    ] {
+        let only = Only::new();
+        for read in reads {
+            only.turn().received(read.as_bytes());
+        }
+        only.turn().request_begins(false);
+        only.turn().answer_begins();
+        only.turn().answer_is_whole();
+        only.turn().flushed();
+        assert_eq!(only.stage(), want, "{reads:?}");
+    }
+}
+
+#[test]
+fn what_comes_before_the_answer_is_taken_is_of_a_head() {
+    let only = Only::with_an_answer_on_its_way();
+    only.turn().received(b"G");
+    only.turn().flushed();
+    assert_eq!(only.stage(), Stage::Head { heard: true });
+}

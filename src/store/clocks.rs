@@ -1,0 +1,87 @@
+//! Whether those who share a database agree on the time. Leases, intents and probes are written by one replica's clock and
+//! read by another's.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{AnyConnection, Row};
+
+use crate::clock::Clock;
+
+/// How far a clock may be from the database's. Chosen: two replicas are then twice as far apart at most, and a mint of
+/// unknown outcome, which ends after half a minute and may be repeated after one, still has ended before it is repeated.
+const MOST: Duration = Duration::from_secs(5);
+
+/// How far this machine's clock is from that of the database's server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockDifference(SignedDuration);
+
+impl ClockDifference {
+    /// What the owner can do about one that is too large.
+    pub const ACTION: &str = "let NTP set the clocks of this machine and of the database's, because replicas compare their times";
+
+    /// Asks PostgreSQL, and takes it that the answer is from the middle of the way there and back.
+    pub(super) async fn measure(
+        connection: &mut AnyConnection,
+        clock: &dyn Clock,
+    ) -> Result<Self, sqlx::Error> {
+        let asked = clock.now();
+        let answer =
+            sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+                .fetch_one(connection)
+                .await?;
+        let answered = clock.now();
+        let theirs = Timestamp::from_millisecond(answer.try_get(0)?);
+        let theirs = theirs.map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(Self::between(asked, answered, theirs))
+    }
+
+    /// By our clock before and after the question, and theirs in between.
+    pub(crate) fn between(asked: Timestamp, answered: Timestamp, theirs: Timestamp) -> Self {
+        let ours = asked + answered.duration_since(asked) / 2;
+        Self(ours.duration_since(theirs))
+    }
+
+    /// Whether replicas could take each other's leases before their time.
+    pub fn is_too_much(self) -> bool {
+        self.0.unsigned_abs() > MOST
+    }
+}
+
+impl fmt::Display for ClockDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = if self.0.is_negative() {
+            "behind"
+        } else {
+            "ahead of"
+        };
+        let seconds = self.0.unsigned_abs().as_secs_f64();
+        write!(f, "this machine's is {seconds:.3} s {side} the database's")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_there_and_back_is_no_difference() {
+        let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
+        for (asked, answered, theirs, told, is_too_much) in [
+            (0, 800, 400, "0.000 s ahead of", false),
+            (0, 800, 900, "0.500 s behind", false),
+            (10_000, 10_200, 5_100, "5.000 s ahead of", false),
+            (10_000, 10_200, 5_099, "5.001 s ahead of", true),
+            (10_000, 10_200, 15_101, "5.001 s behind", true),
+            (0, 0, 86_400_000, "86400.000 s behind", true),
+        ] {
+            let difference = ClockDifference::between(at(asked), at(answered), at(theirs));
+            assert_eq!(
+                difference.to_string(),
+                format!("this machine's is {told} the database's")
+            );
+            assert_eq!(difference.is_too_much(), is_too_much, "{difference}");
+        }
+    }
+}

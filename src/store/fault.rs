@@ -1,0 +1,231 @@
+//! What an error of the database says: of the whole database, or of one call.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::SqliteError;
+
+/// Whether the database is of no use to any call now. Else it refused one call, such as one that waited too long for
+/// somebody's lock, and others go on.
+pub(super) fn is_of_the_store(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            Code::of(&**error).is_some_and(|code| code.is_of_the_store())
+        }
+        sqlx::Error::Configuration(_)
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// Whether the file is damaged, or no database.
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(Code::of);
+    matches!(code, Some(Code::Sqlite(sqlite::CORRUPT | sqlite::NOTADB)))
+}
+
+/// What the driver says of an address, without the pieces of it that it quotes: any of them may be the password.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AddressProblem(String);
+
+impl AddressProblem {
+    pub(super) fn new(cause: &(dyn Error + 'static)) -> Self {
+        // The driver wraps its own error, and says the same twice.
+        let innermost = std::iter::successors(Some(cause), |&cause| cause.source()).last();
+        Self(unquoted(&innermost.unwrap_or(cause).to_string()))
+    }
+}
+
+/// A text with `…` for all that stands in quotes, but for the names of parameters that have a fixed set of values.
+fn unquoted(text: &str) -> String {
+    const NAMES: &[&str] = &["ssl_mode", "mode", "cache", "immutable"];
+    let mut rest = text;
+    let mut said = String::new();
+    while let Some(at) = rest.find(['"', '`']) {
+        let (before, quoted) = rest.split_at(at);
+        said += before;
+        let (quote, inside) = quoted.split_at(1);
+        let (inside, after) = split_at_quote(inside, quote);
+        match NAMES.iter().find(|name| **name == inside) {
+            Some(name) => said += name,
+            None => said.push('…'),
+        }
+        rest = after;
+    }
+    said + rest
+}
+
+/// What comes before the closing quote and after it. Without one, all is quoted.
+fn split_at_quote<'a>(text: &'a str, quote: &str) -> (&'a str, &'a str) {
+    let closing = text
+        .match_indices(quote)
+        .find(|(at, _)| !text[..*at].ends_with('\\'));
+    closing.map_or((text, ""), |(at, _)| (&text[..at], &text[at + 1..]))
+}
+
+/// How a database names an error.
+#[derive(Debug, PartialEq, Eq)]
+enum Code<'a> {
+    /// A primary result code.
+    Sqlite(u32),
+    /// An SQLSTATE of five characters, of which the first two are its class.
+    Postgres(Cow<'a, str>),
+}
+
+/// SQLite's primary result codes (sqlite.org/rescode.html).
+mod sqlite {
+    pub(super) const READONLY: u32 = 8;
+    pub(super) const IOERR: u32 = 10;
+    pub(super) const CORRUPT: u32 = 11;
+    pub(super) const FULL: u32 = 13;
+    pub(super) const CANTOPEN: u32 = 14;
+    pub(super) const NOTADB: u32 = 26;
+}
+
+impl<'a> Code<'a> {
+    fn of(error: &'a dyn DatabaseError) -> Option<Self> {
+        let code = error.code()?;
+        if error.try_downcast_ref::<SqliteError>().is_none() {
+            return Some(Self::Postgres(code));
+        }
+        // More exact codes have the primary one in their lowest byte.
+        let exact: u32 = code.parse().ok()?;
+        Some(Self::Sqlite(exact & 0xff))
+    }
+
+    fn is_of_the_store(&self) -> bool {
+        match self {
+            Self::Sqlite(code) => matches!(
+                *code,
+                sqlite::READONLY
+                    | sqlite::IOERR
+                    | sqlite::CORRUPT
+                    | sqlite::FULL
+                    | sqlite::CANTOPEN
+                    | sqlite::NOTADB
+            ),
+            // PostgreSQL's appendix A. The classes: no connection, no permission to connect, no resources, which a full
+            // disk is too, and trouble below the server. Then a read-only server, no such database, shutting down,
+            // crashed, starting, and damaged data.
+            Self::Postgres(code) => {
+                matches!(code.get(..2), Some("08" | "28" | "53" | "58"))
+                    || matches!(
+                        &**code,
+                        "25006"
+                            | "3D000"
+                            | "57P01"
+                            | "57P02"
+                            | "57P03"
+                            | "57P04"
+                            | "XX001"
+                            | "XX002"
+                    )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_or_a_bad_value_is_no_fault_of_the_store() {
+        for (code, what) in [
+            (5, "busy"),
+            (6, "locked"),
+            (9, "interrupted"),
+            (19, "a constraint"),
+            (1, "an error in the statement"),
+        ] {
+            assert!(!Code::Sqlite(code).is_of_the_store(), "{what}");
+        }
+        for (code, what) in [
+            ("55P03", "a lock timeout"),
+            ("57014", "a statement timeout"),
+            ("25P03", "idle in a transaction"),
+            ("40001", "a serialization failure"),
+            ("40P01", "a deadlock"),
+            ("23505", "a constraint"),
+            ("22021", "a character that it does not take"),
+            ("42P01", "no such table"),
+        ] {
+            assert!(!Code::Postgres(code.into()).is_of_the_store(), "{what}");
+        }
+        for error in [
+            sqlx::Error::RowNotFound,
+            sqlx::Error::ColumnNotFound("ticket".to_owned()),
+            sqlx::Error::Decode("not a number".into()),
+            sqlx::Error::BeginFailed,
+        ] {
+            assert!(!is_of_the_store(&error), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_driver_quotes_of_an_address_is_struck_out() {
+        for (said, want) in [
+            ("invalid port number", "invalid port number"),
+            (
+                "unknown value \"secret\" for `ssl_mode`",
+                "unknown value … for ssl_mode",
+            ),
+            (
+                "unknown query parameter `secret` while",
+                "unknown query parameter … while",
+            ),
+            (
+                r#"unrecognized: "postgres://a:\"secret\"@b""#,
+                "unrecognized: …",
+            ),
+            ("half \"secret", "half …"),
+            ("", ""),
+        ] {
+            assert_eq!(unquoted(said), want, "said {said:?}");
+        }
+    }
+
+    #[test]
+    fn no_connection_no_room_and_damage_are_of_the_store() {
+        for (code, what) in [
+            (8, "read-only"),
+            (10, "input or output"),
+            (11, "damaged"),
+            (13, "a full disk"),
+            (14, "cannot be opened"),
+            (26, "no database"),
+        ] {
+            assert!(Code::Sqlite(code).is_of_the_store(), "{what}");
+        }
+        for (code, what) in [
+            ("08006", "the connection failed"),
+            ("57P01", "shutting down"),
+            ("57P02", "crashed"),
+            ("57P03", "starting"),
+            ("53100", "a full disk"),
+            ("53300", "too many connections"),
+            ("25006", "read-only"),
+            ("28P01", "a wrong password"),
+            ("3D000", "no such database"),
+            ("58030", "input or output"),
+            ("XX001", "damaged"),
+        ] {
+            assert!(Code::Postgres(code.into()).is_of_the_store(), "{what}");
+        }
+        for error in [
+            sqlx::Error::PoolTimedOut,
+            sqlx::Error::WorkerCrashed,
+            sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()),
+            sqlx::Error::Tls("no certificate".into()),
+        ] {
+            assert!(is_of_the_store(&error), "{error}");
+        }
+    }
+}

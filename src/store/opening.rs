@@ -1,0 +1,333 @@
+//! How a store is opened: whose database it is, its tables, its connections.
+
+use std::io;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::any::AnyConnectOptions;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyConnection, Connection, Row};
+
+use super::clocks::ClockDifference;
+use super::engine::Engine;
+use super::place::{Dialect, Place};
+use super::{Store, fault, pool};
+use crate::clock::Clock;
+use crate::telemetry::{self, Causes};
+
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How long the store is tried at start, so that it may start together with its database.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause between two tries at start.
+const START_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a connection may take at start, so that a server that says nothing is not waited for for ever.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which WeChat the codes of a store come from. Codes of the sandbox must never pass for real ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream(String);
+
+impl Upstream {
+    /// By the API host. All hosts under `weixin.qq.com` are one WeChat.
+    pub fn of_host(host: &str) -> Self {
+        let real = host == "weixin.qq.com" || host.ends_with(".weixin.qq.com");
+        Self(if real { "weixin.qq.com" } else { host }.to_owned())
+    }
+}
+
+/// Why a store is not opened. No message holds the database's address, which may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address is not one.
+    #[error("WXQR_DATABASE_URL cannot be used as an address")]
+    Address(#[source] fault::AddressProblem),
+    /// The database was not reached for as long as the start waits.
+    #[error("WXQR_DATABASE_URL: the database cannot be reached")]
+    Unreachable(#[source] sqlx::Error),
+    /// The file is damaged, or no database.
+    #[error("WXQR_DATABASE_URL: the file is damaged or no SQLite database")]
+    Damaged(#[source] sqlx::Error),
+    /// There is no file, and none can be made.
+    #[error("WXQR_DATABASE_URL: the file cannot be made in its folder")]
+    Folder(#[source] io::Error),
+    /// There are no tables, and none can be made.
+    #[error("WXQR_DATABASE_URL: this user may not make tables")]
+    NotPermitted,
+    /// The database belongs to another program.
+    #[error("WXQR_DATABASE_URL: the database holds another program's tables")]
+    Foreign,
+    /// The database belongs to another WeChat.
+    #[error("WXQR_DATABASE_URL: the store holds codes of {held}, but WXQR_API_BASE is {asked}")]
+    OtherUpstream {
+        /// The WeChat of the codes in the store.
+        held: String,
+        /// The WeChat that is configured.
+        asked: String,
+    },
+    /// The tables cannot be brought up to date.
+    #[error("WXQR_DATABASE_URL: the tables cannot be brought up to date")]
+    Migration(#[source] MigrateError),
+}
+
+impl OpenError {
+    /// Whether another try may help.
+    fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_)
+                | Self::Migration(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
+        )
+    }
+
+    /// Whether the owner has to change the settings, rather than to wait or to repair.
+    pub fn is_configuration(&self) -> bool {
+        !self.is_passing()
+    }
+
+    /// What the owner can do about it.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Address(_) => {
+                "write it as sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"
+            }
+            Self::Unreachable(_) => {
+                "check that the address is right, that the database runs, and that this user may write to it"
+            }
+            Self::Folder(_) => "make the folder, and let this user write to it",
+            Self::NotPermitted => "let this user own the database",
+            Self::Damaged(_) => "move it away or restore a backup",
+            Self::Foreign => "give the service one of its own",
+            Self::OtherUpstream { .. } => "give each its own database",
+            Self::Migration(_) if self.is_passing() => {
+                "check that this user may make tables, and look at the database's own log"
+            }
+            Self::Migration(_) => "run the version that made the tables, or a newer one",
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store of an account, and waits half a minute for its database.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(
+        url: &SecretString,
+        appid: &str,
+        upstream: &Upstream,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let deadline = tokio::time::Instant::now() + START_PATIENCE;
+        loop {
+            match Self::open_now(url, appid, upstream, Arc::clone(&clock)).await {
+                Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
+                    tracing::warn!(
+                        error = %Causes(&error),
+                        action = error.action(),
+                        "the store is not there yet"
+                    );
+                    tokio::time::sleep(START_PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_now(
+        url: &SecretString,
+        appid: &str,
+        upstream: &Upstream,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let engine = Engine::open(url.expose_secret(), upstream, &*clock).await?;
+        telemetry::store_up(true);
+        Ok(Self {
+            engine: Arc::new(engine),
+            appid: appid.into(),
+            clock,
+        })
+    }
+}
+
+impl Engine {
+    async fn open(url: &str, upstream: &Upstream, clock: &dyn Clock) -> Result<Self, OpenError> {
+        install_drivers();
+        let place = Place::of(url);
+        if let Some(only_reading) = place.only_reading() {
+            inspect(&only_reading).await?;
+        }
+        let options: AnyConnectOptions = place.url().parse().map_err(classify)?;
+        let pool = pool::make(&place, options.clone());
+        if place.is_memory() {
+            let mut connection = pool.acquire().await.map_err(classify)?;
+            prepare(&mut connection, &place, upstream).await?;
+            return Ok(Self::new(pool, &place, None));
+        }
+        // Not one of the pool's: bringing the tables up to date may take longer than a call.
+        let mut connection = connect(&options).await?;
+        prepare(&mut connection, &place, upstream).await?;
+        let clock_difference = compare_clocks(&mut connection, &place, clock).await?;
+        connection.close().await.map_err(classify)?;
+        pool::fill(&pool, &place).await.map_err(classify)?;
+        Ok(Self::new(pool, &place, clock_difference))
+    }
+}
+
+/// Makes the two databases known to the driver.
+pub(super) fn install_drivers() {
+    static DRIVERS: Once = Once::new();
+    DRIVERS.call_once(sqlx::any::install_default_drivers);
+}
+
+/// Warns where the clocks are too far apart. A file has no clock.
+async fn compare_clocks(
+    connection: &mut AnyConnection,
+    place: &Place,
+    clock: &dyn Clock,
+) -> Result<Option<ClockDifference>, OpenError> {
+    if place.dialect() == Dialect::Sqlite {
+        return Ok(None);
+    }
+    let difference = ClockDifference::measure(connection, clock)
+        .await
+        .map_err(classify)?;
+    if difference.is_too_much() {
+        let action = ClockDifference::ACTION;
+        tracing::warn!(%difference, action, "the clocks do not agree");
+    }
+    Ok(Some(difference))
+}
+
+pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, OpenError> {
+    let connection = AnyConnection::connect_with(options);
+    tokio::time::timeout(CONNECT_TIMEOUT, connection)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        .map_err(classify)
+}
+
+/// Refuses a file that is damaged or another program's, before anything writes to it. One that cannot be looked at, such
+/// as a new one, is left to the opening.
+async fn inspect(url: &str) -> Result<(), OpenError> {
+    let options: AnyConnectOptions = url.parse().map_err(classify)?;
+    let looked = async {
+        let mut connection = connect(&options).await?;
+        refuse_damaged(&mut connection).await?;
+        has_tables(&mut connection, Dialect::Sqlite).await?;
+        connection.close().await.map_err(classify)
+    };
+    match looked.await {
+        Err(OpenError::Unreachable(_)) => Ok(()),
+        result => result,
+    }
+}
+
+async fn refuse_damaged(connection: &mut AnyConnection) -> Result<(), OpenError> {
+    let check = sqlx::query("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await
+        .map_err(classify)?;
+    if check.try_get::<String, _>(0).map_err(classify)? == "ok" {
+        return Ok(());
+    }
+    let found = "quick_check found damage".to_owned();
+    Err(OpenError::Damaged(sqlx::Error::Protocol(found)))
+}
+
+/// Whether our tables are there. A database with tables, but without ours, is somebody else's. Views do not count, because
+/// PostgreSQL's extensions bring some.
+pub(super) async fn has_tables(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<bool, OpenError> {
+    let list = match dialect {
+        Dialect::Sqlite => {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        }
+        Dialect::Postgres => {
+            "SELECT table_name::text AS name FROM information_schema.tables
+             WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
+        }
+    };
+    let rows = sqlx::query(list)
+        .fetch_all(connection)
+        .await
+        .map_err(classify)?;
+    let names = rows.iter().map(|row| row.try_get::<String, _>("name"));
+    let names = names.collect::<Result<Vec<_>, _>>().map_err(classify)?;
+    let ours = names.iter().any(|name| name == "_sqlx_migrations");
+    if names.is_empty() || ours {
+        Ok(ours)
+    } else {
+        Err(OpenError::Foreign)
+    }
+}
+
+/// Brings the tables up to date, one process at a time. PostgreSQL has a lock for that; with SQLite it is the transaction.
+async fn prepare(
+    connection: &mut AnyConnection,
+    place: &Place,
+    upstream: &Upstream,
+) -> Result<(), OpenError> {
+    if place.dialect() == Dialect::Postgres {
+        has_tables(connection, place.dialect()).await?;
+        migrate(connection).await?;
+        return claim(connection, upstream).await;
+    }
+    let mut write = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(classify)?;
+    has_tables(&mut write, place.dialect()).await?;
+    migrate(&mut write).await?;
+    claim(&mut write, upstream).await?;
+    write.commit().await.map_err(classify)
+}
+
+async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
+    MIGRATIONS
+        .run_direct(None, connection, false)
+        .await
+        .map_err(OpenError::Migration)
+}
+
+/// The first process writes down which WeChat the store belongs to; the others compare.
+async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<(), OpenError> {
+    sqlx::query(
+        "INSERT INTO about (name, value) VALUES ('upstream', $1) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(&upstream.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(classify)?;
+    let row = sqlx::query("SELECT value FROM about WHERE name = 'upstream'")
+        .fetch_one(connection)
+        .await
+        .map_err(classify)?;
+    let held: String = row.try_get(0).map_err(classify)?;
+    if held == upstream.0 {
+        return Ok(());
+    }
+    Err(OpenError::OtherUpstream {
+        held,
+        asked: upstream.0.clone(),
+    })
+}
+
+pub(super) fn classify(error: sqlx::Error) -> OpenError {
+    if let sqlx::Error::Configuration(cause) = &error {
+        OpenError::Address(fault::AddressProblem::new(&**cause))
+    } else if fault::is_damage(&error) {
+        OpenError::Damaged(error)
+    } else {
+        OpenError::Unreachable(error)
+    }
+}

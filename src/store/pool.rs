@@ -1,0 +1,79 @@
+//! The connections of one process: how many, and what each is told first.
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
+
+use super::DEADLINE;
+use super::place::{Dialect, Place};
+
+/// How long SQLite waits for another process that writes. A transaction waits once, at its beginning; what is left of
+/// [`DEADLINE`] is for the rest, so that a lock alone never makes a call pass it.
+const BUSY_TIMEOUT_MS: u32 = 700;
+
+/// How long PostgreSQL waits for a lock, for the same reason. One row can make a statement wait twice: behind those who wait
+/// already, and for the one who holds it.
+const LOCK_TIMEOUT_MS: u32 = 400;
+
+/// How long a statement of PostgreSQL may take, locks included.
+const STATEMENT_TIMEOUT_MS: u32 = 700;
+
+/// How long PostgreSQL bears with a transaction in which nothing happens. A replica that froze or lost its network in the
+/// middle of one would keep the others from the ledger until then. Nobody waits for a transaction after [`DEADLINE`].
+const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
+
+/// A pool without a connection.
+pub(super) fn make(place: &Place, options: AnyConnectOptions) -> AnyPool {
+    let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
+    let pool = if place.is_memory() {
+        // A database in memory belongs to its one connection, which must never be closed.
+        pool.max_connections(place.connections())
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    } else {
+        pool.max_connections(place.connections())
+            .min_connections(place.idle_connections())
+            .after_release(|connection, _| Box::pin(is_free(connection)))
+    };
+    let dialect = place.dialect();
+    pool.after_connect(move |connection, _| Box::pin(tune(connection, dialect)))
+        .connect_lazy_with(options)
+}
+
+/// Makes the connections that are kept open, one after another. Each may take as long as a call, so that a database may be
+/// far away; the pool itself would give that time to all of them together.
+pub(super) async fn fill(pool: &AnyPool, place: &Place) -> Result<(), sqlx::Error> {
+    let mut made = Vec::new();
+    for _ in 0..place.idle_connections().max(1) {
+        made.push(pool.acquire().await?);
+    }
+    Ok(())
+}
+
+/// In one statement, because each costs the way to the server and back.
+async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
+    let settings = match dialect {
+        // FULL: what was acknowledged is on the disk. The ledger cannot be made again.
+        Dialect::Sqlite => format!(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"
+        ),
+        Dialect::Postgres => format!(
+            "SET statement_timeout = {STATEMENT_TIMEOUT_MS};
+             SET lock_timeout = {LOCK_TIMEOUT_MS};
+             SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_TIMEOUT_MS}"
+        ),
+    };
+    connection.execute(AssertSqlSafe(settings)).await?;
+    Ok(())
+}
+
+/// Whether a connection comes back without a transaction. After a full disk SQLite has ended the transaction itself, the
+/// driver still counts one, and would refuse to begin another on this connection for ever.
+async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        connection.ping().await?; // A roll-back may be on its way.
+    }
+    Ok(!connection.is_in_transaction())
+}

@@ -1,0 +1,93 @@
+//! The way to a database: as long as a test wants, and cut when it wants.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use url::Url;
+
+use super::database::Database;
+
+/// A way from a port of its own to another address. Dropping it takes no more connections.
+pub(crate) struct Wire {
+    pub(crate) address: SocketAddr,
+    is_open: Arc<watch::Sender<bool>>,
+    task: AbortHandle,
+}
+
+impl Wire {
+    /// Everything that is said takes so long to arrive.
+    pub(crate) async fn to(other_end: SocketAddr, delay: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_open = Arc::new(watch::Sender::new(true));
+        let opened = Arc::clone(&is_open);
+        let task = tokio::spawn(async move {
+            loop {
+                let (here, _) = listener.accept().await.unwrap();
+                let there = TcpStream::connect(other_end).await.unwrap();
+                let (questions, answered) = here.into_split();
+                let (answers, asked) = there.into_split();
+                tokio::spawn(carry(questions, asked, delay, opened.subscribe()));
+                tokio::spawn(carry(answers, answered, delay, opened.subscribe()));
+            }
+        });
+        Self {
+            address,
+            is_open,
+            task: task.abort_handle(),
+        }
+    }
+
+    /// To a database on the server of the tests, with the database's address as it is reached over the wire; none where
+    /// there is no server.
+    pub(crate) async fn to_database(delay: Duration) -> Option<(Database, Self, String)> {
+        let database = Database::postgres().await?;
+        let mut url = Url::parse(&database.url).unwrap();
+        let host = (url.host_str().unwrap(), url.port().unwrap_or(5432));
+        let server = lookup_host(host).await.unwrap().next().unwrap();
+        let wire = Self::to(server, delay).await;
+        url.set_host(Some(&wire.address.ip().to_string())).unwrap();
+        url.set_port(Some(wire.address.port())).unwrap();
+        Some((database, wire, url.into()))
+    }
+
+    /// Nothing arrives any more, and nobody is told.
+    pub(crate) fn cut(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    /// What was said meanwhile arrives.
+    pub(crate) fn mend(&self) {
+        self.is_open.send_replace(true);
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    delay: Duration,
+    mut is_open: watch::Receiver<bool>,
+) {
+    let mut piece = [0; 8192];
+    while let Ok(length @ 1..) = from.read(&mut piece).await {
+        tokio::time::sleep(delay).await;
+        if is_open.wait_for(|open| *open).await.is_err() {
+            return;
+        }
+        if to.write_all(&piece[..length]).await.is_err() {
+            return;
+        }
+    }
+}
