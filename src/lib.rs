@@ -8,6 +8,7 @@ pub mod clock;
 pub mod codes;
 pub mod config;
 pub mod doctor;
+pub mod event;
 pub mod flight;
 pub mod form;
 #[doc(hidden)]

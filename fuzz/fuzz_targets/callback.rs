@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use sha1::{Digest, Sha1};
-use wxqr::callback::{AesKeys, Content, Credentials, Event, Gate, Push, Refused};
+use wxqr::callback::{AesKeys, Content, Credentials, Gate, Push, Refused};
+use wxqr::event::Event;
 
 const TOKEN: &str = "FuzzToken";
 /// The base64 of `abcdefghijklmnopabcdefghijklmnop`.

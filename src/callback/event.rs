@@ -1,10 +1,9 @@
-//! What happened: somebody followed, scanned, or left.
+//! Reads what happened from the fields of a message.
 
 use jiff::Timestamp;
 
 use super::fields::{Field, Fields, Flaw};
-use crate::openid::OpenId;
-use crate::ticket::Ticket;
+use crate::event::{Event, EventKind, Scan};
 
 /// What WeChat puts before the scene when the scan made a follower. Taken off once: a scene may begin with it as well.
 const FOLLOWED_BY_SCAN: &str = "qrscene_";
@@ -12,77 +11,9 @@ const FOLLOWED_BY_SCAN: &str = "qrscene_";
 /// How the key begins when somebody followed after a payment. No code was scanned then.
 const FOLLOWED_BY_PAYMENT: &str = "last_trade_no_";
 
-/// An event that is counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// Which one.
-    pub kind: EventKind,
-    /// Who.
-    pub openid: OpenId,
-    /// When, by WeChat's clock, in whole seconds.
-    pub created_at: Timestamp,
-    /// `EventKey` as it came, at most [`Event::MAX_KEY`] bytes without NUL; empty if there is none. With kind, time and
-    /// openid it tells a repeat.
-    pub key: String,
-    /// The account as WeChat calls it, `gh_...`; at most [`Event::MAX_ACCOUNT`] printable ASCII characters.
-    pub account: Option<String>,
-    /// The code that was scanned; none if there was none.
-    pub scan: Option<Scan>,
-}
-
-impl Event {
-    /// The longest `EventKey`, in bytes: a scene has 64 characters, which are 256 bytes at most, and other senders have been
-    /// seen to put more there. Chosen, not documented.
-    pub const MAX_KEY: usize = 1024;
-
-    /// The longest `ToUserName`. WeChat's have 15 characters; chosen, not documented.
-    pub const MAX_ACCOUNT: usize = 64;
-}
-
-/// Which event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EventKind {
-    /// Somebody became a follower, by a scan or otherwise.
-    Subscribe,
-    /// A follower scanned a code.
-    Scan,
-    /// A follower left.
-    Unsubscribe,
-}
-
-impl EventKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Subscribe, Self::Scan, Self::Unsubscribe];
-
-    /// The name in answers, in the store and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Subscribe => "subscribe",
-            Self::Scan => "scan",
-            Self::Unsubscribe => "unsubscribe",
-        }
-    }
-
-    /// WeChat writes `SCAN` and `subscribe`, and has been seen to write them otherwise.
-    fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
-    }
-}
-
-/// The code that was scanned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scan {
-    /// What it carries, as it came: a number or a text, which WeChat does not tell apart. May be empty.
-    pub scene: String,
-    /// What it is known by. None if WeChat gave none, or one that we could not have kept.
-    pub ticket: Option<Ticket>,
-}
-
 /// The event, or none if the message is another.
 pub(super) fn read(fields: &Fields) -> Result<Option<Event>, Flaw> {
-    let kind = fields.get(Field::Event).and_then(EventKind::named);
+    let kind = fields.get(Field::Event).and_then(kind_named);
     match (kind, fields.get(Field::MsgType)) {
         (Some(_), None) => Err(Flaw::Missing(Field::MsgType)),
         (Some(kind), Some(message)) if message.eq_ignore_ascii_case("event") => {
@@ -91,6 +22,13 @@ pub(super) fn read(fields: &Fields) -> Result<Option<Event>, Flaw> {
         (_, None) if fields.get(Field::Encrypt).is_some() => Err(Flaw::Sealed),
         _ => Ok(None),
     }
+}
+
+/// WeChat writes `SCAN` and `subscribe`, and has been seen to write them otherwise.
+fn kind_named(name: &str) -> Option<EventKind> {
+    EventKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
 }
 
 fn event(kind: EventKind, fields: &Fields) -> Result<Event, Flaw> {

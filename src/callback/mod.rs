@@ -22,8 +22,9 @@ mod xml;
 use jiff::Timestamp;
 
 pub use credentials::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
-pub use event::{Event, EventKind, Scan};
 pub use fields::{Field, Flaw};
+
+use crate::event::Event;
 
 use fields::{Fields, Unread};
 use query::{Query, Stamp};
