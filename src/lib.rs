@@ -3,16 +3,19 @@
 pub mod access;
 pub mod account;
 pub mod app;
+pub mod callback;
 pub mod clock;
 pub mod codes;
 pub mod config;
 pub mod doctor;
+pub mod event;
 pub mod flight;
 pub mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
 pub mod listen;
+pub mod openid;
 pub mod outbound;
 pub mod pictures;
 pub mod render;

@@ -16,9 +16,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("render", &[]),
     ("access", &["clock", "form"]),
     ("listen", &[]),
+    ("openid", &[]),
     ("ticket", &["scene"]),
+    ("event", &["openid", "ticket"]),
+    ("callback", &["event", "openid", "ticket"]),
     ("pictures", &["render", "ticket"]),
-    ("store", &["clock", "scene", "telemetry", "ticket"]),
+    ("tally", &["event", "openid", "scene"]),
+    (
+        "store",
+        &[
+            "clock",
+            "event",
+            "openid",
+            "scene",
+            "tally",
+            "telemetry",
+            "ticket",
+        ],
+    ),
     ("sandbox", &["clock", "render"]),
     ("wechat", &["outbound", "scene", "telemetry", "ticket"]),
     ("account", &["clock", "store", "telemetry", "wechat"]),
@@ -43,7 +58,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["access", "codes", "listen", "scene", "telemetry", "wechat"],
+        &[
+            "access",
+            "callback",
+            "codes",
+            "listen",
+            "scene",
+            "telemetry",
+            "wechat",
+        ],
     ),
     ("upkeep", &["clock", "codes", "store", "telemetry"]),
     (
@@ -125,6 +148,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("sqlx", &["store/", "telemetry.rs"]),
     ("rustix", &["listen/", "store/"]),
     ("fast_qr", &["render/symbol.rs"]),
+    ("quick_xml", &["callback/"]),
+    ("aes", &["callback/", "sandbox/"]),
+    ("cbc", &["callback/", "sandbox/"]),
 ];
 
 /// Every source file by its path under `src/`, without its comments.

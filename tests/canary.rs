@@ -22,6 +22,8 @@ use wxqr::sandbox::{Fault, FaultKind, Target};
 
 const SECRET: &str = "CANARYappsecretCANARYappsecret00";
 const KEY: &str = "CANARY-api-key-CANARY-api-key";
+const CALLBACK_TOKEN: &str = "CANARYcallbacktokenCANARYtoken00";
+const AES_KEY: &str = "CANARYaeskeyCANARYaeskeyCANARYaeskey0000000";
 const LINK_KEY: &str = "CANARY-link-key-CANARY-link-key";
 const TOKEN: &str = "88_CANARYtokenCANARYtokenCANARYtokenCANARYtokenCANARYtoken";
 
@@ -46,6 +48,8 @@ impl Cage {
             ("WXQR_APP_SECRET", SECRET),
             ("WXQR_API_KEYS", &keys),
             ("WXQR_LINK_KEYS", LINK_KEY),
+            ("WXQR_CALLBACK_TOKEN", CALLBACK_TOKEN),
+            ("WXQR_ENCODING_AES_KEY", AES_KEY),
             ("WXQR_API_BASE", api_base),
             ("WXQR_MP_BASE", "https://mp.weixin.qq.com"),
             ("WXQR_METRICS_LISTEN", "127.0.0.1:0"),
@@ -109,10 +113,15 @@ impl Cage {
         let output = self.process.output().await;
         let all = [&output.stdout, &output.stderr, &self.answers];
         assert!(output.stderr.contains("request"), "{what}: the log was on");
-        let canaries = tokens
-            .iter()
-            .map(String::as_str)
-            .chain([SECRET, KEY, LINK_KEY, TOKEN, "CANARY"]);
+        let canaries = tokens.iter().map(String::as_str).chain([
+            SECRET,
+            KEY,
+            LINK_KEY,
+            CALLBACK_TOKEN,
+            AES_KEY,
+            TOKEN,
+            "CANARY",
+        ]);
         for canary in canaries {
             assert!(canary.len() >= 6);
             // The tail alone would do for a thief who knows the form of the rest.
@@ -386,6 +395,9 @@ async fn a_secret_in_a_wrong_setting_is_not_quoted() {
         ("WXQR_LISTEN", SECRET.to_owned()),
         ("WXQR_LOG", SECRET.to_owned()),
         ("WXQR_APP_SECRET_FILE", SECRET.to_owned()),
+        ("WXQR_CALLBACK_TOKEN", format!("{CALLBACK_TOKEN}-")),
+        ("WXQR_ENCODING_AES_KEY", AES_KEY.to_owned()),
+        ("WXQR_RELAY_URL", format!("https://user:{SECRET}@host")),
         ("WXQR_LINK_KEYS_FILE", LINK_KEY.to_owned()),
         (
             "WXQR_DATABASE_URL",

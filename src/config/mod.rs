@@ -6,6 +6,7 @@
 
 mod access;
 mod mistake;
+mod scans;
 mod settings;
 mod source;
 mod values;
@@ -20,6 +21,7 @@ use url::Url;
 
 pub use access::{AccessSettings, SigningSettings};
 pub use mistake::{Mistakes, Refusal};
+pub use scans::ScanSettings;
 pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags, flags_of};
 pub use source::{Effective, EffectiveSetting, Origin};
 pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
@@ -63,6 +65,8 @@ pub struct Config {
     pub cors_origins: CorsOrigins,
     /// Who may frame `/qrcode`.
     pub frame_ancestors: FrameAncestors,
+    /// How scans are learnt of and counted.
+    pub scans: ScanSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// How the service ends.
@@ -240,6 +244,7 @@ impl<'a> Reader<'a> {
         let access = self.access();
         let cors_origins = self.required("cors-origins", str::parse);
         let frame_ancestors = self.required("frame-ancestors", str::parse);
+        let scans = self.scans(&public_url);
         let log = self.log();
         let drain = self.drain();
         Ok(Config {
@@ -255,6 +260,7 @@ impl<'a> Reader<'a> {
             access: access?,
             cors_origins: cors_origins?,
             frame_ancestors: frame_ancestors?,
+            scans: scans?,
             log: log?,
             drain: drain?,
         })

@@ -243,6 +243,43 @@ pub const SETTINGS: &[Setting] = &[
         "Who may frame `/qrcode`: `*`, `none`, or a comma-separated list of `self` and origins, `https://*.example.com` too",
     ),
     Setting::new(
+        "callback-token",
+        Fallback::Unset,
+        "Token of the callback in WeChat's console, 3 to 32 of `A-Za-z0-9`; unset: callback off",
+    )
+    .secret("callback-token-file")
+    .not_in_demo(),
+    Setting::new(
+        "encoding-aes-key",
+        Fallback::Unset,
+        "EncodingAESKey of the callback in WeChat's console, 43 characters; unset: messages in plain text",
+    )
+    .secret("encoding-aes-key-file")
+    .not_in_demo(),
+    Setting::new(
+        "encoding-aes-key-previous",
+        Fallback::Unset,
+        "EncodingAESKey before the present one, for the time in which WeChat may use either",
+    )
+    .secret("encoding-aes-key-previous-file")
+    .not_in_demo(),
+    Setting::new(
+        "relay-url",
+        Fallback::Unset,
+        "The message server that the account has already: every push is passed on to it, and its answer returned",
+    )
+    .not_in_demo(),
+    Setting::new(
+        "time-zone",
+        Fallback::Value("+08:00"),
+        "Distance of local time from UTC, which bounds the days of statistics, `-12:00` to `+14:00`",
+    ),
+    Setting::new(
+        "retention",
+        Fallback::Value("400d"),
+        "How long events and openids are kept, `1d` to `3650d`; daily numbers stay",
+    ),
+    Setting::new(
         "max-connections",
         Fallback::Value("10000"),
         "Connections at once, 1 to 1000000; beyond, whoever keeps the service waiting the longest makes room",

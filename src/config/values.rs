@@ -67,7 +67,7 @@ fn is_path_segment(segment: &str) -> bool {
 }
 
 /// A URL of the web, written out: `Url::parse` alone mends much that an operator did not mean.
-fn web_url(text: &str) -> Result<Url, &'static str> {
+pub(super) fn web_url(text: &str) -> Result<Url, &'static str> {
     if !text.starts_with("https://") && !text.starts_with("http://") {
         return Err("does not begin with https:// or http://");
     }

@@ -9,10 +9,12 @@ mod clocks;
 mod codes;
 mod days;
 mod engine;
+mod events;
 mod fault;
 mod lease;
 mod ledger;
 mod look;
+mod numbers;
 mod opening;
 mod place;
 mod pool;
@@ -26,9 +28,11 @@ use std::time::Duration;
 
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
 pub use self::clocks::ClockDifference;
+pub use self::events::{Attribution, Dated, EventFilter, EventOrder, Recorded, StoredEvent};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
 pub use self::look::Standing;
+pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span};
 pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
 

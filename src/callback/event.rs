@@ -1,0 +1,293 @@
+//! Reads what happened from the fields of a message.
+
+use jiff::Timestamp;
+
+use super::fields::{Field, Fields, Flaw};
+use crate::event::{Event, EventKind, Scan};
+
+/// What WeChat puts before the scene when the scan made a follower. Taken off once: a scene may begin with it as well.
+const FOLLOWED_BY_SCAN: &str = "qrscene_";
+
+/// How the key begins when somebody followed after a payment. No code was scanned then.
+const FOLLOWED_BY_PAYMENT: &str = "last_trade_no_";
+
+/// The event, or none if the message is another.
+pub(super) fn read(fields: &Fields) -> Result<Option<Event>, Flaw> {
+    let kind = fields.get(Field::Event).and_then(kind_named);
+    match (kind, fields.get(Field::MsgType)) {
+        (Some(_), None) => Err(Flaw::Missing(Field::MsgType)),
+        (Some(kind), Some(message)) if message.eq_ignore_ascii_case("event") => {
+            event(kind, fields).map(Some)
+        }
+        (_, None) if fields.get(Field::Encrypt).is_some() => Err(Flaw::Sealed),
+        _ => Ok(None),
+    }
+}
+
+/// WeChat writes `SCAN` and `subscribe`, and has been seen to write them otherwise.
+fn kind_named(name: &str) -> Option<EventKind> {
+    EventKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
+}
+
+fn event(kind: EventKind, fields: &Fields) -> Result<Event, Flaw> {
+    let openid = needed(fields, Field::FromUserName)?;
+    let created_at = needed(fields, Field::CreateTime)?;
+    let key = fields.get(Field::EventKey).unwrap_or_default();
+    // PostgreSQL has no place for a NUL.
+    if key.len() > Event::MAX_KEY || key.contains('\0') {
+        return Err(Flaw::Invalid(Field::EventKey));
+    }
+    let account = fields
+        .get(Field::ToUserName)
+        .filter(|name| is_account(name));
+    Ok(Event {
+        kind,
+        openid: openid
+            .parse()
+            .map_err(|_| Flaw::Invalid(Field::FromUserName))?,
+        created_at: unix_time(created_at).ok_or(Flaw::Invalid(Field::CreateTime))?,
+        key: key.to_owned(),
+        account: account.map(str::to_owned),
+        scan: scan(kind, key, fields)?,
+    })
+}
+
+fn needed(fields: &Fields, field: Field) -> Result<&str, Flaw> {
+    fields.get(field).ok_or(Flaw::Missing(field))
+}
+
+fn is_account(name: &str) -> bool {
+    name.len() <= Event::MAX_ACCOUNT && name.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn unix_time(text: &str) -> Option<Timestamp> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = is_number.then(|| text.parse().ok())??;
+    Timestamp::from_second(seconds).ok()
+}
+
+/// The code by which somebody came. A ticket is proof of one; without it, the form of the key is.
+fn scan(kind: EventKind, key: &str, fields: &Fields) -> Result<Option<Scan>, Flaw> {
+    let ticket = fields.get(Field::Ticket);
+    let scene = match kind {
+        EventKind::Unsubscribe => None,
+        EventKind::Scan if key.is_empty() && ticket.is_none() => {
+            return Err(Flaw::Missing(Field::EventKey));
+        }
+        EventKind::Scan => Some(key),
+        EventKind::Subscribe if key.starts_with(FOLLOWED_BY_PAYMENT) => None,
+        EventKind::Subscribe => key
+            .strip_prefix(FOLLOWED_BY_SCAN)
+            .or_else(|| ticket.map(|_| key)),
+    };
+    Ok(scene.map(|scene| Scan {
+        scene: scene.to_owned(),
+        ticket: ticket.and_then(|ticket| ticket.parse().ok()),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPENID: &str = "o6_bmjrPTlm6_2sgVt7hMZOPfL2M";
+    const TICKET: &str = "gQH47joAAAAAAAAAASxodHRw";
+
+    fn fields(pairs: &[(Field, &str)]) -> Fields {
+        let mut fields = Fields::default();
+        for (field, text) in pairs {
+            fields.put(*field, (*text).to_owned()).unwrap();
+        }
+        fields
+    }
+
+    /// An event that is whole but for what is given, the last of which wins; `None` takes a field away.
+    fn read_with(changes: &[(Field, Option<&str>)]) -> Result<Option<Event>, Flaw> {
+        let usual = [
+            (Field::ToUserName, Some("gh_123456789abc")),
+            (Field::FromUserName, Some(OPENID)),
+            (Field::CreateTime, Some("1700000000")),
+            (Field::MsgType, Some("event")),
+            (Field::Event, Some("SCAN")),
+            (Field::EventKey, Some("123")),
+            (Field::Ticket, Some(TICKET)),
+        ];
+        let kept = usual
+            .into_iter()
+            .filter(|(field, _)| changes.iter().all(|(changed, _)| changed != field));
+        let pairs: Vec<_> = kept
+            .chain(changes.iter().copied())
+            .filter_map(|(field, text)| Some((field, text?)))
+            .collect();
+        read(&fields(&pairs))
+    }
+
+    #[test]
+    fn an_event_says_who_what_and_when() {
+        let event = read_with(&[]).unwrap().unwrap();
+        let want = Event {
+            kind: EventKind::Scan,
+            openid: OPENID.parse().unwrap(),
+            created_at: Timestamp::from_second(1_700_000_000).unwrap(),
+            key: "123".to_owned(),
+            account: Some("gh_123456789abc".to_owned()),
+            scan: Some(Scan {
+                scene: "123".to_owned(),
+                ticket: Some(TICKET.parse().unwrap()),
+            }),
+        };
+        assert_eq!(event, want);
+        let shown = format!("{event:?}");
+        assert!(
+            !shown.contains(OPENID) && !shown.contains(TICKET),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn three_events_count_whatever_their_case() {
+        for (name, want) in [
+            ("subscribe", Some("subscribe")),
+            ("Subscribe", Some("subscribe")),
+            ("SCAN", Some("scan")),
+            ("scan", Some("scan")),
+            ("unsubscribe", Some("unsubscribe")),
+            ("UNSUBSCRIBE", Some("unsubscribe")),
+            ("scancode_push", None),
+            ("CLICK", None),
+            (" SCAN", None),
+            ("ſubscribe", None),
+            ("", None),
+        ] {
+            let got = read_with(&[(Field::Event, Some(name))]).unwrap();
+            let got = got.map(|event| event.kind.as_str());
+            assert_eq!(got, want, "event {name:?}");
+        }
+    }
+
+    #[test]
+    fn a_scan_is_what_came_through_a_code() {
+        let ticket = Some(TICKET);
+        for (event, key, ticket, want) in [
+            ("SCAN", Some("123"), ticket, Some(("123", true))),
+            ("SCAN", Some("qrscene_1"), ticket, Some(("qrscene_1", true))),
+            (
+                "SCAN",
+                Some("last_trade_no_1"),
+                ticket,
+                Some(("last_trade_no_1", true)),
+            ),
+            ("SCAN", Some("123"), None, Some(("123", false))),
+            ("SCAN", None, ticket, Some(("", true))),
+            (
+                "subscribe",
+                Some("qrscene_123"),
+                ticket,
+                Some(("123", true)),
+            ),
+            (
+                "subscribe",
+                Some("qrscene_qrscene_1"),
+                ticket,
+                Some(("qrscene_1", true)),
+            ),
+            (
+                "subscribe",
+                Some("qrscene_展会"),
+                ticket,
+                Some(("展会", true)),
+            ),
+            ("subscribe", Some("qrscene_"), ticket, Some(("", true))),
+            ("subscribe", Some("qrscene_123"), None, Some(("123", false))),
+            ("subscribe", Some("123"), ticket, Some(("123", true))),
+            ("subscribe", None, ticket, Some(("", true))),
+            ("subscribe", Some("123"), None, None),
+            ("subscribe", Some("Qrscene_123"), None, None),
+            ("subscribe", Some("last_trade_no_4200"), None, None),
+            ("subscribe", Some("last_trade_no_4200"), ticket, None),
+            (
+                "subscribe",
+                Some("qrscene_last_trade_no_1"),
+                ticket,
+                Some(("last_trade_no_1", true)),
+            ),
+            ("subscribe", Some(""), None, None),
+            ("subscribe", None, None, None),
+            ("unsubscribe", Some("qrscene_123"), ticket, None),
+            ("unsubscribe", None, None, None),
+        ] {
+            let changes = [
+                (Field::Event, Some(event)),
+                (Field::EventKey, key),
+                (Field::Ticket, ticket),
+            ];
+            let got = read_with(&changes).unwrap().unwrap();
+            assert_eq!(got.key, key.unwrap_or_default());
+            let got = got.scan.as_ref();
+            let got = got.map(|scan| (scan.scene.as_str(), scan.ticket.is_some()));
+            assert_eq!(got, want, "{event} {key:?} {ticket:?}");
+        }
+        let nothing = [(Field::EventKey, None), (Field::Ticket, None)];
+        assert_eq!(read_with(&nothing), Err(Flaw::Missing(Field::EventKey)));
+        // A ticket that cannot be one of ours takes no scan away.
+        let strange = read_with(&[(Field::Ticket, Some("票"))]).unwrap().unwrap();
+        assert_eq!(strange.scan.unwrap().ticket, None);
+    }
+
+    #[test]
+    fn an_event_without_what_it_needs_is_unreadable() {
+        for field in [Field::FromUserName, Field::CreateTime, Field::MsgType] {
+            for text in [None, Some("")] {
+                let got = read_with(&[(field, text)]);
+                assert_eq!(got, Err(Flaw::Missing(field)), "{field} {text:?}");
+            }
+        }
+        let long = "k".repeat(Event::MAX_KEY + 1);
+        for (field, text) in [
+            (Field::FromUserName, "o6 b"),
+            (Field::FromUserName, "o6\0"),
+            (Field::CreateTime, "-1"),
+            (Field::CreateTime, "1700000000.5"),
+            (Field::CreateTime, " 1700000000"),
+            (Field::CreateTime, "99999999999999999999"),
+            (Field::CreateTime, "999999999999"),
+            (Field::EventKey, "a\0b"),
+            (Field::EventKey, &long),
+        ] {
+            let got = read_with(&[(field, Some(text))]);
+            assert_eq!(got, Err(Flaw::Invalid(field)), "{field} {text:?}");
+        }
+        assert!(read_with(&[(Field::EventKey, Some(&long[1..]))]).is_ok());
+        let strange = read_with(&[(Field::ToUserName, Some("公众号"))]);
+        assert_eq!(strange.unwrap().unwrap().account, None);
+    }
+
+    #[test]
+    fn what_is_no_event_is_something_else() {
+        for (changes, want) in [
+            (vec![(Field::Event, None)], Ok(None)),
+            (vec![(Field::MsgType, Some("text"))], Ok(None)),
+            (
+                vec![(Field::MsgType, Some("text")), (Field::FromUserName, None)],
+                Ok(None),
+            ),
+            (vec![(Field::Event, None), (Field::MsgType, None)], Ok(None)),
+            (
+                vec![
+                    (Field::Event, None),
+                    (Field::MsgType, None),
+                    (Field::Encrypt, Some("AAAA")),
+                ],
+                Err(Flaw::Sealed),
+            ),
+            (
+                vec![(Field::Event, None), (Field::Encrypt, Some("AAAA"))],
+                Ok(None),
+            ),
+        ] {
+            assert_eq!(read_with(&changes), want, "{changes:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The parameters that WeChat puts behind the callback's address. Those of others, such as the owner's own, are left alone.
+
+use std::borrow::Cow;
+
+use url::form_urlencoded;
+
+use super::Reason;
+
+/// The longest query, in bytes. WeChat's have about 250; chosen, not documented.
+const MAX_QUERY: usize = 4096;
+
+/// The longest `echostr`. WeChat's have about 20 digits; chosen, not documented.
+const MAX_ECHO: usize = 1024;
+
+/// The longest `nonce`. WeChat's have about 10 digits.
+///
+/// The signature runs over all parts in a row, so that a character that is moved from one part to its neighbour leaves it
+/// as it was. 43 characters of base64 are one block of the cipher: a nonce with room for them could take a block away.
+const MAX_NONCE: usize = 32;
+
+/// The longest `timestamp`, in digits: until the year 5138.
+const MAX_TIMESTAMP: usize = 11;
+
+/// What a request came with. Each parameter is there once at most.
+#[derive(Debug, Default)]
+pub(super) struct Query<'a> {
+    signature: Option<Cow<'a, str>>,
+    msg_signature: Option<Cow<'a, str>>,
+    timestamp: Option<Cow<'a, str>>,
+    nonce: Option<Cow<'a, str>>,
+    echo: Option<Cow<'a, str>>,
+}
+
+/// What every signature covers.
+#[derive(Debug)]
+pub(super) struct Stamp<'a> {
+    /// The time as it was signed.
+    pub(super) timestamp: &'a str,
+    /// The same in unix seconds.
+    pub(super) seconds: i64,
+    pub(super) nonce: &'a str,
+}
+
+impl<'a> Query<'a> {
+    pub(super) fn parse(raw: &'a str) -> Result<Self, Reason> {
+        if raw.len() > MAX_QUERY {
+            return Err(Reason::Query);
+        }
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+            if let Some(place) = query.place(&name)
+                && place.replace(value).is_some()
+            {
+                return Err(Reason::Query);
+            }
+        }
+        Ok(query)
+    }
+
+    fn place(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        match name {
+            "signature" => Some(&mut self.signature),
+            "msg_signature" => Some(&mut self.msg_signature),
+            "timestamp" => Some(&mut self.timestamp),
+            "nonce" => Some(&mut self.nonce),
+            "echostr" => Some(&mut self.echo),
+            _ => None,
+        }
+    }
+
+    /// Over token, timestamp and nonce.
+    pub(super) fn signature(&self) -> Option<&str> {
+        self.signature.as_deref()
+    }
+
+    /// Over the same and the encrypted part.
+    pub(super) fn msg_signature(&self) -> Option<&str> {
+        self.msg_signature.as_deref()
+    }
+
+    pub(super) fn echo(&self) -> Result<&str, Reason> {
+        let is_sound = |echo: &&str| {
+            (1..=MAX_ECHO).contains(&echo.len()) && echo.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        self.echo.as_deref().filter(is_sound).ok_or(Reason::Query)
+    }
+
+    pub(super) fn stamp(&self) -> Result<Stamp<'_>, Reason> {
+        let timestamp = self.timestamp.as_deref().ok_or(Reason::Query)?;
+        let nonce = self.nonce.as_deref().filter(|nonce| is_nonce(nonce));
+        Ok(Stamp {
+            timestamp,
+            seconds: unix_seconds(timestamp).ok_or(Reason::Query)?,
+            nonce: nonce.ok_or(Reason::Query)?,
+        })
+    }
+}
+
+fn is_nonce(text: &str) -> bool {
+    (1..=MAX_NONCE).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Digits without sign and leading zero: one time has one spelling.
+fn unix_seconds(text: &str) -> Option<i64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit())
+        && !text.starts_with('0')
+        && text.len() <= MAX_TIMESTAMP;
+    is_plain.then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_counts_once() {
+        let twice = |name: &str| format!("a=1&a=2&{name}=1&{name}=1");
+        for name in [
+            "signature",
+            "msg_signature",
+            "timestamp",
+            "nonce",
+            "echostr",
+            "%6eonce",
+        ] {
+            let got = Query::parse(&twice(name)).map(|_| ());
+            assert_eq!(got, Err(Reason::Query), "{name}");
+        }
+        assert!(Query::parse(&twice("openid")).is_ok());
+        assert!(Query::parse(&"a".repeat(MAX_QUERY)).is_ok());
+        assert!(Query::parse(&"a".repeat(MAX_QUERY + 1)).is_err());
+    }
+
+    #[test]
+    fn time_and_nonce_have_one_form() {
+        for (raw, want) in [
+            ("timestamp=1700000000&nonce=12345", Some(1_700_000_000)),
+            ("timestamp=1&nonce=aZ9", Some(1)),
+            ("timestamp=%31&nonce=1", Some(1)),
+            ("timestamp=99999999999&nonce=1", Some(99_999_999_999)),
+            ("timestamp=100000000000&nonce=1", None),
+            ("timestamp=01&nonce=1", None),
+            ("timestamp=%2B1&nonce=1", None),
+            ("timestamp=-1&nonce=1", None),
+            ("timestamp=&nonce=1", None),
+            ("nonce=1", None),
+            ("timestamp=1", None),
+            ("timestamp=1&nonce=", None),
+            ("timestamp=1&nonce=a+b", None),
+            ("timestamp=1&nonce=a%3D", None),
+            ("timestamp=1&nonce=%FF", None),
+            (
+                "timestamp=1&nonce=12345678901234567890123456789012",
+                Some(1),
+            ),
+            ("timestamp=1&nonce=123456789012345678901234567890123", None),
+        ] {
+            let query = Query::parse(raw).unwrap();
+            let got = query.stamp().map(|stamp| stamp.seconds);
+            assert_eq!(got, want.ok_or(Reason::Query), "query {raw:?}");
+        }
+    }
+
+    #[test]
+    fn only_plain_text_is_echoed() {
+        let long = format!("echostr={}", "1".repeat(MAX_ECHO));
+        let longer = format!("{long}1");
+        for (raw, want) in [
+            ("echostr=5838201231", Some("5838201231")),
+            ("echostr=a%2Bb%3D", Some("a+b=")),
+            ("echostr=%3Cb%3E", Some("<b>")),
+            (&long, Some(&long[8..])),
+            (&longer, None),
+            ("echostr=", None),
+            ("", None),
+            ("echostr=a+b", None),
+            ("echostr=a%0D%0AX:%20y", None),
+            ("echostr=%E4%B8%AD", None),
+        ] {
+            let query = Query::parse(raw).unwrap();
+            assert_eq!(query.echo(), want.ok_or(Reason::Query), "query {raw:?}");
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! Pushes that WeChat never made: none gets in, and none makes the gate fall over.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// `SplitMix64`: the same forgeries in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
+
+    fn hex(&mut self, count: usize) -> String {
+        let digits = b"0123456789abcdef";
+        (0..count)
+            .map(|_| char::from(digits[self.below(16)]))
+            .collect()
+    }
+}
+
+/// A forgery: for which gate, and what is sent.
+struct Forgery {
+    gate: Gate,
+    query: String,
+    body: Vec<u8>,
+}
+
+impl Forgery {
+    fn sealed(query: String, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            gate: sealed_gate(),
+            query,
+            body: body.into(),
+        }
+    }
+
+    fn plain(query: String, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            gate: plain_gate(),
+            query,
+            body: body.into(),
+        }
+    }
+}
+
+/// A genuine event, different every time.
+fn message(dice: &mut Dice) -> String {
+    let scene = format!("qrscene_{}", dice.next());
+    FOLLOW.replace("qrscene_123", &scene)
+}
+
+/// WeChat at some time within the window.
+fn genuine(dice: &mut Dice) -> Sender {
+    let mut sender = wechat().at(NOW - 600 + i64::try_from(dice.below(1200)).unwrap());
+    sender.nonce = dice.next().to_string();
+    sender
+}
+
+/// Somebody without the token.
+fn stranger(dice: &mut Dice) -> Sender {
+    let token = ["CallbackToken2", "callbacktoken1", "weixin"][dice.below(3)];
+    Sender {
+        token,
+        ..genuine(dice)
+    }
+}
+
+/// A time outside the window.
+fn other_time(dice: &mut Dice) -> i64 {
+    let off = 601 + i64::try_from(dice.below(100_000)).unwrap();
+    if dice.below(2) == 0 {
+        NOW - off
+    } else {
+        NOW + off
+    }
+}
+
+fn bent(dice: &mut Dice, text: &str) -> String {
+    let place = dice.below(text.len());
+    let mut bytes = text.as_bytes().to_vec();
+    bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+    String::from_utf8(bytes).unwrap()
+}
+
+const DOCTYPE: &str = "<!DOCTYPE xml [<!ENTITY a \"b\">]>";
+
+type Forger = fn(&mut Dice) -> Forgery;
+
+/// One for each way to try.
+const FORGERS: &[Forger] = &[
+    // Noise.
+    |dice| {
+        let (query, body) = (dice.bytes(80), dice.bytes(200));
+        Forgery::sealed(String::from_utf8_lossy(&query).into_owned(), body)
+    },
+    // No parameters, or some that are missing.
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        let parts: Vec<&str> = query.split('&').collect();
+        // The last of them is the signature that counts, the second and third are what it covers.
+        let kept = parts[..parts.len() - 1 - dice.below(5)].join("&");
+        Forgery::sealed(kept, body)
+    },
+    // Signed with another token, in either mode.
+    |dice| {
+        let (query, body) = stranger(dice).push(&message(dice));
+        Forgery::sealed(query, body)
+    },
+    |dice| Forgery::plain(stranger(dice).query(), message(dice)),
+    // A signature that is guessed.
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        let (rest, _) = query.rsplit_once('=').unwrap();
+        Forgery::sealed(format!("{rest}={}", dice.hex(40)), body)
+    },
+    |dice| {
+        let query = format!(
+            "signature={}&timestamp={NOW}&nonce={}",
+            dice.hex(40),
+            dice.next()
+        );
+        Forgery::plain(query, message(dice))
+    },
+    // A signature in capitals, cut off, or drawn out.
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        let (rest, signature) = query.rsplit_once('=').unwrap();
+        let changed = match dice.below(3) {
+            0 => format!("{}A", signature.to_uppercase()),
+            1 => signature[..dice.below(40)].to_owned(),
+            _ => format!("{signature}{}", dice.hex(1)),
+        };
+        Forgery::sealed(format!("{rest}={changed}"), body)
+    },
+    // A clear push where a key is configured, with a query that was seen.
+    |dice| Forgery::sealed(genuine(dice).query(), message(dice)),
+    |dice| {
+        let sender = genuine(dice);
+        let sealed = sender.seal(message(dice).as_bytes());
+        Forgery::sealed(sender.sealed_query(&sealed), message(dice))
+    },
+    // A query that was seen, with another message.
+    |dice| {
+        let (query, _) = genuine(dice).push(&message(dice));
+        let (_, body) = genuine(dice).push(&message(dice));
+        Forgery::sealed(query, body)
+    },
+    // A byte that was changed, a body that was cut off.
+    |dice| {
+        let sender = genuine(dice);
+        let sealed = sender.seal(message(dice).as_bytes());
+        let query = sender.sealed_query(&sealed);
+        Forgery::sealed(query, envelope(&bent(dice, &sealed)))
+    },
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        let end = dice.below(body.len());
+        Forgery::sealed(query, &body.as_bytes()[..end])
+    },
+    // Too late, too early.
+    |dice| {
+        let (query, body) = genuine(dice).at(other_time(dice)).push(&message(dice));
+        Forgery::sealed(query, body)
+    },
+    |dice| {
+        let query = genuine(dice).at(other_time(dice)).query();
+        Forgery::plain(query, message(dice))
+    },
+    // An old push with a new time.
+    |dice| {
+        let old = genuine(dice).at(other_time(dice));
+        let (query, body) = old.push(&message(dice));
+        let query = query.replace(&old.timestamp, &NOW.to_string());
+        Forgery::sealed(query, body)
+    },
+    // Something twice, the right one first or last.
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        let name = ["signature", "msg_signature", "timestamp", "nonce"][dice.below(4)];
+        let query = match dice.below(2) {
+            0 => format!("{query}&{name}=1"),
+            _ => format!("{name}=1&{query}"),
+        };
+        Forgery::sealed(query, body)
+    },
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        let more = format!("<Encrypt>{}</Encrypt>", dice.hex(64));
+        let body = match dice.below(2) {
+            0 => body.replace("<xml>", &format!("<xml>{more}")),
+            _ => body.replace("</xml>", &format!("{more}</xml>")),
+        };
+        Forgery::sealed(query, body)
+    },
+    // Names that are nearly right.
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        let (name, other) = [
+            ("msg_signature", "msg_signature[]"),
+            ("msg_signature", "Msg_Signature"),
+            ("timestamp", "timestamp%00"),
+            ("nonce", "nonce%20"),
+        ][dice.below(4)];
+        Forgery::sealed(query.replace(name, other), body)
+    },
+    // Characters that wander from one signed part to its neighbour.
+    |dice| {
+        let sender = genuine(dice);
+        let sealed = sender.seal(message(dice).as_bytes());
+        let query = sender.sealed_query(&sealed);
+        let (taken, left) = sealed.split_at(1 + dice.below(80));
+        let nonce = format!("nonce={}", sender.nonce);
+        Forgery::sealed(
+            query.replace(&nonce, &format!("{nonce}{taken}")),
+            envelope(left),
+        )
+    },
+    |dice| {
+        let sender = genuine(dice);
+        let sealed = sender.seal(message(dice).as_bytes());
+        let query = sender.sealed_query(&sealed);
+        let (left, taken) = sender
+            .nonce
+            .split_at(1 + dice.below(sender.nonce.len() - 1));
+        let nonce = format!("nonce={}", sender.nonce);
+        Forgery::sealed(
+            query.replace(&nonce, &format!("nonce={left}")),
+            envelope(&format!("{taken}{sealed}")),
+        )
+    },
+    // What is declared.
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        Forgery::sealed(query, format!("{DOCTYPE}{body}"))
+    },
+    |dice| Forgery::plain(genuine(dice).query(), format!("{DOCTYPE}{}", message(dice))),
+    |dice| {
+        let message = message(dice).replace("<![CDATA[event]]>", "&event;");
+        Forgery::plain(genuine(dice).query(), message)
+    },
+    // What is too much.
+    |dice| {
+        let (query, body) = genuine(dice).push(&message(dice));
+        Forgery::sealed(query, format!("{body}{}", " ".repeat(Gate::MAX_BODY)))
+    },
+    // Signed with our token, by somebody who has no more than that.
+    |dice| {
+        let sender = Sender {
+            key: OTHER_KEY,
+            ..genuine(dice)
+        };
+        let (query, body) = sender.push(&message(dice));
+        Forgery::sealed(query, body)
+    },
+    |dice| {
+        let sender = genuine(dice);
+        let blocks = dice.below(8);
+        let sealed = STANDARD.encode(dice.bytes(blocks * 32));
+        Forgery::sealed(sender.sealed_query(&sealed), envelope(&sealed))
+    },
+    |dice| {
+        let sender = genuine(dice);
+        let sealed = STANDARD
+            .decode(sender.seal(message(dice).as_bytes()))
+            .unwrap();
+        let sealed = STANDARD.encode(&sealed[..dice.below(sealed.len())]);
+        Forgery::sealed(sender.sealed_query(&sealed), envelope(&sealed))
+    },
+    // Another account's, with our token and key.
+    |dice| {
+        let sender = Sender {
+            app_id: "wx0123456789abcdee",
+            ..genuine(dice)
+        };
+        let (query, body) = sender.push(&message(dice));
+        Forgery::sealed(query, body)
+    },
+];
+
+#[test]
+fn of_100_000_forged_pushes_none_is_let_in() {
+    let mut dice = Dice(1);
+    let mut reasons = BTreeSet::new();
+    for (round, forger) in FORGERS.iter().cycle().take(100_000).enumerate() {
+        let Forgery { gate, query, body } = forger(&mut dice);
+        match gate.open(&query, &body, at(NOW)) {
+            Err(refused) => reasons.insert(refused.reason().as_str()),
+            Ok(push) => panic!("forger {}: {push:?}\n{query}", round % FORGERS.len()),
+        };
+    }
+    let all: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(reasons, all, "every check has refused something");
+}
+
+type EchoForger = fn(&mut Dice) -> String;
+
+const ECHO_FORGERS: &[EchoForger] = &[
+    |dice| String::from_utf8_lossy(&dice.bytes(80)).into_owned(),
+    |dice| format!("echostr={}", dice.next()),
+    |dice| format!("{}&echostr={}", stranger(dice).query(), dice.next()),
+    |dice| {
+        let (signature, nonce) = (dice.hex(40), dice.next());
+        format!("signature={signature}&timestamp={NOW}&nonce={nonce}&echostr=1")
+    },
+    |dice| {
+        let late = genuine(dice).at(other_time(dice));
+        format!("{}&echostr={}", late.query(), dice.next())
+    },
+    |dice| {
+        let late = genuine(dice).at(other_time(dice));
+        let query = late.query().replace(&late.timestamp, &NOW.to_string());
+        format!("{query}&echostr={}", dice.next())
+    },
+    |dice| {
+        let query = format!("{}&echostr={}", genuine(dice).query(), dice.next());
+        let name = ["signature", "timestamp", "nonce", "echostr"][dice.below(4)];
+        match dice.below(4) {
+            0 => format!("{query}&{name}=1"),
+            1 => format!("{name}=1&{query}"),
+            2 => query.replace(name, &name.to_uppercase()),
+            _ => query.replace(name, &format!("{name}[]")),
+        }
+    },
+    |dice| {
+        let query = genuine(dice).query();
+        // The signature is the first parameter.
+        let place = "signature=".len() + dice.below(40);
+        let digit = if &query[place..=place] == "0" {
+            "1"
+        } else {
+            "0"
+        };
+        format!(
+            "{}{digit}{}&echostr={}",
+            &query[..place],
+            &query[place + 1..],
+            dice.next()
+        )
+    },
+    // Signed over an encrypted part, which says nothing about a query without one.
+    |dice| {
+        let (query, _) = genuine(dice).push(&message(dice));
+        let query = query.replacen("signature=", "x=", 1);
+        let query = query.replace("msg_signature=", "signature=");
+        format!("{query}&echostr={}", dice.next())
+    },
+    |dice| {
+        let echo = ["", "%0D%0A", "a%20b", "%E4%B8%AD", "%00"][dice.below(5)];
+        format!("{}&echostr={echo}", genuine(dice).query())
+    },
+];
+
+#[test]
+fn of_100_000_forged_verifications_none_is_echoed() {
+    let mut dice = Dice(2);
+    for (round, forger) in ECHO_FORGERS.iter().cycle().take(100_000).enumerate() {
+        let query = forger(&mut dice);
+        for gate in [sealed_gate(), plain_gate()] {
+            let got = gate.verify_url(&query, at(NOW));
+            let kind = round % ECHO_FORGERS.len();
+            assert!(got.is_err(), "forger {kind}: {got:?} for {query}");
+        }
+    }
+}
+
+/// The signature runs over its parts in a row, and blocks cut off the front of a message leave one that opens, if somebody
+/// has planned for it. So what is cut off must not find room in the part before.
+#[test]
+fn a_follower_cannot_cut_the_front_off_a_message() {
+    let inner = FOLLOW.replace("<![CDATA[", "").replace("]]>", "");
+    let inner = inner.replace("</xml>", "<Content><![CDATA[");
+    let rest = "]]></Content>\n</xml>";
+    let length = u32::try_from(inner.len() + rest.len()).unwrap();
+    // 96 bytes go, 16 of what follows are garbled: what comes then is read as length and message.
+    let head = format!("{:92}", "<xml><MsgType>text</MsgType><Content><![CDATA[");
+    let message = [
+        head.as_bytes(),
+        &length.to_be_bytes(),
+        inner.as_bytes(),
+        rest.as_bytes(),
+    ]
+    .concat();
+    let sender = Sender {
+        token: "zzz",
+        nonce: "9".to_owned(),
+        ..wechat()
+    };
+    let gate = gate_with(sender.token, Some(keys(KEY, None)), APP_ID);
+    let sealed = sender.seal(&message);
+    let query = sender.sealed_query(&sealed);
+    assert_eq!(outcome(&gate, &query, &envelope(&sealed)), Ok("other"));
+    // Without the gate's checks, it would work: the signature holds, and so does the form.
+    let (taken, left) = sealed.split_at(128);
+    let parts = ["zzz", &sender.timestamp, &format!("9{taken}"), left];
+    let signed = query.ends_with(&signature(&parts));
+    let opened = cipher::open(left, &keys(KEY, None), APP_ID).map(|(message, _)| message);
+    let event = content(&opened.unwrap()).map(|content| name(&content));
+    assert_eq!((signed, event), (true, Ok("subscribe")));
+
+    for count in 1..=128 {
+        let (taken, left) = sealed.split_at(count);
+        let nonce = taken.replace('+', "%2B").replace('/', "%2F");
+        let query = query.replace("nonce=9", &format!("nonce=9{nonce}"));
+        let got = outcome(&gate, &query, &envelope(left));
+        assert!(got.is_err(), "{count} characters moved: {got:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_byte_of_what_is_signed_counts(scene in "[a-z]{0,90}", place in any::<prop::sample::Index>(), bit in 0..8_u8) {
+        let sender = wechat();
+        let sealed = sender.seal(FOLLOW.replace("123", &scene).as_bytes());
+        let query = sender.sealed_query(&sealed);
+        prop_assert_eq!(outcome(&sealed_gate(), &query, &envelope(&sealed)), Ok("subscribe"));
+        // All but the names, the plain signature and what nobody signs.
+        let signed = [&sender.timestamp, &sender.nonce, query.rsplit_once('=').unwrap().1, &sealed];
+        let mut bytes = signed.concat().into_bytes();
+        let place = place.index(bytes.len());
+        bytes[place] ^= 1 << bit;
+        let mut rest = bytes.as_slice();
+        let [timestamp, nonce, signature, sealed] =
+            signed.map(|part| String::from_utf8_lossy(rest.split_off(..part.len()).unwrap()).into_owned());
+        let query = format!("timestamp={timestamp}&nonce={nonce}&msg_signature={signature}");
+        prop_assert!(outcome(&sealed_gate(), &query, &envelope(&sealed)).is_err());
+    }
+
+    #[test]
+    fn a_truncated_message_is_refused(scene in "[a-z]{0,90}", end in any::<prop::sample::Index>()) {
+        let sender = wechat();
+        let (query, body) = sender.push(&FOLLOW.replace("123", &scene));
+        let cut = &body[..end.index(body.len())];
+        prop_assert!(outcome(&sealed_gate(), &query, cut).is_err());
+        let sealed = STANDARD.decode(sender.seal(FOLLOW.as_bytes())).unwrap();
+        let cut = STANDARD.encode(&sealed[..end.index(sealed.len())]);
+        let signed = sender.sealed_query(&cut);
+        prop_assert!(outcome(&sealed_gate(), &signed, &envelope(&cut)).is_err());
+    }
+
+    #[test]
+    fn noise_is_refused_and_breaks_nothing(query in ".{0,80}", body in prop::collection::vec(any::<u8>(), 0..200)) {
+        for gate in [sealed_gate(), plain_gate()] {
+            prop_assert!(gate.open(&query, &body, at(NOW)).is_err());
+            prop_assert!(gate.verify_url(&query, at(NOW)).is_err());
+        }
+    }
+
+    #[test]
+    fn noise_that_is_signed_breaks_nothing(body in prop::collection::vec(any::<u8>(), 0..200), markup in "[<>/!?\\[\\]&;#x{}\":,a-eA-E \\-]{0,80}") {
+        let sender = wechat();
+        for body in [body.as_slice(), markup.as_bytes(), format!("<xml>{markup}</xml>").as_bytes()] {
+            plain_gate().open(&sender.query(), body, at(NOW)).ok();
+            let sealed = sender.seal(body);
+            let got = sealed_gate().open(&sender.sealed_query(&sealed), envelope(&sealed).as_bytes(), at(NOW));
+            prop_assert!(!matches!(got.map_err(Refused::reason), Err(reason) if reason != Reason::Markup));
+            let sealed = STANDARD.encode(body);
+            let got = sealed_gate().open(&sender.sealed_query(&sealed), envelope(&sealed).as_bytes(), at(NOW));
+            prop_assert!(got.is_err());
+        }
+    }
+}

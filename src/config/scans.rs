@@ -1,0 +1,333 @@
+//! The settings of scans: how WeChat tells of them, who else is told, and how they are counted.
+
+use std::time::Duration;
+
+use jiff::tz::Offset;
+use url::Url;
+
+use super::mistake::Refusal;
+use super::values::{self, PublicUrl};
+use super::{Noted, Reader};
+use crate::callback::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
+
+/// How scans are learnt of and counted.
+#[derive(Debug, Clone)]
+pub struct ScanSettings {
+    /// What proves that a push is WeChat's; none: there is no callback.
+    pub callback: Option<Credentials>,
+    /// The message server that the account has already. Only with a callback.
+    pub relay: Option<Url>,
+    /// Distance of local time from UTC, which bounds the days of statistics.
+    pub time_zone: Offset,
+    /// How long events and openids are kept: 1 to 3650 days.
+    pub retention: Duration,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+impl Reader<'_> {
+    pub(super) fn scans(
+        &mut self,
+        public_url: &Result<Option<PublicUrl>, Noted>,
+    ) -> Result<ScanSettings, Noted> {
+        let callback = self.callback();
+        let relay = self.relay(&callback, public_url);
+        let time_zone = self.required("time-zone", time_zone);
+        let retention = self.required("retention", retention);
+        Ok(ScanSettings {
+            callback: callback?,
+            relay: relay?,
+            time_zone: time_zone?,
+            retention: retention?,
+        })
+    }
+
+    fn callback(&mut self) -> Result<Option<Credentials>, Noted> {
+        let token = self.optional("callback-token", token);
+        let current = self.optional("encoding-aes-key", aes_key);
+        let previous = self.optional("encoding-aes-key-previous", aes_key);
+        let (token, current, previous) = (token?, current?, previous?);
+        if previous.is_some() && current.is_none() {
+            return Err(self.refuse_alone("encoding-aes-key-previous", "WXQR_ENCODING_AES_KEY"));
+        }
+        if current.is_some() && token.is_none() {
+            return Err(self.refuse_alone("encoding-aes-key", "WXQR_CALLBACK_TOKEN"));
+        }
+        let keys = current.map(|current| AesKeys { current, previous });
+        Ok(token.map(|token| Credentials { token, keys }))
+    }
+
+    fn relay(
+        &mut self,
+        callback: &Result<Option<Credentials>, Noted>,
+        public_url: &Result<Option<PublicUrl>, Noted>,
+    ) -> Result<Option<Url>, Noted> {
+        let relay = self.optional("relay-url", relay_url)?;
+        let (Some(url), Ok(callback)) = (&relay, callback) else {
+            return Ok(relay);
+        };
+        if callback.is_none() {
+            return Err(self.refuse_alone("relay-url", "WXQR_CALLBACK_TOKEN"));
+        }
+        if let Ok(Some(public_url)) = public_url
+            && is_our_callback(url, public_url)
+        {
+            let refusal = Refusal::new("is the callback of this service itself", RELAY_FORM);
+            return Err(self.note("relay-url", &refusal));
+        }
+        Ok(relay)
+    }
+
+    fn refuse_alone(&mut self, name: &str, needed: &str) -> Noted {
+        let refusal = Refusal::new(format!("is given without {needed}"), "both, or neither");
+        self.note(name, &refusal)
+    }
+}
+
+fn token(text: &str) -> Result<CallbackToken, Refusal> {
+    text.parse()
+        .map_err(|error: CredentialsError| Refusal::new(error.to_string(), CallbackToken::FORM))
+}
+
+fn aes_key(text: &str) -> Result<EncodingAesKey, Refusal> {
+    text.parse()
+        .map_err(|error: CredentialsError| Refusal::new(error.to_string(), EncodingAesKey::FORM))
+}
+
+const RELAY_FORM: &str =
+    "http:// or https://, a host, and perhaps a path and a query, without fragment or user";
+
+/// A message server may well be told which account it serves by a query of its own.
+fn relay_url(text: &str) -> Result<Url, Refusal> {
+    let (address, query) = match text.split_once('?') {
+        Some((address, query)) => (address, Some(query)),
+        None => (text, None),
+    };
+    let is_query =
+        |query: &str| query.bytes().all(|byte| byte.is_ascii_graphic()) && !query.contains('#');
+    let mut url = values::web_url(address).map_err(|problem| Refusal::new(problem, RELAY_FORM))?;
+    if !query.is_none_or(is_query) {
+        return Err(Refusal::new("has a query that is not one", RELAY_FORM));
+    }
+    url.set_query(query);
+    Ok(url)
+}
+
+fn is_our_callback(relay: &Url, ours: &PublicUrl) -> bool {
+    let is_ours = |ours: Url| ours.origin() == relay.origin() && ours.path() == relay.path();
+    Url::parse(&format!("{}/callback", ours.as_str())).is_ok_and(is_ours)
+}
+
+/// `+HH:MM` or `-HH:MM`, within what exists on earth.
+fn time_zone(text: &str) -> Result<Offset, Refusal> {
+    offset_minutes(text)
+        .filter(|minutes| (-12 * 60..=14 * 60).contains(minutes))
+        .and_then(|minutes| Offset::from_seconds(minutes * 60).ok())
+        .ok_or_else(|| {
+            let accepted = "+HH:MM or -HH:MM, such as +08:00, from -12:00 to +14:00";
+            Refusal::new("is not a distance from UTC", accepted)
+        })
+}
+
+fn offset_minutes(text: &str) -> Option<i32> {
+    let two_digits = |text: &str| -> Option<i32> {
+        let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().ok())?
+    };
+    let (sign, time) = match text.as_bytes().first()? {
+        b'+' => (1, &text[1..]),
+        b'-' => (-1, &text[1..]),
+        _ => return None,
+    };
+    let (hours, minutes) = time.split_once(':')?;
+    let minutes = two_digits(minutes).filter(|minutes| *minutes < 60)?;
+    Some(sign * (two_digits(hours)? * 60 + minutes))
+}
+
+fn retention(text: &str) -> Result<Duration, Refusal> {
+    let accepted = "a number with its unit (h, d), such as 400d, from 1d to 3650d";
+    match humantime::parse_duration(text) {
+        Ok(duration) if (DAY..=DAY * 3650).contains(&duration) => Ok(duration),
+        Ok(_) => Err(Refusal::new("is out of range", accepted)),
+        Err(_) => Err(Refusal::new("is not a duration", accepted)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::super::{Config, flags};
+    use super::*;
+
+    const TOKEN: (&str, &str) = ("WXQR_CALLBACK_TOKEN", "CANARYtoken");
+    const KEY: (&str, &str) = (
+        "WXQR_ENCODING_AES_KEY",
+        "CANARYcurrent23456789abcdefghijklmnopqrstuv",
+    );
+    const PREVIOUS: (&str, &str) = (
+        "WXQR_ENCODING_AES_KEY_PREVIOUS",
+        "CANARYbefore123456789abcdefghijklmnopqrstuv",
+    );
+    const RELAY: (&str, &str) = ("WXQR_RELAY_URL", "https://old.example.com/wx.php?id=1");
+    const PUBLIC: (&str, &str) = ("WXQR_PUBLIC_URL", "https://qr.example.com/wx");
+
+    /// The settings, or the mistakes; neither may quote a secret.
+    fn load(more: &[(&str, &str)]) -> Result<ScanSettings, String> {
+        let account = [
+            ("WXQR_APP_ID", "wx0123456789abcdef"),
+            ("WXQR_APP_SECRET", "x"),
+        ];
+        let variables = [&account, more].concat();
+        let environment = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let flags = flags(Command::new("serve").no_binary_name(true));
+        let flags = flags.get_matches_from([""; 0]);
+        let loaded = Config::load(&flags, environment);
+        let said = format!("{loaded:?}");
+        assert!(!said.contains("CANARY"), "{said}");
+        loaded
+            .map(|(config, _)| config.scans)
+            .map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn the_callback_is_off_until_it_has_a_token() {
+        let settings = load(&[]).unwrap();
+        assert!(settings.callback.is_none() && settings.relay.is_none());
+        assert_eq!(settings.time_zone, Offset::constant(8));
+        assert_eq!(settings.retention, DAY * 400);
+        for (given, want) in [
+            (vec![TOKEN], (false, false)),
+            (vec![TOKEN, KEY], (true, false)),
+            (vec![TOKEN, KEY, PREVIOUS, RELAY], (true, true)),
+        ] {
+            let settings = load(&given).unwrap();
+            let keys = settings.callback.unwrap().keys;
+            let previous = keys.as_ref().and_then(|keys| keys.previous.as_ref());
+            assert_eq!((keys.is_some(), previous.is_some()), want, "{given:?}");
+            assert_eq!(settings.relay.is_some(), given.contains(&RELAY));
+        }
+    }
+
+    #[test]
+    fn what_works_only_together_is_given_together() {
+        let own = ("WXQR_RELAY_URL", "https://qr.example.com/wx/callback?a=b");
+        let neighbour = ("WXQR_RELAY_URL", "https://qr.example.com/callback");
+        let bad = ("WXQR_CALLBACK_TOKEN", "no");
+        for (given, want) in [
+            (
+                vec![KEY],
+                Some("WXQR_ENCODING_AES_KEY: is given without WXQR_CALLBACK_TOKEN"),
+            ),
+            (
+                vec![TOKEN, PREVIOUS],
+                Some("WXQR_ENCODING_AES_KEY_PREVIOUS: is given without WXQR_ENCODING_AES_KEY;"),
+            ),
+            (
+                vec![PREVIOUS],
+                Some("WXQR_ENCODING_AES_KEY_PREVIOUS: is given without"),
+            ),
+            (
+                vec![RELAY],
+                Some("WXQR_RELAY_URL: is given without WXQR_CALLBACK_TOKEN"),
+            ),
+            (
+                vec![TOKEN, PUBLIC, own],
+                Some("WXQR_RELAY_URL: is the callback of this service"),
+            ),
+            (vec![TOKEN, PUBLIC, neighbour], None),
+            // One mistake has one line.
+            (
+                vec![bad, KEY, RELAY],
+                Some("WXQR_CALLBACK_TOKEN: is not a callback token;"),
+            ),
+        ] {
+            let got = load(&given).map(|_| ());
+            match want {
+                None => assert_eq!(got, Ok(()), "{given:?}"),
+                Some(want) => {
+                    let got = got.unwrap_err();
+                    assert!(got.starts_with(want), "{given:?}: {got}");
+                    assert_eq!(got.lines().count(), 1, "{got}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_wrong_length_says_so() {
+        let got = load(&[TOKEN, ("WXQR_ENCODING_AES_KEY", &KEY.1[1..])]).unwrap_err();
+        assert!(got.contains("has 42 bytes instead of 43"), "{got}");
+        assert!(got.contains("accepted: 43 characters of base64"), "{got}");
+    }
+
+    #[test]
+    fn a_relay_is_a_url_with_whatever_its_owner_needs() {
+        for (text, want) in [
+            ("https://old.example.com", Some("https://old.example.com/")),
+            ("http://127.0.0.1:8000/wx", Some("http://127.0.0.1:8000/wx")),
+            (
+                "https://old.example.com/api.php?id=1&m=a%20b",
+                Some("https://old.example.com/api.php?id=1&m=a%20b"),
+            ),
+            (
+                "https://old.example.com/?",
+                Some("https://old.example.com/?"),
+            ),
+            ("https://old.example.com/#top", None),
+            ("https://old.example.com/?a=b#top", None),
+            ("https://old.example.com/?a=b c", None),
+            ("https://me:word@old.example.com/", None),
+            ("ftp://old.example.com/", None),
+            ("old.example.com", None),
+        ] {
+            let got = relay_url(text).ok();
+            assert_eq!(got.as_ref().map(Url::as_str), want, "input {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_zone_is_a_distance_from_utc() {
+        for (text, want) in [
+            ("+08:00", Some(28_800)),
+            ("-03:30", Some(-12_600)),
+            ("+00:00", Some(0)),
+            ("-00:00", Some(0)),
+            ("+14:00", Some(50_400)),
+            ("-12:00", Some(-43_200)),
+            ("+14:01", None),
+            ("-12:01", None),
+            ("+05:60", None),
+            ("+8:00", None),
+            ("08:00", None),
+            ("+0800", None),
+            ("+08:00:00", None),
+            ("++8:00", None),
+            ("Asia/Shanghai", None),
+            ("中", None),
+            ("+中:00", None),
+        ] {
+            let got = time_zone(text).ok().map(Offset::seconds);
+            assert_eq!(got, want, "input {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_retention_has_days() {
+        for (text, want) in [
+            ("1d", Some(1)),
+            ("48h", Some(2)),
+            ("400d", Some(400)),
+            ("3650d", Some(3650)),
+            ("3650d 1s", None),
+            ("23h", None),
+            ("400", None),
+            ("ever", None),
+        ] {
+            let got = retention(text).ok();
+            assert_eq!(got, want.map(|days| DAY * days), "input {text:?}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Who did something, as far as WeChat tells one account: the openid. Personal data, so it has a type that does not print it.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A follower's id, different for every account: 1 to 64 of `A-Za-z0-9_-`. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct OpenId(String);
+
+impl OpenId {
+    /// The most characters we take. WeChat's have 28; chosen, not documented.
+    pub const MAX_LEN: usize = 64;
+
+    /// The id as WeChat wrote it. For the store and for answers to keys with the scope `people` only.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for OpenId {
+    type Err = OpenIdError;
+
+    fn from_str(text: &str) -> Result<Self, OpenIdError> {
+        let is_word = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        if !(1..=Self::MAX_LEN).contains(&text.len()) || !is_word {
+            return Err(OpenIdError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for OpenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenId(…)")
+    }
+}
+
+/// A text that cannot be an openid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not 1 to {max} of A-Za-z0-9_-", max = OpenId::MAX_LEN)]
+pub struct OpenIdError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_openid_is_a_word_and_does_not_print_itself() {
+        for (text, want) in [
+            ("o6_bmjrPTlm6_2sgVt7hMZOPfL2M", true),
+            ("-", true),
+            (&"o".repeat(64), true),
+            (&"o".repeat(65), false),
+            ("", false),
+            ("o6 b", false),
+            ("o6\0", false),
+            ("关注者", false),
+        ] {
+            assert_eq!(text.parse::<OpenId>().is_ok(), want, "input {text:?}");
+        }
+        let openid: OpenId = "o6_bmjrPTlm6".parse().unwrap();
+        assert_eq!(format!("{openid:?}"), "OpenId(…)");
+    }
+}
