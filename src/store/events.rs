@@ -110,6 +110,24 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The place of the event that was stored last; 0 before the first.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn last_seq(&self) -> Result<u64, Error> {
+        let query = sqlx::query_scalar("SELECT last_seq FROM event_log WHERE appid = $1");
+        let last: Option<i64> = self
+            .engine
+            .within_deadline(Purpose::Read, async {
+                let query = query.bind(&*self.appid);
+                Ok(query.fetch_optional(self.engine.pool()).await?)
+            })
+            .await?;
+        u64::try_from(last.unwrap_or(0)).map_err(|_| Error::BadRow("a place"))
+    }
+}
+
 impl EventFilter {
     /// Whatever is asked for, there is an index in its order. In the order of time the first day is not said: with two bounds of
     /// the time SQLite would not see that the scene is the better choice.

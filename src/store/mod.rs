@@ -37,7 +37,7 @@ pub use self::events::{Dated, EventFilter, EventOrder, Recorded, StoredEvent};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
 pub use self::look::Standing;
-pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span};
+pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span, Sums};
 pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
 pub use crate::tally::Attribution;
