@@ -11,8 +11,13 @@ use super::turns::Purpose;
 use super::{Error, PURGE_BATCH, Store, many, row};
 use crate::tally::Attribution;
 
-/// The oldest ones that may go.
-const OLD_EVENTS: &str = "SELECT id, person, kind, scene, day FROM event WHERE appid = $1 AND at < $2 ORDER BY at LIMIT $3";
+/// The oldest ones that may go: those that are listed, and those of bindings.
+const OLD_EVENTS: [&str; 2] = [
+    "SELECT id, person, kind, scene, day FROM event
+     WHERE appid = $1 AND at < $2 AND binding IS NULL ORDER BY at LIMIT $3",
+    "SELECT id, person, kind, scene, day FROM event
+     WHERE appid = $1 AND at < $2 AND binding IS NOT NULL ORDER BY at LIMIT $3",
+];
 
 /// The openid is overwritten in its place.
 const ERASE: &str = "UPDATE follower SET openid = $4, held = 0 WHERE appid = $1 AND person IN (
@@ -34,7 +39,10 @@ impl Store {
             .within_deadline(Purpose::Write, async {
                 let mut write = self.engine.begin().await?;
                 self.line_up_with_events(&mut write).await?;
-                let events = self.remove_events(&mut write, before).await?;
+                let mut events = 0;
+                for sql in OLD_EVENTS {
+                    events += self.remove_events(&mut write, sql, before).await?;
+                }
                 let erased = sqlx::query(ERASE)
                     .bind(&*self.appid)
                     .bind(before.as_millisecond())
@@ -66,9 +74,10 @@ impl Store {
     async fn remove_events(
         &self,
         write: &mut Transaction<'static, Any>,
+        old: &'static str,
         before: Timestamp,
     ) -> Result<u64, Error> {
-        let old = sqlx::query(OLD_EVENTS)
+        let old = sqlx::query(old)
             .bind(&*self.appid)
             .bind(before.as_millisecond())
             .bind(PURGE_BATCH)
@@ -176,7 +185,8 @@ mod tests {
     async fn what_may_go_is_found_by_its_time() {
         let store = Store::in_memory(Arc::new(SystemClock)).await;
         for (sql, index) in [
-            (OLD_EVENTS, "event_by_time (appid=? AND at<?)"),
+            (OLD_EVENTS[0], "event_by_time (appid=? AND at<?)"),
+            (OLD_EVENTS[1], "event_of_binding (appid=? AND at<?)"),
             (ERASE, "follower_with_openid (appid=? AND seen_at<?)"),
             (PURGE_BINDINGS, "binding_by_end (appid=? AND expires_at<?)"),
         ] {

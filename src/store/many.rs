@@ -34,7 +34,7 @@ fn tuples(start: &str, rows: usize, columns: usize) -> String {
 }
 
 /// A statement about so many rows, with the account as its first value.
-pub(super) fn query<'a>(sql: String, rows: usize, appid: &'a str) -> Query<'a, Any, AnyArguments> {
+pub(super) fn query(sql: String, rows: usize, appid: &str) -> Query<'_, Any, AnyArguments> {
     sqlx::query(AssertSqlSafe(sql))
         .persistent(rows <= KEPT_ROWS)
         .bind(appid)

@@ -210,8 +210,7 @@ impl Store {
 }
 
 impl NumbersFilter {
-    /// After the account the days, a scene and a group, and how many rows there may be. What is not used is named too, because
-    /// PostgreSQL wants to know the type of each value.
+    /// After the account the days, a scene and a group, and how many rows there may be. Not every statement uses all of them.
     fn bind<'q>(&'q self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
         query
             .bind(self.from.to_string())
