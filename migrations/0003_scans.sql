@@ -13,28 +13,38 @@ CREATE INDEX ticket_by_end ON ticket (appid, kept_until);
 
 -- 60 days in milliseconds.
 INSERT INTO ticket (appid, ticket, kind, scene, kept_until)
-    SELECT appid, ticket, kind, scene, expires_at + 5184000000 FROM code WHERE ticket IS NOT NULL;
+    SELECT appid, ticket, kind, scene, expires_at + 5184000000 FROM code WHERE ticket IS NOT NULL
+    ON CONFLICT DO NOTHING;
 
--- A follower, past or present. `person` is a keyed hash of the openid, which itself stands here and nowhere else, and only
--- while the follower follows. What the latest event says holds; `first_...` is the code that brought the person first.
-CREATE TABLE person (
+-- A follower, past or present, as of the latest event. `person` is a keyed hash of the openid, which itself stands here and
+-- nowhere else, and only while `held`. It is padded with dots, and overwritten by dots when it is erased: a row that never
+-- changes its size is overwritten in its place, and leaves no copy in the file. Nothing is ever deleted from this table.
+CREATE TABLE follower (
     appid TEXT NOT NULL,
     person TEXT NOT NULL,
-    openid TEXT,
-    seen_at BIGINT NOT NULL,
+    openid TEXT NOT NULL,
+    held BIGINT NOT NULL,
     away BIGINT NOT NULL,
-    first_at BIGINT,
-    first_event TEXT,
-    first_kind TEXT,
-    first_scene TEXT,
-    first_day TEXT,
+    seen_at BIGINT NOT NULL,
     PRIMARY KEY (appid, person)
 );
 
-CREATE INDEX person_with_openid ON person (appid, seen_at) WHERE openid IS NOT NULL;
+CREATE INDEX follower_with_openid ON follower (appid, seen_at) WHERE held = 1;
+
+-- The code that brought a person first, and when.
+CREATE TABLE newcomer (
+    appid TEXT NOT NULL,
+    person TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    scene TEXT NOT NULL,
+    day TEXT NOT NULL,
+    PRIMARY KEY (appid, person)
+);
 
 -- What happened, each once: `id` is a keyed hash of all that tells a repeat. `seq` is the order in which events were stored.
 -- `kind` and `scene` are the code's; a kind of '' is a scene whose ticket is not known; NULL: no code, or one of a binding.
+-- A `binding` of '' is one that is forgotten.
 CREATE TABLE event (
     appid TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -49,10 +59,13 @@ CREATE TABLE event (
     PRIMARY KEY (appid, id)
 );
 
-CREATE UNIQUE INDEX event_by_seq ON event (appid, seq);
-CREATE INDEX event_by_time ON event (appid, at);
-CREATE INDEX event_by_scene ON event (appid, scene, seq);
-CREATE INDEX event_by_person ON event (appid, person, kind, scene, day);
+-- Lists are without the events of bindings, which may be most of all.
+CREATE INDEX event_by_seq ON event (appid, seq, at) WHERE binding IS NULL;
+CREATE INDEX event_by_time ON event (appid, at, seq) WHERE binding IS NULL;
+CREATE INDEX event_by_scene_and_seq ON event (appid, scene, seq, at) WHERE scene IS NOT NULL;
+CREATE INDEX event_by_scene_and_time ON event (appid, scene, at, seq) WHERE scene IS NOT NULL;
+CREATE INDEX event_of_binding ON event (appid, at) WHERE binding IS NOT NULL;
+CREATE INDEX event_by_person ON event (appid, person, kind, scene, day) WHERE scene IS NOT NULL;
 
 -- The last `seq`. Who writes events holds this row first, so that they are stored one batch after another.
 CREATE TABLE event_log (
@@ -60,13 +73,24 @@ CREATE TABLE event_log (
     last_seq BIGINT NOT NULL
 );
 
--- Numbers of a code and a day that can be added up over days.
+-- The last day on which a person scanned a code, of the events that are forgotten.
+CREATE TABLE last_visit (
+    appid TEXT NOT NULL,
+    person TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    scene TEXT NOT NULL,
+    day TEXT NOT NULL,
+    PRIMARY KEY (appid, person, kind, scene)
+);
+
+-- Numbers of a code and a day. All but `people` can be added up over days.
 CREATE TABLE tally (
     appid TEXT NOT NULL,
     kind TEXT NOT NULL,
     scene TEXT NOT NULL,
     day TEXT NOT NULL,
     scans BIGINT NOT NULL,
+    people BIGINT NOT NULL,
     new_followers BIGINT NOT NULL,
     lost BIGINT NOT NULL,
     PRIMARY KEY (appid, kind, scene, day)
@@ -74,9 +98,9 @@ CREATE TABLE tally (
 
 CREATE INDEX tally_by_day ON tally (appid, day);
 
--- How many people scanned a code on a day, by the day before it on which the same people had scanned it last ('': never). The
--- people of a day are the sum; the distinct people from a day on are those whose earlier day lies before it.
-CREATE TABLE audience (
+-- How many people scanned a code on a day and had scanned it before, by the day on which they had done so last. Over several
+-- days they are counted once: the people of each day, less those who came back since the first day.
+CREATE TABLE revisit (
     appid TEXT NOT NULL,
     kind TEXT NOT NULL,
     scene TEXT NOT NULL,
@@ -86,7 +110,7 @@ CREATE TABLE audience (
     PRIMARY KEY (appid, kind, scene, day, since)
 );
 
-CREATE INDEX audience_by_day ON audience (appid, day);
+CREATE INDEX revisit_by_day ON revisit (appid, day);
 
 -- A code that somebody scans to sign in. `scene` is a text that cannot be guessed, of a temporary code.
 CREATE TABLE binding (

@@ -22,6 +22,7 @@ pub mod render;
 pub mod sandbox;
 pub mod scene;
 pub mod store;
+pub mod tally;
 pub mod telemetry;
 pub mod ticket;
 pub mod token;

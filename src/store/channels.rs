@@ -1,6 +1,6 @@
 //! What the owner calls a scene, and the list of codes.
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
 
 use super::row;
 use super::turns::Purpose;
@@ -73,7 +73,7 @@ impl Store {
         .bind(given.group.as_deref());
         self.engine
             .within_deadline(Purpose::Write, async {
-                channel(&query.fetch_one(self.engine.pool()).await?)
+                row::channel(&query.fetch_one(self.engine.pool()).await?)
             })
             .await
     }
@@ -94,12 +94,12 @@ impl Store {
                 let found = query.fetch_optional(self.engine.pool()).await?;
                 found
                     .as_ref()
-                    .map_or_else(|| Ok(Channel::default()), channel)
+                    .map_or_else(|| Ok(Channel::default()), row::channel)
             })
             .await
     }
 
-    /// Lists the codes that live after a scene, at most `limit` of them.
+    /// Lists the codes that live after a scene, at most `limit` of them. Those of bindings are left out.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -135,7 +135,7 @@ impl Store {
         after: &str,
         limit: usize,
     ) -> Result<Vec<ListedCode>, Error> {
-        let found = sqlx::query(AssertSqlSafe(filter.sql()))
+        let found = sqlx::query(AssertSqlSafe(filter.sql(kind)))
             .bind(&*self.appid)
             .bind(kind.action_name())
             .bind(after)
@@ -149,7 +149,7 @@ impl Store {
         let listed = found.iter().map(|found| {
             Ok(ListedCode {
                 scene: row::scene(found)?,
-                channel: channel(found)?,
+                channel: row::channel(found)?,
                 code: row::code(found)?,
             })
         });
@@ -191,7 +191,7 @@ impl ChannelFilter {
 
     /// Of millions of codes only those are read that may be in the list: after a scene, of a scene, or with a name. A
     /// filter that is not given is NULL, and PostgreSQL wants to know the type of such a NULL.
-    fn sql(&self) -> String {
+    fn sql(&self, kind: Kind) -> String {
         let (first, both) = if self.label.is_some() || self.group.is_some() {
             ("channel", "channel JOIN code")
         } else {
@@ -202,6 +202,12 @@ impl ChannelFilter {
         } else {
             "CAST($7 AS TEXT) IS NULL".to_owned()
         };
+        // They are temporary, and carry a text.
+        let no_binding = if kind == Kind::QrStrScene {
+            "AND NOT EXISTS (SELECT 1 FROM binding WHERE binding.appid = code.appid AND binding.scene = code.scene)"
+        } else {
+            ""
+        };
         format!(
             "SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted, label, group_name
              FROM {both}
@@ -210,16 +216,10 @@ impl ChannelFilter {
                AND (expires_at IS NULL OR expires_at > $4)
                AND (CAST($5 AS TEXT) IS NULL OR label = $5)
                AND (CAST($6 AS TEXT) IS NULL OR group_name = $6)
+               {no_binding}
              ORDER BY {first}.scene LIMIT $8"
         )
     }
-}
-
-fn channel(found: &sqlx::any::AnyRow) -> Result<Channel, Error> {
-    Ok(Channel {
-        label: found.try_get("label")?,
-        group: found.try_get("group_name")?,
-    })
 }
 
 #[cfg(test)]
@@ -243,13 +243,20 @@ mod tests {
                 scene: scene.map(|text| (text.to_owned(), true)),
                 ..ChannelFilter::default()
             };
-            let plan = store.engine.plan(filter.sql()).await;
             let start = format!("SEARCH {first}");
+            let by_key = |step: &String| step.contains("(appid=? AND kind=? AND scene");
+            let plan = store.engine.plan(filter.sql(Kind::QrScene)).await;
             assert!(plan[0].starts_with(&start), "{filter:?}: {plan:?}");
-            for step in &plan {
-                let by_key = step.contains("(appid=? AND kind=? AND scene");
-                assert!(by_key, "{filter:?}: {plan:?}");
-            }
+            assert!(plan.iter().all(by_key), "{filter:?}: {plan:?}");
+            let plan = store.engine.plan(filter.sql(Kind::QrStrScene)).await;
+            assert!(plan[0].starts_with(&start), "{filter:?}: {plan:?}");
+            let (bindings, plan): (Vec<_>, Vec<_>) = plan
+                .into_iter()
+                .filter(|step| !step.starts_with("CORRELATED"))
+                .partition(|step| step.contains("binding"));
+            let by_scene = "binding_by_scene (appid=? AND scene=?)";
+            assert!(bindings[0].contains(by_scene), "{filter:?}: {bindings:?}");
+            assert!(plan.iter().all(by_key), "{filter:?}: {plan:?}");
         }
     }
 }

@@ -4,12 +4,9 @@ use jiff::Timestamp;
 
 use super::row;
 use super::turns::Purpose;
-use super::{Error, Store};
+use super::{Error, PURGE_BATCH, Store};
 use crate::scene::{Lifetime, Scene};
 use crate::ticket::{IssuedCode, Life};
-
-/// How many dead tickets one statement removes, so that no writer waits long behind it.
-const PURGE_BATCH: i64 = 500;
 
 /// The index by expiry gives a batch; its rows are then found by their keys, each looked at again because it may have been
 /// renewed. Without the `+ 0` SQLite would read all of the dead for each batch.
@@ -44,8 +41,8 @@ impl Store {
         }
     }
 
-    /// Keeps a temporary code instead of the one before it. Of two that were minted at once the later one stays.
-    /// Cancel safe: it is kept or it is not.
+    /// Keeps a temporary code instead of the one before it. Of two that were minted at once the later one stays, and the
+    /// tickets of both are remembered. Cancel safe: it is kept or it is not.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -78,7 +75,10 @@ impl Store {
         .bind((minted_at + granted.as_duration()).as_millisecond());
         self.engine
             .within_deadline(Purpose::Urgent, async {
-                query.execute(self.engine.pool()).await?;
+                let mut write = self.engine.begin().await?;
+                query.execute(&mut *write).await?;
+                self.remember_ticket(&mut write, scene, code).await?;
+                write.commit().await?;
                 Ok(())
             })
             .await

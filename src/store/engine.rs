@@ -1,16 +1,19 @@
 //! The database behind the store: turns, deadlines, and whether it is well.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sqlx::{Any, AnyPool, Connection, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 use uuid::Uuid;
 
 use super::clocks::ClockDifference;
 use super::place::{Dialect, Place};
 use super::turns::{Purpose, Turn, Turns};
-use super::{DEADLINE, Error};
+use super::{DEADLINE, Error, STATISTICS_DEADLINE, pool};
 use crate::telemetry::{self, Causes};
+
+/// How long a scrub waits for those who read, while it keeps others from writing.
+const SCRUB_PATIENCE_MS: u32 = 50;
 
 /// A pool of connections to either.
 #[derive(Debug)]
@@ -20,6 +23,9 @@ pub(super) struct Engine {
     up: AtomicBool,
     turns: Turns,
     clock_difference: Option<ClockDifference>,
+    /// How often something was erased, and how many of these times SQLite's log has nothing of it any more.
+    erasures: AtomicU64,
+    scrubbed: AtomicU64,
 }
 
 impl Engine {
@@ -34,6 +40,9 @@ impl Engine {
             up: AtomicBool::new(true),
             turns: Turns::at(place),
             clock_difference,
+            // A process that was killed may have left something.
+            erasures: AtomicU64::new(place.is_file().into()),
+            scrubbed: AtomicU64::new(0),
         }
     }
 
@@ -50,6 +59,47 @@ impl Engine {
             Dialect::Postgres => "BEGIN",
         };
         Ok(self.pool.begin_with(begin).await?)
+    }
+
+    /// A transaction that reads what one moment left, and may take longer than others.
+    pub(super) async fn begin_statistics(&self) -> Result<Transaction<'static, Any>, Error> {
+        let begin = match self.dialect {
+            Dialect::Sqlite => "BEGIN".to_owned(),
+            Dialect::Postgres => format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
+                STATISTICS_DEADLINE.as_millis()
+            ),
+        };
+        Ok(self.pool.begin_with(AssertSqlSafe(begin)).await?)
+    }
+
+    /// Counts that something is erased which must not stay in a file.
+    pub(super) fn note_erasure(&self) {
+        if self.dialect == Dialect::Sqlite {
+            self.erasures.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_to_be_scrubbed(&self) -> bool {
+        self.erasures.load(Ordering::Relaxed) != self.scrubbed.load(Ordering::Relaxed)
+    }
+
+    /// Brings SQLite's log into the file, and cuts it to nothing. As long as somebody reads what was there before, it cannot be
+    /// cut, and remains to be scrubbed; nobody can write meanwhile, so it is not waited for.
+    pub(super) async fn scrub(&self) -> Result<(), Error> {
+        let usual = pool::BUSY_TIMEOUT_MS;
+        let cut = format!(
+            "PRAGMA busy_timeout = {SCRUB_PATIENCE_MS}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {usual}"
+        );
+        let erasures = self.erasures.load(Ordering::Relaxed);
+        let told = self.pool.fetch_all(AssertSqlSafe(cut)).await?;
+        let busy = told
+            .iter()
+            .find_map(|row| row.try_get::<i64, _>("busy").ok());
+        if busy == Some(0) {
+            self.scrubbed.store(erasures, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Asks for a sign of life. A store that failed is asked to write something down: one whose disk is full answers every
@@ -71,16 +121,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits for a turn, and cuts the call off at the deadline. A transaction in it is rolled back.
+    /// Waits for a turn, and cuts the call off at the deadline. A transaction in it is rolled back. Statistics that take too long
+    /// say nothing about the database.
     pub(super) async fn within_deadline<T>(
         &self,
         purpose: Purpose,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let _turn = self.turn(purpose).await?;
-        let result = tokio::time::timeout(DEADLINE, call)
+        let (deadline, late) = match purpose {
+            Purpose::Statistics => (STATISTICS_DEADLINE, Error::Busy),
+            Purpose::Read | Purpose::Write | Purpose::Urgent => (DEADLINE, Error::Timeout),
+        };
+        let result = tokio::time::timeout(deadline, call)
             .await
-            .unwrap_or(Err(Error::Timeout));
+            .unwrap_or(Err(late));
         if let Err(error) = &result {
             self.note(error);
         }
@@ -138,8 +193,6 @@ impl Engine {
 impl Engine {
     /// How SQLite goes about a statement, a line for each step.
     pub(super) async fn plan(&self, sql: String) -> Vec<String> {
-        use sqlx::Row as _;
-
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let steps = sqlx::query(explained).fetch_all(&self.pool).await;
         let steps = steps.expect("the statement is right");

@@ -1,11 +1,15 @@
-//! What followers did: stored once each, counted, listed, and forgotten in time.
+//! What followers did, as it goes into the store and as it is listed.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
+use super::turns::Purpose;
+use super::{Error, Store, row};
 use crate::event::{Event, EventKind};
 use crate::openid::OpenId;
-use crate::scene::Scene;
+use crate::tally::Attribution;
 
 /// An event on its way into the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,21 +32,12 @@ pub enum Recorded {
     Repeat,
 }
 
-/// Which code a scan is counted under.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Attribution {
-    /// The code whose ticket the scan carried.
-    Code(Scene),
-    /// None that we know, under the text of its scene.
-    Unknown(String),
-}
-
 /// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
     /// Its name in answers, the same for every repeat.
     pub id: String,
-    /// Its place in the order in which events were stored, from 1.
+    /// Its place in the order in which events were stored: later ones have larger ones, from 1 on, with gaps.
     pub seq: u64,
     /// When, by WeChat's clock.
     pub at: Timestamp,
@@ -69,8 +64,153 @@ pub struct EventFilter {
 /// In which order, and from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOrder {
-    /// By the time of the event, the newest first.
-    NewestFirst,
+    /// By the time of the event, the newest first; of one second, the one that was stored last.
+    NewestFirst {
+        /// From the event on that is next to one of this time and `seq`.
+        before: Option<(Timestamp, u64)>,
+    },
     /// In the order in which they were stored, those after this `seq`. Late events are not missed.
     StoredAfter(u64),
+}
+
+impl Store {
+    /// Lists events, at most `limit` of them. Those of bindings are left out. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn events(
+        &self,
+        filter: &EventFilter,
+        order: EventOrder,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let since = filter.since.unwrap_or(Timestamp::MIN);
+        let (at, seq) = match order {
+            EventOrder::NewestFirst { before } => before.unwrap_or((Timestamp::MAX, u64::MAX)),
+            EventOrder::StoredAfter(seq) => (since, seq),
+        };
+        let mut query = sqlx::query(AssertSqlSafe(filter.sql(order)))
+            .bind(&*self.appid)
+            .bind(at.as_millisecond())
+            .bind(i64::try_from(seq).unwrap_or(i64::MAX))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        if let Some((scene, _)) = &filter.scene {
+            query = query.bind(scene);
+        }
+        let found = self
+            .engine
+            .within_deadline(Purpose::Read, async {
+                Ok(query.fetch_all(self.engine.pool()).await?)
+            })
+            .await?;
+        let mut events = found.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+        // Those before are at the end of what is in the order of time.
+        events.retain(|event| event.at >= since);
+        Ok(events)
+    }
+}
+
+impl Store {
+    /// The place of the event that was stored last; 0 before the first.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn last_seq(&self) -> Result<u64, Error> {
+        let query = sqlx::query_scalar("SELECT last_seq FROM event_log WHERE appid = $1");
+        let last: Option<i64> = self
+            .engine
+            .within_deadline(Purpose::Read, async {
+                let query = query.bind(&*self.appid);
+                Ok(query.fetch_optional(self.engine.pool()).await?)
+            })
+            .await?;
+        u64::try_from(last.unwrap_or(0)).map_err(|_| Error::BadRow("a place"))
+    }
+}
+
+impl EventFilter {
+    /// Whatever is asked for, there is an index in its order. In the order of time the first day is not said: with two bounds of
+    /// the time SQLite would not see that the scene is the better choice.
+    fn sql(&self, order: EventOrder) -> String {
+        let scene = match &self.scene {
+            Some((_, is_number)) => {
+                format!(
+                    "AND scene = $5 AND kind IN ({}, '')",
+                    row::kinds(*is_number)
+                )
+            }
+            None => String::new(),
+        };
+        let (start, by) = match order {
+            EventOrder::NewestFirst { .. } => ("(at, seq) < ($2, $3)", "at DESC, seq DESC"),
+            EventOrder::StoredAfter(_) => ("seq > $3 AND at >= $2", "seq"),
+        };
+        format!(
+            "SELECT id, seq, at, event, event.person, kind, scene, openid
+             FROM event LEFT JOIN follower
+               ON follower.appid = event.appid AND follower.person = event.person
+             WHERE event.appid = $1 AND {start} AND binding IS NULL {scene}
+             ORDER BY {by} LIMIT $4"
+        )
+    }
+}
+
+fn stored(found: &AnyRow) -> Result<StoredEvent, Error> {
+    let kind: String = found.try_get("event")?;
+    let is_of_code = found.try_get::<Option<String>, _>("kind")?.is_some();
+    let seq: i64 = found.try_get("seq")?;
+    let openid: Option<String> = found.try_get("openid")?;
+    Ok(StoredEvent {
+        id: found.try_get("id")?,
+        seq: u64::try_from(seq).map_err(|_| Error::BadRow("a place"))?,
+        at: row::instant(found.try_get("at")?)?,
+        kind: EventKind::ALL
+            .into_iter()
+            .find(|one| one.as_str() == kind)
+            .ok_or(Error::BadRow("an event"))?,
+        attribution: is_of_code.then(|| row::attribution(found)).transpose()?,
+        person: found.try_get("person")?,
+        openid: openid.map_or(Ok(None), |openid| row::openid(&openid))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn every_list_has_an_index_in_its_order() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        let newest = EventOrder::NewestFirst { before: None };
+        for (scene, order, index) in [
+            (false, newest, "event_by_time (appid=? AND (at,seq)<(?,?))"),
+            (
+                false,
+                EventOrder::StoredAfter(0),
+                "event_by_seq (appid=? AND seq>?)",
+            ),
+            (
+                true,
+                newest,
+                "event_by_scene_and_time (appid=? AND scene=? AND (at,seq)<(?,?))",
+            ),
+            (
+                true,
+                EventOrder::StoredAfter(0),
+                "event_by_scene_and_seq (appid=? AND scene=? AND seq>?)",
+            ),
+        ] {
+            let filter = EventFilter {
+                scene: scene.then(|| ("1".to_owned(), true)),
+                since: None,
+            };
+            let plan = store.engine.plan(filter.sql(order)).await;
+            assert!(plan[0].contains(index), "{index}: {plan:?}");
+            let sorts = |step: &String| step.contains("TEMP B-TREE") || step.starts_with("SCAN");
+            assert!(!plan.iter().any(sorts), "{plan:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, Executor, Row, Transaction};
+use sqlx::{Any, Row, Transaction};
 
 use super::row;
 use super::turns::Purpose;
@@ -212,8 +212,10 @@ impl Store {
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
         self.engine
             .within_deadline(Purpose::Urgent, async {
-                let written = self.write_result(self.engine.pool(), &intent.scene, code);
-                if written.await? {
+                let mut write = self.engine.begin().await?;
+                let is_first = self.write_result(&mut write, &intent.scene, code).await?;
+                write.commit().await?;
+                if is_first {
                     return Ok(code.clone());
                 }
                 // Somebody was first, or the intent is gone, as when a backup was put back.
@@ -234,7 +236,7 @@ impl Store {
             {
                 self.take_stock(&mut write, u64::MAX).await?;
             }
-            let new = self.write_result(&mut *write, scene, code).await?;
+            let new = self.write_result(&mut write, scene, code).await?;
             write.commit().await?;
             if new {
                 return Ok((code.clone(), true));
@@ -246,9 +248,11 @@ impl Store {
         }
     }
 
+    /// Stores a code where there is an intent. Its ticket is remembered even if another result was first: it carries the same
+    /// scene.
     async fn write_result(
         &self,
-        place: impl Executor<'_, Database = Any>,
+        write: &mut Transaction<'static, Any>,
         scene: &Scene,
         code: &IssuedCode,
     ) -> Result<bool, Error> {
@@ -260,8 +264,9 @@ impl Store {
         .bind(row::scene_text(scene))
         .bind(code.ticket.as_str())
         .bind(code.url.as_str())
-        .execute(place)
+        .execute(&mut **write)
         .await?;
+        self.remember_ticket(write, scene, code).await?;
         Ok(written.rows_affected() == 1)
     }
 

@@ -1,8 +1,9 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `engine`, `fault` and `clocks` are about the database; each
+//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `engine`, `fault`, `clocks`, `row` and `many` are about the database; each
 //! of the other files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
-//! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it.
+//! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it; statistics
+//! have longer, and few turns.
 
 mod channels;
 mod clocks;
@@ -11,15 +12,19 @@ mod days;
 mod engine;
 mod events;
 mod fault;
+mod forgetting;
 mod lease;
 mod ledger;
 mod look;
+mod many;
 mod numbers;
 mod opening;
 mod place;
 mod pool;
+mod recording;
 mod row;
 mod shared;
+mod tickets;
 mod turns;
 
 use std::fmt;
@@ -28,17 +33,19 @@ use std::time::Duration;
 
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
 pub use self::clocks::ClockDifference;
-pub use self::events::{Attribution, Dated, EventFilter, EventOrder, Recorded, StoredEvent};
+pub use self::events::{Dated, EventFilter, EventOrder, Recorded, StoredEvent};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
 pub use self::look::Standing;
-pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span};
+pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span, Sums};
 pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
+pub use crate::tally::Attribution;
 
 use self::engine::Engine;
 use self::turns::Purpose;
 use crate::clock::Clock;
+use crate::tally::PersonKey;
 
 /// How long any call of the store may take once it has its turn.
 pub const DEADLINE: Duration = Duration::from_secs(1);
@@ -47,12 +54,19 @@ pub const DEADLINE: Duration = Duration::from_secs(1);
 /// write, and well within what a visitor waits.
 pub const TURN_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long statistics may take, which read all codes of many days.
+pub const STATISTICS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How many rows one statement removes, so that no writer waits long behind it.
+const PURGE_BATCH: i64 = 500;
+
 /// The store of one account. Clones are handles to the same one.
 #[derive(Debug, Clone)]
 pub struct Store {
     engine: Arc<Engine>,
     appid: Arc<str>,
     clock: Arc<dyn Clock>,
+    person_key: PersonKey,
 }
 
 /// Why a call of the store failed; it is in the log already. It never names the database's address.
@@ -61,7 +75,8 @@ pub enum Error {
     /// No answer within [`DEADLINE`]: the store is taken to be down, and nobody waits for a turn then.
     #[error("the store does not answer in time")]
     Timeout,
-    /// No turn within [`TURN_PATIENCE`]: too many calls stood before this one. The database was not asked.
+    /// No turn within [`TURN_PATIENCE`]: too many calls stood before this one, and the database was not asked. Or statistics that
+    /// were not read within [`STATISTICS_DEADLINE`].
     #[error("the store has too much to do")]
     Busy,
     /// The database could not be reached, or refused: every call, or this one, as where it waited too long for a lock.

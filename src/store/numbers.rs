@@ -1,9 +1,16 @@
-//! Statistics: how many scanned, followed and left, by code and day.
+//! Statistics: how many scanned, followed and left, by code and day. They are read from sums that recording keeps, and not from
+//! events, so that it does not matter how many those were.
+
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
-use super::events::Attribution;
-use super::Channel;
+use super::turns::Purpose;
+use super::{Channel, Error, Store, row};
+use crate::tally::Attribution;
 
 /// What happened by one code, on a day or over several.
 ///
@@ -33,7 +40,8 @@ pub enum Span {
 /// Which numbers. What is not given does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersFilter {
-    /// Codes that carry this scene: its text, and whether it is a number.
+    /// Codes that carry this scene: its text, and whether it is a number. Scenes of unknown tickets have a text only, which
+    /// either finds.
     pub scene: Option<(String, bool)>,
     /// Exactly this group.
     pub group: Option<String>,
@@ -56,4 +64,276 @@ pub struct NumbersRow {
     pub day: Option<Date>,
     /// The numbers.
     pub numbers: Numbers,
+}
+
+/// What happened by all codes together. People are not here: they do not add up over codes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// The day; none in a total.
+    pub day: Option<Date>,
+    /// Scans and follows through the codes.
+    pub scans: u64,
+    /// Persons whom the codes brought first.
+    pub new_followers: u64,
+    /// Of those, the ones away now.
+    pub lost: u64,
+}
+
+/// The codes that are told of, each with its names and what there is of its days; all days together are under none.
+type Codes = BTreeMap<Attribution, (Channel, BTreeMap<Option<Date>, Numbers>)>;
+
+impl Store {
+    /// The most rows of statistics that make sense to anybody.
+    pub const MOST_NUMBERS: usize = 100_000;
+
+    /// The numbers of all codes that have a name, that are permanent, or that have numbers in these days, in the order of
+    /// [`Attribution`] and by day; zero rows too. With a scene, its codes are there whenever they are known. No more than
+    /// [`Store::MOST_NUMBERS`] and one: that one says that there are too many. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
+    pub async fn numbers(&self, filter: &NumbersFilter) -> Result<Vec<NumbersRow>, Error> {
+        let codes = self
+            .engine
+            .within_deadline(Purpose::Statistics, async {
+                let mut read = self.engine.begin_statistics().await?;
+                let mut codes = self.codes_to_tell(&mut read, filter).await?;
+                self.add_numbers(&mut read, filter, &mut codes).await?;
+                read.rollback().await?;
+                Ok(codes)
+            })
+            .await?;
+        Ok(filter.rows(codes))
+    }
+
+    /// What the codes of a filter did together: a row for each day, or one; zero rows too. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
+    pub async fn sums(&self, filter: &NumbersFilter) -> Result<Vec<Sums>, Error> {
+        let found = self
+            .engine
+            .within_deadline(Purpose::Statistics, async {
+                let mut read = self.engine.begin_statistics().await?;
+                let found = self.select(&mut read, filter, filter.sums_sql()).await?;
+                read.rollback().await?;
+                Ok(found)
+            })
+            .await?;
+        let mut sums: BTreeMap<Option<Date>, Sums> = filter
+            .days()
+            .map(|day| {
+                (
+                    day,
+                    Sums {
+                        day,
+                        ..Sums::default()
+                    },
+                )
+            })
+            .collect();
+        for found in &found {
+            let day = found.try_get::<Option<String>, _>("day")?;
+            let day = day.map(|day| row::day(&day)).transpose()?;
+            let sum = Sums {
+                day,
+                scans: number(found, "scans")?,
+                new_followers: number(found, "new_followers")?,
+                lost: number(found, "lost")?,
+            };
+            sums.insert(day, sum);
+        }
+        Ok(sums.into_values().collect())
+    }
+
+    /// Those that are there even if all of their numbers are zero.
+    async fn codes_to_tell(
+        &self,
+        read: &mut Transaction<'static, Any>,
+        filter: &NumbersFilter,
+    ) -> Result<Codes, Error> {
+        let mut codes = Codes::new();
+        if filter.group.is_none() {
+            for found in self.select(read, filter, filter.codes_sql()).await? {
+                codes.entry(row::attribution(&found)?).or_default();
+            }
+        }
+        for found in self.select(read, filter, filter.channels_sql()).await? {
+            let names = row::channel(&found)?;
+            codes.entry(row::attribution(&found)?).or_default().0 = names;
+        }
+        Ok(codes)
+    }
+
+    async fn add_numbers(
+        &self,
+        read: &mut Transaction<'static, Any>,
+        filter: &NumbersFilter,
+        codes: &mut Codes,
+    ) -> Result<(), Error> {
+        for found in self.select(read, filter, filter.tallies_sql()).await? {
+            let numbers = Numbers {
+                scans: number(&found, "scans")?,
+                people: number(&found, "people")?,
+                new_followers: number(&found, "new_followers")?,
+                lost: number(&found, "lost")?,
+            };
+            let day = match filter.span {
+                Span::Day => Some(row::day(&found.try_get::<String, _>("day")?)?),
+                Span::Total => None,
+            };
+            let code = codes.entry(row::attribution(&found)?).or_default();
+            code.1.insert(day, numbers);
+        }
+        if filter.span == Span::Day || filter.from == filter.to {
+            return Ok(());
+        }
+        for found in self.select(read, filter, filter.revisits_sql()).await? {
+            let code = codes.entry(row::attribution(&found)?).or_default();
+            let numbers = code.1.entry(None).or_default();
+            let again = number(&found, "people")?;
+            numbers.people = numbers.people.saturating_sub(again);
+        }
+        Ok(())
+    }
+
+    /// Each of these statements has the same values.
+    async fn select(
+        &self,
+        read: &mut Transaction<'static, Any>,
+        filter: &NumbersFilter,
+        sql: String,
+    ) -> Result<Vec<AnyRow>, Error> {
+        let query = filter.bind(sqlx::query(AssertSqlSafe(sql)).bind(&*self.appid));
+        Ok(query.fetch_all(&mut **read).await?)
+    }
+}
+
+impl NumbersFilter {
+    /// After the account the days, a scene and a group, and how many rows there may be. Not every statement uses all of them.
+    fn bind<'q>(&'q self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
+        query
+            .bind(self.from.to_string())
+            .bind(self.to.to_string())
+            .bind(self.scene.as_ref().map(|(text, _)| text.as_str()))
+            .bind(self.group.as_deref())
+            .bind(i64::try_from(Store::MOST_NUMBERS + 1).unwrap_or(i64::MAX))
+    }
+
+    /// The codes of a scene, or else the permanent ones.
+    fn codes_sql(&self) -> String {
+        let which = match &self.scene {
+            Some((_, is_number)) => format!(
+                "scene = $4 AND kind IN ({}) AND NOT EXISTS (SELECT 1 FROM binding
+                   WHERE binding.appid = code.appid AND binding.scene = code.scene AND code.kind = 'QR_STR_SCENE')",
+                row::kinds(*is_number)
+            ),
+            None => "kind IN ('QR_LIMIT_SCENE', 'QR_LIMIT_STR_SCENE')".to_owned(),
+        };
+        format!(
+            "SELECT kind, scene FROM code WHERE appid = $1 AND {which} AND ticket IS NOT NULL LIMIT $6"
+        )
+    }
+
+    /// The codes that have names.
+    fn channels_sql(&self) -> String {
+        let (scene, group) = (self.scene_sql(), self.group.as_ref());
+        let group = group.map_or("", |_| " AND group_name = $5");
+        format!(
+            "SELECT kind, scene, label, group_name FROM channel
+             WHERE appid = $1 AND (label IS NOT NULL OR group_name IS NOT NULL){scene}{group} LIMIT $6"
+        )
+    }
+
+    fn tallies_sql(&self) -> String {
+        let restricted = self.restricted_sql();
+        match self.span {
+            Span::Day => format!(
+                "SELECT kind, scene, day, scans, people, new_followers, lost FROM tally
+                 WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted} LIMIT $6"
+            ),
+            Span::Total => format!(
+                "SELECT kind, scene, CAST(SUM(scans) AS BIGINT) AS scans, CAST(SUM(people) AS BIGINT) AS people,
+                   CAST(SUM(new_followers) AS BIGINT) AS new_followers, CAST(SUM(lost) AS BIGINT) AS lost
+                 FROM tally WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted}
+                 GROUP BY kind, scene LIMIT $6"
+            ),
+        }
+    }
+
+    /// One row at least: none is a sum of nothing, which is NULL.
+    fn sums_sql(&self) -> String {
+        let restricted = self.restricted_sql();
+        let (day, by_day) = match self.span {
+            Span::Day => ("day", "GROUP BY day"),
+            Span::Total => ("CAST(NULL AS TEXT) AS day", ""),
+        };
+        format!(
+            "SELECT {day}, CAST(COALESCE(SUM(scans), 0) AS BIGINT) AS scans,
+               CAST(COALESCE(SUM(new_followers), 0) AS BIGINT) AS new_followers,
+               CAST(COALESCE(SUM(lost), 0) AS BIGINT) AS lost
+             FROM tally WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted} {by_day} LIMIT $6"
+        )
+    }
+
+    /// Who came back, having come since the first day already, was counted on an earlier day.
+    fn revisits_sql(&self) -> String {
+        let restricted = self.restricted_sql();
+        format!(
+            "SELECT kind, scene, CAST(SUM(people) AS BIGINT) AS people FROM revisit
+             WHERE appid = $1 AND day BETWEEN $2 AND $3 AND since >= $2{restricted}
+             GROUP BY kind, scene LIMIT $6"
+        )
+    }
+
+    fn restricted_sql(&self) -> String {
+        let group = self.group.as_ref().map_or("", |_| {
+            " AND (kind, scene) IN (SELECT kind, scene FROM channel WHERE appid = $1 AND group_name = $5)"
+        });
+        self.scene_sql() + group
+    }
+
+    fn scene_sql(&self) -> String {
+        match &self.scene {
+            Some((_, is_number)) => {
+                format!(
+                    " AND scene = $4 AND kind IN ({}, '')",
+                    row::kinds(*is_number)
+                )
+            }
+            None => String::new(),
+        }
+    }
+
+    fn rows(&self, codes: Codes) -> Vec<NumbersRow> {
+        let rows = codes
+            .into_iter()
+            .flat_map(|(attribution, (channel, days))| {
+                self.days().map(move |day| NumbersRow {
+                    attribution: attribution.clone(),
+                    channel: channel.clone(),
+                    day,
+                    numbers: days.get(&day).copied().unwrap_or_default(),
+                })
+            });
+        rows.take(Store::MOST_NUMBERS + 1).collect()
+    }
+
+    fn days(&self) -> impl Iterator<Item = Option<Date>> + use<> {
+        let (from, to) = (self.from, self.to);
+        let (first, days) = match self.span {
+            Span::Total => (Some(None), None),
+            Span::Day => {
+                let later = |day: &Date| day.tomorrow().ok();
+                let days = std::iter::successors(Some(from), later);
+                (None, Some(days.take_while(move |day| *day <= to).map(Some)))
+            }
+        };
+        first.into_iter().chain(days.into_iter().flatten())
+    }
+}
+
+fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
+    let number: i64 = found.try_get(column)?;
+    u64::try_from(number).map_err(|_| Error::BadRow("a negative number"))
 }

@@ -14,6 +14,7 @@ use super::engine::Engine;
 use super::place::{Dialect, Place};
 use super::{Store, fault, pool};
 use crate::clock::Clock;
+use crate::tally::PersonKey;
 use crate::telemetry::{self, Causes};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -147,18 +148,23 @@ impl Store {
         upstream: &Upstream,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let engine = Engine::open(url.expose_secret(), upstream, &*clock).await?;
+        let (engine, person_key) = Engine::open(url.expose_secret(), upstream, &*clock).await?;
         telemetry::store_up(true);
         Ok(Self {
             engine: Arc::new(engine),
             appid: appid.into(),
             clock,
+            person_key,
         })
     }
 }
 
 impl Engine {
-    async fn open(url: &str, upstream: &Upstream, clock: &dyn Clock) -> Result<Self, OpenError> {
+    async fn open(
+        url: &str,
+        upstream: &Upstream,
+        clock: &dyn Clock,
+    ) -> Result<(Self, PersonKey), OpenError> {
         install_drivers();
         let place = Place::of(url);
         if let Some(only_reading) = place.only_reading() {
@@ -168,16 +174,16 @@ impl Engine {
         let pool = pool::make(&place, options.clone());
         if place.is_memory() {
             let mut connection = pool.acquire().await.map_err(classify)?;
-            prepare(&mut connection, &place, upstream).await?;
-            return Ok(Self::new(pool, &place, None));
+            let person_key = prepare(&mut connection, &place, upstream).await?;
+            return Ok((Self::new(pool, &place, None), person_key));
         }
         // Not one of the pool's: bringing the tables up to date may take longer than a call.
         let mut connection = connect(&options).await?;
-        prepare(&mut connection, &place, upstream).await?;
+        let person_key = prepare(&mut connection, &place, upstream).await?;
         let clock_difference = compare_clocks(&mut connection, &place, clock).await?;
         connection.close().await.map_err(classify)?;
         pool::fill(&pool, &place).await.map_err(classify)?;
-        Ok(Self::new(pool, &place, clock_difference))
+        Ok((Self::new(pool, &place, clock_difference), person_key))
     }
 }
 
@@ -276,11 +282,12 @@ async fn prepare(
     connection: &mut AnyConnection,
     place: &Place,
     upstream: &Upstream,
-) -> Result<(), OpenError> {
+) -> Result<PersonKey, OpenError> {
     if place.dialect() == Dialect::Postgres {
         has_tables(connection, place.dialect()).await?;
         migrate(connection).await?;
-        return claim(connection, upstream).await;
+        claim(connection, upstream).await?;
+        return person_key(connection).await;
     }
     let mut write = connection
         .begin_with("BEGIN IMMEDIATE")
@@ -289,7 +296,9 @@ async fn prepare(
     has_tables(&mut write, place.dialect()).await?;
     migrate(&mut write).await?;
     claim(&mut write, upstream).await?;
-    write.commit().await.map_err(classify)
+    let person_key = person_key(&mut write).await?;
+    write.commit().await.map_err(classify)?;
+    Ok(person_key)
 }
 
 async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
@@ -301,18 +310,9 @@ async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
 
 /// The first process writes down which WeChat the store belongs to; the others compare.
 async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<(), OpenError> {
-    sqlx::query(
-        "INSERT INTO about (name, value) VALUES ('upstream', $1) ON CONFLICT (name) DO NOTHING",
-    )
-    .bind(&upstream.0)
-    .execute(&mut *connection)
-    .await
-    .map_err(classify)?;
-    let row = sqlx::query("SELECT value FROM about WHERE name = 'upstream'")
-        .fetch_one(connection)
+    let held = write_down_once(connection, "upstream", &upstream.0)
         .await
         .map_err(classify)?;
-    let held: String = row.try_get(0).map_err(classify)?;
     if held == upstream.0 {
         return Ok(());
     }
@@ -320,6 +320,36 @@ async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<()
         held,
         asked: upstream.0.clone(),
     })
+}
+
+/// The key with which this store names persons. The first process makes it.
+async fn person_key(connection: &mut AnyConnection) -> Result<PersonKey, OpenError> {
+    let proposed = PersonKey::random().to_text();
+    let held = write_down_once(connection, "person_key", &proposed)
+        .await
+        .map_err(classify)?;
+    PersonKey::from_text(&held).ok_or_else(|| {
+        let found = "the key that names persons cannot be read".to_owned();
+        OpenError::Damaged(sqlx::Error::Protocol(found))
+    })
+}
+
+/// Writes something down about the store unless it stands there already. Tells what stands there.
+async fn write_down_once(
+    connection: &mut AnyConnection,
+    name: &str,
+    value: &str,
+) -> Result<String, sqlx::Error> {
+    sqlx::query("INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+        .bind(name)
+        .bind(value)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("SELECT value FROM about WHERE name = $1")
+        .bind(name)
+        .fetch_one(connection)
+        .await?
+        .try_get(0)
 }
 
 pub(super) fn classify(error: sqlx::Error) -> OpenError {

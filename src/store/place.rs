@@ -88,6 +88,10 @@ impl Place {
         self.kind == Kind::Memory
     }
 
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File { .. })
+    }
+
     /// SQLite's file, where it is not there yet and an opening makes it.
     pub(super) fn new_file(&self) -> Option<&Path> {
         match &self.kind {
@@ -115,7 +119,7 @@ impl Place {
 
     /// How to look at a file without leaving a trace in it.
     pub(super) fn only_reading(&self) -> Option<String> {
-        matches!(self.kind, Kind::File { .. }).then(|| with_mode(&self.url, "ro"))
+        self.is_file().then(|| with_mode(&self.url, "ro"))
     }
 }
 

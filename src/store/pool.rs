@@ -8,7 +8,7 @@ use super::place::{Dialect, Place};
 
 /// How long SQLite waits for another process that writes. A transaction waits once, at its beginning; what is left of
 /// [`DEADLINE`] is for the rest, so that a lock alone never makes a call pass it.
-const BUSY_TIMEOUT_MS: u32 = 700;
+pub(super) const BUSY_TIMEOUT_MS: u32 = 700;
 
 /// How long PostgreSQL waits for a lock, for the same reason. One row can make a statement wait twice: behind those who wait
 /// already, and for the one who holds it.
@@ -53,10 +53,12 @@ pub(super) async fn fill(pool: &AnyPool, place: &Place) -> Result<(), sqlx::Erro
 /// In one statement, because each costs the way to the server and back.
 async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
     let settings = match dialect {
-        // FULL: what was acknowledged is on the disk. The ledger cannot be made again.
+        // FULL: what was acknowledged is on the disk. The ledger cannot be made again. Secure: what was erased, openids, is
+        // overwritten in the file.
         Dialect::Sqlite => format!(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = ON;
              PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"
         ),
         Dialect::Postgres => format!(
