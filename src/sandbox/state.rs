@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Credentials;
+use super::callback::Callback;
 use super::code::{Code, Order, Shelf};
 use super::quota::DailyQuota;
 use super::refusal::Refusal;
@@ -42,6 +43,7 @@ struct Account {
     /// Documented for accounts of up to 100 000 followers.
     create_calls: DailyQuota<100_000>,
     permanent_codes: u32,
+    callback: Option<Callback>,
 }
 
 impl State {
@@ -127,6 +129,29 @@ impl State {
         self.shelf.by_id(id, now)
     }
 
+    /// What an account's owner has set, if the account exists.
+    pub(super) fn callback(&self, app_id: &str) -> Option<&Callback> {
+        self.accounts.get(app_id)?.callback.as_ref()
+    }
+
+    /// Sets it; nothing happens if the account does not exist.
+    pub(super) fn set_callback(&mut self, app_id: &str, callback: Option<Callback>) {
+        if let Some(account) = self.accounts.get_mut(app_id) {
+            account.callback = callback;
+        }
+    }
+
+    /// The accounts that have a callback, in a fixed order.
+    pub(super) fn accounts_with_callback(&self) -> Vec<String> {
+        let accounts = self.accounts.iter();
+        let mut found: Vec<_> = accounts
+            .filter(|(_, account)| account.callback.is_some())
+            .map(|(app_id, _)| app_id.clone())
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
     /// The tokens of every account, for the hands that make them die.
     pub(super) fn every_tokens(&mut self) -> impl Iterator<Item = &mut Tokens> {
         self.accounts
@@ -168,6 +193,7 @@ impl Account {
             stable_calls: DailyQuota::default(),
             create_calls: DailyQuota::default(),
             permanent_codes: 0,
+            callback: None,
         }
     }
 }
