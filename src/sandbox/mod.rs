@@ -5,8 +5,8 @@
 //! no HTTP; the `door` before each imitated route records the call and plays the fault that is set for it. What the
 //! documents do not say is a choice, and the comment beside it says so. Read [`Sandbox`] first.
 //!
-//! What people do is an [`Event`], which `push` signs and `cipher` encrypts, and `delivery` brings to the account's
-//! [`Callback`].
+//! It plays the phone, too: `phone` is the page that a code opens, `people` knows who follows, and what they do is an
+//! [`Event`], which `push` signs and `cipher` encrypts, and `delivery` brings to the account's [`Callback`].
 
 mod api;
 mod callback;
@@ -17,7 +17,10 @@ mod delivery;
 mod door;
 mod event;
 mod fault;
+mod form;
+mod lang;
 mod log;
+mod people;
 mod phone;
 mod picture;
 mod push;
@@ -117,7 +120,7 @@ impl Sandbox {
                 self.imitated(Api::Show, get(api::show)),
             )
             // What the codes say.
-            .route("/q/{id}", get(phone::page))
+            .route("/q/{id}", get(phone::page).post(phone::press))
             // The controls.
             .route(
                 "/sandbox/faults",
@@ -214,7 +217,8 @@ impl Sandbox {
 
     /// Tells an account's callback of an event, with WeChat's deadline and repeats; ends with the last of them.
     ///
-    /// Any event, whoever follows. Cancel safe: the push goes on without the caller.
+    /// Any event, whoever follows: what a press on the phone's page would not bring about, too. Cancel safe: the push goes
+    /// on without the caller.
     ///
     /// # Errors
     /// [`NoCallback`].

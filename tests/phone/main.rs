@@ -1,4 +1,4 @@
-//! The sandbox tells a callback of what people do: what is pushed, and how often. Pushes are opened by
+//! The sandbox plays the phone: what is pushed and how often, and what its buttons do. Pushes are opened by
 //! `tests/callback/account.py`, which shares no code with us.
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod buttons;
 mod pushes;
 
 use std::io::Write as _;
@@ -19,6 +20,7 @@ use wxqr::sandbox::{
     Callback, Credentials, DataFormat, Delivery, Event, EventKind, Mode, Options, Sandbox,
 };
 
+use support::answer::Answer;
 use support::owner::Owner;
 use support::skip::skip;
 use support::{Server, client};
@@ -35,6 +37,7 @@ const START: &str = "2026-11-22T04:00:00Z";
 /// A sandbox on a port of its own. Dropping it ends the server.
 struct Phone {
     sandbox: Sandbox,
+    clock: Arc<ManualClock>,
     base: String,
     client: Client,
     _server: Server,
@@ -58,6 +61,7 @@ impl Phone {
         .await;
         Self {
             sandbox,
+            clock,
             base: format!("http://{address}"),
             client: client(),
             _server: server,
@@ -80,6 +84,43 @@ impl Phone {
         let unsubscribe = event(EventKind::Unsubscribe);
         self.sandbox.push(APP_ID, &unsubscribe).await.unwrap()
     }
+
+    /// A new code that lives a minute.
+    async fn code(&self, scene: &str) -> Code {
+        let token = format!(
+            "{}/cgi-bin/token?grant_type=client_credential&appid={APP_ID}&secret={APP_SECRET}",
+            self.base
+        );
+        let token = Answer::to(self.client.get(token))
+            .await
+            .field("access_token");
+        let body = json!({
+            "action_name": "QR_STR_SCENE", "action_info": {"scene": {"scene_str": scene}},
+        });
+        let create = format!("{}/cgi-bin/qrcode/create?access_token={token}", self.base);
+        let made = Answer::to(self.client.post(create).body(body.to_string())).await;
+        Code {
+            url: made.field("url"),
+            ticket: made.field("ticket"),
+        }
+    }
+
+    async fn press(&self, code: &Code, what: &str, openid: &str) -> Answer {
+        let form = format!("do={what}&openid={openid}");
+        Answer::to(self.client.post(&code.url).body(form)).await
+    }
+
+    /// The same as a browser does it.
+    async fn press_for_page(&self, url: &str, what: &str, openid: &str) -> Answer {
+        let form = format!("do={what}&openid={openid}");
+        let request = self.client.post(url).header("accept", "text/html,*/*");
+        Answer::to(request.body(form)).await
+    }
+}
+
+struct Code {
+    url: String,
+    ticket: String,
 }
 
 fn callback(url: &str, mode: Mode, format: DataFormat) -> Callback {
