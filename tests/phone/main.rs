@@ -1,4 +1,4 @@
-//! The sandbox plays the phone: what is pushed and how often, and what its buttons do. Pushes are opened by
+//! The sandbox plays the phone: what is pushed and how often, what its buttons do, what its flags set. Pushes are opened by
 //! `tests/callback/account.py`, which shares no code with us.
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
@@ -7,6 +7,7 @@
 mod support;
 
 mod buttons;
+mod flags;
 mod pushes;
 
 use std::io::Write as _;
