@@ -111,6 +111,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "app",
         &[
             "account",
+            "callback",
             "clock",
             "codes",
             "config",

@@ -6,7 +6,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use super::chromium::{Chromium, Page, keep};
 use super::owner::{Owner, Reply};
-use super::{LANGS, SCREENS, check_page};
+use super::{Demo, LANGS, SCREENS, check_page};
 
 /// `wxqr sandbox` on a port of its own, with a callback. Dropping it ends it.
 struct Sandbox {
@@ -151,5 +151,23 @@ async fn a_callback_that_fails_is_shown_as_it_is() {
             assert!(said.contains("HTTP 500") && said.contains('4'), "{said}");
             assert!(said.contains("<b>no no"), "{said}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_page_opens_the_phone_beside_it() {
+    let Some(mut browser) = Chromium::launch().await else {
+        return;
+    };
+    let demo = Demo::start().await;
+    let link = "(link => [link.href, link.target])(document.querySelector('.actions .quiet'))";
+    for (lang, button) in [("zh", "扫码并关注"), ("en", "Scan and follow")] {
+        let mut page = browser.page(SCREENS[0]).await;
+        page.open(&demo.url(&format!("/?lang={lang}"))).await;
+        let link = page.eval(link).await;
+        assert_eq!(link[1], "_blank");
+        page.open(link[0].as_str().unwrap()).await;
+        let said = page.text("document.querySelector('form button').innerText");
+        assert_eq!(said.await, button);
     }
 }

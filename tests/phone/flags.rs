@@ -1,7 +1,9 @@
-//! The callback of `wxqr sandbox`, which its flags set.
+//! The callback of `wxqr sandbox`, which its flags set, and that of `wxqr demo`.
 
 use wxqr::sandbox::{CallbackToken, EncodingAesKey};
 
+use super::support::answer::Answer;
+use super::support::client;
 use super::support::owner::{Owner, Reply};
 use super::support::process::{Process, run};
 use super::{APP_ID, APP_SECRET, KEY, OPENID, Phone, TOKEN, opened_by_all};
@@ -114,4 +116,19 @@ async fn a_callback_that_the_console_would_not_take_is_wrong_usage() {
         let output = run(&arguments, &[]).await;
         assert_eq!(output.status, 2, "{wrong:?}: {output:?}");
     }
+}
+
+#[tokio::test]
+async fn the_demo_has_a_callback_of_its_own() {
+    let process = Process::start(&["demo", "--listen", "127.0.0.1:0"], &[]);
+    let line = process.wait_for_line("Page:").await;
+    let base = line.split_whitespace().last().unwrap();
+    let code = client().get(format!("{base}qrcode.json?scene_id=123"));
+    let url = Answer::to(code).await.field("url");
+    let pressed = Answer::to(client().post(url).body("do=follow"))
+        .await
+        .json();
+    assert_eq!(pressed["event_key"], "qrscene_123");
+    assert_ne!(pressed["attempts"], 0, "{pressed}");
+    assert!(pressed["status"].is_number(), "{pressed}");
 }
