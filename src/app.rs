@@ -16,6 +16,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use url::Url;
 
 use crate::account::Account;
+use crate::callback;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, Codes};
 use crate::config::{Config, Drain, ExtraCa};
@@ -23,7 +24,7 @@ use crate::http::{self, Access, AppState, Site};
 use crate::listen::{self, Limits};
 use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
-use crate::sandbox::{Credentials, Options, Sandbox};
+use crate::sandbox::{self, Credentials, Options, Sandbox};
 use crate::store::{OpenError, Store, Upstream};
 use crate::telemetry;
 use crate::token::Tokens;
@@ -111,6 +112,8 @@ impl App {
             }],
             clock: Arc::clone(&clock),
         });
+        let url = base.join("callback").expect("a host has paths");
+        set_callback(&mut config, &sandbox, url);
         config.upstream.api_bases = vec![base];
         let app = Self::build(&config, listener, clock, Some(&sandbox)).await?;
         Ok((app, sandbox))
@@ -226,6 +229,26 @@ impl App {
         store.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// Lets the sandbox tell the demo of scans, in safe mode, by secrets that live as long as the process.
+fn set_callback(config: &mut Config, sandbox: &Sandbox, url: Url) {
+    let token = sandbox::CallbackToken::made_up();
+    let key = sandbox::EncodingAesKey::made_up();
+    config.scans.callback = Some(callback::Credentials {
+        token: token.as_str().parse().expect("both are WeChat's form"),
+        keys: Some(callback::AesKeys {
+            current: key.as_str().parse().expect("both are WeChat's form"),
+            previous: None,
+        }),
+    });
+    let callback = sandbox::Callback {
+        url,
+        token,
+        mode: sandbox::Mode::Safe(key),
+        format: sandbox::DataFormat::Xml,
+    };
+    sandbox.set_callback(config.account.app_id.as_str(), Some(callback));
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

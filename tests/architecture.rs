@@ -34,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "ticket",
         ],
     ),
-    ("sandbox", &["clock", "render"]),
+    ("sandbox", &["clock", "outbound", "render"]),
     ("wechat", &["outbound", "scene", "telemetry", "ticket"]),
     ("account", &["clock", "store", "telemetry", "wechat"]),
     (
@@ -111,6 +111,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "app",
         &[
             "account",
+            "callback",
             "clock",
             "codes",
             "config",
@@ -138,7 +139,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("hyper_util", &["listen/"]),
     ("tower_http", &["http/"]),
     ("utoipa", &["http/"]),
-    ("reqwest", &["wechat/", "outbound.rs"]),
+    (
+        "reqwest",
+        &["wechat/", "outbound.rs", "sandbox/delivery.rs"],
+    ),
     ("rustls", &["outbound.rs"]),
     ("askama", &["http/", "sandbox/"]),
     ("clap", &["config/", "cli/"]),

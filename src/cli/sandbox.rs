@@ -7,10 +7,13 @@ use anyhow::Context;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use wxqr::clock::SystemClock;
 use wxqr::config::{PublicUrl, local_url};
 use wxqr::listen::{self, Limits};
-use wxqr::sandbox::{Credentials, Options, Sandbox};
+use wxqr::sandbox::{
+    Callback, CallbackToken, Credentials, DataFormat, EncodingAesKey, Mode, Options, Sandbox,
+};
 
 use super::demo::random_text;
 use super::{introduce, stop_signal};
@@ -45,6 +48,45 @@ pub(super) fn command() -> Command {
                 .value_parser(account)
                 .help("The account that exists; made up and printed if not given"),
         )
+        .args(callback_arguments())
+}
+
+/// What the account's owner would set in WeChat's console.
+fn callback_arguments() -> [Arg; 5] {
+    let argument = |name: &'static str, value: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name(value)
+            .requires("callback-url")
+    };
+    [
+        Arg::new("callback-url")
+            .long("callback-url")
+            .value_name("URL")
+            .value_parser(callback_url)
+            .help("Where scans, follows and unfollows are pushed; nowhere if not given"),
+        argument("callback-token", "TOKEN")
+            .value_parser(value_parser!(CallbackToken))
+            .help("What pushes are signed with; made up and printed if not given"),
+        argument("encoding-aes-key", "KEY")
+            .value_parser(value_parser!(EncodingAesKey))
+            .help(
+                "What pushes are encrypted with; made up and printed if it is needed and not given",
+            ),
+        argument("callback-mode", "MODE")
+            .value_parser(["plain", "compatible", "safe"])
+            .help("Whether pushes are encrypted; safe with a key, plain without"),
+        argument("callback-format", "FORMAT")
+            .value_parser(["xml", "json"])
+            .default_value("xml")
+            .help("How pushes are written"),
+    ]
+}
+
+fn callback_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok();
+    url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
+        .ok_or_else(|| "accepted: http:// or https:// and a host".to_owned())
 }
 
 fn account(text: &str) -> Result<Credentials, String> {
@@ -84,6 +126,9 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             account.app_secret.expose_secret()
         ));
     }
+    if let Some(callback) = callback(matches) {
+        sandbox.set_callback(&account.app_id, Some(callback));
+    }
     let stopped = CancellationToken::new();
     let limits = Limits::default().within_open_files();
     let server = listen::serve(listener, sandbox.router(), limits, stopped.clone());
@@ -92,4 +137,42 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         stopped.cancel();
     });
     Ok(())
+}
+
+/// What the arguments say of the callback. Prints the secrets that are made up for it.
+fn callback(matches: &ArgMatches) -> Option<Callback> {
+    let url: &Url = matches.get_one("callback-url")?;
+    let token = matches.get_one("callback-token").cloned();
+    let token = token.unwrap_or_else(|| {
+        let token = CallbackToken::made_up();
+        introduce(format_args!("Token:     {}", token.as_str()));
+        token
+    });
+    let format: Option<&String> = matches.get_one("callback-format");
+    Some(Callback {
+        url: url.clone(),
+        token,
+        mode: mode(matches),
+        format: match format.map(String::as_str) {
+            Some("json") => DataFormat::Json,
+            _ => DataFormat::Xml,
+        },
+    })
+}
+
+fn mode(matches: &ArgMatches) -> Mode {
+    let given: Option<&EncodingAesKey> = matches.get_one("encoding-aes-key");
+    let key = || {
+        given.cloned().unwrap_or_else(|| {
+            let key = EncodingAesKey::made_up();
+            introduce(format_args!("EncodingAESKey: {}", key.as_str()));
+            key
+        })
+    };
+    let mode: Option<&String> = matches.get_one("callback-mode");
+    match (mode.map(String::as_str), given) {
+        (Some("compatible"), _) => Mode::Compatible(key()),
+        (Some("safe"), _) | (None, Some(_)) => Mode::Safe(key()),
+        _ => Mode::Plain,
+    }
 }

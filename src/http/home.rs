@@ -105,10 +105,13 @@ async fn result(
         page: link("/qrcode"),
         png: link("/qrcode.png"),
         svg: link("/qrcode.svg"),
-        phone: app
-            .site
-            .sandbox
-            .then(|| served.code.url.as_str().to_owned()),
+        phone: app.site.sandbox.then(|| {
+            format!(
+                "{}?lang={}",
+                served.code.url.as_str(),
+                view.lang.pick("zh", "en")
+            )
+        }),
         snippets: snippets(app, view, query, &spec),
     })
 }

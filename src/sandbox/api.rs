@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::code::Code;
+use super::form::Form;
 use super::random;
 use super::refusal::Refusal;
 use super::state::Claim;
@@ -28,7 +29,7 @@ pub(super) async fn token(
     if !matches!(method, Method::GET | Method::HEAD) {
         return refusal(Refusal::REQUIRES_GET);
     }
-    let query = Query(query.unwrap_or_default());
+    let query = Form::of_query(query);
     let claim = Claim {
         grant_type: &query.value("grant_type"),
         app_id: &query.value("appid"),
@@ -78,7 +79,7 @@ pub(super) async fn create(
     if method != Method::POST {
         return refusal(Refusal::REQUIRES_POST);
     }
-    let access_token = Query(query.unwrap_or_default()).value("access_token");
+    let access_token = Form::of_query(query).value("access_token");
     let made = sandbox.state().create(&access_token, &body, sandbox.now());
     made.map_or_else(refusal, |code| success(&CodeAnswer::from(code)))
 }
@@ -161,19 +162,6 @@ impl From<Code> for CodeAnswer {
 struct RefusalAnswer {
     errcode: i64,
     errmsg: String,
-}
-
-/// A query, read as forms are.
-struct Query(String);
-
-impl Query {
-    /// The first value of a name; empty if there is none.
-    fn value(&self, name: &str) -> String {
-        url::form_urlencoded::parse(self.0.as_bytes())
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.into_owned())
-            .unwrap_or_default()
-    }
 }
 
 /// The ticket, percent-decoded exactly once. Not read as forms are: a `+` is a `+`.

@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fault::{Fault, MAX_FAULTS};
 use super::{Sandbox, log};
@@ -61,6 +61,22 @@ pub(super) async fn calls(State(sandbox): State<Sandbox>) -> Json<log::Report> {
 pub(super) async fn forget_calls(State(sandbox): State<Sandbox>) -> StatusCode {
     sandbox.forget_calls();
     StatusCode::NO_CONTENT
+}
+
+/// `POST /sandbox/verify-callback`: asks every callback as WeChat's console does, and answers
+/// `[{"appid", "verified", "error"}]`.
+pub(super) async fn verify_callbacks(State(sandbox): State<Sandbox>) -> Json<Value> {
+    let accounts = sandbox.state().accounts_with_callback();
+    let mut verdicts = Vec::new();
+    for app_id in accounts {
+        let error = sandbox.verify_callback(&app_id).await.err();
+        verdicts.push(json!({
+            "appid": app_id,
+            "verified": error.is_none(),
+            "error": error.map(|error| error.to_string()),
+        }));
+    }
+    Json(verdicts.into())
 }
 
 fn bad_request(error: &str) -> Response {

@@ -4,15 +4,26 @@
 //! formats: a double that shares the types shares the mistake. What a request does is decided in `state`, which knows
 //! no HTTP; the `door` before each imitated route records the call and plays the fault that is set for it. What the
 //! documents do not say is a choice, and the comment beside it says so. Read [`Sandbox`] first.
+//!
+//! It plays the phone, too: `phone` is the page that a code opens, `people` knows who follows, and what they do is an
+//! [`Event`], which `push` signs and `cipher` encrypts, and `delivery` brings to the account's [`Callback`].
 
 mod api;
+mod callback;
+mod cipher;
 mod code;
 mod control;
+mod delivery;
 mod door;
+mod event;
 mod fault;
+mod form;
+mod lang;
 mod log;
+mod people;
 mod phone;
 mod picture;
+mod push;
 mod quota;
 mod random;
 mod refusal;
@@ -21,6 +32,7 @@ mod ticket;
 mod token;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -31,8 +43,12 @@ use secrecy::SecretString;
 
 use crate::clock::Clock;
 
+pub use callback::{Callback, CallbackToken, DataFormat, EncodingAesKey, Mode, Unacceptable};
+pub use delivery::{Answer, Attempt, Delivery, Failure, NoCallback, Unverified};
+pub use event::{Event, EventKind, ScannedCode, Source};
 pub use fault::{Fault, FaultKind, Target};
 pub use log::{Api, Call};
+pub use push::Push;
 
 /// The largest body that any of its URLs takes.
 const MAX_BODY: usize = 64 * 1024;
@@ -69,6 +85,8 @@ struct Inner {
     state: Mutex<state::State>,
     faults: Mutex<fault::Faults>,
     log: Mutex<log::CallLog>,
+    courier: delivery::Courier,
+    push_deadline: Mutex<Duration>,
 }
 
 impl Sandbox {
@@ -79,6 +97,8 @@ impl Sandbox {
             state: Mutex::new(state::State::new(&options.base, options.accounts)),
             faults: Mutex::default(),
             log: Mutex::default(),
+            courier: delivery::Courier::default(),
+            push_deadline: Mutex::new(delivery::DEADLINE),
         }))
     }
 
@@ -100,7 +120,7 @@ impl Sandbox {
                 self.imitated(Api::Show, get(api::show)),
             )
             // What the codes say.
-            .route("/q/{id}", get(phone::page))
+            .route("/q/{id}", get(phone::page).post(phone::press))
             // The controls.
             .route(
                 "/sandbox/faults",
@@ -113,6 +133,7 @@ impl Sandbox {
                 "/sandbox/calls",
                 get(control::calls).delete(control::forget_calls),
             )
+            .route("/sandbox/verify-callback", post(control::verify_callbacks))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone())
     }
@@ -173,6 +194,56 @@ impl Sandbox {
             .for_each(|tokens| tokens.kill(now));
     }
 
+    /// Sets where an account's events go, or that they go nowhere. Nothing happens if the account does not exist.
+    pub fn set_callback(&self, app_id: &str, callback: Option<Callback>) {
+        self.state().set_callback(app_id, callback);
+    }
+
+    /// How long a callback may take to answer: five seconds as WeChat's, unless a test is in a hurry.
+    pub fn set_push_deadline(&self, deadline: Duration) {
+        *self.push_deadline() = deadline;
+    }
+
+    /// Asks an account's callback whether it is the owner's, as WeChat's console does before it takes an address.
+    ///
+    /// # Errors
+    /// [`Unverified`], within the deadline of a push. Cancel safe.
+    pub async fn verify_callback(&self, app_id: &str) -> Result<(), Unverified> {
+        let callback = self.callback(app_id)?;
+        let deadline = *self.push_deadline();
+        let courier = &self.0.courier;
+        courier.verify(&callback, deadline, self.now()).await
+    }
+
+    /// Tells an account's callback of an event, with WeChat's deadline and repeats; ends with the last of them.
+    ///
+    /// Any event, whoever follows: what a press on the phone's page would not bring about, too. Cancel safe: the push goes
+    /// on without the caller.
+    ///
+    /// # Errors
+    /// [`NoCallback`].
+    pub async fn push(&self, app_id: &str, event: &Event) -> Result<Delivery, NoCallback> {
+        let callback = self.callback(app_id)?;
+        let clock = Arc::clone(&self.0.clock);
+        let (app_id, event) = (app_id.to_owned(), event.clone());
+        let compose = move || Push::compose(&callback, &app_id, &event, clock.now());
+        let deadline = *self.push_deadline();
+        Ok(self.0.courier.deliver(deadline, compose).await)
+    }
+
+    /// The request that [`Sandbox::push`] would begin with, for tests that send it themselves.
+    ///
+    /// # Errors
+    /// [`NoCallback`].
+    pub fn compose(&self, app_id: &str, event: &Event) -> Result<Push, NoCallback> {
+        let callback = self.callback(app_id)?;
+        Ok(Push::compose(&callback, app_id, event, self.now()))
+    }
+
+    fn callback(&self, app_id: &str) -> Result<Callback, NoCallback> {
+        self.state().callback(app_id).cloned().ok_or(NoCallback)
+    }
+
     /// A route of the imitated API, with the door before it.
     fn imitated(&self, api: Api, route: MethodRouter<Self>) -> MethodRouter<Self> {
         route.layer(from_fn_with_state((self.clone(), api), door::enter))
@@ -194,6 +265,13 @@ impl Sandbox {
             .faults
             .lock()
             .expect("no one panics while holding the faults")
+    }
+
+    fn push_deadline(&self) -> MutexGuard<'_, Duration> {
+        self.0
+            .push_deadline
+            .lock()
+            .expect("no one panics while holding the deadline")
     }
 
     fn log(&self) -> MutexGuard<'_, log::CallLog> {

@@ -13,6 +13,14 @@ pub(super) fn text(length: usize) -> String {
         .collect()
 }
 
+/// `length` characters of `A-Za-z0-9`.
+pub(super) fn word(length: usize) -> String {
+    let characters = std::iter::repeat_with(|| text(length));
+    let characters = characters.flat_map(String::into_bytes).map(char::from);
+    let characters = characters.filter(char::is_ascii_alphanumeric);
+    characters.take(length).collect()
+}
+
 /// Fills an array.
 pub(super) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Credentials;
+use super::callback::Callback;
 use super::code::{Code, Order, Shelf};
+use super::event::{Event, EventKind, ScannedCode, Source};
+use super::people::{Act, Idle, People};
 use super::quota::DailyQuota;
 use super::refusal::Refusal;
 use super::token::{IssuedToken, Refresh, Tokens};
@@ -42,6 +45,16 @@ struct Account {
     /// Documented for accounts of up to 100 000 followers.
     create_calls: DailyQuota<100_000>,
     permanent_codes: u32,
+    callback: Option<Callback>,
+    people: People,
+}
+
+/// What somebody did with a code.
+#[derive(Debug, Clone)]
+pub(super) struct Acted {
+    /// The account that is told.
+    pub(super) app_id: String,
+    pub(super) event: Event,
 }
 
 impl State {
@@ -127,6 +140,65 @@ impl State {
         self.shelf.by_id(id, now)
     }
 
+    /// Somebody does something, with the code before their eyes whose url ends in `id`.
+    pub(super) fn act(
+        &mut self,
+        id: &str,
+        act: Act,
+        openid: &str,
+        now: Timestamp,
+    ) -> Result<Acted, Idle> {
+        let code = self.shelf.by_id(id, now).ok_or(Idle::NoSuchCode)?;
+        let account = self.accounts.get_mut(&code.app_id);
+        let account = account.ok_or(Idle::NoSuchCode)?;
+        let created_at = account.people.act(openid, act, now)?;
+        let scanned = ScannedCode {
+            scene: code.order.scene.to_string(),
+            ticket: code.ticket.clone(),
+        };
+        Ok(Acted {
+            app_id: code.app_id.clone(),
+            event: Event {
+                openid: openid.to_owned(),
+                created_at,
+                kind: match act {
+                    Act::Follow => EventKind::Subscribe(Source::Code(scanned)),
+                    Act::Scan => EventKind::Scan(scanned),
+                    Act::Unfollow => EventKind::Unsubscribe,
+                },
+            },
+        })
+    }
+
+    /// Whether somebody follows an account.
+    pub(super) fn follows(&self, app_id: &str, openid: &str) -> bool {
+        let account = self.accounts.get(app_id);
+        account.is_some_and(|account| account.people.follows(openid))
+    }
+
+    /// What an account's owner has set, if the account exists.
+    pub(super) fn callback(&self, app_id: &str) -> Option<&Callback> {
+        self.accounts.get(app_id)?.callback.as_ref()
+    }
+
+    /// Sets it; nothing happens if the account does not exist.
+    pub(super) fn set_callback(&mut self, app_id: &str, callback: Option<Callback>) {
+        if let Some(account) = self.accounts.get_mut(app_id) {
+            account.callback = callback;
+        }
+    }
+
+    /// The accounts that have a callback, in a fixed order.
+    pub(super) fn accounts_with_callback(&self) -> Vec<String> {
+        let accounts = self.accounts.iter();
+        let mut found: Vec<_> = accounts
+            .filter(|(_, account)| account.callback.is_some())
+            .map(|(app_id, _)| app_id.clone())
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
     /// The tokens of every account, for the hands that make them die.
     pub(super) fn every_tokens(&mut self) -> impl Iterator<Item = &mut Tokens> {
         self.accounts
@@ -168,6 +240,8 @@ impl Account {
             stable_calls: DailyQuota::default(),
             create_calls: DailyQuota::default(),
             permanent_codes: 0,
+            callback: None,
+            people: People::default(),
         }
     }
 }

@@ -8,8 +8,12 @@ mod chromium;
 #[path = "../support/figures.rs"]
 mod figures;
 mod hostile;
+#[expect(dead_code, reason = "every test program uses a part of it")]
+#[path = "../support/owner.rs"]
+mod owner;
 #[path = "../hostile/payloads.rs"]
 mod payloads;
+mod phone;
 #[path = "../support/skip.rs"]
 mod skip;
 

@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod figures;
 pub(crate) mod fleet;
 pub(crate) mod load;
+pub(crate) mod owner;
 pub(crate) mod picture;
 pub(crate) mod process;
 pub(crate) mod raw;
