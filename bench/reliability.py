@@ -30,6 +30,9 @@ PROGRAMS = [
     ("faults", "with_three_calls_in_ten_failing_nearly_everybody_is_served"),
     ("faults", "an_endless_body_costs_no_memory"),
     ("endurance", ""),
+    ("scans", "pace::"),
+    ("scans", "kills::"),
+    ("scans", "bindings::an_id_cannot_be_guessed"),
     ("store_down", "known_codes_are_served_while_postgresql_is_away"),
     ("crash", "a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged"),
 ]

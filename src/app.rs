@@ -16,15 +16,18 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use url::Url;
 
 use crate::account::Account;
-use crate::callback;
+use crate::bindings::Bindings;
+use crate::callback::{self, Gate};
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, Codes};
 use crate::config::{Config, Drain, ExtraCa};
-use crate::http::{self, Access, AppState, Site};
+use crate::http::{self, Access, AppState, Callback, Site};
 use crate::listen::{self, Limits};
 use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
+use crate::relay::Relay;
 use crate::sandbox::{self, Credentials, Options, Sandbox};
+use crate::scans::Scans;
 use crate::store::{OpenError, Store, Upstream};
 use crate::telemetry;
 use crate::token::Tokens;
@@ -140,10 +143,12 @@ impl App {
         let (listener, store) = answer_meanwhile(listener, answering, limits, opening).await?;
         let parts = parts(config, store?, clock, &tasks)?;
         let tokens = Arc::clone(&parts.tokens);
-        let state = state(config, parts, site, &tasks, draining.clone());
+        let callback = callback(config)?.map(Arc::new);
+        let state = state(config, parts, callback, site, &tasks, draining.clone());
         let upkeep = Upkeep {
             store: state.store.clone(),
             codes: Arc::clone(&state.codes),
+            retention: config.scans.retention,
             clock: Arc::clone(&state.clock),
         };
         let others = sandbox.map_or_else(Router::new, Sandbox::router);
@@ -274,7 +279,7 @@ pub(crate) fn parts(
     clock: Arc<dyn Clock>,
     tasks: &TaskTracker,
 ) -> Result<codes::Parts, ClientError> {
-    let client = outbound::http_client(config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem))?;
+    let client = outbound::http_client(extra_ca(config))?;
     let settings = wechat::Settings {
         app_id: config.account.app_id.as_str().to_owned(),
         app_secret: config.account.app_secret.clone(),
@@ -313,11 +318,40 @@ pub(crate) fn upstream(config: &Config) -> Upstream {
 fn state(
     config: &Config,
     parts: codes::Parts,
+    callback: Option<Arc<Callback>>,
     site: Arc<Site>,
     tasks: &TaskTracker,
     draining: CancellationToken,
 ) -> AppState {
-    let settings = codes::Settings {
+    let scans = Arc::new(Scans::new(parts.store.clone(), config.scans.time_zone));
+    let (store, clock) = (parts.store.clone(), Arc::clone(&parts.clock));
+    let (account, tokens) = (Arc::clone(&parts.account), Arc::clone(&parts.tokens));
+    let codes = Arc::new(Codes::new(parts, code_settings(config), tasks.clone()));
+    let bindings = Bindings::new(
+        Arc::clone(&codes),
+        Arc::clone(&scans),
+        store.clone(),
+        Arc::clone(&clock),
+    );
+    AppState {
+        bindings: pushes_are_sealed(config).then(|| Arc::new(bindings)),
+        account,
+        tokens,
+        callback,
+        scans,
+        store,
+        clock,
+        codes,
+        pictures: Pictures::new(),
+        access: Arc::new(access(config)),
+        site,
+        default_expire: config.codes.default_expire,
+        draining,
+    }
+}
+
+fn code_settings(config: &Config) -> codes::Settings {
+    codes::Settings {
         reuse: config.codes.reuse,
         timeout: config.upstream.timeout,
         cache_entries: config.codes.cache_entries,
@@ -325,19 +359,31 @@ fn state(
         visitor_rate: config.access.visitor_rate,
         anonymous_budget: config.codes.anonymous_budget,
         permanent_limit: config.codes.permanent_limit,
-    };
-    AppState {
-        account: Arc::clone(&parts.account),
-        tokens: Arc::clone(&parts.tokens),
-        store: parts.store.clone(),
-        clock: Arc::clone(&parts.clock),
-        codes: Arc::new(Codes::new(parts, settings, tasks.clone())),
-        pictures: Pictures::new(),
-        access: Arc::new(access(config)),
-        site,
-        default_expire: config.codes.default_expire,
-        draining,
     }
+}
+
+/// Whether WeChat's pushes are encrypted, and so cannot be made up by whoever has seen one.
+fn pushes_are_sealed(config: &Config) -> bool {
+    let callback = config.scans.callback.as_ref();
+    callback.is_some_and(|credentials| credentials.keys.is_some())
+}
+
+/// The door for WeChat's pushes, if the account's owner has set one up.
+fn callback(config: &Config) -> Result<Option<Callback>, ClientError> {
+    let Some(credentials) = config.scans.callback.clone() else {
+        return Ok(None);
+    };
+    let gate = Gate::new(credentials, config.account.app_id.as_str());
+    let relay = match &config.scans.relay {
+        Some(url) => Some(Relay::new(url.clone(), extra_ca(config))?),
+        None => None,
+    };
+    Ok(Some(Callback::new(gate, relay)))
+}
+
+/// The certificates that calls to others trust besides the built-in ones.
+fn extra_ca(config: &Config) -> Option<&[u8]> {
+    config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem)
 }
 
 fn access(config: &Config) -> Access {

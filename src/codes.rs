@@ -170,6 +170,26 @@ impl Codes {
     /// # Errors
     /// [`Error`], once no living code is left to serve.
     pub async fn issue(&self, spec: &CodeSpec, caller: &Caller) -> Result<Served, Error> {
+        let payer = match spec {
+            CodeSpec::Temporary { .. } => caller.may_mint(self.mode),
+            CodeSpec::Permanent { .. } => caller.may_mint_permanent(),
+        };
+        self.issue_to(spec, payer).await
+    }
+
+    /// The same for the account's owner, who may have every code made and pays for none.
+    ///
+    /// # Errors
+    /// [`Error`], once no living code is left to serve.
+    pub async fn issue_for_owner(&self, spec: &CodeSpec) -> Result<Served, Error> {
+        self.issue_to(spec, Ok(Payer::Key)).await
+    }
+
+    async fn issue_to(
+        &self,
+        spec: &CodeSpec,
+        payer: Result<Payer, Needed>,
+    ) -> Result<Served, Error> {
         let wish = Wish {
             spec: spec.clone(),
             arrived: self.minter.now(),
@@ -177,19 +197,15 @@ impl Codes {
         if let Some(minted) = self.minter.remember(&wish) {
             return Ok(self.served(minted, &wish));
         }
-        let obtained = tokio::time::timeout(self.timeout, self.obtain(&wish, caller)).await;
+        let obtained = tokio::time::timeout(self.timeout, self.obtain(&wish, payer)).await;
         match obtained.unwrap_or(Err(Error::Timeout)) {
             Ok(minted) => Ok(self.served(minted, &wish)),
             Err(error) => self.fall_back(&wish.spec.scene(), error).await,
         }
     }
 
-    /// From WeChat as far as the caller may, else from the store.
-    async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<Minted, Error> {
-        let payer = match &wish.spec {
-            CodeSpec::Temporary { .. } => caller.may_mint(self.mode),
-            CodeSpec::Permanent { .. } => caller.may_mint_permanent(),
-        };
+    /// From WeChat if somebody pays, else from the store.
+    async fn obtain(&self, wish: &Wish, payer: Result<Payer, Needed>) -> Result<Minted, Error> {
         let refusal = match payer {
             Err(needed) => Error::MintNotAllowed(needed),
             Ok(payer) => match self.join_mints(wish, payer).await {

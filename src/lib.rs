@@ -3,6 +3,7 @@
 pub mod access;
 pub mod account;
 pub mod app;
+pub mod bindings;
 pub mod callback;
 pub mod clock;
 pub mod codes;
@@ -18,8 +19,10 @@ pub mod listen;
 pub mod openid;
 pub mod outbound;
 pub mod pictures;
+pub mod relay;
 pub mod render;
 pub mod sandbox;
+pub mod scans;
 pub mod scene;
 pub mod store;
 pub mod tally;

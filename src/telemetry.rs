@@ -34,6 +34,10 @@ const STORE_UP: &str = "wxqr_store_up";
 const ANONYMOUS_BUDGET_REMAINING: &str = "wxqr_anonymous_budget_remaining";
 const PERMANENT_CODES: &str = "wxqr_permanent_codes";
 const PERMANENT_LIMIT: &str = "wxqr_permanent_limit";
+const SCANS: &str = "wxqr_scans_total";
+const CALLBACK_REJECTED: &str = "wxqr_callback_rejected_total";
+const LAST_PUSH: &str = "wxqr_last_push_timestamp_seconds";
+const RELAY_REQUESTS: &str = "wxqr_relay_requests_total";
 const BUILD_INFO: &str = "wxqr_build_info";
 
 /// Upper bounds of the durations' buckets, in seconds: from a code in memory to a visitor's longest wait.
@@ -149,6 +153,16 @@ fn describe() {
         PERMANENT_LIMIT,
         "Permanent codes at which the ledger refuses more"
     );
+    describe_counter!(
+        SCANS,
+        "Events stored, each once; and other and unreadable pushes, repeats included"
+    );
+    describe_counter!(
+        CALLBACK_REJECTED,
+        "Requests to the callback that are not proven to be WeChat's, by reason"
+    );
+    describe_gauge!(LAST_PUSH, "When WeChat pushed last, in unix seconds");
+    describe_counter!(RELAY_REQUESTS, "Pushes passed on to the relay, by outcome");
     describe_gauge!(BUILD_INFO, "Always 1; the label says the version");
 }
 
@@ -179,6 +193,30 @@ pub(crate) fn token_refreshed(reason: &'static str, expires_at: Timestamp) {
         reason = "seconds fit a float for millions of years"
     )]
     gauge!(TOKEN_EXPIRY).set(expires_at.as_second() as f64);
+}
+
+/// Counts an event that was stored, or another push.
+pub(crate) fn scan(event: &'static str) {
+    counter!(SCANS, "event" => event).increment(1);
+}
+
+/// Counts a request to the callback that was refused.
+pub(crate) fn callback_rejected(reason: &'static str) {
+    counter!(CALLBACK_REJECTED, "reason" => reason).increment(1);
+}
+
+/// Tells when WeChat pushed something.
+pub(crate) fn push(at: Timestamp) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds fit a float for millions of years"
+    )]
+    gauge!(LAST_PUSH).set(at.as_second() as f64);
+}
+
+/// Counts a push that was passed on.
+pub(crate) fn relay_request(outcome: &'static str) {
+    counter!(RELAY_REQUESTS, "outcome" => outcome).increment(1);
 }
 
 /// Counts how a request for a code was met.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::codes::{Codes, Supplies};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// How soon the service notices that a store is back of which nobody asks anything.
 const PING_EVERY: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// How often the dead are cleared away.
 const PURGE_EVERY: Duration = Duration::from_mins(1);
 
-/// How long a dead ticket is kept, in case clocks disagree.
+/// How long a dead ticket or an ended binding is kept, in case clocks disagree or somebody asks late.
 const KEEP_DEAD: Duration = Duration::from_hours(1);
 
 /// From this part of the permanent stock on, the log warns.
@@ -33,6 +33,8 @@ pub struct Upkeep {
     pub store: Store,
     /// Who knows what is left.
     pub codes: Arc<Codes>,
+    /// How long events and openids are kept.
+    pub retention: Duration,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -61,6 +63,7 @@ impl Upkeep {
     async fn watch(&self) {
         if self.store.ping().await.is_ok() {
             self.codes.catch_up().await;
+            self.store.scrub().await.ok();
         }
     }
 
@@ -82,15 +85,22 @@ impl Upkeep {
     }
 
     async fn purge(&self) {
-        let before = self.clock.now() - KEEP_DEAD;
-        self.store.purge_leases(before).await.ok();
-        while self
-            .store
-            .purge_dead(before)
-            .await
-            .is_ok_and(|removed| removed > 0)
-        {}
+        let now = self.clock.now();
+        let dead = now - KEEP_DEAD;
+        self.store.purge_leases(dead).await.ok();
+        until_done(|| self.store.purge_dead(dead)).await;
+        until_done(|| self.store.purge_bindings(dead)).await;
+        until_done(|| self.store.purge_tickets(now)).await;
+        until_done(|| self.store.forget_events(now - self.retention)).await;
     }
+}
+
+/// Removes batch after batch, as long as there is something to remove.
+async fn until_done<F>(mut remove: impl FnMut() -> F)
+where
+    F: Future<Output = Result<u64, store::Error>>,
+{
+    while remove().await.is_ok_and(|removed| removed > 0) {}
 }
 
 fn used_percent(supplies: &Supplies) -> u64 {

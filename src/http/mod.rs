@@ -4,6 +4,7 @@ mod api;
 mod auth;
 mod bounds;
 mod caching;
+mod callback;
 mod code_body;
 #[cfg(test)]
 mod fixture;
@@ -36,14 +37,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::auth::Access;
+pub use self::callback::Callback;
 pub use self::ops::metrics_router;
 pub use self::site::Site;
 
 use crate::account::Account;
+use crate::bindings::Bindings;
 use crate::clock::Clock;
 use crate::codes::Codes;
 use crate::config::CorsOrigins;
 use crate::pictures::Pictures;
+use crate::scans::Scans;
 use crate::scene::Lifetime;
 use crate::store::Store;
 use crate::token::Tokens;
@@ -61,6 +65,12 @@ pub struct AppState {
     pub account: Arc<Account>,
     /// The access token's state.
     pub tokens: Arc<Tokens>,
+    /// WeChat's pushes; none: there is no callback.
+    pub callback: Option<Arc<Callback>>,
+    /// Signing in by a scan; none where pushes are not encrypted.
+    pub bindings: Option<Arc<Bindings>>,
+    /// Events on their way into the store.
+    pub scans: Arc<Scans>,
     /// Labels and lists.
     pub store: Store,
     /// What time it is.
@@ -137,6 +147,7 @@ fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
     codes
         .merge(documented.1)
         .route("/", get(home::show))
+        .route("/callback", get(callback::verify).post(callback::receive))
         .route("/robots.txt", get(ops::robots))
         .route("/openapi.json", get(move || async move { Json(document) }))
         .with_state(state)
@@ -151,7 +162,10 @@ fn documented_routes() -> (
         OpenApiRouter::with_openapi(openapi::Document::openapi()).routes(routes!(qrcode::show));
     let api = OpenApiRouter::new()
         .routes(routes!(api::list::list, api::make::make))
-        .routes(routes!(api::account::show));
+        .routes(routes!(api::account::show))
+        .routes(routes!(api::bindings::create))
+        .routes(routes!(api::bindings::show))
+        .routes(routes!(api::bindings::claim));
     let operating = OpenApiRouter::new()
         .routes(routes!(ops::healthz))
         .routes(routes!(ops::readyz));

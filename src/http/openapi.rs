@@ -13,6 +13,7 @@ use utoipa::{IntoParams, Modify, OpenApi};
     ),
     tags(
         (name = "codes", description = "The codes"),
+        (name = "bindings", description = "Signing in by a scan"),
         (name = "operating", description = "For operators"),
     ),
     modifiers(&Keys),

@@ -27,10 +27,16 @@ pub(crate) enum Code {
     MintNotAllowed,
     BadSignature,
     LinkExpired,
+    NotFromWeChat,
     ScopeMissing,
     NotFound,
     MethodNotAllowed,
     PermanentStockExhausted,
+    BindingsNeedSafeMode,
+    BindingNotScanned,
+    BindingClaimed,
+    BindingExpired,
+    FollowerLeft,
     TooLarge,
     UriTooLong,
     HeadersTooLarge,
@@ -62,10 +68,16 @@ impl Code {
             Self::MintNotAllowed => ("mint_not_allowed", S::FORBIDDEN, "无权生成该二维码", "This code may not be made"),
             Self::BadSignature => ("bad_signature", S::FORBIDDEN, "链接签名无效", "The link's signature is not good"),
             Self::LinkExpired => ("link_expired", S::FORBIDDEN, "链接已过期", "The link has expired"),
+            Self::NotFromWeChat => ("not_from_wechat", S::FORBIDDEN, "拒绝该推送", "The push is refused"),
             Self::ScopeMissing => ("scope_missing", S::FORBIDDEN, "密钥权限不足", "The key lacks a scope"),
             Self::NotFound => ("not_found", S::NOT_FOUND, "页面不存在", "There is nothing here"),
             Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "不支持该请求方法", "The method is not allowed here"),
             Self::PermanentStockExhausted => ("permanent_stock_exhausted", S::CONFLICT, "永久二维码数量已用完", "The permanent codes are used up"),
+            Self::BindingsNeedSafeMode => ("bindings_need_safe_mode", S::CONFLICT, "扫码绑定需要安全模式", "Bindings need the safe mode"),
+            Self::BindingNotScanned => ("binding_not_scanned", S::CONFLICT, "二维码尚未被扫描", "Nobody has scanned the code yet"),
+            Self::BindingClaimed => ("binding_claimed", S::CONFLICT, "绑定结果已被领取", "The binding was claimed before"),
+            Self::BindingExpired => ("binding_expired", S::GONE, "绑定已过期", "The binding has expired"),
+            Self::FollowerLeft => ("follower_left", S::GONE, "扫码者已取消关注", "Whoever scanned has left the account"),
             Self::TooLarge => ("too_large", S::PAYLOAD_TOO_LARGE, "请求内容过大", "The body is too large"),
             Self::UriTooLong => ("uri_too_long", S::URI_TOO_LONG, "链接过长", "The address is too long"),
             Self::HeadersTooLarge => ("headers_too_large", S::REQUEST_HEADER_FIELDS_TOO_LARGE, "请求头过大", "The headers are too large"),
@@ -108,9 +120,15 @@ impl Code {
             | Self::MintNotAllowed
             | Self::BadSignature
             | Self::LinkExpired
+            | Self::NotFromWeChat
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::PermanentStockExhausted
+            | Self::BindingsNeedSafeMode
+            | Self::BindingNotScanned
+            | Self::BindingClaimed
+            | Self::BindingExpired
+            | Self::FollowerLeft
             | Self::Internal
             | Self::UpstreamRefused
             | Self::InvalidBody

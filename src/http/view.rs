@@ -17,10 +17,10 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Path extension over `format` over `Accept`; `lang` over `Accept-Language`. Below `/api`, where programs call, it is
+    /// Path extension over `format` over `Accept`; `lang` over `Accept-Language`. At `/callback` and below `/api`, where programs call, it is
     /// JSON whatever they say. `base_path` is the path of the public URL.
     pub(crate) fn of(uri: &Uri, headers: &HeaderMap, base_path: &str) -> Self {
-        if is_api_path(uri.path(), base_path) {
+        if is_for_programs(uri.path(), base_path) {
             return Self {
                 format: Format::Json,
                 fragment: false,
@@ -63,10 +63,11 @@ impl View {
     }
 }
 
-/// Whether the path is `/api` or below it, with the public URL's path or without. Where that path itself begins with
-/// `/api`, only what follows it counts.
-fn is_api_path(path: &str, base_path: &str) -> bool {
-    let leads_to_api = |path: &str| path == "/api" || path.starts_with("/api/");
+/// Whether the path is `/callback`, or `/api` or below it, with the public URL's path or without. Where that path itself
+/// begins with `/api`, only what follows it counts.
+fn is_for_programs(path: &str, base_path: &str) -> bool {
+    let leads_to_api =
+        |path: &str| matches!(path, "/api" | "/callback") || path.starts_with("/api/");
     match path.strip_prefix(base_path) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => leads_to_api(rest),
         _ => leads_to_api(path),
@@ -145,6 +146,7 @@ mod tests {
                 None,
             ),
             ("/base/api/nothing", "text/html", Format::Json, None),
+            ("/callback?echostr=1", "text/html", Format::Json, None),
             (
                 "/apis",
                 "text/html",
@@ -178,7 +180,7 @@ mod tests {
             ("/api/", "/api", false),
             ("/api/api/codes", "/api", true),
         ] {
-            let got = is_api_path(path, base_path);
+            let got = is_for_programs(path, base_path);
             assert_eq!(got, want, "{path} with the base path {base_path:?}");
         }
     }

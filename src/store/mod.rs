@@ -5,6 +5,7 @@
 //! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it; statistics
 //! have longer, and few turns.
 
+mod bindings;
 mod channels;
 mod clocks;
 mod codes;
@@ -31,6 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::bindings::{Binding, Claimed, NewBinding};
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
 pub use self::clocks::ClockDifference;
 pub use self::events::{Dated, EventFilter, EventOrder, Recorded, StoredEvent};

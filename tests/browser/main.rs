@@ -8,6 +8,7 @@ mod chromium;
 #[path = "../support/figures.rs"]
 mod figures;
 mod hostile;
+mod login;
 #[expect(dead_code, reason = "every test program uses a part of it")]
 #[path = "../support/owner.rs"]
 mod owner;

@@ -9,6 +9,7 @@ pub(crate) mod load;
 pub(crate) mod owner;
 pub(crate) mod picture;
 pub(crate) mod process;
+pub(crate) mod pushes;
 pub(crate) mod raw;
 pub(crate) mod skip;
 pub(crate) mod upstream;

@@ -1,6 +1,7 @@
 //! `/api`: for programs that hold a key. JSON only.
 
 pub(crate) mod account;
+pub(crate) mod bindings;
 pub(crate) mod list;
 pub(crate) mod make;
 mod wanted;

@@ -79,6 +79,27 @@ impl Order {
     }
 }
 
+/// A body that is one JSON object, none of whose fields comes twice; an empty one has no fields.
+///
+/// # Errors
+/// When it is too large or anything else.
+pub(super) async fn object(body: Body, most: usize) -> Result<Map<String, Value>, Problem> {
+    let bytes = read_body(body, most).await?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(&bytes).map_err(|error| not_json(&error))? {
+        Given::Object {
+            twice: Some(name), ..
+        } => Err(Problem::invalid_body(&name, given_twice())),
+        Given::Object { fields, .. } => Ok(fields),
+        Given::Array(_) | Given::Other => {
+            let message = Message::new("须为一个 JSON 对象", "the body must be a JSON object");
+            Err(Problem::new(Code::InvalidBody, message))
+        }
+    }
+}
+
 impl Given {
     /// One wanted code, or an array of not too many.
     ///

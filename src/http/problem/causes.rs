@@ -6,6 +6,7 @@ use super::super::message::Message;
 use super::{Code, Problem};
 use crate::access::{Needed, Scope};
 use crate::account::Stopped;
+use crate::bindings;
 use crate::codes::{self, BudgetExhausted, MintError};
 use crate::store;
 use crate::token;
@@ -46,6 +47,39 @@ impl From<codes::Error> for Problem {
             codes::Error::Store(error) => error.into(),
             codes::Error::Lost(_) => Self::internal(),
         }
+    }
+}
+
+impl From<bindings::Error> for Problem {
+    fn from(error: bindings::Error) -> Self {
+        let (code, zh, en) = match error {
+            bindings::Error::Code(error) => return error.into(),
+            bindings::Error::Store(error) => return error.into(),
+            bindings::Error::Unknown => (
+                Code::NotFound,
+                "没有这个绑定，或它早已过期",
+                "there is no such binding, or it ended long ago",
+            ),
+            bindings::Error::NotScanned => (
+                Code::BindingNotScanned,
+                "请等到状态变为 scanned 再领取",
+                "claim it once its status is \"scanned\"",
+            ),
+            bindings::Error::AlreadyClaimed => (
+                Code::BindingClaimed,
+                "每个绑定只能领取一次，请新建一个",
+                "a binding can be claimed once; make a new one",
+            ),
+            bindings::Error::Expired => {
+                (Code::BindingExpired, "请新建一个绑定", "make a new binding")
+            }
+            bindings::Error::FollowerLeft => (
+                Code::FollowerLeft,
+                "其身份已按规定删除，请新建一个绑定",
+                "who it was is not known any more; make a new binding",
+            ),
+        };
+        Self::new(code, Message::new(zh, en))
     }
 }
 

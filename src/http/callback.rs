@@ -1,0 +1,155 @@
+//! `/callback`: where WeChat asks whether we are the account's server, and says what its followers do.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
+
+use super::AppState;
+use super::bounds::read_body;
+use super::message::Message;
+use super::observe::not_found;
+use super::problem::{Code, Problem};
+use crate::callback::{Content, Flaw, Gate, Push, Reason, Refused};
+use crate::relay::{Delivery, Relay};
+use crate::scans::{NotRecorded, Scans};
+use crate::telemetry::{self, Causes};
+
+/// When an answer must be on its way, after a push came: WeChat waits for 5 s.
+const ANSWER_WITHIN: Duration = Duration::from_millis(4700);
+
+/// What WeChat takes for "I have it, and nothing to say". An empty body means the same.
+const SUCCESS: &str = "success";
+
+/// What pushes go through.
+#[derive(Debug)]
+pub struct Callback {
+    gate: Gate,
+    relay: Option<Relay>,
+    told_of_unreadable: AtomicBool,
+}
+
+impl Callback {
+    /// Pushes that the gate lets in are passed on to the relay, if there is one.
+    pub fn new(gate: Gate, relay: Option<Relay>) -> Self {
+        Self {
+            gate,
+            relay,
+            told_of_unreadable: AtomicBool::new(false),
+        }
+    }
+}
+
+/// WeChat's question whether the callback is ours, asked once by its console.
+pub(crate) async fn verify(
+    State(app): State<AppState>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let Some(callback) = &app.callback else {
+        return Err(not_found().await);
+    };
+    let echo = callback
+        .gate
+        .verify_url(&query.unwrap_or_default(), app.clock.now())
+        .map_err(refuse)?;
+    tracing::info!("WeChat has verified the callback");
+    Ok(echo.into_response())
+}
+
+/// What a follower did, or anything else that WeChat has to say.
+pub(crate) async fn receive(
+    State(app): State<AppState>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let arrived = Instant::now();
+    let Some(callback) = &app.callback else {
+        return Err(not_found().await);
+    };
+    let query = query.unwrap_or_default();
+    let body = read_body(body, Gate::MAX_BODY).await?;
+    let push = callback
+        .gate
+        .open(&query, &body, app.clock.now())
+        .map_err(refuse)?;
+    telemetry::push(app.clock.now());
+    take_in(callback, &app.scans, push).await?;
+    let delivery = Delivery {
+        query,
+        content_type: headers.get(header::CONTENT_TYPE).cloned(),
+        body: body.into(),
+    };
+    Ok(match &callback.relay {
+        None => SUCCESS.into_response(),
+        Some(relay) => relayed(relay, delivery, arrived + ANSWER_WITHIN).await,
+    })
+}
+
+/// Stores what is counted. Anything else needs no store.
+async fn take_in(callback: &Callback, scans: &Scans, push: Push) -> Result<(), Problem> {
+    match push.content {
+        Content::Event(event) => {
+            scans.record(event).await?;
+        }
+        Content::Other => telemetry::scan("other"),
+        Content::Unreadable(flaw) => {
+            telemetry::scan("unreadable");
+            tell_of_unreadable(callback, flaw);
+        }
+    }
+    Ok(())
+}
+
+/// The old server's answer; else an empty one, which WeChat takes for a silent success: an error would be shown to the
+/// follower.
+async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Response {
+    match relay.pass_on(delivery, deadline).await {
+        Ok(answer) => {
+            let mut response = (answer.status, answer.body).into_response();
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            if let Some(content_type) = answer.content_type {
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, content_type);
+            }
+            response
+        }
+        Err(error) => {
+            tracing::warn!(error = %Causes(&error), "a push was not answered by the relay");
+            ().into_response()
+        }
+    }
+}
+
+fn tell_of_unreadable(callback: &Callback, flaw: Flaw) {
+    if !callback.told_of_unreadable.swap(true, Ordering::Relaxed) {
+        tracing::warn!(%flaw, "a push of WeChat's makes no sense; not told again");
+    }
+}
+
+/// One answer for whatever is wrong.
+fn refuse(refused: Refused) -> Problem {
+    let reason = refused.reason();
+    telemetry::callback_rejected(reason.as_str());
+    if reason == Reason::Stale {
+        tracing::warn!(
+            "a push was signed more than 10 minutes ago or ahead: a replay, or a wrong clock"
+        );
+    }
+    let message = Message::new("请求并非来自微信", "this is not from WeChat");
+    Problem::new(Code::NotFromWeChat, message)
+}
+
+impl From<NotRecorded> for Problem {
+    fn from(error: NotRecorded) -> Self {
+        match error {
+            NotRecorded::Store(error) => error.into(),
+            NotRecorded::Crowded | NotRecorded::Late => Self::store_unavailable(),
+        }
+    }
+}

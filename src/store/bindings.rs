@@ -1,0 +1,142 @@
+//! Codes that somebody scans to sign in: made, scanned once, claimed once. The scan itself is set where events are stored.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::row;
+use super::turns::Purpose;
+use super::{Error, Store};
+use crate::openid::OpenId;
+
+/// A binding that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBinding {
+    /// Its name. Cannot be guessed.
+    pub id: String,
+    /// The text that its code carries. Cannot be guessed either, and tells nothing of the name.
+    pub scene: String,
+    /// What the owner wants to have back with the claim.
+    pub context: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// A scan or a claim after this does not count.
+    pub expires_at: Timestamp,
+}
+
+/// A binding as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// A scan or a claim after this does not count.
+    pub expires_at: Timestamp,
+    /// Whether somebody has scanned its code.
+    pub is_scanned: bool,
+    /// Whether it was claimed.
+    pub is_claimed: bool,
+}
+
+/// What a claim gives, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// Who scanned.
+    pub openid: OpenId,
+    /// What was given when the binding was made.
+    pub context: Option<String>,
+}
+
+impl Store {
+    /// Keeps a new binding.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn add_binding(&self, new: &NewBinding) -> Result<(), Error> {
+        let query = sqlx::query(
+            "INSERT INTO binding (appid, id, scene, context, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&*self.appid)
+        .bind(&new.id)
+        .bind(&new.scene)
+        .bind(new.context.as_deref())
+        .bind(new.created_at.as_millisecond())
+        .bind(new.expires_at.as_millisecond());
+        self.engine
+            .within_deadline(Purpose::Write, async {
+                query.execute(self.engine.pool()).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// How a binding stands; none if there is none of that name. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn binding(&self, id: &str) -> Result<Option<Binding>, Error> {
+        let query = sqlx::query(
+            "SELECT expires_at, person, claimed_at FROM binding WHERE appid = $1 AND id = $2",
+        )
+        .bind(&*self.appid)
+        .bind(id);
+        self.engine
+            .within_deadline(Purpose::Read, async {
+                let found = query.fetch_optional(self.engine.pool()).await?;
+                found.as_ref().map(binding).transpose()
+            })
+            .await
+    }
+
+    /// Takes what a scanned binding has, if it was not taken before and has not ended at `now`, and if whoever scanned may
+    /// still be known: not after leaving the account. Of callers at the same time one gets it. Not cancel safe: it may be
+    /// taken for nobody.
+    ///
+    /// # Errors
+    /// When the store cannot be used. It may be taken all the same.
+    pub async fn claim_binding(&self, id: &str, now: Timestamp) -> Result<Option<Claimed>, Error> {
+        // PostgreSQL looks at the conditions again once a claim before it has ended.
+        let claim = sqlx::query(
+            "UPDATE binding SET claimed_at = $3
+             WHERE appid = $1 AND id = $2 AND claimed_at IS NULL AND expires_at >= $3
+                 AND person IN (SELECT person FROM follower WHERE appid = $1 AND held = 1)
+             RETURNING person, context",
+        )
+        .bind(&*self.appid)
+        .bind(id)
+        .bind(now.as_millisecond());
+        self.engine
+            .within_deadline(Purpose::Write, async {
+                let mut transaction = self.engine.begin().await?;
+                let Some(taken) = claim.fetch_optional(&mut *transaction).await? else {
+                    return Ok(None);
+                };
+                let known = sqlx::query(
+                    "SELECT openid FROM follower WHERE appid = $1 AND person = $2 AND held = 1",
+                )
+                .bind(&*self.appid)
+                .bind(taken.try_get::<String, _>("person")?)
+                .fetch_optional(&mut *transaction)
+                .await?;
+                let Some(known) = known else {
+                    return Ok(None);
+                };
+                transaction.commit().await?;
+                claimed(&taken, &known).map(Some)
+            })
+            .await
+    }
+}
+
+fn binding(row: &AnyRow) -> Result<Binding, Error> {
+    Ok(Binding {
+        expires_at: row::instant(row.try_get("expires_at")?)?,
+        is_scanned: row.try_get::<Option<String>, _>("person")?.is_some(),
+        is_claimed: row.try_get::<Option<i64>, _>("claimed_at")?.is_some(),
+    })
+}
+
+fn claimed(taken: &AnyRow, known: &AnyRow) -> Result<Claimed, Error> {
+    let openid = row::openid(known.try_get("openid")?)?;
+    Ok(Claimed {
+        openid: openid.ok_or(Error::BadRow("a held openid"))?,
+        context: taken.try_get("context")?,
+    })
+}
