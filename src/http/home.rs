@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use super::AppState;
 use super::auth::Authenticated;
+use super::demo;
 use super::pages::{self, Expiry, Form, HomePage, HomeResult, Snippet, image_element};
 use super::params::Query;
 use super::problem::{Code, Problem};
@@ -112,6 +113,7 @@ async fn result(
                 view.lang.pick("zh", "en")
             )
         }),
+        numbers: app.site.sandbox.then(|| link(demo::PATH)),
         snippets: snippets(app, view, query, &spec),
     })
 }

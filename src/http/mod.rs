@@ -6,6 +6,7 @@ mod bounds;
 mod caching;
 mod callback;
 mod code_body;
+mod demo;
 #[cfg(test)]
 mod fixture;
 mod home;
@@ -132,6 +133,11 @@ fn observed(routes: Router, site: Arc<Site>, base_path: &str) -> Router {
 }
 
 fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
+    let of_demo = if state.site.sandbox {
+        Router::new().route(demo::PATH, get(demo::numbers))
+    } else {
+        Router::new()
+    };
     let browsers = Router::new()
         .route("/qrcode.html", get(qrcode::show))
         .route("/qrcode.json", get(qrcode::show))
@@ -146,6 +152,7 @@ fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
         .layer(cors_layer(cors));
     codes
         .merge(documented.1)
+        .merge(of_demo)
         .route("/", get(home::show))
         .route("/callback", get(callback::verify).post(callback::receive))
         .route("/robots.txt", get(ops::robots))

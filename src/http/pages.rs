@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::lang::Lang;
 use super::problem::Problem;
-use super::site::{HOME_SCRIPT, RENEW_SCRIPT, STYLE, Site};
+use super::site::{DEMO_SCRIPT, HOME_SCRIPT, RENEW_SCRIPT, STYLE, Site};
 use crate::clock::China;
 use crate::telemetry::Causes;
 use crate::ticket::Ticket;
@@ -83,6 +83,8 @@ pub(crate) enum HomeResult {
         /// Its own page, and the page that plays a phone which scans it.
         page: String,
         phone: Option<String>,
+        /// Where the numbers of the code are, in the demo.
+        numbers: Option<String>,
         /// Pictures to take away.
         png: String,
         svg: String,

@@ -15,10 +15,12 @@ use crate::ticket::Ticket;
 pub(crate) const STYLE: &str = include_str!("../../templates/style.css");
 pub(crate) const RENEW_SCRIPT: &str = include_str!("../../templates/renew.js");
 pub(crate) const HOME_SCRIPT: &str = include_str!("../../templates/home.js");
+pub(crate) const DEMO_SCRIPT: &str = include_str!("../../templates/demo.js");
 
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STYLE));
 static RENEW_HASH: LazyLock<String> = LazyLock::new(|| hash_source(RENEW_SCRIPT));
 static HOME_HASH: LazyLock<String> = LazyLock::new(|| hash_source(HOME_SCRIPT));
+static DEMO_HASH: LazyLock<String> = LazyLock::new(|| hash_source(DEMO_SCRIPT));
 
 /// What the pages and links need to know of the set-up.
 #[derive(Debug, Clone)]
@@ -75,10 +77,15 @@ impl Site {
         HeaderValue::from_str(&policy).expect("ancestors are checked to be plain ASCII")
     }
 
-    /// The policy of the first page, which has a form.
+    /// The policy of the first page, which has a form. The demo's asks for numbers.
     pub(crate) fn home_page_policy(&self) -> HeaderValue {
+        let demo = if self.sandbox {
+            format!(" {}; connect-src 'self'", *DEMO_HASH)
+        } else {
+            String::new()
+        };
         policy(&format!(
-            "img-src data: {}; script-src {}; form-action 'self'; frame-ancestors 'none'",
+            "img-src data: {}; script-src {}{demo}; form-action 'self'; frame-ancestors 'none'",
             self.image_base, *HOME_HASH
         ))
     }

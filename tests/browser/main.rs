@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
 mod chromium;
+mod counting;
 #[expect(dead_code, reason = "every test program uses a part of it")]
 #[path = "../support/figures.rs"]
 mod figures;

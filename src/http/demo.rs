@@ -1,0 +1,58 @@
+//! What the demo shows besides: the numbers of a code, without a key, so that a newcomer sees a scan arrive.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::AppState;
+use super::params::Query;
+use super::problem::Problem;
+use crate::scene::{Scene, SceneValue};
+use crate::store::{Attribution, Numbers, NumbersFilter, Span};
+
+/// Where they are, with the query of the code. Only in the demo.
+pub(crate) const PATH: &str = "/demo/numbers";
+
+/// The numbers of a code since ever.
+#[derive(Debug, Serialize)]
+pub(crate) struct NumbersBody {
+    scans: u64,
+    people: u64,
+    new_followers: u64,
+    lost: u64,
+}
+
+pub(crate) async fn numbers(
+    State(app): State<AppState>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<NumbersBody>, Problem> {
+    let query = Query::parse(&raw.unwrap_or_default())?;
+    let scene = query.code_spec(app.default_expire)?.scene();
+    let rows = app.store.numbers(&of_all_days(&scene)).await?;
+    let code = Attribution::Code(scene);
+    let row = rows.into_iter().find(|row| row.attribution == code);
+    let Numbers {
+        scans,
+        people,
+        new_followers,
+        lost,
+    } = row.map(|row| row.numbers).unwrap_or_default();
+    Ok(Json(NumbersBody {
+        scans,
+        people,
+        new_followers,
+        lost,
+    }))
+}
+
+fn of_all_days(scene: &Scene) -> NumbersFilter {
+    let value = scene.value();
+    NumbersFilter {
+        scene: Some((value.to_string(), matches!(value, SceneValue::Id(_)))),
+        group: None,
+        from: Date::constant(2000, 1, 1),
+        to: Date::constant(9999, 12, 31),
+        span: Span::Total,
+    }
+}
