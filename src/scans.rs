@@ -14,7 +14,7 @@ use crate::store::{self, Dated, Recorded, Store};
 use crate::telemetry;
 
 /// How many events one write may take: the most that [`Store::record_events`] does.
-const MOST_TOGETHER: usize = 100;
+const MOST_TOGETHER: usize = Store::MOST_EVENTS;
 
 /// How many events may wait. A bound on memory: an event has a few hundred bytes. Chosen: as many as come in two seconds
 /// when a campaign brings 500 a second.
@@ -103,12 +103,20 @@ struct Recorder {
 impl Recorder {
     async fn run(self, mut waiting: mpsc::Receiver<Waiting>) {
         let mut together = Vec::with_capacity(MOST_TOGETHER);
-        while waiting.recv_many(&mut together, MOST_TOGETHER).await > 0 {
+        let mut most = MOST_TOGETHER;
+        while waiting.recv_many(&mut together, most).await > 0 {
             let (events, tell): (Vec<_>, Vec<_>) = together
                 .drain(..)
                 .map(|waiting| (self.dated(waiting.event), waiting.tell))
                 .unzip();
-            for (tell, result) in tell.into_iter().zip(self.record(&events).await) {
+            let results = self.record(&events).await;
+            // A database that is too slow for so many gets fewer, until it keeps up.
+            most = if results.iter().all(Result::is_ok) {
+                MOST_TOGETHER.min(most * 2)
+            } else {
+                (most / 2).max(1)
+            };
+            for (tell, result) in tell.into_iter().zip(results) {
                 // Who has left hears it when WeChat repeats the push.
                 tell.send(result).ok();
             }
