@@ -346,6 +346,7 @@ fn state(
         access: Arc::new(access(config)),
         site,
         default_expire: config.codes.default_expire,
+        time_zone: config.scans.time_zone,
         draining,
     }
 }

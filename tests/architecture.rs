@@ -149,6 +149,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("hyper_util", &["listen/"]),
     ("tower_http", &["http/"]),
     ("utoipa", &["http/"]),
+    ("csv", &["http/"]),
     (
         "reqwest",
         &["wechat/", "outbound.rs", "relay.rs", "sandbox/delivery.rs"],

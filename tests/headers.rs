@@ -136,6 +136,17 @@ impl Policies {
         ))
     }
 
+    /// For the statistics, which have a second style.
+    fn stats(&self, page: &Answer) -> String {
+        let (_, rest) = page.text().split_once("</style>").unwrap();
+        let style = hash(between(rest, "<style>", "</style>"));
+        let script = hash(between(rest, "<script>", "</script>"));
+        format!(
+            "default-src 'none'; style-src {} {style}; base-uri 'none'; img-src data:; script-src {script}; connect-src 'self'; form-action 'none'; frame-ancestors 'none'",
+            self.style
+        )
+    }
+
     fn problem(&self, ancestors: &str) -> String {
         self.page(&format!(
             "img-src data:; form-action 'none'; frame-ancestors {ancestors}"
@@ -266,21 +277,28 @@ async fn everything_else_has_exactly_its_headers_and_no_other_origin_reads_it() 
         .await;
     let policies = Policies::of(&app).await;
     let home = policies.shown(&app.get("/").await, "'self'", "'none'");
+    let stats = policies.stats(&app.get("/stats").await);
     let problem = policies.problem("'none'");
     for (method, path, status, kind, policy, more) in [
         ("GET", "/", 200, HTML, home.as_str(), &[LANGUAGE][..]),
         ("GET", "/?scene_id=1&lang=en", 200, HTML, &home, &[]),
         ("GET", "/?scene_id=0", 200, HTML, &home, &[LANGUAGE]),
+        ("GET", "/stats", 200, HTML, &stats, &[LANGUAGE]),
+        ("GET", "/stats?lang=en", 200, HTML, &stats, &[]),
         ("GET", "/robots.txt", 200, TEXT, NOTHING, &[]),
         ("GET", "/healthz", 200, TEXT, NOTHING, &[]),
         ("GET", "/readyz", 200, JSON, NOTHING, &[]),
         ("GET", "/openapi.json", 200, JSON, NOTHING, &[]),
         ("GET", "/api/account", 401, PROBLEM, NOTHING, &[BEARER]),
         ("POST", "/api/codes", 401, PROBLEM, NOTHING, &[BEARER]),
+        ("GET", "/api/scans", 401, PROBLEM, NOTHING, &[BEARER]),
+        ("GET", "/api/stats", 401, PROBLEM, NOTHING, &[BEARER]),
+        ("GET", "/api/stats.csv", 401, PROBLEM, NOTHING, &[BEARER]),
         ("GET", "/api/nothing", 404, PROBLEM, NOTHING, &[]),
         ("GET", "/nothing", 404, HTML, &problem, &[BOTH]),
         ("GET", "/nothing.json", 404, PROBLEM, NOTHING, &[]),
         ("POST", "/", 405, HTML, &problem, &[BOTH, READING]),
+        ("POST", "/stats", 405, HTML, &problem, &[BOTH, READING]),
         ("OPTIONS", "/", 405, HTML, &problem, &[BOTH, READING]),
         ("OPTIONS", "/api/account", 405, PROBLEM, NOTHING, &[READING]),
         (
@@ -295,9 +313,20 @@ async fn everything_else_has_exactly_its_headers_and_no_other_origin_reads_it() 
         let want = expected(kind, NEVER, policy, more);
         check(&app, method, path, status, &want).await;
     }
-    let account = app.request(Method::GET, "/api/account").bearer_auth(KEY);
-    let account = Answer::to(account.header("origin", "https://shop.example")).await;
-    assert_eq!(headers(&account), expected(JSON, NEVER, NOTHING, &[]));
+    for (path, kind) in [
+        ("/api/account", JSON),
+        ("/api/scans", JSON),
+        ("/api/stats", JSON),
+        ("/api/stats.csv", "text/csv; charset=utf-8"),
+    ] {
+        let keyed = app.request(Method::GET, path).bearer_auth(KEY);
+        let keyed = Answer::to(keyed.header("origin", "https://shop.example")).await;
+        assert_eq!(
+            headers(&keyed),
+            expected(kind, NEVER, NOTHING, &[]),
+            "{path}"
+        );
+    }
 }
 
 /// An error in every form.
@@ -423,6 +452,8 @@ async fn only_a_code_may_be_framed_and_only_by_whom_its_owner_allows() {
             ("/", false),
             ("/wx/", false),
             ("/?scene_id=1", false),
+            ("/stats", false),
+            ("/wx/stats", false),
             ("/qrcode/", false),
             ("/nothing", false),
             ("/api/account", false),

@@ -124,6 +124,9 @@ async fn away(replica: &Replica, upstream: &Upstream) -> Vec<u64> {
         "/qrcode.json?scene_id=99&permanent=true",
         "/api/account",
         "/api/codes",
+        "/api/scans",
+        "/api/stats",
+        "/api/stats.csv",
     ] {
         let answer = replica.keyed(path).await;
         assert_eq!(answer.problem(), unavailable, "{path}");

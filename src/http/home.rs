@@ -52,6 +52,7 @@ pub(crate) async fn show(
         default_expire: app.default_expire.as_secs(),
         result,
         at_fault,
+        stats: app.site.link("/stats", view.lang_pair()),
         openapi: app.site.link("/openapi.json", none()),
         other_language: app
             .site

@@ -6,6 +6,7 @@ mod bounds;
 mod caching;
 mod callback;
 mod code_body;
+mod definitions;
 mod demo;
 #[cfg(test)]
 mod fixture;
@@ -21,6 +22,7 @@ pub(crate) mod params;
 mod problem;
 mod qrcode;
 mod site;
+mod stats;
 mod unchecked;
 mod view;
 
@@ -30,6 +32,7 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
+use jiff::tz::Offset;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -80,6 +83,8 @@ pub struct AppState {
     pub site: Arc<Site>,
     /// The life of a code whose request names none.
     pub default_expire: Lifetime,
+    /// Distance of local time from UTC, by which the days of statistics begin.
+    pub time_zone: Offset,
     /// Cancelled when the service is about to end.
     pub draining: CancellationToken,
 }
@@ -155,6 +160,7 @@ fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
         .merge(of_demo)
         .route("/", get(home::show))
         .route("/callback", get(callback::verify).post(callback::receive))
+        .route("/stats", get(stats::show))
         .route("/robots.txt", get(ops::robots))
         .route("/openapi.json", get(move || async move { Json(document) }))
         .with_state(state)
@@ -172,7 +178,10 @@ fn documented_routes() -> (
         .routes(routes!(api::account::show))
         .routes(routes!(api::bindings::create))
         .routes(routes!(api::bindings::show))
-        .routes(routes!(api::bindings::claim));
+        .routes(routes!(api::bindings::claim))
+        .routes(routes!(api::scans::list))
+        .routes(routes!(api::stats::show))
+        .routes(routes!(api::stats::csv_file));
     let operating = OpenApiRouter::new()
         .routes(routes!(ops::healthz))
         .routes(routes!(ops::readyz));

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, Modify, OpenApi};
     ),
     tags(
         (name = "codes", description = "The codes"),
+        (name = "statistics", description = "Who came through which code"),
         (name = "bindings", description = "Signing in by a scan"),
         (name = "operating", description = "For operators"),
     ),

@@ -5,9 +5,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
+use super::definitions::{Definitions, Names};
 use super::lang::Lang;
 use super::problem::Problem;
-use super::site::{DEMO_SCRIPT, HOME_SCRIPT, RENEW_SCRIPT, STYLE, Site};
+use super::site::{DEMO_SCRIPT, HOME_SCRIPT, RENEW_SCRIPT, STATS_SCRIPT, STATS_STYLE, STYLE, Site};
 use crate::clock::China;
 use crate::telemetry::Causes;
 use crate::ticket::Ticket;
@@ -53,6 +54,7 @@ pub(crate) struct HomePage<'a> {
     pub(crate) result: HomeResult,
     /// The parameter that the result complains of.
     pub(crate) at_fault: Option<String>,
+    pub(crate) stats: String,
     pub(crate) openapi: String,
     pub(crate) other_language: String,
 }
@@ -97,6 +99,23 @@ pub(crate) enum HomeResult {
 pub(crate) struct Snippet {
     pub(crate) title: &'static str,
     pub(crate) text: String,
+}
+
+/// The statistics. The numbers are not in it: its script asks for them with the key that is typed.
+#[derive(Debug, Template)]
+#[template(path = "stats.html")]
+pub(crate) struct StatsPage<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) lang: Lang,
+    pub(crate) names: Names,
+    pub(crate) definitions: Definitions,
+    /// Minutes between UTC and local time.
+    pub(crate) offset: i32,
+    pub(crate) time_zone: String,
+    pub(crate) has_callback: bool,
+    pub(crate) home: String,
+    pub(crate) openapi: String,
+    pub(crate) other_language: String,
 }
 
 /// An error in place of a page.

@@ -11,16 +11,21 @@ use sha2::{Digest, Sha256};
 use crate::form::escaped;
 use crate::ticket::Ticket;
 
-/// The style of all pages, and the two scripts. Inline, so that a page is one request, and allowed by their hashes.
+/// The style of all pages, what the statistics need besides, and the scripts. Inline, so that a page is one request, and
+/// allowed by their hashes.
 pub(crate) const STYLE: &str = include_str!("../../templates/style.css");
+pub(crate) const STATS_STYLE: &str = include_str!("../../templates/stats.css");
 pub(crate) const RENEW_SCRIPT: &str = include_str!("../../templates/renew.js");
 pub(crate) const HOME_SCRIPT: &str = include_str!("../../templates/home.js");
 pub(crate) const DEMO_SCRIPT: &str = include_str!("../../templates/demo.js");
+pub(crate) const STATS_SCRIPT: &str = include_str!("../../templates/stats.js");
 
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STYLE));
 static RENEW_HASH: LazyLock<String> = LazyLock::new(|| hash_source(RENEW_SCRIPT));
 static HOME_HASH: LazyLock<String> = LazyLock::new(|| hash_source(HOME_SCRIPT));
 static DEMO_HASH: LazyLock<String> = LazyLock::new(|| hash_source(DEMO_SCRIPT));
+static STATS_STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STATS_STYLE));
+static STATS_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STATS_SCRIPT));
 
 /// What the pages and links need to know of the set-up.
 #[derive(Debug, Clone)]
@@ -90,6 +95,17 @@ impl Site {
         ))
     }
 
+    /// The policy of the statistics, whose script asks this service and nobody else.
+    pub(crate) fn stats_page_policy() -> HeaderValue {
+        policy_with(
+            &format!("{} {}", *STYLE_HASH, *STATS_STYLE_HASH),
+            &format!(
+                "img-src data:; script-src {}; connect-src 'self'; form-action 'none'; frame-ancestors 'none'",
+                *STATS_HASH
+            ),
+        )
+    }
+
     /// The policy of an error page, which shows no picture. In place of the code's page it may be framed as that may.
     pub(crate) fn problem_page_policy(&self, of_code: bool) -> HeaderValue {
         let ancestors = if of_code {
@@ -105,10 +121,12 @@ impl Site {
 
 /// What all pages have in common, and the rest. Their icon is empty data, so that no browser asks for one.
 fn policy(rest: &str) -> HeaderValue {
-    let policy = format!(
-        "default-src 'none'; style-src {}; base-uri 'none'; {rest}",
-        *STYLE_HASH
-    );
+    policy_with(&STYLE_HASH, rest)
+}
+
+/// The same for a page with other styles.
+fn policy_with(styles: &str, rest: &str) -> HeaderValue {
+    let policy = format!("default-src 'none'; style-src {styles}; base-uri 'none'; {rest}");
     HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
 }
 

@@ -45,10 +45,10 @@ impl View {
         }
     }
 
-    /// The same for a page that has no other representation.
-    pub(crate) fn vary_of_a_page(self) -> Option<HeaderValue> {
-        self.by_accept_language
-            .then(|| HeaderValue::from_static("accept-language"))
+    /// The language as a parameter for links to other pages, where it was asked for by one.
+    pub(crate) fn lang_pair(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let pair = ("lang", self.lang.pick("zh", "en"));
+        (!self.by_accept_language).then_some(pair).into_iter()
     }
 
     /// The request headers that an answer of this view depends on.
@@ -60,6 +60,12 @@ impl View {
             (false, true) => Some(HeaderValue::from_static("accept-language")),
             (false, false) => None,
         }
+    }
+
+    /// The same for a page that has no other representation.
+    pub(crate) fn vary_of_a_page(self) -> Option<HeaderValue> {
+        self.by_accept_language
+            .then(|| HeaderValue::from_static("accept-language"))
     }
 }
 

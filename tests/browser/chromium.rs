@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::skip::skip;
+use super::support::skip::skip;
 
 /// Names under which systems install it.
 const PROGRAMS: [&str; 4] = [

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::Demo;
 use super::chromium::{Chromium, Page, Screen};
-use super::figures::{Figures, grouped, sized};
 use super::payloads::{encoded, payloads};
+use super::support::figures::{Figures, grouped, sized};
 
 /// What a harmless text gets in a payload's place: a page with the same elements.
 const HARMLESS: &str = "harmless";

@@ -8,7 +8,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use super::Demo;
 use super::chromium::{Chromium, Page, Screen, keep};
-use super::skip::skip;
+use super::support::skip::skip;
 
 /// The example's back end on a port of its own. Dropping it ends it.
 struct Site {

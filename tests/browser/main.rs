@@ -5,19 +5,15 @@
 
 mod chromium;
 mod counting;
-#[expect(dead_code, reason = "every test program uses a part of it")]
-#[path = "../support/figures.rs"]
-mod figures;
 mod hostile;
 mod login;
-#[expect(dead_code, reason = "every test program uses a part of it")]
-#[path = "../support/owner.rs"]
-mod owner;
 #[path = "../hostile/payloads.rs"]
 mod payloads;
 mod phone;
-#[path = "../support/skip.rs"]
-mod skip;
+mod stats;
+#[expect(dead_code, reason = "every test program uses a part of it")]
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,7 +22,6 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::Instant;
 
 use self::chromium::{Chromium, Page, Screen, keep};
 
@@ -139,8 +134,15 @@ const FAINT_TEXTS: &str = "(() => {
     return faint;
 })()";
 
-/// What every page of ours owes to its reader.
+/// What every page of the demo owes to its reader.
 async fn check_page(page: &mut Page, name: &str) {
+    check_reading(page, name).await;
+    let body = page.text("document.body.innerText").await;
+    assert!(body.contains("SANDBOX"), "{name}: {body}");
+}
+
+/// What every page of ours owes to its reader.
+async fn check_reading(page: &mut Page, name: &str) {
     let complaints = page.complaints().await;
     assert!(complaints.is_empty(), "{name}: {complaints:#?}");
     // Not the window's width: a phone zooms out until all fits.
@@ -157,8 +159,6 @@ async fn check_page(page: &mut Page, name: &str) {
         let faint = page.eval(FAINT_TEXTS).await;
         assert_eq!(faint, json!([]), "{name}, dark {dark}: hard to read");
     }
-    let body = page.text("document.body.innerText").await;
-    assert!(body.contains("SANDBOX"), "{name}: {body}");
 }
 
 async fn keep_dark(page: &mut Page, name: &str) {
@@ -377,7 +377,7 @@ async fn awaited_renewal(mut page: Page, url: String) -> Renewal {
     let opened = begun(&mut page).await;
     let (old, end) = shown(&mut page).await;
     page.loaded().await;
-    let after = begun(&mut page).await - opened;
+    let after = begun(&mut page).await.saturating_sub(opened);
     let (new, new_end) = shown(&mut page).await;
     Renewal {
         after,

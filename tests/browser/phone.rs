@@ -5,7 +5,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::chromium::{Chromium, Page, keep};
-use super::owner::{Owner, Reply};
+use super::support::owner::{Owner, Reply};
 use super::{Demo, LANGS, SCREENS, check_page};
 
 /// `wxqr sandbox` on a port of its own, with a callback. Dropping it ends it.

@@ -65,6 +65,8 @@ const PATHS: &[&str] = &[
     "/qrcode.svg",
     "/qrcode.jpg",
     "/api/codes",
+    "/api/stats.csv",
+    "/stats",
     "/robots.txt",
     "/nothing-here",
 ];
@@ -262,6 +264,7 @@ fn targets() -> Vec<String> {
         "/wx/qrcode.json?scene_id=1",
         "/wx",
         "/openapi.json",
+        "/stats",
         "/nothing-here",
         "/api/account",
     ]

@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod database;
 pub(crate) mod figures;
 pub(crate) mod fleet;
+pub(crate) mod followers;
 pub(crate) mod load;
 pub(crate) mod owner;
 pub(crate) mod picture;

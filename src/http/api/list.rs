@@ -12,18 +12,15 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::AppState;
 use super::super::auth::Authenticated;
 use super::super::code_body::{LinkQuery, SceneBody, TicketBody, dated};
-use super::super::lang::Lang;
 use super::super::message::Message;
-use super::super::params::form_pairs;
 use super::super::problem::{Document, Problem};
-use super::require;
+use super::{query, require};
 use crate::access::Scope;
-use crate::scene::{Scene, SceneError, SceneId, SceneText};
+use crate::scene::Scene;
 use crate::store::{ChannelFilter, ListedCode};
 
-/// How many codes a page may have, and how many it has if nothing is said.
-const MOST: u16 = 1000;
-const DEFAULT: u16 = 100;
+/// The parameters of the list.
+const KNOWN: &[&str] = &["label", "group", "permanent", "scene", "cursor", "limit"];
 
 /// What the list is asked for, as the document says it.
 #[derive(Debug, IntoParams)]
@@ -91,7 +88,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     require(&caller, Scope::Stats)?;
-    let wanted = WantedPage::parse(raw.as_deref().unwrap_or_default())?;
+    let wanted = WantedPage::parse(raw.as_deref())?;
     let page = app
         .store
         .list(&wanted.filter, wanted.after.as_ref(), wanted.limit)
@@ -130,87 +127,42 @@ struct WantedPage {
 }
 
 impl WantedPage {
-    fn parse(raw: &str) -> Result<Self, Problem> {
+    fn parse(raw: Option<&str>) -> Result<Self, Problem> {
         let mut wanted = Self {
             filter: ChannelFilter::default(),
             after: None,
-            limit: DEFAULT,
+            limit: query::DEFAULT_ITEMS,
         };
-        for (name, value) in form_pairs(raw)? {
-            let bad = |zh: &'static str, en: &'static str| {
-                Problem::invalid_parameter(&name, Message::new(zh, en))
-            };
-            // No name or scene has any, and PostgreSQL takes no NUL.
-            if value.chars().any(char::is_control) {
-                return Err(bad("不能含有控制字符", "must have no control characters"));
-            }
+        for (name, value) in query::known_pairs(raw, KNOWN)? {
             match name.as_str() {
                 "label" => wanted.filter.label = Some(value),
                 "group" => wanted.filter.group = Some(value),
-                "permanent" => {
-                    let permanent = value.parse();
-                    let permanent = permanent
-                        .map_err(|_| bad("只能是 true 或 false", "must be true or false"))?;
-                    wanted.filter.permanent = Some(permanent);
-                }
-                "scene" => wanted.filter.scene = Some(scene_filter(&value)?),
-                "cursor" => {
-                    let after = scene_of(&value).ok_or_else(|| {
-                        bad(
-                            "须为本列表某一页的 next_cursor",
-                            "must be the next_cursor of a page of this list",
-                        )
-                    })?;
-                    wanted.after = Some(after);
-                }
-                "limit" => {
-                    let limit = value
-                        .parse()
-                        .ok()
-                        .filter(|limit| (1..=MOST).contains(limit));
-                    wanted.limit = limit.ok_or_else(|| {
-                        bad(
-                            "须为 1 至 1000 的整数",
-                            "must be a whole number from 1 to 1000",
-                        )
-                    })?;
-                }
-                _ => {
-                    return Err(bad(
-                        "不是本列表的参数，可用的有 label、group、permanent、scene、cursor、limit",
-                        "is not a parameter of this list; accepted: label, group, permanent, scene, cursor, limit",
-                    ));
-                }
+                "permanent" => wanted.filter.permanent = Some(permanent(&value)?),
+                "scene" => wanted.filter.scene = Some(query::scene(&value)?),
+                "cursor" => wanted.after = Some(after(&value)?),
+                // "limit": no other name is left.
+                _ => wanted.limit = query::limit(&value)?,
             }
         }
         Ok(wanted)
     }
 }
 
-/// A scene of either life: its text, and whether it is a number.
-fn scene_filter(value: &str) -> Result<(String, bool), Problem> {
-    let bad = |message: Message| Problem::invalid_parameter("scene", message);
-    let (text, number) = match value.split_once(':') {
-        Some(("id", text)) => (text, text.parse::<SceneId>().map(|_| true)),
-        Some(("str", text)) => (text, text.parse::<SceneText>().map(|_| false)),
-        _ => {
-            let message = Message::new(
-                "须写作 id:数字 或 str:文本",
-                "must be id:NUMBER or str:TEXT",
-            );
-            return Err(bad(message));
-        }
-    };
-    let number = number.map_err(|error| bad(after_the_colon(error)))?;
-    Ok((text.to_owned(), number))
+fn permanent(value: &str) -> Result<bool, Problem> {
+    value.parse().map_err(|_| {
+        let message = Message::new("只能是 true 或 false", "must be true or false");
+        Problem::invalid_parameter("permanent", message)
+    })
 }
 
-fn after_the_colon(error: SceneError) -> Message {
-    let error = Message::from(error);
-    Message::new(
-        format!("冒号之后{}", error.text(Lang::Zh)),
-        format!("is not good after the colon: {}", error.text(Lang::En)),
-    )
+fn after(value: &str) -> Result<Scene, Problem> {
+    scene_of(value).ok_or_else(|| {
+        let message = Message::new(
+            "须为本列表某一页的 next_cursor",
+            "must be the next_cursor of a page of this list",
+        );
+        Problem::invalid_parameter("cursor", message)
+    })
 }
 
 /// Where the next page begins: after this scene.

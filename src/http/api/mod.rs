@@ -1,9 +1,13 @@
 //! `/api`: for programs that hold a key. JSON only.
 
 pub(crate) mod account;
+mod attribution;
 pub(crate) mod bindings;
 pub(crate) mod list;
 pub(crate) mod make;
+mod query;
+pub(crate) mod scans;
+pub(crate) mod stats;
 mod wanted;
 
 use super::auth::Authenticated;

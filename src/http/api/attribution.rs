@@ -1,0 +1,51 @@
+//! Which code a scan is counted under, wherever that is answered.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::scene::SceneValue;
+use crate::store::Attribution;
+
+/// Which code a scan is counted under, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = CountedCode)]
+pub(crate) struct AttributionBody {
+    /// The scene, where it is a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scene_id: Option<u32>,
+    /// The scene, where it is a text, or where the code is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scene_str: Option<String>,
+    /// Whether the code lives for ever. Absent where the code is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) permanent: Option<bool>,
+    /// `false` where the scan carried a ticket that the service does not know: it is counted under the text of its scene,
+    /// and under no code.
+    pub(super) attributed: bool,
+}
+
+impl From<&Attribution> for AttributionBody {
+    fn from(attribution: &Attribution) -> Self {
+        let scene = match attribution {
+            Attribution::Code(scene) => scene,
+            Attribution::Unknown(text) => {
+                return Self {
+                    scene_id: None,
+                    scene_str: Some(text.clone()),
+                    permanent: None,
+                    attributed: false,
+                };
+            }
+        };
+        let (scene_id, scene_str) = match scene.value() {
+            SceneValue::Id(id) => (Some(id), None),
+            SceneValue::Text(text) => (None, Some(text.to_owned())),
+        };
+        Self {
+            scene_id,
+            scene_str,
+            permanent: Some(scene.kind().is_permanent()),
+            attributed: true,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the queries below `/api` have in common: every parameter is ours, given once, and checked.
+
+use jiff::civil::Date;
+
+use super::super::lang::Lang;
+use super::super::message::Message;
+use super::super::params::form_pairs;
+use super::super::problem::Problem;
+use crate::scene::{SceneError, SceneId, SceneText};
+
+/// How many items a page of a list may have, and how many it has if nothing is said.
+pub(super) const MOST_ITEMS: u16 = 1000;
+pub(super) const DEFAULT_ITEMS: u16 = 100;
+
+/// The decoded pairs, the name of each one of `known`.
+pub(super) fn known_pairs(
+    raw: Option<&str>,
+    known: &[&str],
+) -> Result<Vec<(String, String)>, Problem> {
+    let pairs = form_pairs(raw.unwrap_or_default())?;
+    for (name, value) in &pairs {
+        // No name or scene has any, and PostgreSQL takes no NUL.
+        if value.chars().any(char::is_control) {
+            let message = Message::new("不能含有控制字符", "must have no control characters");
+            return Err(Problem::invalid_parameter(name, message));
+        }
+        if !known.contains(&name.as_str()) {
+            let message = Message::new(
+                format!("不是这里的参数，可用的有 {}", known.join("、")),
+                format!("is not a parameter here; accepted: {}", known.join(", ")),
+            );
+            return Err(Problem::invalid_parameter(name, message));
+        }
+    }
+    Ok(pairs)
+}
+
+/// The size of a page.
+pub(super) fn limit(value: &str) -> Result<u16, Problem> {
+    let limit = value.parse().ok();
+    let limit = limit.filter(|limit| (1..=MOST_ITEMS).contains(limit));
+    limit.ok_or_else(|| {
+        let message = Message::new(
+            "须为 1 至 1000 的整数",
+            "must be a whole number from 1 to 1000",
+        );
+        Problem::invalid_parameter("limit", message)
+    })
+}
+
+/// A scene of either life: its text, and whether it is a number.
+pub(super) fn scene(value: &str) -> Result<(String, bool), Problem> {
+    let bad = |message: Message| Problem::invalid_parameter("scene", message);
+    let (text, number) = match value.split_once(':') {
+        Some(("id", text)) => (text, text.parse::<SceneId>().map(|_| true)),
+        Some(("str", text)) => (text, text.parse::<SceneText>().map(|_| false)),
+        _ => {
+            let message = Message::new(
+                "须写作 id:数字 或 str:文本",
+                "must be id:NUMBER or str:TEXT",
+            );
+            return Err(bad(message));
+        }
+    };
+    let number = number.map_err(|error| bad(after_the_colon(error)))?;
+    Ok((text.to_owned(), number))
+}
+
+fn after_the_colon(error: SceneError) -> Message {
+    let error = Message::from(error);
+    Message::new(
+        format!("冒号之后{}", error.text(Lang::Zh)),
+        format!("is not good after the colon: {}", error.text(Lang::En)),
+    )
+}
+
+/// A day as `YYYY-MM-DD`, from 1970 on: WeChat's clock knows no earlier one.
+pub(super) fn day(text: &str) -> Option<Date> {
+    // The library reads more spellings than one.
+    let is_plain = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let day = is_plain.then(|| text.parse::<Date>().ok())?;
+    day.filter(|day| *day >= FIRST_DAY)
+}
+
+/// The first day that can be asked for.
+pub(super) const FIRST_DAY: Date = Date::constant(1970, 1, 1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_one_spelling() {
+        for (text, want) in [
+            ("2026-11-22", true),
+            ("1970-01-01", true),
+            ("9999-12-31", true),
+            ("2024-02-29", true),
+            ("2026-02-29", false),
+            ("1969-12-31", false),
+            ("0000-01-01", false),
+            ("20261122", false),
+            ("2026-11-2", false),
+            ("2026-13-01", false),
+            ("2026/11/22", false),
+            ("2026-11-22T00:00", false),
+            ("+002026-11-22", false),
+            ("今天", false),
+            ("", false),
+        ] {
+            assert_eq!(day(text).is_some(), want, "input {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_scene_says_whether_it_is_a_number() {
+        for (value, want) in [
+            ("id:123", Some(("123", true))),
+            ("str:123", Some(("123", false))),
+            ("str:a:b", Some(("a:b", false))),
+            ("id:0", None),
+            ("id:4294967296", None),
+            ("id:", None),
+            ("str:", None),
+            ("str:wxqr.x", None),
+            ("123", None),
+            ("text:123", None),
+        ] {
+            let got = scene(value).ok();
+            let want = want.map(|(text, number)| (text.to_owned(), number));
+            assert_eq!(got, want, "input {value:?}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! `GET /api/scans`: what followers did, event by event.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::Offset;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::AppState;
+use super::super::auth::Authenticated;
+use super::super::message::Message;
+use super::super::pages::whole_seconds;
+use super::super::problem::{Document, Problem};
+use super::attribution::AttributionBody;
+use super::{query, require};
+use crate::access::Scope;
+use crate::store::{self, EventFilter, EventOrder, Store, StoredEvent};
+
+/// The parameters of the list.
+const KNOWN: &[&str] = &["scene", "since", "cursor", "limit"];
+
+/// What the list is asked for, as the document says it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct ScansParams {
+    /// Scans of one scene, permanent or not: `id:123` or `str:poster`.
+    scene: Option<String>,
+    /// Events from this time on, by WeChat's clock: `2026-11-22T08:00:00+08:00` (a `+` is written `%2B` in a query), or
+    /// `2026-11-22` for the beginning of that day by `WXQR_TIME_ZONE`.
+    since: Option<String>,
+    /// The `cursor` of an answer of this list, or `0`: what was stored after it, in the order in which it was stored.
+    #[param(pattern = "^[0-9]+$")]
+    cursor: Option<String>,
+    /// Events on a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u16>,
+}
+
+/// What a follower did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(crate) struct EventBody {
+    /// The name of the event, the same wherever and however often it is told.
+    id: String,
+    /// When, by WeChat's clock (RFC 3339, UTC).
+    at: String,
+    /// `subscribe`, `scan` or `unsubscribe`.
+    event: &'static str,
+    /// Absent where no code was scanned.
+    #[serde(flatten)]
+    code: Option<AttributionBody>,
+    /// Who: the same for all events of one follower, and no openid.
+    person: String,
+    /// The follower's openid, for keys with the scope `people`, while the service holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    openid: Option<String>,
+}
+
+/// A page of events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventPage {
+    items: Vec<EventBody>,
+    /// Stands for all that is stored up to this answer: asked for with it, the list goes on from here. Always there.
+    cursor: String,
+}
+
+/// Lists what followers did: the newest first; with a cursor, what was stored after it, so that a late event is not missed.
+#[utoipa::path(
+    get,
+    path = "/api/scans",
+    params(ScansParams),
+    responses(
+        (status = 200, description = "A page", body = EventPage),
+        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "statistics",
+)]
+pub(crate) async fn list(
+    State(app): State<AppState>,
+    caller: Authenticated,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<EventPage>, Problem> {
+    require(&caller, Scope::Stats)?;
+    let wanted = WantedEvents::parse(raw.as_deref(), app.time_zone)?;
+    let (events, cursor) = match wanted.after {
+        None => newest(&app.store, &wanted).await?,
+        Some(after) => stored_after(&app.store, &wanted, after).await?,
+    };
+    let shows_openids = caller.0.allows(Scope::People);
+    let items = events.into_iter();
+    let items = items.map(|event| shown(event, shows_openids)).collect();
+    let cursor = cursor.to_string();
+    Ok(Json(EventPage { items, cursor }))
+}
+
+/// The newest, and the place up to which everything was stored. What is stored meanwhile is for the next page alone.
+async fn newest(
+    store: &Store,
+    wanted: &WantedEvents,
+) -> Result<(Vec<StoredEvent>, u64), store::Error> {
+    let last = store.last_seq().await?;
+    let order = EventOrder::NewestFirst { before: None };
+    let mut events = store.events(&wanted.filter, order, wanted.limit).await?;
+    events.retain(|event| event.seq <= last);
+    Ok((events, last))
+}
+
+/// What was stored after a place, and the place of the last of it.
+async fn stored_after(
+    store: &Store,
+    wanted: &WantedEvents,
+    after: u64,
+) -> Result<(Vec<StoredEvent>, u64), Problem> {
+    let order = EventOrder::StoredAfter(after);
+    let events = store.events(&wanted.filter, order, wanted.limit).await?;
+    if let Some(last) = events.last() {
+        let last = last.seq;
+        return Ok((events, last));
+    }
+    // A store that was put back to an earlier day would keep its next events from whoever has a cursor of a later one.
+    if after > store.last_seq().await? {
+        let message = Message::new(
+            "在最后一个事件之后，存储可能恢复过备份；请从 cursor=0 重新开始",
+            "is beyond the last event, as if the store had been put back to an earlier state; begin again with cursor=0",
+        );
+        return Err(Problem::invalid_parameter("cursor", message));
+    }
+    Ok((events, after))
+}
+
+fn shown(event: StoredEvent, shows_openid: bool) -> EventBody {
+    let openid = event.openid.filter(|_| shows_openid);
+    EventBody {
+        id: event.id,
+        at: whole_seconds(event.at),
+        event: event.kind.as_str(),
+        code: event.attribution.as_ref().map(AttributionBody::from),
+        person: event.person,
+        openid: openid.map(|openid| openid.as_str().to_owned()),
+    }
+}
+
+/// What a query asks for.
+#[derive(Debug)]
+struct WantedEvents {
+    filter: EventFilter,
+    after: Option<u64>,
+    limit: usize,
+}
+
+impl WantedEvents {
+    fn parse(raw: Option<&str>, time_zone: Offset) -> Result<Self, Problem> {
+        let mut wanted = Self {
+            filter: EventFilter::default(),
+            after: None,
+            limit: query::DEFAULT_ITEMS.into(),
+        };
+        for (name, value) in query::known_pairs(raw, KNOWN)? {
+            match name.as_str() {
+                "scene" => wanted.filter.scene = Some(query::scene(&value)?),
+                "since" => wanted.filter.since = Some(since(&value, time_zone)?),
+                "cursor" => wanted.after = Some(cursor(&value)?),
+                // "limit": no other name is left.
+                _ => wanted.limit = query::limit(&value)?.into(),
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// An instant, or the first of a day.
+fn since(value: &str, time_zone: Offset) -> Result<Timestamp, Problem> {
+    let midnight = |value: &str| {
+        let day = query::day(value)?;
+        time_zone
+            .to_timestamp(day.to_datetime(Time::midnight()))
+            .ok()
+    };
+    let since = value.parse().ok().or_else(|| midnight(value));
+    since.ok_or_else(|| {
+        let message = Message::new(
+            "须为 2026-11-22T08:00:00Z 这样的时刻，或 2026-11-22 这样的日期；时区中的加号须写作 %2B",
+            "must be a time such as 2026-11-22T08:00:00Z, or a day such as 2026-11-22; the + of an offset is written %2B",
+        );
+        Problem::invalid_parameter("since", message)
+    })
+}
+
+/// A place in the order in which events were stored.
+fn cursor(value: &str) -> Result<u64, Problem> {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    // The store counts in signed numbers.
+    let cursor = is_number.then(|| value.parse::<i64>().ok()).flatten();
+    cursor
+        .and_then(|cursor| cursor.try_into().ok())
+        .ok_or_else(|| {
+            let message = Message::new(
+                "须为本列表某次应答的 cursor，或 0（从头开始）",
+                "must be the cursor of an answer of this list, or 0 for the beginning",
+            );
+            Problem::invalid_parameter("cursor", message)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_time_or_the_beginning_of_a_day() {
+        for (text, want) in [
+            ("2026-11-22T08:00:00Z", Some("2026-11-22T08:00:00Z")),
+            ("2026-11-22T08:00:00+08:00", Some("2026-11-22T00:00:00Z")),
+            ("2026-11-22T08:00:00.5Z", Some("2026-11-22T08:00:00.5Z")),
+            ("2026-11-22", Some("2026-11-21T16:00:00Z")),
+            ("2026-11-22T08:00:00", None),
+            ("2026-11-22T08:00:00 08:00", None),
+            ("2026-11", None),
+            ("1732262400", None),
+            ("", None),
+        ] {
+            let got = since(text, Offset::constant(8)).ok();
+            let want = want.map(|want| want.parse().unwrap());
+            assert_eq!(got, want, "input {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_a_number_that_the_store_could_have_given() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("9223372036854775807", Some(9_223_372_036_854_775_807)),
+            ("9223372036854775808", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("", None),
+        ] {
+            assert_eq!(cursor(text).ok(), want, "input {text:?}");
+        }
+    }
+}

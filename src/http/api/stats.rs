@@ -1,0 +1,266 @@
+//! `GET /api/stats` and `/api/stats.csv`: how many scanned, followed and left.
+
+mod spreadsheet;
+mod wanted;
+
+use axum::extract::{RawQuery, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use jiff::tz::Offset;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use self::wanted::{Wanted, too_many_rows};
+use super::super::AppState;
+use super::super::auth::Authenticated;
+use super::super::definitions::Definitions;
+use super::super::problem::{Document, Problem};
+use super::attribution::AttributionBody;
+use super::require;
+use crate::access::Scope;
+use crate::store::{NumbersRow, Span, Store, Sums};
+use crate::telemetry::Causes;
+
+/// What both are asked for, as the document says it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct StatsParams {
+    /// Codes of one scene, permanent or not: `id:123` or `str:poster`.
+    scene: Option<String>,
+    /// Codes of exactly this group.
+    group: Option<String>,
+    /// The first day by `WXQR_TIME_ZONE`, `YYYY-MM-DD`. The default is 29 days before `to`.
+    #[param(format = Date)]
+    from: Option<String>,
+    /// The last day, included. The default is today.
+    #[param(format = Date)]
+    to: Option<String>,
+    /// A row for each day, or one for all days together. People are not additive over days.
+    #[param(pattern = "^(day|total)$", default = "total")]
+    by: Option<String>,
+    /// The language of definitions and headings.
+    #[param(pattern = "^(zh|en)$", default = "en")]
+    lang: Option<String>,
+}
+
+/// What only the JSON is asked for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct SumParams {
+    /// `true`: all codes together, in one row or one for each day. People are not additive over codes, so there are none.
+    #[param(default = false)]
+    sum: Option<bool>,
+}
+
+/// The numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Stats {
+    /// The first day.
+    from: String,
+    /// The last day, included.
+    to: String,
+    /// `day` or `total`.
+    by: &'static str,
+    /// The distance from UTC by which days begin, such as `+08:00`.
+    time_zone: String,
+    definitions: Definitions,
+    rows: Vec<Row>,
+}
+
+/// The numbers of a code, of a day or of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = StatsRow)]
+pub(crate) struct Row {
+    /// Absent in a sum.
+    #[serde(flatten)]
+    code: Option<AttributionBody>,
+    /// The owner's name for the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    /// The group that the code belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// The day, `YYYY-MM-DD`. Absent in a total.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day: Option<String>,
+    scans: u64,
+    /// Absent in a sum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    people: Option<u64>,
+    new_followers: u64,
+    lost: u64,
+    net: i64,
+}
+
+impl From<NumbersRow> for Row {
+    fn from(row: NumbersRow) -> Self {
+        let numbers = row.numbers;
+        Self {
+            code: Some(AttributionBody::from(&row.attribution)),
+            label: row.channel.label,
+            group: row.channel.group,
+            day: row.day.map(|day| day.to_string()),
+            scans: numbers.scans,
+            people: Some(numbers.people),
+            new_followers: numbers.new_followers,
+            lost: numbers.lost,
+            net: net(numbers.new_followers, numbers.lost),
+        }
+    }
+}
+
+impl From<Sums> for Row {
+    fn from(sums: Sums) -> Self {
+        Self {
+            code: None,
+            label: None,
+            group: None,
+            day: sums.day.map(|day| day.to_string()),
+            scans: sums.scans,
+            people: None,
+            new_followers: sums.new_followers,
+            lost: sums.lost,
+            net: net(sums.new_followers, sums.lost),
+        }
+    }
+}
+
+fn net(new_followers: u64, lost: u64) -> i64 {
+    new_followers.cast_signed() - lost.cast_signed()
+}
+
+/// Tells how many scanned, followed and left, for each code that has a name, lives for ever or was scanned in that time.
+#[utoipa::path(
+    get,
+    path = "/api/stats",
+    params(StatsParams, SumParams),
+    responses(
+        (status = 200, description = "The numbers", body = Stats),
+        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "statistics",
+)]
+pub(crate) async fn show(
+    State(app): State<AppState>,
+    caller: Authenticated,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    require(&caller, Scope::Stats)?;
+    let wanted = Wanted::parse(raw.as_deref(), wanted::OF_JSON, today(&app))?;
+    let rows = if wanted.sum {
+        let sums = app.store.sums(&wanted.filter).await?;
+        sums.into_iter().map(Row::from).collect()
+    } else {
+        rows(&app, &wanted).await?
+    };
+    let time_zone = app.time_zone;
+    let body = on_a_thread(move || stats(&wanted, time_zone, rows)).await?;
+    let media_type = [(header::CONTENT_TYPE, "application/json")];
+    Ok((media_type, body).into_response())
+}
+
+/// The same numbers as a file for spreadsheets: UTF-8 with a byte-order mark, RFC 4180. Text that would be a formula has a `'`
+/// in front.
+#[utoipa::path(
+    get,
+    path = "/api/stats.csv",
+    params(StatsParams),
+    responses(
+        (status = 200, description = "The numbers", body = String, content_type = "text/csv"),
+        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "statistics",
+)]
+pub(crate) async fn csv_file(
+    State(app): State<AppState>,
+    caller: Authenticated,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    require(&caller, Scope::Stats)?;
+    let wanted = Wanted::parse(raw.as_deref(), wanted::OF_FILE, today(&app))?;
+    let rows = rows(&app, &wanted).await?;
+    let name = format!(
+        "attachment; filename=\"wxqr-stats-{}-to-{}.csv\"",
+        wanted.filter.from, wanted.filter.to
+    );
+    let file = on_a_thread(move || {
+        let by_day = wanted.filter.span == Span::Day;
+        spreadsheet::written(&rows, by_day, wanted.lang)
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    Ok((headers, file.await?).into_response())
+}
+
+fn today(app: &AppState) -> jiff::civil::Date {
+    app.time_zone.to_datetime(app.clock.now()).date()
+}
+
+/// The numbers of each code.
+async fn rows(app: &AppState, wanted: &Wanted) -> Result<Vec<Row>, Problem> {
+    let rows = app.store.numbers(&wanted.filter).await?;
+    if rows.len() > Store::MOST_NUMBERS {
+        return Err(too_many_rows());
+    }
+    Ok(rows.into_iter().map(Row::from).collect())
+}
+
+/// The body of the answer.
+fn stats(wanted: &Wanted, time_zone: Offset, rows: Vec<Row>) -> Vec<u8> {
+    let stats = Stats {
+        from: wanted.filter.from.to_string(),
+        to: wanted.filter.to.to_string(),
+        by: match wanted.filter.span {
+            Span::Day => "day",
+            Span::Total => "total",
+        },
+        time_zone: offset_text(time_zone),
+        definitions: Definitions::of(wanted.lang),
+        rows,
+    };
+    serde_json::to_vec(&stats).expect("numbers and texts are JSON")
+}
+
+/// Such as `+08:00`.
+pub(crate) fn offset_text(offset: Offset) -> String {
+    let minutes = offset.seconds() / 60;
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let minutes = minutes.abs();
+    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+/// Writes an answer on a thread that may block: for a hundred thousand rows it takes longer than others should wait.
+async fn on_a_thread(write: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<Vec<u8>, Problem> {
+    let written = tokio::task::spawn_blocking(write).await;
+    written.map_err(|error| {
+        tracing::error!(error = %Causes(&error), "an answer could not be written");
+        Problem::internal()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_written_as_in_the_setting() {
+        for (minutes, want) in [
+            (480, "+08:00"),
+            (0, "+00:00"),
+            (-210, "-03:30"),
+            (-30, "-00:30"),
+            (840, "+14:00"),
+        ] {
+            let offset = Offset::from_seconds(minutes * 60).unwrap();
+            assert_eq!(offset_text(offset), want);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The numbers as a file for spreadsheets. They run what looks like a formula, and strangers choose some of the texts.
+
+use csv::{Terminator, WriterBuilder};
+
+use super::super::super::definitions::{Names, kind_name};
+use super::super::super::lang::Lang;
+use super::Row;
+
+/// Tells a spreadsheet that the file is UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// What a formula may begin with: in Chinese and Japanese spreadsheets the wide forms too. A tab or a line's end in front is
+/// skipped by some.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
+/// RFC 4180, with the byte-order mark in front.
+pub(super) fn written(rows: &[Row], by_day: bool, lang: Lang) -> Vec<u8> {
+    let mut file = BYTE_ORDER_MARK.to_vec();
+    let mut writer = WriterBuilder::new()
+        .terminator(Terminator::CRLF)
+        .from_writer(&mut file);
+    let lines = std::iter::once(headings(by_day, lang))
+        .chain(rows.iter().map(|row| cells(row, by_day, lang)));
+    for line in lines {
+        writer
+            .write_record(&line)
+            .expect("a vector takes lines of equal length");
+    }
+    writer.flush().expect("a vector takes all that is written");
+    drop(writer);
+    file
+}
+
+fn headings(by_day: bool, lang: Lang) -> Vec<String> {
+    let names = Names::of(lang);
+    let mut headings = vec![
+        lang.pick("名称", "Label"),
+        lang.pick("分组", "Group"),
+        "scene_id",
+        "scene_str",
+        lang.pick("类型", "Kind"),
+    ];
+    if by_day {
+        headings.push(lang.pick("日期", "Day"));
+    }
+    headings.extend([
+        names.scans,
+        names.people,
+        names.new_followers,
+        names.lost,
+        names.net,
+    ]);
+    headings.into_iter().map(str::to_owned).collect()
+}
+
+fn cells(row: &Row, by_day: bool, lang: Lang) -> Vec<String> {
+    let code = row.code.as_ref();
+    let number = |number: Option<u64>| number.map_or_else(String::new, |it| it.to_string());
+    let mut cells = vec![
+        text(row.label.as_deref()),
+        text(row.group.as_deref()),
+        number(code.and_then(|code| code.scene_id).map(u64::from)),
+        text(code.and_then(|code| code.scene_str.as_deref())),
+        kind_name(code.and_then(|code| code.permanent), lang).to_owned(),
+    ];
+    if by_day {
+        cells.push(row.day.clone().unwrap_or_default());
+    }
+    cells.extend([
+        row.scans.to_string(),
+        number(row.people),
+        row.new_followers.to_string(),
+        row.lost.to_string(),
+        row.net.to_string(),
+    ]);
+    cells
+}
+
+/// A text as a cell that is one.
+fn text(text: Option<&str>) -> String {
+    let text = text.unwrap_or_default();
+    if text.starts_with(FORMULA) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::api::attribution::AttributionBody;
+
+    fn row(label: &str, scene_str: &str, permanent: Option<bool>, net: i64) -> Row {
+        Row {
+            code: Some(AttributionBody {
+                scene_id: None,
+                scene_str: Some(scene_str.to_owned()),
+                permanent,
+                attributed: permanent.is_some(),
+            }),
+            label: Some(label.to_owned()).filter(|label| !label.is_empty()),
+            group: None,
+            day: Some("2026-11-22".to_owned()),
+            scans: 12,
+            people: Some(9),
+            new_followers: 4,
+            lost: 7,
+            net,
+        }
+    }
+
+    #[test]
+    fn numbers_stay_numbers_and_texts_stay_texts() {
+        let rows = [
+            row("-3", "=1+1", Some(true), -3),
+            row("a \"b\", c", "two\r\nlines", Some(false), 0),
+            row("", "\t=1", None, 1),
+        ];
+        let want = "\u{feff}Label,Group,scene_id,scene_str,Kind,Scans,People,New followers,Lost,Net\r\n\
+            '-3,,,'=1+1,permanent,12,9,4,7,-3\r\n\
+            \"a \"\"b\"\", c\",,,\"two\r\nlines\",temporary,12,9,4,7,0\r\n\
+            ,,,'\t=1,unattributed,12,9,4,7,1\r\n";
+        let got = String::from_utf8(written(&rows, false, Lang::En)).unwrap();
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_file_by_day_has_days_and_chinese_headings_if_asked() {
+        let want = "\u{feff}名称,分组,scene_id,scene_str,类型,日期,扫码次数,扫码人数,新增关注,流失,净增\r\n\
+            海报,,,a,临时,2026-11-22,12,9,4,7,1\r\n";
+        let rows = [row("海报", "a", Some(false), 1)];
+        let got = String::from_utf8(written(&rows, true, Lang::Zh)).unwrap();
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn nothing_that_begins_like_a_formula_is_left_one() {
+        for first in "=+-@\t\r\n＝＋－＠".chars() {
+            let given = format!("{first}cmd|' /C calc'!A0");
+            assert_eq!(text(Some(&given)), format!("'{given}"));
+        }
+        for harmless in ["", "a=1", "'=1", " =1", "海报-1", "1-2"] {
+            assert_eq!(text(Some(harmless)), harmless);
+        }
+    }
+}

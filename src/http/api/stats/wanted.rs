@@ -1,0 +1,178 @@
+//! Which numbers a query asks for.
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use super::super::super::lang::Lang;
+use super::super::super::message::Message;
+use super::super::super::problem::{Code, Problem};
+use super::super::query;
+use crate::store::{NumbersFilter, Span, Store};
+
+/// The parameters of the JSON, and those of the file.
+pub(super) const OF_JSON: &[&str] = &["scene", "group", "from", "to", "by", "sum", "lang"];
+pub(super) const OF_FILE: &[&str] = &["scene", "group", "from", "to", "by", "lang"];
+
+/// Days in the range if nothing is said.
+const DEFAULT_DAYS: i32 = 30;
+
+/// What a query asks for.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) filter: NumbersFilter,
+    /// Whether all codes are counted together.
+    pub(super) sum: bool,
+    pub(super) lang: Lang,
+}
+
+impl Wanted {
+    /// `today` is the last day if nothing is said.
+    pub(super) fn parse(raw: Option<&str>, known: &[&str], today: Date) -> Result<Self, Problem> {
+        let mut filter = NumbersFilter {
+            scene: None,
+            group: None,
+            from: today,
+            to: today,
+            span: Span::Total,
+        };
+        let (mut from, mut sum, mut lang) = (None, false, Lang::En);
+        for (name, value) in query::known_pairs(raw, known)? {
+            match name.as_str() {
+                "scene" => filter.scene = Some(query::scene(&value)?),
+                "group" => filter.group = Some(value),
+                "from" => from = Some(day("from", &value)?),
+                "to" => filter.to = day("to", &value)?,
+                "by" => filter.span = span(&value)?,
+                "sum" => sum = boolean("sum", &value)?,
+                // "lang": no other name is left.
+                _ => lang = language(&value)?,
+            }
+        }
+        filter.from = from.unwrap_or_else(|| first_day_until(filter.to));
+        check_range(&filter)?;
+        Ok(Self { filter, sum, lang })
+    }
+}
+
+/// Where the range begins that ends there and is as long as it is if nothing is said.
+fn first_day_until(to: Date) -> Date {
+    to.saturating_sub((DEFAULT_DAYS - 1).days())
+        .max(query::FIRST_DAY)
+}
+
+fn check_range(filter: &NumbersFilter) -> Result<(), Problem> {
+    if filter.from > filter.to {
+        let message = Message::new(
+            format!("不能晚于 to（{}）", filter.to),
+            format!("must not be after to ({})", filter.to),
+        );
+        return Err(Problem::invalid_parameter("from", message));
+    }
+    let days = (filter.to - filter.from).get_days().unsigned_abs() as usize + 1;
+    if filter.span == Span::Day && days > Store::MOST_NUMBERS {
+        return Err(too_many_rows());
+    }
+    Ok(())
+}
+
+/// Says how to ask for less.
+pub(super) fn too_many_rows() -> Problem {
+    let message = Message::new(
+        "结果超过 100,000 行，请缩小 from 至 to 的范围，或指定 group、scene",
+        "that would be more than 100,000 rows; narrow the range from ... to, or name a group or a scene",
+    );
+    Problem::new(Code::InvalidParameter, message)
+}
+
+fn day(name: &str, value: &str) -> Result<Date, Problem> {
+    query::day(value).ok_or_else(|| {
+        let message = Message::new(
+            "须为 2026-11-22 这样的日期，不早于 1970-01-01",
+            "must be a day such as 2026-11-22, not before 1970-01-01",
+        );
+        Problem::invalid_parameter(name, message)
+    })
+}
+
+fn span(value: &str) -> Result<Span, Problem> {
+    match value {
+        "day" => Ok(Span::Day),
+        "total" => Ok(Span::Total),
+        _ => {
+            let message = Message::new("只能是 day 或 total", "must be day or total");
+            Err(Problem::invalid_parameter("by", message))
+        }
+    }
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
+    value.parse().map_err(|_| {
+        let message = Message::new("只能是 true 或 false", "must be true or false");
+        Problem::invalid_parameter(name, message)
+    })
+}
+
+fn language(value: &str) -> Result<Lang, Problem> {
+    value
+        .parse()
+        .map_err(|message: Message| Problem::invalid_parameter("lang", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: Date = Date::constant(2026, 11, 22);
+
+    fn range(raw: &str) -> Result<(String, String), String> {
+        let wanted = Wanted::parse(Some(raw), OF_JSON, TODAY);
+        let wanted = wanted.map_err(|problem| problem.explanation(Lang::En))?;
+        let filter = wanted.filter;
+        Ok((filter.from.to_string(), filter.to.to_string()))
+    }
+
+    #[test]
+    fn the_range_is_the_last_thirty_days_unless_something_is_said() {
+        for (raw, from, to) in [
+            ("", "2026-10-24", "2026-11-22"),
+            ("from=2026-11-01", "2026-11-01", "2026-11-22"),
+            ("to=2026-03-01", "2026-01-31", "2026-03-01"),
+            ("to=1970-01-05", "1970-01-01", "1970-01-05"),
+            ("from=2026-11-22&to=2026-11-22", "2026-11-22", "2026-11-22"),
+            ("from=1970-01-01&to=9999-12-31", "1970-01-01", "9999-12-31"),
+        ] {
+            let want = Ok((from.to_owned(), to.to_owned()));
+            assert_eq!(range(raw), want, "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_range_is_refused_with_what_could_be() {
+        for (raw, want) in [
+            ("from=2026-11-23", "from must not be after to (2026-11-22)."),
+            (
+                "from=2026-11-02&to=2026-11-01",
+                "from must not be after to (2026-11-01).",
+            ),
+            (
+                "to=22.11.2026",
+                "to must be a day such as 2026-11-22, not before 1970-01-01.",
+            ),
+            ("by=week", "by must be day or total."),
+            ("sum=1", "sum must be true or false."),
+            ("lang=de", "lang must be zh or en."),
+            (
+                "day=2026-11-22",
+                "day is not a parameter here; accepted: scene, group, from, to, by, sum, lang.",
+            ),
+            ("scene=7", "scene must be id:NUMBER or str:TEXT."),
+            (
+                "by=day&from=1970-01-01&to=2243-10-18",
+                "That would be more than 100,000 rows; narrow the range from ... to, or name a group or a scene.",
+            ),
+        ] {
+            assert_eq!(range(raw), Err(want.to_owned()), "{raw}");
+        }
+        assert!(range("by=day&from=1970-01-01&to=2243-10-16").is_ok());
+    }
+}

@@ -1,0 +1,81 @@
+//! What the numbers mean: the words of the API, of the file and of the page, which stand wherever the numbers do.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::lang::Lang;
+
+/// What each number counts, in one language.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct Definitions {
+    /// Of `scans`.
+    pub(crate) scans: &'static str,
+    /// Of `people`.
+    pub(crate) people: &'static str,
+    /// Of `new_followers`.
+    pub(crate) new_followers: &'static str,
+    /// Of `lost`.
+    pub(crate) lost: &'static str,
+    /// Of `net`.
+    pub(crate) net: &'static str,
+    /// Of rows that are not `attributed`.
+    pub(crate) unattributed: &'static str,
+}
+
+impl Definitions {
+    pub(crate) fn of(lang: Lang) -> Self {
+        match lang {
+            Lang::Zh => CHINESE,
+            Lang::En => ENGLISH,
+        }
+    }
+}
+
+const ENGLISH: Definitions = Definitions {
+    scans: "Scans by followers, and follows through the code. What WeChat repeats counts once.",
+    people: "Different persons among them. Who comes on two days counts on each day, and once in a total.",
+    new_followers: "Persons who followed through a code, each once, for the code that brought them first.",
+    lost: "Of the new followers, those who are away now.",
+    net: "New followers minus lost.",
+    unattributed: "Scans with a ticket that this service does not know, under the text of their scene.",
+};
+
+const CHINESE: Definitions = Definitions {
+    scans: "已关注者扫码和通过该码关注的总次数，微信重复推送的只计一次。",
+    people: "扫码者去重后的人数。同一人在两天扫码，每天各计一次，合计只计一次。",
+    new_followers: "通过带参数二维码关注的人数，每人只计一次，计入最先带来他的那个码。",
+    lost: "新增关注中，现在已取消关注的人数。",
+    net: "新增关注减去流失。",
+    unattributed: "ticket 不是本服务已知的，只按场景值计数。",
+};
+
+/// What the numbers are called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) scans: &'static str,
+    pub(crate) people: &'static str,
+    pub(crate) new_followers: &'static str,
+    pub(crate) lost: &'static str,
+    pub(crate) net: &'static str,
+}
+
+impl Names {
+    pub(crate) fn of(lang: Lang) -> Self {
+        Self {
+            scans: lang.pick("扫码次数", "Scans"),
+            people: lang.pick("扫码人数", "People"),
+            new_followers: lang.pick("新增关注", "New followers"),
+            lost: lang.pick("流失", "Lost"),
+            net: lang.pick("净增", "Net"),
+        }
+    }
+}
+
+/// Of which sort a code is.
+pub(crate) fn kind_name(permanent: Option<bool>, lang: Lang) -> &'static str {
+    match permanent {
+        Some(true) => lang.pick("永久", "permanent"),
+        Some(false) => lang.pick("临时", "temporary"),
+        None => lang.pick("未归属", "unattributed"),
+    }
+}

@@ -1,0 +1,122 @@
+//! A service and what followers of its account did, put into its store as its callback would.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use reqwest::Method;
+use serde_json::Value;
+use wxqr::clock::SystemClock;
+use wxqr::event::{Event, EventKind, Scan};
+use wxqr::store::{Dated, Recorded, Store, Upstream};
+
+use super::answer::Answer;
+use super::app::{APP_ID, Builder, TestApp};
+use super::database::Database;
+
+pub(crate) const STATS: &str = "stats-key-012345678";
+pub(crate) const PEOPLE: &str = "people-key-01234567";
+pub(crate) const BOTH: &str = "both-key-0123456789";
+pub(crate) const MINT: &str = "mint-key-0123456789";
+pub(crate) const ADMIN: &str = "admin-key-012345678";
+
+/// A service with a key for each scope, and a second handle to its store.
+pub(crate) struct Followed {
+    pub(crate) app: TestApp,
+    pub(crate) store: Store,
+    _database: Database,
+}
+
+/// Something that a follower did: who, what, when, and the ticket and scene of the code, if one was scanned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deed<'a> {
+    pub(crate) who: &'a str,
+    pub(crate) kind: EventKind,
+    pub(crate) at: &'a str,
+    pub(crate) code: Option<(&'a str, &'a str)>,
+}
+
+impl Deed<'_> {
+    /// On the day that it has in China.
+    pub(crate) fn dated(&self) -> Dated {
+        let at: Timestamp = self.at.parse().unwrap();
+        let day = jiff::tz::Offset::constant(8).to_datetime(at).date();
+        self.on(day)
+    }
+
+    fn on(&self, day: Date) -> Dated {
+        let key = match (self.kind, self.code) {
+            (EventKind::Subscribe, Some((_, scene))) => format!("qrscene_{scene}"),
+            (_, Some((_, scene))) => scene.to_owned(),
+            (_, None) => String::new(),
+        };
+        let scan = self.code.map(|(ticket, scene)| Scan {
+            scene: scene.to_owned(),
+            ticket: Some(ticket.parse().unwrap()),
+        });
+        Dated {
+            event: Event {
+                kind: self.kind,
+                openid: self.who.parse().unwrap(),
+                created_at: self.at.parse().unwrap(),
+                key,
+                account: None,
+                scan,
+            },
+            day,
+        }
+    }
+}
+
+impl Followed {
+    pub(crate) async fn spawn() -> Self {
+        Self::with(|builder| builder).await
+    }
+
+    pub(crate) async fn with(more: impl FnOnce(Builder) -> Builder) -> Self {
+        let database = Database::sqlite();
+        let keys = format!(
+            "stats:{STATS}:stats,people:{PEOPLE}:people,both:{BOTH}:stats+people,mint:{MINT}:mint+permanent,admin:{ADMIN}:admin"
+        );
+        let builder = TestApp::with()
+            .set("API_KEYS", keys)
+            .set("DATABASE_URL", database.url.clone());
+        let app = more(builder).spawn().await;
+        let upstream = Upstream::of_host(&app.sandbox_address.ip().to_string());
+        let url = database.url.as_str().into();
+        let store = Store::open(&url, APP_ID, &upstream, Arc::new(SystemClock)).await;
+        Self {
+            app,
+            store: store.unwrap(),
+            _database: database,
+        }
+    }
+
+    /// Makes a code with names, as its owner would; its ticket.
+    pub(crate) async fn code(&self, body: &Value) -> String {
+        let request = self.app.request(Method::POST, "/api/codes");
+        let answer = Answer::to(request.bearer_auth(MINT).body(body.to_string())).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        answer.ticket()
+    }
+
+    pub(crate) async fn record(&self, deeds: &[Deed<'_>]) {
+        let events: Vec<Dated> = deeds.iter().map(Deed::dated).collect();
+        for some in events.chunks(100) {
+            let recorded = self.store.record_events(some).await.unwrap();
+            let is_new = |it: &Recorded| matches!(it, Recorded::New { .. });
+            assert!(recorded.iter().all(is_new), "{recorded:?}");
+        }
+    }
+
+    pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
+        Answer::to(self.app.request(Method::GET, path).bearer_auth(key)).await
+    }
+
+    /// The rows of the statistics for a query.
+    pub(crate) async fn rows(&self, query: &str) -> Vec<Value> {
+        let answer = self.get(STATS, &format!("/api/stats?{query}")).await;
+        assert_eq!(answer.status, 200, "{query}: {answer:?}");
+        answer.json()["rows"].as_array().unwrap().clone()
+    }
+}
