@@ -14,17 +14,17 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock::Clock;
 use crate::codes::{self, Codes, Served};
 use crate::scans::Scans;
-use crate::scene::{CodeSpec, Lifetime, TemporaryScene};
+use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::store::{self, Claimed, NewBinding, Store};
 
 /// How soon a scan that another replica was told of is seen here.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How many callers may wait for a scan at once: each looks into the store once a second. Chosen.
+/// How many callers who wait for a scan look into the store once a second. Chosen.
 const MOST_WAITING: usize = 1000;
 
-/// What a scene of ours begins with, so that an owner knows it in a list of WeChat's.
-const SCENE_PREFIX: &str = "bind-";
+/// What the scene of a binding begins with, after the service's own prefix: nobody can ask for such a code from outside.
+const SCENE_NAME: &str = "bind.";
 
 /// Makes bindings and tells how they stand. One is made at start and shared.
 #[derive(Debug)]
@@ -119,10 +119,10 @@ impl Bindings {
         context: Option<String>,
     ) -> Result<Created, Error> {
         let created_at = self.clock.now();
-        let scene = format!("{SCENE_PREFIX}{}", unguessable());
+        let scene = SceneText::reserved(&format!("{SCENE_NAME}{}", unguessable()));
         let new = NewBinding {
             id: unguessable(),
-            scene: scene.clone(),
+            scene: scene.as_str().to_owned(),
             context,
             created_at,
             expires_at: created_at + lifetime.as_duration(),
@@ -130,7 +130,7 @@ impl Bindings {
         // Before the code: a scan of it finds the binding.
         self.store.add_binding(&new).await?;
         let spec = CodeSpec::Temporary {
-            scene: TemporaryScene::Text(scene.parse().expect("letters and digits are a scene")),
+            scene: TemporaryScene::Text(scene),
             lifetime,
         };
         let served = self.codes.issue_for_owner(&spec).await?;
@@ -150,17 +150,16 @@ impl Bindings {
         // Before the first look: a scan between look and wait is heard.
         let mut scanned = self.scans.scanned_bindings();
         let seat = self.waiting.try_acquire();
-        let deadline = if seat.is_ok() {
-            deadline
-        } else {
-            Instant::now()
-        };
         loop {
             let standing = self.look(id).await?;
             if standing.status != Status::Pending || Instant::now() >= deadline {
                 return Ok(standing);
             }
-            let next_look = deadline.min(Instant::now() + LOOK_EVERY);
+            // Without a seat, what another replica was told of is seen at the end only.
+            let next_look = match seat {
+                Ok(_) => deadline.min(Instant::now() + LOOK_EVERY),
+                Err(_) => deadline,
+            };
             tokio::select! {
                 () = heard_of(id, &mut scanned) => {}
                 () = sleep_until(next_look) => {}

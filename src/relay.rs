@@ -110,7 +110,7 @@ impl Relay {
     /// Passes a push on, and gives the answer, in 4 s at most and by `deadline`. Cancel safe: the server may have got it.
     ///
     /// # Errors
-    /// [`RelayError`]. The push was not repeated: WeChat does that.
+    /// [`RelayError`]. The push is not sent again: whoever answers WeChat for it ends it.
     pub async fn pass_on(
         &self,
         delivery: Delivery,

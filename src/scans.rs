@@ -123,12 +123,11 @@ impl Recorder {
         }
     }
 
-    /// All together. If the store is well and refuses nevertheless, one by one, so that an event which it does not take
-    /// costs no other.
+    /// All together. If the store is well and takes a value of theirs amiss, one by one, so that such an event costs no other.
     async fn record(&self, events: &[Dated]) -> Vec<Result<Recorded, store::Error>> {
         match self.write(events).await {
             Ok(recorded) => recorded.into_iter().map(Ok).collect(),
-            Err(error) if events.len() == 1 || !may_be_of_one(&error) || !self.store.is_up() => {
+            Err(error) if events.len() == 1 || !error.is_of_a_value() || !self.store.is_up() => {
                 events.iter().map(|_| Err(error.clone())).collect()
             }
             Err(_) => {
@@ -159,13 +158,5 @@ impl Recorder {
     fn dated(&self, event: Event) -> Dated {
         let day = self.time_zone.to_datetime(event.created_at).date();
         Dated { event, day }
-    }
-}
-
-/// Whether an event may be the reason, rather than a crowd or a silent database.
-fn may_be_of_one(error: &store::Error) -> bool {
-    match error {
-        store::Error::Failed(_) | store::Error::BadRow(_) => true,
-        store::Error::Busy | store::Error::Timeout => false,
     }
 }

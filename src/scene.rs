@@ -290,6 +290,12 @@ impl fmt::Display for SceneValue<'_> {
 }
 
 impl Scene {
+    /// Whether it belongs to the service itself.
+    pub fn is_reserved(&self) -> bool {
+        let own = SceneText::RESERVED_PREFIX;
+        matches!(self.value(), SceneValue::Text(text) if text.starts_with(own))
+    }
+
     /// The scene with this value, as [`SceneValue`] writes it.
     ///
     /// # Errors

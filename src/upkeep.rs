@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -19,6 +19,9 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the dead are cleared away.
 const PURGE_EVERY: Duration = Duration::from_mins(1);
+
+/// The pause between two batches: visitors and scans write too.
+const BETWEEN_BATCHES: Duration = Duration::from_millis(20);
 
 /// How long a dead ticket or an ended binding is kept, in case clocks disagree or somebody asks late.
 const KEEP_DEAD: Duration = Duration::from_hours(1);
@@ -42,20 +45,30 @@ pub struct Upkeep {
 impl Upkeep {
     /// Returns when `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        let [mut ping, mut count, mut purge] =
-            [PING_EVERY, COUNT_EVERY, PURGE_EVERY].map(|period| {
-                let mut ticks = interval(period);
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                ticks
-            });
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.keep_watch() => {}
+            // Beside it: clearing much away takes longer than the store may go unwatched.
+            () = self.keep_clean() => {}
+        }
+    }
+
+    async fn keep_watch(&self) {
+        let [mut ping, mut count] = [PING_EVERY, COUNT_EVERY].map(ticks);
         let mut warned_at = 0;
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
                 _ = ping.tick() => self.watch().await,
                 _ = count.tick() => self.count(&mut warned_at).await,
-                _ = purge.tick() => self.purge().await,
             }
+        }
+    }
+
+    async fn keep_clean(&self) {
+        let mut purge = ticks(PURGE_EVERY);
+        loop {
+            purge.tick().await;
+            self.purge().await;
         }
     }
 
@@ -88,19 +101,29 @@ impl Upkeep {
         let now = self.clock.now();
         let dead = now - KEEP_DEAD;
         self.store.purge_leases(dead).await.ok();
-        until_done(|| self.store.purge_dead(dead)).await;
-        until_done(|| self.store.purge_bindings(dead)).await;
-        until_done(|| self.store.purge_tickets(now)).await;
-        until_done(|| self.store.forget_events(now - self.retention)).await;
+        self.until_done(|| self.store.purge_dead(dead)).await;
+        self.until_done(|| self.store.purge_bindings(dead)).await;
+        self.until_done(|| self.store.purge_tickets(now)).await;
+        self.until_done(|| self.store.forget_events(now - self.retention))
+            .await;
+    }
+
+    /// Removes batch after batch, as long as there is something to remove and the store is well, and leaves others a turn
+    /// after each.
+    async fn until_done<F>(&self, mut remove: impl FnMut() -> F)
+    where
+        F: Future<Output = Result<u64, store::Error>>,
+    {
+        while self.store.is_up() && remove().await.is_ok_and(|removed| removed > 0) {
+            tokio::time::sleep(BETWEEN_BATCHES).await;
+        }
     }
 }
 
-/// Removes batch after batch, as long as there is something to remove.
-async fn until_done<F>(mut remove: impl FnMut() -> F)
-where
-    F: Future<Output = Result<u64, store::Error>>,
-{
-    while remove().await.is_ok_and(|removed| removed > 0) {}
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 fn used_percent(supplies: &Supplies) -> u64 {

@@ -17,7 +17,7 @@ use wxqr::event::{Event, EventKind, Scan};
 use wxqr::scene::{Kind, PermanentScene, Scene};
 use wxqr::store::{
     Attribution, Channel, ChannelFilter, Dated, EventFilter, EventOrder, Numbers, NumbersFilter,
-    Recorded, Reservation, Span, Store, StoredEvent, Upstream,
+    Recorded, Reservation, Span, Store, StoredEvent, Sums, Upstream,
 };
 use wxqr::ticket::{IssuedCode, Life};
 
@@ -741,6 +741,45 @@ async fn codes_of_bindings_are_not_listed(bench: Bench) {
     assert_eq!(listed.items.len(), 2, "it can be read nevertheless");
 }
 
+async fn sums_are_those_of_all_codes(bench: Bench) {
+    bench.code("1").await;
+    assert_eq!(bench.store.last_seq().await.unwrap(), 0);
+    bench
+        .record(&[
+            follow(1, "a", "1"),
+            scan(2, "a", "1"),
+            follow(25, "b", "lost"),
+            leave(26, "b"),
+        ])
+        .await;
+    let last = bench.all().await[0].seq;
+    assert_eq!(bench.store.last_seq().await.unwrap(), last);
+    let sums = |day: Option<i8>, [scans, new_followers, lost]: [u64; 3]| Sums {
+        day: day.map(date),
+        scans,
+        new_followers,
+        lost,
+    };
+    let (first, second) = ([2, 1, 0], [1, 1, 1]);
+    let by_day = [(1, first), (2, second), (3, [0; 3])];
+    for (span, scene, want) in [
+        (Span::Total, None, vec![sums(None, [3, 2, 1])]),
+        (Span::Total, Some("1"), vec![sums(None, first)]),
+        (Span::Total, Some("nobodys"), vec![sums(None, [0; 3])]),
+        (
+            Span::Day,
+            None,
+            by_day.map(|(day, of)| sums(Some(day), of)).to_vec(),
+        ),
+    ] {
+        let filter = NumbersFilter {
+            scene: scene.map(|text| (text.to_owned(), true)),
+            ..filter(1, 3, span)
+        };
+        assert_eq!(bench.store.sums(&filter).await.unwrap(), want, "{filter:?}");
+    }
+}
+
 /// The tickets of codes that were there before tickets were kept.
 async fn an_older_store_brings_its_tickets(bench: Bench) {
     bench.code("1").await;
@@ -805,6 +844,7 @@ contract! {
     a_scan_of_a_binding_takes_it_once_and_is_no_statistics,
     a_binding_goes_after_its_end_and_its_scans_are_still_none,
     codes_of_bindings_are_not_listed,
+    sums_are_those_of_all_codes,
     an_older_store_brings_its_tickets,
 }
 

@@ -26,7 +26,7 @@ PAGE = pathlib.Path(__file__).with_name("page.html").read_bytes()
 # How long one request of the page waits for a scan, in seconds.
 WAIT = 20
 
-# Session id -> {"binding": id of the binding under way, "openid": who signed in}.
+# Session id -> {"binding": id of the binding under way, "nonce": its context, "openid": who signed in}.
 SESSIONS: dict[str, dict[str, str]] = {}
 LOCK = threading.Lock()
 
@@ -44,15 +44,18 @@ def wxqr(method: str, path: str, body: dict | None = None) -> tuple[int, dict]:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
+    except OSError:
+        return 503, {"detail": "wxqr cannot be reached"}
 
 
 def begin(session: str) -> dict:
-    """A new code for this session, and for no other: its context says so."""
-    status, binding = wxqr("POST", "/api/bindings", {"expire_seconds": 300, "context": session})
+    """A new code for this session and for no other: only we know whose its context is."""
+    nonce = secrets.token_urlsafe(16)
+    status, binding = wxqr("POST", "/api/bindings", {"expire_seconds": 300, "context": nonce})
     if status != 201:
         return {"status": "failed", "why": binding.get("detail", "")}
     with LOCK:
-        SESSIONS[session]["binding"] = binding["id"]
+        SESSIONS[session] = {"binding": binding["id"], "nonce": nonce}
     # The page gets the picture and not the id.
     code = binding["code"]
     return {"status": "pending", "image": code["image_url"], "url": code["url"]}
@@ -68,16 +71,21 @@ def wait(session: str) -> dict:
         return {"status": "expired"}
     path = f"/api/bindings/{state['binding']}"
     status, standing = wxqr("GET", f"{path}?wait={WAIT}")
-    if status != 200 or standing["status"] in ("expired", "claimed"):
-        return {"status": "expired"}
-    if standing["status"] == "pending":
+    if status >= 500:
+        return {"status": "busy"}
+    if status == 200 and standing["status"] == "pending":
         return {"status": "pending"}
-    status, claimed = wxqr("POST", f"{path}/claim")
-    if status != 200 or claimed.get("context") != session:
-        return {"status": "expired"}
+    if status == 200 and standing["status"] == "scanned":
+        status, claimed = wxqr("POST", f"{path}/claim")
+        if status >= 500:
+            return {"status": "busy"}
+        if status == 200 and claimed.get("context") == state["nonce"]:
+            with LOCK:
+                SESSIONS[session] = {"openid": claimed["openid"]}
+    # Another tab of the same session may have been first.
     with LOCK:
-        SESSIONS[session] = {"openid": claimed["openid"]}
-    return {"status": "signed_in", "openid": claimed["openid"]}
+        openid = SESSIONS[session].get("openid")
+    return {"status": "signed_in", "openid": openid} if openid else {"status": "expired"}
 
 
 class Site(BaseHTTPRequestHandler):

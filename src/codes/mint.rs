@@ -241,7 +241,10 @@ impl Minter {
 
 fn log_mint(scene: &Scene, took: Duration) {
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(kind = %scene.kind(), scene = ?scene.value(), duration_ms, "code minted");
+    // The service's own are a binding's, which are to be known to nobody.
+    let told = Some(scene.value()).filter(|_| !scene.is_reserved());
+    let scene_told = told.map(tracing::field::debug);
+    tracing::info!(kind = %scene.kind(), scene = scene_told, duration_ms, "code minted");
 }
 
 impl Parts {

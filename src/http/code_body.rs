@@ -45,10 +45,12 @@ pub(crate) struct TicketBody {
     expires_at: Option<String>,
     /// WeChat's picture.
     image_url: String,
-    /// Our PNG, with the parameters that were given.
-    png_url: String,
-    /// Our SVG, with the parameters that were given.
-    svg_url: String,
+    /// Our PNG, with the parameters that were given. Absent for a binding's code, which nobody else can ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    png_url: Option<String>,
+    /// Our SVG, with the parameters that were given. Absent for a binding's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    svg_url: Option<String>,
 }
 
 /// A code, as JSON. WeChat's own names are kept.
@@ -78,7 +80,13 @@ impl SceneBody {
 }
 
 impl TicketBody {
-    pub(crate) fn new(site: &Site, code: &IssuedCode, now: Timestamp, link: &LinkQuery) -> Self {
+    pub(crate) fn new(
+        site: &Site,
+        code: &IssuedCode,
+        now: Timestamp,
+        link: Option<&LinkQuery>,
+    ) -> Self {
+        let picture = |path| link.map(|link| site.link(path, link.pairs()));
         let expires_at = code.expires_at();
         Self {
             ticket: code.ticket.as_str().to_owned(),
@@ -86,8 +94,8 @@ impl TicketBody {
             expire_seconds: expires_at.map(|end| (end.as_second() - now.as_second()).max(0)),
             expires_at: expires_at.map(whole_seconds),
             image_url: site.image_url(&code.ticket),
-            png_url: site.link("/qrcode.png", link.pairs()),
-            svg_url: site.link("/qrcode.svg", link.pairs()),
+            png_url: picture("/qrcode.png"),
+            svg_url: picture("/qrcode.svg"),
         }
     }
 }

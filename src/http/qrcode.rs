@@ -249,7 +249,7 @@ impl Shown<'_> {
     fn body(&self, link: &LinkQuery) -> CodeBody {
         CodeBody {
             scene: SceneBody::new(&self.scene),
-            ticket: TicketBody::new(self.site, self.code(), self.now, link),
+            ticket: TicketBody::new(self.site, self.code(), self.now, Some(link)),
         }
     }
 }

@@ -224,6 +224,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn statistics_that_take_too_long_are_no_fault_of_the_database() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        tokio::time::pause();
+        for (purpose, deadline, is_up) in [
+            (Purpose::Statistics, STATISTICS_DEADLINE, true),
+            (Purpose::Read, DEADLINE, false),
+        ] {
+            let started = tokio::time::Instant::now();
+            let slow = std::future::pending::<Result<(), Error>>();
+            let result = store.engine.within_deadline(purpose, slow).await;
+            assert_eq!(started.elapsed(), deadline, "{purpose:?}");
+            assert_eq!(matches!(result, Err(Error::Busy)), is_up, "{result:?}");
+            assert_eq!(store.is_up(), is_up, "{purpose:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_result_is_written_before_a_crowd_that_came_first() {
         let store = Store::in_memory(Arc::new(SystemClock)).await;
         let scene = PermanentScene::Text("poster".parse().unwrap());

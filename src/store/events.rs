@@ -77,7 +77,7 @@ impl Store {
     /// Lists events, at most `limit` of them. Those of bindings are left out. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the store cannot be used, [`Error::Busy`] also when it took too long: a filter may pass over many events.
     pub async fn events(
         &self,
         filter: &EventFilter,
@@ -99,7 +99,7 @@ impl Store {
         }
         let found = self
             .engine
-            .within_deadline(Purpose::Read, async {
+            .within_deadline(Purpose::Statistics, async {
                 Ok(query.fetch_all(self.engine.pool()).await?)
             })
             .await?;

@@ -24,6 +24,19 @@ pub(super) fn is_of_the_store(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the database took a value amiss: one that does not fit its column or breaks a rule of the table.
+pub(super) fn is_of_a_value(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(Code::of);
+    match code {
+        Some(Code::Sqlite(code)) => {
+            matches!(code, sqlite::TOOBIG | sqlite::CONSTRAINT | sqlite::MISMATCH)
+        }
+        // Data exceptions, and violated constraints.
+        Some(Code::Postgres(state)) => state.starts_with("22") || state.starts_with("23"),
+        None => false,
+    }
+}
+
 /// Whether the file is damaged, or no database.
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(Code::of);
@@ -86,6 +99,9 @@ mod sqlite {
     pub(super) const CORRUPT: u32 = 11;
     pub(super) const FULL: u32 = 13;
     pub(super) const CANTOPEN: u32 = 14;
+    pub(super) const TOOBIG: u32 = 18;
+    pub(super) const CONSTRAINT: u32 = 19;
+    pub(super) const MISMATCH: u32 = 20;
     pub(super) const NOTADB: u32 = 26;
 }
 

@@ -90,6 +90,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a value that was given may be the reason, or a row that it met, rather than a lock, a crowd or silence: the same
+    /// call fails again, and others do not.
+    pub fn is_of_a_value(&self) -> bool {
+        match self {
+            Self::BadRow(_) => true,
+            Self::Failed(error) => fault::is_of_a_value(error),
+            Self::Busy | Self::Timeout => false,
+        }
+    }
+
     /// Whether the whole store is of no use, rather than to this call.
     fn is_of_the_store(&self) -> bool {
         match self {

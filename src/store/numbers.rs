@@ -106,7 +106,8 @@ impl Store {
         Ok(filter.rows(codes))
     }
 
-    /// What the codes of a filter did together: a row for each day, or one; zero rows too. Cancel safe.
+    /// What the codes of a filter did together: a row for each day, or one; zero rows too. No more than [`Store::MOST_NUMBERS`] and
+    /// one. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
@@ -120,18 +121,15 @@ impl Store {
                 Ok(found)
             })
             .await?;
-        let mut sums: BTreeMap<Option<Date>, Sums> = filter
-            .days()
-            .map(|day| {
-                (
-                    day,
-                    Sums {
-                        day,
-                        ..Sums::default()
-                    },
-                )
-            })
-            .collect();
+        let nothing = |day| {
+            let sums = Sums {
+                day,
+                ..Sums::default()
+            };
+            (day, sums)
+        };
+        let days = filter.days().take(Self::MOST_NUMBERS + 1);
+        let mut sums: BTreeMap<_, _> = days.map(nothing).collect();
         for found in &found {
             let day = found.try_get::<Option<String>, _>("day")?;
             let day = day.map(|day| row::day(&day)).transpose()?;
@@ -143,7 +141,7 @@ impl Store {
             };
             sums.insert(day, sum);
         }
-        Ok(sums.into_values().collect())
+        Ok(sums.into_values().take(Self::MOST_NUMBERS + 1).collect())
     }
 
     /// Those that are there even if all of their numbers are zero.

@@ -110,8 +110,6 @@ struct Owner {
 struct Binding {
     id: String,
     expires_at: Timestamp,
-    /// Whether somebody scanned it before.
-    is_taken: bool,
 }
 
 impl<'a> Named<'a> {
@@ -158,12 +156,10 @@ impl Fresh<'_> {
         }
     }
 
-    /// The binding that this scan may be the first of.
+    /// The binding that this scan takes, unless another one took it before.
     fn takes(&self) -> Option<&str> {
         match &self.about {
-            About::Own(Some(binding)) if !binding.is_taken && self.at() <= binding.expires_at => {
-                Some(&binding.id)
-            }
+            About::Own(Some(binding)) if self.at() <= binding.expires_at => Some(&binding.id),
             _ => None,
         }
     }
@@ -231,7 +227,7 @@ fn fresh<'a>(named: &'a [Named<'a>], stored: &HashSet<String>) -> Vec<(usize, &'
         .collect()
 }
 
-/// The bindings that were scanned for the first time, by whose scan.
+/// The bindings that were scanned in time, each with the first scan of it.
 fn takings<'a>(fresh: &'a [Fresh<'a>]) -> BTreeMap<&'a str, &'a Fresh<'a>> {
     let mut takings = BTreeMap::new();
     for event in fresh {

@@ -720,7 +720,7 @@ async fn a_scan_that_comes_while_the_numbers_are_on_their_way_is_not_missed() {
         };";
     page.eval(held).await;
     followed.record(&[deed("oFirst")]).await;
-    page.eval("timers.at(-1).callback()").await;
+    page.eval("void timers.at(-1).callback()").await;
     page.until("held === 2").await;
     followed.record(&[deed("oSecond")]).await;
     page.eval("release()").await;

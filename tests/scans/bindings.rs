@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::service::{numbers, post, store, with_callback};
+use super::service::{events, numbers, post, store, with_callback};
 use super::support::answer::Answer;
 use super::support::app::{Builder, TestApp};
 use super::support::database::Database;
@@ -142,6 +142,24 @@ async fn a_scan_ends_the_wait_and_is_claimed_once() {
         .request(Method::GET, "/api/codes")
         .bearer_auth(OTHER_KEY);
     assert_eq!(Answer::to(listed).await.json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn the_code_of_a_binding_is_nobody_elses_and_is_never_counted() {
+    let database = Database::sqlite();
+    let app = service(&database).spawn().await;
+    let made = make(&app).await;
+    let asked = app
+        .get(&format!("/qrcode.json?scene_str={}", made.scene))
+        .await;
+    assert_eq!(asked.problem(), (400, "invalid_parameter".to_owned()));
+    made.scanned_by(&app, ALICE).await;
+    // Long after, when the binding was cleared away.
+    database.run("DELETE FROM binding").await;
+    made.scanned_by(&app, BOB).await;
+    let store = store(&database).await;
+    assert!(numbers(&store).await.is_empty());
+    assert!(events(&store).await.is_empty(), "nor listed");
 }
 
 #[tokio::test]

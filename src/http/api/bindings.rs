@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::AppState;
 use super::super::auth::Authenticated;
-use super::super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
+use super::super::code_body::{CodeBody, SceneBody, TicketBody, dated};
 use super::super::message::Message;
 use super::super::pages::whole_seconds;
 use super::super::params::form_pairs;
@@ -117,13 +117,11 @@ pub(crate) async fn create(
     let created = bindings.create(lifetime, context).await?;
     let now = app.clock.now();
     let scene = created.spec.scene();
-    let link = LinkQuery::to(&scene, created.spec.lifetime());
-    let link = link.signed_for(&caller.0, &app.access);
     let body = NewBindingBody {
         binding: BindingBody::new(created.id, Status::Pending, created.expires_at),
         code: CodeBody {
             scene: SceneBody::new(&scene),
-            ticket: TicketBody::new(&app.site, &created.served.code, now, &link),
+            ticket: TicketBody::new(&app.site, &created.served.code, now, None),
         },
     };
     Ok((StatusCode::CREATED, dated(now), Json(body)).into_response())

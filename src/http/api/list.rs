@@ -107,7 +107,7 @@ fn shown(app: &AppState, caller: &Authenticated, listed: ListedCode, now: Timest
     let ticket = listed.code.as_ref().map(|code| {
         let link = LinkQuery::to(&listed.scene, code.asked());
         let link = link.signed_for(&caller.0, &app.access);
-        TicketBody::new(&app.site, code, now, &link)
+        TicketBody::new(&app.site, code, now, Some(&link))
     });
     Listed {
         scene: SceneBody::new(&listed.scene),

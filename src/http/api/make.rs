@@ -193,7 +193,7 @@ impl Made {
         let link = link.signed_for(&caller.0, &app.access);
         let code = CodeBody {
             scene: SceneBody::new(&self.spec.scene()),
-            ticket: TicketBody::new(&app.site, code, now, &link),
+            ticket: TicketBody::new(&app.site, code, now, Some(&link)),
         };
         NamedCode {
             code,

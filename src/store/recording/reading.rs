@@ -129,7 +129,7 @@ pub(super) fn stored_sql(events: usize) -> String {
 /// Only temporary codes with a text are of bindings.
 pub(super) fn owners_sql(tickets: usize) -> String {
     format!(
-        "SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at, binding.person
+        "SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at
          FROM ticket LEFT JOIN binding
            ON binding.appid = ticket.appid AND binding.scene = ticket.scene AND ticket.kind = 'QR_STR_SCENE'
          WHERE ticket.appid = $1 AND ticket.ticket IN ({})",
@@ -170,7 +170,6 @@ fn owner(found: &AnyRow) -> Result<(String, Owner), Error> {
         Some(id) => Some(Binding {
             id,
             expires_at: row::instant(found.try_get("expires_at")?)?,
-            is_taken: found.try_get::<Option<String>, _>("person")?.is_some(),
         }),
         None => None,
     };
