@@ -30,11 +30,28 @@ PROGRAMS = [
     ("faults", "with_three_calls_in_ten_failing_nearly_everybody_is_served"),
     ("faults", "an_endless_body_costs_no_memory"),
     ("endurance", ""),
+    ("scans_recount", ""),
+    ("statistics_speed", ""),
     ("scans", "pace::"),
     ("scans", "kills::"),
     ("scans", "bindings::an_id_cannot_be_guessed"),
     ("store_down", "known_codes_are_served_while_postgresql_is_away"),
     ("crash", "a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged"),
+]
+
+# Tests beside the code that assert a count: what was tried, what must not happen, and the test.
+BESIDE_THE_CODE = [
+    (
+        "10,000 changes of signed links: bytes, order, repeats, spelling, what is left out",
+        "accepted with another meaning, or refused with the same",
+        "access::link::tests::no_mutation_of_a_link_changes_what_was_signed",
+    ),
+    ("100,000 forged pushes of every sort", "let in", "callback::tests::forged::of_100_000_forged_pushes_none_is_let_in"),
+    (
+        "100,000 forged questions whether the callback is the account's",
+        "answered with their echostr",
+        "callback::tests::forged::of_100_000_forged_verifications_none_is_echoed",
+    ),
 ]
 
 
@@ -44,13 +61,14 @@ def main():
     programs = sorted({program for program, _ in PROGRAMS})
     selected = [argument for program in programs for argument in ("--test", program)]
     run(["cargo", "build", "--release", "--locked"])
-    run(["cargo", "test", "--release", "--locked", "--no-run", *selected])
+    run(["cargo", "test", "--release", "--locked", "--no-run", "--lib", *selected])
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         figures = pathlib.Path(folder) / "figures"
         figures.touch()
         passed = [run_tests(program, name, figures) for program, name in PROGRAMS]
         rows = [json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines()]
+    rows.extend(map(beside_the_code, BESIDE_THE_CODE))
     rows.append(slow_clients())
     minutes = (time.monotonic() - started) / 60
     DOCUMENT.write_text(document(rows, state, minutes), encoding="utf-8")
@@ -71,6 +89,15 @@ def run_tests(program, name, figures):
     )
     command = ["cargo", "test", "--release", "--locked", "--test", program, "--", "--test-threads=1"]
     return subprocess.run([*command, *name.split()], env=environment).returncode == 0
+
+
+def beside_the_code(row):
+    """The row of a test that asserts that something never happens."""
+    fault, what, test = row
+    ended = subprocess.run(["cargo", "test", "--release", "--locked", "--lib", "--", "--exact", test], stdout=subprocess.PIPE, text=True)
+    kept = ended.returncode == 0 and "1 passed" in ended.stdout
+    line = {"what": what, "promised": "0", "measured": "0" if kept else "the test failed", "kept": kept}
+    return {"fault": fault, "test": test.replace("::tests", ""), "lines": [line]}
 
 
 def slow_clients():
