@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
 use support::answer::Answer;
+use support::database::Database;
 use support::followers::{ADMIN, BOTH, Deed, Followed, MINT, PEOPLE, STATS};
 use wxqr::event::EventKind::{Scan, Subscribe, Unsubscribe};
 
@@ -19,7 +20,11 @@ const EVE: &str = "oEve_0123456789";
 
 /// A week with three followers, and codes of every sort.
 async fn a_week() -> Followed {
-    let followed = Followed::spawn().await;
+    a_week_on(Database::sqlite()).await
+}
+
+async fn a_week_on(database: Database) -> Followed {
+    let followed = Followed::on(database, |builder| builder).await;
     let poster = json!({"scene_str": "poster", "permanent": true, "label": "=海报, \"A\"", "group": "+上海"});
     let poster = followed.code(&poster).await;
     let shop = followed
@@ -129,7 +134,22 @@ fn on(mut row: Value, day: &str) -> Value {
 
 #[tokio::test]
 async fn the_numbers_are_told_for_each_code_with_a_name_or_a_scan() {
-    let followed = a_week().await;
+    check_numbers(&a_week().await).await;
+}
+
+/// What SQLite and PostgreSQL answer is the same.
+#[tokio::test]
+async fn postgresql_answers_the_same() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let followed = a_week_on(database).await;
+    check_numbers(&followed).await;
+    check_sums(&followed).await;
+    check_filters(&followed).await;
+}
+
+async fn check_numbers(followed: &Followed) {
     for (query, want) in [
         (
             WEEK,
@@ -185,7 +205,10 @@ async fn the_numbers_are_told_for_each_code_with_a_name_or_a_scan() {
 
 #[tokio::test]
 async fn all_codes_together_have_sums_and_no_people() {
-    let followed = a_week().await;
+    check_sums(&a_week().await).await;
+}
+
+async fn check_sums(followed: &Followed) {
     let sum = |day: Option<&str>, [scans, new_followers, lost, net]: [i64; 4]| {
         let mut row =
             json!({"scans": scans, "new_followers": new_followers, "lost": lost, "net": net});
@@ -416,7 +439,10 @@ async fn a_reader_with_a_cursor_misses_nothing_however_late_it_comes() {
 
 #[tokio::test]
 async fn a_reader_may_ask_for_some_events_only() {
-    let followed = a_week().await;
+    check_filters(&a_week().await).await;
+}
+
+async fn check_filters(followed: &Followed) {
     for (query, want) in [
         ("scene=id:7", 2),
         ("scene=str:poster", 4),

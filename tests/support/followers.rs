@@ -74,7 +74,11 @@ impl Followed {
     }
 
     pub(crate) async fn with(more: impl FnOnce(Builder) -> Builder) -> Self {
-        let database = Database::sqlite();
+        Self::on(Database::sqlite(), more).await
+    }
+
+    /// On that database, which must not be one in memory.
+    pub(crate) async fn on(database: Database, more: impl FnOnce(Builder) -> Builder) -> Self {
         let keys = format!(
             "stats:{STATS}:stats,people:{PEOPLE}:people,both:{BOTH}:stats+people,mint:{MINT}:mint+permanent,admin:{ADMIN}:admin"
         );
