@@ -110,7 +110,8 @@ CREATE TABLE revisit (
     PRIMARY KEY (appid, kind, scene, day, since)
 );
 
-CREATE INDEX revisit_by_day ON revisit (appid, day);
+-- All that statistics need, in the order of days: this is the table of which they read the most.
+CREATE INDEX revisit_by_day ON revisit (appid, day, kind, scene, since, people);
 
 -- A code that somebody scans to sign in. `scene` is a text that cannot be guessed, of a temporary code.
 CREATE TABLE binding (

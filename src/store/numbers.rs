@@ -335,3 +335,56 @@ fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
     let number: i64 = found.try_get(column)?;
     u64::try_from(number).map_err(|_| Error::BadRow("a negative number"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn only_the_days_of_a_filter_are_read() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        for (scene, group) in [(false, false), (true, false), (false, true), (true, true)] {
+            for span in [Span::Day, Span::Total] {
+                let filter = NumbersFilter {
+                    scene: scene.then(|| ("7".to_owned(), true)),
+                    group: group.then(|| "south".to_owned()),
+                    from: Date::MIN,
+                    to: Date::MAX,
+                    span,
+                };
+                for (sql, table) in [
+                    (filter.tallies_sql(), "tally"),
+                    (filter.sums_sql(), "tally"),
+                    (filter.revisits_sql(), "revisit"),
+                ] {
+                    let plan = store.engine.plan(sql).await;
+                    let search = format!("SEARCH {table}");
+                    let read = plan.iter().find(|step| step.starts_with(&search));
+                    let bounds = [
+                        "(appid=? AND day>? AND day<?)",
+                        "AND scene=? AND day>? AND day<?)",
+                    ];
+                    let is_bounded = |step: &String| bounds.iter().any(|end| step.ends_with(end));
+                    assert!(read.is_some_and(is_bounded), "{filter:?}: {plan:?}");
+                }
+            }
+        }
+        let all = NumbersFilter {
+            scene: None,
+            group: None,
+            from: Date::MIN,
+            to: Date::MAX,
+            span: Span::Total,
+        };
+        let plan = store.engine.plan(all.revisits_sql()).await;
+        assert!(
+            plan[0].contains("COVERING INDEX revisit_by_day"),
+            "{plan:?}"
+        );
+        let plan = store.engine.plan(all.codes_sql()).await;
+        assert!(plan[0].contains("(appid=? AND kind=?)"), "{plan:?}");
+    }
+}
