@@ -4,6 +4,8 @@
 //! Read [`examine`] first. It uses the same rooms as the service, so that what it finds is what the service meets; a
 //! running service is not disturbed. No finding holds a secret.
 
+mod callback;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ const HOST: &str = "host";
 const ALLOW_LIST: &str = "allow-list";
 const TOKEN: &str = "token";
 const CODES: &str = "codes";
+const CALLBACK: &str = "callback";
 
 /// The answer to one question. Its text is a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +127,7 @@ pub fn report_mistakes(mistakes: &Mistakes, tell: &mut dyn FnMut(Finding)) {
         // Each says itself what is accepted.
         tell(Finding::failed(SETTINGS, line));
     }
-    for what in [STORE, HOST, ALLOW_LIST, TOKEN, CODES] {
+    for what in [STORE, HOST, ALLOW_LIST, TOKEN, CODES, CALLBACK] {
         tell(Finding::skipped(what, "the settings"));
     }
 }
@@ -137,6 +140,16 @@ pub async fn examine(config: &Config, tell: &mut (dyn FnMut(Finding) + Send)) {
         format!("AppID {}", config.account.app_id.as_str()),
     ));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    check_account(config, Arc::clone(&clock), tell).await;
+    tell(callback::check(config, &*clock).await);
+}
+
+/// Checks what making a code takes, down to a code.
+async fn check_account(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) {
     let store = check_store(config, &clock, tell).await;
     let store = match (store, config.upstream.token_source) {
         (None, TokenSource::Stable) => Some(in_memory(config, &clock).await),
@@ -254,7 +267,7 @@ async fn check_hosts(config: &Config, tell: &mut (dyn FnMut(Finding) + Send)) ->
     for base in &config.upstream.api_bases {
         let what = format!("{HOST} {}", authority(base));
         let started = Instant::now();
-        match outbound::probe(&client, base, PROBE_DEADLINE).await {
+        match outbound::probe(&client, base.clone(), PROBE_DEADLINE).await {
             Ok(_) => {
                 answered = true;
                 let detail = format!("answers after {} ms", started.elapsed().as_millis());

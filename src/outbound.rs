@@ -109,13 +109,16 @@ pub enum HealthError {
     Silent(#[from] reqwest::Error),
 }
 
-/// Asks a host for an answer, whatever it is, and gives its HTTP status.
+/// Asks a host for an answer, whatever it is.
 ///
 /// # Errors
-/// How far the question came within `deadline`.
-pub async fn probe(client: &Client, url: &url::Url, deadline: Duration) -> Result<u16, ProbeError> {
-    let response = client.get(url.clone()).timeout(deadline).send().await?;
-    Ok(response.status().as_u16())
+/// How far the question came within `deadline`, which is for the body too.
+pub async fn probe(
+    client: &Client,
+    url: url::Url,
+    deadline: Duration,
+) -> Result<Response, ProbeError> {
+    Ok(client.get(url).timeout(deadline).send().await?)
 }
 
 /// Why a host gives no answer.

@@ -14,7 +14,9 @@ use reqwest::Method;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
 use support::database::Database;
+use support::owner::{Owner, Reply};
 use support::process::{Output, run};
+use support::pushes::TOKEN;
 use support::{Server, closed_port};
 use tokio::net::TcpListener;
 use url::Url;
@@ -81,7 +83,10 @@ async fn a_set_up_that_works_is_all_ok() {
     );
     assert_eq!(
         got[4..],
-        ["ok    codes: WeChat made one that lives 60 s, from the day's quota"]
+        [
+            "ok    codes: WeChat made one that lives 60 s, from the day's quota",
+            "skip  callback: needs WXQR_CALLBACK_TOKEN",
+        ]
     );
     let host = format!("ok    host {address}: answers after ");
     assert!(output.stdout.contains(&host), "{output:?}");
@@ -180,7 +185,7 @@ async fn each_refusal_says_what_to_do() {
         for start in others {
             line(&output, start);
         }
-        assert_eq!(lines(&output).len(), 5, "{errcode}: {output:?}");
+        assert_eq!(lines(&output).len(), 6, "{errcode}: {output:?}");
     }
 }
 
@@ -197,7 +202,7 @@ async fn wrong_settings_are_findings_too() {
     for variable in ["WXQR_REUSE", "WXQR_LISTE"] {
         line(&output, &about(variable));
     }
-    for what in ["store", "allow-list", "token", "codes"] {
+    for what in ["store", "allow-list", "token", "codes", "callback"] {
         let want = format!("skip  {what}: needs the settings");
         assert!(got.contains(&want.as_str()), "{output:?}");
     }
@@ -237,6 +242,110 @@ async fn a_host_that_does_not_answer_is_told_by_how_far_it_came() {
         line(&output, &format!("skip  {what}: needs a host that answers"));
     }
     assert_eq!(output.status, 1);
+}
+
+#[tokio::test]
+async fn the_callback_is_asked_where_wechat_would_ask_it() {
+    const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFE";
+    const OTHER: &str = "anotherTokenThanThatOfTheService";
+    let service = TestApp::with().set("CALLBACK_TOKEN", TOKEN).spawn().await;
+    let proxy = |status: u16| async move {
+        let script = move |_| Reply::Answer(status, "no".to_owned());
+        let owner = Owner::spawn(script).await;
+        let base = owner.url.split("/wechat").next().unwrap().to_owned();
+        (owner, base)
+    };
+    let (_down, down) = proxy(502).await;
+    let (_lost, lost) = proxy(404).await;
+    let (_echoless, echoless) = proxy(200).await;
+    let here = service.url("");
+    let closed = format!("http://{}", closed_port());
+    let https = here.replace("http:", "https:");
+    let api_base = format!("http://{}", service.sandbox_address);
+    for (public_url, token, key, is_failure, start, end) in [
+        (
+            &here,
+            TOKEN,
+            "",
+            false,
+            "ok    callback: ",
+            "expects, plain mode: bindings need WXQR_ENCODING_AES_KEY",
+        ),
+        (
+            &here,
+            TOKEN,
+            KEY,
+            false,
+            "ok    callback: ",
+            "expects, safe mode",
+        ),
+        (
+            &here,
+            OTHER,
+            KEY,
+            true,
+            "FAIL  callback: ",
+            "(HTTP 403); run the service with these settings, and let the proxy pass this path on with its query as it is",
+        ),
+        (
+            &lost,
+            TOKEN,
+            "",
+            true,
+            "FAIL  callback: ",
+            "with its query as it is",
+        ),
+        (
+            &echoless,
+            TOKEN,
+            "",
+            true,
+            "FAIL  callback: ",
+            "with its query as it is",
+        ),
+        (
+            &down,
+            TOKEN,
+            "",
+            false,
+            "skip  callback: needs a running service at ",
+            "/callback (HTTP 502)",
+        ),
+        (
+            &closed,
+            TOKEN,
+            "",
+            false,
+            "skip  callback: needs a running service at ",
+            "/callback (no connection: connection refused)",
+        ),
+        (
+            &https,
+            TOKEN,
+            "",
+            true,
+            "FAIL  callback: ",
+            "; check WXQR_PUBLIC_URL, and the certificate there",
+        ),
+    ] {
+        let mut more = vec![
+            ("WXQR_PUBLIC_URL", public_url.as_str()),
+            ("WXQR_CALLBACK_TOKEN", token),
+        ];
+        if !key.is_empty() {
+            more.push(("WXQR_ENCODING_AES_KEY", key));
+        }
+        let output = doctor(&api_base, &more).await;
+        let told = line(&output, start);
+        assert!(told.contains(&format!("{public_url}/callback")), "{told}");
+        assert!(told.ends_with(end), "{told}");
+        assert_eq!(output.status == 1, is_failure, "{output:?}");
+        for secret in [token, KEY, "signature="] {
+            assert!(!output.stdout.contains(secret), "{output:?}");
+        }
+    }
+    let output = doctor(&api_base, &[("WXQR_CALLBACK_TOKEN", TOKEN)]).await;
+    line(&output, "skip  callback: needs WXQR_PUBLIC_URL to be asked");
 }
 
 #[tokio::test]

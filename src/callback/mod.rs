@@ -20,6 +20,7 @@ mod tests;
 mod xml;
 
 use jiff::Timestamp;
+use url::form_urlencoded;
 
 pub use credentials::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
 pub use fields::{Field, Flaw};
@@ -165,6 +166,22 @@ impl Gate {
         let echo = query.echo()?.to_owned();
         self.check_stamp(&query, now)?;
         Ok(echo)
+    }
+
+    /// The query of such a request, as WeChat's console would send it with this `echostr`.
+    pub fn question(&self, echo: &str, now: Timestamp) -> String {
+        let timestamp = now.as_second().to_string();
+        let nonce = "wxqr";
+        let token = self.credentials.token.expose();
+        let signature = signature::of(vec![token, &timestamp, nonce]);
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([
+                ("signature", signature.as_str()),
+                ("timestamp", &timestamp),
+                ("nonce", nonce),
+                ("echostr", echo),
+            ])
+            .finish()
     }
 
     /// Reads a push. `query` is the raw query, without the question mark; the format is told from the body itself.

@@ -3,20 +3,23 @@
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
 
-/// Whether `given` is the signature of these parts, in whatever order they come. Takes the same time wherever the first
-/// difference is.
-pub(super) fn is_of(given: &str, mut parts: Vec<&str>) -> bool {
+/// The signature of these parts, in whatever order they come.
+pub(super) fn of(mut parts: Vec<&str>) -> String {
     // By bytes, as `str` compares.
     parts.sort_unstable();
     let digest = parts
         .iter()
         .fold(Sha1::new(), Sha1::chain_update)
         .finalize();
-    let expected: Vec<u8> = digest.iter().flat_map(|byte| hex(*byte)).collect();
-    expected.ct_eq(given.as_bytes()).into()
+    digest.iter().flat_map(|byte| hex(*byte)).collect()
 }
 
-fn hex(byte: u8) -> [u8; 2] {
+/// Whether `given` is the signature of these parts. Takes the same time wherever the first difference is.
+pub(super) fn is_of(given: &str, parts: Vec<&str>) -> bool {
+    of(parts).as_bytes().ct_eq(given.as_bytes()).into()
+}
+
+fn hex(byte: u8) -> [char; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)])
+    [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)].into())
 }

@@ -56,7 +56,7 @@ pub(crate) async fn verify(
         .gate
         .verify_url(&query.unwrap_or_default(), app.clock.now())
         .map_err(refuse)?;
-    tracing::info!("WeChat has verified the callback");
+    tracing::info!("the callback was verified");
     Ok(echo.into_response())
 }
 

@@ -1,0 +1,88 @@
+//! Would WeChat find the callback, and what could it tell there?
+
+use uuid::Uuid;
+
+use super::{CALLBACK, Finding, PROBE_DEADLINE, Trouble};
+use crate::callback::{Credentials, Gate};
+use crate::clock::Clock;
+use crate::config::{Config, ExtraCa};
+use crate::outbound::{self, ClientError, ProbeError};
+
+/// Room for our own answer and for nothing much longer.
+const MAX_ANSWER: usize = 1024;
+
+/// What a proxy says of a service that does not run.
+const NOBODY_BEHIND_IT: [u16; 3] = [502, 503, 504];
+
+/// What to do where something else answers.
+const LET_IT_PASS: &str = "run the service with these settings, and let the proxy pass this path on with its query as it is";
+
+/// Asks the callback as WeChat's console would, at the address that WeChat would use. A service that does not run yet, or
+/// cannot be reached from here, is no failure: WeChat may reach it.
+pub(super) async fn check(config: &Config, clock: &dyn Clock) -> Finding {
+    let Some(credentials) = &config.scans.callback else {
+        return Finding::skipped(CALLBACK, "WXQR_CALLBACK_TOKEN");
+    };
+    let Some(public_url) = &config.public_url else {
+        return Finding::skipped(CALLBACK, "WXQR_PUBLIC_URL to be asked");
+    };
+    let address = format!("{}/callback", public_url.as_str());
+    let gate = Gate::new(credentials.clone(), config.account.app_id.as_str());
+    let echo = Uuid::now_v7().simple().to_string();
+    let question = gate.question(&echo, clock.now());
+    match ask(config, &format!("{address}?{question}")).await {
+        Ok((200, body)) if body == echo.as_bytes() => {
+            let mode = mode(credentials);
+            let detail = format!("{address} answers as WeChat expects, {mode}");
+            Finding::fine(CALLBACK, detail)
+        }
+        Ok((status, _)) if NOBODY_BEHIND_IT.contains(&status) => {
+            unanswered(&address, &format!("HTTP {status}"))
+        }
+        Ok((status, _)) => {
+            let happened = format!("{address} does not answer as WeChat expects (HTTP {status})");
+            Finding::failed(CALLBACK, Trouble::new(happened, LET_IT_PASS))
+        }
+        Err(Unasked::Silent(error @ (ProbeError::Tls(_) | ProbeError::NoHttp))) => {
+            let happened = format!("{address} cannot be asked: {error}");
+            let action = "check WXQR_PUBLIC_URL, and the certificate there";
+            Finding::failed(CALLBACK, Trouble::new(happened, action))
+        }
+        Err(error) => unanswered(&address, &error.to_string()),
+    }
+}
+
+fn unanswered(address: &str, reason: &str) -> Finding {
+    Finding::skipped(
+        CALLBACK,
+        format!("a running service at {address} ({reason})"),
+    )
+}
+
+fn mode(credentials: &Credentials) -> &'static str {
+    match credentials.keys {
+        Some(_) => "safe mode",
+        None => "plain mode: bindings need WXQR_ENCODING_AES_KEY",
+    }
+}
+
+/// Why there is no answer. Neither names the signed query.
+#[derive(Debug, thiserror::Error)]
+enum Unasked {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Silent(#[from] ProbeError),
+}
+
+/// The status and the body of the answer.
+async fn ask(config: &Config, url: &str) -> Result<(u16, Vec<u8>), Unasked> {
+    let url = url.parse().expect("the settings hold an address");
+    let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
+    let client = outbound::http_client(extra_ca)?;
+    let answer = outbound::probe(&client, url, PROBE_DEADLINE).await?;
+    let status = answer.status().as_u16();
+    let body = outbound::read_capped(answer, MAX_ANSWER).await;
+    // A long page is not the answer either.
+    Ok((status, body.unwrap_or_default()))
+}
