@@ -256,7 +256,7 @@ async fn lists(store: &Store, figures: &mut Figures) {
         scene: scene.map(|text| (text.to_owned(), true)),
         since: None,
     };
-    let newest = EventOrder::NewestFirst { before: None };
+    let newest = EventOrder::NewestFirst;
     let since = EventFilter {
         since: Some(START.parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * 89)),
         scene: None,

@@ -85,14 +85,19 @@ impl Engine {
     }
 
     /// Brings SQLite's log into the file, and cuts it to nothing. As long as somebody reads what was there before, it cannot be
-    /// cut, and remains to be scrubbed; nobody can write meanwhile, so it is not waited for.
+    /// cut, and remains to be scrubbed; nobody can write meanwhile, so it is not waited for. Cancel safe: a scrub that is not
+    /// waited for runs to its end, and leaves the connection as it was.
     pub(super) async fn scrub(&self) -> Result<(), Error> {
         let usual = pool::BUSY_TIMEOUT_MS;
         let cut = format!(
             "PRAGMA busy_timeout = {SCRUB_PATIENCE_MS}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {usual}"
         );
         let erasures = self.erasures.load(Ordering::Relaxed);
-        let told = self.pool.fetch_all(AssertSqlSafe(cut)).await?;
+        let pool = self.pool.clone();
+        let cut = async move { pool.fetch_all(AssertSqlSafe(cut)).await };
+        let told = tokio::spawn(cut)
+            .await
+            .expect("a statement does not panic")?;
         let busy = told
             .iter()
             .find_map(|row| row.try_get::<i64, _>("busy").ok());

@@ -65,10 +65,7 @@ pub struct EventFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOrder {
     /// By the time of the event, the newest first; of one second, the one that was stored last.
-    NewestFirst {
-        /// From the event on that is next to one of this time and `seq`.
-        before: Option<(Timestamp, u64)>,
-    },
+    NewestFirst,
     /// In the order in which they were stored, those after this `seq`. Late events are not missed.
     StoredAfter(u64),
 }
@@ -85,17 +82,15 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, Error> {
         let since = filter.since.unwrap_or(Timestamp::MIN);
-        let (at, seq) = match order {
-            EventOrder::NewestFirst { before } => before.unwrap_or((Timestamp::MAX, u64::MAX)),
-            EventOrder::StoredAfter(seq) => (since, seq),
-        };
         let mut query = sqlx::query(AssertSqlSafe(filter.sql(order)))
             .bind(&*self.appid)
-            .bind(at.as_millisecond())
-            .bind(i64::try_from(seq).unwrap_or(i64::MAX))
+            .bind(since.as_millisecond())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         if let Some((scene, _)) = &filter.scene {
             query = query.bind(scene);
+        }
+        if let EventOrder::StoredAfter(seq) = order {
+            query = query.bind(i64::try_from(seq).unwrap_or(i64::MAX));
         }
         let found = self
             .engine
@@ -103,10 +98,7 @@ impl Store {
                 Ok(query.fetch_all(self.engine.pool()).await?)
             })
             .await?;
-        let mut events = found.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
-        // Those before are at the end of what is in the order of time.
-        events.retain(|event| event.at >= since);
-        Ok(events)
+        found.iter().map(stored).collect()
     }
 }
 
@@ -129,28 +121,28 @@ impl Store {
 }
 
 impl EventFilter {
-    /// Whatever is asked for, there is an index in its order. In the order of time the first day is not said: with two bounds of
-    /// the time SQLite would not see that the scene is the better choice.
+    /// Whatever is asked for, there is an index in its order.
     fn sql(&self, order: EventOrder) -> String {
         let scene = match &self.scene {
             Some((_, is_number)) => {
                 format!(
-                    "AND scene = $5 AND kind IN ({}, '')",
+                    "AND scene = $4 AND kind IN ({}, '')",
                     row::kinds(*is_number)
                 )
             }
             None => String::new(),
         };
-        let (start, by) = match order {
-            EventOrder::NewestFirst { .. } => ("(at, seq) < ($2, $3)", "at DESC, seq DESC"),
-            EventOrder::StoredAfter(_) => ("seq > $3 AND at >= $2", "seq"),
+        let (start, by) = match (order, &self.scene) {
+            (EventOrder::NewestFirst, _) => ("at >= $2", "at DESC, seq DESC"),
+            (EventOrder::StoredAfter(_), None) => ("at >= $2 AND seq > $4", "seq"),
+            (EventOrder::StoredAfter(_), Some(_)) => ("at >= $2 AND seq > $5", "seq"),
         };
         format!(
             "SELECT id, seq, at, event, event.person, kind, scene, openid
              FROM event LEFT JOIN follower
                ON follower.appid = event.appid AND follower.person = event.person
              WHERE event.appid = $1 AND {start} AND binding IS NULL {scene}
-             ORDER BY {by} LIMIT $4"
+             ORDER BY {by} LIMIT $3"
         )
     }
 }
@@ -184,9 +176,9 @@ mod tests {
     #[tokio::test]
     async fn every_list_has_an_index_in_its_order() {
         let store = Store::in_memory(Arc::new(SystemClock)).await;
-        let newest = EventOrder::NewestFirst { before: None };
+        let newest = EventOrder::NewestFirst;
         for (scene, order, index) in [
-            (false, newest, "event_by_time (appid=? AND (at,seq)<(?,?))"),
+            (false, newest, "event_by_time (appid=? AND at>?)"),
             (
                 false,
                 EventOrder::StoredAfter(0),
@@ -195,7 +187,7 @@ mod tests {
             (
                 true,
                 newest,
-                "event_by_scene_and_time (appid=? AND scene=? AND (at,seq)<(?,?))",
+                "event_by_scene_and_time (appid=? AND scene=? AND at>?)",
             ),
             (
                 true,

@@ -104,7 +104,7 @@ async fn newest(
     wanted: &WantedEvents,
 ) -> Result<(Vec<StoredEvent>, u64), store::Error> {
     let last = store.last_seq().await?;
-    let order = EventOrder::NewestFirst { before: None };
+    let order = EventOrder::NewestFirst;
     let mut events = store.events(&wanted.filter, order, wanted.limit).await?;
     events.retain(|event| event.seq <= last);
     Ok((events, last))
