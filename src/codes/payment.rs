@@ -96,7 +96,8 @@ impl Budget {
             Ok(true) => Ok(Paid::Budget),
             Ok(false) => {
                 self.tell_once_a_day(now);
-                *self.spent_until() = now + SPENT_MEMORY;
+                // The next day has a budget of its own.
+                *self.spent_until() = now + SPENT_MEMORY.min(China::until_midnight(now));
                 Err(BudgetExhausted::at(now).into())
             }
             Err(error) if store.is_up() => Err(error.into()),
@@ -156,5 +157,35 @@ impl Budget {
                 "the visitors' mints of the day are used up (WXQR_ANONYMOUS_BUDGET)"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+
+    #[tokio::test]
+    async fn a_budget_that_was_used_up_is_whole_again_at_midnight() {
+        // 23:59:58 in China.
+        let start = "2026-11-22T15:59:58Z".parse().unwrap();
+        let clock = Arc::new(ManualClock::starting_at(start));
+        let store = Store::in_memory(clock.clone() as Arc<dyn Clock>).await;
+        let budget = Budget::new(1);
+        let visitor = Payer::Visitor(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
+        let pay = || budget.pay(visitor, &store, clock.now());
+        assert_eq!(pay().await.unwrap(), Paid::Budget);
+        let refused = pay().await.unwrap_err();
+        assert!(matches!(refused, MintError::Budget(_)), "{refused}");
+
+        clock.advance(Duration::from_millis(1999));
+        let refusal = budget.check(clock.now()).unwrap_err();
+        assert_eq!(refusal.retry_after, Duration::from_millis(1));
+        clock.advance(Duration::from_millis(1));
+        budget.check(clock.now()).unwrap();
+        assert_eq!(pay().await.unwrap(), Paid::Budget);
     }
 }
