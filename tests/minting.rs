@@ -283,6 +283,16 @@ async fn a_key_pays_with_its_scope_for_such_codes_or_from_the_visitors_budget() 
     assert_eq!(ask(PERMANENT_KEY, 1).await.status, StatusCode::OK);
     assert_eq!(ask(PERMANENT_KEY, 2).await.problem(), exhausted);
     assert_eq!(app.scene(3).await.problem(), exhausted);
+    let page = app.get("/qrcode?scene_id=3").await;
+    let wait = page.header("retry-after");
+    let refresh = format!(
+        r#"http-equiv="refresh" content="{}""#,
+        wait.parse::<u64>().unwrap().max(30)
+    );
+    assert!(
+        page.text().contains(&refresh),
+        "a screen on a wall comes back: {refresh}"
+    );
     for id in 4..8 {
         assert_eq!(ask(MINT_KEY, id).await.status, StatusCode::OK);
     }

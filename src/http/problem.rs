@@ -113,6 +113,7 @@ impl Code {
             | Self::UpstreamQuota
             | Self::UpstreamTimeout
             | Self::RateLimited
+            | Self::BudgetExhausted
             | Self::StoreUnavailable => true,
             Self::InvalidParameter
             | Self::SceneRefused
@@ -136,7 +137,6 @@ impl Code {
             | Self::TooLarge
             | Self::UriTooLong
             | Self::HeadersTooLarge
-            | Self::BudgetExhausted
             | Self::AccountBlocked => false,
         }
     }
