@@ -212,7 +212,8 @@ fn requests(wanted: usize) -> Vec<String> {
     let headers = headers();
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
     let link = signed("scene_id=7&permanent=true");
-    let by_query = METHODS.len() * PATHS.len() * QUERIES.len() * headers.len();
+    let scenes = ["before a number", "after a text"];
+    let by_query = METHODS.len() * PATHS.len() * QUERIES.len() * headers.len() * scenes.len();
     let by_query = spread(by_query, wanted * 4 / 5).map(|mut number| {
         let method = choose(&mut number, METHODS);
         let path = choose(&mut number, PATHS);
@@ -220,7 +221,7 @@ fn requests(wanted: usize) -> Vec<String> {
         let header = choose(&mut number, &headers);
         let query = match query.strip_suffix("&SIGNED") {
             Some(_) => link.clone(),
-            None if number.is_multiple_of(2) => format!("scene_id=7&{query}"),
+            None if choose(&mut number, &scenes) == scenes[0] => format!("scene_id=7&{query}"),
             None => format!("{query}&scene_str=poster"),
         };
         request(
@@ -309,6 +310,12 @@ async fn no_trick_makes_a_permanent_code_without_the_scope() {
         .spawn()
         .await;
     let requests = requests(ATTEMPTS);
+    for form in ["?scene_id=7&", "&scene_str=poster "] {
+        assert!(
+            requests.iter().any(|request| request.contains(form)),
+            "{form}"
+        );
+    }
     let attempts = requests.len();
     let mut answers = stream::iter(requests)
         .map(|request| attempt(app.address, request))
