@@ -22,6 +22,11 @@ use wxqr::telemetry::{LogFormat, LogSettings, start_logging};
 const APP_SECRET: &str = "CANARYappsecretCANARYappsecret00";
 const KEYS: &str = "shop:CANARY-api-key-CANARY-api-key:admin";
 const LINK_KEYS: &str = "CANARY-link-key-CANARY-link-key,CANARY-older-link-key";
+const CALLBACK_TOKEN: &str = "CANARYcallbackTokenCANARY";
+const AES_KEY: &str = "CANARYaesKeyOfTheAccountCANARY0123456789abE";
+const OLDER_AES_KEY: &str = "CANARYolderKeyOfTheAccountCANARY0123456789E";
+/// Its query may say to the server which account this is.
+const RELAY_URL: &str = "https://old.example.com/wechat?token=CANARY";
 
 /// A password in an address of a database that can be written in any of these ways.
 const PASSWORD: &str = "CANARYpasswordCANARY";
@@ -33,11 +38,15 @@ const ABREAST: usize = 8;
 const PANIC: &str = "PANIC_WITH_A_SECRET";
 
 /// All secrets but the database's address.
-const SECRETS: [(&str, &str); 4] = [
+const SECRETS: [(&str, &str); 8] = [
     ("WXQR_APP_ID", APP_ID),
     ("WXQR_APP_SECRET", APP_SECRET),
     ("WXQR_API_KEYS", KEYS),
     ("WXQR_LINK_KEYS", LINK_KEYS),
+    ("WXQR_CALLBACK_TOKEN", CALLBACK_TOKEN),
+    ("WXQR_ENCODING_AES_KEY", AES_KEY),
+    ("WXQR_ENCODING_AES_KEY_PREVIOUS", OLDER_AES_KEY),
+    ("WXQR_RELAY_URL", RELAY_URL),
 ];
 
 fn says_nothing(output: &Output, what: &str) {
@@ -63,8 +72,12 @@ async fn no_command_prints_a_secret_wherever_it_was_given() {
         ("api-keys", KEYS),
         ("link-keys", LINK_KEYS),
         ("database-url", &database),
+        ("callback-token", CALLBACK_TOKEN),
+        ("encoding-aes-key", AES_KEY),
+        ("encoding-aes-key-previous", OLDER_AES_KEY),
     ];
-    let mut flags = vec!["--app-id".to_owned(), APP_ID.to_owned()];
+    let public = ["--app-id", APP_ID, "--relay-url", RELAY_URL];
+    let mut flags = public.map(str::to_owned).to_vec();
     let (mut files, mut variables) = (flags.clone(), Vec::new());
     for (name, value) in secrets {
         flags.extend([format!("--{name}"), value.to_owned()]);
@@ -78,7 +91,7 @@ async fn no_command_prints_a_secret_wherever_it_was_given() {
         .iter()
         .map(|(name, value)| (name.as_str(), *value))
         .collect();
-    variables.push(("WXQR_APP_ID", APP_ID));
+    variables.extend([("WXQR_APP_ID", APP_ID), ("WXQR_RELAY_URL", RELAY_URL)]);
     let api = format!("http://{}", closed_port());
     variables.push(("WXQR_API_BASE", &api));
     for command in ["config", "doctor", "healthcheck"] {

@@ -39,6 +39,8 @@ pub enum Fallback {
 pub enum Secrecy {
     /// It may.
     Public,
+    /// Without its query, which may hold a secret of another server's.
+    WithoutQuery,
     /// It is masked everywhere, and may also be read from a file.
     Secret {
         /// Name of the flag that names the file; the `_FILE` variable follows from it.
@@ -75,14 +77,14 @@ impl Setting {
         }
     }
 
-    /// Whether it must never be shown.
+    /// Whether nothing of it must ever be shown.
     pub fn is_secret(&self) -> bool {
         matches!(self.secrecy, Secrecy::Secret { .. })
     }
 
     pub(super) fn file_flag(&self) -> Option<&'static str> {
         match self.secrecy {
-            Secrecy::Public => None,
+            Secrecy::Public | Secrecy::WithoutQuery => None,
             Secrecy::Secret { file } => Some(file),
         }
     }
@@ -99,6 +101,11 @@ impl Setting {
 
     const fn secret(mut self, file: &'static str) -> Self {
         self.secrecy = Secrecy::Secret { file };
+        self
+    }
+
+    const fn without_query(mut self) -> Self {
+        self.secrecy = Secrecy::WithoutQuery;
         self
     }
 
@@ -268,6 +275,7 @@ pub const SETTINGS: &[Setting] = &[
         Fallback::Unset,
         "The message server that the account has already: every push is passed on to it, and its answer returned",
     )
+    .without_query()
     .not_in_demo(),
     Setting::new(
         "time-zone",

@@ -11,7 +11,7 @@ use clap::ArgMatches;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::mistake::{Mistake, Refusal};
-use super::settings::{Demo, Fallback, PREFIX, SETTINGS, Setting};
+use super::settings::{Demo, Fallback, PREFIX, SETTINGS, Secrecy, Setting};
 
 /// The most bytes that are read of a file which a setting names.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -363,14 +363,23 @@ impl EffectiveSetting {
 
     fn new(entry: &Entry) -> Self {
         let shown = match &entry.raw {
-            Raw::Text(_) if entry.setting.is_secret() => Some(Self::MASK.to_owned()),
-            Raw::Text(text) => Some(printable(text.expose_secret())),
+            Raw::Text(text) => Some(Self::shown(entry.setting.secrecy, text.expose_secret())),
             Raw::Absent | Raw::Refused(_) => None,
         };
         Self {
             setting: entry.setting,
             shown,
             origin: entry.origin,
+        }
+    }
+
+    fn shown(secrecy: Secrecy, text: &str) -> String {
+        match (secrecy, text.split_once('?')) {
+            (Secrecy::Secret { .. }, _) => Self::MASK.to_owned(),
+            (Secrecy::WithoutQuery, Some((address, _))) => {
+                format!("{}?{}", printable(address), Self::MASK)
+            }
+            (Secrecy::Public | Secrecy::WithoutQuery, _) => printable(text),
         }
     }
 }
