@@ -24,8 +24,8 @@ use crate::access::{Caller, Verdict};
 use crate::clock::China;
 use crate::codes::{Served, Standing};
 use crate::form::escaped;
-use crate::pictures::Drawn;
-use crate::render::{RenderError, Style};
+use crate::pictures::{Drawn, PictureError};
+use crate::render::Style;
 use crate::scene::Scene;
 use crate::ticket::IssuedCode;
 
@@ -129,7 +129,9 @@ impl Shown<'_> {
 
     fn fragment(&self) -> Result<Response, Problem> {
         let element = image_element(self.site, &self.code().ticket, self.view.lang)?;
-        Ok(self.with_text_headers(Html(element).into_response()))
+        let policy = self.site.fragment_policy();
+        let response = ([(header::CONTENT_SECURITY_POLICY, policy)], Html(element)).into_response();
+        Ok(self.with_text_headers(response))
     }
 
     fn json(&self) -> Response {
@@ -168,7 +170,7 @@ impl Shown<'_> {
             .pictures
             .get(&self.code().url, drawn, style)
             .await
-            .map_err(|error| does_not_fit(&error))?;
+            .map_err(|error| Problem::from(&*error))?;
         let etag = HeaderValue::from_str(&picture.etag).expect("base64 is ASCII");
         let mut response = if has_it(headers, &picture.etag) {
             StatusCode::NOT_MODIFIED.into_response()
@@ -268,9 +270,14 @@ fn renewal(served: &Served, now: Timestamp) -> Option<u64> {
     Some(wait.max(SHORTEST_RENEWAL).as_secs())
 }
 
-/// The url is longer than any that WeChat was known to give, so that its symbol is larger than was asked room for.
-fn does_not_fit(error: &RenderError) -> Problem {
-    Problem::invalid_parameter("size", *error)
+impl From<&PictureError> for Problem {
+    fn from(error: &PictureError) -> Self {
+        match error {
+            // The url is longer than any that WeChat was known to give, so that its symbol is larger than was asked room for.
+            PictureError::Render(error) => Self::invalid_parameter("size", *error),
+            PictureError::Crowded => Self::crowded(),
+        }
+    }
 }
 
 /// Whether the caller names this picture in `If-None-Match` (RFC 9110, 13.1.2: compared weakly).

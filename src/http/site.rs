@@ -73,6 +73,15 @@ impl Site {
         ))
     }
 
+    /// What the image element may do when it is opened by itself or framed: show WeChat's picture.
+    pub(crate) fn fragment_policy(&self) -> HeaderValue {
+        let policy = format!(
+            "default-src 'none'; img-src {}; frame-ancestors {}",
+            self.image_base, self.frame_ancestors
+        );
+        HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
+    }
+
     /// What an SVG file may do when it is opened by itself or framed: nothing but be seen.
     pub(crate) fn svg_policy(&self) -> HeaderValue {
         let policy = format!(

@@ -191,7 +191,7 @@ impl From<&wechat::Error> for Problem {
 
 impl Problem {
     /// WeChat has nothing to do with it, but for the caller it is the same.
-    fn crowded() -> Self {
+    pub(in crate::http) fn crowded() -> Self {
         let message = Message::new(
             "本服务正在生成的二维码过多，请稍后再试",
             "this service is making as many codes at once as it can; try again shortly",
