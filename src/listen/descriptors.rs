@@ -2,9 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files that are not visitors' connections: the store's, calls to WeChat, the metrics' listener and its clients.
-/// Counted generously: 64 mints at once, and about 20 others.
-const RESERVE: u64 = 256;
+/// Open files that are not visitors' connections: 400 pushes on their way to the relay, 64 mints at once, 64 clients of the
+/// metrics' listener, and some 50 of the store and others; rounded up.
+const RESERVE: u64 = 768;
 
 /// How many of so many connections the process can have, with the soft limit raised as far as needed and allowed.
 pub(super) fn affordable(wanted: usize) -> usize {
@@ -41,11 +41,11 @@ mod tests {
     #[test]
     fn the_soft_limit_goes_up_as_far_as_needed_and_allowed() {
         for (soft, hard, needed, want) in [
-            (Some(1024), Some(524_288), 10_256, Some(10_256)),
-            (Some(1024), Some(4096), 10_256, Some(4096)),
-            (Some(1024), None, 10_256, Some(10_256)),
-            (Some(20_000), Some(20_000), 10_256, Some(20_000)),
-            (None, None, 10_256, None),
+            (Some(1024), Some(524_288), 10_768, Some(10_768)),
+            (Some(1024), Some(4096), 10_768, Some(4096)),
+            (Some(1024), None, 10_768, Some(10_768)),
+            (Some(20_000), Some(20_000), 10_768, Some(20_000)),
+            (None, None, 10_768, None),
         ] {
             let limit = Rlimit {
                 current: soft,
@@ -59,9 +59,9 @@ mod tests {
     #[test]
     fn the_process_keeps_some_for_itself() {
         for (soft, want) in [
-            (Some(10_256), 10_000),
-            (Some(1024), 768),
-            (Some(300), 150),
+            (Some(10_768), 10_000),
+            (Some(2048), 1280),
+            (Some(1024), 512),
             (Some(1), 1),
             (None, usize::MAX),
         ] {
