@@ -1,13 +1,15 @@
 //! What the store has missed: mints that were made while it could not be used.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::scene::Scene;
 use crate::store::{self, Store};
 use crate::ticket::IssuedCode;
 
-/// How many codes are held for the store. A bound on memory, chosen; what is beyond it a restart would mint again.
+/// How many codes are held for the store. A bound on memory, chosen; those beyond it a restart would mint again, and their
+/// scans are of a code that nobody knows.
 const MOST_HELD: usize = 10_000;
 
 /// Temporary codes and numbers to be written down once the store is back.
@@ -16,17 +18,24 @@ pub(super) struct Unsaved(Mutex<Missed>);
 
 #[derive(Debug, Default)]
 struct Missed {
-    codes: HashMap<Scene, Arc<IssuedCode>>,
+    /// In the order in which they were minted. An older one of the same scene is held too: it may be scanned.
+    codes: VecDeque<(Scene, Arc<IssuedCode>)>,
+    is_full: bool,
     mints: u64,
     anonymous: u64,
 }
 
 impl Unsaved {
-    /// Holds a code. A later one of the same scene takes its place.
+    /// Holds a code.
     pub(super) fn hold(&self, scene: &Scene, code: Arc<IssuedCode>) {
         let mut missed = self.missed();
-        if missed.codes.len() < MOST_HELD || missed.codes.contains_key(scene) {
-            missed.codes.insert(scene.clone(), code);
+        if missed.codes.len() < MOST_HELD {
+            missed.codes.push_back((scene.clone(), code));
+        } else if !mem::replace(&mut missed.is_full, true) {
+            tracing::warn!(
+                held = MOST_HELD,
+                "codes that the store has missed are forgotten from now on: scans of them will not be told from others"
+            );
         }
     }
 
@@ -58,25 +67,19 @@ impl Unsaved {
     }
 
     async fn tell_codes(&self, store: &Store) -> Result<(), store::Error> {
-        while let Some((scene, code)) = self.any_code() {
+        while let Some((scene, code)) = self.first_code() {
             store.save(&scene, &code).await?;
             let mut missed = self.missed();
-            // A later one may have come meanwhile.
-            if missed
-                .codes
-                .get(&scene)
-                .is_some_and(|held| Arc::ptr_eq(held, &code))
-            {
-                missed.codes.remove(&scene);
-            }
+            // Whoever told the store at the same time may have removed it.
+            let is_first = |(_, first): &mut (Scene, Arc<IssuedCode>)| Arc::ptr_eq(first, &code);
+            missed.codes.pop_front_if(is_first);
+            missed.is_full = false;
         }
         Ok(())
     }
 
-    fn any_code(&self) -> Option<(Scene, Arc<IssuedCode>)> {
-        let missed = self.missed();
-        let (scene, code) = missed.codes.iter().next()?;
-        Some((scene.clone(), Arc::clone(code)))
+    fn first_code(&self) -> Option<(Scene, Arc<IssuedCode>)> {
+        self.missed().codes.front().cloned()
     }
 
     fn missed(&self) -> MutexGuard<'_, Missed> {
@@ -90,7 +93,9 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
+    use crate::event::{Event, EventKind, Scan};
     use crate::scene::TemporaryScene;
+    use crate::store::{Attribution, Dated, EventFilter, EventOrder};
     use crate::ticket::Life;
 
     fn scene(id: &str) -> Scene {
@@ -108,6 +113,22 @@ mod tests {
                 granted: life,
             },
         })
+    }
+
+    fn scan(second: i64, ticket: &str) -> Dated {
+        let event = Event {
+            kind: EventKind::Scan,
+            openid: "follower".parse().unwrap(),
+            created_at: Timestamp::from_second(second).unwrap(),
+            key: String::new(),
+            account: None,
+            scan: Some(Scan {
+                scene: "another".to_owned(),
+                ticket: Some(ticket.parse().unwrap()),
+            }),
+        };
+        let day = jiff::civil::date(1970, 1, 1);
+        Dated { event, day }
     }
 
     #[tokio::test]
@@ -131,6 +152,30 @@ mod tests {
             assert_eq!(found.ticket.as_str(), ticket);
         }
         assert!(unsaved.missed().codes.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_scan_of_an_older_code_of_the_scene_is_known_too() {
+        let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
+        let store = Store::in_memory(clock).await;
+        let unsaved = Unsaved::default();
+        let scene = scene("1");
+        for ticket in ["older", "newer"] {
+            unsaved.hold(&scene, code(ticket));
+        }
+        unsaved.tell(&store).await.unwrap();
+        for (second, ticket) in (1..).zip(["older", "newer"]) {
+            store.record_events(&[scan(second, ticket)]).await.unwrap();
+        }
+        let all = EventFilter::default();
+        let scans = store
+            .events(&all, EventOrder::NewestFirst, 10)
+            .await
+            .unwrap();
+        assert_eq!(scans.len(), 2);
+        for scan in scans {
+            assert_eq!(scan.attribution, Some(Attribution::Code(scene.clone())));
+        }
     }
 
     #[tokio::test]

@@ -44,6 +44,12 @@ pub struct Claimed {
     pub context: Option<String>,
 }
 
+/// PostgreSQL looks at the conditions again once a claim before it has ended.
+const CLAIM: &str = "UPDATE binding SET claimed_at = $3
+     WHERE appid = $1 AND id = $2 AND claimed_at IS NULL AND expires_at >= $3 AND EXISTS (
+         SELECT 1 FROM follower WHERE follower.appid = $1 AND follower.person = binding.person AND held = 1)
+     RETURNING person, context";
+
 impl Store {
     /// Keeps a new binding.
     ///
@@ -92,16 +98,10 @@ impl Store {
     /// # Errors
     /// When the store cannot be used. It may be taken all the same.
     pub async fn claim_binding(&self, id: &str, now: Timestamp) -> Result<Option<Claimed>, Error> {
-        // PostgreSQL looks at the conditions again once a claim before it has ended.
-        let claim = sqlx::query(
-            "UPDATE binding SET claimed_at = $3
-             WHERE appid = $1 AND id = $2 AND claimed_at IS NULL AND expires_at >= $3
-                 AND person IN (SELECT person FROM follower WHERE appid = $1 AND held = 1)
-             RETURNING person, context",
-        )
-        .bind(&*self.appid)
-        .bind(id)
-        .bind(now.as_millisecond());
+        let claim = sqlx::query(CLAIM)
+            .bind(&*self.appid)
+            .bind(id)
+            .bind(now.as_millisecond());
         self.engine
             .within_deadline(Purpose::Write, async {
                 let mut transaction = self.engine.begin().await?;
@@ -139,4 +139,23 @@ fn claimed(taken: &AnyRow, known: &AnyRow) -> Result<Claimed, Error> {
         openid: openid.ok_or(Error::BadRow("a held openid"))?,
         context: taken.try_get("context")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_claim_asks_about_one_follower() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        let plan = store.engine.plan(CLAIM.to_owned()).await;
+        for step in ["binding USING INDEX", "(appid=? AND person=?)"] {
+            assert!(plan.iter().any(|got| got.contains(step)), "{plan:?}");
+        }
+        let lists = |step: &String| step.starts_with("LIST") || step.starts_with("SCAN");
+        assert!(!plan.iter().any(lists), "{plan:?}");
+    }
 }
