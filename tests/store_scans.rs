@@ -91,8 +91,15 @@ impl Bench {
         shown.collect()
     }
 
+    async fn last_seq(&self) -> u64 {
+        let all = EventFilter::default();
+        let page = self.store.events(&all, NEWEST_FIRST, 1).await;
+        page.unwrap().last_seq
+    }
+
     async fn listed(&self, filter: &EventFilter, order: EventOrder) -> Vec<StoredEvent> {
-        self.store.events(filter, order, 1000).await.unwrap()
+        let page = self.store.events(filter, order, 1000).await;
+        page.unwrap().events
     }
 
     async fn all(&self) -> Vec<StoredEvent> {
@@ -523,7 +530,7 @@ async fn events_are_listed_in_either_order_page_by_page(bench: Bench) {
             let (mut newest, stored) = (by(newest), by(stored));
             newest.truncate(page);
             let page_of_newest = bench.store.events(&filter, NEWEST_FIRST, page).await;
-            assert_eq!(names(&page_of_newest.unwrap()), newest, "{filter:?}");
+            assert_eq!(names(&page_of_newest.unwrap().events), newest, "{filter:?}");
             assert_eq!(walk_on(&bench, &filter, page).await, stored, "{filter:?}");
         }
     }
@@ -554,7 +561,12 @@ async fn walk_on(bench: &Bench, filter: &EventFilter, page: usize) -> Vec<String
     let (mut walked, mut after) = (Vec::new(), 0);
     loop {
         let order = EventOrder::StoredAfter(after);
-        let events = bench.store.events(filter, order, page).await.unwrap();
+        let events = bench
+            .store
+            .events(filter, order, page)
+            .await
+            .unwrap()
+            .events;
         let Some(last) = events.last() else {
             return walked;
         };
@@ -730,9 +742,30 @@ async fn codes_of_bindings_are_not_listed(bench: Bench) {
     assert_eq!(listed.items.len(), 2, "it can be read nevertheless");
 }
 
+async fn a_page_and_its_last_place_are_of_one_moment(bench: Bench) {
+    bench.code("1").await;
+    bench.record(&[scan(0, "first", "1")]).await;
+    let other = bench.replica().await;
+    let writing = tokio::spawn(async move {
+        for second in 1..200 {
+            let event = [scan(second, "a", "1")];
+            other.record_events(&dated(&event)).await.unwrap();
+        }
+    });
+    let mut pages = 0;
+    while !writing.is_finished() {
+        let all = EventFilter::default();
+        let page = bench.store.events(&all, NEWEST_FIRST, 1).await.unwrap();
+        assert_eq!(page.events[0].seq, page.last_seq);
+        pages += 1;
+    }
+    writing.await.unwrap();
+    assert!(pages > 0, "some were read meanwhile");
+}
+
 async fn sums_are_those_of_all_codes(bench: Bench) {
     bench.code("1").await;
-    assert_eq!(bench.store.last_seq().await.unwrap(), 0);
+    assert_eq!(bench.last_seq().await, 0);
     bench
         .record(&[
             follow(1, "a", "1"),
@@ -742,7 +775,7 @@ async fn sums_are_those_of_all_codes(bench: Bench) {
         ])
         .await;
     let last = bench.all().await[0].seq;
-    assert_eq!(bench.store.last_seq().await.unwrap(), last);
+    assert_eq!(bench.last_seq().await, last);
     let sums = |day: Option<i8>, [scans, new_followers, lost]: [u64; 3]| Sums {
         day: day.map(date),
         scans,
@@ -833,6 +866,7 @@ contract! {
     a_scan_of_a_binding_takes_it_once_and_is_no_statistics,
     a_binding_goes_after_its_end_and_its_scans_are_still_none,
     codes_of_bindings_are_not_listed,
+    a_page_and_its_last_place_are_of_one_moment,
     sums_are_those_of_all_codes,
     an_older_store_brings_its_tickets,
 }

@@ -171,7 +171,8 @@ mod tests {
         let scans = store
             .events(&all, EventOrder::NewestFirst, 10)
             .await
-            .unwrap();
+            .unwrap()
+            .events;
         assert_eq!(scans.len(), 2);
         for scan in scans {
             assert_eq!(scan.attribution, Some(Attribution::Code(scene.clone())));

@@ -70,6 +70,15 @@ pub enum EventOrder {
     StoredAfter(u64),
 }
 
+/// Some of the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPage {
+    /// They, in the order that was asked for.
+    pub events: Vec<StoredEvent>,
+    /// The place of the event that had been stored last when the page was read, of whatever code; 0 before the first.
+    pub last_seq: u64,
+}
+
 impl Store {
     /// Lists events, at most `limit` of them. Those of bindings are left out. Cancel safe.
     ///
@@ -80,7 +89,7 @@ impl Store {
         filter: &EventFilter,
         order: EventOrder,
         limit: usize,
-    ) -> Result<Vec<StoredEvent>, Error> {
+    ) -> Result<EventPage, Error> {
         let since = filter.since.unwrap_or(Timestamp::MIN);
         let mut query = sqlx::query(AssertSqlSafe(filter.sql(order)))
             .bind(&*self.appid)
@@ -92,32 +101,26 @@ impl Store {
         if let EventOrder::StoredAfter(seq) = order {
             query = query.bind(i64::try_from(seq).unwrap_or(i64::MAX));
         }
-        let found = self
+        let last = sqlx::query_scalar("SELECT last_seq FROM event_log WHERE appid = $1");
+        let (last, found) = self
             .engine
             .within_deadline(Purpose::Statistics, async {
-                Ok(query.fetch_all(self.engine.pool()).await?)
+                let mut read = self.engine.begin_statistics().await?;
+                let last = last.bind(&*self.appid).fetch_optional(&mut *read).await?;
+                let found = query.fetch_all(&mut *read).await?;
+                read.rollback().await?;
+                Ok((last, found))
             })
             .await?;
-        found.iter().map(stored).collect()
+        Ok(EventPage {
+            events: found.iter().map(stored).collect::<Result<_, _>>()?,
+            last_seq: place(last.unwrap_or(0))?,
+        })
     }
 }
 
-impl Store {
-    /// The place of the event that was stored last; 0 before the first.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub async fn last_seq(&self) -> Result<u64, Error> {
-        let query = sqlx::query_scalar("SELECT last_seq FROM event_log WHERE appid = $1");
-        let last: Option<i64> = self
-            .engine
-            .within_deadline(Purpose::Read, async {
-                let query = query.bind(&*self.appid);
-                Ok(query.fetch_optional(self.engine.pool()).await?)
-            })
-            .await?;
-        u64::try_from(last.unwrap_or(0)).map_err(|_| Error::BadRow("a place"))
-    }
+fn place(seq: i64) -> Result<u64, Error> {
+    u64::try_from(seq).map_err(|_| Error::BadRow("a place"))
 }
 
 impl EventFilter {
@@ -150,11 +153,10 @@ impl EventFilter {
 fn stored(found: &AnyRow) -> Result<StoredEvent, Error> {
     let kind: String = found.try_get("event")?;
     let is_of_code = found.try_get::<Option<String>, _>("kind")?.is_some();
-    let seq: i64 = found.try_get("seq")?;
     let openid: Option<String> = found.try_get("openid")?;
     Ok(StoredEvent {
         id: found.try_get("id")?,
-        seq: u64::try_from(seq).map_err(|_| Error::BadRow("a place"))?,
+        seq: place(found.try_get("seq")?)?,
         at: row::instant(found.try_get("at")?)?,
         kind: EventKind::ALL
             .into_iter()

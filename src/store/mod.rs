@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use self::bindings::{Binding, Claimed, NewBinding};
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
 pub use self::clocks::ClockDifference;
-pub use self::events::{Dated, EventFilter, EventOrder, Recorded, StoredEvent};
+pub use self::events::{Dated, EventFilter, EventOrder, EventPage, Recorded, StoredEvent};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
 pub use self::look::Standing;

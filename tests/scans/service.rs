@@ -36,7 +36,8 @@ pub(crate) async fn events(store: &Store) -> Vec<StoredEvent> {
         let page = store
             .events(&EventFilter::default(), EventOrder::StoredAfter(after), 500)
             .await
-            .unwrap();
+            .unwrap()
+            .events;
         let Some(last) = page.last() else { return all };
         after = last.seq;
         all.extend(page);

@@ -16,7 +16,7 @@ use super::super::problem::{Document, Problem};
 use super::attribution::AttributionBody;
 use super::{query, require};
 use crate::access::Scope;
-use crate::store::{self, EventFilter, EventOrder, Store, StoredEvent};
+use crate::store::{EventFilter, EventOrder, Store, StoredEvent};
 
 /// The parameters of the list.
 const KNOWN: &[&str] = &["scene", "since", "cursor", "limit"];
@@ -87,50 +87,12 @@ pub(crate) async fn list(
 ) -> Result<Json<EventPage>, Problem> {
     require(&caller, Scope::Stats)?;
     let wanted = WantedEvents::parse(raw.as_deref(), app.time_zone)?;
-    let (events, cursor) = match wanted.after {
-        None => newest(&app.store, &wanted).await?,
-        Some(after) => stored_after(&app.store, &wanted, after).await?,
-    };
+    let (events, cursor) = wanted.read(&app.store).await?;
     let shows_openids = caller.0.allows(Scope::People);
     let items = events.into_iter();
     let items = items.map(|event| shown(event, shows_openids)).collect();
     let cursor = cursor.to_string();
     Ok(Json(EventPage { items, cursor }))
-}
-
-/// The newest, and the place up to which everything was stored. What is stored meanwhile is for the next page alone.
-async fn newest(
-    store: &Store,
-    wanted: &WantedEvents,
-) -> Result<(Vec<StoredEvent>, u64), store::Error> {
-    let last = store.last_seq().await?;
-    let order = EventOrder::NewestFirst;
-    let mut events = store.events(&wanted.filter, order, wanted.limit).await?;
-    events.retain(|event| event.seq <= last);
-    Ok((events, last))
-}
-
-/// What was stored after a place, and the place of the last of it.
-async fn stored_after(
-    store: &Store,
-    wanted: &WantedEvents,
-    after: u64,
-) -> Result<(Vec<StoredEvent>, u64), Problem> {
-    let order = EventOrder::StoredAfter(after);
-    let events = store.events(&wanted.filter, order, wanted.limit).await?;
-    if let Some(last) = events.last() {
-        let last = last.seq;
-        return Ok((events, last));
-    }
-    // A store that was put back to an earlier day would keep its next events from whoever has a cursor of a later one.
-    if after > store.last_seq().await? {
-        let message = Message::new(
-            "在最后一个事件之后，存储可能恢复过备份；请从 cursor=0 重新开始",
-            "is beyond the last event, as if the store had been put back to an earlier state; begin again with cursor=0",
-        );
-        return Err(Problem::invalid_parameter("cursor", message));
-    }
-    Ok((events, after))
 }
 
 fn shown(event: StoredEvent, shows_openid: bool) -> EventBody {
@@ -171,6 +133,33 @@ impl WantedEvents {
         }
         Ok(wanted)
     }
+}
+
+impl WantedEvents {
+    /// The events, and the place up to which a caller knows all when they are read.
+    async fn read(&self, store: &Store) -> Result<(Vec<StoredEvent>, u64), Problem> {
+        let order = match self.after {
+            None => EventOrder::NewestFirst,
+            Some(after) => EventOrder::StoredAfter(after),
+        };
+        let page = store.events(&self.filter, order, self.limit).await?;
+        // A store that was put back to an earlier day would keep its next events from whoever has a cursor of a later one.
+        if self.after > Some(page.last_seq) {
+            return Err(beyond_the_last());
+        }
+        let is_full = self.after.is_some() && page.events.len() == self.limit;
+        let last = page.events.last().filter(|_| is_full);
+        let cursor = last.map_or(page.last_seq, |event| event.seq);
+        Ok((page.events, cursor))
+    }
+}
+
+fn beyond_the_last() -> Problem {
+    let message = Message::new(
+        "在最后一个事件之后，存储可能恢复过备份；请从 cursor=0 重新开始",
+        "is beyond the last event, as if the store had been put back to an earlier state; begin again with cursor=0",
+    );
+    Problem::invalid_parameter("cursor", message)
 }
 
 /// An instant, or the first of a day.
