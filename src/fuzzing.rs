@@ -3,9 +3,13 @@
 //!
 //! Not behind a feature, so that every build checks it, but hidden: nothing else may come in here.
 
+mod callback;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub use callback::callback;
 
 use crate::access::{Expiry, LinkKeys, SIGNED, Verdict, canonical};
 use crate::form::{self, escaped};
@@ -151,6 +155,7 @@ mod tests {
             ("query", super::query as fn(&[u8])),
             ("upstream", super::upstream),
             ("link", super::link),
+            ("callback", super::callback),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("fuzz/seeds")

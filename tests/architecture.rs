@@ -97,12 +97,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "fuzzing",
-        &["access", "form", "http", "scene", "ticket", "wechat"],
+        &[
+            "access", "callback", "event", "form", "http", "scene", "ticket", "wechat",
+        ],
     ),
     (
         "doctor",
         &[
             "app",
+            "callback",
             "clock",
             "codes",
             "config",
@@ -164,8 +167,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("rustix", &["listen/", "store/"]),
     ("fast_qr", &["render/symbol.rs"]),
     ("quick_xml", &["callback/"]),
-    ("aes", &["callback/", "sandbox/"]),
-    ("cbc", &["callback/", "sandbox/"]),
+    ("aes", &["callback/", "sandbox/", "fuzzing/"]),
+    ("cbc", &["callback/", "sandbox/", "fuzzing/"]),
 ];
 
 /// Every source file by its path under `src/`, without its comments.

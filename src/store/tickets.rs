@@ -10,6 +10,8 @@ use super::turns::Purpose;
 use super::{Error, PURGE_BATCH, Store};
 use crate::scene::Scene;
 use crate::ticket::IssuedCode;
+#[cfg(test)]
+use crate::ticket::Ticket;
 
 /// How long the ticket of a temporary code is remembered after its death. The first tickets were given that long by migration
 /// `0003_scans.sql`.
@@ -59,6 +61,19 @@ impl Store {
                 Ok(query.execute(self.engine.pool()).await?.rows_affected())
             })
             .await
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// The scene of the code that a scan of this ticket is of.
+    pub(crate) async fn scene_of(&self, ticket: &Ticket) -> Option<String> {
+        sqlx::query_scalar("SELECT scene FROM ticket WHERE appid = $1 AND ticket = $2")
+            .bind(&*self.appid)
+            .bind(ticket.as_str())
+            .fetch_optional(self.engine.pool())
+            .await
+            .expect("the store is in memory")
     }
 }
 
