@@ -17,8 +17,6 @@ pub struct Event {
     /// `EventKey` as it came, at most [`Event::MAX_KEY`] bytes without NUL; empty if there is none. With kind, time and
     /// openid it tells a repeat.
     pub key: String,
-    /// The account as WeChat calls it, `gh_...`; at most [`Event::MAX_ACCOUNT`] printable ASCII characters.
-    pub account: Option<String>,
     /// The code that was scanned; none if there was none.
     pub scan: Option<Scan>,
 }
@@ -27,9 +25,6 @@ impl Event {
     /// The longest `EventKey`, in bytes: a scene has 64 characters, which are 256 bytes at most, and other senders have been
     /// seen to put more there. Chosen, not documented.
     pub const MAX_KEY: usize = 1024;
-
-    /// The longest `ToUserName`. WeChat's have 15 characters; chosen, not documented.
-    pub const MAX_ACCOUNT: usize = 64;
 }
 
 /// Which event.

@@ -155,7 +155,6 @@ impl Fact {
             openid: self.openid(),
             created_at: self.at,
             key: self.key.clone(),
-            account: None,
             scan: self.scan.clone(),
         };
         Dated {

@@ -81,7 +81,6 @@ impl Campaign {
             } else {
                 String::new()
             },
-            account: None,
             scan: is_scan.then(|| Scan {
                 scene: channel.to_string(),
                 ticket: Some(ticket(channel).parse().unwrap()),

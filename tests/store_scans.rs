@@ -223,7 +223,6 @@ fn event(hour: i64, who: &str, kind: EventKind, scene: &str, ticket: &str) -> Ev
         openid: who.parse().unwrap(),
         created_at: start + SignedDuration::from_hours(hour),
         key: format!("{prefix}{scene}"),
-        account: None,
         scan: through_a_code.then(|| Scan {
             scene: scene.to_owned(),
             ticket: ticket.parse().ok(),

@@ -39,9 +39,6 @@ fn event(kind: EventKind, fields: &Fields) -> Result<Event, Flaw> {
     if key.len() > Event::MAX_KEY || key.contains('\0') {
         return Err(Flaw::Invalid(Field::EventKey));
     }
-    let account = fields
-        .get(Field::ToUserName)
-        .filter(|name| is_account(name));
     Ok(Event {
         kind,
         openid: openid
@@ -49,17 +46,12 @@ fn event(kind: EventKind, fields: &Fields) -> Result<Event, Flaw> {
             .map_err(|_| Flaw::Invalid(Field::FromUserName))?,
         created_at: unix_time(created_at).ok_or(Flaw::Invalid(Field::CreateTime))?,
         key: key.to_owned(),
-        account: account.map(str::to_owned),
         scan: scan(kind, key, fields)?,
     })
 }
 
 fn needed(fields: &Fields, field: Field) -> Result<&str, Flaw> {
     fields.get(field).ok_or(Flaw::Missing(field))
-}
-
-fn is_account(name: &str) -> bool {
-    name.len() <= Event::MAX_ACCOUNT && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn unix_time(text: &str) -> Option<Timestamp> {
@@ -106,7 +98,6 @@ mod tests {
     /// An event that is whole but for what is given, the last of which wins; `None` takes a field away.
     fn read_with(changes: &[(Field, Option<&str>)]) -> Result<Option<Event>, Flaw> {
         let usual = [
-            (Field::ToUserName, Some("gh_123456789abc")),
             (Field::FromUserName, Some(OPENID)),
             (Field::CreateTime, Some("1700000000")),
             (Field::MsgType, Some("event")),
@@ -132,7 +123,6 @@ mod tests {
             openid: OPENID.parse().unwrap(),
             created_at: Timestamp::from_second(1_700_000_000).unwrap(),
             key: "123".to_owned(),
-            account: Some("gh_123456789abc".to_owned()),
             scan: Some(Scan {
                 scene: "123".to_owned(),
                 ticket: Some(TICKET.parse().unwrap()),
@@ -260,8 +250,6 @@ mod tests {
             assert_eq!(got, Err(Flaw::Invalid(field)), "{field} {text:?}");
         }
         assert!(read_with(&[(Field::EventKey, Some(&long[1..]))]).is_ok());
-        let strange = read_with(&[(Field::ToUserName, Some("公众号"))]);
-        assert_eq!(strange.unwrap().unwrap().account, None);
     }
 
     #[test]

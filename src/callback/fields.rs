@@ -8,8 +8,6 @@ use super::{json, xml};
 /// A field that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
-    /// The account, as `gh_...`.
-    ToUserName,
     /// The openid of the follower.
     FromUserName,
     /// When it happened, in unix seconds.
@@ -27,8 +25,7 @@ pub enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 8] = [
-        Self::ToUserName,
+    const ALL: [Self; 7] = [
         Self::FromUserName,
         Self::CreateTime,
         Self::MsgType,
@@ -41,7 +38,6 @@ impl Field {
     /// The name as WeChat spells it, in XML and JSON alike.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::ToUserName => "ToUserName",
             Self::FromUserName => "FromUserName",
             Self::CreateTime => "CreateTime",
             Self::MsgType => "MsgType",

@@ -113,7 +113,6 @@ mod tests {
             openid: openid.parse().unwrap(),
             created_at: Timestamp::from_second(second).unwrap(),
             key: text.to_owned(),
-            account: None,
             scan: None,
         }
     }

@@ -60,7 +60,6 @@ impl Deed<'_> {
                 openid: self.who.parse().unwrap(),
                 created_at: self.at.parse().unwrap(),
                 key,
-                account: None,
                 scan,
             },
             day,
