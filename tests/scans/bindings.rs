@@ -1,5 +1,7 @@
 //! Signing in by a scan.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -65,6 +67,16 @@ impl Made {
             .field("status")
     }
 
+    /// The answer of a wait during which somebody scans.
+    async fn status_while(&self, app: &TestApp, scan: impl Future<Output = ()>) -> String {
+        let started = Instant::now();
+        let (status, ()) = tokio::join!(self.status(app, 25), scan);
+        // At the end of the wait one looks in any case: only an answer before it was caused by the scan.
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(15), "the whole wait: {took:?}");
+        status
+    }
+
     async fn claim(&self, app: &TestApp) -> Answer {
         let path = format!("/api/bindings/{}/claim", self.id);
         ask(app, Method::POST, &path, &Value::Null).await
@@ -124,8 +136,7 @@ async fn a_scan_ends_the_wait_and_is_claimed_once() {
         // Too late: the first one counts.
         made.scanned_by(&app, BOB).await;
     };
-    let (status, ()) = tokio::join!(made.status(&app, 25), scan);
-    assert_eq!(status, "scanned");
+    assert_eq!(made.status_while(&app, scan).await, "scanned");
     let claimed = made.claim(&app).await;
     assert_eq!(
         claimed.json(),
@@ -179,8 +190,8 @@ async fn a_scan_that_another_replica_heard_of_ends_the_wait() {
         service(&database).spawn().await,
     );
     let made = make(&waiting).await;
-    let (status, ()) = tokio::join!(made.status(&waiting, 25), made.scanned_by(&hearing, ALICE));
-    assert_eq!(status, "scanned");
+    let scan = made.scanned_by(&hearing, ALICE);
+    assert_eq!(made.status_while(&waiting, scan).await, "scanned");
 }
 
 async fn of_claims_at_once_one_succeeds(database: Database) {
