@@ -79,19 +79,6 @@ pub enum Flaw {
     Sealed,
 }
 
-impl Flaw {
-    /// The label of a metric.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Syntax => "syntax",
-            Self::Repeated(_) => "repeated",
-            Self::Missing(_) => "missing",
-            Self::Invalid(_) => "invalid",
-            Self::Sealed => "sealed",
-        }
-    }
-}
-
 /// Why a document was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {

@@ -157,7 +157,13 @@ fn name(content: &Content) -> &'static str {
     match content {
         Content::Event(event) => event.kind.as_str(),
         Content::Other => "other",
-        Content::Unreadable(flaw) => flaw.as_str(),
+        Content::Unreadable(flaw) => match flaw {
+            Flaw::Syntax => "syntax",
+            Flaw::Repeated(_) => "repeated",
+            Flaw::Missing(_) => "missing",
+            Flaw::Invalid(_) => "invalid",
+            Flaw::Sealed => "sealed",
+        },
     }
 }
 
