@@ -72,7 +72,9 @@ pub(crate) async fn receive(
         return Err(not_found().await);
     };
     let query = query.unwrap_or_default();
-    let body = read_body(body, Gate::MAX_BODY).await?;
+    let body = read_body(body, Gate::MAX_BODY)
+        .await
+        .inspect_err(count_too_large)?;
     let push = callback
         .gate
         .open(&query, &body, app.clock.now())
@@ -129,6 +131,13 @@ async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Respon
 fn tell_of_unreadable(callback: &Callback, flaw: Flaw) {
     if !callback.told_of_unreadable.swap(true, Ordering::Relaxed) {
         tracing::warn!(%flaw, "a push of WeChat's makes no sense; not told again");
+    }
+}
+
+/// It does not get as far as the gate.
+fn count_too_large(problem: &Problem) {
+    if problem.code == Code::TooLarge {
+        telemetry::callback_rejected(Reason::TooLarge.as_str());
     }
 }
 

@@ -4,9 +4,12 @@ use wxqr::event::EventKind;
 use wxqr::store::Attribution;
 
 use super::service::{events, numbers, post, push, store, with_callback};
+use super::support::answer::Answer;
 use super::support::app::TestApp;
+use super::support::client;
 use super::support::database::Database;
-use super::support::pushes::{Happening, signed_query};
+use super::support::fleet::Upstream;
+use super::support::pushes::{Happening, TOKEN, signed_query};
 
 const ALICE: &str = "oAlice0000000000000000000001";
 
@@ -149,7 +152,16 @@ async fn a_forged_push_is_refused_in_one_way_and_changes_nothing() {
 
 #[tokio::test]
 async fn too_much_is_refused_before_it_is_read() {
-    let app = with_callback(&Database::memory()).spawn().await;
-    let answer = post(&app, &signed_query(ALICE), vec![b'a'; 64 * 1024 + 1]).await;
+    let upstream = Upstream::spawn().await;
+    let settings = [("CALLBACK_TOKEN", TOKEN), ("METRICS_LISTEN", "127.0.0.1:0")];
+    let process = upstream.process("sqlite::memory:", &settings);
+    let addresses = process.addresses().await;
+    let url = format!("http://{}/callback?{}", addresses.http, signed_query(ALICE));
+    let too_much = client().post(url).body(vec![b'a'; 64 * 1024 + 1]);
+    let answer = Answer::to(too_much).await;
     assert_eq!(answer.problem(), (413, "too_large".to_owned()));
+    let metrics = format!("http://{}/metrics", addresses.metrics.unwrap());
+    let metrics = Answer::to(client().get(metrics)).await;
+    let counted = r#"wxqr_callback_rejected_total{reason="too_large"} 1"#;
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
 }
