@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cbc::Decryptor;
 
+use super::Reason;
 use super::credentials::{AesKeys, EncodingAesKey};
-use super::{Reason, Seal};
 
 /// WeChat pads to two of the cipher's blocks, so that a pad has 1 to 32 bytes; usual unpadders know 16 at most.
 const BLOCK: usize = 32;
@@ -28,18 +28,29 @@ enum Closed {
     NotOurs,
 }
 
-/// The message, and the key that opened it: the current one if it can.
-pub(super) fn open(sealed: &str, keys: &AesKeys, app_id: &str) -> Result<(Vec<u8>, Seal), Reason> {
+/// What was sealed.
+pub(super) struct Opened {
+    pub(super) message: Vec<u8>,
+    /// Whether the current key could not open it.
+    pub(super) needed_previous_key: bool,
+}
+
+/// Opens a message with the current key if it can, else with the previous one.
+pub(super) fn open(sealed: &str, keys: &AesKeys, app_id: &str) -> Result<Opened, Reason> {
+    let opened = |message, needed_previous_key| Opened {
+        message,
+        needed_previous_key,
+    };
     let sealed = STANDARD.decode(sealed).map_err(|_| Reason::Cipher)?;
     let closed = match open_with(&keys.current, sealed.clone(), app_id) {
-        Ok(message) => return Ok((message, Seal::CurrentKey)),
+        Ok(message) => return Ok(opened(message, false)),
         Err(closed) => closed,
     };
     let Some(previous) = &keys.previous else {
         return Err(closed.into());
     };
     match open_with(previous, sealed, app_id) {
-        Ok(message) => Ok((message, Seal::PreviousKey)),
+        Ok(message) => Ok(opened(message, true)),
         // The wrong key garbles; the right one tells whose message it is.
         Err(Closed::Garbled) => Err(closed.into()),
         Err(Closed::NotOurs) => Err(Reason::AppId),

@@ -42,8 +42,8 @@ pub struct Gate {
 pub struct Push {
     /// What it says.
     pub content: Content,
-    /// What protected its body.
-    pub seal: Seal,
+    /// Whether only the previous key opened it: WeChat still uses the one that the owner has replaced.
+    pub needed_previous_key: bool,
 }
 
 /// What a push says.
@@ -55,17 +55,6 @@ pub enum Content {
     Other,
     /// WeChat sent it, and it makes no sense to us. To be acknowledged too, and counted: a repeat would not read better.
     Unreadable(Flaw),
-}
-
-/// What protected a push's body from being changed or made up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seal {
-    /// Nothing: in plain mode, WeChat signs two parameters and not the body.
-    Absent,
-    /// The key in force.
-    CurrentKey,
-    /// The key before it: WeChat still uses the one that the owner has replaced.
-    PreviousKey,
 }
 
 /// It was not proven that WeChat sent this. Says the same of every failure, so that a forger learns nothing.
@@ -206,7 +195,7 @@ impl Gate {
         self.check_stamp(query, now)?;
         Ok(Push {
             content: content(body)?,
-            seal: Seal::Absent,
+            needed_previous_key: false,
         })
     }
 
@@ -227,10 +216,10 @@ impl Gate {
         let signature = query.msg_signature().ok_or(Reason::Signature)?;
         self.check_signature(signature, &[stamp.timestamp, stamp.nonce, sealed])?;
         check_time(&stamp, now)?;
-        let (message, seal) = cipher::open(sealed, keys, &self.app_id)?;
+        let opened = cipher::open(sealed, keys, &self.app_id)?;
         Ok(Push {
-            content: content(&message)?,
-            seal,
+            content: content(&opened.message)?,
+            needed_previous_key: opened.needed_previous_key,
         })
     }
 

@@ -309,7 +309,7 @@ fn without_a_key_the_clear_part_is_read() {
         assert_eq!(got, want, "query {query}\nbody {body}");
     }
     let push = plain_gate().open(&query, FOLLOW.as_bytes(), at(NOW));
-    assert_eq!(push.unwrap().seal, Seal::Absent);
+    assert!(!push.unwrap().needed_previous_key);
 }
 
 #[test]
@@ -331,13 +331,15 @@ fn what_is_genuine_and_makes_no_sense_is_told_apart_from_forgeries() {
 #[test]
 fn the_key_before_opens_what_the_present_one_does_not() {
     for (key, want) in [
-        (KEY, Ok(Seal::CurrentKey)),
-        (PREVIOUS_KEY, Ok(Seal::PreviousKey)),
+        (KEY, Ok(false)),
+        (PREVIOUS_KEY, Ok(true)),
         (OTHER_KEY, Err(Reason::Cipher)),
     ] {
         let (query, body) = Sender { key, ..wechat() }.push(FOLLOW);
         let got = sealed_gate().open(&query, body.as_bytes(), at(NOW));
-        let got = got.map(|push| push.seal).map_err(Refused::reason);
+        let got = got
+            .map(|push| push.needed_previous_key)
+            .map_err(Refused::reason);
         assert_eq!(got, want, "key {key}");
         let alone = gate_with(wechat().token, Some(keys(KEY, None)), APP_ID);
         let got = outcome(&alone, &query, &body).is_ok();

@@ -31,6 +31,7 @@ pub struct Callback {
     gate: Gate,
     relay: Option<Relay>,
     told_of_unreadable: AtomicBool,
+    told_of_previous_key: AtomicBool,
 }
 
 impl Callback {
@@ -40,6 +41,7 @@ impl Callback {
             gate,
             relay,
             told_of_unreadable: AtomicBool::new(false),
+            told_of_previous_key: AtomicBool::new(false),
         }
     }
 }
@@ -80,6 +82,9 @@ pub(crate) async fn receive(
         .open(&query, &body, app.clock.now())
         .map_err(refuse)?;
     telemetry::push(app.clock.now());
+    if push.needed_previous_key {
+        tell_of_previous_key(callback);
+    }
     take_in(callback, &app.scans, push).await?;
     let delivery = Delivery {
         query,
@@ -131,6 +136,15 @@ async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Respon
 fn tell_of_unreadable(callback: &Callback, flaw: Flaw) {
     if !callback.told_of_unreadable.swap(true, Ordering::Relaxed) {
         tracing::warn!(%flaw, "a push of WeChat's makes no sense; not told again");
+    }
+}
+
+/// For an owner who wonders how long to keep it.
+fn tell_of_previous_key(callback: &Callback) {
+    if !callback.told_of_previous_key.swap(true, Ordering::Relaxed) {
+        tracing::info!(
+            "WeChat still encrypts with the key in WXQR_ENCODING_AES_KEY_PREVIOUS; not told again"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use super::support::app::TestApp;
 use super::support::client;
 use super::support::database::Database;
 use super::support::fleet::Upstream;
-use super::support::pushes::{Happening, TOKEN, signed_query};
+use super::support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_query};
 
 const ALICE: &str = "oAlice0000000000000000000001";
 
@@ -164,4 +164,29 @@ async fn too_much_is_refused_before_it_is_read() {
     let metrics = Answer::to(client().get(metrics)).await;
     let counted = r#"wxqr_callback_rejected_total{reason="too_large"} 1"#;
     assert!(metrics.text().contains(counted), "{}", metrics.text());
+}
+
+#[tokio::test]
+async fn the_log_says_once_that_wechat_still_uses_the_previous_key() {
+    let new_key = "bmV3S2V5T2ZUaGVUZXN0c25ld0tleU9mVGhlVGVzdHM";
+    let upstream = Upstream::spawn().await;
+    for (current, previous, times) in [(new_key, AES_KEY, 1), (AES_KEY, new_key, 0)] {
+        let settings = [
+            ("CALLBACK_TOKEN", TOKEN),
+            ("ENCODING_AES_KEY", current),
+            ("ENCODING_AES_KEY_PREVIOUS", previous),
+        ];
+        let process = upstream.process("sqlite::memory:", &settings);
+        let address = process.addresses().await.http;
+        for _ in 0..3 {
+            let (query, body) = sealed(ALICE, &Happening::leave(ALICE).xml());
+            let url = format!("http://{address}/callback?{query}");
+            assert_eq!(Answer::to(client().post(url).body(body)).await.status, 200);
+        }
+        process.signal("TERM");
+        let log = process.output().await.stderr;
+        let said = log.matches("WXQR_ENCODING_AES_KEY_PREVIOUS").count();
+        assert_eq!(said, times, "{log}");
+        assert!(!log.contains(AES_KEY) && !log.contains(new_key), "{log}");
+    }
 }

@@ -79,14 +79,14 @@ fn what_another_implementation_sealed_is_opened() {
     for vector in &vectors {
         let current = keys(&vector.encoding_aes_key, None);
         let push = vector.open(Some(current), &vector.body).unwrap();
-        assert_eq!(push.seal, Seal::CurrentKey, "{}", vector.name);
+        assert!(!push.needed_previous_key, "{}", vector.name);
         vector.check(&push.content);
         let before = keys(OTHER_KEY, Some(&vector.encoding_aes_key));
         let push = vector.open(Some(before), &vector.body).unwrap();
-        assert_eq!(push.seal, Seal::PreviousKey, "{}", vector.name);
+        assert!(push.needed_previous_key, "{}", vector.name);
         vector.check(&push.content);
         let push = vector.open(None, &vector.message).unwrap();
-        assert_eq!(push.seal, Seal::Absent, "{}", vector.name);
+        assert!(!push.needed_previous_key, "{}", vector.name);
         vector.check(&push.content);
     }
     let pads: Vec<u8> = vectors.iter().map(|vector| vector.pad).collect();
@@ -208,8 +208,8 @@ fn what_the_script_seals_is_opened() {
             let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
             let sealed = answer["encrypt"].as_str().unwrap();
             let keys = keys(key, None);
-            let (got, _) = cipher::open(sealed, &keys, app_id).unwrap();
-            assert_eq!(got, message.as_bytes(), "{backend}");
+            let opened = cipher::open(sealed, &keys, app_id).unwrap();
+            assert_eq!(opened.message, message.as_bytes(), "{backend}");
             let parts = vec!["Token1", "1700000010", NONCE];
             let whole = [&parts[..], &[sealed]].concat();
             let given = |name: &str| answer[name].as_str().unwrap();
