@@ -26,6 +26,9 @@ const MOST_WAITING: usize = 1000;
 /// What the scene of a binding begins with, after the service's own prefix: nobody can ask for such a code from outside.
 const SCENE_NAME: &str = "bind.";
 
+/// How long the name of a binding is, in characters.
+const ID_LEN: usize = 22;
+
 /// Makes bindings and tells how they stand. One is made at start and shared.
 #[derive(Debug)]
 pub struct Bindings {
@@ -168,6 +171,7 @@ impl Bindings {
     }
 
     async fn look(&self, id: &str) -> Result<Standing, Error> {
+        check_id(id)?;
         let binding = self.store.binding(id).await?.ok_or(Error::Unknown)?;
         let status = match binding {
             _ if binding.is_claimed => Status::Claimed,
@@ -186,6 +190,7 @@ impl Bindings {
     /// # Errors
     /// Any but [`Error::Code`].
     pub async fn claim(&self, id: &str) -> Result<Claimed, Error> {
+        check_id(id)?;
         if let Some(claimed) = self.store.claim_binding(id, self.clock.now()).await? {
             return Ok(claimed);
         }
@@ -203,7 +208,17 @@ async fn heard_of(id: &str, scanned: &mut broadcast::Receiver<String>) {
     while scanned.recv().await.is_ok_and(|heard| heard != id) {}
 }
 
-/// 128 random bits, in 22 characters.
+/// Of any other text there is no binding, and not every text may be asked of a database.
+fn check_id(id: &str) -> Result<(), Error> {
+    let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if id.len() == ID_LEN && id.bytes().all(is_ours) {
+        Ok(())
+    } else {
+        Err(Error::Unknown)
+    }
+}
+
+/// 128 random bits, in [`ID_LEN`] characters.
 fn unguessable() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system has random numbers");

@@ -288,6 +288,45 @@ async fn a_wish_is_read_strictly() {
     assert_eq!(app.creates(), 3, "nothing is minted for a wrong wish");
 }
 
+async fn no_other_text_is_an_id(database: Database) {
+    let app = service(&database).spawn().await;
+    let (known, unknown) = (make(&app).await.id, "A".repeat(22));
+    for id in [
+        unknown.as_str(),
+        "%00",
+        "%FF",
+        "%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80AA",
+        &format!("{}%00", &known[1..]),
+        &format!("{}+", &known[1..]),
+        &format!("{known}A"),
+        &known[1..],
+        &"A".repeat(5000),
+    ] {
+        for (method, end) in [(Method::GET, ""), (Method::POST, "/claim")] {
+            let path = format!("/api/bindings/{id}{end}");
+            let answer = ask(&app, method, &path, &Value::Null).await;
+            assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{path}");
+            assert_eq!(
+                answer.field("detail"),
+                "there is no such binding, or it ended long ago",
+                "{path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_an_id_is_unknown() {
+    no_other_text_is_an_id(Database::sqlite()).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_an_id_is_unknown_on_postgresql() {
+    if let Some(database) = Database::postgres().await {
+        no_other_text_is_an_id(database).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_cannot_be_guessed() {
     let guesses = sized(2_000, 100_000);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -23,7 +24,7 @@ use super::super::problem::{Code, Document, Problem};
 use super::require;
 use super::wanted::object;
 use crate::access::Scope;
-use crate::bindings::{Bindings, Status};
+use crate::bindings::{Bindings, Error, Status};
 use crate::scene::Lifetime;
 
 /// A context of the longest kind, escaped, fits.
@@ -143,10 +144,11 @@ pub(crate) async fn create(
 pub(crate) async fn show(
     State(app): State<AppState>,
     caller: Authenticated,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<BindingBody>, Problem> {
     let bindings = bindings(&app, &caller)?;
+    let id = text(id)?;
     let wait = wait(raw.as_deref().unwrap_or_default())?;
     let standing = bindings.standing(&id, Instant::now() + wait);
     let standing = tokio::select! {
@@ -177,15 +179,23 @@ pub(crate) async fn show(
 pub(crate) async fn claim(
     State(app): State<AppState>,
     caller: Authenticated,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ClaimedBody>, Problem> {
-    let claimed = bindings(&app, &caller)?.claim(&id).await?;
+    let bindings = bindings(&app, &caller)?;
+    let id = text(id)?;
+    let claimed = bindings.claim(&id).await?;
     Ok(Json(ClaimedBody {
         id,
         status: status_text(Status::Claimed),
         openid: claimed.openid.as_str().to_owned(),
         context: claimed.context,
     }))
+}
+
+/// The id of a path. What is not UTF-8 is one that nobody knows.
+fn text(id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(id) = id.map_err(|_| Error::Unknown)?;
+    Ok(id)
 }
 
 /// The use case, for a key that may use it.
