@@ -13,6 +13,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use reqwest::StatusCode;
 use serde_json::Value;
 
 /// Lines that are not run here, and why.
@@ -345,6 +346,45 @@ fn the_readmes_name_every_metric() {
     let source = read("src/telemetry.rs");
     for file in ["README.md", "README.zh-CN.md"] {
         assert_eq!(metrics_in(&read(file)), metrics_in(&source), "{file}");
+    }
+}
+
+/// The codes of the service's errors, each with its status.
+fn errors_in(source: &str) -> Vec<(&str, StatusCode)> {
+    let rows = source.lines().filter_map(|line| {
+        let (_, row) = line.split_once(" => (\"")?;
+        let (code, rest) = row.split_once("\", S::")?;
+        let (status, _) = rest.split_once(',')?;
+        Some((code, status))
+    });
+    let named = |name: &str| {
+        let mut all = (400..600).map(|number| StatusCode::from_u16(number).unwrap());
+        let reason = name.replace('_', " ").to_lowercase();
+        all.find(|status| status.canonical_reason().unwrap_or_default().to_lowercase() == reason)
+    };
+    rows.map(|(code, status)| (code, named(status).unwrap()))
+        .collect()
+}
+
+#[test]
+fn the_readmes_name_every_error_with_its_status() {
+    let source = read("src/http/problem.rs");
+    let errors = errors_in(&source);
+    assert!(errors.len() > 20, "{errors:?}");
+    for file in ["README.md", "README.zh-CN.md"] {
+        let readme = read(file);
+        for (code, status) in &errors {
+            let name = format!("`{code}`");
+            let is_row = |line: &str| {
+                let mut cells = line.split('|').skip(1);
+                cells.next().unwrap_or_default().contains(status.as_str())
+                    && cells.next().unwrap_or_default().contains(&name)
+            };
+            assert!(
+                readme.lines().any(is_row),
+                "{file} has no row for {status} {code}"
+            );
+        }
     }
 }
 

@@ -170,7 +170,9 @@ pub(crate) async fn show(
     params(("id" = String, Path, description = "The binding")),
     responses(
         (status = 200, description = "Who scanned", body = ClaimedBody),
-        (status = "4XX", description = "There is nothing to claim", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "Nobody has scanned yet (`binding_not_scanned`), or it was claimed before (`binding_claimed`)", body = Document, content_type = "application/problem+json"),
+        (status = 410, description = "It has expired (`binding_expired`), or whoever scanned has left the account (`follower_left`)", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
