@@ -9,6 +9,7 @@ mod bindings;
 mod callback;
 mod kills;
 mod pace;
+mod recording;
 mod relay;
 mod secrecy;
 mod service;
