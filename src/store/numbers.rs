@@ -93,17 +93,16 @@ impl Store {
     /// # Errors
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn numbers(&self, filter: &NumbersFilter) -> Result<Vec<NumbersRow>, Error> {
-        let codes = self
-            .engine
+        self.engine
             .within_deadline(Purpose::Statistics, async {
                 let mut read = self.engine.begin_statistics().await?;
-                let mut codes = self.codes_to_tell(&mut read, filter).await?;
-                self.add_numbers(&mut read, filter, &mut codes).await?;
+                let codes = self.codes_to_tell(&mut read, filter).await?;
+                let codes = self.with_numbers(&mut read, filter, codes).await?;
                 read.rollback().await?;
-                Ok(codes)
+                let filter = filter.clone();
+                on_a_thread(move || Ok(filter.rows(codes))).await
             })
-            .await?;
-        Ok(filter.rows(codes))
+            .await
     }
 
     /// What the codes of a filter did together: a row for each day, or one; zero rows too. No more than [`Store::MOST_NUMBERS`] and
@@ -112,36 +111,15 @@ impl Store {
     /// # Errors
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn sums(&self, filter: &NumbersFilter) -> Result<Vec<Sums>, Error> {
-        let found = self
-            .engine
+        self.engine
             .within_deadline(Purpose::Statistics, async {
                 let mut read = self.engine.begin_statistics().await?;
                 let found = self.select(&mut read, filter, filter.sums_sql()).await?;
                 read.rollback().await?;
-                Ok(found)
+                let filter = filter.clone();
+                on_a_thread(move || filter.sums(&found)).await
             })
-            .await?;
-        let nothing = |day| {
-            let sums = Sums {
-                day,
-                ..Sums::default()
-            };
-            (day, sums)
-        };
-        let days = filter.days().take(Self::MOST_NUMBERS + 1);
-        let mut sums: BTreeMap<_, _> = days.map(nothing).collect();
-        for found in &found {
-            let day = found.try_get::<Option<String>, _>("day")?;
-            let day = day.map(|day| row::day(&day)).transpose()?;
-            let sum = Sums {
-                day,
-                scans: number(found, "scans")?,
-                new_followers: number(found, "new_followers")?,
-                lost: number(found, "lost")?,
-            };
-            sums.insert(day, sum);
-        }
-        Ok(sums.into_values().take(Self::MOST_NUMBERS + 1).collect())
+            .await
     }
 
     /// Those that are there even if all of their numbers are zero.
@@ -152,47 +130,27 @@ impl Store {
     ) -> Result<Codes, Error> {
         let mut codes = Codes::new();
         if filter.group.is_none() {
-            for found in self.select(read, filter, filter.codes_sql()).await? {
-                codes.entry(row::attribution(&found)?).or_default();
-            }
+            let found = self.select(read, filter, filter.codes_sql()).await?;
+            codes = on_a_thread(move || with_codes(codes, found)).await?;
         }
-        for found in self.select(read, filter, filter.channels_sql()).await? {
-            let names = row::channel(&found)?;
-            codes.entry(row::attribution(&found)?).or_default().0 = names;
-        }
-        Ok(codes)
+        let found = self.select(read, filter, filter.channels_sql()).await?;
+        on_a_thread(move || with_names(codes, found)).await
     }
 
-    async fn add_numbers(
+    async fn with_numbers(
         &self,
         read: &mut Transaction<'static, Any>,
         filter: &NumbersFilter,
-        codes: &mut Codes,
-    ) -> Result<(), Error> {
-        for found in self.select(read, filter, filter.tallies_sql()).await? {
-            let numbers = Numbers {
-                scans: number(&found, "scans")?,
-                people: number(&found, "people")?,
-                new_followers: number(&found, "new_followers")?,
-                lost: number(&found, "lost")?,
-            };
-            let day = match filter.span {
-                Span::Day => Some(row::day(&found.try_get::<String, _>("day")?)?),
-                Span::Total => None,
-            };
-            let code = codes.entry(row::attribution(&found)?).or_default();
-            code.1.insert(day, numbers);
-        }
+        codes: Codes,
+    ) -> Result<Codes, Error> {
+        let found = self.select(read, filter, filter.tallies_sql()).await?;
+        let span = filter.span;
+        let codes = on_a_thread(move || with_tallies(codes, found, span)).await?;
         if filter.span == Span::Day || filter.from == filter.to {
-            return Ok(());
+            return Ok(codes);
         }
-        for found in self.select(read, filter, filter.revisits_sql()).await? {
-            let code = codes.entry(row::attribution(&found)?).or_default();
-            let numbers = code.1.entry(None).or_default();
-            let again = number(&found, "people")?;
-            numbers.people = numbers.people.saturating_sub(again);
-        }
-        Ok(())
+        let found = self.select(read, filter, filter.revisits_sql()).await?;
+        on_a_thread(move || without_revisits(codes, found)).await
     }
 
     /// Each of these statements has the same values.
@@ -317,6 +275,30 @@ impl NumbersFilter {
         rows.take(Store::MOST_NUMBERS + 1).collect()
     }
 
+    fn sums(&self, found: &[AnyRow]) -> Result<Vec<Sums>, Error> {
+        let nothing = |day| {
+            let sums = Sums {
+                day,
+                ..Sums::default()
+            };
+            (day, sums)
+        };
+        let days = self.days().take(Store::MOST_NUMBERS + 1);
+        let mut sums: BTreeMap<_, _> = days.map(nothing).collect();
+        for found in found {
+            let day = found.try_get::<Option<String>, _>("day")?;
+            let day = day.map(|day| row::day(&day)).transpose()?;
+            let sum = Sums {
+                day,
+                scans: number(found, "scans")?,
+                new_followers: number(found, "new_followers")?,
+                lost: number(found, "lost")?,
+            };
+            sums.insert(day, sum);
+        }
+        Ok(sums.into_values().take(Store::MOST_NUMBERS + 1).collect())
+    }
+
     fn days(&self) -> impl Iterator<Item = Option<Date>> + use<> {
         let (from, to) = (self.from, self.to);
         let (first, days) = match self.span {
@@ -331,6 +313,57 @@ impl NumbersFilter {
     }
 }
 
+fn with_codes(mut codes: Codes, found: Vec<AnyRow>) -> Result<Codes, Error> {
+    for found in found {
+        codes.entry(row::attribution(&found)?).or_default();
+    }
+    Ok(codes)
+}
+
+fn with_names(mut codes: Codes, found: Vec<AnyRow>) -> Result<Codes, Error> {
+    for found in found {
+        let names = row::channel(&found)?;
+        codes.entry(row::attribution(&found)?).or_default().0 = names;
+    }
+    Ok(codes)
+}
+
+fn with_tallies(mut codes: Codes, found: Vec<AnyRow>, span: Span) -> Result<Codes, Error> {
+    for found in found {
+        let numbers = Numbers {
+            scans: number(&found, "scans")?,
+            people: number(&found, "people")?,
+            new_followers: number(&found, "new_followers")?,
+            lost: number(&found, "lost")?,
+        };
+        let day = match span {
+            Span::Day => Some(row::day(&found.try_get::<String, _>("day")?)?),
+            Span::Total => None,
+        };
+        let code = codes.entry(row::attribution(&found)?).or_default();
+        code.1.insert(day, numbers);
+    }
+    Ok(codes)
+}
+
+fn without_revisits(mut codes: Codes, found: Vec<AnyRow>) -> Result<Codes, Error> {
+    for found in found {
+        let code = codes.entry(row::attribution(&found)?).or_default();
+        let numbers = code.1.entry(None).or_default();
+        let again = number(&found, "people")?;
+        numbers.people = numbers.people.saturating_sub(again);
+    }
+    Ok(codes)
+}
+
+/// Reads or writes rows on a thread that may block: a hundred thousand take longer than others should wait.
+async fn on_a_thread<T: Send + 'static>(
+    make: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let outcome = tokio::task::spawn_blocking(make).await;
+    outcome.expect("rows are read without a panic")
+}
+
 fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
     let number: i64 = found.try_get(column)?;
     u64::try_from(number).map_err(|_| Error::BadRow("a negative number"))
@@ -339,9 +372,54 @@ fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Instant;
+
+    use jiff::ToSpan as _;
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::scene::{PermanentScene, Scene};
+
+    #[tokio::test]
+    async fn others_have_turns_while_many_rows_are_made() {
+        let store = Store::in_memory(Arc::new(SystemClock)).await;
+        let scene = Scene::Permanent(PermanentScene::Text("poster".parse().unwrap()));
+        let named = Channel {
+            label: Some("a poster".to_owned()),
+            group: None,
+        };
+        store.name_channel(&scene, &named).await.unwrap();
+        let from = Date::constant(1970, 1, 1);
+        let filter = NumbersFilter {
+            scene: None,
+            group: None,
+            from,
+            to: from.checked_add(99_999.days()).unwrap(),
+            span: Span::Day,
+        };
+        let longest = Arc::new(AtomicU64::new(0));
+        let noted = Arc::clone(&longest);
+        let other = tokio::spawn(async move {
+            loop {
+                let before = Instant::now();
+                tokio::task::yield_now().await;
+                noted.fetch_max(micros(before), Ordering::Relaxed);
+            }
+        });
+        let before = Instant::now();
+        assert_eq!(store.numbers(&filter).await.unwrap().len(), 100_000);
+        let whole = micros(before);
+        // It notes the last time too.
+        tokio::task::yield_now().await;
+        other.abort();
+        let longest = longest.load(Ordering::Relaxed);
+        assert!(longest < whole / 2, "{longest} of {whole} microseconds");
+    }
+
+    fn micros(since: Instant) -> u64 {
+        u64::try_from(since.elapsed().as_micros()).unwrap()
+    }
 
     #[tokio::test]
     async fn only_the_days_of_a_filter_are_read() {

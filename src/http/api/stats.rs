@@ -151,14 +151,14 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     require(&caller, Scope::Stats)?;
     let wanted = Wanted::parse(raw.as_deref(), wanted::OF_JSON, today(&app))?;
-    let rows = if wanted.sum {
-        let sums = app.store.sums(&wanted.filter).await?;
-        sums.into_iter().map(Row::from).collect()
-    } else {
-        rows(&app, &wanted).await?
-    };
     let time_zone = app.time_zone;
-    let body = on_a_thread(move || stats(&wanted, time_zone, rows)).await?;
+    let body = if wanted.sum {
+        let sums = app.store.sums(&wanted.filter).await?;
+        on_a_thread(move || stats(&wanted, time_zone, sums)).await?
+    } else {
+        let numbers = numbers(&app, &wanted).await?;
+        on_a_thread(move || stats(&wanted, time_zone, numbers)).await?
+    };
     let media_type = [(header::CONTENT_TYPE, "application/json")];
     Ok((media_type, body).into_response())
 }
@@ -184,13 +184,14 @@ pub(crate) async fn csv_file(
 ) -> Result<Response, Problem> {
     require(&caller, Scope::Stats)?;
     let wanted = Wanted::parse(raw.as_deref(), wanted::OF_FILE, today(&app))?;
-    let rows = rows(&app, &wanted).await?;
+    let numbers = numbers(&app, &wanted).await?;
     let name = format!(
         "attachment; filename=\"wxqr-stats-{}-to-{}.csv\"",
         wanted.filter.from, wanted.filter.to
     );
     let file = on_a_thread(move || {
         let by_day = wanted.filter.span == Span::Day;
+        let rows: Vec<_> = numbers.into_iter().map(Row::from).collect();
         spreadsheet::written(&rows, by_day, wanted.lang)
     });
     let headers = [
@@ -205,16 +206,16 @@ fn today(app: &AppState) -> jiff::civil::Date {
 }
 
 /// The numbers of each code.
-async fn rows(app: &AppState, wanted: &Wanted) -> Result<Vec<Row>, Problem> {
-    let rows = app.store.numbers(&wanted.filter).await?;
-    if rows.len() > Store::MOST_NUMBERS {
+async fn numbers(app: &AppState, wanted: &Wanted) -> Result<Vec<NumbersRow>, Problem> {
+    let numbers = app.store.numbers(&wanted.filter).await?;
+    if numbers.len() > Store::MOST_NUMBERS {
         return Err(too_many_rows());
     }
-    Ok(rows.into_iter().map(Row::from).collect())
+    Ok(numbers)
 }
 
 /// The body of the answer.
-fn stats(wanted: &Wanted, time_zone: Offset, rows: Vec<Row>) -> Vec<u8> {
+fn stats(wanted: &Wanted, time_zone: Offset, numbers: Vec<impl Into<Row>>) -> Vec<u8> {
     let stats = Stats {
         from: wanted.filter.from.to_string(),
         to: wanted.filter.to.to_string(),
@@ -224,7 +225,7 @@ fn stats(wanted: &Wanted, time_zone: Offset, rows: Vec<Row>) -> Vec<u8> {
         },
         time_zone: offset_text(time_zone),
         definitions: Definitions::of(wanted.lang),
-        rows,
+        rows: numbers.into_iter().map(Into::into).collect(),
     };
     serde_json::to_vec(&stats).expect("numbers and texts are JSON")
 }
