@@ -62,6 +62,7 @@ fn callback_arguments() -> [Arg; 5] {
     [
         Arg::new("callback-url")
             .long("callback-url")
+            .visible_alias("callback")
             .value_name("URL")
             .value_parser(callback_url)
             .help("Where scans, follows and unfollows are pushed; nowhere if not given"),

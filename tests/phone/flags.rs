@@ -57,10 +57,13 @@ const FLAGS: [Flags; 4] = [
 async fn the_sandbox_alone_pushes_where_it_is_told() {
     let owner = Owner::spawn(|_| Reply::success()).await;
     let account = format!("{APP_ID}:{APP_SECRET}");
-    for flags in FLAGS {
+    for (flags, name) in FLAGS
+        .into_iter()
+        .zip(["--callback-url", "--callback"].into_iter().cycle())
+    {
         let given = flags.given;
         let listen = ["sandbox", "--listen", "127.0.0.1:0", "--account", &account];
-        let callback = ["--callback-url", &owner.url];
+        let callback = [name, &owner.url];
         let process = Process::start(&[&listen[..], &callback, given].concat(), &[]);
         let line = process.wait_for_line("SANDBOX").await;
         let base = line.split_whitespace().last().unwrap();
