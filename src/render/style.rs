@@ -144,7 +144,7 @@ impl Rgb {
     pub const WHITE: Self = Self([255; 3]);
 
     /// How bright it appears, from 0 for black to 1 for white: the relative luminance of WCAG 2.
-    fn luminance(self) -> f64 {
+    pub(super) fn luminance(self) -> f64 {
         let [red, green, blue] = self.0.map(|channel| {
             let channel = f64::from(channel) / 255.0;
             if channel <= 0.04045 {

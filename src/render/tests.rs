@@ -292,6 +292,18 @@ proptest! {
 }
 
 #[test]
+fn dark_green_on_red_is_read() {
+    let text = "http://weixin.qq.com/q/AAaAaA00aaAaA0aa000A";
+    let colors = Colors::new("10340d".parse().unwrap(), "f60000".parse().unwrap()).unwrap();
+    let style = Style {
+        colors,
+        ..style(102, 0)
+    };
+    let picture = pixels_of_svg(&svg(text, &style).unwrap());
+    check_readable(&picture, text, &style).unwrap();
+}
+
+#[test]
 fn what_the_reader_misses_it_reads_from_nearer() {
     let style = style(196, 4);
     let picture = pixels_of_png(&png(HARD_FOR_RQRR, &style).unwrap());
@@ -417,12 +429,19 @@ fn check_readable(picture: &RgbaImage, text: &str, style: &Style) -> Result<(), 
 }
 
 /// What an independent reader finds.
+/// As a camera sees it: by light, which the contrast is measured in too. A weighted sum of the file's numbers has a bright red
+/// hardly apart from a dark green.
 fn read(page: &RgbaImage) -> Vec<String> {
-    let luma = image::DynamicImage::from(page.clone()).into_luma8();
+    // Neighbours mostly have one colour.
+    let mut last = ([0; 3], 0);
     let side = |length: u32| usize::try_from(length).unwrap();
-    let (width, height) = (side(luma.width()), side(luma.height()));
+    let (width, height) = (side(page.width()), side(page.height()));
     let mut prepared = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| {
-        luma.as_raw()[y * width + x]
+        let [r, g, b, _] = page.as_raw().as_chunks::<4>().0[y * width + x];
+        if last.0 != [r, g, b] {
+            last = ([r, g, b], grey([r, g, b]));
+        }
+        last.1
     });
     prepared
         .detect_grids()
@@ -430,6 +449,15 @@ fn read(page: &RgbaImage) -> Vec<String> {
         .filter_map(|grid| grid.decode().ok())
         .map(|(_, text)| text)
         .collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a luminance is from 0 to 1"
+)]
+fn grey(rgb: [u8; 3]) -> u8 {
+    (Rgb(rgb).luminance().powf(1.0 / 2.2) * 255.0).round() as u8
 }
 
 /// The picture as a page shows it. Where its own margin is under the 4 modules that readers need, the page around it
