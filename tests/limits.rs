@@ -189,7 +189,7 @@ async fn the_soft_limit_of_open_files_is_raised() {
         .lines()
         .find(|line| line.starts_with("Max open files"));
     let soft = line.unwrap().split_whitespace().nth(3).unwrap();
-    assert_eq!(soft, "556");
+    assert_eq!(soft, "1068");
     assert_eq!(served.log_lines("limit of open files"), 0);
 }
 
