@@ -336,21 +336,22 @@ async fn an_id_cannot_be_guessed() {
     made.scanned_by(&app, ALICE).await;
     let letters: Vec<char> = made.id.chars().collect();
     let guess = |n: usize| -> String {
-        // Near ones: one letter changed, dropped or moved, and other letters in its place.
-        let (at, kind) = (n % letters.len(), n / letters.len());
+        // Near ones: one letter changed, two changed, two in each other's place, or one dropped.
+        let (at, way) = (n % letters.len(), n / letters.len());
+        let another = |n: usize| char::from(b'A' + u8::try_from(n % 26).unwrap());
+        let beside = (at + 1 + way / 4) % letters.len();
         let mut guess = letters.clone();
-        match kind % 3 {
-            0 => guess[at] = char::from(b'A' + u8::try_from(kind / 3 % 26).unwrap()),
-            1 => guess.swap(at, (at + 1 + kind / 3) % letters.len()),
+        match way % 4 {
+            0 => guess[at] = another(way / 4),
+            1 => (guess[at], guess[beside]) = (another(way / 4), another(way / 104)),
+            2 => guess.swap(at, beside),
             _ => drop(guess.remove(at)),
         }
         guess.into_iter().collect()
     };
     let mut answers = 0;
-    let all: Vec<_> = (0..guesses)
-        .map(guess)
-        .filter(|guess| *guess != made.id)
-        .collect();
+    let wrong = (0..).map(guess).filter(|guess| *guess != made.id);
+    let all: Vec<_> = wrong.take(guesses).collect();
     for some in all.chunks(64) {
         let asked = join_all(some.iter().enumerate().map(|(n, guess)| {
             let (method, path) = match n % 2 {
