@@ -101,54 +101,45 @@ impl Pictures {
             drawn,
             style,
         };
-        let init = self.draw(key.clone());
-        self.kept.try_get_with(key, init).await
-    }
-
-    /// Draws once for all who wait; if the first of them leaves, the next one is the first.
-    async fn draw(&self, key: Key) -> Result<Picture, PictureError> {
+        if let Some(picture) = self.kept.get(&key).await {
+            return Ok(picture);
+        }
+        // Everybody waits alone, and whoever leaves is out of the line. The next one of the same picture finds it drawn.
         let pen = Arc::clone(&self.pens).acquire_owned();
         let pen = timeout(PATIENCE, pen)
             .await
             .map_err(|_| PictureError::Crowded)?
             .expect("the semaphore is never closed");
-        // Whoever was the first may have left while it was drawn.
-        if let Some(picture) = self.kept.get(&key).await {
-            return Ok(picture);
-        }
         let kept = self.kept.clone();
-        // A task of its own, which is not stopped when they all leave.
+        // A task of its own: moka stops a drawing whose first caller leaves, and starts it again for the next one.
         let drawing = tokio::spawn(async move {
             let _pen = pen;
-            let drawing = spawn_blocking({
-                let key = key.clone();
-                move || drawn(&key)
-            });
-            let picture = drawing.await.expect("drawing does not panic")?;
-            kept.insert(key, picture.clone()).await;
-            Ok(picture)
+            kept.try_get_with(key.clone(), draw(key)).await
         });
         drawing.await.expect("tasks end only with their runtime")
     }
-}
-
-fn drawn(key: &Key) -> Result<Picture, PictureError> {
-    let bytes = match key.drawn {
-        Drawn::Png => render::png(key.url.as_str(), &key.style)?,
-        Drawn::Svg => render::svg(key.url.as_str(), &key.style)?.into_bytes(),
-    };
-    // Without the room to grow, which can be as much again, and which the budget does not see.
-    let bytes = Bytes::from(bytes.into_boxed_slice());
-    Ok(Picture {
-        etag: etag(&bytes),
-        bytes,
-    })
 }
 
 impl Default for Pictures {
     fn default() -> Self {
         Self::new()
     }
+}
+
+async fn draw(key: Key) -> Result<Picture, PictureError> {
+    let drawing = spawn_blocking(move || {
+        let bytes = match key.drawn {
+            Drawn::Png => render::png(key.url.as_str(), &key.style)?,
+            Drawn::Svg => render::svg(key.url.as_str(), &key.style)?.into_bytes(),
+        };
+        // Without the room to grow, which can be as much again, and which the budget does not see.
+        let bytes = Bytes::from(bytes.into_boxed_slice());
+        Ok(Picture {
+            etag: etag(&bytes),
+            bytes,
+        })
+    });
+    drawing.await.expect("drawing does not panic")
 }
 
 fn etag(bytes: &Bytes) -> String {
@@ -194,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_drawing_is_for_all_who_want_it_and_the_first_may_leave() {
+    async fn the_first_may_leave_and_the_others_have_it() {
         let (pictures, pens) = busy();
         let code = "http://weixin.qq.com/q/a";
         let mut first = Box::pin(get(&pictures, code));

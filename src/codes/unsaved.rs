@@ -73,7 +73,7 @@ impl Unsaved {
             // Whoever told the store at the same time may have removed it.
             let is_first = |(_, first): &mut (Scene, Arc<IssuedCode>)| Arc::ptr_eq(first, &code);
             missed.codes.pop_front_if(is_first);
-            missed.is_full = false;
+            missed.is_full &= !missed.codes.is_empty();
         }
         Ok(())
     }

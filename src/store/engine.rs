@@ -94,7 +94,15 @@ impl Engine {
         );
         let erasures = self.erasures.load(Ordering::Relaxed);
         let pool = self.pool.clone();
-        let cut = async move { pool.fetch_all(AssertSqlSafe(cut)).await };
+        let cut = async move {
+            let mut connection = pool.acquire().await?;
+            let told = connection.fetch_all(AssertSqlSafe(cut)).await;
+            if told.is_err() {
+                // It did not come to the usual patience.
+                connection.close_on_drop();
+            }
+            told
+        };
         let told = tokio::spawn(cut)
             .await
             .expect("a statement does not panic")?;
