@@ -867,7 +867,7 @@ mod opening {
     use std::io::{self, Write};
     use std::sync::Mutex;
 
-    use tracing::subscriber::{DefaultGuard, set_default};
+    use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
 
     use super::*;
 
@@ -877,6 +877,9 @@ mod opening {
 
     impl Log {
         fn listen(&self) -> DefaultGuard {
+            // Somebody always listens: a line that another thread came to first, with nobody there, may be taken for one that
+            // nobody wants.
+            set_global_default(tracing_subscriber::registry()).ok();
             let log = self.clone();
             let lines = tracing_subscriber::fmt().with_ansi(false);
             set_default(lines.with_writer(move || log.clone()).finish())
