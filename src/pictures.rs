@@ -89,7 +89,7 @@ impl Pictures {
     /// finished and kept.
     ///
     /// # Errors
-    /// When the symbol does not fit the size, or too many others are drawn first.
+    /// When the symbol does not fit the size, or no turn to draw came within 5 s.
     pub async fn get(
         &self,
         url: &CodeUrl,

@@ -86,7 +86,7 @@ impl Engine {
 
     /// Brings SQLite's log into the file, and cuts it to nothing. As long as somebody reads what was there before, it cannot be
     /// cut, and remains to be scrubbed; nobody can write meanwhile, so it is not waited for. Cancel safe: a scrub that is not
-    /// waited for runs to its end, and leaves the connection as it was.
+    /// waited for runs to its end, and leaves its connection as it was, or closed if it failed.
     pub(super) async fn scrub(&self) -> Result<(), Error> {
         let usual = pool::BUSY_TIMEOUT_MS;
         let cut = format!(
