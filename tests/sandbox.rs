@@ -15,6 +15,9 @@ use wxqr::sandbox::{Api, Credentials, Fault, FaultKind, Options, Sandbox, Target
 
 const APP_ID: &str = "wx0123456789abcdef";
 const APP_SECRET: &str = "sandbox-secret-of-the-tests";
+/// Long enough for a call to arrive on a busy machine.
+const SOME_TIME: Duration = Duration::from_secs(2);
+
 const JSON: &str = "application/json; encoding=utf-8";
 
 /// A sandbox on a port of its own. Dropping it ends the server.
@@ -558,7 +561,7 @@ async fn a_slow_answer_comes_late_and_its_work_is_done_though_the_caller_left() 
         "grant_type": "client_credential", "appid": APP_ID, "secret": APP_SECRET, "force_refresh": true,
     });
     let request = wechat.client.post(wechat.url("/cgi-bin/stable_token"));
-    let request = request.timeout(delay).body(body.to_string());
+    let request = request.timeout(SOME_TIME).body(body.to_string());
     assert!(request.send().await.unwrap_err().is_timeout());
     assert_ne!(wechat.token().await, token, "the refresh happened");
 }
@@ -572,9 +575,7 @@ async fn a_hanging_call_never_answers_and_changes_nothing() {
         .set_faults(vec![Fault::new(Target::Create, FaultKind::Hang).times(1)]);
     let path = format!("/cgi-bin/qrcode/create?access_token={token}");
     let request = wechat.client.post(wechat.url(&path));
-    let request = request
-        .timeout(Duration::from_millis(300))
-        .body(temporary(60).to_string());
+    let request = request.timeout(SOME_TIME).body(temporary(60).to_string());
     assert!(request.send().await.unwrap_err().is_timeout());
     assert_eq!(wechat.sandbox.count(Api::Create), 1);
     assert!(wechat.create(&token, &temporary(60)).await["ticket"].is_string());

@@ -1012,7 +1012,7 @@ mod opening {
             assert!(matches!(error, OpenError::Damaged(_)), "{what}: {error:?}");
             assert!(error.is_configuration());
             assert!(
-                started.elapsed() < Duration::from_secs(5),
+                started.elapsed() < support::PATIENCE,
                 "{what}: {:?}",
                 started.elapsed()
             );

@@ -15,6 +15,9 @@ use super::support::fleet::{Replica, Upstream};
 use super::support::load::{Met, Paced};
 use super::support::pushes::{Happening, TOKEN, signed_query};
 
+/// How often WeChat pushes what is not acknowledged. In full size the first time has to do.
+const DELIVERIES: usize = 4;
+
 /// So many followers a second, for so long.
 async fn followers_come(replica: &Replica, per_second: u32, time: Duration) -> Met {
     let (client, address) = (client(), replica.address);
@@ -24,12 +27,16 @@ async fn followers_come(replica: &Replica, per_second: u32, time: Duration) -> M
             let scene = format!("{}", n % 100);
             let follow = Happening::follow(&format!("oFollower{n:08}"), &scene, "unknown");
             let url = format!("http://{address}/callback?{}", signed_query(&follow.openid));
-            let answer = client.post(url).body(follow.xml()).send().await;
-            let answer = answer.map_err(|error| error.to_string())?;
-            if answer.status() == 200 {
-                return Ok(());
+            let mut answer = String::new();
+            for _ in 0..sized(DELIVERIES, 1) {
+                let pushed = client.post(&url).body(follow.xml()).send().await;
+                let pushed = pushed.map_err(|error| error.to_string())?;
+                if pushed.status() == 200 {
+                    return Ok(());
+                }
+                answer = format!("{pushed:?}");
             }
-            Err(format!("{answer:?}"))
+            Err(answer)
         }
     });
     tokio::time::sleep(time).await;

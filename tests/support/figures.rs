@@ -24,6 +24,12 @@ pub(crate) fn sized<T>(small: T, full: T) -> T {
     }
 }
 
+/// Whether something took less than it may. In `cargo test` the machine may be busy with something else, so that only a hang
+/// is told from an answer; in full size the promise itself is held.
+pub(crate) fn in_time(took: Duration, promised: Duration) -> bool {
+    took < sized(super::PATIENCE, promised)
+}
+
 /// The figures of one fault. Written when they are dropped, unless the test fails.
 pub(crate) struct Figures {
     fault: String,

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use wxqr::clock::SystemClock;
 use wxqr::event::{Event, EventKind, Scan};
-use wxqr::store::{Dated, Recorded, Store, Upstream};
+use wxqr::store::{self, Dated, Recorded, Store, Upstream};
 
 use super::answer::Answer;
 use super::app::{APP_ID, Builder, TestApp};
@@ -106,10 +106,22 @@ impl Followed {
     pub(crate) async fn record(&self, deeds: &[Deed<'_>]) {
         let events: Vec<Dated> = deeds.iter().map(Deed::dated).collect();
         for some in events.chunks(100) {
-            let recorded = self.store.record_events(some).await.unwrap();
-            let is_new = |it: &Recorded| matches!(it, Recorded::New { .. });
-            assert!(recorded.iter().all(is_new), "{recorded:?}");
+            self.record_some(some).await;
         }
+    }
+
+    /// In one transaction. A busy machine may take longer than a call to the store may: then it is tried again, and the
+    /// events may be there already.
+    async fn record_some(&self, events: &[Dated]) {
+        let mut is_retry = false;
+        let recorded = loop {
+            match self.store.record_events(events).await {
+                Err(store::Error::Timeout) => is_retry = true,
+                result => break result.unwrap(),
+            }
+        };
+        let is_new = |it: &Recorded| matches!(it, Recorded::New { .. });
+        assert!(is_retry || recorded.iter().all(is_new), "{recorded:?}");
     }
 
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
