@@ -279,14 +279,17 @@ pub(crate) fn parts(
     clock: Arc<dyn Clock>,
     tasks: &TaskTracker,
 ) -> Result<codes::Parts, ClientError> {
-    let client = outbound::http_client(extra_ca(config))?;
+    let clients = wechat::Clients {
+        pooled: outbound::http_client(extra_ca(config))?,
+        unpooled: outbound::unpooled_http_client(extra_ca(config))?,
+    };
     let settings = wechat::Settings {
         app_id: config.account.app_id.as_str().to_owned(),
         app_secret: config.account.app_secret.clone(),
         api_bases: config.upstream.api_bases.clone(),
         token_source: config.upstream.token_source,
     };
-    let wechat = Arc::new(WeChat::new(client, settings));
+    let wechat = Arc::new(WeChat::new(clients, settings));
     let account = Arc::new(Account::new(store.clone(), Arc::clone(&clock)));
     let tokens = Arc::new(Tokens::new(
         Arc::clone(&wechat),

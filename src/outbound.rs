@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Response, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 /// How long a TCP and TLS handshake may take, so that a dead host leaves time for its twin.
@@ -21,6 +21,23 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the bundle holds no certificate that can be read.
 pub fn http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
+    builder(extra_ca)?.build().map_err(ClientError)
+}
+
+/// Builds a client without a connection pool: each request has a connection of its own.
+///
+/// For calls that must not be repeated. A peer may close an idle connection at the very moment at which a request is
+/// written to it, and then nobody knows whether the request was seen.
+///
+/// # Errors
+/// As [`http_client`].
+pub fn unpooled_http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
+    // Without room for an idle connection none is shared either, so that this holds for HTTP/2 too.
+    let builder = builder(extra_ca)?.pool_max_idle_per_host(0);
+    builder.build().map_err(ClientError)
+}
+
+fn builder(extra_ca: Option<&[u8]>) -> Result<ClientBuilder, ClientError> {
     // Fails when a provider is installed already, which is what we want.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -32,7 +49,7 @@ pub fn http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
     if let Some(pem) = extra_ca {
         roots.extend(Certificate::from_pem_bundle(pem).map_err(ClientError)?);
     }
-    Client::builder()
+    Ok(Client::builder()
         .tls_certs_only(roots)
         .redirect(redirect::Policy::none())
         .no_proxy()
@@ -40,9 +57,7 @@ pub fn http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .user_agent(concat!("wxqr/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(ClientError)
+        .user_agent(concat!("wxqr/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// The client could not be built.

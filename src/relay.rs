@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -28,6 +28,8 @@ const MOST_AT_ONCE: usize = 400;
 #[derive(Debug)]
 pub struct Relay {
     client: Client,
+    /// For a delivery that met a connection which the server was closing.
+    unpooled: Client,
     url: Url,
     free: Semaphore,
 }
@@ -102,6 +104,7 @@ impl Relay {
     pub fn new(url: Url, extra_ca: Option<&[u8]>) -> Result<Self, ClientError> {
         Ok(Self {
             client: outbound::http_client(extra_ca)?,
+            unpooled: outbound::unpooled_http_client(extra_ca)?,
             url,
             free: Semaphore::new(MOST_AT_ONCE),
         })
@@ -110,7 +113,8 @@ impl Relay {
     /// Passes a push on, and gives the answer, in 4 s at most and by `deadline`. Cancel safe: the server may have got it.
     ///
     /// # Errors
-    /// [`RelayError`]. The push is not sent again: whoever answers WeChat for it ends it.
+    /// [`RelayError`]. A push is sent again once, where the connection broke off without an answer: whoever answers WeChat for
+    /// it ends it.
     pub async fn pass_on(
         &self,
         delivery: Delivery,
@@ -128,14 +132,11 @@ impl Relay {
     }
 
     async fn ask(&self, delivery: Delivery) -> Result<Answer, RelayError> {
-        let mut request = self
-            .client
-            .post(self.url_with(&delivery.query))
-            .body(delivery.body);
-        if let Some(content_type) = delivery.content_type {
-            request = request.header(CONTENT_TYPE, content_type);
-        }
-        let response = request.send().await?;
+        let response = match self.post(&self.client, &delivery).await {
+            // As WeChat does, which repeats a push whose connection broke.
+            Err(error) if broke_off(&error) => self.post(&self.unpooled, &delivery).await?,
+            response => response?,
+        };
         let status = response.status();
         if !status.is_success() {
             return Err(RelayError::Refused(status));
@@ -149,6 +150,16 @@ impl Relay {
         })
     }
 
+    async fn post(&self, client: &Client, delivery: &Delivery) -> reqwest::Result<Response> {
+        let mut request = client
+            .post(self.url_with(&delivery.query))
+            .body(delivery.body.clone());
+        if let Some(content_type) = &delivery.content_type {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        request.send().await
+    }
+
     fn url_with(&self, query: &str) -> Url {
         let own = self.url.query().filter(|own| !own.is_empty());
         let both = own.map(|own| format!("{own}&{query}"));
@@ -156,6 +167,11 @@ impl Relay {
         url.set_query(Some(both.as_deref().unwrap_or(query)));
         url
     }
+}
+
+/// Whether there was a connection, and it ended without an answer: the server closes one that was idle for long.
+fn broke_off(error: &reqwest::Error) -> bool {
+    !error.is_connect() && !error.is_timeout()
 }
 
 #[cfg(test)]

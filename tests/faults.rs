@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, HASTE, TestApp, spawn_sandbox};
+use support::closing::ClosingPeer;
 use support::figures::Figures;
 use support::process::Process;
 use support::upstream::{Reply, Seen, Upstream};
@@ -448,4 +449,61 @@ async fn no_code(body: String) {
     let answer = app.scene(1).await;
     let invalid = (502, "upstream_invalid".to_owned());
     assert_eq!(answer.problem(), invalid, "{start}");
+}
+
+/// A WeChat that gives tokens and codes, each on a connection that it closes when it is used again.
+async fn closing() -> ClosingPeer {
+    ClosingPeer::spawn(|path: &str| {
+        if path.ends_with("token") {
+            Reply::token("a-token", 7200)
+        } else {
+            Reply::code(7200)
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_permanent_mint_never_goes_out_on_a_connection_that_was_used_before() {
+    let peer = closing().await;
+    let app = TestApp::with()
+        .set("API_BASE", peer.url())
+        .set("API_KEYS", "owner:owner-key-of-the-tests-0:admin")
+        .spawn()
+        .await;
+    support::eventually("the first token", || peer.answered("token") == 1).await;
+    for id in 1..=5 {
+        // Leaves a connection behind that the next call may find.
+        assert_eq!(app.scene(id).await.status, StatusCode::OK);
+        let cut = peer.cut();
+        let path = format!("/qrcode.json?scene_id={id}&permanent=true");
+        let request = app.request(Method::GET, &path);
+        let answer = Answer::to(request.bearer_auth("owner-key-of-the-tests-0")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        assert_eq!(peer.cut(), cut, "it met a used connection");
+    }
+    assert_eq!(peer.answered("/qrcode/create"), 10, "one request for each");
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_wechat_closes_costs_no_visitor_a_code() {
+    let peer = closing().await;
+    let app = TestApp::with().set("API_BASE", peer.url()).spawn().await;
+    for id in 1..=5 {
+        assert_eq!(app.scene(id).await.status, StatusCode::OK);
+    }
+    assert!(peer.cut() > 0, "connections were used again");
+    assert_eq!(peer.answered("/qrcode/create"), 5);
+}
+
+#[tokio::test]
+async fn a_token_call_that_ends_another_token_has_a_connection_of_its_own() {
+    let peer = closing().await;
+    let app = TestApp::with()
+        .set("API_BASE", peer.url())
+        .set("TOKEN_SOURCE", "classic")
+        .spawn()
+        .await;
+    assert_eq!(app.scene(1).await.status, StatusCode::OK);
+    assert_eq!((peer.answered("/token"), peer.cut()), (1, 0));
 }

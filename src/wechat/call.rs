@@ -61,6 +61,7 @@ pub(super) struct Request<'a> {
     query: Vec<(&'static str, &'a str)>,
     body: Option<String>,
     secret: &'a str,
+    unpooled: bool,
 }
 
 impl<'a> Request<'a> {
@@ -71,6 +72,7 @@ impl<'a> Request<'a> {
             query: Vec::new(),
             body: None,
             secret: "",
+            unpooled: false,
         }
     }
 
@@ -84,6 +86,13 @@ impl<'a> Request<'a> {
 
     pub(super) fn query(mut self, pairs: &[(&'static str, &'a str)]) -> Self {
         self.query.extend_from_slice(pairs);
+        self
+    }
+
+    /// Keeps the request off connections that were used before, if `unpooled`: on one that the peer is just closing it would
+    /// fail without anybody knowing whether it was seen.
+    pub(super) fn unpooled(mut self, unpooled: bool) -> Self {
+        self.unpooled = unpooled;
         self
     }
 
@@ -163,8 +172,12 @@ impl WeChat {
         request: &Request<'_>,
     ) -> Result<T, Error> {
         let url = host.base.join(request.path).expect("our paths are plain");
-        let mut builder = self
-            .http
+        let client = if request.unpooled {
+            &self.http.unpooled
+        } else {
+            &self.http.pooled
+        };
+        let mut builder = client
             .request(request.method.clone(), url)
             .query(&request.query)
             .timeout(host.timeout);

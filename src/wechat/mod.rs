@@ -165,10 +165,19 @@ pub struct Settings {
     pub token_source: TokenSource,
 }
 
+/// The hardened clients of [`crate::outbound`].
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// For calls that may be sent again.
+    pub pooled: Client,
+    /// For calls that may not: each has a connection of its own.
+    pub unpooled: Client,
+}
+
 /// The client. One is made at start and shared.
 #[derive(Debug)]
 pub struct WeChat {
-    http: Client,
+    http: Clients,
     hosts: Hosts,
     app_id: String,
     app_secret: SecretString,
@@ -176,8 +185,8 @@ pub struct WeChat {
 }
 
 impl WeChat {
-    /// Takes the hardened client of [`crate::outbound`].
-    pub fn new(http: Client, settings: Settings) -> Self {
+    /// Calls by these clients.
+    pub fn new(http: Clients, settings: Settings) -> Self {
         Self {
             http,
             hosts: Hosts::new(settings.api_bases),
@@ -208,9 +217,10 @@ impl WeChat {
                 Request::post("/cgi-bin/stable_token", self.stable_token_body(how))
             }
         };
-        let answer: TokenAnswer = self
-            .call(Api::Token, Resend::Freely, request.hiding(secret))
-            .await?;
+        // Either ends the token before it, and the forced ones are counted.
+        let ends_another = how == TokenCall::Forced || self.token_source == TokenSource::Classic;
+        let request = request.hiding(secret).unpooled(ends_another);
+        let answer: TokenAnswer = self.call(Api::Token, Resend::Freely, request).await?;
         GrantedToken::checked(answer)
     }
 
@@ -240,10 +250,10 @@ impl WeChat {
             CodeSpec::Permanent { .. } => Resend::IfWithoutEffect,
         };
         let request = Request::post("/cgi-bin/qrcode/create", CreateBody::json(spec))
-            .query(&[("access_token", token)]);
-        let answer: CreateAnswer = self
-            .call(Api::Create, resend, request.hiding(token))
-            .await?;
+            .query(&[("access_token", token)])
+            .hiding(token)
+            .unpooled(resend == Resend::IfWithoutEffect);
+        let answer: CreateAnswer = self.call(Api::Create, resend, request).await?;
         CreatedCode::checked(spec, &answer)
     }
 }

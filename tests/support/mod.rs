@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod app;
+pub(crate) mod closing;
 pub(crate) mod database;
 pub(crate) mod figures;
 pub(crate) mod fleet;
