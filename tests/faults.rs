@@ -507,3 +507,33 @@ async fn a_token_call_that_ends_another_token_has_a_connection_of_its_own() {
     assert_eq!(app.scene(1).await.status, StatusCode::OK);
     assert_eq!((peer.answered("/token"), peer.cut()), (1, 0));
 }
+
+#[tokio::test]
+async fn numbers_in_quotes_are_numbers() {
+    let upstream = Upstream::speaking(|call: Seen| {
+        if call.is_token_call() {
+            return Reply(
+                200,
+                r#"{"access_token":"a-token","expires_in":"7200"}"#.to_owned(),
+            );
+        }
+        if call.body.contains("refused") {
+            let refusal = r#"{"errcode":"40053","errmsg":"invalid action info"}"#;
+            return Reply(200, refusal.to_owned());
+        }
+        let Reply(status, code) = Reply::code(600);
+        let quoted = code.replace("600", r#""600""#);
+        Reply(status, quoted.replace('{', r#"{"errcode":"0","#))
+    })
+    .await;
+    let app = TestApp::with()
+        .set("API_BASE", upstream.url())
+        .spawn()
+        .await;
+    let code = app.scene(1).await;
+    let left = code.json()["expire_seconds"].as_u64().unwrap();
+    assert!((500..=600).contains(&left), "{left}");
+    let refused = app.get("/qrcode.json?scene_str=refused").await;
+    assert_eq!(refused.problem(), (400, "scene_refused".to_owned()));
+    assert_eq!(refused.json()["errcode"], 40053);
+}

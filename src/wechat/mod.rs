@@ -19,7 +19,7 @@ pub use self::errcode::{Class, Errcode};
 pub use self::error::{Error, Refusal};
 
 use self::call::{Hosts, Request, Resend};
-use self::wire::{CreateAnswer, CreateBody, StableTokenBody, TokenAnswer};
+use self::wire::{CreateAnswer, CreateBody, LenientInteger, StableTokenBody, TokenAnswer};
 use crate::scene::{CodeSpec, Lifetime};
 use crate::ticket::{CodeUrl, Ticket};
 
@@ -114,10 +114,11 @@ pub struct GrantedToken {
 
 impl GrantedToken {
     pub(crate) fn checked(answer: TokenAnswer) -> Result<Self, Error> {
-        if answer.expires_in == 0 {
-            return Err(Error::Invalid("expires_in is zero"));
+        let seconds = u64::try_from(answer.expires_in.0).unwrap_or(0);
+        if seconds == 0 {
+            return Err(Error::Invalid("expires_in is not positive"));
         }
-        let expires_in = Duration::from_secs(answer.expires_in).min(Duration::from_hours(24));
+        let expires_in = Duration::from_secs(seconds).min(Duration::from_hours(24));
         Ok(Self {
             token: AccessToken::parse(answer.access_token)?,
             expires_in,
@@ -259,15 +260,16 @@ impl WeChat {
 }
 
 /// The life that WeChat named. Nothing is said for permanent codes, and a temporary one lives as asked if nothing is.
-fn granted(spec: &CodeSpec, said: Option<u64>) -> Result<Option<Lifetime>, Error> {
+fn granted(spec: &CodeSpec, said: Option<LenientInteger>) -> Result<Option<Lifetime>, Error> {
     match (spec.lifetime(), said) {
         (None, _) => Ok(None),
         (Some(asked), None) => Ok(Some(asked)),
-        (Some(_), Some(seconds)) => {
+        (Some(_), Some(LenientInteger(seconds))) => {
+            let seconds = u64::try_from(seconds).unwrap_or(0);
             let bounded = seconds.min(Lifetime::MAX_SECONDS.into());
             Lifetime::try_from(bounded)
                 .map(Some)
-                .map_err(|_| Error::Invalid("expire_seconds is zero"))
+                .map_err(|_| Error::Invalid("expire_seconds is not positive"))
         }
     }
 }

@@ -59,7 +59,7 @@ impl CreateBody<'_> {
 #[derive(Deserialize)]
 pub(crate) struct TokenAnswer {
     pub(super) access_token: String,
-    pub(super) expires_in: u64,
+    pub(super) expires_in: LenientInteger,
 }
 
 /// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`. Without `Debug`, which a ticket shows in part only.
@@ -67,12 +67,73 @@ pub(crate) struct TokenAnswer {
 pub(crate) struct CreateAnswer {
     pub(super) ticket: String,
     pub(super) url: String,
-    pub(super) expire_seconds: Option<u64>,
+    pub(super) expire_seconds: Option<LenientInteger>,
 }
+
+/// An integer as it may come: `7200`, `"7200"`, `" 7200 "` or `7200.0`.
+///
+/// WeChat writes plain numbers. Token servers and proxies between it and us, which decode and encode its answers, do not
+/// always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct LenientInteger(pub(super) i64);
+
+impl LenientInteger {
+    /// Beyond 2^53 not every integer is one of those that a float can be.
+    const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
+
+    fn of_float(number: f64) -> Option<Self> {
+        let is_exact = number.fract() == 0.0 && number.abs() <= Self::MAX_EXACT_FLOAT;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "an integer of at most 53 bits"
+        )]
+        is_exact.then_some(Self(number as i64))
+    }
+
+    fn of_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let is_decimal = |c: char| c.is_ascii_digit() || matches!(c, '-' | '.');
+        match text.parse() {
+            Ok(number) => Some(Self(number)),
+            Err(_) if text.chars().all(is_decimal) => Self::of_float(text.parse().ok()?),
+            Err(_) => None,
+        }
+    }
+}
+
+impl TryFrom<&Value> for LenientInteger {
+    type Error = NoInteger;
+
+    fn try_from(value: &Value) -> Result<Self, NoInteger> {
+        let read = match value {
+            Value::Number(number) => number
+                .as_i64()
+                .map(Self)
+                .or_else(|| Self::of_float(number.as_f64()?)),
+            Value::String(text) => Self::of_text(text),
+            _ => None,
+        };
+        read.ok_or(NoInteger)
+    }
+}
+
+impl TryFrom<Value> for LenientInteger {
+    type Error = NoInteger;
+
+    fn try_from(value: Value) -> Result<Self, NoInteger> {
+        Self::try_from(&value)
+    }
+}
+
+/// The value is no integer, however it may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an integer")]
+pub(super) struct NoInteger;
 
 /// Reads an answer: a refusal if it names a non-zero `errcode`, else the fields asked for.
 ///
-/// WeChat's bodies may hold raw control characters and broken UTF-8, and `errcode` may be a numeric string; the header
+/// WeChat's bodies may hold raw control characters and broken UTF-8, and numbers may come as texts; the header
 /// that names the content type is not dependable and is not looked at.
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text: String = String::from_utf8_lossy(body)
@@ -101,11 +162,8 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, E
 
 /// The refusal that an answer names, if it does: 0 is success.
 fn errcode(answer: &Value) -> Option<Errcode> {
-    let field = answer.get("errcode")?;
-    let number = field
-        .as_i64()
-        .or_else(|| field.as_str()?.trim().parse().ok());
-    number.filter(|&number| number != 0).map(Errcode)
+    let LenientInteger(number) = answer.get("errcode")?.try_into().ok()?;
+    Some(number).filter(|&number| number != 0).map(Errcode)
 }
 
 #[cfg(test)]
@@ -166,6 +224,13 @@ mod tests {
             (r#"{"errcode":"0","ticket":"t","url":"u"}"#, None),
             (r#"{"errcode":40013,"errmsg":"invalid appid"}"#, Some(40013)),
             (r#"{"errcode":"40013"}"#, Some(40013)),
+            (r#"{"errcode":" 40013 "}"#, Some(40013)),
+            (r#"{"errcode":40013.0}"#, Some(40013)),
+            (r#"{"errcode":"-1"}"#, Some(-1)),
+            (r#"{"errcode":0.0,"ticket":"t","url":"u"}"#, None),
+            (r#"{"errcode":null,"ticket":"t","url":"u"}"#, None),
+            (r#"{"ticket":"t","url":"u","expire_seconds":null}"#, None),
+            (r#"{"ticket":"t","url":"u","expire_seconds":"60"}"#, None),
             (
                 "{\"errcode\":-1,\"errmsg\":\"system\u{1} busy\n\"}",
                 Some(-1),
@@ -177,6 +242,38 @@ mod tests {
                 Err(other) => panic!("input {body:?}: {other}"),
             };
             assert_eq!(got, want, "input {body:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_may_come_in_quotes_and_with_a_fraction_of_zero() {
+        for (text, want) in [
+            ("7200", Some(7200)),
+            ("7200.0", Some(7200)),
+            ("7.2e3", Some(7200)),
+            ("-1", Some(-1)),
+            (r#""7200""#, Some(7200)),
+            (r#"" 7200 ""#, Some(7200)),
+            (r#""7200.0""#, Some(7200)),
+            (r#""-1""#, Some(-1)),
+            (r#""""#, None),
+            (r#"" ""#, None),
+            (r#""7200s""#, None),
+            (r#""7,200""#, None),
+            (r#""７２００""#, None),
+            (r#""1e3""#, None),
+            (r#""NaN""#, None),
+            (r#""inf""#, None),
+            (r#""7200.5""#, None),
+            ("7200.5", None),
+            ("1e300", None),
+            ("true", None),
+            ("null", None),
+            ("[7200]", None),
+            ("{}", None),
+        ] {
+            let got = serde_json::from_str::<LenientInteger>(text).ok();
+            assert_eq!(got.map(|LenientInteger(n)| n), want, "input {text}");
         }
     }
 
