@@ -49,6 +49,9 @@ const CLASSIC_LEASE: Duration = Duration::from_secs(30);
 /// How often the others look whether it has.
 const LEASE_POLL: Duration = Duration::from_millis(100);
 
+/// The reason of a renewal that took the token of another replica.
+const ADOPTED: &str = "shared";
+
 /// A shared token with less life than this is not worth taking.
 const LEAST_WORTH_TAKING: Duration = Duration::from_secs(10);
 
@@ -90,6 +93,24 @@ struct Held {
     token: AccessToken,
     renew_at: Timestamp,
     expires_at: Timestamp,
+    /// Whether another replica took it.
+    adopted: bool,
+    /// Whether a call was accepted with it.
+    accepted: bool,
+}
+
+/// A newer token, and what is known of the one that it replaces.
+pub type Replaced = Result<(AccessToken, Death), Arc<Error>>;
+
+/// What is known of a token that WeChat refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// A newer token had replaced it already: the renewal of another call, in this replica or in another.
+    Superseded,
+    /// It was the newest one, and had been accepted before: somebody else's renewal has just ended it.
+    Revoked,
+    /// It was the newest one, and had never been accepted.
+    NeverAccepted,
 }
 
 /// Why there is no token.
@@ -155,12 +176,21 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub async fn replace(
-        &self,
-        dead: &AccessToken,
-    ) -> Result<Result<AccessToken, Arc<Error>>, Lost> {
-        self.inner.drop_dead(dead);
-        self.get().await
+    pub async fn replace(&self, dead: &AccessToken) -> Result<Replaced, Lost> {
+        let death = self.inner.drop_dead(dead);
+        let newer = self.get().await?;
+        Ok(newer.map(|newer| {
+            let superseded = self.inner.is_adopted(&newer);
+            let death = if superseded { Death::Superseded } else { death };
+            (newer, death)
+        }))
+    }
+
+    /// Notes that WeChat accepted this token in a call.
+    pub fn accepted(&self, token: &AccessToken) {
+        if let Some(held) = &mut self.inner.state().held {
+            held.accepted |= held.token == *token;
+        }
     }
 
     /// When the token that is held ends; none while there is none.
@@ -215,11 +245,16 @@ impl Inner {
         }
     }
 
-    fn drop_dead(&self, dead: &AccessToken) {
+    fn drop_dead(&self, dead: &AccessToken) -> Death {
         let mut state = self.state();
-        if state.held.as_ref().is_some_and(|held| held.token == *dead) {
-            state.held = None;
-            state.dead = Some(dead.clone());
+        let Some(held) = state.held.take_if(|held| held.token == *dead) else {
+            return Death::Superseded;
+        };
+        state.dead = Some(dead.clone());
+        if held.accepted {
+            Death::Revoked
+        } else {
+            Death::NeverAccepted
         }
     }
 
@@ -350,7 +385,7 @@ impl Inner {
                 token,
                 expires_in: left,
             },
-            "shared",
+            ADOPTED,
         )))
     }
 
@@ -365,6 +400,12 @@ impl Inner {
 
     fn is_known_dead(&self, token: &AccessToken) -> bool {
         self.state().dead.as_ref() == Some(token)
+    }
+
+    fn is_adopted(&self, token: &AccessToken) -> bool {
+        let state = self.state();
+        let held = state.held.as_ref();
+        held.is_some_and(|held| held.token == *token && held.adopted)
     }
 
     fn is_held(&self, token: &AccessToken) -> bool {
@@ -390,6 +431,8 @@ impl Inner {
             token: token.clone(),
             renew_at,
             expires_at,
+            adopted: reason == ADOPTED,
+            accepted: false,
         });
         token
     }

@@ -5,12 +5,13 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use support::answer::Answer;
 use support::app::TestApp;
 use support::upstream::{Reply, Seen, Upstream};
 use support::{eventually, eventually_async};
@@ -357,4 +358,170 @@ async fn what_is_no_token_is_an_invalid_answer() {
             "{body}"
         );
     }
+}
+
+/// A WeChat of which one token at a time is good, until somebody else takes another one.
+struct Contested {
+    upstream: Upstream,
+    newest: Arc<AtomicUsize>,
+    gate: Arc<Semaphore>,
+}
+
+impl Contested {
+    /// Codes for the scene `slow` wait at the gate before WeChat looks at their token.
+    async fn spawn() -> Self {
+        let newest = Arc::<AtomicUsize>::default();
+        let gate = Arc::new(Semaphore::new(0));
+        let (good, held) = (Arc::clone(&newest), Arc::clone(&gate));
+        let upstream = Upstream::spawn(move |call: Seen| {
+            let (good, gate) = (Arc::clone(&good), Arc::clone(&held));
+            Box::pin(async move {
+                if is_slow(&call) {
+                    gate.acquire().await.unwrap().forget();
+                }
+                let token = format!("token-number-{}", good.load(Ordering::SeqCst));
+                match (call.is_token_call(), call.query.ends_with(&token)) {
+                    (true, _) => Reply::token(&token, 7200),
+                    (false, true) => Reply::code(7200),
+                    (false, false) => Reply::refusal(40001, "invalid credential"),
+                }
+            })
+        })
+        .await;
+        Self {
+            upstream,
+            newest,
+            gate,
+        }
+    }
+
+    fn steal(&self) {
+        self.newest.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn slow_calls(&self) -> usize {
+        self.upstream
+            .seen()
+            .iter()
+            .filter(|call| is_slow(call))
+            .count()
+    }
+
+    /// Until the slow request has called so often.
+    async fn called(&self, times: usize) {
+        eventually("the slow request calls", || self.slow_calls() == times).await;
+    }
+
+    /// Lets the call through that waits.
+    fn release(&self) {
+        self.gate.add_permits(1);
+    }
+}
+
+fn is_slow(call: &Seen) -> bool {
+    call.body.contains("slow")
+}
+
+/// A request that shall not be cut by the visitor's time.
+fn patient(upstream: &Upstream) -> support::app::Builder {
+    TestApp::with()
+        .set("API_BASE", upstream.url())
+        .set("UPSTREAM_TIMEOUT", "30s")
+        .set("API_KEYS", "owner:owner-key-of-the-tests:admin")
+}
+
+fn slow_request(app: &TestApp, query: &str) -> tokio::task::JoinHandle<Answer> {
+    let request = app.request(Method::GET, &format!("/qrcode.json?scene_str=slow{query}"));
+    tokio::spawn(Answer::to(request.bearer_auth("owner-key-of-the-tests")))
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_superseded_token_is_no_second_refusal() {
+    for query in ["", "&permanent=true"] {
+        let contested = Contested::spawn().await;
+        let app = patient(&contested.upstream).spawn().await;
+        assert_eq!(app.scene(1).await.status, StatusCode::OK);
+        let slow = slow_request(&app, query);
+        for round in 1..=2 {
+            contested.called(usize::try_from(round).unwrap()).await;
+            contested.steal();
+            // Another request meets the theft first, and renews.
+            assert_eq!(app.scene(1 + round).await.status, StatusCode::OK);
+            contested.release();
+        }
+        contested.called(3).await;
+        contested.release();
+        let answer = slow.await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "{query}: {answer:?}");
+        assert_eq!(
+            (contested.slow_calls(), contested.upstream.tokens()),
+            (3, 3)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_worked_and_is_taken_away_twice_costs_no_visitor_a_code() {
+    let contested = Contested::spawn().await;
+    let app = patient(&contested.upstream).spawn().await;
+    assert_eq!(app.scene(1).await.status, StatusCode::OK);
+    let slow = slow_request(&app, "");
+    for round in 1..=2 {
+        contested.called(usize::try_from(round).unwrap()).await;
+        // It works for another request, and then it is the slow one that meets the theft first.
+        assert_eq!(app.scene(1 + round).await.status, StatusCode::OK);
+        contested.steal();
+        contested.release();
+    }
+    contested.called(3).await;
+    contested.release();
+    assert_eq!(slow.await.unwrap().status, StatusCode::OK);
+    assert_eq!(
+        (contested.slow_calls(), contested.upstream.tokens()),
+        (3, 3)
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_another_replica_superseded_is_no_second_refusal() {
+    let contested = Contested::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}/wxqr.db", folder.path().display());
+    let replica = || {
+        patient(&contested.upstream)
+            .set("TOKEN_SOURCE", "classic")
+            .set("DATABASE_URL", &database)
+            .spawn()
+    };
+    let (first, second) = (replica().await, replica().await);
+    let slow = slow_request(&first, "");
+    for round in 1..=2 {
+        contested.called(usize::try_from(round).unwrap()).await;
+        contested.steal();
+        assert_eq!(second.scene(round).await.status, StatusCode::OK);
+        contested.release();
+    }
+    contested.called(3).await;
+    contested.release();
+    assert_eq!(slow.await.unwrap().status, StatusCode::OK);
+    assert_eq!(contested.slow_calls(), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_meets_one_theft_after_the_other_ends() {
+    const CALLS: u32 = 5;
+    let contested = Contested::spawn().await;
+    let app = patient(&contested.upstream).spawn().await;
+    assert_eq!(app.scene(1).await.status, StatusCode::OK);
+    let slow = slow_request(&app, "");
+    for round in 1..=CALLS {
+        contested.called(usize::try_from(round).unwrap()).await;
+        contested.steal();
+        assert_eq!(app.scene(1 + round).await.status, StatusCode::OK);
+        contested.release();
+    }
+    let answer = slow.await.unwrap();
+    assert_eq!(answer.problem(), (502, "upstream_refused".to_owned()));
+    assert_eq!(answer.json()["errcode"], 40001);
+    assert_eq!(contested.slow_calls(), CALLS as usize);
 }

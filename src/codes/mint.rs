@@ -20,7 +20,7 @@ use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::store::{self, Store};
 use crate::telemetry::{self, Causes};
 use crate::ticket::{IssuedCode, Life};
-use crate::token;
+use crate::token::{self, Death};
 use crate::wechat::{self, AccessToken, Api, Class, CreatedCode};
 
 /// How long a mint may take, whoever still waits for it.
@@ -248,20 +248,31 @@ fn log_mint(scene: &Scene, took: Duration) {
 }
 
 impl Parts {
-    /// Creates the ticket; once more, with another token, if WeChat says that the first is dead. After `deadline` nothing is
-    /// waited for. Nothing is looked up or kept. Not cancel safe: a ticket that WeChat made meanwhile would be lost.
+    /// Creates the ticket. A dead token is replaced and the call sent again, as [`Renewals`] allows; after `deadline`
+    /// nothing is waited for. Nothing is looked up or kept. Not cancel safe: a ticket that WeChat made meanwhile would be
+    /// lost.
     pub(crate) async fn create(
         &self,
         spec: &CodeSpec,
         deadline: Instant,
     ) -> Result<IssuedCode, MintError> {
-        let token = token_by(deadline, self.tokens.get()).await?;
-        match self.call(&token, spec, deadline).await {
-            Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenDead) => {
-                let token = token_by(deadline, self.tokens.replace(&token)).await?;
-                self.call(&token, spec, deadline).await
+        let mut token = token_by(deadline, self.tokens.get()).await?;
+        let mut renewals = Renewals::default();
+        loop {
+            let refused = match self.call(&token, spec, deadline).await {
+                Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenDead) => error,
+                result => {
+                    if result.is_ok() {
+                        self.tokens.accepted(&token);
+                    }
+                    return result;
+                }
+            };
+            let (newer, death) = token_by(deadline, self.tokens.replace(&token)).await?;
+            if !renewals.allow(death) {
+                return Err(MintError::WeChat(refused));
             }
-            result => result,
+            token = newer;
         }
     }
 
@@ -283,10 +294,33 @@ impl Parts {
     }
 }
 
-async fn token_by(
+/// Bounds how often one mint goes on with a newer token after WeChat refused the one that it had.
+///
+/// A second refusal of the newest token that never worked ends the mint, because the account is at fault then. A token
+/// that another holder of the account ended meanwhile says nothing about the account.
+#[derive(Debug, Default)]
+struct Renewals {
+    all: u32,
+    of_newest: u32,
+}
+
+impl Renewals {
+    /// The most newer tokens for one mint. Chosen: a mint takes part of a second, and who takes the token away more often
+    /// than that leaves nobody a token to work with.
+    const MOST: u32 = 4;
+
+    fn allow(&mut self, death: Death) -> bool {
+        self.all += 1;
+        self.of_newest += u32::from(death != Death::Superseded);
+        let account_at_fault = death == Death::NeverAccepted && self.of_newest > 1;
+        self.all <= Self::MOST && !account_at_fault
+    }
+}
+
+async fn token_by<T>(
     deadline: Instant,
-    taking: impl Future<Output = Result<Result<AccessToken, Arc<token::Error>>, Lost>>,
-) -> Result<AccessToken, MintError> {
+    taking: impl Future<Output = Result<Result<T, Arc<token::Error>>, Lost>>,
+) -> Result<T, MintError> {
     let in_time = timeout_at(deadline, taking).await;
     let token = in_time.map_err(|_| MintError::TokenTimeout)??;
     token.map_err(MintError::Token)
