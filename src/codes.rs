@@ -3,6 +3,7 @@
 //! Read [`Codes::issue`] first. Free of HTTP. However many ask for a scene at once, in whichever replica, one task mints
 //! it, and it goes on when they hang up.
 
+mod awaited;
 mod freshness;
 mod known;
 mod lookup;
@@ -22,6 +23,7 @@ pub use self::freshness::Reuse;
 pub use self::mint::{MintError, Source};
 pub use self::payment::BudgetExhausted;
 
+use self::awaited::AwaitedLifetimes;
 use self::lookup::LookUps;
 use self::mint::{Minted, Minter, Wish};
 use crate::access::{Caller, Mode, Needed, Payer, Rate, RateExceeded, RateLimiter};
@@ -92,6 +94,8 @@ pub struct Codes {
     /// A visitor's mints and a key's are apart, so that a key never meets a visitor's empty budget.
     visitors_mints: MintFlights,
     keys_mints: MintFlights,
+    /// Of both.
+    awaited: Arc<AwaitedLifetimes>,
     look_ups: LookUps,
     mode: Mode,
     rate: RateLimiter,
@@ -159,6 +163,7 @@ impl Codes {
             minter: Arc::new(Minter::new(parts, settings, tasks.clone())),
             visitors_mints: Flights::new(tasks.clone()),
             keys_mints: Flights::new(tasks),
+            awaited: Arc::default(),
             look_ups: LookUps::new(),
             timeout: settings.timeout,
         }
@@ -229,20 +234,32 @@ impl Codes {
         }))
     }
 
-    /// Joins mints of the scene until one was asked for at least our life: ours, at the latest, once we start it.
+    /// Joins mints of the scene until one was asked for at least our life: ours, at the latest, once we start it. A failure
+    /// that only the starter's wish brought about is none of ours.
     async fn join_mints(&self, wish: &Wish, payer: Payer) -> Result<Minted, Error> {
+        let scene = wish.spec.scene();
+        // From the first mint that is too short on. Whoever starts the next one asks for a life that will do for us.
+        let mut awaited = None;
         loop {
             let (flight, started) = self.fly(wish, payer)?;
-            let long_enough = flight.about >= wish.spec.lifetime();
-            let minted = flight.landed().await?.map_err(Error::Mint)?;
-            if started {
-                return Ok(minted);
+            let about = flight.about;
+            let long_enough = about >= wish.spec.lifetime();
+            if !long_enough && awaited.is_none() {
+                let lifetime = wish.spec.lifetime();
+                awaited = lifetime.map(|lifetime| self.awaited.add(&scene, lifetime));
             }
-            if long_enough || self.minter.will_do(&minted.code, wish) {
-                return Ok(Minted {
-                    source: Source::Joined,
-                    ..minted
-                });
+            match flight.landed().await? {
+                Ok(minted) if started => return Ok(minted),
+                Ok(minted) if long_enough || self.minter.will_do(&minted.code, wish) => {
+                    return Ok(Minted {
+                        source: Source::Joined,
+                        ..minted
+                    });
+                }
+                Err(error) if started || error.concerns(about, wish) => {
+                    return Err(Error::Mint(error));
+                }
+                Ok(_) | Err(_) => {}
             }
         }
     }
@@ -254,6 +271,9 @@ impl Codes {
             Payer::Visitor(_) => &self.visitors_mints,
         };
         let under_way = flights.len();
+        let scene = wish.spec.scene();
+        let ours = wish.for_at_least(self.awaited.longest(&scene));
+        let lifetime = ours.spec.lifetime();
         let start = || {
             if under_way >= MOST_FLIGHTS {
                 return Err(Error::TooMany);
@@ -265,16 +285,19 @@ impl Codes {
                     Some(self.rate.pay(visitor)?)
                 }
             };
-            let (minter, wish) = (Arc::clone(&self.minter), wish.clone());
+            let minter = Arc::clone(&self.minter);
+            let awaited = lifetime.map(|lifetime| self.awaited.add(&scene, lifetime));
             Ok(async move {
-                let result = minter.obtain(&wish, payer).await;
+                let result = minter.obtain(&ours, payer).await;
+                drop(awaited);
                 if let Some(toll) = toll.filter(|_| is_free(&result)) {
                     toll.refund();
                 }
                 result
             })
         };
-        flights.try_join_or_start(&wish.spec.scene(), wish.spec.lifetime(), start)
+        let concerns = |about: &Option<Lifetime>, error: &MintError| error.concerns(*about, wish);
+        flights.try_join_or_start(&scene, lifetime, concerns, start)
     }
 
     /// A fault is no fault for a visitor whose code we have, in memory or from before a restart.

@@ -55,6 +55,14 @@ impl<A, T: Clone, E> Flight<A, T, E> {
     }
 }
 
+impl<A, T, E> Flight<A, T, E> {
+    /// The failure that a flight ended with and is remembered for.
+    fn failure(&self) -> Option<Arc<E>> {
+        let landed = self.landing.borrow();
+        landed.as_ref()?.as_ref().err().cloned()
+    }
+}
+
 /// The task of a flight panicked or was stopped with its runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the task ended without a result")]
@@ -98,11 +106,13 @@ where
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let joined = self.try_join_or_start(key, about, || Ok::<_, Infallible>(fly()));
+        let joined = self.try_join_or_start(key, about, |_, _| true, || Ok::<_, Infallible>(fly()));
         joined.unwrap_or_else(|never| match never {})
     }
 
-    /// The same for one who may not be allowed to start a flight, only to join.
+    /// The same for one who may not be allowed to start a flight, only to join. A failure that is remembered is joined
+    /// where `concerns` says of what it was about and of it that it answers this caller too; else a new flight takes its
+    /// place.
     ///
     /// # Errors
     /// What `fly` says. Nobody else hears of it.
@@ -110,6 +120,7 @@ where
         &self,
         key: &K,
         about: A,
+        concerns: impl FnOnce(&A, &E) -> bool,
         fly: impl FnOnce() -> Result<F, R>,
     ) -> Result<(Flight<A, T, E>, bool), R>
     where
@@ -119,7 +130,11 @@ where
             .air
             .lock()
             .expect("no one panics while holding the map");
-        if let Some(flight) = air.get(key) {
+        if let Some(flight) = air.get(key)
+            && flight
+                .failure()
+                .is_none_or(|error| concerns(&flight.about, &error))
+        {
             return Ok((flight.clone(), false));
         }
         let work = fly()?;
@@ -129,6 +144,7 @@ where
         let gone = Departure {
             air: Arc::clone(&self.air),
             key: key.clone(),
+            landing: flight.landing.clone(),
         };
         let flight_task = async move {
             let result = work.await.map_err(Arc::new);
@@ -151,18 +167,23 @@ impl<K, A, T, E> fmt::Debug for Flights<K, A, T, E> {
     }
 }
 
-/// Takes a flight off the map when its task ends, in whatever way.
+/// Takes a flight off the map when its task ends, in whatever way. One that has taken its place stays.
 struct Departure<K: Hash + Eq, A, T, E> {
     air: Arc<Mutex<Air<K, A, T, E>>>,
     key: K,
+    landing: watch::Receiver<Option<Result<T, Arc<E>>>>,
 }
 
 impl<K: Hash + Eq, A, T, E> Drop for Departure<K, A, T, E> {
     fn drop(&mut self) {
-        self.air
+        let mut air = self
+            .air
             .lock()
-            .expect("no one panics while holding the map")
-            .remove(&self.key);
+            .expect("no one panics while holding the map");
+        let is_ours = |flight: &Flight<A, T, E>| flight.landing.same_channel(&self.landing);
+        if air.get(&self.key).is_some_and(is_ours) {
+            air.remove(&self.key);
+        }
     }
 }
 
@@ -204,12 +225,14 @@ mod tests {
         let flights = Test::new(TaskTracker::new());
         let refused = || Err::<Ready<Result<usize, String>>, _>("not you");
         assert_eq!(
-            flights.try_join_or_start(&"key", (), refused).err(),
+            flights
+                .try_join_or_start(&"key", (), |(), _| true, refused)
+                .err(),
             Some("not you")
         );
         let (flight, started) = flights.join_or_start(&"key", (), || async { Ok(1) });
         assert!(started, "the refusal is not remembered");
-        let joined = flights.try_join_or_start(&"key", (), refused);
+        let joined = flights.try_join_or_start(&"key", (), |(), _| true, refused);
         assert!(joined.is_ok_and(|(_, started)| !started));
         assert_eq!(flight.landed().await.unwrap().unwrap(), 1);
     }
@@ -247,6 +270,34 @@ mod tests {
         let (anew, started) = flights.join_or_start(&"key", (), || async { Ok(1) });
         assert!(started);
         assert_eq!(anew.landed().await.unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_does_not_concern_a_caller_is_replaced() {
+        let flights = Flights::<&'static str, u8, usize, String>::new(TaskTracker::new());
+        let (failed, _) = flights.join_or_start(&"key", 1, || async { Err("no".to_owned()) });
+        assert!(failed.landed().await.unwrap().is_err());
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        let fly = || {
+            Ok::<_, Infallible>(async move {
+                let _permit = held.acquire().await;
+                Ok(2)
+            })
+        };
+        let concerns = |about: &u8, error: &String| *about >= 2 || error != "no";
+        let (anew, started) = flights
+            .try_join_or_start(&"key", 2, concerns, fly)
+            .unwrap_or_else(|never| match never {});
+        assert!(started);
+
+        // The memory of the first ends meanwhile, and takes nothing away.
+        tokio::time::sleep(FAILURE_MEMORY * 2).await;
+        let (joined, started) = flights.join_or_start(&"key", 3, || async { Ok(3) });
+        assert!(!started);
+        gate.add_permits(1);
+        assert_eq!(anew.landed().await.unwrap().unwrap(), 2);
+        assert_eq!(joined.landed().await.unwrap().unwrap(), 2);
     }
 
     #[tokio::test]

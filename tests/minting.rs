@@ -22,6 +22,9 @@ use wxqr::sandbox::{Api, Fault, FaultKind, Target};
 const PERMANENT_KEY: &str = "permanent-key-of-the-tests";
 const MINT_KEY: &str = "mint-key-of-the-tests-00";
 
+/// A visitor's time that no machine is too slow for.
+const LONG_ENOUGH: &str = "30s";
+
 /// Long enough for a crowd to gather before WeChat answers.
 const GATHERING: FaultKind = FaultKind::Slow(Duration::from_secs(2));
 
@@ -48,6 +51,7 @@ async fn tickets(crowd: Vec<JoinHandle<Answer>>) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_first_requests_cost_one_ticket_and_one_token() {
     let app = TestApp::with()
+        .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
@@ -62,6 +66,7 @@ async fn a_thousand_first_requests_cost_one_ticket_and_one_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_hang_up_neither_lose_the_ticket_nor_cost_another() {
     let app = TestApp::with()
+        .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
@@ -90,6 +95,7 @@ async fn those_who_hang_up_neither_lose_the_ticket_nor_cost_another() {
 #[tokio::test]
 async fn a_ticket_whose_only_caller_left_is_there_for_the_next() {
     let app = TestApp::with()
+        .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
@@ -191,6 +197,7 @@ async fn with_reuse_at_one_each_request_mints_once() {
 async fn with_reuse_at_one_a_crowd_does_not_mint_for_each_of_its_members() {
     let app = TestApp::with()
         .set("REUSE", "1")
+        .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, GATHERING)
         .spawn()
         .await;
@@ -465,4 +472,70 @@ async fn a_failing_scene_leaves_its_neighbours_alone() {
     );
     assert_eq!(app.scene(2).await.status, StatusCode::OK);
     assert_eq!(app.creates(), 2);
+}
+
+/// WeChat takes longer than a life of a second.
+const SLOWER_THAN_A_LIFE: FaultKind = FaultKind::Slow(Duration::from_millis(1500));
+
+fn short_lived(seconds: u32) -> String {
+    format!("/qrcode.json?scene_str=victim&expire_seconds={seconds}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mint_that_is_dead_on_arrival_fails_for_nobody_who_asked_for_a_longer_life() {
+    let app = TestApp::with()
+        .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
+        .failing(Target::Create, SLOWER_THAN_A_LIFE)
+        .spawn()
+        .await;
+    let attacker = tokio::spawn(Answer::to(client().get(app.url(&short_lived(1)))));
+    eventually("the attacker's mint has begun", || app.creates() == 1).await;
+    let joined = crowd(&app, 24, "/qrcode.json?scene_str=victim");
+    let attacker = attacker.await.unwrap();
+    assert_eq!(attacker.problem(), (504, "upstream_timeout".to_owned()));
+    // Within the second for which the failure is remembered.
+    let later = crowd(&app, 24, "/qrcode.json?scene_str=victim");
+    let mut tickets = [tickets(joined).await, tickets(later).await].concat();
+    tickets.dedup();
+    assert_eq!(tickets.len(), 1);
+    assert_eq!(
+        app.creates(),
+        2,
+        "the attacker's and one for all the others"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_keeps_asking_for_short_lives_keeps_nobody_waiting() {
+    let app = TestApp::with()
+        .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
+        .set("API_KEYS", format!("till:{MINT_KEY}:mint"))
+        .failing(Target::Create, SLOWER_THAN_A_LIFE)
+        .spawn()
+        .await;
+    let attack = |n: u32| {
+        let url = app.url(&short_lived(1 + n % 4));
+        tokio::spawn(async move {
+            loop {
+                Answer::to(client().get(&url)).await;
+            }
+        })
+    };
+    let attackers: Vec<_> = (0..8).map(attack).collect();
+    eventually("an attacker's mint has begun", || app.creates() == 1).await;
+    let path = "/qrcode.json?scene_str=victim";
+    let owner = app.request(Method::GET, path).bearer_auth(MINT_KEY);
+    let owner = tokio::spawn(Answer::to(owner));
+    let victims = tickets(crowd(&app, 24, path)).await;
+    assert_eq!(victims, [owner.await.unwrap().ticket()]);
+    for attacker in attackers {
+        attacker.abort();
+    }
+    let lives: Vec<_> = app
+        .calls(Api::Create)
+        .iter()
+        .map(|call| serde_json::from_str::<Value>(&call.body).unwrap()["expire_seconds"].clone())
+        .collect();
+    let ordinary = lives.iter().filter(|life| **life == 7200).count();
+    assert_eq!((ordinary, lives.last()), (1, Some(&json!(7200))));
 }

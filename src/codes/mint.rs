@@ -16,7 +16,7 @@ use super::{Parts, Settings, Supplies};
 use crate::access::Payer;
 use crate::account::Stopped;
 use crate::flight::Lost;
-use crate::scene::{CodeSpec, PermanentScene, Scene};
+use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use crate::store::{self, Store};
 use crate::telemetry::{self, Causes};
 use crate::ticket::{IssuedCode, Life};
@@ -56,6 +56,17 @@ pub(super) struct Minter {
 pub(super) struct Wish {
     pub(super) spec: CodeSpec,
     pub(super) arrived: Timestamp,
+}
+
+impl Wish {
+    /// The same for a code that lives at least so long.
+    pub(super) fn for_at_least(&self, longest: Option<Lifetime>) -> Self {
+        let mut longer = self.clone();
+        if let CodeSpec::Temporary { lifetime, .. } = &mut longer.spec {
+            *lifetime = longest.map_or(*lifetime, |longest| longest.max(*lifetime));
+        }
+        longer
+    }
 }
 
 /// A code, and where it came from.
@@ -126,9 +137,12 @@ pub enum MintError {
     /// The token came too late to ask WeChat.
     #[error("no token in time")]
     TokenTimeout,
-    /// It took longer than a mint may, or than the code was to live.
+    /// It took longer than a mint may.
     #[error("the mint took too long")]
     Timeout,
+    /// The code's life was over by the time that WeChat's answer was here.
+    #[error("the mint took longer than the code was to live")]
+    DeadOnArrival,
     /// A defect of ours.
     #[error(transparent)]
     Lost(#[from] Lost),
@@ -343,6 +357,16 @@ fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> Issued
 }
 
 impl MintError {
+    /// Whether it is an answer to whoever waited for the same mint with another wish, too. What the starter's own life or
+    /// deadline brought about is none.
+    pub(super) fn concerns(&self, asked: Option<Lifetime>, wish: &Wish) -> bool {
+        match self {
+            Self::DeadOnArrival => asked >= wish.spec.lifetime(),
+            Self::Timeout | Self::TokenTimeout | Self::Crowded => false,
+            _ => true,
+        }
+    }
+
     /// Whether it cost nothing: WeChat was not asked for a code.
     pub(super) fn is_free(&self) -> bool {
         self.is_before_the_call() || matches!(self, Self::Budget(_) | Self::Store(_))
@@ -362,6 +386,7 @@ impl MintError {
             | Self::Unwritten
             | Self::Store(_)
             | Self::Timeout
+            | Self::DeadOnArrival
             | Self::Lost(_) => false,
         }
     }
@@ -370,7 +395,10 @@ impl MintError {
     pub(super) fn is_before_the_call(&self) -> bool {
         match self {
             Self::WeChat(error) => error.is_before_sending(),
-            Self::Token(_) | Self::Stopped(_) | Self::Crowded | Self::TokenTimeout => true,
+            Self::Token(_)
+            | Self::Stopped(_)
+            | Self::Crowded
+            | Self::TokenTimeout => true,
             _ => false,
         }
     }
@@ -389,9 +417,11 @@ impl MintError {
                 error = %Causes(self),
                 "code not minted"
             ),
-            Self::WeChat(_) | Self::TokenTimeout | Self::Timeout | Self::Lost(_) => {
-                self.log_fault(scene);
-            }
+            Self::WeChat(_)
+            | Self::TokenTimeout
+            | Self::Timeout
+            | Self::DeadOnArrival
+            | Self::Lost(_) => self.log_fault(scene),
         }
     }
 

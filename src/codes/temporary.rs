@@ -135,7 +135,7 @@ impl Minter {
         }
         // So short a life may be over by the time that WeChat's answer is here.
         if code.left(self.now()).is_some_and(|left| left.is_zero()) {
-            return Err(MintError::Timeout);
+            return Err(MintError::DeadOnArrival);
         }
         Ok(Minted {
             code,

@@ -138,7 +138,9 @@ impl From<&MintError> for Problem {
             MintError::OutcomeUnknown { retry_after } => Self::outcome_unknown(*retry_after),
             MintError::Store(_) | MintError::Unwritten => Self::store_unavailable(),
             MintError::Crowded => Self::crowded(),
-            MintError::Timeout | MintError::TokenTimeout => Self::upstream_timeout(),
+            MintError::Timeout | MintError::DeadOnArrival | MintError::TokenTimeout => {
+                Self::upstream_timeout()
+            }
             MintError::Lost(_) => Self::internal(),
         }
     }
