@@ -14,6 +14,23 @@ use crate::wechat::{self, Api, Class, Errcode, Refusal};
 /// How often a call that met an exhausted quota is tried again, whatever the number of visitors.
 const PROBE_EVERY: Duration = Duration::from_mins(1);
 
+/// How long after its minute a probe of the daily quota is left to calls with high priority. Chosen: some seconds more of a
+/// day that is over cost visitors nothing.
+const PROBE_PRECEDENCE: Duration = Duration::from_secs(5);
+
+/// How often one call with high priority finds out whether WeChat's minute limit has cleared, in each process. Chosen: soon
+/// enough for somebody who waits, and 30 calls of a minute whose limit, which is not published, is some thousands.
+pub const KEY_PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// Which calls go first where not all can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Those that a key causes, or that are for everybody.
+    High,
+    /// Those that a visitor causes.
+    Low,
+}
+
 /// What we know of the account. Shared by all who call WeChat.
 #[derive(Debug)]
 pub struct Account {
@@ -29,6 +46,10 @@ struct State {
     stops: HashMap<Api, Stop>,
     /// Those of them that the store could not be told.
     untold: HashSet<Api>,
+    /// When a call with high priority may probe a stop by the minute limit next.
+    next_key_probe: HashMap<Api, Timestamp>,
+    /// Stops by the minute limit that hold for calls with low priority only, because such a probe succeeded.
+    open_for_keys: HashMap<Api, Stop>,
 }
 
 /// The leave to make one call. [`Account::learn`] takes it back with what the call gave.
@@ -36,8 +57,18 @@ struct State {
 #[must_use = "the account learns from what the call gave"]
 pub struct Pass {
     api: Api,
-    /// Whether calls are stopped, and this one is to find out if they still have to be.
-    probe: bool,
+    probe: Probe,
+}
+
+/// What a call is to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    /// Nothing.
+    None,
+    /// Whether calls still have to be stopped.
+    OfAll,
+    /// Whether calls with high priority still have to be, after this stop by the minute limit.
+    OfKeys(Stop),
 }
 
 /// A refusal that stands until the account's owner does something.
@@ -69,28 +100,56 @@ impl Account {
         }
     }
 
-    /// Asks whether a call may be made now. While a quota is used up, one call a minute of all replicas may: the probe.
+    /// Asks whether a call may be made now. While a quota is used up, one call a minute of all replicas may: the probe, which
+    /// is left to calls with high priority first. A stop by the minute limit has probes of their own for them.
     ///
     /// # Errors
     /// [`Stopped`] for every other call.
-    pub async fn admit(&self, api: Api) -> Result<Pass, Stopped> {
+    pub async fn admit(&self, api: Api, priority: Priority) -> Result<Pass, Stopped> {
+        let pass = |probe| Pass { api, probe };
         let Some(stop) = self.current_stop(api).await else {
-            return Ok(Pass { api, probe: false });
+            return Ok(pass(Probe::None));
         };
-        let now = self.clock.now();
         let stopped = |retry_after| Stopped {
             errcode: Errcode(stop.errcode),
             retry_after,
         };
-        let wait = Duration::try_from(now.duration_until(stop.next_probe)).unwrap_or_default();
+        let of_the_minute = Errcode(stop.errcode) == Errcode::MINUTE_LIMIT;
+        if of_the_minute && priority == Priority::High {
+            return self.admit_key(api, stop).map(pass).map_err(stopped);
+        }
+        let now = self.clock.now();
+        let due = match priority {
+            Priority::Low if !of_the_minute => stop.next_probe + PROBE_PRECEDENCE,
+            _ => stop.next_probe,
+        };
+        let wait = Duration::try_from(now.duration_until(due)).unwrap_or_default();
         if !wait.is_zero() {
-            return Err(stopped(wait));
+            return Err(stopped(wait.min(PROBE_EVERY)));
         }
         if self.take_probe(api, stop, now + PROBE_EVERY).await {
-            Ok(Pass { api, probe: true })
+            Ok(pass(Probe::OfAll))
         } else {
             Err(stopped(PROBE_EVERY))
         }
+    }
+
+    /// Whether a call with high priority may be made in spite of a stop by the minute limit; else how long it takes until the
+    /// next probe.
+    fn admit_key(&self, api: Api, stop: Stop) -> Result<Probe, Duration> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if state.open_for_keys.get(&api) == Some(&stop) {
+            return Ok(Probe::None);
+        }
+        let next = state.next_key_probe.get(&api).copied().unwrap_or(now);
+        let wait = Duration::try_from(now.duration_until(next)).unwrap_or_default();
+        if !wait.is_zero() {
+            // A clock that was set back must not keep anybody waiting for longer.
+            return Err(wait.min(KEY_PROBE_EVERY));
+        }
+        state.next_key_probe.insert(api, now + KEY_PROBE_EVERY);
+        Ok(Probe::OfKeys(stop))
     }
 
     async fn current_stop(&self, api: Api) -> Option<Stop> {
@@ -128,7 +187,7 @@ impl Account {
     pub async fn learn<T>(&self, pass: Pass, result: &Result<T, wechat::Error>) {
         match result {
             Ok(_) => self.well(pass).await,
-            Err(wechat::Error::Refused(refusal)) => self.refused(pass.api, refusal).await,
+            Err(wechat::Error::Refused(refusal)) => self.refused(pass, refusal).await,
             Err(_) => {}
         }
     }
@@ -142,7 +201,10 @@ impl Account {
                 state.forget_fault();
             }
         }
-        if pass.probe {
+        if let Probe::OfKeys(stop) = pass.probe {
+            self.state().open_for_keys.insert(api, stop);
+        }
+        if pass.probe == Probe::OfAll {
             {
                 let mut state = self.state();
                 state.stops.remove(&api);
@@ -155,12 +217,16 @@ impl Account {
         }
     }
 
-    async fn refused(&self, api: Api, refusal: &Refusal) {
+    async fn refused(&self, pass: Pass, refusal: &Refusal) {
+        let Pass { api, probe } = pass;
         let now = self.clock.now();
         if refusal.errcode.needs_the_owner(api) {
             self.state().note(now, refusal);
         }
-        if refusal.errcode.class() == Class::Quota {
+        // A key's probe of the minute limit that fails leaves the others' stop as it is.
+        let is_known =
+            matches!(probe, Probe::OfKeys(_)) && refusal.errcode == Errcode::MINUTE_LIMIT;
+        if refusal.errcode.class() == Class::Quota && !is_known {
             let stop = Stop {
                 errcode: refusal.errcode.0,
                 next_probe: now + PROBE_EVERY,
@@ -223,7 +289,7 @@ mod tests {
 
     /// A call that was allowed, and what it gave.
     async fn call(account: &Account, api: Api, result: Result<(), wechat::Error>) {
-        let pass = account.admit(api).await.unwrap();
+        let pass = account.admit(api, Priority::Low).await.unwrap();
         account.learn(pass, &result).await;
     }
 
@@ -238,30 +304,88 @@ mod tests {
         let (clock, account) = account().await;
         call(&account, Api::Create, refusal(45009)).await;
         assert_eq!(
-            account.admit(Api::Create).await.unwrap_err().retry_after,
+            account
+                .admit(Api::Create, Priority::Low)
+                .await
+                .unwrap_err()
+                .retry_after,
             Duration::from_mins(1)
         );
         assert!(
-            account.admit(Api::Token).await.is_ok(),
+            account.admit(Api::Token, Priority::Low).await.is_ok(),
             "each call has its own quota"
         );
 
         clock.advance(Duration::from_mins(1));
-        let probe = account.admit(Api::Create).await.expect("the probe");
-        assert!(account.admit(Api::Create).await.is_err(), "one probe only");
+        assert!(
+            account.admit(Api::Create, Priority::Low).await.is_err(),
+            "a key comes first"
+        );
+        clock.advance(PROBE_PRECEDENCE);
+        let probe = account
+            .admit(Api::Create, Priority::Low)
+            .await
+            .expect("the probe");
+        assert!(
+            account.admit(Api::Create, Priority::Low).await.is_err(),
+            "one probe only"
+        );
 
         account.learn(probe, &Ok(())).await;
-        assert!(account.admit(Api::Create).await.is_ok());
-        assert!(account.admit(Api::Create).await.is_ok());
+        assert!(account.admit(Api::Create, Priority::Low).await.is_ok());
+        assert!(account.admit(Api::Create, Priority::Low).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_probe_of_the_days_quota_is_a_keys_first() {
+        let (clock, account) = account().await;
+        call(&account, Api::Create, refusal(45009)).await;
+        clock.advance(PROBE_EVERY);
+        assert!(account.admit(Api::Create, Priority::Low).await.is_err());
+        let probe = account.admit(Api::Create, Priority::High).await.unwrap();
+        assert!(account.admit(Api::Create, Priority::High).await.is_err());
+        account.learn(probe, &Ok(())).await;
+        assert!(account.admit(Api::Create, Priority::Low).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_stop_by_the_minute_limit_ends_sooner_for_keys() {
+        let (clock, account) = account().await;
+        let admit = |priority| account.admit(Api::Create, priority);
+        call(&account, Api::Create, refusal(45011)).await;
+        let probe = admit(Priority::High).await.expect("at once");
+        let told = admit(Priority::High).await.unwrap_err();
+        assert_eq!(told.retry_after, KEY_PROBE_EVERY, "one at a time");
+        account.learn(probe, &refusal::<()>(45011)).await;
+
+        clock.advance(KEY_PROBE_EVERY);
+        let told = admit(Priority::Low).await.unwrap_err();
+        assert_eq!(told.retry_after + KEY_PROBE_EVERY, PROBE_EVERY);
+        let probe = admit(Priority::High).await.expect("visitors took none");
+        account.learn(probe, &Ok(())).await;
+        for _ in 0..3 {
+            let call = admit(Priority::High).await.expect("they go on");
+            account.learn(call, &Ok(())).await;
+        }
+        assert!(admit(Priority::Low).await.is_err(), "visitors wait on");
+
+        clock.advance(PROBE_EVERY);
+        let probe = admit(Priority::Low).await.expect("the visitors' probe");
+        account.learn(probe, &refusal::<()>(45011)).await;
+        let probe = admit(Priority::High)
+            .await
+            .expect("a new stop, a new probe");
+        account.learn(probe, &refusal::<()>(45011)).await;
+        assert!(admit(Priority::High).await.is_err());
     }
 
     #[tokio::test]
     async fn a_success_that_was_under_way_does_not_end_a_stop() {
         let (_, account) = account().await;
-        let early = account.admit(Api::Create).await.unwrap();
+        let early = account.admit(Api::Create, Priority::Low).await.unwrap();
         call(&account, Api::Create, refusal(45009)).await;
         account.learn(early, &Ok(())).await;
-        assert!(account.admit(Api::Create).await.is_err());
+        assert!(account.admit(Api::Create, Priority::Low).await.is_err());
     }
 
     #[tokio::test]
@@ -270,15 +394,21 @@ mod tests {
         call(&account, Api::Create, refusal(45009)).await;
         account.store.close().await;
         assert!(
-            account.admit(Api::Create).await.is_err(),
+            account.admit(Api::Create, Priority::Low).await.is_err(),
             "it is known here"
         );
 
-        clock.advance(PROBE_EVERY);
-        let probe = account.admit(Api::Create).await.expect("the probe");
-        assert!(account.admit(Api::Create).await.is_err(), "one probe only");
+        clock.advance(PROBE_EVERY + PROBE_PRECEDENCE);
+        let probe = account
+            .admit(Api::Create, Priority::Low)
+            .await
+            .expect("the probe");
+        assert!(
+            account.admit(Api::Create, Priority::Low).await.is_err(),
+            "one probe only"
+        );
         account.learn(probe, &Ok(())).await;
-        assert!(account.admit(Api::Create).await.is_ok());
+        assert!(account.admit(Api::Create, Priority::Low).await.is_ok());
     }
 
     #[tokio::test]

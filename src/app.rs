@@ -361,6 +361,7 @@ fn code_settings(config: &Config) -> codes::Settings {
         cache_entries: config.codes.cache_entries,
         mode: config.access.mode,
         visitor_rate: config.access.visitor_rate,
+        visitor_pace: config.access.visitor_pace,
         anonymous_budget: config.codes.anonymous_budget,
         permanent_limit: config.codes.permanent_limit,
     }

@@ -66,6 +66,8 @@ pub struct Settings {
     pub mode: Mode,
     /// How often one visitor may mint, in this process.
     pub visitor_rate: Rate,
+    /// How often all visitors together may mint, in this process.
+    pub visitor_pace: Rate,
     /// Mints that visitors may cause in a China day, over all replicas.
     pub anonymous_budget: u64,
     /// Permanent codes at which the ledger refuses more.

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+use crate::account::Priority;
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{MintError, Parts};
@@ -370,7 +371,7 @@ async fn check_codes(parts: &Parts, tell: &mut (dyn FnMut(Finding) + Send)) {
         lifetime: Lifetime::try_from(LIFE).expect("it is within the bounds"),
     };
     let deadline = tokio::time::Instant::now() + MINT_DEADLINE;
-    let finding = match parts.create(&spec, deadline).await {
+    let finding = match parts.create(&spec, Priority::High, deadline).await {
         Ok(_) => {
             parts.store.count_mints(1).await.ok();
             let detail = format!("WeChat made one that lives {LIFE} s, from the day's quota");

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::account::{Account, Stopped};
+use crate::account::{Account, Priority, Stopped};
 use crate::clock::Clock;
 use crate::flight::{Flight, Flights, Lost};
 use crate::store::{self, Store};
@@ -390,7 +390,7 @@ impl Inner {
     }
 
     async fn fetch(&self, how: TokenCall) -> Result<(Timestamp, GrantedToken), Error> {
-        let pass = self.account.admit(Api::Token).await;
+        let pass = self.account.admit(Api::Token, Priority::High).await;
         let pass = pass.map_err(Error::Stopped)?;
         let asked_at = self.clock.now();
         let result = self.wechat.fetch_token(how).await;

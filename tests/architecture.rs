@@ -104,6 +104,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
+            "account",
             "app",
             "callback",
             "clock",

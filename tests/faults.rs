@@ -253,6 +253,7 @@ async fn an_endless_body_costs_no_memory() {
         ("WXQR_VISITOR_RATE", HASTE),
         // 32 such documents may take a busy machine a while.
         ("WXQR_UPSTREAM_TIMEOUT", "25s"),
+        ("WXQR_VISITOR_PACE", HASTE),
     ])
     .await;
     let client = support::client();

@@ -8,12 +8,14 @@
 //! | `proxies` | from which address a request comes |
 //! | `visitor` | whom a limit counts as one |
 //! | `rate` | whether one visitor may mint now |
+//! | `pace` | when the next mint of all visitors together may be made |
 //!
 //! [`Mode`] says which of them a visitor without a key must pass.
 
 mod caller;
 mod keys;
 mod link;
+mod pace;
 mod proxies;
 mod rate;
 mod visitor;
@@ -23,6 +25,7 @@ pub use keys::{Key, KeyProblem, Keyring, KeyringError, Scope};
 pub use link::{
     Expiry, ExpiryError, LinkKeyProblem, LinkKeys, LinkKeysError, SIGNED, Verdict, canonical,
 };
+pub use pace::{PaceExceeded, Pacer};
 pub use proxies::{Forwarded, ProxiesError, ProxyProblem, Trace, TrustedProxies};
 pub use rate::{Payment, Rate, RateError, RateExceeded, RateLimiter};
 pub use visitor::Visitor;

@@ -122,12 +122,9 @@ impl RateLimiter {
         let now = self.clock.now();
         let bucket = self
             .buckets
-            .get_with(visitor, || Arc::new(Mutex::new(Bucket { full_at: now })));
+            .get_with(visitor, || Arc::new(Mutex::new(Bucket::full(now))));
         lock(&bucket).take(self.rate, now)?;
-        Ok(Payment {
-            bucket,
-            interval: self.rate.interval(),
-        })
+        Ok(Payment::new(&bucket, self.rate))
     }
 }
 
@@ -140,6 +137,13 @@ pub struct Payment {
 }
 
 impl Payment {
+    pub(super) fn new(bucket: &Arc<Mutex<Bucket>>, rate: Rate) -> Self {
+        Self {
+            bucket: Arc::clone(bucket),
+            interval: rate.interval(),
+        }
+    }
+
     /// Gives it back, because the request to WeChat never left.
     pub fn refund(self) {
         lock(&self.bucket).full_at -= self.interval;
@@ -154,28 +158,46 @@ pub struct RateExceeded {
     pub retry_after: Duration,
 }
 
-/// What is left to a visitor, as the instant at which nothing will be missing. An instant in the past means nothing is.
+/// What is left of so many mints, as the instant at which nothing will be missing. An instant in the past means nothing is.
 #[derive(Debug)]
-struct Bucket {
+pub(super) struct Bucket {
     full_at: Timestamp,
 }
 
 impl Bucket {
+    /// Nothing is missing.
+    pub(super) fn full(now: Timestamp) -> Self {
+        Self { full_at: now }
+    }
+
     fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), RateExceeded> {
+        let taken = self.take_ahead(rate, now, Duration::ZERO);
+        taken
+            .map(|_| ())
+            .map_err(|retry_after| RateExceeded { retry_after })
+    }
+
+    /// Takes a mint that will be there within `patience`, and says when; else says how long it would have taken.
+    pub(super) fn take_ahead(
+        &mut self,
+        rate: Rate,
+        now: Timestamp,
+        patience: Duration,
+    ) -> Result<Duration, Duration> {
         let interval = rate.interval();
         let empty_at = now + interval * rate.mints.get();
         // A clock that was set back must not lock anybody out for longer than a bucket takes to fill.
-        let full_at = self.full_at.clamp(now, empty_at) + interval;
-        if full_at > empty_at {
-            let retry_after = full_at.duration_since(empty_at).unsigned_abs();
-            return Err(RateExceeded { retry_after });
+        let full_at = self.full_at.clamp(now, empty_at + patience) + interval;
+        let wait = Duration::try_from(full_at.duration_since(empty_at)).unwrap_or_default();
+        if wait > patience {
+            return Err(wait);
         }
         self.full_at = full_at;
-        Ok(())
+        Ok(wait)
     }
 }
 
-fn lock(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {
+pub(super) fn lock(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {
     bucket
         .lock()
         .expect("no one panics while holding a bucket, whose instants are far from the end of time")

@@ -13,21 +13,24 @@ use super::payment::{Budget, BudgetExhausted};
 use super::slots::Slots;
 use super::unsaved::Unsaved;
 use super::{Parts, Settings, Supplies};
-use crate::access::Payer;
-use crate::account::Stopped;
+use crate::access::{PaceExceeded, Pacer, Payer};
+use crate::account::{self, Priority, Stopped};
 use crate::flight::Lost;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use crate::store::{self, Store};
 use crate::telemetry::{self, Causes};
 use crate::ticket::{IssuedCode, Life};
 use crate::token::{self, Death};
-use crate::wechat::{self, AccessToken, Api, Class, CreatedCode};
+use crate::wechat::{self, AccessToken, Api, Class, CreatedCode, Errcode};
 
 /// How long a mint may take, whoever still waits for it.
 pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many mints of unknown outcome are remembered. Beyond it a caller only waits longer for the same answer.
 const MOST_ENDED_UNKNOWN: u64 = 10_000;
+
+/// How long a call with high priority waits out a stop by WeChat's minute limit: within a visitor's five seconds.
+const STOP_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How often the store is asked whether another replica has finished.
 pub(super) const POLL: Duration = Duration::from_millis(100);
@@ -39,6 +42,7 @@ pub(super) struct Minter {
     pub(super) settings: Settings,
     pub(super) budget: Budget,
     pub(super) slots: Slots,
+    pub(super) pacer: Pacer,
     /// In front of the store. A mint puts its code here itself, so that it is known though nobody waits any more.
     pub(super) known: Known,
     pub(super) unsaved: Unsaved,
@@ -143,6 +147,9 @@ pub enum MintError {
     /// The code's life was over by the time that WeChat's answer was here.
     #[error("the mint took longer than the code was to live")]
     DeadOnArrival,
+    /// Visitors have as many codes made as they may all together.
+    #[error(transparent)]
+    Paced(#[from] PaceExceeded),
     /// A defect of ours.
     #[error(transparent)]
     Lost(#[from] Lost),
@@ -151,11 +158,13 @@ pub enum MintError {
 impl Minter {
     pub(super) fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
         let budget = Budget::new(settings.anonymous_budget);
+        let pacer = Pacer::new(settings.visitor_pace, Arc::clone(&parts.clock));
         Self {
             parts,
             settings,
             budget,
             slots: Slots::new(),
+            pacer,
             known: Known::new(settings.cache_entries),
             unsaved: Unsaved::default(),
             tasks,
@@ -261,6 +270,14 @@ fn log_mint(scene: &Scene, took: Duration) {
     tracing::info!(kind = %scene.kind(), scene = scene_told, duration_ms, "code minted");
 }
 
+/// Calls that a key causes go before those of visitors.
+pub(super) fn priority(payer: Payer) -> Priority {
+    match payer {
+        Payer::Key => Priority::High,
+        Payer::Visitor(_) => Priority::Low,
+    }
+}
+
 impl Parts {
     /// Creates the ticket. A dead token is replaced and the call sent again, as [`Renewals`] allows; after `deadline`
     /// nothing is waited for. Nothing is looked up or kept. Not cancel safe: a ticket that WeChat made meanwhile would be
@@ -268,12 +285,13 @@ impl Parts {
     pub(crate) async fn create(
         &self,
         spec: &CodeSpec,
+        priority: Priority,
         deadline: Instant,
     ) -> Result<IssuedCode, MintError> {
         let mut token = token_by(deadline, self.tokens.get()).await?;
         let mut renewals = Renewals::default();
         loop {
-            let refused = match self.call(&token, spec, deadline).await {
+            let refused = match self.call(&token, spec, priority, deadline).await {
                 Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenDead) => error,
                 result => {
                     if result.is_ok() {
@@ -290,13 +308,38 @@ impl Parts {
         }
     }
 
+    /// One call. With high priority it waits out a stop by WeChat's minute limit, for [`STOP_PATIENCE`] at most: the limit
+    /// may clear at any second, and each refusal says for certain that no ticket was made.
     async fn call(
         &self,
         token: &AccessToken,
         spec: &CodeSpec,
+        priority: Priority,
         deadline: Instant,
     ) -> Result<IssuedCode, MintError> {
-        let pass = self.account.admit(Api::Create).await;
+        let patience = match priority {
+            Priority::High => STOP_PATIENCE,
+            Priority::Low => Duration::ZERO,
+        };
+        let give_up = deadline.min(Instant::now() + patience);
+        loop {
+            let result = self.call_once(token, spec, priority, deadline).await;
+            let pause = result.as_ref().err().and_then(MintError::minute_stop);
+            match pause {
+                Some(pause) if Instant::now() + pause < give_up => tokio::time::sleep(pause).await,
+                _ => return result,
+            }
+        }
+    }
+
+    async fn call_once(
+        &self,
+        token: &AccessToken,
+        spec: &CodeSpec,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<IssuedCode, MintError> {
+        let pass = self.account.admit(Api::Create, priority).await;
         let pass = pass.map_err(MintError::Stopped)?;
         let minted_at = self.clock.now();
         let called = timeout_at(deadline, self.wechat.create_code(token, spec)).await;
@@ -357,6 +400,19 @@ fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> Issued
 }
 
 impl MintError {
+    /// How long until a call with high priority may find out whether WeChat's minute limit has cleared, if that stops it.
+    fn minute_stop(&self) -> Option<Duration> {
+        match self {
+            Self::Stopped(stop) if stop.errcode == Errcode::MINUTE_LIMIT => Some(stop.retry_after),
+            Self::WeChat(wechat::Error::Refused(refusal))
+                if refusal.errcode == Errcode::MINUTE_LIMIT =>
+            {
+                Some(account::KEY_PROBE_EVERY)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it is an answer to whoever waited for the same mint with another wish, too. What the starter's own life or
     /// deadline brought about is none.
     pub(super) fn concerns(&self, asked: Option<Lifetime>, wish: &Wish) -> bool {
@@ -381,6 +437,7 @@ impl MintError {
             | Self::Budget(_)
             | Self::LedgerFull
             | Self::Crowded
+            | Self::Paced(_)
             | Self::TokenTimeout => true,
             Self::OutcomeUnknown { .. }
             | Self::Unwritten
@@ -398,6 +455,7 @@ impl MintError {
             Self::Token(_)
             | Self::Stopped(_)
             | Self::Crowded
+            | Self::Paced(_)
             | Self::TokenTimeout => true,
             _ => false,
         }
@@ -411,6 +469,7 @@ impl MintError {
             | Self::Store(_)
             | Self::Budget(_)
             | Self::Unwritten => {}
+            Self::Paced(_) => tracing::debug!(error = %self, "code not minted"),
             Self::LedgerFull | Self::OutcomeUnknown { .. } | Self::Crowded => tracing::warn!(
                 kind = %scene.kind(),
                 scene = ?scene.value(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source};
+use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, priority};
 use crate::access::Payer;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
@@ -62,7 +62,7 @@ impl Minter {
         let deadline = Instant::now() + MINT_TIMEOUT;
         let slot = timeout_at(deadline, self.slots.take(payer)).await;
         let _slot = slot.map_err(|_| MintError::Crowded)?;
-        self.parts.create(spec, deadline).await
+        self.parts.create(spec, priority(payer), deadline).await
     }
 
     /// Waits while another replica's call may be under way.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish};
+use super::is_free;
+use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish, priority};
 use super::payment::Paid;
 use super::slots::Slot;
-use crate::access::Payer;
+use crate::access::{PaceExceeded, Payer, Payment};
 use crate::scene::{Scene, TemporaryScene};
 use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
@@ -20,7 +21,8 @@ const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Minter {
-    /// What the store has, what another replica is just making, or a new code.
+    /// What the store has, what another replica is just making, or a new code. A visitor's place in the pace that was not
+    /// used is given back.
     pub(super) async fn temporary(
         &self,
         scene: &TemporaryScene,
@@ -28,9 +30,24 @@ impl Minter {
         payer: Payer,
     ) -> Result<Minted, MintError> {
         let scene = Scene::Temporary(scene.clone());
+        let mut pace = None;
+        let result = self.temporary_at(&mut pace, &scene, wish, payer).await;
+        if let Some(pace) = pace.filter(|_| is_free(&result)) {
+            pace.refund();
+        }
+        result
+    }
+
+    async fn temporary_at(
+        &self,
+        pace: &mut Option<Payment>,
+        scene: &Scene,
+        wish: &Wish,
+        payer: Payer,
+    ) -> Result<Minted, MintError> {
         let deadline = Instant::now() + MINT_TIMEOUT;
-        let turn = timeout_at(deadline, self.turn(&scene, wish, payer)).await;
-        match turn.map_err(|_| MintError::Crowded)? {
+        let turn = timeout_at(deadline, self.turn(pace, scene, wish, payer)).await;
+        match turn.map_err(|_| MintError::Crowded)?? {
             Turn::Found(code) => Ok(Minted {
                 code,
                 source: Source::Store,
@@ -38,7 +55,7 @@ impl Minter {
             Turn::Ours { lease, _slot } => {
                 let paid = self.budget.pay(payer, self.store(), self.now()).await;
                 let result = match paid {
-                    Ok(paid) => self.mint_paid(&scene, wish, payer, paid, deadline).await,
+                    Ok(paid) => self.mint_paid(scene, wish, payer, paid, deadline).await,
                     Err(error) => Err(error),
                 };
                 lease.release().await;
@@ -48,46 +65,69 @@ impl Minter {
             // Without the store nobody can agree on anything, so each process makes a few codes for itself, keys' codes too.
             Turn::Offline { trouble, _slot } => {
                 let paid = self.budget.pay_offline().ok_or(trouble)?;
-                self.mint_paid(&scene, wish, payer, paid, deadline).await
+                self.mint_paid(scene, wish, payer, paid, deadline).await
             }
         }
     }
 
     /// Waits until this process may mint the scene, or has no need to. The slot comes before the lease, so that nobody holds
     /// a scene while waiting in line. Cancel safe.
-    async fn turn(&self, scene: &Scene, wish: &Wish, payer: Payer) -> Turn<'_> {
+    async fn turn(
+        &self,
+        pace: &mut Option<Payment>,
+        scene: &Scene,
+        wish: &Wish,
+        payer: Payer,
+    ) -> Result<Turn<'_>, PaceExceeded> {
         let mut pause = POLL;
         loop {
-            match self.look_or_lease(scene, wish, payer).await {
-                Ok(Some(turn)) => return turn,
+            let looked = match self.find_good_enough(scene, wish).await {
+                Ok(Some(code)) => return Ok(Turn::Found(code)),
+                Ok(None) => {
+                    let slot = self.slot(pace, payer).await?;
+                    self.lease(slot, scene, wish).await
+                }
+                Err(trouble) => Err(trouble),
+            };
+            match looked {
+                Ok(Some(turn)) => return Ok(turn),
                 // Another replica mints it.
                 Ok(None) => {}
-                Err(trouble @ store::Error::BadRow(_)) => return Turn::Unreadable(trouble),
+                Err(trouble @ store::Error::BadRow(_)) => return Ok(Turn::Unreadable(trouble)),
                 // The store refused this call alone, perhaps because of a crowd, which shall not grow by this.
                 Err(_) if self.store().is_up() => pause = LONGEST_PAUSE.min(pause * 2),
                 Err(trouble) => {
-                    let slot = self.slots.take(payer).await;
-                    return Turn::Offline {
+                    let slot = self.slot(pace, payer).await?;
+                    return Ok(Turn::Offline {
                         trouble,
                         _slot: slot,
-                    };
+                    });
                 }
             }
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// Looks once more with the lease: whoever held it a moment ago may have finished meanwhile.
-    async fn look_or_lease(
+    /// A slot, which a visitor gets at the visitors' pace: it is waited for once in a mint, with nothing in hand, and for
+    /// half of a visitor's time at most, so that WeChat has the other half.
+    async fn slot(
         &self,
+        pace: &mut Option<Payment>,
+        payer: Payer,
+    ) -> Result<Slot<'_>, PaceExceeded> {
+        if pace.is_none() && matches!(payer, Payer::Visitor(_)) {
+            *pace = Some(self.pacer.acquire(self.settings.timeout / 2).await?);
+        }
+        Ok(self.slots.take(payer).await)
+    }
+
+    /// Looks once more with the lease: whoever held it a moment ago may have finished meanwhile.
+    async fn lease<'a>(
+        &self,
+        slot: Slot<'a>,
         scene: &Scene,
         wish: &Wish,
-        payer: Payer,
-    ) -> Result<Option<Turn<'_>>, store::Error> {
-        if let Some(code) = self.find_good_enough(scene, wish).await? {
-            return Ok(Some(Turn::Found(code)));
-        }
-        let slot = self.slots.take(payer).await;
+    ) -> Result<Option<Turn<'a>>, store::Error> {
         let lease = self.store().lease(&scene.to_string(), LEASE).await?;
         let Some(lease) = lease else { return Ok(None) };
         Ok(Some(match self.find_good_enough(scene, wish).await? {
@@ -119,7 +159,11 @@ impl Minter {
         paid: Paid,
         deadline: Instant,
     ) -> Result<Minted, MintError> {
-        let code = match self.parts.create(&wish.spec, deadline).await {
+        let code = match self
+            .parts
+            .create(&wish.spec, priority(payer), deadline)
+            .await
+        {
             Ok(code) => Arc::new(code),
             Err(error) => {
                 if error.is_before_the_call() {

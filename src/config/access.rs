@@ -19,6 +19,8 @@ pub struct AccessSettings {
     pub link_keys: LinkKeys,
     /// How often one visitor may mint.
     pub visitor_rate: Rate,
+    /// How often all visitors together may mint.
+    pub visitor_pace: Rate,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
 }
@@ -59,7 +61,8 @@ impl Reader<'_> {
     pub(super) fn access(&mut self) -> Result<AccessSettings, Noted> {
         let mode = self.required("access", mode);
         let link_keys = self.optional("link-keys", link_keys);
-        let visitor_rate = self.required("visitor-rate", visitor_rate);
+        let visitor_rate = self.required("visitor-rate", rate);
+        let visitor_pace = self.required("visitor-pace", rate);
         let trusted_proxies = self.optional("trusted-proxies", trusted_proxies);
         if let (Ok(Mode::Signed), Ok(None)) = (&mode, &link_keys) {
             let refusal = Refusal::new("is required with WXQR_ACCESS=signed", LinkKeys::FORM);
@@ -69,6 +72,7 @@ impl Reader<'_> {
             mode: mode?,
             link_keys: link_keys?.unwrap_or_default(),
             visitor_rate: visitor_rate?,
+            visitor_pace: visitor_pace?,
             trusted_proxies: trusted_proxies?.unwrap_or_default(),
         })
     }
@@ -96,7 +100,7 @@ fn link_keys(text: &str) -> Result<LinkKeys, Refusal> {
     text.parse().map_err(refusing(LinkKeys::FORM))
 }
 
-fn visitor_rate(text: &str) -> Result<Rate, Refusal> {
+fn rate(text: &str) -> Result<Rate, Refusal> {
     text.parse().map_err(refusing(Rate::FORM))
 }
 
@@ -149,6 +153,7 @@ mod tests {
         assert_eq!(access.mode, Mode::Open);
         assert!(access.link_keys.is_empty());
         assert_eq!(Ok(access.visitor_rate), "30/1m".parse());
+        assert_eq!(Ok(access.visitor_pace), "100/1s".parse());
         assert_eq!(access.trusted_proxies, TrustedProxies::default());
     }
 
@@ -199,6 +204,7 @@ mod tests {
             ("WXQR_VISITOR_RATE", "0/1m", "keyed access"),
             ("WXQR_VISITOR_RATE", "s3cret", "is not a rate"),
             ("WXQR_VISITOR_RATE", "30/1y", "duration that is out"),
+            ("WXQR_VISITOR_PACE", "1000001/1s", "number that is out"),
             ("WXQR_TRUSTED_PROXIES", "10.0.0.0/8,s3cret", "entry 2"),
             ("WXQR_TRUSTED_PROXIES", "10.0.0.1/8", "bits set"),
         ] {
@@ -211,10 +217,11 @@ mod tests {
             ("WXQR_ACCESS", "x"),
             ("WXQR_LINK_KEYS", "x"),
             ("WXQR_VISITOR_RATE", "x"),
+            ("WXQR_VISITOR_PACE", "x"),
             ("WXQR_TRUSTED_PROXIES", "x"),
         ];
         let got = load(&all).unwrap_err();
-        assert_eq!(got.lines().count(), 4, "{got}");
+        assert_eq!(got.lines().count(), all.len(), "{got}");
     }
 
     #[test]

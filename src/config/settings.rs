@@ -210,6 +210,11 @@ pub const SETTINGS: &[Setting] = &[
         "Mints that one visitor (an IPv4 address or an IPv6 /64) may cause in each process, `N/DURATION`: 1 to 1000000 in `1s` to `1d`",
     ),
     Setting::new(
+        "visitor-pace",
+        Fallback::Value("100/1s"),
+        "Mints that all visitors together may cause in each process, `N/DURATION`: 1 to 1000000 in `1s` to `1d`. A choice: WeChat publishes no limit a minute",
+    ),
+    Setting::new(
         "permanent-limit",
         Fallback::Value("100000"),
         "Permanent codes at which the ledger refuses more, 0 to 100000",

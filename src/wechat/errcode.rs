@@ -189,6 +189,9 @@ const TABLE: &[Row] = &[
 ];
 
 impl Errcode {
+    /// More calls in a minute than WeChat lets through. How many those are is not published.
+    pub const MINUTE_LIMIT: Self = Self(45011);
+
     /// Whether a call meets this again until the account's owner has done something.
     pub fn needs_the_owner(self, api: Api) -> bool {
         match self.class() {

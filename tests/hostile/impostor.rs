@@ -205,6 +205,7 @@ async fn a_document_that_grows_when_it_is_unpacked_costs_no_memory() {
         ("WXQR_API_BASE", &base),
         ("WXQR_DATABASE_URL", "sqlite::memory:"),
         ("WXQR_VISITOR_RATE", HASTE),
+        ("WXQR_VISITOR_PACE", HASTE),
     ])
     .await;
     let client = crate::support::client();

@@ -12,6 +12,7 @@ mod budget;
 mod impostor;
 mod injection;
 mod markup;
+mod minute_limit;
 mod payloads;
 mod permanent;
 mod pictures;

@@ -63,6 +63,7 @@ impl Builder {
             ("WXQR_API_BASE".to_owned(), base.clone()),
             ("WXQR_MP_BASE".to_owned(), base.clone()),
             ("WXQR_VISITOR_RATE".to_owned(), HASTE.to_owned()),
+            ("WXQR_VISITOR_PACE".to_owned(), HASTE.to_owned()),
         ];
         for (name, value) in self.variables {
             variables.retain(|(known, _)| *known != name);

@@ -121,6 +121,7 @@ impl Upstream {
             ("WXQR_DATABASE_URL".to_owned(), database.to_owned()),
             ("WXQR_API_KEYS".to_owned(), keys),
             ("WXQR_VISITOR_RATE".to_owned(), HASTE.to_owned()),
+            ("WXQR_VISITOR_PACE".to_owned(), HASTE.to_owned()),
         ];
         for (name, value) in more {
             let name = format!("WXQR_{name}");

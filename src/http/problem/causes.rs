@@ -138,6 +138,7 @@ impl From<&MintError> for Problem {
             MintError::OutcomeUnknown { retry_after } => Self::outcome_unknown(*retry_after),
             MintError::Store(_) | MintError::Unwritten => Self::store_unavailable(),
             MintError::Crowded => Self::crowded(),
+            MintError::Paced(exceeded) => Self::crowded().after(exceeded.retry_after),
             MintError::Timeout | MintError::DeadOnArrival | MintError::TokenTimeout => {
                 Self::upstream_timeout()
             }
