@@ -11,8 +11,10 @@ use axum::response::IntoResponse as _;
 use super::service::{events, post, push, store, with_callback};
 use super::support::Server;
 use super::support::app::TestApp;
+use super::support::closing::ClosingPeer;
 use super::support::database::Database;
 use super::support::pushes::{Happening, signed_query};
+use super::support::upstream::Reply;
 
 const ALICE: &str = "oAlice0000000000000000000001";
 
@@ -101,6 +103,18 @@ async fn an_answer_that_is_no_success_becomes_an_empty_one() {
     let app = service(&Database::memory(), &gone).await;
     let answer = push(&app, &Happening::leave(ALICE)).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closes_costs_no_push() {
+    let peer = ClosingPeer::spawn(|_: &str| Reply(200, "old".to_owned())).await;
+    let app = service(&Database::memory(), &format!("{}/wx", peer.url())).await;
+    for _ in 0..5 {
+        let answer = push(&app, &Happening::leave(ALICE)).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, "old"));
+    }
+    assert!(peer.cut() > 0, "connections were used again");
+    assert_eq!(peer.answered("/wx"), 5);
 }
 
 #[tokio::test]
