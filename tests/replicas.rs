@@ -15,6 +15,9 @@ use wxqr::sandbox::{FaultKind, Target};
 /// Long enough for a crowd to gather at every replica before WeChat answers.
 const GATHERING: FaultKind = FaultKind::Slow(Duration::from_millis(1500));
 
+/// A visitor's time that no machine is too slow for.
+const LONG_ENOUGH: (&str, &str) = ("UPSTREAM_TIMEOUT", "30s");
+
 struct Fleet {
     upstream: Upstream,
     replicas: Vec<Replica>,
@@ -26,7 +29,8 @@ impl Fleet {
     async fn of(size: usize, settings: &[(&str, &str)]) -> Option<Self> {
         let database = Database::postgres().await?;
         let upstream = Upstream::spawn().await;
-        let replicas = (0..size).map(|_| upstream.replica(&database.url, settings));
+        let settings = [&[LONG_ENOUGH], settings].concat();
+        let replicas = (0..size).map(|_| upstream.replica(&database.url, &settings));
         let replicas = join_all(replicas).await;
         Some(Self {
             upstream,
