@@ -1,4 +1,4 @@
-//! What the store promises, against each database: a file of SQLite, SQLite in memory, PostgreSQL.
+//! What the store promises, against each database: a file of SQLite, SQLite in memory, PostgreSQL, and that behind PgBouncer.
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
 #[expect(dead_code, reason = "every test program uses a part of it")]
@@ -820,6 +820,14 @@ macro_rules! contract {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $promise() {
                 super::$promise(super::Bench::in_memory().await).await;
+            })*
+        }
+        mod pgbouncer {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                if let Some(database) = super::Database::pooled().await {
+                    super::$promise(super::Bench::new(database)).await;
+                }
             })*
         }
         mod postgres {

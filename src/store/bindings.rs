@@ -67,7 +67,7 @@ impl Store {
         .bind(new.expires_at.as_millisecond());
         self.engine
             .within_deadline(Purpose::Write, async {
-                query.execute(self.engine.pool()).await?;
+                query.execute(self.engine.autocommit()).await?;
                 Ok(())
             })
             .await
@@ -85,7 +85,7 @@ impl Store {
         .bind(id);
         self.engine
             .within_deadline(Purpose::Read, async {
-                let found = query.fetch_optional(self.engine.pool()).await?;
+                let found = query.fetch_optional(self.engine.autocommit()).await?;
                 found.as_ref().map(binding).transpose()
             })
             .await
@@ -105,7 +105,7 @@ impl Store {
         self.engine
             .within_deadline(Purpose::Write, async {
                 let mut transaction = self.engine.begin().await?;
-                let Some(taken) = claim.fetch_optional(&mut *transaction).await? else {
+                let Some(taken) = claim.fetch_optional(&mut transaction).await? else {
                     return Ok(None);
                 };
                 let known = sqlx::query(
@@ -113,7 +113,7 @@ impl Store {
                 )
                 .bind(&*self.appid)
                 .bind(taken.try_get::<String, _>("person")?)
-                .fetch_optional(&mut *transaction)
+                .fetch_optional(&mut transaction)
                 .await?;
                 let Some(known) = known else {
                     return Ok(None);

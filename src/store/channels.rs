@@ -73,7 +73,7 @@ impl Store {
         .bind(given.group.as_deref());
         self.engine
             .within_deadline(Purpose::Write, async {
-                row::channel(&query.fetch_one(self.engine.pool()).await?)
+                row::channel(&query.fetch_one(self.engine.autocommit()).await?)
             })
             .await
     }
@@ -91,7 +91,7 @@ impl Store {
         .bind(row::scene_text(scene));
         self.engine
             .within_deadline(Purpose::Read, async {
-                let found = query.fetch_optional(self.engine.pool()).await?;
+                let found = query.fetch_optional(self.engine.autocommit()).await?;
                 found
                     .as_ref()
                     .map_or_else(|| Ok(Channel::default()), row::channel)
@@ -144,7 +144,7 @@ impl Store {
             .bind(filter.group.as_deref())
             .bind(filter.scene.as_ref().map(|(text, _)| text.as_str()))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(self.engine.pool())
+            .fetch_all(self.engine.autocommit())
             .await?;
         let listed = found.iter().map(|found| {
             Ok(ListedCode {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, Executor, Row};
 
 use crate::clock::Clock;
 
@@ -27,10 +27,9 @@ impl ClockDifference {
         clock: &dyn Clock,
     ) -> Result<Self, sqlx::Error> {
         let asked = clock.now();
-        let answer =
-            sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
-                .fetch_one(connection)
-                .await?;
+        let answer = connection
+            .fetch_one("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+            .await?;
         let answered = clock.now();
         let theirs = Timestamp::from_millisecond(answer.try_get(0)?);
         let theirs = theirs.map_err(|error| sqlx::Error::Decode(error.into()))?;

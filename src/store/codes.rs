@@ -33,7 +33,7 @@ impl Store {
         .bind(&*self.appid)
         .bind(scene.kind().action_name())
         .bind(row::scene_text(scene))
-        .fetch_optional(self.engine.pool())
+        .fetch_optional(self.engine.autocommit())
         .await?;
         match found {
             Some(found) => row::code(&found),
@@ -76,7 +76,7 @@ impl Store {
         self.engine
             .within_deadline(Purpose::Urgent, async {
                 let mut write = self.engine.begin().await?;
-                query.execute(&mut *write).await?;
+                query.execute(&mut write).await?;
                 self.remember_ticket(&mut write, scene, code).await?;
                 write.commit().await?;
                 Ok(())
@@ -95,7 +95,10 @@ impl Store {
             .bind(PURGE_BATCH);
         self.engine
             .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.engine.pool()).await?.rows_affected())
+                Ok(query
+                    .execute(self.engine.autocommit())
+                    .await?
+                    .rows_affected())
             })
             .await
     }

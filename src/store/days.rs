@@ -64,7 +64,7 @@ impl Store {
         self.engine
             .within_deadline(Purpose::Read, async {
                 let (mut anonymous, mut all) = (0, 0);
-                for row in query.fetch_all(self.engine.pool()).await? {
+                for row in query.fetch_all(self.engine.autocommit()).await? {
                     let value = u64::try_from(row.try_get::<i64, _>("value")?).unwrap_or(0);
                     match row.try_get::<String, _>("name")?.as_str() {
                         ANONYMOUS => anonymous = value,
@@ -92,7 +92,11 @@ impl Store {
         .bind(i64::try_from(most).unwrap_or(i64::MAX));
         self.engine
             .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.engine.pool()).await?.rows_affected() == 1)
+                Ok(query
+                    .execute(self.engine.autocommit())
+                    .await?
+                    .rows_affected()
+                    == 1)
             })
             .await
     }

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
+use sqlx::{AnyPool, AssertSqlSafe, Executor, Row};
 use uuid::Uuid;
 
 use super::clocks::ClockDifference;
 use super::place::{Dialect, Place};
+use super::transaction::{Autocommit, Transaction};
 use super::turns::{Purpose, Turn, Turns};
 use super::{DEADLINE, Error, STATISTICS_DEADLINE, pool};
 use crate::telemetry::{self, Causes};
@@ -46,31 +47,27 @@ impl Engine {
         }
     }
 
-    /// For reading, and for single statements.
+    /// The connections themselves.
     pub(super) fn pool(&self) -> &AnyPool {
         &self.pool
     }
 
-    /// A transaction that writes. SQLite must be told at once: one that reads first and then writes may fail whatever the
-    /// busy timeout.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, Error> {
-        let begin = match self.dialect {
-            Dialect::Sqlite => "BEGIN IMMEDIATE",
-            Dialect::Postgres => "BEGIN",
-        };
-        Ok(self.pool.begin_with(begin).await?)
+    /// For statements that need no others beside them.
+    pub(super) fn autocommit(&self) -> Autocommit<'_> {
+        Autocommit {
+            pool: &self.pool,
+            dialect: self.dialect,
+        }
+    }
+
+    /// A transaction that writes.
+    pub(super) async fn begin(&self) -> Result<Transaction, Error> {
+        Ok(Transaction::begin(&self.pool, self.dialect).await?)
     }
 
     /// A transaction that reads what one moment left, and may take longer than others.
-    pub(super) async fn begin_statistics(&self) -> Result<Transaction<'static, Any>, Error> {
-        let begin = match self.dialect {
-            Dialect::Sqlite => "BEGIN".to_owned(),
-            Dialect::Postgres => format!(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
-                STATISTICS_DEADLINE.as_millis()
-            ),
-        };
-        Ok(self.pool.begin_with(AssertSqlSafe(begin)).await?)
+    pub(super) async fn begin_statistics(&self) -> Result<Transaction, Error> {
+        Ok(Transaction::begin_statistics(&self.pool, self.dialect).await?)
     }
 
     /// Counts that something is erased which must not stay in a file.
@@ -119,14 +116,16 @@ impl Engine {
     /// question, and is of no use all the same.
     pub(super) async fn ping(&self) -> Result<(), Error> {
         if self.is_up() {
-            return Ok(self.pool.acquire().await?.ping().await?);
+            // A pooler would answer a ping by itself.
+            self.pool.execute("SELECT 1").await?;
+            return Ok(());
         }
         sqlx::query(
             "INSERT INTO about (name, value) VALUES ('probe', $1)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
         .bind(Uuid::now_v7().to_string())
-        .execute(&self.pool)
+        .execute(self.autocommit())
         .await?;
         self.up.store(true, Ordering::Relaxed);
         telemetry::store_up(true);

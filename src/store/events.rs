@@ -106,8 +106,8 @@ impl Store {
             .engine
             .within_deadline(Purpose::Statistics, async {
                 let mut read = self.engine.begin_statistics().await?;
-                let last = last.bind(&*self.appid).fetch_optional(&mut *read).await?;
-                let found = query.fetch_all(&mut *read).await?;
+                let last = last.bind(&*self.appid).fetch_optional(&mut read).await?;
+                let found = query.fetch_all(&mut read).await?;
                 read.rollback().await?;
                 Ok((last, found))
             })

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
 
+use super::transaction::Transaction;
 use super::turns::Purpose;
 use super::{Error, PURGE_BATCH, Store, many, row};
 use crate::tally::Attribution;
@@ -48,7 +49,7 @@ impl Store {
                     .bind(before.as_millisecond())
                     .bind(PURGE_BATCH)
                     .bind(row::openid_column(None))
-                    .execute(&mut *write)
+                    .execute(&mut write)
                     .await?;
                 if erased.rows_affected() > 0 {
                     self.engine.note_erasure();
@@ -60,20 +61,17 @@ impl Store {
     }
 
     /// Waits until nobody else writes events, so that no two transactions wait for each other.
-    async fn line_up_with_events(
-        &self,
-        write: &mut Transaction<'static, Any>,
-    ) -> Result<(), Error> {
+    async fn line_up_with_events(&self, write: &mut Transaction) -> Result<(), Error> {
         sqlx::query("UPDATE event_log SET last_seq = last_seq WHERE appid = $1")
             .bind(&*self.appid)
-            .execute(&mut **write)
+            .execute(&mut *write)
             .await?;
         Ok(())
     }
 
     async fn remove_events(
         &self,
-        write: &mut Transaction<'static, Any>,
+        write: &mut Transaction,
         old: &'static str,
         before: Timestamp,
     ) -> Result<u64, Error> {
@@ -81,7 +79,7 @@ impl Store {
             .bind(&*self.appid)
             .bind(before.as_millisecond())
             .bind(PURGE_BATCH)
-            .fetch_all(&mut **write)
+            .fetch_all(&mut *write)
             .await?;
         if old.is_empty() {
             return Ok(0);
@@ -95,15 +93,11 @@ impl Store {
         for event in &old {
             delete = delete.bind(event.try_get::<String, _>("id")?);
         }
-        Ok(delete.execute(&mut **write).await?.rows_affected())
+        Ok(delete.execute(&mut *write).await?.rows_affected())
     }
 
     /// Who scans a code again is still known to have been there before.
-    async fn keep_last_visits(
-        &self,
-        write: &mut Transaction<'static, Any>,
-        old: &[AnyRow],
-    ) -> Result<(), Error> {
+    async fn keep_last_visits(&self, write: &mut Transaction, old: &[AnyRow]) -> Result<(), Error> {
         let visits = last_visits(old)?;
         if visits.is_empty() {
             return Ok(());
@@ -123,7 +117,7 @@ impl Store {
                 .bind(scene)
                 .bind(day.to_string());
         }
-        query.execute(&mut **write).await?;
+        query.execute(&mut *write).await?;
         Ok(())
     }
 
@@ -138,7 +132,10 @@ impl Store {
             .bind(PURGE_BATCH);
         self.engine
             .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.engine.pool()).await?.rows_affected())
+                Ok(query
+                    .execute(self.engine.autocommit())
+                    .await?
+                    .rows_affected())
             })
             .await
     }

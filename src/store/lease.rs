@@ -39,7 +39,11 @@ impl Store {
         let taken = self
             .engine
             .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.engine.pool()).await?.rows_affected() == 1)
+                Ok(query
+                    .execute(self.engine.autocommit())
+                    .await?
+                    .rows_affected()
+                    == 1)
             })
             .await?;
         Ok(taken.then(|| Lease {
@@ -59,7 +63,7 @@ impl Store {
             .bind(before.as_millisecond());
         self.engine
             .within_deadline(Purpose::Write, async {
-                query.execute(self.engine.pool()).await?;
+                query.execute(self.engine.autocommit()).await?;
                 Ok(())
             })
             .await
@@ -72,7 +76,7 @@ impl Store {
             .bind(holder);
         self.engine
             .within_deadline(Purpose::Urgent, async {
-                query.execute(self.engine.pool()).await?;
+                query.execute(self.engine.autocommit()).await?;
                 Ok(())
             })
             .await

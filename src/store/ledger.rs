@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, Row, Transaction};
+use sqlx::Row;
 
 use super::row;
+use super::transaction::Transaction;
 use super::turns::Purpose;
 use super::{Error, Store};
 use crate::scene::{PermanentScene, Scene};
@@ -98,7 +99,7 @@ impl Store {
 
     async fn intent_or_code(
         &self,
-        write: &mut Transaction<'static, Any>,
+        write: &mut Transaction,
         scene: &Scene,
     ) -> Result<Option<Found>, Error> {
         let found = sqlx::query(
@@ -108,7 +109,7 @@ impl Store {
         .bind(&*self.appid)
         .bind(scene.kind().action_name())
         .bind(row::scene_text(scene))
-        .fetch_optional(&mut **write)
+        .fetch_optional(&mut *write)
         .await?;
         let Some(found) = found else { return Ok(None) };
         Ok(Some(match row::code(&found)? {
@@ -123,7 +124,7 @@ impl Store {
     /// An intent whose outcome nobody knows may be repeated after a while, by one caller, a few times.
     async fn take_over(
         &self,
-        write: &mut Transaction<'static, Any>,
+        write: &mut Transaction,
         scene: Scene,
         found: Option<Found>,
         now: Timestamp,
@@ -152,7 +153,7 @@ impl Store {
         .bind(row::scene_text(&scene))
         .bind(now.as_millisecond())
         .bind(since.as_millisecond())
-        .execute(&mut **write)
+        .execute(&mut *write)
         .await?;
         if taken.rows_affected() == 1 {
             return Ok(Reservation::Granted(Intent {
@@ -167,28 +168,24 @@ impl Store {
     }
 
     /// Counts one code more, if the limit allows it.
-    async fn take_stock(
-        &self,
-        write: &mut Transaction<'static, Any>,
-        limit: u64,
-    ) -> Result<bool, Error> {
+    async fn take_stock(&self, write: &mut Transaction, limit: u64) -> Result<bool, Error> {
         sqlx::query(
             "INSERT INTO stock (appid, used) VALUES ($1, 0) ON CONFLICT (appid) DO NOTHING",
         )
         .bind(&*self.appid)
-        .execute(&mut **write)
+        .execute(&mut *write)
         .await?;
         let taken = sqlx::query("UPDATE stock SET used = used + 1 WHERE appid = $1 AND used < $2")
             .bind(&*self.appid)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .execute(&mut **write)
+            .execute(&mut *write)
             .await?;
         Ok(taken.rows_affected() == 1)
     }
 
     async fn write_intent(
         &self,
-        write: &mut Transaction<'static, Any>,
+        write: &mut Transaction,
         scene: &Scene,
         now: Timestamp,
     ) -> Result<bool, Error> {
@@ -200,7 +197,7 @@ impl Store {
         .bind(scene.kind().action_name())
         .bind(row::scene_text(scene))
         .bind(now.as_millisecond())
-        .execute(&mut **write)
+        .execute(&mut *write)
         .await?;
         Ok(written.rows_affected() == 1)
     }
@@ -252,7 +249,7 @@ impl Store {
     /// scene.
     async fn write_result(
         &self,
-        write: &mut Transaction<'static, Any>,
+        write: &mut Transaction,
         scene: &Scene,
         code: &IssuedCode,
     ) -> Result<bool, Error> {
@@ -264,7 +261,7 @@ impl Store {
         .bind(row::scene_text(scene))
         .bind(code.ticket.as_str())
         .bind(code.url.as_str())
-        .execute(&mut **write)
+        .execute(&mut *write)
         .await?;
         self.remember_ticket(write, scene, code).await?;
         Ok(written.rows_affected() == 1)
@@ -290,12 +287,12 @@ impl Store {
                 .bind(intent.scene.kind().action_name())
                 .bind(row::scene_text(&intent.scene))
                 .bind(intent.since.as_millisecond())
-                .execute(&mut *write)
+                .execute(&mut write)
                 .await?;
                 if removed.rows_affected() == 1 {
                     sqlx::query("UPDATE stock SET used = used - 1 WHERE appid = $1")
                         .bind(&*self.appid)
-                        .execute(&mut *write)
+                        .execute(&mut write)
                         .await?;
                 }
                 write.commit().await?;
@@ -315,7 +312,7 @@ impl Store {
         .bind(intent.since.as_millisecond());
         self.engine
             .within_deadline(Purpose::Urgent, async {
-                query.execute(self.engine.pool()).await?;
+                query.execute(self.engine.autocommit()).await?;
                 Ok(())
             })
             .await
@@ -346,11 +343,14 @@ impl Store {
         let unknown = sqlx::query(COUNT_UNKNOWN).bind(&*self.appid);
         self.engine
             .within_deadline(Purpose::Read, async {
-                let used: i64 = match used.fetch_optional(self.engine.pool()).await? {
+                let used: i64 = match used.fetch_optional(self.engine.autocommit()).await? {
                     Some(row) => row.try_get(0)?,
                     None => 0,
                 };
-                let unknown: i64 = unknown.fetch_one(self.engine.pool()).await?.try_get(0)?;
+                let unknown: i64 = unknown
+                    .fetch_one(self.engine.autocommit())
+                    .await?
+                    .try_get(0)?;
                 let count = |number: i64| u64::try_from(number).unwrap_or(0);
                 Ok(Stock {
                     used: count(used),

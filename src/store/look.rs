@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::{AnyConnection, Connection, Row};
+use sqlx::{AnyConnection, Connection, Executor, Row};
 
 use super::opening::{MIGRATIONS, classify, connect, has_tables, install_drivers};
 use super::place::{Dialect, Place};
@@ -62,8 +62,8 @@ async fn standing(connection: &mut AnyConnection, dialect: Dialect) -> Result<St
 }
 
 async fn standing_of_tables(connection: &mut AnyConnection) -> Result<Standing, sqlx::Error> {
-    let rows = sqlx::query("SELECT version FROM _sqlx_migrations")
-        .fetch_all(connection)
+    let rows = connection
+        .fetch_all("SELECT version FROM _sqlx_migrations")
         .await?;
     let made = rows.iter().map(|row| row.try_get::<i64, _>("version"));
     let made: BTreeSet<_> = made.collect::<Result<_, _>>()?;
@@ -79,8 +79,8 @@ async fn standing_of_tables(connection: &mut AnyConnection) -> Result<Standing, 
 
 /// Since PostgreSQL 15 not everybody may.
 async fn may_make_tables(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query("SELECT COALESCE(has_schema_privilege(current_schema(), 'CREATE'), FALSE)")
-        .fetch_one(connection)
+    connection
+        .fetch_one("SELECT COALESCE(has_schema_privilege(current_schema(), 'CREATE'), FALSE)")
         .await?
         .try_get(0)
 }

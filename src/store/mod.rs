@@ -1,6 +1,6 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `engine`, `fault`, `clocks`, `row` and `many` are about the database; each
+//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `transaction`, `engine`, `fault`, `clocks`, `row` and `many` are about the database; each
 //! of the other files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
 //! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it; statistics
 //! have longer, and few turns.
@@ -26,6 +26,7 @@ mod recording;
 mod row;
 mod shared;
 mod tickets;
+mod transaction;
 mod turns;
 
 use std::fmt;

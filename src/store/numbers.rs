@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
+use super::transaction::Transaction;
 use super::turns::Purpose;
 use super::{Channel, Error, Store, row};
 use crate::tally::Attribution;
@@ -125,7 +126,7 @@ impl Store {
     /// Those that are there even if all of their numbers are zero.
     async fn codes_to_tell(
         &self,
-        read: &mut Transaction<'static, Any>,
+        read: &mut Transaction,
         filter: &NumbersFilter,
     ) -> Result<Codes, Error> {
         let mut codes = Codes::new();
@@ -139,7 +140,7 @@ impl Store {
 
     async fn with_numbers(
         &self,
-        read: &mut Transaction<'static, Any>,
+        read: &mut Transaction,
         filter: &NumbersFilter,
         codes: Codes,
     ) -> Result<Codes, Error> {
@@ -156,12 +157,12 @@ impl Store {
     /// Each of these statements has the same values.
     async fn select(
         &self,
-        read: &mut Transaction<'static, Any>,
+        read: &mut Transaction,
         filter: &NumbersFilter,
         sql: String,
     ) -> Result<Vec<AnyRow>, Error> {
         let query = filter.bind(sqlx::query(AssertSqlSafe(sql)).bind(&*self.appid));
-        Ok(query.fetch_all(&mut **read).await?)
+        Ok(query.fetch_all(&mut *read).await?)
     }
 }
 

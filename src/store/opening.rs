@@ -1,13 +1,13 @@
 //! How a store is opened: whose database it is, its tables, its connections.
 
 use std::io;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, LazyLock, Once};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, Connection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row};
 
 use super::clocks::ClockDifference;
 use super::engine::Engine;
@@ -17,7 +17,15 @@ use crate::clock::Clock;
 use crate::tally::PersonKey;
 use crate::telemetry::{self, Causes};
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
+/// The lock of their own would belong to a connection; see [`begin`].
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!();
+    migrations.set_locking(false);
+    migrations
+});
+
+/// The advisory lock under which tables are brought up to date: any number that is always the same, here "wxqr" in ASCII.
+const MIGRATION_LOCK: u32 = 0x7778_7172;
 
 /// How long the store is tried at start, so that it may start together with its database.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -237,10 +245,8 @@ async fn inspect(url: &str) -> Result<(), OpenError> {
 }
 
 async fn refuse_damaged(connection: &mut AnyConnection) -> Result<(), OpenError> {
-    let check = sqlx::query("PRAGMA quick_check(1)")
-        .fetch_one(connection)
-        .await
-        .map_err(classify)?;
+    let check = connection.fetch_one("PRAGMA quick_check(1)").await;
+    let check = check.map_err(classify)?;
     if check.try_get::<String, _>(0).map_err(classify)? == "ok" {
         return Ok(());
     }
@@ -263,10 +269,7 @@ pub(super) async fn has_tables(
              WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
         }
     };
-    let rows = sqlx::query(list)
-        .fetch_all(connection)
-        .await
-        .map_err(classify)?;
+    let rows = connection.fetch_all(list).await.map_err(classify)?;
     let names = rows.iter().map(|row| row.try_get::<String, _>("name"));
     let names = names.collect::<Result<Vec<_>, _>>().map_err(classify)?;
     let ours = names.iter().any(|name| name == "_sqlx_migrations");
@@ -277,28 +280,36 @@ pub(super) async fn has_tables(
     }
 }
 
-/// Brings the tables up to date, one process at a time. PostgreSQL has a lock for that; with SQLite it is the transaction.
+/// Brings the tables up to date, one process at a time, in one transaction.
 async fn prepare(
     connection: &mut AnyConnection,
     place: &Place,
     upstream: &Upstream,
 ) -> Result<PersonKey, OpenError> {
-    if place.dialect() == Dialect::Postgres {
-        has_tables(connection, place.dialect()).await?;
-        migrate(connection).await?;
-        claim(connection, upstream).await?;
-        return person_key(connection).await;
-    }
-    let mut write = connection
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(classify)?;
+    let begin = AssertSqlSafe(begin(place.dialect()));
+    let mut write = connection.begin_with(begin).await.map_err(classify)?;
     has_tables(&mut write, place.dialect()).await?;
     migrate(&mut write).await?;
     claim(&mut write, upstream).await?;
     let person_key = person_key(&mut write).await?;
+    if place.dialect() == Dialect::Postgres {
+        write.execute(FORGET_STATEMENTS).await.map_err(classify)?;
+    }
     write.commit().await.map_err(classify)?;
     Ok(person_key)
+}
+
+/// The driver names the statements of migrations, and a pooler would leave them to whoever gets the connection next.
+const FORGET_STATEMENTS: &str = "DEALLOCATE ALL";
+
+/// Lets one process at a time go on. PostgreSQL has a lock for that, which ends with the transaction.
+fn begin(dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
+        Dialect::Postgres => {
+            format!("BEGIN; {FORGET_STATEMENTS}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        }
+    }
 }
 
 async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {

@@ -10,17 +10,6 @@ use super::place::{Dialect, Place};
 /// [`DEADLINE`] is for the rest, so that a lock alone never makes a call pass it.
 pub(super) const BUSY_TIMEOUT_MS: u32 = 700;
 
-/// How long PostgreSQL waits for a lock, for the same reason. One row can make a statement wait twice: behind those who wait
-/// already, and for the one who holds it.
-const LOCK_TIMEOUT_MS: u32 = 400;
-
-/// How long a statement of PostgreSQL may take, locks included.
-const STATEMENT_TIMEOUT_MS: u32 = 700;
-
-/// How long PostgreSQL bears with a transaction in which nothing happens. A replica that froze or lost its network in the
-/// middle of one would keep the others from the ledger until then. Nobody waits for a transaction after [`DEADLINE`].
-const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
-
 /// A pool without a connection.
 pub(super) fn make(place: &Place, options: AnyConnectOptions) -> AnyPool {
     let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
@@ -50,23 +39,19 @@ pub(super) async fn fill(pool: &AnyPool, place: &Place) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-/// In one statement, because each costs the way to the server and back.
+/// PostgreSQL is told by each transaction what this says to a file's connection once.
 async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
-    let settings = match dialect {
-        // FULL: what was acknowledged is on the disk. The ledger cannot be made again. Secure: what was erased, openids, is
-        // overwritten in the file.
-        Dialect::Sqlite => format!(
-            "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
-             PRAGMA secure_delete = ON;
-             PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"
-        ),
-        Dialect::Postgres => format!(
-            "SET statement_timeout = {STATEMENT_TIMEOUT_MS};
-             SET lock_timeout = {LOCK_TIMEOUT_MS};
-             SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_TIMEOUT_MS}"
-        ),
-    };
+    if dialect == Dialect::Postgres {
+        return Ok(());
+    }
+    // FULL: what was acknowledged is on the disk. The ledger cannot be made again. Secure: what was erased, openids, is
+    // overwritten in the file.
+    let settings = format!(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON;
+         PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"
+    );
     connection.execute(AssertSqlSafe(settings)).await?;
     Ok(())
 }

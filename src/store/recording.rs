@@ -7,9 +7,9 @@ mod writing;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
 
 use super::events::{Dated, Recorded};
+use super::transaction::Transaction;
 use super::turns::Purpose;
 use super::{Error, Store};
 use crate::scene::{Scene, SceneText};
@@ -70,7 +70,7 @@ impl Store {
 /// A transaction that records events of an account.
 struct Recording<'a> {
     appid: &'a str,
-    write: Transaction<'static, Any>,
+    write: Transaction,
 }
 
 /// An event with its names.

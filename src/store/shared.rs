@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::{Any, Row, Transaction};
+use sqlx::Row;
 
 use super::row;
+use super::transaction::Transaction;
 use super::turns::Purpose;
 use super::{Error, Store};
 
@@ -35,7 +36,7 @@ impl Store {
         .bind(stop.next_probe.as_millisecond());
         self.engine
             .within_deadline(Purpose::Urgent, async {
-                query.execute(self.engine.pool()).await?;
+                query.execute(self.engine.autocommit()).await?;
                 Ok(())
             })
             .await
@@ -52,7 +53,7 @@ impl Store {
                 .bind(api);
         self.engine
             .within_deadline(Purpose::Read, async {
-                let Some(found) = query.fetch_optional(self.engine.pool()).await? else {
+                let Some(found) = query.fetch_optional(self.engine.autocommit()).await? else {
                     return Ok(None);
                 };
                 let next_probe = row::instant(found.try_get("next_probe")?)?;
@@ -78,7 +79,11 @@ impl Store {
         .bind(stop.next_probe.as_millisecond());
         self.engine
             .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.engine.pool()).await?.rows_affected() == 1)
+                Ok(query
+                    .execute(self.engine.autocommit())
+                    .await?
+                    .rows_affected()
+                    == 1)
             })
             .await
     }
@@ -93,7 +98,7 @@ impl Store {
             .bind(api);
         self.engine
             .within_deadline(Purpose::Write, async {
-                query.execute(self.engine.pool()).await?;
+                query.execute(self.engine.autocommit()).await?;
                 Ok(())
             })
             .await
@@ -113,7 +118,7 @@ impl Store {
                 sqlx::query("DELETE FROM forced_refresh WHERE appid = $1 AND at <= $2")
                     .bind(&*self.appid)
                     .bind(milliseconds(now - Duration::from_hours(24)))
-                    .execute(&mut *write)
+                    .execute(&mut write)
                     .await?;
                 let taken = sqlx::query(
                     "INSERT INTO forced_refresh (appid, at) SELECT $1, $2
@@ -125,7 +130,7 @@ impl Store {
                 .bind(milliseconds(now))
                 .bind(i64::try_from(most).unwrap_or(i64::MAX))
                 .bind(milliseconds(now - apart))
-                .execute(&mut *write)
+                .execute(&mut write)
                 .await?;
                 write.commit().await?;
                 Ok(taken.rows_affected() == 1)
@@ -135,18 +140,14 @@ impl Store {
 
     /// Lets the transactions of a name come one after another. PostgreSQL would let them count at the same time, each
     /// without the other; the row that all of them write makes them wait.
-    async fn line_up(
-        &self,
-        write: &mut Transaction<'static, Any>,
-        name: &str,
-    ) -> Result<(), Error> {
+    async fn line_up(&self, write: &mut Transaction, name: &str) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO lease (appid, name, holder, held_until) VALUES ($1, $2, '', 0)
              ON CONFLICT (appid, name) DO UPDATE SET held_until = 0",
         )
         .bind(&*self.appid)
         .bind(name)
-        .execute(&mut **write)
+        .execute(&mut *write)
         .await?;
         Ok(())
     }
@@ -160,7 +161,7 @@ impl Store {
             .bind(&*self.appid);
         self.engine
             .within_deadline(Purpose::Read, async {
-                let Some(found) = query.fetch_optional(self.engine.pool()).await? else {
+                let Some(found) = query.fetch_optional(self.engine.autocommit()).await? else {
                     return Ok(None);
                 };
                 let token: String = found.try_get("token")?;
@@ -190,7 +191,7 @@ impl Store {
         .bind(expires_at.as_millisecond());
         self.engine
             .within_deadline(Purpose::Urgent, async {
-                query.execute(self.engine.pool()).await?;
+                query.execute(self.engine.autocommit()).await?;
                 Ok(())
             })
             .await

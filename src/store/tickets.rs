@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
 
 use super::row;
+use super::transaction::Transaction;
 use super::turns::Purpose;
 use super::{Error, PURGE_BATCH, Store};
 use crate::scene::Scene;
@@ -26,7 +26,7 @@ impl Store {
     /// one's scans go to a code that it was not given for.
     pub(super) async fn remember_ticket(
         &self,
-        write: &mut Transaction<'static, Any>,
+        write: &mut Transaction,
         scene: &Scene,
         code: &IssuedCode,
     ) -> Result<(), Error> {
@@ -42,7 +42,7 @@ impl Store {
         .bind(scene.kind().action_name())
         .bind(row::scene_text(scene))
         .bind(kept_until.map(Timestamp::as_millisecond))
-        .execute(&mut **write)
+        .execute(&mut *write)
         .await?;
         Ok(())
     }
@@ -58,7 +58,10 @@ impl Store {
             .bind(PURGE_BATCH);
         self.engine
             .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.engine.pool()).await?.rows_affected())
+                Ok(query
+                    .execute(self.engine.autocommit())
+                    .await?
+                    .rows_affected())
             })
             .await
     }
@@ -71,7 +74,7 @@ impl Store {
         sqlx::query_scalar("SELECT scene FROM ticket WHERE appid = $1 AND ticket = $2")
             .bind(&*self.appid)
             .bind(ticket.as_str())
-            .fetch_optional(self.engine.pool())
+            .fetch_optional(self.engine.autocommit())
             .await
             .expect("the store is in memory")
     }

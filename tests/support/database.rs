@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
+use super::pooler::Pooler;
 use super::skip::skip;
 
 /// With this variable set, a machine without PostgreSQL fails the tests instead of skipping them.
@@ -28,6 +29,7 @@ enum Kept {
     Nothing,
     Folder { _folder: TempDir },
     OnServer { _database: OnServer },
+    BehindPooler { _pooler: Box<Pooler> },
 }
 
 struct OnServer {
@@ -66,6 +68,17 @@ impl Database {
             return None;
         };
         Some(Self::on_server(&server).await)
+    }
+
+    /// A new database on that server, reached through a pooler; none where one of the two is missing, which is said.
+    pub(crate) async fn pooled() -> Option<Self> {
+        let pooler = Pooler::start(Pooler::TAKES_THE_DRIVER).await?;
+        Some(Self {
+            url: pooler.url.clone(),
+            _kept: Kept::BehindPooler {
+                _pooler: Box::new(pooler),
+            },
+        })
     }
 
     /// One that processes can share, and its engine: PostgreSQL where there is a server, else a file.

@@ -10,6 +10,7 @@ pub(crate) mod followers;
 pub(crate) mod load;
 pub(crate) mod owner;
 pub(crate) mod picture;
+pub(crate) mod pooler;
 pub(crate) mod process;
 pub(crate) mod pushes;
 pub(crate) mod raw;

@@ -26,7 +26,7 @@ impl Recording<'_> {
         )
         .bind(self.appid)
         .bind(places)
-        .fetch_one(&mut *self.write)
+        .fetch_one(&mut self.write)
         .await?
         .try_get(0)?;
         Ok(last - places + 1)
@@ -92,7 +92,7 @@ impl Recording<'_> {
                 .bind(scene)
                 .bind(day.to_string());
         }
-        let found = query.fetch_all(&mut *self.write).await?;
+        let found = query.fetch_all(&mut self.write).await?;
         let mut days: HashMap<_, BTreeSet<_>> = HashMap::new();
         for found in &found {
             let visitor = (person(found)?, row::attribution(found)?);
@@ -115,7 +115,7 @@ impl Recording<'_> {
         for value in values {
             query = query.bind(value.to_owned());
         }
-        Ok(query.fetch_all(&mut *self.write).await?)
+        Ok(query.fetch_all(&mut self.write).await?)
     }
 }
 

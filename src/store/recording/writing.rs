@@ -176,7 +176,7 @@ impl Recording<'_> {
     }
 
     async fn execute(&mut self, query: Query<'_, Any, AnyArguments>) -> Result<(), Error> {
-        query.execute(&mut *self.write).await?;
+        query.execute(&mut self.write).await?;
         Ok(())
     }
 }
