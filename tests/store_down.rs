@@ -342,7 +342,7 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_tells_of_a_folder_where_no_file_can_be_made() {
+async fn a_disk_that_may_only_be_read_is_told_by_doctor_and_service() {
     let Some(disk) = SmallDisk::mount() else {
         return;
     };
@@ -352,8 +352,14 @@ async fn the_doctor_tells_of_a_folder_where_no_file_can_be_made() {
     let output = upstream.run("doctor", &url, &[]).output().await;
     let line = output.stdout.lines().find(|line| line.contains(" store: "));
     let line = line.unwrap_or_default();
-    let says = "FAIL  store: WXQR_DATABASE_URL: the file cannot be made in its folder: Read-only";
-    assert!(line.starts_with(says), "{output:?}");
+    let says = "its file system is mounted for reading only; mount it for writing";
+    assert!(
+        line.starts_with("FAIL  store: WXQR_DATABASE_URL: ") && line.contains(says),
+        "{output:?}"
+    );
+    let output = upstream.process(&url, &[]).output().await;
+    assert_eq!(output.status, 78, "{output:?}");
+    assert!(output.stderr.contains(says), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::io;
 
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::SqliteError;
@@ -41,6 +42,84 @@ pub(super) fn is_of_a_value(error: &sqlx::Error) -> bool {
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(Code::of);
     matches!(code, Some(Code::Sqlite(sqlite::CORRUPT | sqlite::NOTADB)))
+}
+
+/// Why a server refuses for good, as long as nobody changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such database.
+    NoDatabase,
+    /// Not this user, not with this password, or not from here.
+    NotThisUser,
+    /// One side demands TLS and the other has none, or a certificate that is not trusted.
+    Tls,
+    /// The user may not do what the service needs.
+    NotPermitted,
+    /// A pooler in between does not know what the driver asks of a new connection.
+    StartupParameter,
+}
+
+impl Refusal {
+    pub(super) fn of(error: &sqlx::Error) -> Option<Self> {
+        match error {
+            sqlx::Error::Tls(_) => Some(Self::Tls),
+            // What the TLS library says comes as this.
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Some(Self::Tls),
+            sqlx::Error::Database(error) => match Code::of(&**error)? {
+                Code::Postgres(state) => Self::of_state(&state, error.message()),
+                Code::Sqlite(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// By PostgreSQL's code. PgBouncer has one code for nearly everything, and its words are always English.
+    fn of_state(state: &str, message: &str) -> Option<Self> {
+        match state {
+            "3D000" => Some(Self::NoDatabase),
+            "28000" | "28P01" => Some(Self::NotThisUser),
+            "42501" | "3F000" => Some(Self::NotPermitted),
+            "08P01" if message.contains("unsupported startup parameter") => {
+                Some(Self::StartupParameter)
+            }
+            "08P01" if message.contains("no such database") => Some(Self::NoDatabase),
+            "08P01"
+                if message.contains("authentication failed")
+                    || message.contains("no such user") =>
+            {
+                Some(Self::NotThisUser)
+            }
+            _ => None,
+        }
+    }
+
+    /// What the owner can do about it.
+    pub(super) fn action(self) -> &'static str {
+        match self {
+            Self::NoDatabase => "make the database, or name another one in the address",
+            Self::NotThisUser => {
+                "check user and password in the address, and that the server's pg_hba.conf lets this user in from here, with TLS where it asks for that"
+            }
+            Self::Tls => {
+                "let the server speak TLS with a certificate that the address's sslrootcert trusts, or change the address's sslmode"
+            }
+            Self::NotPermitted => "let this user own the database",
+            Self::StartupParameter => {
+                "put ignore_startup_parameters = extra_float_digits into PgBouncer's configuration"
+            }
+        }
+    }
+}
+
+/// Whether SQLite cannot open the file or not write to it, for which no waiting helps.
+pub(super) fn is_of_the_file(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(Code::of);
+    matches!(
+        code,
+        Some(Code::Sqlite(
+            sqlite::PERM | sqlite::READONLY | sqlite::CANTOPEN | sqlite::AUTH
+        ))
+    )
 }
 
 /// What the driver says of an address, without the pieces of it that it quotes: any of them may be the password.
@@ -94,6 +173,7 @@ enum Code<'a> {
 
 /// SQLite's primary result codes (sqlite.org/rescode.html).
 mod sqlite {
+    pub(super) const PERM: u32 = 3;
     pub(super) const READONLY: u32 = 8;
     pub(super) const IOERR: u32 = 10;
     pub(super) const CORRUPT: u32 = 11;
@@ -102,6 +182,7 @@ mod sqlite {
     pub(super) const TOOBIG: u32 = 18;
     pub(super) const CONSTRAINT: u32 = 19;
     pub(super) const MISMATCH: u32 = 20;
+    pub(super) const AUTH: u32 = 23;
     pub(super) const NOTADB: u32 = 26;
 }
 
@@ -182,6 +263,47 @@ mod tests {
             sqlx::Error::BeginFailed,
         ] {
             assert!(!is_of_the_store(&error), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_waiting_cannot_change_is_told_from_what_may_pass() {
+        for (state, message, want) in [
+            ("3D000", "", Some(Refusal::NoDatabase)),
+            ("28000", "", Some(Refusal::NotThisUser)),
+            ("28P01", "", Some(Refusal::NotThisUser)),
+            ("42501", "", Some(Refusal::NotPermitted)),
+            (
+                "08P01",
+                "unsupported startup parameter: extra_float_digits",
+                Some(Refusal::StartupParameter),
+            ),
+            ("08P01", "no such database: x", Some(Refusal::NoDatabase)),
+            (
+                "08P01",
+                "SASL authentication failed",
+                Some(Refusal::NotThisUser),
+            ),
+            ("08P01", "pgbouncer cannot connect to server", None),
+            (
+                "08P01",
+                "server login has been failing, try again later",
+                None,
+            ),
+            ("57P03", "the database system is starting up", None),
+            ("53300", "too many connections", None),
+            ("25006", "read-only", None),
+        ] {
+            let got = Refusal::of_state(state, message);
+            assert_eq!(got, want, "{state} {message}");
+        }
+        for error in [
+            sqlx::Error::PoolTimedOut,
+            sqlx::Error::Io(io::ErrorKind::ConnectionRefused.into()),
+            sqlx::Error::Io(io::ErrorKind::TimedOut.into()),
+            sqlx::Error::Io(io::ErrorKind::UnexpectedEof.into()),
+        ] {
+            assert_eq!(Refusal::of(&error), None, "{error}");
         }
     }
 

@@ -1,13 +1,11 @@
 //! What there is at an address, found out without making or changing anything.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::Path;
 
-use rustix::fs::{Access, access};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AnyConnection, Connection, Executor, Row};
 
+use super::files::FileProblem;
 use super::opening::{MIGRATIONS, classify, connect, has_tables, install_drivers};
 use super::place::{Dialect, Place};
 use super::{OpenError, Store};
@@ -35,20 +33,27 @@ impl Store {
             return Ok(Standing::Ready);
         }
         if let Some(file) = place.new_file() {
-            may_be_made(file).map_err(OpenError::Folder)?;
-            return Ok(Standing::Absent);
+            return match FileProblem::find(file, true) {
+                Some(problem) => Err(OpenError::File(problem)),
+                None => Ok(Standing::Absent),
+            };
         }
-        let url = place.only_reading().unwrap_or(place.url().to_owned());
-        let mut connection = connect(&url.parse().map_err(classify)?).await?;
-        let standing = standing(&mut connection, place.dialect()).await?;
-        connection.close().await.map_err(classify)?;
-        Ok(standing)
+        let looked = look_at(&place).await;
+        looked.map_err(|error| error.or_for_good(&place))
     }
 
     /// The name of the database behind an address.
     pub fn database(url: &SecretString) -> &'static str {
         Place::of(url.expose_secret()).dialect().name()
     }
+}
+
+async fn look_at(place: &Place) -> Result<Standing, OpenError> {
+    let url = place.only_reading().unwrap_or(place.url().to_owned());
+    let mut connection = connect(&url.parse().map_err(classify)?).await?;
+    let standing = standing(&mut connection, place.dialect()).await?;
+    connection.close().await.map_err(classify)?;
+    Ok(standing)
 }
 
 async fn standing(connection: &mut AnyConnection, dialect: Dialect) -> Result<Standing, OpenError> {
@@ -83,15 +88,4 @@ async fn may_make_tables(connection: &mut AnyConnection) -> Result<bool, sqlx::E
         .fetch_one("SELECT COALESCE(has_schema_privilege(current_schema(), 'CREATE'), FALSE)")
         .await?
         .try_get(0)
-}
-
-/// Whether this user may make files beside this one, as SQLite does.
-fn may_be_made(file: &Path) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(file);
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }

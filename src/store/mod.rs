@@ -1,6 +1,6 @@
 //! What outlives the process: codes, the permanent ledger, and what the replicas of an account must agree on.
 //!
-//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `transaction`, `engine`, `fault`, `clocks`, `row` and `many` are about the database; each
+//! Read [`Store`] first. `place`, `look`, `opening`, `pool`, `turns`, `transaction`, `engine`, `fault`, `files`, `clocks`, `row` and `many` are about the database; each
 //! of the other files is one thing that it keeps. One SQL text serves SQLite and PostgreSQL. Callers never see SQL, and nothing here
 //! knows WeChat or HTTP. A call gets its turn within [`TURN_PATIENCE`] or fails, and ends within [`DEADLINE`] of it; statistics
 //! have longer, and few turns.
@@ -13,6 +13,7 @@ mod days;
 mod engine;
 mod events;
 mod fault;
+mod files;
 mod forgetting;
 mod lease;
 mod ledger;
@@ -37,6 +38,8 @@ pub use self::bindings::{Binding, Claimed, NewBinding};
 pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
 pub use self::clocks::ClockDifference;
 pub use self::events::{Dated, EventFilter, EventOrder, EventPage, Recorded, StoredEvent};
+pub use self::fault::Refusal;
+pub use self::files::FileProblem;
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
 pub use self::look::Standing;

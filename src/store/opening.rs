@@ -8,9 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row};
+use tokio::time::Instant;
 
 use super::clocks::ClockDifference;
 use super::engine::Engine;
+use super::files::{self, FileProblem};
 use super::place::{Dialect, Place};
 use super::{Store, fault, pool};
 use crate::clock::Clock;
@@ -30,8 +32,11 @@ const MIGRATION_LOCK: u32 = 0x7778_7172;
 /// How long the store is tried at start, so that it may start together with its database.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The pause between two tries at start.
-const START_PAUSE: Duration = Duration::from_millis(500);
+/// The pause after the first try at start, and the longest: each is twice the one before it.
+const START_PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+
+/// How often the log says at most that the start waits.
+const WAITING_IS_TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a connection may take at start, so that a server that says nothing is not waited for for ever.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,9 +65,12 @@ pub enum OpenError {
     /// The file is damaged, or no database.
     #[error("WXQR_DATABASE_URL: the file is damaged or no SQLite database")]
     Damaged(#[source] sqlx::Error),
-    /// There is no file, and none can be made.
-    #[error("WXQR_DATABASE_URL: the file cannot be made in its folder")]
-    Folder(#[source] io::Error),
+    /// The file cannot be read and written.
+    #[error("WXQR_DATABASE_URL: {0}")]
+    File(FileProblem),
+    /// The server refuses, and will go on doing so.
+    #[error("WXQR_DATABASE_URL: the database refuses: {1}")]
+    Refused(fault::Refusal, String),
     /// There are no tables, and none can be made.
     #[error("WXQR_DATABASE_URL: this user may not make tables")]
     NotPermitted,
@@ -97,16 +105,35 @@ impl OpenError {
         !self.is_passing()
     }
 
+    /// The same as a refusal for good, where it is one.
+    pub(super) fn or_for_good(self, place: &Place) -> Self {
+        let (Self::Unreachable(cause)
+        | Self::Migration(
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _),
+        )) = &self
+        else {
+            return self;
+        };
+        match (place.file(), fault::Refusal::of(cause)) {
+            (Some((file, is_made)), _) if fault::is_of_the_file(cause) => {
+                Self::File(FileProblem::explain(file, is_made, cause))
+            }
+            (None, Some(refusal)) => Self::Refused(refusal, cause.to_string()),
+            _ => self,
+        }
+    }
+
     /// What the owner can do about it.
-    pub fn action(&self) -> &'static str {
-        match self {
+    pub fn action(&self) -> String {
+        let action = match self {
+            Self::File(problem) => return problem.action(),
+            Self::Refused(refusal, _) => refusal.action(),
             Self::Address(_) => {
                 "write it as sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"
             }
             Self::Unreachable(_) => {
                 "check that the address is right, that the database runs, and that this user may write to it"
             }
-            Self::Folder(_) => "make the folder, and let this user write to it",
             Self::NotPermitted => "let this user own the database",
             Self::Damaged(_) => "move it away or restore a backup",
             Self::Foreign => "give the service one of its own",
@@ -115,12 +142,14 @@ impl OpenError {
                 "check that this user may make tables, and look at the database's own log"
             }
             Self::Migration(_) => "run the version that made the tables, or a newer one",
-        }
+        };
+        action.to_owned()
     }
 }
 
 impl Store {
-    /// Opens the store of an account, and waits half a minute for its database.
+    /// Opens the store of an account, and waits half a minute for its database. Warns of files that other
+    /// users may read.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -130,20 +159,20 @@ impl Store {
         upstream: &Upstream,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let deadline = tokio::time::Instant::now() + START_PATIENCE;
-        loop {
-            match Self::open_now(url, appid, upstream, Arc::clone(&clock)).await {
-                Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
-                    tracing::warn!(
-                        error = %Causes(&error),
-                        action = error.action(),
-                        "the store is not there yet"
-                    );
-                    tokio::time::sleep(START_PAUSE).await;
+        let mut waiting = Waiting::new();
+        let store = loop {
+            let clock = Arc::clone(&clock);
+            match Self::open_now(url, appid, upstream, clock).await {
+                Err(error) if error.is_passing() && !waiting.is_over() => {
+                    waiting.pause(&error).await;
                 }
-                opened => return opened,
+                opened => break opened?,
             }
+        };
+        if let Some((file, _)) = Place::of(url.expose_secret()).file() {
+            files::warn_of_shared(file);
         }
+        Ok(store)
     }
 
     /// The same without waiting.
@@ -156,7 +185,9 @@ impl Store {
         upstream: &Upstream,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let (engine, person_key) = Engine::open(url.expose_secret(), upstream, &*clock).await?;
+        let place = Place::of(url.expose_secret());
+        let opened = Engine::open(&place, upstream, &*clock).await;
+        let (engine, person_key) = opened.map_err(|error| error.or_for_good(&place))?;
         telemetry::store_up(true);
         Ok(Self {
             engine: Arc::new(engine),
@@ -165,33 +196,74 @@ impl Store {
             person_key,
         })
     }
+
+    /// Lets this process make no file that other users may read, whatever it was started with.
+    pub fn keep_new_files_private() {
+        files::keep_new_files_private();
+    }
+}
+
+/// The wait for a database at start: with pauses that grow, and few lines in the log.
+struct Waiting {
+    deadline: Instant,
+    pause: Duration,
+    told_at: Option<Instant>,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        Self {
+            deadline: Instant::now() + START_PATIENCE,
+            pause: START_PAUSES.0,
+            told_at: None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    async fn pause(&mut self, error: &OpenError) {
+        if self
+            .told_at
+            .is_none_or(|told| told.elapsed() >= WAITING_IS_TOLD_EVERY)
+        {
+            self.told_at = Some(Instant::now());
+            tracing::warn!(
+                error = %Causes(error),
+                action = error.action(),
+                "the store is not there yet"
+            );
+        }
+        tokio::time::sleep_until(self.deadline.min(Instant::now() + self.pause)).await;
+        self.pause = START_PAUSES.1.min(self.pause * 2);
+    }
 }
 
 impl Engine {
     async fn open(
-        url: &str,
+        place: &Place,
         upstream: &Upstream,
         clock: &dyn Clock,
     ) -> Result<(Self, PersonKey), OpenError> {
         install_drivers();
-        let place = Place::of(url);
         if let Some(only_reading) = place.only_reading() {
             inspect(&only_reading).await?;
         }
         let options: AnyConnectOptions = place.url().parse().map_err(classify)?;
-        let pool = pool::make(&place, options.clone());
+        let pool = pool::make(place, options.clone());
         if place.is_memory() {
             let mut connection = pool.acquire().await.map_err(classify)?;
-            let person_key = prepare(&mut connection, &place, upstream).await?;
-            return Ok((Self::new(pool, &place, None), person_key));
+            let person_key = prepare(&mut connection, place, upstream).await?;
+            return Ok((Self::new(pool, place, None), person_key));
         }
         // Not one of the pool's: bringing the tables up to date may take longer than a call.
         let mut connection = connect(&options).await?;
-        let person_key = prepare(&mut connection, &place, upstream).await?;
-        let clock_difference = compare_clocks(&mut connection, &place, clock).await?;
+        let person_key = prepare(&mut connection, place, upstream).await?;
+        let clock_difference = compare_clocks(&mut connection, place, clock).await?;
         connection.close().await.map_err(classify)?;
-        pool::fill(&pool, &place).await.map_err(classify)?;
-        Ok((Self::new(pool, &place, clock_difference), person_key))
+        pool::fill(&pool, place).await.map_err(classify)?;
+        Ok((Self::new(pool, place, clock_difference), person_key))
     }
 }
 

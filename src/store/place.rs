@@ -92,15 +92,19 @@ impl Place {
         matches!(self.kind, Kind::File { .. })
     }
 
+    /// SQLite's file, and whether an opening makes it.
+    pub(super) fn file(&self) -> Option<(&Path, bool)> {
+        match &self.kind {
+            Kind::File { path, is_made } => Some((path, *is_made)),
+            Kind::Memory | Kind::Server => None,
+        }
+    }
+
     /// SQLite's file, where it is not there yet and an opening makes it.
     pub(super) fn new_file(&self) -> Option<&Path> {
-        match &self.kind {
-            Kind::File { path, is_made } if *is_made => {
-                let is_absent = path.try_exists().is_ok_and(|there| !there);
-                is_absent.then_some(path)
-            }
-            _ => None,
-        }
+        let (path, is_made) = self.file()?;
+        let is_absent = path.try_exists().is_ok_and(|there| !there);
+        (is_made && is_absent).then_some(path)
     }
 
     /// A database in memory belongs to its one connection.

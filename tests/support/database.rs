@@ -232,6 +232,13 @@ impl Cluster {
         self.program("pg_ctl", &start);
     }
 
+    /// Sets who may log in from here, in the words of `pg_hba.conf`.
+    pub(crate) fn admit(&self, rules: &str) {
+        std::fs::write(Path::new(&self.data()).join("pg_hba.conf"), rules).unwrap();
+        self.program("pg_ctl", &["-D", &self.data(), "-m", "fast", "stop"]);
+        self.resume();
+    }
+
     fn data(&self) -> String {
         self.folder.path().join("data").display().to_string()
     }

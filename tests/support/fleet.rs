@@ -110,6 +110,24 @@ impl Upstream {
 
     /// Starts a command with the settings of the service.
     pub(crate) fn run(&self, command: &str, database: &str, more: &[(&str, &str)]) -> Process {
+        self.start(database, more, |variables| {
+            Process::start(&[command], variables)
+        })
+    }
+
+    /// Starts the service on a database by a line of shell.
+    pub(crate) fn by_shell(&self, line: &str, database: &str, more: &[(&str, &str)]) -> Process {
+        self.start(database, more, |variables| {
+            Process::start_by_shell(line, &["serve"], variables)
+        })
+    }
+
+    fn start(
+        &self,
+        database: &str,
+        more: &[(&str, &str)],
+        start: impl FnOnce(&[(&str, &str)]) -> Process,
+    ) -> Process {
         let keys = format!("tests:{KEY}:admin");
         let mut variables = vec![
             ("WXQR_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -132,7 +150,7 @@ impl Upstream {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        Process::start(&[command], &variables)
+        start(&variables)
     }
 }
 

@@ -46,12 +46,18 @@ impl Process {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        let line = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        Self::start_by_shell(&line, arguments, variables)
+    }
+
+    /// The same by a line of shell, which ends in `exec "$0" "$@"` or the like.
+    pub(crate) fn start_by_shell(
+        line: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut shell = Command::new("sh");
-        shell.args([
-            "-c",
-            &format!("ulimit {limit} && exec \"$0\" \"$@\""),
-            BINARY,
-        ]);
+        shell.args(["-c", line, BINARY]);
         Self::start_by(shell, arguments, variables)
     }
 
