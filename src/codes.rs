@@ -31,7 +31,7 @@ use crate::account::Account;
 use crate::clock::Clock;
 use crate::flight::{Flight, Flights, Lost};
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
-use crate::store::{self, Store};
+use crate::store::{self, ImportConflict, Imported, Store};
 use crate::telemetry;
 use crate::ticket::IssuedCode;
 use crate::token::Tokens;
@@ -148,6 +148,9 @@ pub enum Error {
     /// More mints are under way than we keep in memory.
     #[error("too many codes are being made")]
     TooMany,
+    /// Something else is recorded than what was to be.
+    #[error("something else is recorded")]
+    ImportConflict(ImportConflict),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -344,21 +347,20 @@ impl Codes {
         }
     }
 
-    /// Records a permanent code that was minted elsewhere. A code that is known already stays as it is.
+    /// Records a permanent code that was minted elsewhere. What is recorded already is not changed.
     ///
     /// # Errors
-    /// When the store cannot be used: then nothing was recorded.
-    pub async fn import(
-        &self,
-        scene: &PermanentScene,
-        code: &IssuedCode,
-    ) -> Result<Served, store::Error> {
-        let (kept, new) = self.minter.import(scene, code).await?;
-        let code = Arc::new(kept);
+    /// When something else is recorded, or the store cannot be used: then nothing was recorded.
+    pub async fn import(&self, scene: &PermanentScene, code: IssuedCode) -> Result<Served, Error> {
+        let source = match self.minter.store().import(scene, &code).await? {
+            Imported::New => Source::Minted,
+            Imported::Known => Source::Store,
+            Imported::Conflict(conflict) => return Err(Error::ImportConflict(conflict)),
+        };
+        let code = Arc::new(code);
         self.minter
             .known
             .keep(&Scene::Permanent(scene.clone()), Arc::clone(&code));
-        let source = if new { Source::Minted } else { Source::Store };
         Ok(Served {
             code,
             standing: Standing::Fresh {

@@ -282,6 +282,12 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     (r#"{"scene_id": 1, "permanent": true, "url": "u"}"#, "invalid_parameter", "ticket", "with url"),
     (r#"{"scene_id": 1, "ticket": "t", "url": "u"}"#, "invalid_parameter", "permanent", "must be true"),
     (r#"{"scene_id": 1, "permanent": true, "ticket": "a b", "url": "u"}"#, "invalid_parameter", "ticket", "printable"),
+    (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "u"}"#, "invalid_parameter", "url", "https:// and a host"),
+    (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "javascript:alert(1)"}"#, "invalid_parameter", "url", "https:// and a host"),
+    (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "weixin://dl/business"}"#, "invalid_parameter", "url", "https:// and a host"),
+    (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "http:weixin.qq.com"}"#, "invalid_parameter", "url", "https:// and a host"),
+    (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "https://"}"#, "invalid_parameter", "url", "https:// and a host"),
+    (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "https://weixin.qq.com@example.com/"}"#, "invalid_parameter", "url", "without a user"),
 ];
 
 #[tokio::test]
@@ -504,9 +510,10 @@ async fn a_code_minted_elsewhere_is_counted_served_and_never_minted() {
         (StatusCode::OK, "gQH47joAAAAA".to_owned())
     );
 
+    let again = post(&app, ADMIN, &ticket("gQH47joAAAAA")).await;
+    assert_eq!(again.status, StatusCode::OK, "{again:?}");
     let other = post(&app, ADMIN, &ticket("gQOther")).await;
-    assert_eq!(other.status, StatusCode::OK, "{other:?}");
-    assert_eq!(other.ticket(), "gQH47joAAAAA", "what is known stays");
+    assert_eq!(other.problem(), (409, "already_recorded".to_owned()));
     assert_eq!(stock(&app).await, (1, 0));
     assert_eq!(app.creates(), 0);
 }
@@ -600,6 +607,67 @@ async fn an_unknown_outcome_counts_and_is_not_repeated_at_once() {
         (3, 2),
         "recording it settles the question"
     );
+}
+
+/// The field at fault, and who has it.
+#[tokio::test]
+async fn a_record_that_contradicts_another_is_refused_and_names_it() {
+    let app = spawn().await;
+    let record = |scene: &Value, ticket: &str, url: &str| {
+        let mut record = scene.clone();
+        record["permanent"] = true.into();
+        record["ticket"] = ticket.into();
+        record["url"] = format!("HTTPS://weixin.qq.com/q/{url}").into();
+        record
+    };
+    let seven = json!({"scene_id": 7});
+    let text = json!({"scene_str": "7"});
+    let first = record(&seven, "gQFirst", "first");
+    assert_eq!(post(&app, ADMIN, &first).await.status, StatusCode::CREATED);
+    let temporary = app.get("/qrcode.json?scene_str=poster").await.ticket();
+    for (body, parameter, says) in [
+        (
+            record(&text, "gQFirst", "b"),
+            "ticket",
+            "permanent code, of scene_id 7",
+        ),
+        (
+            record(&text, "gQOther", "first"),
+            "url",
+            "permanent code, of scene_id 7",
+        ),
+        (
+            record(&seven, "gQOther", "b"),
+            "ticket",
+            "its ticket is gQFirst",
+        ),
+        (record(&seven, "gQFirst", "b"), "ticket", "/q/first"),
+        (
+            record(&seven, &temporary, "c"),
+            "ticket",
+            "its ticket is gQFirst",
+        ),
+        (
+            record(&text, &temporary, "c"),
+            "ticket",
+            "temporary code, of scene_str poster",
+        ),
+    ] {
+        let answer = post(&app, ADMIN, &body).await;
+        assert_eq!(
+            answer.problem(),
+            (409, "already_recorded".to_owned()),
+            "{body}"
+        );
+        assert_eq!(answer.field("parameter"), parameter, "{body}");
+        assert!(answer.field("detail").contains(says), "{answer:?}");
+        let many = post(&app, ADMIN, &json!([first, body])).await.json();
+        let statuses = [0, 1].map(|n| many["items"][n]["status"].as_u64());
+        assert_eq!(statuses, [Some(200), Some(409)], "{many}");
+    }
+    assert_eq!(stock(&app).await, (1, 0));
+    let second = record(&text, "gQSecond", "second");
+    assert_eq!(post(&app, ADMIN, &second).await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -791,7 +859,7 @@ async fn the_document_describes_all_of_it() {
     let make = &document["paths"]["/api/codes"]["post"]["responses"];
     assert_eq!(
         names(make),
-        BTreeSet::from(["200", "201", "207", "4XX", "5XX"])
+        BTreeSet::from(["200", "201", "207", "409", "4XX", "5XX"])
     );
     let parameters = document["paths"]["/api/codes"]["get"]["parameters"].as_array();
     let parameters: BTreeSet<_> = parameters

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use wxqr::clock::{Clock, ManualClock, SystemClock};
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
 use wxqr::store::{
-    Channel, ChannelFilter, ClockDifference, Error, Intent, OpenError, Reservation, Stock, Stop,
-    Store, Upstream,
+    Channel, ChannelFilter, ClockDifference, Error, ImportConflict, Imported, Intent, OpenError,
+    Reservation, Stock, Stop, Store, Upstream,
 };
 use wxqr::ticket::{IssuedCode, Life};
 
@@ -634,10 +634,13 @@ async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
         let (_, imported) = tokio::join!(reserving, importing);
         let tickets: BTreeSet<_> = imported
             .iter()
-            .map(|(kept, _)| kept.ticket.as_str().to_owned())
+            .filter_map(|one| match one {
+                Imported::Conflict(ImportConflict::Scene(kept)) => Some(kept.ticket.as_str()),
+                _ => None,
+            })
             .collect();
         assert_eq!(tickets.len(), 1, "the first result wins");
-        assert!(imported.iter().filter(|(_, new)| *new).count() <= 1);
+        assert!(news(&imported) <= 1);
         assert_eq!(
             stores[0].stock().await.unwrap(),
             Stock {
@@ -646,15 +649,12 @@ async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
             }
         );
     }
-    let (_, new) = stores[0]
-        .import(&permanent("11"), &for_ever("t"))
-        .await
-        .unwrap();
-    assert!(new);
+    let new = stores[0].import(&permanent("11"), &for_ever("t11")).await;
+    assert!(matches!(new, Ok(Imported::New)));
     let full = stores[0].reserve(&permanent("12"), 11).await.unwrap();
     assert!(matches!(full, Reservation::Exhausted), "imports count");
     stores[0]
-        .import(&permanent("13"), &for_ever("t"))
+        .import(&permanent("13"), &for_ever("t13"))
         .await
         .unwrap();
     assert_eq!(
@@ -664,18 +664,75 @@ async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
     );
 }
 
+fn news(imported: &[Imported]) -> usize {
+    let is_new = |one: &&Imported| matches!(one, Imported::New);
+    imported.iter().filter(is_new).count()
+}
+
+/// One ticket for two scenes, one url for two, two tickets for one, each at two replicas at once.
+async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench) {
+    let stores = bench.three().await;
+    for round in 1..=20 {
+        let name = |what: &str| format!("{what}{round}");
+        let with_url = |ticket: &str, url: &str| IssuedCode {
+            url: format!("http://weixin.qq.com/q/{url}").parse().unwrap(),
+            ..for_ever(ticket)
+        };
+        let (a, b) = (permanent(&name("a")), permanent(&name("b")));
+        let pair = match round % 3 {
+            0 => [
+                (a, with_url(&name("t"), &name("u"))),
+                (b, with_url(&name("t"), &name("v"))),
+            ],
+            1 => [
+                (a, with_url(&name("t"), &name("u"))),
+                (b, with_url(&name("s"), &name("u"))),
+            ],
+            _ => [
+                (a.clone(), with_url(&name("t"), &name("u"))),
+                (a, with_url(&name("s"), &name("v"))),
+            ],
+        };
+        let pair = &pair;
+        let imported = join_all(pair.iter().zip(&stores).map(
+            |((scene, code), store)| async move {
+                loop {
+                    if let Ok(imported) = store.import(scene, code).await {
+                        return imported;
+                    }
+                }
+            },
+        ))
+        .await;
+        assert_eq!(news(&imported), 1, "round {round}: {imported:?}");
+        let is_conflict = |one: &Imported| matches!(one, Imported::Conflict(_));
+        assert!(imported.iter().any(is_conflict), "{imported:?}");
+        for ((scene, code), before) in pair.iter().zip(&imported) {
+            let again = stores[2].import(scene, code).await.unwrap();
+            assert_eq!(
+                is_conflict(&again),
+                is_conflict(before),
+                "a repeat: {again:?}"
+            );
+            assert!(!matches!(again, Imported::New), "{again:?}");
+        }
+        assert_eq!(stores[0].stock().await.unwrap().used, round);
+    }
+}
+
 async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(bench: Bench) {
     let [store, other, _] = bench.three().await;
     for round in 1..=100 {
         let scene = permanent(&format!("round {round}"));
         let intent = granted(&store, &scene).await;
-        let code = for_ever("t");
+        let ticket = format!("t{round}");
+        let code = for_ever(&ticket);
         let (withdrawn, imported) =
             tokio::join!(store.withdraw(&intent), other.import(&scene, &code));
         withdrawn.unwrap();
         imported.unwrap();
         let scene = Scene::Permanent(scene);
-        assert_eq!(ticket_of(&store, &scene).await.as_deref(), Some("t"));
+        assert_eq!(ticket_of(&store, &scene).await, Some(ticket));
         assert_eq!(
             store.stock().await.unwrap(),
             Stock {
@@ -743,7 +800,8 @@ async fn stock_up(bench: &Bench, store: &Store) -> BTreeSet<String> {
 
         let first = ["a", "B", "-", "é"][n as usize % 4];
         let scene = permanent(&format!("{first}展 {n}"));
-        store.import(&scene, &for_ever("t")).await.unwrap();
+        let code = for_ever(&format!("p{n}"));
+        store.import(&scene, &code).await.unwrap();
         let scene = Scene::Permanent(scene);
         scenes.insert(format!("{scene:?}"));
         let channel = Channel {
@@ -862,6 +920,7 @@ contract! {
     the_limit_holds_against_a_hundred_at_once,
     the_last_of_the_stock_is_reserved_by_many_for_one_scene,
     an_import_counts_once_whoever_else_is_at_it,
+    of_two_imports_that_contradict_each_other_one_is_recorded,
     an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it,
     a_result_is_recorded_although_its_intent_is_gone,
     names_replace_where_given_and_stay_where_absent,

@@ -291,7 +291,10 @@ async fn a_scan_belongs_to_the_code_of_its_ticket(bench: Bench) {
         let code = for_a_while(ticket, minted_at, 60);
         bench.store.save(&temporary, &code).await.unwrap();
     }
-    let imported = permanent("poster");
+    let reserved = bench.store.reserve(&permanent("poster"), 10).await.unwrap();
+    let Reservation::Granted(intent) = reserved else {
+        unreachable!("the ledger is empty");
+    };
     for ticket in ["first", "second"] {
         bench
             .store

@@ -193,14 +193,6 @@ impl Minter {
         })
     }
 
-    pub(super) async fn import(
-        &self,
-        scene: &PermanentScene,
-        code: &IssuedCode,
-    ) -> Result<(IssuedCode, bool), store::Error> {
-        self.store().import(scene, code).await
-    }
-
     /// Whether a code satisfies a wish.
     pub(super) fn will_do(&self, code: &IssuedCode, wish: &Wish) -> bool {
         self.settings

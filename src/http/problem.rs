@@ -32,6 +32,7 @@ pub(crate) enum Code {
     NotFound,
     MethodNotAllowed,
     PermanentStockExhausted,
+    AlreadyRecorded,
     BindingsNeedSafeMode,
     BindingNotScanned,
     BindingClaimed,
@@ -73,6 +74,7 @@ impl Code {
             Self::NotFound => ("not_found", S::NOT_FOUND, "页面不存在", "There is nothing here"),
             Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "不支持该请求方法", "The method is not allowed here"),
             Self::PermanentStockExhausted => ("permanent_stock_exhausted", S::CONFLICT, "永久二维码数量已用完", "The permanent codes are used up"),
+            Self::AlreadyRecorded => ("already_recorded", S::CONFLICT, "已有不同的登记", "Something else is recorded"),
             Self::BindingsNeedSafeMode => ("bindings_need_safe_mode", S::CONFLICT, "扫码绑定需要安全模式", "Bindings need the safe mode"),
             Self::BindingNotScanned => ("binding_not_scanned", S::CONFLICT, "二维码尚未被扫描", "Nobody has scanned the code yet"),
             Self::BindingClaimed => ("binding_claimed", S::CONFLICT, "绑定结果已被领取", "The binding was claimed before"),
@@ -125,6 +127,7 @@ impl Code {
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::PermanentStockExhausted
+            | Self::AlreadyRecorded
             | Self::BindingsNeedSafeMode
             | Self::BindingNotScanned
             | Self::BindingClaimed
@@ -199,6 +202,11 @@ impl Problem {
     /// The same for a body that is not of the right shape there.
     pub(crate) fn invalid_body(parameter: &str, message: impl Into<Message>) -> Self {
         Self::about(Code::InvalidBody, parameter, message.into())
+    }
+
+    /// The same for a value that contradicts what is recorded.
+    fn already_recorded(parameter: &str, message: Message) -> Self {
+        Self::about(Code::AlreadyRecorded, parameter, message)
     }
 
     fn about(code: Code, parameter: &str, message: Message) -> Self {

@@ -76,7 +76,7 @@ impl Store {
         self.engine
             .within_deadline(Purpose::Write, async {
                 let mut write = self.engine.begin().await?;
-                // The intent before the stock, here as in `record`: who comes second waits for the first one's intent and
+                // The intent before the stock, here as in `write_code`: who comes second waits for the first one's intent and
                 // then finds it, and no two transactions wait for each other.
                 if !self.write_intent(&mut write, &scene, now).await? {
                     let found = self.intent_or_code(&mut write, &scene).await?;
@@ -97,7 +97,7 @@ impl Store {
             .await
     }
 
-    async fn intent_or_code(
+    pub(super) async fn intent_or_code(
         &self,
         write: &mut Transaction,
         scene: &Scene,
@@ -216,33 +216,39 @@ impl Store {
                     return Ok(code.clone());
                 }
                 // Somebody was first, or the intent is gone, as when a backup was put back.
-                let (kept, _) = self.record(&intent.scene, code).await?;
-                Ok(kept)
+                self.record(&intent.scene, code).await
             })
             .await
     }
 
-    /// Stores a code that exists, and counts it unless its intent is counted. Tells what is stored, and whether it is new.
-    /// In somebody's turn.
-    async fn record(&self, scene: &Scene, code: &IssuedCode) -> Result<(IssuedCode, bool), Error> {
+    /// Stores a code that exists, and counts it unless its intent is counted; the first one that is stored wins, and is what comes
+    /// back. In somebody's turn.
+    async fn record(&self, scene: &Scene, code: &IssuedCode) -> Result<IssuedCode, Error> {
         loop {
             let mut write = self.engine.begin().await?;
-            if self
-                .write_intent(&mut write, scene, self.clock.now())
-                .await?
-            {
-                self.take_stock(&mut write, u64::MAX).await?;
-            }
-            let new = self.write_result(&mut write, scene, code).await?;
+            let is_new = self.write_code(&mut write, scene, code).await?;
             write.commit().await?;
-            if new {
-                return Ok((code.clone(), true));
+            if is_new {
+                return Ok(code.clone());
             }
             if let Some(first) = self.read(scene).await? {
-                return Ok((first, false));
+                return Ok(first);
             }
             // There was an intent, and it was withdrawn before our result came to it.
         }
+    }
+
+    /// Stores a code that exists, and counts it unless its intent is counted. Tells whether it is the first of its scene.
+    pub(super) async fn write_code(
+        &self,
+        write: &mut Transaction,
+        scene: &Scene,
+        code: &IssuedCode,
+    ) -> Result<bool, Error> {
+        if self.write_intent(write, scene, self.clock.now()).await? {
+            self.take_stock(write, u64::MAX).await?;
+        }
+        self.write_result(write, scene, code).await
     }
 
     /// Stores a code where there is an intent. Its ticket is remembered even if another result was first: it carries the same
@@ -318,22 +324,6 @@ impl Store {
             .await
     }
 
-    /// Records a permanent code that was minted elsewhere. It counts, even beyond the limit, because it exists; a code
-    /// that is known already stays as it is. Tells what is stored, and whether it is new.
-    ///
-    /// # Errors
-    /// When the store cannot be used: then nothing was recorded.
-    pub async fn import(
-        &self,
-        scene: &PermanentScene,
-        code: &IssuedCode,
-    ) -> Result<(IssuedCode, bool), Error> {
-        let scene = Scene::Permanent(scene.clone());
-        self.engine
-            .within_deadline(Purpose::Write, self.record(&scene, code))
-            .await
-    }
-
     /// How much of the stock is used.
     ///
     /// # Errors
@@ -362,7 +352,7 @@ impl Store {
 }
 
 /// What the ledger holds under a scene.
-enum Found {
+pub(super) enum Found {
     Code(Box<IssuedCode>),
     Intent { since: Timestamp, attempts: i64 },
 }

@@ -140,7 +140,7 @@ impl Store {
 
     /// Lets the transactions of a name come one after another. PostgreSQL would let them count at the same time, each
     /// without the other; the row that all of them write makes them wait.
-    async fn line_up(&self, write: &mut Transaction, name: &str) -> Result<(), Error> {
+    pub(super) async fn line_up(&self, write: &mut Transaction, name: &str) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO lease (appid, name, holder, held_until) VALUES ($1, $2, '', 0)
              ON CONFLICT (appid, name) DO UPDATE SET held_until = 0",

@@ -77,6 +77,7 @@ pub(crate) struct Items {
         (status = 200, description = "One code, which was known", body = NamedCode),
         (status = 201, description = "One code, which is new", body = NamedCode),
         (status = 207, description = "Many codes, each with its own status", body = Items),
+        (status = 409, description = "The permanent codes are used up, or something else is recorded for the scene, the ticket or the url", body = Document, content_type = "application/problem+json"),
         (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "WeChat or the service failed", body = Document, content_type = "application/problem+json"),
     ),
@@ -159,7 +160,7 @@ async fn make_one(app: &AppState, caller: &Authenticated, wanted: Given) -> Resu
         return Err(Problem::store_unavailable());
     }
     let served = match &order.minted_elsewhere {
-        Some((scene, code)) => app.codes.import(scene, code).await?,
+        Some((scene, code)) => app.codes.import(scene, code.clone()).await?,
         None => app.codes.issue(&order.spec, &caller.0).await?,
     };
     let scene = order.spec.scene();

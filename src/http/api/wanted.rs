@@ -6,6 +6,7 @@ use axum::body::Body;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use url::Url;
 use utoipa::ToSchema;
 
 use super::super::bounds::read_body;
@@ -16,7 +17,7 @@ use super::super::unchecked::{UncheckedSpec, parsed};
 use crate::access::Scope;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene};
 use crate::store::Channel;
-use crate::ticket::{IssuedCode, Life};
+use crate::ticket::{CodeUrl, IssuedCode, Life};
 
 /// The most codes of one request.
 const MOST_ITEMS: usize = 100;
@@ -45,7 +46,7 @@ pub(crate) struct Wanted {
     group: Option<String>,
     /// With `url`, for a permanent code that was minted elsewhere: its ticket. Needs the scope `admin`.
     ticket: Option<String>,
-    /// With `ticket`: the text inside its picture.
+    /// With `ticket`: the text inside its picture, an `http` or `https` address.
     url: Option<String>,
 }
 
@@ -229,7 +230,7 @@ impl Wanted {
             (CodeSpec::Permanent { scene }, Some(ticket), Some(url)) => {
                 let code = IssuedCode {
                     ticket: parsed("ticket", ticket)?,
-                    url: parsed("url", url)?,
+                    url: web_address(url)?,
                     life: Life::Permanent,
                 };
                 Some((scene.clone(), code))
@@ -303,6 +304,25 @@ fn misfit(name: &str) -> Problem {
         }
     };
     Problem::invalid_parameter(name, Message::new(zh, en))
+}
+
+/// What a phone opens: WeChat's codes hold a web address, and whoever scans must not be led elsewhere.
+fn web_address(text: &str) -> Result<CodeUrl, Problem> {
+    let url = parsed("url", text)?;
+    let start = text.to_ascii_lowercase();
+    let is_spelled_out = start.starts_with("http://") || start.starts_with("https://");
+    let is_address = is_spelled_out
+        && Url::parse(text).is_ok_and(|url| {
+            url.has_host() && url.username().is_empty() && url.password().is_none()
+        });
+    if is_address {
+        return Ok(url);
+    }
+    let message = Message::new(
+        "须为 http:// 或 https:// 开头、含主机名的网址，不含用户名",
+        "must be an address with http:// or https:// and a host, without a user",
+    );
+    Err(Problem::invalid_parameter("url", message))
 }
 
 /// A label or the name of a group.

@@ -8,7 +8,8 @@ use crate::access::{Needed, Scope};
 use crate::account::Stopped;
 use crate::bindings;
 use crate::codes::{self, BudgetExhausted, MintError};
-use crate::store;
+use crate::scene::{Scene, SceneValue};
+use crate::store::{self, ImportConflict};
 use crate::token;
 use crate::wechat::{self, Class, Errcode};
 
@@ -44,6 +45,7 @@ impl From<codes::Error> for Problem {
             )
             .after(BUSY_RETRY),
             codes::Error::TooMany => Self::crowded(),
+            codes::Error::ImportConflict(conflict) => conflict.into(),
             codes::Error::Store(error) => error.into(),
             codes::Error::Lost(_) => Self::internal(),
         }
@@ -113,6 +115,43 @@ impl From<Needed> for Problem {
         };
         Self::new(Code::MintNotAllowed, message)
     }
+}
+
+/// Only a key with the scope `admin` gets here, so the other code may be named.
+impl From<ImportConflict> for Problem {
+    fn from(conflict: ImportConflict) -> Self {
+        match conflict {
+            ImportConflict::Ticket(owner) => Self::already_recorded("ticket", owned_by(&owner)),
+            ImportConflict::Url(owner) => Self::already_recorded("url", owned_by(&owner)),
+            ImportConflict::Scene(known) => {
+                let (ticket, url) = (known.ticket.as_str(), known.url.as_str());
+                let message = Message::new(
+                    format!(
+                        "与该场景已登记的二维码不同，已登记的 ticket 为 {ticket}，url 为 {url}"
+                    ),
+                    format!(
+                        "is not that of the code that the scene has: its ticket is {ticket} and its url {url}"
+                    ),
+                );
+                Self::already_recorded("ticket", message)
+            }
+        }
+    }
+}
+
+fn owned_by(scene: &Scene) -> Message {
+    let (zh, en) = match scene {
+        Scene::Permanent(_) => ("永久", "permanent"),
+        Scene::Temporary(_) => ("临时", "temporary"),
+    };
+    let (name, value) = match scene.value() {
+        SceneValue::Id(_) => ("scene_id", scene.value()),
+        SceneValue::Text(_) => ("scene_str", scene.value()),
+    };
+    Message::new(
+        format!("已属于另一个{zh}二维码（{name} {value}）"),
+        format!("belongs to another {en} code, of {name} {value}"),
+    )
 }
 
 impl From<store::Error> for Problem {
