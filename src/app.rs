@@ -309,7 +309,15 @@ pub(crate) fn parts(
 
 async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
     let app_id = config.account.app_id.as_str();
-    Store::open(&config.database_url, app_id, &upstream(config), clock).await
+    let person_key = config.scans.person_key.as_ref();
+    Store::open_with_key(
+        &config.database_url,
+        app_id,
+        &upstream(config),
+        clock,
+        person_key,
+    )
+    .await
 }
 
 /// The WeChat that the codes come from.

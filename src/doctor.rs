@@ -207,8 +207,14 @@ async fn check_ready_store(
 ) -> Option<Store> {
     let app_id = config.account.app_id.as_str();
     let upstream = app::upstream(config);
-    let opened = Store::open_now(&config.database_url, app_id, &upstream, Arc::clone(clock)).await;
-    let store = match opened {
+    let opened = Store::open_now(
+        &config.database_url,
+        app_id,
+        &upstream,
+        Arc::clone(clock),
+        config.scans.person_key.as_ref(),
+    );
+    let store = match opened.await {
         Ok(store) => store,
         Err(error) => {
             tell(Finding::failed(STORE, store_trouble(&error)));
@@ -248,9 +254,15 @@ fn clock_finding(difference: ClockDifference) -> Finding {
 async fn in_memory(config: &Config, clock: &Arc<dyn Clock>) -> Store {
     let url = SecretString::from("sqlite::memory:");
     let app_id = config.account.app_id.as_str();
-    Store::open_now(&url, app_id, &app::upstream(config), Arc::clone(clock))
-        .await
-        .expect("memory can be opened")
+    Store::open_now(
+        &url,
+        app_id,
+        &app::upstream(config),
+        Arc::clone(clock),
+        None,
+    )
+    .await
+    .expect("memory can be opened")
 }
 
 /// Tells of each API host; whether one of them answers.

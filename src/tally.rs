@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-pub use self::pseudonym::{EventId, Person, PersonKey};
+pub use self::pseudonym::{EventId, Person, PersonKey, PersonKeyError};
 use crate::event::EventKind;
 use crate::openid::OpenId;
 use crate::scene::Scene;

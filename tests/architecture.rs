@@ -64,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "codes",
             "listen",
             "scene",
+            "tally",
             "telemetry",
             "wechat",
         ],

@@ -398,7 +398,7 @@ async fn the_clock_of_the_databases_server_is_compared() {
 async fn make_store(database: &Database) {
     let url = database.url.as_str().into();
     let upstream = Upstream::of_host("127.0.0.1");
-    let opened = Store::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock)).await;
+    let opened = Store::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
     opened.unwrap();
 }
 

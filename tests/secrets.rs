@@ -27,6 +27,7 @@ const AES_KEY: &str = "CANARYaesKeyOfTheAccountCANARY0123456789abE";
 const OLDER_AES_KEY: &str = "CANARYolderKeyOfTheAccountCANARY0123456789E";
 /// Its query may say to the server which account this is.
 const RELAY_URL: &str = "https://old.example.com/wechat?token=CANARY";
+const PERSON_KEY: &str = "CANARYperson0123456789abcdefghijklmnopqrstw";
 
 /// A password in an address of a database that can be written in any of these ways.
 const PASSWORD: &str = "CANARYpasswordCANARY";
@@ -38,7 +39,7 @@ const ABREAST: usize = 8;
 const PANIC: &str = "PANIC_WITH_A_SECRET";
 
 /// All secrets but the database's address.
-const SECRETS: [(&str, &str); 8] = [
+const SECRETS: [(&str, &str); 9] = [
     ("WXQR_APP_ID", APP_ID),
     ("WXQR_APP_SECRET", APP_SECRET),
     ("WXQR_API_KEYS", KEYS),
@@ -47,6 +48,7 @@ const SECRETS: [(&str, &str); 8] = [
     ("WXQR_ENCODING_AES_KEY", AES_KEY),
     ("WXQR_ENCODING_AES_KEY_PREVIOUS", OLDER_AES_KEY),
     ("WXQR_RELAY_URL", RELAY_URL),
+    ("WXQR_PERSON_KEY", PERSON_KEY),
 ];
 
 fn says_nothing(output: &Output, what: &str) {
@@ -75,6 +77,7 @@ async fn no_command_prints_a_secret_wherever_it_was_given() {
         ("callback-token", CALLBACK_TOKEN),
         ("encoding-aes-key", AES_KEY),
         ("encoding-aes-key-previous", OLDER_AES_KEY),
+        ("person-key", PERSON_KEY),
     ];
     let public = ["--app-id", APP_ID, "--relay-url", RELAY_URL];
     let mut flags = public.map(str::to_owned).to_vec();

@@ -205,3 +205,43 @@ async fn a_file_that_others_may_read_is_told_and_left_alone() {
         replica.kill().await;
     }
 }
+
+/// The whole way: made by the service, read out, given back from outside.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_pseudonyms_moves_out_of_the_database() {
+    let upstream = Upstream::spawn().await;
+    let database = Database::sqlite();
+    upstream.replica(&database.url, &[]).await.kill().await;
+    let select = "SELECT value FROM about WHERE name = 'person_key'";
+    let key = database.text(select).await.unwrap();
+    let other = "0123456789abcdef".repeat(4);
+
+    let refused = upstream.process(&database.url, &[("PERSON_KEY", &other)]);
+    let output = refused.output().await;
+    refused_at_once("another key", &output, &["WXQR_PERSON_KEY is not the key"]);
+    assert!(!output.stderr.contains(&other), "{}", output.stderr);
+
+    let moved = upstream
+        .replica(&database.url, &[("PERSON_KEY", &key)])
+        .await;
+    assert!(!moved.process.stderr().contains(&key));
+    assert_eq!(database.text(select).await, None, "it is gone");
+    moved.process.signal("TERM");
+    assert_eq!(moved.process.output().await.status, 0);
+    let file = fs::read(database.file()).unwrap();
+    assert!(!file.windows(key.len()).any(|part| part == key.as_bytes()));
+
+    for (given, says) in [
+        (vec![], "WXQR_PERSON_KEY is missing"),
+        (
+            vec![("PERSON_KEY", other.as_str())],
+            "WXQR_PERSON_KEY is not the key",
+        ),
+    ] {
+        let output = upstream.process(&database.url, &given).output().await;
+        refused_at_once(says, &output, &[says]);
+    }
+    upstream
+        .replica(&database.url, &[("PERSON_KEY", &key)])
+        .await;
+}

@@ -186,7 +186,7 @@ async fn a_database_that_is_far_away_is_opened_all_the_same() {
         return;
     };
     let upstream = Upstream::of_host("test");
-    let store = Store::open_now(&url.into(), APP_ID, &upstream, Arc::new(SystemClock)).await;
+    let store = Store::open_now(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None).await;
     granted(&store.unwrap(), "poster").await;
 }
 
@@ -214,7 +214,7 @@ async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
     let url = format!("postgres://{}/x", silent.local_addr().unwrap());
     let url = url.as_str().into();
     let upstream = Upstream::of_host("test");
-    let open = Store::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock));
+    let open = Store::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None);
     let opened = tokio::time::timeout(Duration::from_mins(1), open).await;
     let refused = opened.expect("it ends by itself").unwrap_err();
     assert!(matches!(refused, OpenError::Unreachable(_)), "{refused:?}");

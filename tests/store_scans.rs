@@ -17,7 +17,7 @@ use wxqr::event::{Event, EventKind, Scan};
 use wxqr::scene::{Kind, PermanentScene, Scene};
 use wxqr::store::{
     Attribution, Channel, ChannelFilter, Dated, EventFilter, EventOrder, Numbers, NumbersFilter,
-    Recorded, Reservation, Span, Store, StoredEvent, Sums, Upstream,
+    OpenError, PersonKey, Recorded, Reservation, Span, Store, StoredEvent, Sums, Upstream,
 };
 use wxqr::ticket::{IssuedCode, Life};
 
@@ -298,7 +298,7 @@ async fn a_scan_belongs_to_the_code_of_its_ticket(bench: Bench) {
     for ticket in ["first", "second"] {
         bench
             .store
-            .import(&imported, &for_ever(ticket))
+            .confirm(&intent, &for_ever(ticket))
             .await
             .unwrap();
     }
@@ -871,6 +871,58 @@ contract! {
     a_page_and_its_last_place_are_of_one_moment,
     sums_are_those_of_all_codes,
     an_older_store_brings_its_tickets,
+}
+
+/// A repeat is known by its name: it stays one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
+    for database in [Some(Database::sqlite()), Database::postgres().await] {
+        let Some(database) = database else { continue };
+        let bench = Bench::new(database).await;
+        let events = dated(&[follow(1, "a", "1")]);
+        bench.store.record_events(&events).await.unwrap();
+        let held = "SELECT value FROM about WHERE name = 'person_key'";
+        let key: PersonKey = bench.database.text(held).await.unwrap().parse().unwrap();
+        let (url, upstream) = (
+            bench.database.url.as_str().into(),
+            Upstream::of_host("test"),
+        );
+        let open = |key| Store::open_with_key(&url, APP_ID, &upstream, bench.clock.clone(), key);
+        let look = Store::open_now(&url, APP_ID, &upstream, bench.clock.clone(), Some(&key));
+        look.await.unwrap();
+        assert!(
+            bench.database.text(held).await.is_some(),
+            "a look moves nothing"
+        );
+        for _ in 0..2 {
+            let store = open(Some(&key)).await.unwrap();
+            let recorded = store.record_events(&events).await.unwrap();
+            assert!(matches!(recorded[..], [Recorded::Repeat]), "{recorded:?}");
+            assert_eq!(bench.database.text(held).await, None);
+        }
+        let other = PersonKey::random();
+        let refused = open(Some(&other)).await.unwrap_err();
+        assert!(matches!(refused, OpenError::OtherPersonKey), "{refused:?}");
+        let refused = open(None).await.unwrap_err();
+        assert!(matches!(refused, OpenError::NoPersonKey), "{refused:?}");
+        assert!(refused.is_configuration());
+    }
+}
+
+/// A new store takes a key from outside as it is, and holds it to that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_store_keeps_no_key_that_comes_from_outside() {
+    let database = Database::sqlite();
+    let (url, upstream) = (database.url.as_str().into(), Upstream::of_host("test"));
+    let clock = Arc::new(ManualClock::starting_at(START.parse().unwrap()));
+    let (key, other) = (PersonKey::random(), PersonKey::random());
+    let open = |key| Store::open_with_key(&url, APP_ID, &upstream, clock.clone(), Some(key));
+    open(&key).await.unwrap();
+    let held = "SELECT value FROM about WHERE name = 'person_key'";
+    assert_eq!(database.text(held).await, None);
+    open(&key).await.unwrap();
+    let refused = open(&other).await.unwrap_err();
+    assert!(matches!(refused, OpenError::OtherPersonKey), "{refused:?}");
 }
 
 #[tokio::test]

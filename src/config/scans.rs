@@ -9,6 +9,7 @@ use super::mistake::Refusal;
 use super::values::{self, PublicUrl};
 use super::{Noted, Reader};
 use crate::callback::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
+use crate::tally::{PersonKey, PersonKeyError};
 
 /// How scans are learnt of and counted.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct ScanSettings {
     pub time_zone: Offset,
     /// How long events and openids are kept: 1 to 3650 days.
     pub retention: Duration,
+    /// The key that names followers; none: the store has its own.
+    pub person_key: Option<PersonKey>,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -34,11 +37,13 @@ impl Reader<'_> {
         let relay = self.relay(&callback, public_url);
         let time_zone = self.required("time-zone", time_zone);
         let retention = self.required("retention", retention);
+        let person_key = self.optional("person-key", person_key);
         Ok(ScanSettings {
             callback: callback?,
             relay: relay?,
             time_zone: time_zone?,
             retention: retention?,
+            person_key: person_key?,
         })
     }
 
@@ -151,6 +156,11 @@ fn retention(text: &str) -> Result<Duration, Refusal> {
         Ok(_) => Err(Refusal::new("is out of range", accepted)),
         Err(_) => Err(Refusal::new("is not a duration", accepted)),
     }
+}
+
+fn person_key(text: &str) -> Result<PersonKey, Refusal> {
+    text.parse()
+        .map_err(|error: PersonKeyError| Refusal::new(error.to_string(), PersonKey::FORM))
 }
 
 #[cfg(test)]
@@ -311,6 +321,28 @@ mod tests {
         ] {
             let got = time_zone(text).ok().map(Offset::seconds);
             assert_eq!(got, want, "input {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_key_has_32_bytes_and_is_not_quoted() {
+        let hex = "0123456789abcdef".repeat(4);
+        for key in [hex.as_str(), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="] {
+            assert!(
+                load(&[("WXQR_PERSON_KEY", key)])
+                    .unwrap()
+                    .person_key
+                    .is_some()
+            );
+        }
+        assert!(load(&[]).unwrap().person_key.is_none());
+        for bad in [
+            "CANARY",
+            "CANARY0123456789abcdefghijklmnopqrstuvwxyz0123456789",
+        ] {
+            let said = load(&[("WXQR_PERSON_KEY", bad)]).unwrap_err();
+            let want = "WXQR_PERSON_KEY: is not a key of 32 bytes; accepted: 32 random bytes, as 64 hex digits";
+            assert!(said.starts_with(want), "{said}");
         }
     }
 

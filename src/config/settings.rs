@@ -293,6 +293,13 @@ pub const SETTINGS: &[Setting] = &[
         "How long events and openids are kept, `1d` to `3650d`; daily numbers stay",
     ),
     Setting::new(
+        "person-key",
+        Fallback::Unset,
+        "Key of the pseudonyms of followers: 32 random bytes, as 64 hex digits or in base64; unset: made, and kept in the database",
+    )
+    .secret("person-key-file")
+    .not_in_demo(),
+    Setting::new(
         "max-connections",
         Fallback::Value("10000"),
         "Connections at once, 1 to 1000000; beyond, whoever keeps the service waiting the longest makes room",

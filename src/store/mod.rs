@@ -22,6 +22,7 @@ mod look;
 mod many;
 mod numbers;
 mod opening;
+mod person_key;
 mod place;
 mod pool;
 mod recording;
@@ -48,12 +49,11 @@ pub use self::look::Standing;
 pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span, Sums};
 pub use self::opening::{OpenError, Upstream};
 pub use self::shared::Stop;
-pub use crate::tally::Attribution;
+pub use crate::tally::{Attribution, PersonKey, PersonKeyError};
 
 use self::engine::Engine;
 use self::turns::Purpose;
 use crate::clock::Clock;
-use crate::tally::PersonKey;
 
 /// How long any call of the store may take once it has its turn.
 pub const DEADLINE: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use super::clocks::ClockDifference;
 use super::engine::Engine;
 use super::files::{self, FileProblem};
 use super::place::{Dialect, Place};
-use super::{Store, fault, pool};
+use super::{Store, fault, person_key, pool};
 use crate::clock::Clock;
 use crate::tally::PersonKey;
 use crate::telemetry::{self, Causes};
@@ -85,6 +85,12 @@ pub enum OpenError {
         /// The WeChat that is configured.
         asked: String,
     },
+    /// The key from outside is not the one with which the store has named persons.
+    #[error("WXQR_PERSON_KEY is not the key with which this store has named its followers")]
+    OtherPersonKey,
+    /// The store has named persons by a key from outside, and there is none.
+    #[error("WXQR_PERSON_KEY is missing: this store has named its followers by a key of yours")]
+    NoPersonKey,
     /// The tables cannot be brought up to date.
     #[error("WXQR_DATABASE_URL: the tables cannot be brought up to date")]
     Migration(#[source] MigrateError),
@@ -128,6 +134,10 @@ impl OpenError {
         let action = match self {
             Self::File(problem) => return problem.action(),
             Self::Refused(refusal, _) => refusal.action(),
+            Self::OtherPersonKey => {
+                "give every replica the same key; the READMEs say how to read the one in the database"
+            }
+            Self::NoPersonKey => "give the key again, to every replica",
             Self::Address(_) => {
                 "write it as sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"
             }
@@ -148,8 +158,7 @@ impl OpenError {
 }
 
 impl Store {
-    /// Opens the store of an account, and waits half a minute for its database. Warns of files that other
-    /// users may read.
+    /// Opens the store of an account, and waits half a minute for its database. The key that names persons is the database's.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -159,23 +168,40 @@ impl Store {
         upstream: &Upstream,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
+        Self::open_with_key(url, appid, upstream, clock, None).await
+    }
+
+    /// The same with a key from outside, if there is one: then the database keeps none. Warns of files that other users may read.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_with_key(
+        url: &SecretString,
+        appid: &str,
+        upstream: &Upstream,
+        clock: Arc<dyn Clock>,
+        person_key: Option<&PersonKey>,
+    ) -> Result<Self, OpenError> {
         let mut waiting = Waiting::new();
         let store = loop {
             let clock = Arc::clone(&clock);
-            match Self::open_now(url, appid, upstream, clock).await {
+            match Self::open_now(url, appid, upstream, clock, person_key).await {
                 Err(error) if error.is_passing() && !waiting.is_over() => {
                     waiting.pause(&error).await;
                 }
                 opened => break opened?,
             }
         };
+        if person_key.is_some() {
+            store.drop_held_person_key().await;
+        }
         if let Some((file, _)) = Place::of(url.expose_secret()).file() {
             files::warn_of_shared(file);
         }
         Ok(store)
     }
 
-    /// The same without waiting.
+    /// The same without waiting, and without a change to what is there.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -184,9 +210,10 @@ impl Store {
         appid: &str,
         upstream: &Upstream,
         clock: Arc<dyn Clock>,
+        person_key: Option<&PersonKey>,
     ) -> Result<Self, OpenError> {
         let place = Place::of(url.expose_secret());
-        let opened = Engine::open(&place, upstream, &*clock).await;
+        let opened = Engine::open(&place, upstream, &*clock, person_key).await;
         let (engine, person_key) = opened.map_err(|error| error.or_for_good(&place))?;
         telemetry::store_up(true);
         Ok(Self {
@@ -245,6 +272,7 @@ impl Engine {
         place: &Place,
         upstream: &Upstream,
         clock: &dyn Clock,
+        person_key: Option<&PersonKey>,
     ) -> Result<(Self, PersonKey), OpenError> {
         install_drivers();
         if let Some(only_reading) = place.only_reading() {
@@ -254,12 +282,12 @@ impl Engine {
         let pool = pool::make(place, options.clone());
         if place.is_memory() {
             let mut connection = pool.acquire().await.map_err(classify)?;
-            let person_key = prepare(&mut connection, place, upstream).await?;
+            let person_key = prepare(&mut connection, place, upstream, person_key).await?;
             return Ok((Self::new(pool, place, None), person_key));
         }
         // Not one of the pool's: bringing the tables up to date may take longer than a call.
         let mut connection = connect(&options).await?;
-        let person_key = prepare(&mut connection, place, upstream).await?;
+        let person_key = prepare(&mut connection, place, upstream, person_key).await?;
         let clock_difference = compare_clocks(&mut connection, place, clock).await?;
         connection.close().await.map_err(classify)?;
         pool::fill(&pool, place).await.map_err(classify)?;
@@ -357,13 +385,14 @@ async fn prepare(
     connection: &mut AnyConnection,
     place: &Place,
     upstream: &Upstream,
+    person_key: Option<&PersonKey>,
 ) -> Result<PersonKey, OpenError> {
     let begin = AssertSqlSafe(begin(place.dialect()));
     let mut write = connection.begin_with(begin).await.map_err(classify)?;
     has_tables(&mut write, place.dialect()).await?;
     migrate(&mut write).await?;
     claim(&mut write, upstream).await?;
-    let person_key = person_key(&mut write).await?;
+    let person_key = person_key::settle(&mut write, person_key).await?;
     if place.dialect() == Dialect::Postgres {
         write.execute(FORGET_STATEMENTS).await.map_err(classify)?;
     }
@@ -402,18 +431,6 @@ async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<()
     Err(OpenError::OtherUpstream {
         held,
         asked: upstream.0.clone(),
-    })
-}
-
-/// The key with which this store names persons. The first process makes it.
-async fn person_key(connection: &mut AnyConnection) -> Result<PersonKey, OpenError> {
-    let proposed = PersonKey::random().to_text();
-    let held = write_down_once(connection, "person_key", &proposed)
-        .await
-        .map_err(classify)?;
-    PersonKey::from_text(&held).ok_or_else(|| {
-        let found = "the key that names persons cannot be read".to_owned();
-        OpenError::Damaged(sqlx::Error::Protocol(found))
     })
 }
 

@@ -1,6 +1,7 @@
 //! Names for persons and events that tell nobody who they are, and are the same whenever the same comes again.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,6 +17,11 @@ const NAME_BYTES: usize = 16;
 /// The secret of a store, with which it names. `Debug` does not show it.
 #[derive(Clone)]
 pub struct PersonKey([u8; Self::LEN]);
+
+/// A text that is no key. It quotes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a key of 32 bytes")]
+pub struct PersonKeyError;
 
 /// A person, without saying who.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,15 +42,17 @@ impl PersonKey {
         Self(key)
     }
 
-    /// As [`PersonKey::to_text`] wrote it; none if it did not.
-    pub fn from_text(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        Some(Self(bytes.try_into().ok()?))
-    }
+    /// What is accepted as one.
+    pub const FORM: &str = "32 random bytes, as 64 hex digits (`openssl rand -hex 32`) or in base64 (43 or 44 characters)";
 
     /// For the store only, which keeps it.
     pub fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// Tells a key from others, and nothing of the key.
+    pub fn fingerprint(&self) -> String {
+        self.name(&["fingerprint"])
     }
 
     /// The name of a person.
@@ -69,6 +77,39 @@ impl PersonKey {
         }
         URL_SAFE_NO_PAD.encode(&hmac.finalize().into_bytes()[..NAME_BYTES])
     }
+}
+
+impl FromStr for PersonKey {
+    type Err = PersonKeyError;
+
+    /// As [`PersonKey::to_text`] wrote it, or as people make one.
+    fn from_str(text: &str) -> Result<Self, PersonKeyError> {
+        let bytes = from_hex(text).or_else(|| from_base64(text));
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(PersonKeyError)
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
+        .collect::<Option<_>>()?;
+    // 43 hex digits would be base64.
+    let is_key = digits.len() == 2 * PersonKey::LEN;
+    is_key.then(|| {
+        digits
+            .chunks(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect()
+    })
+}
+
+/// Of either alphabet, with or without the sign at its end.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.strip_suffix('=').unwrap_or(text);
+    let text = text.replace('+', "-").replace('/', "_");
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 impl fmt::Debug for PersonKey {
@@ -153,11 +194,54 @@ mod tests {
     fn a_key_is_written_and_read_and_not_shown() {
         let made = PersonKey::random();
         let text = made.to_text();
-        assert_eq!(PersonKey::from_text(&text).unwrap().0, made.0);
+        assert_eq!(text.parse::<PersonKey>().unwrap().0, made.0);
         assert_ne!(PersonKey::random().0, made.0);
         assert_eq!(format!("{made:?}"), "PersonKey(…)");
         for bad in ["", "AAAA", &text[1..], &format!("{text}AAAA"), "?"] {
-            assert!(PersonKey::from_text(bad).is_none(), "text {bad:?}");
+            assert!(bad.parse::<PersonKey>().is_err(), "text {bad:?}");
         }
+    }
+
+    #[test]
+    fn a_key_may_be_given_in_hex_or_base64() {
+        let bytes: [u8; PersonKey::LEN] = std::array::from_fn(|n| 0xf0 ^ u8::try_from(n).unwrap());
+        let hex = bytes
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let padded = base64::engine::general_purpose::STANDARD.encode(bytes);
+        for text in [
+            hex.as_str(),
+            &hex.to_uppercase(),
+            &padded,
+            padded.trim_end_matches('='),
+            &URL_SAFE_NO_PAD.encode(bytes),
+        ] {
+            assert_eq!(
+                text.parse::<PersonKey>().map(|key| key.0),
+                Ok(bytes),
+                "{text}"
+            );
+        }
+        for bad in [
+            &hex[1..],
+            &format!("{hex}0"),
+            &format!("0x{hex}"),
+            &format!(" {padded}"),
+            &format!("{padded}="),
+            "correct horse battery staple",
+        ] {
+            assert_eq!(
+                bad.parse::<PersonKey>().unwrap_err(),
+                PersonKeyError,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_tells_keys_apart() {
+        let other = PersonKey([8; PersonKey::LEN]);
+        assert_eq!(key().fingerprint(), key().fingerprint());
+        assert_ne!(key().fingerprint(), other.fingerprint());
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sqlx::any::install_default_drivers;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
@@ -125,6 +125,14 @@ impl Database {
             ""
         };
         run_sql(&format!("{}{create}", self.url), sql).await;
+    }
+
+    /// The text that a statement finds, if any.
+    pub(crate) async fn text(&self, sql: &'static str) -> Option<String> {
+        let mut connection = self.lock(&[]).await;
+        let found = connection.fetch_optional(sql).await.unwrap();
+        connection.close().await.unwrap();
+        found.map(|row| row.get(0))
     }
 
     /// Somebody else's transaction, which holds what these statements lock until it is dropped.
