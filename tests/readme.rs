@@ -96,7 +96,8 @@ fn commands(text: &str) -> Vec<String> {
 struct Demo {
     process: Child,
     address: String,
-    key: String,
+    /// The line with the key, as it is printed.
+    export: String,
     folder: tempfile::TempDir,
 }
 
@@ -106,28 +107,27 @@ impl Demo {
         let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".env.example");
         std::fs::copy(example, folder.path().join(".env.example")).unwrap();
         let (process, printed) = start("demo", "Ctrl-C");
-        let after = |label: &str| {
-            let line = printed.iter().find_map(|line| line.strip_prefix(label));
-            line.unwrap_or_else(|| panic!("no {label:?} in {printed:?}"))
-                .trim()
-                .to_owned()
+        assert!(printed.len() <= 10, "{printed:?}");
+        let line = |start: &str| {
+            let line = printed.iter().find(|line| line.starts_with(start));
+            line.unwrap_or_else(|| panic!("no {start:?} in {printed:?}"))
         };
-        let page = after("Page:");
-        let key = after("API key:");
+        let page = line("Page:").trim_start_matches("Page:").trim();
         Self {
             process,
             address: page
                 .trim_start_matches("http://")
                 .trim_end_matches('/')
                 .to_owned(),
-            key: key.split(' ').next().unwrap_or_default().to_owned(),
+            export: line("export KEY=").clone(),
             folder,
         }
     }
 
-    /// Runs the commands in one shell, as a reader would type them.
+    /// Runs the commands in one shell, after the line that the demo prints for it, as a reader would type them.
     fn run(&self, commands: &[String]) -> Output {
-        let script = commands.join("\n").replace(DEMO_ADDRESS, &self.address);
+        let commands = commands.join("\n").replace(DEMO_ADDRESS, &self.address);
+        let script = format!("{}\n{commands}", self.export);
         let binary = Path::new(env!("CARGO_BIN_EXE_wxqr")).parent().unwrap();
         let path = std::env::var("PATH").unwrap_or_default();
         Command::new("bash")
@@ -135,7 +135,6 @@ impl Demo {
             .current_dir(&self.folder)
             .env_clear()
             .env("PATH", format!("{}:{path}", binary.display()))
-            .env("KEY", &self.key)
             .env("WXQR_LISTEN", &self.address)
             .output()
             .expect("bash and curl are there")
@@ -331,6 +330,27 @@ fn what_is_run_elsewhere_is_in_the_readme() {
             all.iter().any(|command| command == line),
             "{line} ({reason}) is no longer there"
         );
+    }
+}
+
+/// The texts between single asterisks.
+fn emphasized(text: &str) -> Vec<&str> {
+    let texts = text.split('*').skip(1).step_by(2);
+    texts.filter(|text| !text.is_empty()).collect()
+}
+
+#[test]
+fn the_login_example_names_buttons_that_there_are() {
+    let page = read("examples/login/page.html");
+    let phone = read("templates/sandbox_phone.html");
+    let readme = read("examples/login/README.md");
+    let named = emphasized(&readme);
+    assert!(named.len() >= 4, "{named:?}");
+    for name in named {
+        let is_there = page.contains(&format!(">{name}<"))
+            || phone.contains(&format!("<button name=\"do\" value=\"follow\">{{{{ lang.pick(\"{name}\", "))
+            || phone.contains(&format!(", \"{name}\") }}}}</button>"));
+        assert!(is_there, "nothing is called {name:?}");
     }
 }
 

@@ -47,6 +47,8 @@ fn introduction(address: SocketAddr, key: &str) -> String {
          Try:     curl '{base}qrcode.json?scene_id=123'\n\
          API key: {key} (all scopes; as \"Authorization: Bearer KEY\")\n\
          \n\
+         export KEY={key}\n\
+         \n\
          Stop it with Ctrl-C."
     )
 }
