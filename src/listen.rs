@@ -5,6 +5,8 @@
 //! seats are taken, whoever has kept us waiting the longest makes room (`seats`): silent clients cost each other their
 //! seats, while a visitor, whose request comes at once, gets one.
 //!
+//! TLS is for listeners that no proxy stands before; the service itself leaves it to its proxy.
+//!
 //! HTTP/1.1 only: one connection is one request at a time, so the bound on connections bounds everything, and a
 //! connection has one deadline at a time. No browser speaks HTTP/2 in cleartext, whose streams would multiply both.
 
@@ -12,7 +14,9 @@ mod body;
 mod connection;
 mod descriptors;
 mod seats;
+mod socket;
 mod stream;
+mod tls;
 mod turn;
 
 use std::io::{self, ErrorKind};
@@ -25,6 +29,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use self::tls::{Tls, TlsError};
 
 use self::seats::Seats;
 use self::turn::Seat;
@@ -105,6 +111,28 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// Dropping the future cuts every connection.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    serve_all(listener, None, router, limits, stop).await;
+}
+
+/// The same over TLS. The handshake is part of the time for a request's headers. A client that speaks plain HTTP is
+/// answered once that it has to use HTTPS.
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Tls,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    serve_all(listener, Some(tls), router, limits, stop).await;
+}
+
+async fn serve_all(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let _cut_when_dropped = cut.clone().drop_guard();
@@ -113,7 +141,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         loop {
             let (stream, peer) = door.next().await;
             let seat = door.seat(limits, cut.child_token()).await;
-            let served = connection::serve(stream, peer, router.clone(), seat, stop.clone());
+            let served = connection::serve(
+                stream,
+                tls.clone(),
+                peer,
+                router.clone(),
+                seat,
+                stop.clone(),
+            );
             connections.spawn(served);
         }
     };

@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::body::{AnswerBody, RequestBody};
+use super::socket::Socket;
 use super::stream::Stream;
+use super::tls::Tls;
 use super::turn::{Seat, Turn};
 
 /// The most bytes of a request line and headers together; beyond it the answer is a bare 431. A router that wants to say
@@ -36,6 +38,7 @@ const MAX_BUFFER: usize = 32 * 1024;
 /// cancelled, it ends with the request that it is at.
 pub(super) async fn serve(
     stream: TcpStream,
+    tls: Option<Tls>,
     peer: SocketAddr,
     router: Router,
     seat: Seat,
@@ -45,7 +48,10 @@ pub(super) async fn serve(
     stream.set_nodelay(true).ok();
     let turn = &seat.turn;
     let answer = service_fn(|request| answer(router.clone(), peer, Arc::clone(turn), request));
-    let stream = TokioIo::new(Stream::new(stream, Arc::clone(turn)));
+    let stream = TokioIo::new(Stream::new(
+        Socket::new(stream, tls.as_ref()),
+        Arc::clone(turn),
+    ));
     let connection = http1::Builder::new()
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)

@@ -5,16 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-
+use super::socket::Socket;
 use super::turn::Turn;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How much is thrown away at a time of what is not read any more, in bytes.
 const SCRAP: usize = 8 * 1024;
 
 pub(super) struct Stream {
-    socket: TcpStream,
+    socket: Socket,
     turn: Arc<Turn>,
     closing: Closing,
 }
@@ -28,7 +27,7 @@ enum Closing {
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream, turn: Arc<Turn>) -> Self {
+    pub(super) fn new(socket: Socket, turn: Arc<Turn>) -> Self {
         Self {
             socket,
             turn,
@@ -55,6 +54,11 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !ready!(self.socket.poll_open(cx))? {
+            // The end, for HTTP. What the client still sends is taken in, so that it can read the answer.
+            self.turn.received(b"?");
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
         self.turn.received(&buffer.filled()[before..]);
