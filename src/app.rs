@@ -23,6 +23,7 @@ use crate::codes::{self, Codes};
 use crate::config::{Config, Drain, ExtraCa};
 use crate::http::{self, Access, AppState, Callback, Site};
 use crate::listen::{self, Limits};
+use crate::origin::TrustedHosts;
 use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
 use crate::relay::Relay;
@@ -144,7 +145,14 @@ impl App {
         let parts = parts(config, store?, clock, &tasks)?;
         let tokens = Arc::clone(&parts.tokens);
         let callback = callback(config)?.map(Arc::new);
-        let state = state(config, parts, callback, site, &tasks, draining.clone());
+        let state = state(
+            config,
+            parts,
+            callback,
+            Arc::clone(&site),
+            &tasks,
+            draining.clone(),
+        );
         let upkeep = Upkeep {
             store: state.store.clone(),
             codes: Arc::clone(&state.codes),
@@ -152,7 +160,8 @@ impl App {
             clock: Arc::clone(&state.clock),
         };
         let others = sandbox.map_or_else(Router::new, Sandbox::router);
-        let router = http::router(state, &config.cors_origins, base_path, others);
+        let hosts = sandbox.map(|_| TrustedHosts::of_url(&site.public_url));
+        let router = http::router(state, &config.cors_origins, base_path, others, hosts);
         Ok(Self {
             listener,
             metrics,

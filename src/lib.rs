@@ -17,6 +17,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod listen;
 pub mod openid;
+pub mod origin;
 pub mod outbound;
 pub mod pictures;
 pub mod relay;

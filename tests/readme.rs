@@ -348,7 +348,9 @@ fn the_login_example_names_buttons_that_there_are() {
     assert!(named.len() >= 4, "{named:?}");
     for name in named {
         let is_there = page.contains(&format!(">{name}<"))
-            || phone.contains(&format!("<button name=\"do\" value=\"follow\">{{{{ lang.pick(\"{name}\", "))
+            || phone.contains(&format!(
+                "<button name=\"do\" value=\"follow\">{{{{ lang.pick(\"{name}\", "
+            ))
             || phone.contains(&format!(", \"{name}\") }}}}</button>"));
         assert!(is_there, "nothing is called {name:?}");
     }

@@ -672,7 +672,7 @@ async fn the_record_of_calls_counts_everything_and_holds_no_secret() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(
         report["counts"],
-        json!({"token": 3, "create": 2, "show": 1})
+        json!({"token": 3, "create": 2, "show": 1, "other": 0})
     );
     assert_eq!(report["calls"][0]["path"], "/cgi-bin/token");
     let create = &report["calls"][2];

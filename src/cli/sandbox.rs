@@ -1,19 +1,25 @@
 //! `wxqr sandbox`: only the imitation of WeChat, for any program that talks to WeChat.
 
+mod ca_file;
+
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use wxqr::clock::SystemClock;
+use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{PublicUrl, local_url};
-use wxqr::listen::{self, Limits};
+use wxqr::listen::{self, Limits, Tls};
+use wxqr::sandbox::authority::{Identity, WECHAT_HOSTS};
 use wxqr::sandbox::{
     Callback, CallbackToken, Credentials, DataFormat, EncodingAesKey, Mode, Options, Sandbox,
 };
+
+use wxqr::telemetry::{self, LogFormat, LogSettings};
 
 use super::demo::random_text;
 use super::{introduce, stop_signal};
@@ -47,6 +53,24 @@ pub(super) fn command() -> Command {
                 .value_name("ID:SECRET")
                 .value_parser(account)
                 .help("The account that exists; made up and printed if not given"),
+        )
+        .arg(
+            Arg::new("tls")
+                .long("tls")
+                .action(ArgAction::SetTrue)
+                .help(
+                    "Serves HTTPS, with a certificate for WeChat's hosts (api.weixin.qq.com and others), localhost and --listen",
+                ),
+        )
+        .arg(
+            Arg::new("ca-out")
+                .long("ca-out")
+                .value_name("FILE")
+                .requires("tls")
+                .value_parser(value_parser!(PathBuf))
+                .help(
+                    "Writes the certificate of the CA, made anew at each start, that clients of --tls have to trust",
+                ),
         )
         .args(callback_arguments())
 }
@@ -107,10 +131,20 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         app_id: "wxsandbox".to_owned(),
         app_secret: SecretString::from(random_text()),
     });
+    telemetry::start_logging(&LogSettings {
+        filter: "info".to_owned(),
+        format: LogFormat::Auto,
+    });
     let stop = stop_signal()?;
     let listener = listen::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    let base = local_url(listener.local_addr()?);
+    let mut base = local_url(listener.local_addr()?);
     let public: Option<&PublicUrl> = matches.get_one("public-url");
+    let identity = if matches.get_flag("tls") {
+        base.set_scheme("https").expect("http and https are alike");
+        Some(identity(&base, public)?)
+    } else {
+        None
+    };
     let sandbox = Sandbox::new(Options {
         base: public
             .map_or(base.as_str(), PublicUrl::as_str)
@@ -120,6 +154,11 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock),
     });
     introduce(format_args!("This is a SANDBOX of WeChat's API at {base}"));
+    let ca_out: Option<&PathBuf> = matches.get_one("ca-out");
+    if let (Some(path), Some(identity)) = (ca_out, &identity) {
+        ca_file::write(path, &identity.authority)?;
+        introduce(format_args!("CA certificate: {}", path.display()));
+    }
     if given.is_none() {
         introduce(format_args!(
             "AppID:     {}\nAppSecret: {}",
@@ -132,12 +171,35 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     }
     let stopped = CancellationToken::new();
     let limits = Limits::default().within_open_files();
-    let server = listen::serve(listener, sandbox.router(), limits, stopped.clone());
-    tokio::join!(server, async {
+    let stopping = async {
         stop.await;
         stopped.cancel();
-    });
+    };
+    match identity {
+        None => {
+            let router = sandbox.standalone_router(&[]);
+            let server = listen::serve(listener, router, limits, stopped.clone());
+            tokio::join!(server, stopping);
+        }
+        Some(identity) => {
+            let tls = Tls::new(identity.certificate, identity.key)?;
+            let router = sandbox.standalone_router(&WECHAT_HOSTS);
+            let server = listen::serve_tls(listener, tls, router, limits, stopped.clone());
+            tokio::join!(server, stopping);
+        }
+    }
     Ok(())
+}
+
+/// A certificate for the hosts that the sandbox is called by, besides WeChat's.
+fn identity(base: &Url, public: Option<&PublicUrl>) -> anyhow::Result<Identity> {
+    let public = public.and_then(|url| Url::parse(url.as_str()).ok());
+    let hosts = [Some(base), public.as_ref()].into_iter().flatten();
+    let hosts: Vec<_> = hosts
+        .filter_map(Url::host_str)
+        .map(|host| host.trim_matches(['[', ']']).to_owned())
+        .collect();
+    Ok(Identity::new(&hosts, SystemClock.now())?)
 }
 
 /// What the arguments say of the callback. Prints the secrets that are made up for it.

@@ -50,6 +50,7 @@ use crate::bindings::Bindings;
 use crate::clock::Clock;
 use crate::codes::Codes;
 use crate::config::CorsOrigins;
+use crate::origin::{self, TrustedHosts};
 use crate::pictures::Pictures;
 use crate::scans::Scans;
 use crate::scene::Lifetime;
@@ -89,19 +90,26 @@ pub struct AppState {
     pub draining: CancellationToken,
 }
 
-/// The whole service. `others` are routes that stand beside ours, such as the sandbox's.
+/// The whole service. `others` are routes that stand beside ours, such as the sandbox's. In the demo, `hosts` are the
+/// names by which its pages may be called; other web sites get none of them.
 ///
 /// With a public URL that has a path, everything answers with and without that path, because some proxies strip it.
-pub fn router(state: AppState, cors: &CorsOrigins, base_path: &str, others: Router) -> Router {
+pub fn router(
+    state: AppState,
+    cors: &CorsOrigins,
+    base_path: &str,
+    others: Router,
+    hosts: Option<TrustedHosts>,
+) -> Router {
     let site = Arc::clone(&state.site);
-    let ours = routes_of(state.clone(), cors).merge(others);
+    let pages = guarded(page_routes(state.site.sandbox), hosts.clone()).with_state(state.clone());
+    let ours = routes_of(state.clone(), cors).merge(pages).merge(others);
     let routes = if base_path.is_empty() {
         ours
     } else {
         // Nesting answers `/base` only, and our own links say `/base/`.
-        let home = Router::new()
-            .route(&format!("{base_path}/"), get(home::show))
-            .with_state(state);
+        let home = Router::new().route(&format!("{base_path}/"), get(home::show));
+        let home = guarded(home, hosts).with_state(state);
         Router::new()
             .nest(base_path, ours.clone())
             .merge(home)
@@ -137,12 +145,26 @@ fn observed(routes: Router, site: Arc<Site>, base_path: &str) -> Router {
         ))
 }
 
-fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
-    let of_demo = if state.site.sandbox {
-        Router::new().route(demo::PATH, get(demo::numbers))
+/// The pages for people, and what the demo shows on them.
+fn page_routes(is_demo: bool) -> Router<AppState> {
+    let pages = Router::new()
+        .route("/", get(home::show))
+        .route("/stats", get(stats::show));
+    if is_demo {
+        pages.route(demo::PATH, get(demo::numbers))
     } else {
-        Router::new()
-    };
+        pages
+    }
+}
+
+fn guarded(routes: Router<AppState>, hosts: Option<TrustedHosts>) -> Router<AppState> {
+    match hosts {
+        Some(hosts) => routes.route_layer(from_fn_with_state(hosts, origin::refuse_foreign)),
+        None => routes,
+    }
+}
+
+fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
     let browsers = Router::new()
         .route("/qrcode.html", get(qrcode::show))
         .route("/qrcode.json", get(qrcode::show))
@@ -157,10 +179,7 @@ fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
         .layer(cors_layer(cors));
     codes
         .merge(documented.1)
-        .merge(of_demo)
-        .route("/", get(home::show))
         .route("/callback", get(callback::verify).post(callback::receive))
-        .route("/stats", get(stats::show))
         .route("/robots.txt", get(ops::robots))
         .route("/openapi.json", get(move || async move { Json(document) }))
         .with_state(state)

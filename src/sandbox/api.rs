@@ -104,19 +104,26 @@ pub(super) async fn show(State(sandbox): State<Sandbox>, RawQuery(query): RawQue
     }
 }
 
+/// A call of WeChat's that the sandbox does not imitate.
+pub(super) async fn unknown() -> Response {
+    refusal(Refusal::INVALID_URL)
+}
+
 fn url_of(sandbox: &Sandbox, ticket: &str) -> Option<String> {
     let now = sandbox.now();
     Some(sandbox.state().code_of_ticket(ticket, now)?.url.clone())
 }
 
-/// WeChat's refusal: HTTP 200, and an id by which its support finds the call.
+/// WeChat's refusal: HTTP 200, and an id by which its support finds the call. The log finds it in the answer's extensions.
 pub(super) fn refusal(refusal: Refusal) -> Response {
     let [a, b, c] = [random::bytes(), random::bytes(), random::bytes()].map(u32::from_be_bytes);
     let errmsg = format!("{} rid: {a:08x}-{b:08x}-{c:08x}", refusal.errmsg());
-    success(&RefusalAnswer {
+    let mut answer = success(&RefusalAnswer {
         errcode: refusal.0,
         errmsg,
-    })
+    });
+    answer.extensions_mut().insert(refusal);
+    answer
 }
 
 /// WeChat writes `/` as `\/`. A slash in JSON is always inside a text, so all may be replaced.

@@ -1,6 +1,6 @@
 //! The codes that were made: what an order asks for, what WeChat makes of it, and the shelf that keeps them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +22,8 @@ const MAX_PERMANENT_TEXT: usize = 64;
 const MAX_TEMPORARY_TEXT: usize = 512;
 /// How many temporary codes are kept. Beyond it, the one that would die first goes.
 const MAX_TEMPORARY_CODES: usize = 100_000;
+/// How many codes the front page lists.
+const LISTED_CODES: usize = 20;
 /// Length of the id in a code's url, `02` included, as WeChat's have had since 2017.
 const ID_LENGTH: usize = 22;
 
@@ -199,6 +201,8 @@ pub(super) struct Shelf {
     ids_by_ticket: HashMap<String, String>,
     /// The temporary ones, next to die first.
     deaths: BTreeSet<(Timestamp, String)>,
+    /// The ids of the last codes, newest first.
+    recent: VecDeque<String>,
 }
 
 impl Shelf {
@@ -225,6 +229,8 @@ impl Shelf {
             self.deaths.insert((at, id.clone()));
         }
         self.ids_by_ticket.insert(code.ticket.clone(), id.clone());
+        self.recent.push_front(id.clone());
+        self.recent.truncate(LISTED_CODES);
         self.codes.insert(id, code.clone());
         code
     }
@@ -237,6 +243,12 @@ impl Shelf {
     /// The living code whose url ends in `id`.
     pub(super) fn by_id(&self, id: &str, now: Timestamp) -> Option<&Code> {
         self.codes.get(id).filter(|code| code.is_alive(now))
+    }
+
+    /// The last [`LISTED_CODES`] codes, as far as they live, with the ids of their urls; newest first.
+    pub(super) fn recent(&self, now: Timestamp) -> impl Iterator<Item = (&str, &Code)> {
+        let ids = self.recent.iter();
+        ids.filter_map(move |id| Some((id.as_str(), self.by_id(id, now)?)))
     }
 
     /// Drops the dead, and makes room for one more.

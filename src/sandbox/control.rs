@@ -3,12 +3,12 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::fault::{Fault, MAX_FAULTS};
-use super::{Sandbox, log};
+use super::{Sandbox, log, page};
 
 /// `GET /sandbox/faults`: what is still set, with the `times` that are left.
 pub(super) async fn faults(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
@@ -26,7 +26,7 @@ pub(super) async fn set_faults(State(sandbox): State<Sandbox>, body: Bytes) -> R
             Json(sandbox.faults()).into_response()
         }
         Err(error) => bad_request(&format!(
-            "{error}; expected an array of {{\"api\": token|create|show|any, \"kind\": \
+            "{error}; expected an array of {{\"api\": token|create|show|other|any, \"kind\": \
              errcode|status|slow|hang|reset|garbage|half|huge, \"value\": number, \"times\": number, \
              \"percent\": number}}, [] to clear"
         )),
@@ -34,24 +34,24 @@ pub(super) async fn set_faults(State(sandbox): State<Sandbox>, body: Bytes) -> R
 }
 
 /// `POST /sandbox/expire-token`.
-pub(super) async fn expire_tokens(State(sandbox): State<Sandbox>) -> StatusCode {
+pub(super) async fn expire_tokens(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Response {
     sandbox.expire_tokens();
-    StatusCode::NO_CONTENT
+    done(&headers)
 }
 
 /// `POST /sandbox/rotate-token`.
-pub(super) async fn rotate_tokens(State(sandbox): State<Sandbox>) -> StatusCode {
+pub(super) async fn rotate_tokens(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Response {
     sandbox.rotate_tokens();
-    StatusCode::NO_CONTENT
+    done(&headers)
 }
 
 /// `POST /sandbox/kill-token`.
-pub(super) async fn kill_tokens(State(sandbox): State<Sandbox>) -> StatusCode {
+pub(super) async fn kill_tokens(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Response {
     sandbox.kill_tokens();
-    StatusCode::NO_CONTENT
+    done(&headers)
 }
 
-/// `GET /sandbox/calls`: `{"counts": {"token", "create", "show"}, "calls": [...]}`, oldest first.
+/// `GET /sandbox/calls`: `{"counts": {"token", "create", "show", "other"}, "calls": [...]}`, oldest first.
 pub(super) async fn calls(State(sandbox): State<Sandbox>) -> Json<log::Report> {
     let report = sandbox.log().report();
     Json(report)
@@ -79,6 +79,21 @@ pub(super) async fn verify_callbacks(State(sandbox): State<Sandbox>) -> Json<Val
     Json(verdicts.into())
 }
 
-fn bad_request(error: &str) -> Response {
+/// A path below `/sandbox` that is none of these.
+pub(super) async fn unknown() -> Response {
+    let error = "there is no such control; the front page has a list";
+    (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response()
+}
+
+/// 204 for a script; a browser is led back to the page with the buttons.
+pub(super) fn done(headers: &HeaderMap) -> Response {
+    if page::is_wanted(headers) {
+        (StatusCode::SEE_OTHER, [(header::LOCATION, "../sandbox")]).into_response()
+    } else {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+pub(super) fn bad_request(error: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
 }

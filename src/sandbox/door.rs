@@ -1,17 +1,20 @@
-//! The door before each imitated route: it bounds and records the call, and plays the fault that is set for it.
+//! The door before each imitated route: it bounds, records and logs the call, and plays the fault that is set for it.
 
 use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt as _};
+use serde_json::Value;
 
 use super::api;
 use super::fault::FaultKind;
+use super::form::Form;
 use super::log::{Api, Call};
 use super::refusal::Refusal;
 use super::{MAX_BODY, Sandbox};
@@ -43,6 +46,17 @@ pub(super) async fn enter(
     };
 
     let fault = sandbox.fault_list().draw(api);
+    let line = Line::new(&sandbox, api, fault, &head, &body);
+    if matches!(fault, Some(FaultKind::Hang)) {
+        line.write(None);
+    }
+    let answer = answered(fault, head, body, next).await;
+    line.write(Some(&answer));
+    answer
+}
+
+/// What the caller gets: the right answer, or what a fault makes of it.
+async fn answered(fault: Option<FaultKind>, head: Parts, body: Bytes, next: Next) -> Response {
     let answer = next.run(Request::from_parts(head, Body::from(body)));
     match fault {
         None => answer.await,
@@ -55,6 +69,69 @@ pub(super) async fn enter(
         Some(FaultKind::Garbage) => (api::JSON, GARBAGE).into_response(),
         Some(FaultKind::Huge) => huge(),
     }
+}
+
+/// What the log says of a call: nothing of its query and body, which hold secrets.
+struct Line {
+    api: Api,
+    method: Method,
+    path: String,
+    account: Option<String>,
+    fault: Option<&'static str>,
+}
+
+impl Line {
+    /// The longest path that is logged, in bytes; ours have 24 at most.
+    const MAX_PATH: usize = 200;
+
+    fn new(
+        sandbox: &Sandbox,
+        api: Api,
+        fault: Option<FaultKind>,
+        head: &Parts,
+        body: &Bytes,
+    ) -> Self {
+        let mut path = head.uri.path().to_owned();
+        path.truncate(path.floor_char_boundary(Self::MAX_PATH));
+        Self {
+            api,
+            method: head.method.clone(),
+            path,
+            account: account_of(sandbox, head, body),
+            fault: fault.map(FaultKind::name),
+        }
+    }
+
+    /// With the answer, unless there is none.
+    fn write(&self, answer: Option<&Response>) {
+        let refusal = answer.and_then(|answer| answer.extensions().get::<Refusal>());
+        tracing::info!(
+            api = self.api.name(),
+            method = ?self.method,
+            path = self.path,
+            account = self.account,
+            errcode = refusal.map(|refusal| refusal.0),
+            status = answer.map(|answer| answer.status().as_u16()),
+            fault = self.fault,
+            "sandbox call"
+        );
+    }
+}
+
+/// The account that a call is for: that of its `AppID`, in the query or in a JSON body, else that of its access token.
+fn account_of(sandbox: &Sandbox, head: &Parts, body: &Bytes) -> Option<String> {
+    let query = Form::of_query(head.uri.query().map(str::to_owned));
+    let app_id = match query.value("appid") {
+        app_id if app_id.is_empty() => {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            body["appid"].as_str().unwrap_or_default().to_owned()
+        }
+        app_id => app_id,
+    };
+    let token = query.value("access_token");
+    let now = sandbox.now();
+    let state = sandbox.state();
+    state.account_of(&app_id, &token, now).map(str::to_owned)
 }
 
 async fn slow(answer: Response, delay: Duration) -> Response {

@@ -32,6 +32,8 @@ pub enum Target {
     Create,
     /// `showqrcode`.
     Show,
+    /// Calls that are not imitated.
+    Other,
     /// All of them.
     Any,
 }
@@ -61,6 +63,22 @@ pub enum FaultKind {
     Half,
     /// HTTP 200 with a body of 1 GiB that begins like an answer, made as fast as it is read.
     Huge,
+}
+
+impl FaultKind {
+    /// As JSON has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Errcode(_) => "errcode",
+            Self::Status(_) => "status",
+            Self::Slow(_) => "slow",
+            Self::Hang => "hang",
+            Self::Reset => "reset",
+            Self::Garbage => "garbage",
+            Self::Half => "half",
+            Self::Huge => "huge",
+        }
+    }
 }
 
 impl Fault {
@@ -98,6 +116,7 @@ impl Fault {
             Target::Token => api == Api::Token,
             Target::Create => api == Api::Create,
             Target::Show => api == Api::Show,
+            Target::Other => api == Api::Other,
         }
     }
 }
@@ -120,6 +139,11 @@ impl Faults {
             .filter(|fault| fault.times != Some(0))
             .map(|fault| Armed { fault, credit: 0 })
             .collect();
+    }
+
+    /// Sets one more, after the others.
+    pub(super) fn add(&mut self, fault: Fault) {
+        self.0.push(Armed { fault, credit: 0 });
     }
 
     pub(super) fn list(&self) -> Vec<Fault> {

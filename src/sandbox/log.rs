@@ -24,6 +24,20 @@ pub enum Api {
     Create,
     /// `/cgi-bin/showqrcode`.
     Show,
+    /// A call of WeChat's that is not imitated.
+    Other,
+}
+
+impl Api {
+    /// As JSON has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Create => "create",
+            Self::Show => "show",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// A call as it came in. Written down before it is answered, so that a call that was met by a fault is here too.
@@ -69,6 +83,7 @@ pub(super) struct Counts {
     token: usize,
     create: usize,
     show: usize,
+    other: usize,
 }
 
 /// The log as JSON.
@@ -84,6 +99,7 @@ impl CallLog {
             Api::Token => self.counts.token += 1,
             Api::Create => self.counts.create += 1,
             Api::Show => self.counts.show += 1,
+            Api::Other => self.counts.other += 1,
         }
         if self.calls.len() == REMEMBERED {
             self.calls.pop_front();
@@ -96,7 +112,13 @@ impl CallLog {
             Api::Token => self.counts.token,
             Api::Create => self.counts.create,
             Api::Show => self.counts.show,
+            Api::Other => self.counts.other,
         }
+    }
+
+    /// The last calls, newest first.
+    pub(super) fn recent(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter().rev()
     }
 
     pub(super) fn calls(&self) -> Vec<Call> {

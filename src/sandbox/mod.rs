@@ -9,6 +9,7 @@
 //! [`Event`], which `push` signs and `cipher` encrypts, and `delivery` brings to the account's [`Callback`].
 
 mod api;
+pub mod authority;
 mod callback;
 mod cipher;
 mod code;
@@ -18,8 +19,10 @@ mod door;
 mod event;
 mod fault;
 mod form;
+mod home;
 mod lang;
 mod log;
+mod page;
 mod people;
 mod phone;
 mod picture;
@@ -42,6 +45,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::clock::Clock;
+use crate::origin::{self, TrustedHosts};
 
 pub use callback::{Callback, CallbackToken, DataFormat, EncodingAesKey, Mode, Unacceptable};
 pub use delivery::{Answer, Attempt, Delivery, Failure, NoCallback, Unverified};
@@ -52,6 +56,23 @@ pub use push::Push;
 
 /// The largest body that any of its URLs takes.
 const MAX_BODY: usize = 64 * 1024;
+
+/// Where WeChat's calls are, as far as Official Accounts have them. Below these paths every call is WeChat's, imitated or
+/// not; the demo's own routes are elsewhere.
+const WECHAT_FOLDERS: [&str; 12] = [
+    "bizwifi",
+    "card",
+    "cgi-bin",
+    "customservice",
+    "datacube",
+    "merchant",
+    "product",
+    "scan",
+    "semantic",
+    "shakearound",
+    "sns",
+    "wxa",
+];
 
 /// What a sandbox is made of.
 #[derive(Debug)]
@@ -103,8 +124,44 @@ impl Sandbox {
     }
 
     /// Its URLs: WeChat's, the page of a code, and the controls. No fallback, so that it merges with other routers.
+    ///
+    /// Pages and controls refuse other web sites. They may be called by the host of the base, as it is now.
     pub fn router(&self) -> Router {
-        Router::new()
+        self.routes(self.own_hosts())
+    }
+
+    /// The same for a listener of its own: with the front page at `/`, and WeChat's refusal for every other path. Pages and
+    /// controls may be called by `hosts` too.
+    pub fn standalone_router(&self, hosts: &[&str]) -> Router {
+        let hosts = self.own_hosts().and(hosts);
+        let front = Router::new()
+            .route("/", get(home::show))
+            .route_layer(from_fn_with_state(hosts.clone(), origin::refuse_foreign))
+            .route("/sandbox/{*path}", any(control::unknown))
+            .fallback_service(
+                Router::new()
+                    .fallback(api::unknown)
+                    .layer(from_fn_with_state((self.clone(), Api::Other), door::enter)),
+            )
+            .with_state(self.clone());
+        self.routes(hosts).merge(front)
+    }
+
+    fn own_hosts(&self) -> TrustedHosts {
+        TrustedHosts::of_url(self.state().base())
+    }
+
+    fn routes(&self, hosts: TrustedHosts) -> Router {
+        Self::pages_and_controls()
+            .route_layer(from_fn_with_state(hosts, origin::refuse_foreign))
+            .merge(self.wechat_routes())
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(self.clone())
+    }
+
+    /// WeChat's calls. Programs make them, by any name that they have for the host.
+    fn wechat_routes(&self) -> Router<Self> {
+        let imitated = Router::new()
             // As WeChat has them.
             .route("/cgi-bin/token", self.imitated(Api::Token, any(api::token)))
             .route(
@@ -118,13 +175,24 @@ impl Sandbox {
             .route(
                 "/cgi-bin/showqrcode",
                 self.imitated(Api::Show, get(api::show)),
-            )
+            );
+        WECHAT_FOLDERS.iter().fold(imitated, |router, folder| {
+            let unknown = self.imitated(Api::Other, any(api::unknown));
+            router.route(&format!("/{folder}/{{*path}}"), unknown)
+        })
+    }
+
+    fn pages_and_controls() -> Router<Self> {
+        Router::new()
+            .route("/sandbox", get(home::show))
             // What the codes say.
             .route("/q/{id}", get(phone::page).post(phone::press))
             // The controls.
             .route(
                 "/sandbox/faults",
-                get(control::faults).put(control::set_faults),
+                get(control::faults)
+                    .put(control::set_faults)
+                    .post(home::change_faults),
             )
             .route("/sandbox/expire-token", post(control::expire_tokens))
             .route("/sandbox/rotate-token", post(control::rotate_tokens))
@@ -134,8 +202,6 @@ impl Sandbox {
                 get(control::calls).delete(control::forget_calls),
             )
             .route("/sandbox/verify-callback", post(control::verify_callbacks))
-            .layer(DefaultBodyLimit::max(MAX_BODY))
-            .with_state(self.clone())
     }
 
     /// What comes before `/q/ID` in the codes made from now on; a trailing slash is dropped.

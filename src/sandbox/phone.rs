@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -19,7 +19,7 @@ use super::event::Event;
 use super::form::Form;
 use super::lang::Lang;
 use super::people::{Act, Idle};
-use super::random;
+use super::{page as html, random};
 
 /// How many characters WeChat's openids have.
 const OPENID_LENGTH: usize = 28;
@@ -67,7 +67,7 @@ pub(super) async fn press(
     let status = outcome
         .as_ref()
         .map_or_else(|refused| refused.status(), |_| StatusCode::OK);
-    if !wants_page(&headers) {
+    if !html::is_wanted(&headers) {
         return (status, json_of(&outcome)).into_response();
     }
     let lang = Lang::wanted(query.as_deref().unwrap_or_default(), &headers);
@@ -174,13 +174,6 @@ fn is_openid(text: &str) -> bool {
     (1..=MAX_OPENID).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
-/// Browsers name HTML when they send a form; scripts do not.
-fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT);
-    let accept = accept.and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/html"))
-}
-
 /// What a script learns.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -253,19 +246,5 @@ mod tests {
         let made_up = made_up_openid();
         assert!(is_openid(&made_up) && made_up.len() == 28, "{made_up}");
         assert_ne!(made_up, made_up_openid());
-    }
-
-    #[test]
-    fn a_browser_gets_the_page_and_a_script_gets_json() {
-        for (accept, want) in [
-            (None, false),
-            (Some("*/*"), false),
-            (Some("application/json"), false),
-            (Some("application/xhtml+xml, TEXT/html;q=0.9"), true),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.extend(accept.map(|accept| (header::ACCEPT, accept.parse().unwrap())));
-            assert_eq!(wants_page(&headers), want, "{accept:?}");
-        }
     }
 }

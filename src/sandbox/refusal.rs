@@ -10,6 +10,7 @@ impl Refusal {
     pub(super) const INVALID_APP_ID: Self = Self(40013);
     pub(super) const INVALID_ACTION_NAME: Self = Self(40052);
     pub(super) const INVALID_ACTION_INFO: Self = Self(40053);
+    pub(super) const INVALID_URL: Self = Self(40066);
     pub(super) const INVALID_APP_SECRET: Self = Self(40125);
     pub(super) const ACCESS_TOKEN_MISSING: Self = Self(41001);
     pub(super) const APP_ID_MISSING: Self = Self(41002);
@@ -38,6 +39,7 @@ impl Refusal {
             }
             40052 => "invalid action name",
             40053 => "invalid action info",
+            40066 => "invalid url",
             40125 => "invalid appsecret",
             // The address is from the block that RFC 5737 keeps for documentation.
             40164 => "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",

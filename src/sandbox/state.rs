@@ -76,6 +76,11 @@ impl State {
         base.trim_end_matches('/').clone_into(&mut self.base);
     }
 
+    /// What comes before `/q/ID`.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// `/cgi-bin/token`. A wrong secret is 40001 here.
     pub(super) fn classic_token(
         &mut self,
@@ -138,6 +143,39 @@ impl State {
     /// The living code whose url ends in `id`.
     pub(super) fn code(&self, id: &str, now: Timestamp) -> Option<&Code> {
         self.shelf.by_id(id, now)
+    }
+
+    /// The codes that were made last and live, newest first.
+    pub(super) fn recent_codes(&self, now: Timestamp) -> impl Iterator<Item = (&str, &Code)> {
+        self.shelf.recent(now)
+    }
+
+    /// Every account's `AppID`, how many permanent codes it has used up, and its callback; in a fixed order.
+    pub(super) fn overview(&self) -> Vec<(&str, u32, Option<&Callback>)> {
+        let accounts = self.accounts.iter();
+        let mut rows: Vec<_> = accounts
+            .map(|(app_id, account)| {
+                let callback = account.callback.as_ref();
+                (app_id.as_str(), account.permanent_codes, callback)
+            })
+            .collect();
+        rows.sort_unstable_by_key(|(app_id, ..)| *app_id);
+        rows
+    }
+
+    /// The account whose `AppID` or whose access token a call names.
+    pub(super) fn account_of(
+        &self,
+        app_id: &str,
+        access_token: &str,
+        now: Timestamp,
+    ) -> Option<&str> {
+        let named = self.accounts.get_key_value(app_id);
+        let mut accounts = self.accounts.iter();
+        let owner =
+            || accounts.find(|(_, account)| account.tokens.verdict(access_token, now).is_some());
+        let (app_id, _) = named.or_else(owner)?;
+        Some(app_id)
     }
 
     /// Somebody does something, with the code before their eyes whose url ends in `id`.

@@ -155,6 +155,77 @@ async fn a_callback_that_fails_is_shown_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_front_page_fits_every_screen_and_its_buttons_work() {
+    let Some(mut browser) = Chromium::launch().await else {
+        return;
+    };
+    let owner = Owner::spawn(|_| Reply::success()).await;
+    let sandbox = Sandbox::start(&owner.url).await;
+    sandbox.code("展会 A+1").await;
+    let faults = format!("{}/sandbox/faults", sandbox.base);
+    let set = async || -> Value {
+        let answer = sandbox.client.get(&faults).send().await.unwrap();
+        answer.json().await.unwrap()
+    };
+    for screen in SCREENS {
+        for lang in LANGS {
+            let name = format!("sandbox-{lang}-{}", screen.name);
+            let mut page = browser.page(screen).await;
+            page.open(&format!("{}/?lang={lang}", sandbox.base)).await;
+            keep(&name, &page.full_screenshot().await);
+            check_page(&mut page, &name).await;
+            page.click("#times + button").await;
+            page.loaded().await;
+            assert_eq!(
+                set().await.as_array().unwrap().len(),
+                1,
+                "{name}: it is set"
+            );
+            check_page(&mut page, &name).await;
+            page.click("[name=clear]").await;
+            page.loaded().await;
+            assert_eq!(set().await, json!([]), "{name}: it is cleared");
+            page.click("main li a").await;
+            page.loaded().await;
+            let button = page
+                .text("document.querySelector('form button').value")
+                .await;
+            assert_eq!(button, "follow", "{name}: the phone");
+        }
+    }
+}
+
+/// A page of another port is of the same site and of another origin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_another_origin_changes_nothing() {
+    let Some(mut browser) = Chromium::launch().await else {
+        return;
+    };
+    let owner = Owner::spawn(|_| Reply::success()).await;
+    let sandbox = Sandbox::start(&owner.url).await;
+    let url = sandbox.code("poster-7").await;
+    let mut page = browser.page(SCREENS[0]).await;
+    page.open(&owner.url).await;
+    let pushes = owner.seen().len();
+    for (url, form) in [
+        (
+            format!("{}/sandbox/faults", sandbox.base),
+            "api=any&kind=hang",
+        ),
+        (url, "do=follow"),
+    ] {
+        let sent = format!(
+            "fetch('{url}', {{method: 'POST', mode: 'no-cors', body: new URLSearchParams('{form}')}}).then(answer => answer.type)"
+        );
+        assert_eq!(page.eval(&sent).await, "opaque", "it reached the sandbox");
+    }
+    let faults = format!("{}/sandbox/faults", sandbox.base);
+    let faults = sandbox.client.get(faults).send().await.unwrap();
+    assert_eq!(faults.json::<Value>().await.unwrap(), json!([]));
+    assert_eq!(owner.seen().len(), pushes, "nobody followed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_page_opens_the_phone_beside_it() {
     let Some(mut browser) = Chromium::launch().await else {
         return;

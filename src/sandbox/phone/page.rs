@@ -1,35 +1,19 @@
 //! The page of a code, in the reader's words.
 
-use std::sync::LazyLock;
-
 use askama::Template;
-use axum::http::{HeaderName, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use axum::http::StatusCode;
+use axum::response::Response;
 use jiff::Timestamp;
-use jiff::tz::{Offset, TimeZone};
-use sha2::{Digest as _, Sha256};
 
 use super::{Pressed, Refused};
 use crate::sandbox::code::{Action, Code};
 use crate::sandbox::delivery::{Delivery, Failure};
 use crate::sandbox::event::EventKind;
 use crate::sandbox::lang::Lang;
-
-/// The page's only style, allowed by its hash. Nothing else is, but its form, and the empty data that is its icon.
-const STYLE: &str = include_str!("../../../templates/sandbox_phone.css");
+use crate::sandbox::page::{self, STYLE, china_time};
 
 /// How much of a callback's answer is shown, in bytes.
 const SHOWN_ANSWER: usize = 2048;
-
-static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; form-action 'self'; \
-         frame-ancestors 'none'"
-    )
-});
 
 #[derive(Template)]
 #[template(path = "sandbox_phone.html")]
@@ -46,24 +30,8 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn into_response(self, status: StatusCode) -> Response {
-        match self.render() {
-            Ok(html) => (status, headers(), Html(html)).into_response(),
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        }
+        page::response(status, &self)
     }
-}
-
-fn headers() -> [(HeaderName, &'static str); 5] {
-    [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            CONTENT_SECURITY_POLICY.as_str(),
-        ),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::VARY, "Accept, Accept-Language"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ]
 }
 
 /// A code.
@@ -223,11 +191,6 @@ fn kind_in_words(action: Action, lang: Lang) -> &'static str {
     }
 }
 
-fn china_time(at: Timestamp) -> String {
-    let china = TimeZone::fixed(Offset::constant(8));
-    at.to_zoned(china).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
 /// In the largest unit that fits and the one below it.
 fn seconds_in_words(seconds: i64, lang: Lang) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -276,9 +239,5 @@ mod tests {
             assert_eq!(seconds_in_words(seconds, Lang::Zh), zh);
             assert_eq!(seconds_in_words(seconds, Lang::En), en);
         }
-        assert_eq!(
-            china_time("2026-11-22T16:00:05Z".parse().unwrap()),
-            "2026-11-23 00:00:05"
-        );
     }
 }
