@@ -54,7 +54,7 @@ fn needed(fields: &Fields, field: Field) -> Result<&str, Flaw> {
     fields.get(field).ok_or(Flaw::Missing(field))
 }
 
-fn unix_time(text: &str) -> Option<Timestamp> {
+pub(super) fn unix_time(text: &str) -> Option<Timestamp> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = is_number.then(|| text.parse().ok())??;
     Timestamp::from_second(seconds).ok()

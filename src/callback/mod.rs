@@ -2,7 +2,8 @@
 //!
 //! [`Gate`] is the type to read first. From the outside in: `query` reads the parameters, `signature` checks who signed
 //! them, `cipher` opens what is sealed, `fields` reads XML and JSON alike, `event` says what happened. `credentials` has
-//! what the account's owner agreed on with WeChat.
+//! what the account's owner agreed on with WeChat. `diagnosis` says what the operator can do about a refusal, and `history`
+//! counts what was accepted and refused.
 //!
 //! Whatever does not prove that it comes from WeChat is [`Refused`], in one way, whichever check it failed. What does, and
 //! still cannot be read, is an outcome of its own, [`Content::Unreadable`]: refused, it would come again and again, and the
@@ -10,8 +11,10 @@
 
 mod cipher;
 mod credentials;
+mod diagnosis;
 mod event;
 mod fields;
+mod history;
 mod json;
 mod query;
 mod signature;
@@ -23,7 +26,9 @@ use jiff::Timestamp;
 use url::form_urlencoded;
 
 pub use credentials::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
+pub use diagnosis::Diagnosis;
 pub use fields::{Field, Flaw};
+pub use history::{History, LastRefusal, Summary};
 
 use crate::event::Event;
 
@@ -60,7 +65,10 @@ pub enum Content {
 /// It was not proven that WeChat sent this. Says the same of every failure, so that a forger learns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not from WeChat")]
-pub struct Refused(Reason);
+pub struct Refused {
+    reason: Reason,
+    diagnosis: Option<Diagnosis>,
+}
 
 /// Why something was refused: for a metric, never for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +77,7 @@ pub enum Reason {
     TooLarge,
     /// A parameter is missing, there twice, or cannot be one.
     Query,
-    /// A key is configured, and nothing in the push is encrypted.
+    /// Signed, and a key is configured, and nothing in the push is encrypted.
     Unencrypted,
     /// The document around the encrypted part cannot be read.
     Envelope,
@@ -83,24 +91,25 @@ pub enum Reason {
     Cipher,
     /// Opened, and meant for another account.
     AppId,
+    /// A replay of an encrypted push: its signature was made for another time, which now stands as the nonce.
+    Swapped,
 }
 
 impl Refused {
     /// For a metric's label.
     pub fn reason(self) -> Reason {
-        self.0
+        self.reason
     }
-}
 
-impl From<Reason> for Refused {
-    fn from(reason: Reason) -> Self {
-        Self(reason)
+    /// What it tells the operator: for the log and for whoever holds a key, never for an answer to the sender.
+    pub fn diagnosis(self) -> Option<Diagnosis> {
+        self.diagnosis
     }
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TooLarge,
         Self::Query,
         Self::Unencrypted,
@@ -110,6 +119,7 @@ impl Reason {
         Self::Stale,
         Self::Cipher,
         Self::AppId,
+        Self::Swapped,
     ];
 
     /// The label of a metric.
@@ -124,6 +134,7 @@ impl Reason {
             Self::Stale => "stale",
             Self::Cipher => "cipher",
             Self::AppId => "app_id",
+            Self::Swapped => "swapped",
         }
     }
 }
@@ -151,10 +162,13 @@ impl Gate {
     /// # Errors
     /// [`Refused`].
     pub fn verify_url(&self, query: &str, now: Timestamp) -> Result<String, Refused> {
-        let query = Query::parse(query)?;
-        let echo = query.echo()?.to_owned();
-        self.check_stamp(&query, now)?;
-        Ok(echo)
+        let parsed = Query::parse(query);
+        let verified = parsed.as_ref().map_err(|reason| *reason).and_then(|query| {
+            let echo = query.echo()?.to_owned();
+            self.check_stamp(query, now)?;
+            Ok(echo)
+        });
+        verified.map_err(|reason| self.refused(reason, parsed.as_ref().ok(), now))
     }
 
     /// The query of such a request, as WeChat's console would send it with this `echostr`.
@@ -180,21 +194,69 @@ impl Gate {
     /// # Errors
     /// [`Refused`].
     pub fn open(&self, query: &str, body: &[u8], now: Timestamp) -> Result<Push, Refused> {
-        if body.len() > Self::MAX_BODY {
-            return Err(Reason::TooLarge.into());
+        let parsed = Query::parse(query);
+        let opened = parsed.as_ref().map_err(|reason| *reason).and_then(|query| {
+            if body.len() > Self::MAX_BODY {
+                return Err(Reason::TooLarge);
+            }
+            match &self.credentials.keys {
+                None => self.open_plain(query, body, now),
+                Some(keys) => self.open_sealed(keys, query, body, now),
+            }
+        });
+        opened.map_err(|reason| self.refused(reason, parsed.as_ref().ok(), now))
+    }
+
+    fn refused(&self, reason: Reason, query: Option<&Query<'_>>, now: Timestamp) -> Refused {
+        Refused {
+            reason,
+            diagnosis: self.diagnose(reason, query, now),
         }
-        let query = Query::parse(query)?;
-        match &self.credentials.keys {
-            None => self.open_plain(&query, body, now),
-            Some(keys) => self.open_sealed(keys, &query, body, now),
+    }
+
+    /// What a refusal tells the operator. Only the query is asked besides the reason, so that it does not matter how far the
+    /// push was read.
+    fn diagnose(
+        &self,
+        reason: Reason,
+        query: Option<&Query<'_>>,
+        now: Timestamp,
+    ) -> Option<Diagnosis> {
+        match reason {
+            Reason::TooLarge | Reason::Swapped => return None,
+            Reason::Unencrypted => return Some(Diagnosis::NotEncrypted),
+            Reason::Cipher => return Some(Diagnosis::OtherKey),
+            Reason::AppId => return Some(Diagnosis::OtherAccount),
+            Reason::Query
+            | Reason::Envelope
+            | Reason::Markup
+            | Reason::Signature
+            | Reason::Stale => {}
         }
-        .map_err(Refused::from)
+        let Some(stamp) = query.and_then(|query| query.stamp().ok()) else {
+            return Some(Diagnosis::Unsigned);
+        };
+        let Some(signature) = query.and_then(Query::signature) else {
+            return Some(Diagnosis::Unsigned);
+        };
+        if self
+            .check_signature(signature, &[stamp.timestamp, stamp.nonce])
+            .is_err()
+        {
+            return Some(Diagnosis::OtherToken);
+        }
+        Some(match check_time(&stamp, now) {
+            Ok(()) => Diagnosis::Altered,
+            Err(_) => Diagnosis::Clock {
+                ahead_seconds: now.as_second() - stamp.seconds,
+            },
+        })
     }
 
     fn open_plain(&self, query: &Query<'_>, body: &[u8], now: Timestamp) -> Result<Push, Reason> {
         self.check_stamp(query, now)?;
         Ok(Push {
-            content: content(body)?,
+            content: content(Fields::read(body))?,
             needed_previous_key: false,
         })
     }
@@ -210,15 +272,25 @@ impl Gate {
             Unread::Forbidden => Reason::Markup,
             Unread::Flawed(_) => Reason::Envelope,
         })?;
-        let sealed = envelope.get(Field::Encrypt).ok_or(Reason::Unencrypted)?;
+        let Some(sealed) = envelope.get(Field::Encrypt) else {
+            self.check_stamp(query, now)?;
+            return Err(Reason::Unencrypted);
+        };
         let stamp = query.stamp()?;
         // Before anything is decrypted: the cipher alone does not notice changes.
         let signature = query.msg_signature().ok_or(Reason::Signature)?;
         self.check_signature(signature, &[stamp.timestamp, stamp.nonce, sealed])?;
         check_time(&stamp, now)?;
         let opened = cipher::open(sealed, keys, &self.app_id)?;
+        let message = Fields::read(&opened.message);
+        if message
+            .as_ref()
+            .is_ok_and(|fields| is_swapped(&stamp, fields))
+        {
+            return Err(Reason::Swapped);
+        }
         Ok(Push {
-            content: content(&opened.message)?,
+            content: content(message)?,
             needed_previous_key: opened.needed_previous_key,
         })
     }
@@ -250,9 +322,34 @@ fn check_time(stamp: &Stamp<'_>, now: Timestamp) -> Result<(), Reason> {
     }
 }
 
+/// Whether the signature was made for another time than the one in the query.
+///
+/// A signature runs over its sorted parts in a row, and so is as good with `timestamp` and `nonce` exchanged, or with digits
+/// moved from one to the other. An old nonce that looks like the present time makes an old push fit into the window again.
+/// The encrypted message has a time of its own: where another reading of the same digits is nearer to it than the query's
+/// time is, the push is a replay. A genuine push has both times seconds apart; ten minutes apart, a random nonce would come
+/// between by a chance of less than one in a million.
+fn is_swapped(stamp: &Stamp<'_>, message: &Fields) -> bool {
+    let Some(created) = message.get(Field::CreateTime).and_then(event::unix_time) else {
+        return false;
+    };
+    let distance = |seconds: i64| seconds.abs_diff(created.as_second());
+    let mut parts = [stamp.timestamp, stamp.nonce];
+    parts.sort_unstable();
+    let digits = parts.concat();
+    // Every time from 2001 to 2286 has ten digits.
+    let first = digits.get(..10);
+    let last = digits.get(digits.len().saturating_sub(10)..);
+    [first, last]
+        .into_iter()
+        .flatten()
+        .filter_map(|digits| digits.parse().ok())
+        .any(|seconds| distance(seconds) < distance(stamp.seconds))
+}
+
 /// What a message says once it is known to be WeChat's.
-fn content(message: &[u8]) -> Result<Content, Reason> {
-    let read = Fields::read(message).and_then(|fields| Ok(event::read(&fields)?));
+fn content(message: Result<Fields, Unread>) -> Result<Content, Reason> {
+    let read = message.and_then(|fields| Ok(event::read(&fields)?));
     match read {
         Ok(Some(event)) => Ok(Content::Event(event)),
         Ok(None) => Ok(Content::Other),

@@ -1,7 +1,8 @@
 //! The gate as a whole. `independent` holds it to pushes that another implementation made, `forged` to those that nobody at
-//! WeChat did, `cost` to those that were made to be expensive.
+//! WeChat did, `cost` to those that were made to be expensive. `diagnosed` has what a refusal tells the operator.
 
 mod cost;
+mod diagnosed;
 mod forged;
 mod independent;
 
@@ -384,7 +385,8 @@ fn a_body_is_at_most_64_kib() {
 #[test]
 fn every_refusal_reads_the_same() {
     for (index, reason) in Reason::ALL.into_iter().enumerate() {
-        assert_eq!(Refused::from(reason).to_string(), "not from WeChat");
+        let refused = sealed_gate().refused(reason, None, at(NOW));
+        assert_eq!(refused.to_string(), "not from WeChat");
         let others = &Reason::ALL[..index];
         assert!(others.iter().all(|other| other.as_str() != reason.as_str()));
     }

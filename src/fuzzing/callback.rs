@@ -21,6 +21,8 @@ const KEY: &str = "YWJjZGVmZ2hpamtsbW5vcGFiY2RlZmdoaWprbG1ub3A";
 const KEY_BYTES: &[u8; 32] = b"abcdefghijklmnopabcdefghijklmnop";
 const APP_ID: &str = "wxfuzz";
 const TIMESTAMP: &str = "1700000000";
+/// Not of digits, so that no other time can be read from it and the timestamp.
+const NONCE: &str = "n";
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
 /// A push: its first byte says what the rest is.
@@ -61,7 +63,10 @@ fn message(data: &[u8]) {
     whole.resize(whole.len() + pad, filler);
     let sealed = push(&STANDARD.encode(encrypted(whole)));
     if data.len() < Gate::MAX_BODY / 2 {
-        let content = |opened: Result<Push, Refused>| opened.map(|push| push.content);
+        let content = |opened: Result<Push, Refused>| {
+            let content = opened.map(|push| push.content);
+            content.map_err(Refused::reason)
+        };
         assert_eq!(content(plain), content(sealed));
     }
 }
@@ -116,10 +121,10 @@ fn query(sealed: &[&str]) -> String {
     } else {
         "msg_signature"
     };
-    let mut parts = [&[TOKEN, TIMESTAMP, "1"], sealed].concat();
+    let mut parts = [&[TOKEN, TIMESTAMP, NONCE], sealed].concat();
     parts.sort_unstable();
     let digest = Sha1::digest(parts.concat());
-    let mut query = format!("timestamp={TIMESTAMP}&nonce=1&{name}=");
+    let mut query = format!("timestamp={TIMESTAMP}&nonce={NONCE}&{name}=");
     for byte in digest {
         write!(query, "{byte:02x}").expect("a string takes all that is written");
     }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::AppState;
@@ -14,7 +15,7 @@ use super::bounds::read_body;
 use super::message::Message;
 use super::observe::not_found;
 use super::problem::{Code, Problem};
-use crate::callback::{Content, Flaw, Gate, Push, Reason, Refused};
+use crate::callback::{Content, Diagnosis, Flaw, Gate, History, Push, Reason, Refused, Summary};
 use crate::relay::{Delivery, Relay};
 use crate::scans::{NotRecorded, Scans};
 use crate::telemetry::{self, Causes};
@@ -30,6 +31,7 @@ const SUCCESS: &str = "success";
 pub struct Callback {
     gate: Gate,
     relay: Option<Relay>,
+    history: History,
     told_of_unreadable: AtomicBool,
     told_of_previous_key: AtomicBool,
 }
@@ -40,8 +42,32 @@ impl Callback {
         Self {
             gate,
             relay,
+            history: History::default(),
             told_of_unreadable: AtomicBool::new(false),
             told_of_previous_key: AtomicBool::new(false),
+        }
+    }
+
+    /// What came since the process started.
+    pub(crate) fn summary(&self) -> Summary {
+        self.history.summary()
+    }
+
+    /// One answer for whatever is wrong; what was wrong is for the operator.
+    fn refuse(&self, refused: Refused, now: Timestamp) -> Problem {
+        telemetry::callback_rejected(refused.reason().as_str());
+        self.history.refused(refused.diagnosis(), now);
+        let message = Message::new("请求并非来自微信", "this is not from WeChat");
+        Problem::new(Code::NotFromWeChat, message)
+    }
+
+    /// Counts what is proven to be WeChat's. Encrypted without a key, it is lost all the same.
+    fn note(&self, push: &Push, now: Timestamp) {
+        telemetry::push(now);
+        if push.content == Content::Unreadable(Flaw::Sealed) {
+            self.history.refused(Some(Diagnosis::NoKey), now);
+        } else {
+            self.history.accepted(now);
         }
     }
 }
@@ -54,10 +80,11 @@ pub(crate) async fn verify(
     let Some(callback) = &app.callback else {
         return Err(not_found().await);
     };
+    let now = app.clock.now();
     let echo = callback
         .gate
-        .verify_url(&query.unwrap_or_default(), app.clock.now())
-        .map_err(refuse)?;
+        .verify_url(&query.unwrap_or_default(), now)
+        .map_err(|refused| callback.refuse(refused, now))?;
     tracing::info!("the callback was verified");
     Ok(echo.into_response())
 }
@@ -77,11 +104,12 @@ pub(crate) async fn receive(
     let body = read_body(body, Gate::MAX_BODY)
         .await
         .inspect_err(count_too_large)?;
+    let now = app.clock.now();
     let push = callback
         .gate
-        .open(&query, &body, app.clock.now())
-        .map_err(refuse)?;
-    telemetry::push(app.clock.now());
+        .open(&query, &body, now)
+        .map_err(|refused| callback.refuse(refused, now))?;
+    callback.note(&push, now);
     if push.needed_previous_key {
         tell_of_previous_key(callback);
     }
@@ -153,19 +181,6 @@ fn count_too_large(problem: &Problem) {
     if problem.code == Code::TooLarge {
         telemetry::callback_rejected(Reason::TooLarge.as_str());
     }
-}
-
-/// One answer for whatever is wrong.
-fn refuse(refused: Refused) -> Problem {
-    let reason = refused.reason();
-    telemetry::callback_rejected(reason.as_str());
-    if reason == Reason::Stale {
-        tracing::warn!(
-            "a push was signed more than 10 minutes ago or ahead: a replay, or a wrong clock"
-        );
-    }
-    let message = Message::new("请求并非来自微信", "this is not from WeChat");
-    Problem::new(Code::NotFromWeChat, message)
 }
 
 impl From<NotRecorded> for Problem {

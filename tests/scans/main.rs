@@ -10,6 +10,7 @@ mod callback;
 mod kills;
 mod pace;
 mod recording;
+mod refusals;
 mod relay;
 mod secrecy;
 mod service;

@@ -81,9 +81,14 @@ impl Happening {
 
 /// The query that WeChat signs, without the question mark.
 pub(crate) fn signed_query(openid: &str) -> String {
-    let timestamp = SystemClock.now().as_second().to_string();
+    signed_by(TOKEN, openid, SystemClock.now())
+}
+
+/// The same with another token or at another time.
+pub(crate) fn signed_by(token: &str, openid: &str, at: Timestamp) -> String {
+    let timestamp = at.as_second().to_string();
     let nonce = "1320562132";
-    let signature = signature(&[TOKEN, &timestamp, nonce]);
+    let signature = signature(&[token, &timestamp, nonce]);
     format!("signature={signature}&timestamp={timestamp}&nonce={nonce}&openid={openid}")
 }
 

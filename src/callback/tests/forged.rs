@@ -189,6 +189,19 @@ const FORGERS: &[Forger] = &[
         let query = query.replace(&old.timestamp, &NOW.to_string());
         Forgery::sealed(query, body)
     },
+    // An old push whose nonce looks like the present time: the two have changed places.
+    |dice| {
+        let mut old = genuine(dice).at(other_time(dice));
+        old.nonce = (NOW - 600 + i64::try_from(dice.below(1200)).unwrap()).to_string();
+        let told = message(dice).replace("1700000000", &old.timestamp);
+        let (query, body) = old.push(&told);
+        let (then, nonce) = (old.timestamp, old.nonce);
+        let query = query.replace(
+            &format!("timestamp={then}&nonce={nonce}"),
+            &format!("timestamp={nonce}&nonce={then}"),
+        );
+        Forgery::sealed(query, body)
+    },
     // Something twice, the right one first or last.
     |dice| {
         let (query, body) = genuine(dice).push(&message(dice));
@@ -410,7 +423,7 @@ fn a_follower_cannot_cut_the_front_off_a_message() {
     let parts = ["zzz", &sender.timestamp, &format!("9{taken}"), left];
     let signed = query.ends_with(&signature(&parts));
     let opened = cipher::open(left, &keys(KEY, None), APP_ID).unwrap();
-    let event = content(&opened.message).map(|content| name(&content));
+    let event = content(Fields::read(&opened.message)).map(|content| name(&content));
     assert_eq!((signed, event), (true, Ok("subscribe")));
 
     for count in 1..=128 {

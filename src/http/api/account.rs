@@ -14,6 +14,7 @@ use super::super::problem::{Document, Problem};
 use super::require;
 use crate::access::Scope;
 use crate::account::Fault;
+use crate::callback::{LastRefusal, Summary};
 use crate::codes::Supplies;
 
 /// How the account stands.
@@ -30,6 +31,40 @@ pub(crate) struct AccountBody {
     /// What only the account's owner can mend; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultBody>,
+    /// What came to the callback, since the process that answers was started; absent while the callback is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<CallbackBody>,
+}
+
+/// What came to the callback: counts of one process, which no other replica adds to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CallbackBody {
+    /// When the last push was accepted (RFC 3339, UTC); absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_push_at: Option<String>,
+    /// Pushes that were proven to be WeChat's and could be read, repeats included.
+    accepted: u64,
+    /// Requests that were not, those of strangers included.
+    refused: u64,
+    /// The last refusal that says something about the set-up; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_refusal: Option<RefusalBody>,
+}
+
+/// Why a request to the callback was refused.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RefusalBody {
+    /// `not_encrypted`, `no_key`, `other_key`, `other_account`, `clock`, `altered`, `other_token` or `unsigned`.
+    code: &'static str,
+    /// The same in words.
+    reason: String,
+    /// What to do.
+    action: &'static str,
+    /// Whether the sender knew the Token, or had seen a request of WeChat's. If not, it may have been any stranger. One that
+    /// is not proven is shown only if no proven one came since the last push that was accepted.
+    proven: bool,
+    /// When (RFC 3339, UTC).
+    at: String,
 }
 
 /// The access token's state, never the token.
@@ -108,7 +143,30 @@ pub(crate) async fn show(
         },
         permanent: permanent(&supplies),
         fault: app.account.fault().as_ref().map(fault),
+        callback: app
+            .callback
+            .as_ref()
+            .map(|callback| pushes(callback.summary())),
     }))
+}
+
+fn pushes(summary: Summary) -> CallbackBody {
+    CallbackBody {
+        last_push_at: summary.last_push_at.map(whole_seconds),
+        accepted: summary.accepted,
+        refused: summary.refused,
+        last_refusal: summary.last_refusal.map(refusal),
+    }
+}
+
+fn refusal(last: LastRefusal) -> RefusalBody {
+    RefusalBody {
+        code: last.diagnosis.code(),
+        reason: last.diagnosis.to_string(),
+        action: last.diagnosis.action(),
+        proven: last.diagnosis.is_proven(),
+        at: whole_seconds(last.at),
+    }
 }
 
 fn permanent(supplies: &Supplies) -> Permanent {
