@@ -190,6 +190,13 @@ fn bad_addresses() -> Vec<String> {
     ]
 }
 
+/// Whether what stands for the password is in a place that is none, and that `config` shows: a file, a user, a TLS mode.
+fn is_shown(url: &str) -> bool {
+    let user = format!("//{PASSWORD}:");
+    let mode = format!("sslmode={PASSWORD}");
+    url.starts_with("sqlite:") || url.contains(&user) || url.contains(&mode)
+}
+
 async fn try_database(url: String) {
     let (sandbox, address, _server) = spawn_sandbox(APP_SECRET, |router| router).await;
     drop(sandbox);
@@ -206,10 +213,10 @@ async fn try_database(url: String) {
         &run(&["doctor"], &variables).await,
         &format!("doctor, {url}"),
     );
-    says_nothing(
-        &run(&["config"], &variables).await,
-        &format!("config, {url}"),
-    );
+    if !is_shown(&url) {
+        let output = run(&["config"], &variables).await;
+        says_nothing(&output, &format!("config, {url}"));
+    }
 
     let mut service = Process::start(&["serve"], &variables);
     // It gives up, or says that it goes on trying.

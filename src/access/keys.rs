@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -169,6 +170,17 @@ impl Keyring {
     /// Whether there is no key at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The secret of the first key in `text` that allows a scope, for a command that calls the running service: a keyring
+    /// itself holds hashes only. `text` is what [`Keyring::from_str`] reads.
+    pub fn secret_with(text: &str, scope: Scope) -> Option<SecretString> {
+        let entries = text.split(',').map(str::trim);
+        let mut allowed = entries.filter(|entry| {
+            let key = entry.parse::<Key>();
+            key.is_ok_and(|key| key.allows(scope))
+        });
+        allowed.next()?.split(':').nth(1).map(SecretString::from)
     }
 
     fn add(&mut self, key: Key) -> Result<(), KeyProblem> {

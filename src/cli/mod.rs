@@ -91,7 +91,7 @@ fn command() -> Command {
             "Checks a set-up line by line against the real WeChat and says what to do; makes one code of 60 s",
         )))
         .subcommand(flags(Command::new("config").about(
-            "Shows the settings in force and where each comes from; secrets are masked",
+            "Shows the settings in force and where each comes from; passwords and the secrets of keys are masked",
         )))
         .subcommand(sign::command())
         .subcommand(flags(Command::new("healthcheck").about(

@@ -5,7 +5,10 @@
 //! `WXQR_APP_SECRET_FILE`. An empty variable counts as unset.
 
 mod access;
+mod limitation;
+mod masking;
 mod mistake;
+mod quotes;
 mod scans;
 mod settings;
 mod source;
@@ -20,13 +23,14 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use access::{AccessSettings, SigningSettings};
+pub use limitation::Limitation;
 pub use mistake::{Mistakes, Refusal};
 pub use scans::ScanSettings;
-pub use settings::{Demo, Fallback, SETTINGS, Secrecy, Setting, demo_flags, flags, flags_of};
+pub use settings::{Demo, Fallback, Mask, SETTINGS, Secrecy, Setting, demo_flags, flags, flags_of};
 pub use source::{Effective, EffectiveSetting, Origin};
 pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
 
-use crate::access::Keyring;
+use crate::access::{Keyring, Scope};
 use crate::codes::Reuse;
 use crate::listen::Limits;
 use crate::scene::Lifetime;
@@ -34,9 +38,6 @@ use crate::telemetry::LogSettings;
 use crate::wechat::TokenSource;
 use mistake::Mistake;
 use source::{Raw, Resolved};
-
-/// What the demo logs unless it is told: its ten lines of output should stay in sight.
-const DEMO_LOG: &str = "warn";
 
 /// Everything the service is told at start. Safe to print: secrets show themselves as such.
 #[derive(Debug, Clone)]
@@ -169,7 +170,7 @@ impl Config {
         made: DemoAccount,
     ) -> Result<Self, Mistakes> {
         let mut resolved = Resolved::new(flags, environment);
-        resolved.refuse_real_account();
+        resolved.fit_for_the_demo();
         let mut reader = Reader::new(&resolved);
         let config = reader.config(Ok(made.account), Ok(made.keys));
         let mut config = reader.finish(config, &resolved.strays, None)?;
@@ -177,10 +178,20 @@ impl Config {
         config.database_url = SecretString::from("sqlite::memory:");
         config.upstream.mp_base = sandbox.clone();
         config.upstream.api_bases = vec![sandbox];
-        if !resolved.is_given("log") {
-            DEMO_LOG.clone_into(&mut config.log.filter);
-        }
         Ok(config)
+    }
+
+    /// Finds the secret of an API key with this scope, for a command that calls the running service; a [`Config`] holds
+    /// hashes only.
+    pub fn find_key(
+        flags: &ArgMatches,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        scope: Scope,
+    ) -> Option<SecretString> {
+        match &Resolved::new(flags, environment).entry("api-keys").raw {
+            Raw::Text(text) => Keyring::secret_with(text.expose_secret(), scope),
+            Raw::Absent | Raw::Refused(_) => None,
+        }
     }
 
     /// Reads the address of the service alone, for `healthcheck`: it works whatever else is wrong.

@@ -17,6 +17,8 @@ pub struct Setting {
     pub fallback: Fallback,
     /// Whether it must never be shown.
     pub secrecy: Secrecy,
+    /// Whether it is a comma-separated list.
+    pub is_list: bool,
     /// Whether `wxqr demo` takes it.
     pub demo: Demo,
     /// What it does, in one line, with unit and range.
@@ -41,11 +43,24 @@ pub enum Secrecy {
     Public,
     /// Without its query, which may hold a secret of another server's.
     WithoutQuery,
-    /// It is masked everywhere, and may also be read from a file.
+    /// It is masked, and may also be read from a file.
     Secret {
         /// Name of the flag that names the file; the `_FILE` variable follows from it.
         file: &'static str,
+        /// What of it is masked.
+        mask: Mask,
     },
+}
+
+/// What of a secret setting is masked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mask {
+    /// All of it.
+    Whole,
+    /// The password in a database's URL.
+    DatabasePassword,
+    /// The secrets of API keys; their names and scopes are shown.
+    KeySecrets,
 }
 
 /// Whether `wxqr demo` takes a setting.
@@ -53,6 +68,8 @@ pub enum Secrecy {
 pub enum Demo {
     /// As `serve` does.
     Takes,
+    /// As `serve` does, with another default.
+    TakesWithDefault(&'static str),
     /// No: it belongs to a real account, and the demo makes its own. Given all the same, the demo does not start.
     MakesItsOwn,
 }
@@ -77,15 +94,23 @@ impl Setting {
         }
     }
 
-    /// Whether nothing of it must ever be shown.
+    /// Whether a part of it at least must never be shown.
     pub fn is_secret(&self) -> bool {
         matches!(self.secrecy, Secrecy::Secret { .. })
+    }
+
+    /// What holds in the demo when it is not given.
+    pub(super) fn demo_fallback(&self) -> Fallback {
+        match self.demo {
+            Demo::TakesWithDefault(value) => Fallback::Value(value),
+            Demo::Takes | Demo::MakesItsOwn => self.fallback,
+        }
     }
 
     pub(super) fn file_flag(&self) -> Option<&'static str> {
         match self.secrecy {
             Secrecy::Public | Secrecy::WithoutQuery => None,
-            Secrecy::Secret { file } => Some(file),
+            Secrecy::Secret { file, .. } => Some(file),
         }
     }
 
@@ -94,18 +119,38 @@ impl Setting {
             name,
             fallback,
             secrecy: Secrecy::Public,
+            is_list: false,
             demo: Demo::Takes,
             meaning,
         }
     }
 
     const fn secret(mut self, file: &'static str) -> Self {
-        self.secrecy = Secrecy::Secret { file };
+        self.secrecy = Secrecy::Secret {
+            file,
+            mask: Mask::Whole,
+        };
+        self
+    }
+
+    /// A secret that is masked in part.
+    const fn partly_secret(mut self, file: &'static str, mask: Mask) -> Self {
+        self.secrecy = Secrecy::Secret { file, mask };
+        self
+    }
+
+    const fn list(mut self) -> Self {
+        self.is_list = true;
         self
     }
 
     const fn without_query(mut self) -> Self {
         self.secrecy = Secrecy::WithoutQuery;
+        self
+    }
+
+    const fn demo_default(mut self, value: &'static str) -> Self {
+        self.demo = Demo::TakesWithDefault(value);
         self
     }
 
@@ -154,6 +199,7 @@ pub const SETTINGS: &[Setting] = &[
         Fallback::Value("https://api.weixin.qq.com,https://api2.weixin.qq.com"),
         "WeChat's API hosts, 1 to 4, comma-separated; the first is preferred, the next are for when it cannot be reached",
     )
+    .list()
     .not_in_demo(),
     Setting::new(
         "mp-base",
@@ -182,7 +228,7 @@ pub const SETTINGS: &[Setting] = &[
         Fallback::Value("sqlite://wxqr.db"),
         "Where codes are kept: `sqlite://FILE`, `sqlite::memory:` or `postgres://...`; a relative file is in the working directory, in the image `/data`",
     )
-    .secret("database-url-file")
+    .partly_secret("database-url-file", Mask::DatabasePassword)
     .not_in_demo(),
     Setting::new(
         "default-expire",
@@ -225,7 +271,8 @@ pub const SETTINGS: &[Setting] = &[
         "`name:secret:scope+scope`, comma-separated; secret 16 or more of `A-Za-z0-9_-`; \
          scopes `mint`, `permanent`, `stats`, `people`, `bind`, `admin` (= all)",
     )
-    .secret("api-keys-file")
+    .partly_secret("api-keys-file", Mask::KeySecrets)
+    .list()
     .not_in_demo(),
     Setting::new(
         "access",
@@ -238,22 +285,26 @@ pub const SETTINGS: &[Setting] = &[
         "Keys of signed links, comma-separated, each 10 or more printable ASCII characters without spaces and commas; \
          the first signs, all verify",
     )
+    .list()
     .secret("link-keys-file"),
     Setting::new(
         "trusted-proxies",
         Fallback::Unset,
         "Networks such as `10.0.0.0/8`, comma-separated, whose `X-Forwarded-For` is believed; unset: nobody's",
-    ),
+    )
+    .list(),
     Setting::new(
         "cors-origins",
         Fallback::Value("*"),
         "Origins whose scripts may read `/qrcode`: `*`, `none`, or a comma-separated list such as `https://www.example.com`",
-    ),
+    )
+    .list(),
     Setting::new(
         "frame-ancestors",
         Fallback::Value("*"),
         "Who may frame `/qrcode`: `*`, `none`, or a comma-separated list of `self` and origins, `https://*.example.com` too",
-    ),
+    )
+    .list(),
     Setting::new(
         "callback-token",
         Fallback::Unset,
@@ -313,7 +364,10 @@ pub const SETTINGS: &[Setting] = &[
         "log",
         Fallback::Value("info"),
         "Log filter: `off`, `error`, `warn`, `info`, `debug`, `trace`, or per module as in `info,wxqr=debug`",
-    ),
+    )
+    .list()
+    // Its ten lines of output should stay in sight.
+    .demo_default("warn"),
     Setting::new(
         "log-format",
         Fallback::Value("auto"),
@@ -334,9 +388,9 @@ pub const SETTINGS: &[Setting] = &[
 /// Adds the flags of every setting to a command, as raw text: a bad value is reported by
 /// [`Config::load`](super::Config::load) together with all others, not by clap.
 pub fn flags(command: Command) -> Command {
-    SETTINGS
-        .iter()
-        .fold(command, |command, setting| command.args(arguments(setting)))
+    SETTINGS.iter().fold(command, |command, setting| {
+        command.args(arguments(setting, setting.fallback))
+    })
 }
 
 /// As [`flags`], for a command that reads these settings only.
@@ -344,7 +398,9 @@ pub fn flags_of(command: Command, names: &[&str]) -> Command {
     SETTINGS
         .iter()
         .filter(|setting| names.contains(&setting.name))
-        .fold(command, |command, setting| command.args(arguments(setting)))
+        .fold(command, |command, setting| {
+            command.args(arguments(setting, setting.fallback))
+        })
 }
 
 /// As [`flags`], for `wxqr demo`: what the demo refuses is accepted here, so that the refusal can say why, but `--help` does
@@ -352,12 +408,13 @@ pub fn flags_of(command: Command, names: &[&str]) -> Command {
 pub fn demo_flags(command: Command) -> Command {
     SETTINGS.iter().fold(command, |command, setting| {
         let hidden = setting.demo == Demo::MakesItsOwn;
-        command.args(arguments(setting).map(|argument| argument.hide(hidden)))
+        let fallback = setting.demo_fallback();
+        command.args(arguments(setting, fallback).map(|argument| argument.hide(hidden)))
     })
 }
 
-fn arguments(setting: &Setting) -> impl Iterator<Item = Arg> {
-    let value = argument(setting.name, "VALUE", help(setting));
+fn arguments(setting: &Setting, fallback: Fallback) -> impl Iterator<Item = Arg> {
+    let value = argument(setting.name, "VALUE", help(setting, fallback));
     let file = setting
         .file_flag()
         .zip(setting.file_variable())
@@ -380,10 +437,10 @@ fn argument(name: &'static str, value_name: &'static str, help: String) -> Arg {
         .help_heading("Settings")
 }
 
-fn help(setting: &Setting) -> String {
+fn help(setting: &Setting, fallback: Fallback) -> String {
     let meaning = setting.meaning.replace('`', "");
     let variable = setting.variable();
-    match setting.fallback {
+    match fallback {
         Fallback::Value(value) => format!("{meaning} [variable: {variable}] [default: {value}]"),
         Fallback::Unset => format!("{meaning} [variable: {variable}]"),
         Fallback::Required => format!("{meaning} [variable: {variable}] [required]"),
@@ -420,8 +477,21 @@ mod tests {
         let help = demo_flags(Command::new("demo")).render_help().to_string();
         for setting in SETTINGS {
             let offered = help.contains(&format!("--{} ", setting.name));
-            assert_eq!(offered, setting.demo == Demo::Takes, "--{}", setting.name);
+            let wanted = setting.demo != Demo::MakesItsOwn;
+            assert_eq!(offered, wanted, "--{}", setting.name);
         }
+    }
+
+    #[test]
+    fn the_demo_tells_its_own_default_of_the_log() {
+        let demo = demo_flags(Command::new("demo"));
+        let help = demo.term_width(10_000).render_help().to_string();
+        let mut lines = help.lines();
+        let log = lines.find(|line| line.contains("--log ")).unwrap();
+        assert!(
+            log.ends_with("[variable: WXQR_LOG] [default: warn]"),
+            "{log}"
+        );
     }
 
     #[test]

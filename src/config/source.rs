@@ -11,7 +11,8 @@ use clap::ArgMatches;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::mistake::{Mistake, Refusal};
-use super::settings::{Demo, Fallback, PREFIX, SETTINGS, Secrecy, Setting};
+use super::settings::{Demo, Fallback, PREFIX, SETTINGS, Setting};
+use super::{masking, quotes};
 
 /// The most bytes that are read of a file which a setting names.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -71,8 +72,8 @@ pub(super) enum Raw {
 }
 
 impl Entry {
-    fn fallback(setting: &'static Setting) -> Self {
-        let (raw, origin) = match setting.fallback {
+    fn fallback(setting: &'static Setting, fallback: Fallback) -> Self {
+        let (raw, origin) = match fallback {
             Fallback::Value(text) => (Raw::Text(text.into()), Origin::Default),
             Fallback::Unset | Fallback::Required => (Raw::Absent, Origin::Unset),
         };
@@ -130,15 +131,17 @@ impl Resolved {
         self.entry(name).origin.is_given()
     }
 
-    /// Refuses what the demo makes for itself, and puts the default in its place.
-    pub(super) fn refuse_real_account(&mut self) {
+    /// Refuses what the demo makes for itself, and puts the demo's defaults in the place of what is not given.
+    pub(super) fn fit_for_the_demo(&mut self) {
         for entry in &mut self.entries {
-            if entry.setting.demo == Demo::MakesItsOwn {
-                if entry.origin.is_given() {
-                    let text = "is for a real set-up, and the demo makes its own; unset it";
-                    self.strays.push(Mistake::new(entry.subject(), text));
-                }
-                *entry = Entry::fallback(entry.setting);
+            let is_given = entry.origin.is_given();
+            let is_refused = is_given && entry.setting.demo == Demo::MakesItsOwn;
+            if is_refused {
+                let text = "is for a real set-up, and the demo makes its own; unset it";
+                self.strays.push(Mistake::new(entry.subject(), text));
+            }
+            if is_refused || !is_given {
+                *entry = Entry::fallback(entry.setting, entry.setting.demo_fallback());
             }
         }
     }
@@ -184,7 +187,7 @@ fn resolve(
             setting.file_variable().and_then(variable),
         )
     })
-    .unwrap_or_else(|| Entry::fallback(setting))
+    .unwrap_or_else(|| Entry::fallback(setting, setting.fallback))
 }
 
 /// What the command line, or the environment, gives for a setting: the value itself, or a file with it.
@@ -197,12 +200,16 @@ fn given(
     let (text, origin) = match (value, file) {
         (None, None) => return None,
         (Some(value), None) => (text_of(value), origin),
-        (None, Some(path)) => (secret_in(path), Origin::File),
+        (None, Some(path)) => (unquoted_path(path).and_then(secret_in), Origin::File),
         (Some(_), Some(_)) => {
             let problem = "is given twice, as a value and as a file";
             (Err(Refusal::new(problem, "one of the two")), origin)
         }
     };
+    let text = text.and_then(|text| {
+        quotes::refuse(&text, setting.is_list)?;
+        Ok(text)
+    });
     Some(Entry {
         setting,
         raw: text.map_or_else(Raw::Refused, |text| Raw::Text(text.into())),
@@ -216,6 +223,12 @@ fn text_of(value: &OsStr) -> Result<String, Refusal> {
         Some("") => Err(Refusal::new("is empty", "a value, or no flag at all")),
         Some(text) => Ok(text.to_owned()),
     }
+}
+
+/// A path in quotes names no file that anybody meant.
+fn unquoted_path(path: &OsString) -> Result<&OsStr, Refusal> {
+    quotes::refuse(&path.to_string_lossy(), false)?;
+    Ok(path)
 }
 
 /// The secret in a file, without the one line break that editors and `echo` leave at its end.
@@ -352,34 +365,25 @@ impl fmt::Display for Effective {
 pub struct EffectiveSetting {
     /// Its row in the table.
     pub setting: &'static Setting,
-    /// Its value, `********` for a secret; none if it is unset.
+    /// Its value, with `********` in place of what is secret in it; none if it is unset.
     pub shown: Option<String>,
     /// Where the value comes from.
     pub origin: Origin,
 }
 
 impl EffectiveSetting {
-    const MASK: &'static str = "********";
-
     fn new(entry: &Entry) -> Self {
         let shown = match &entry.raw {
-            Raw::Text(text) => Some(Self::shown(entry.setting.secrecy, text.expose_secret())),
+            Raw::Text(text) => {
+                let shown = masking::shown(entry.setting.secrecy, text.expose_secret());
+                Some(printable(&shown))
+            }
             Raw::Absent | Raw::Refused(_) => None,
         };
         Self {
             setting: entry.setting,
             shown,
             origin: entry.origin,
-        }
-    }
-
-    fn shown(secrecy: Secrecy, text: &str) -> String {
-        match (secrecy, text.split_once('?')) {
-            (Secrecy::Secret { .. }, _) => Self::MASK.to_owned(),
-            (Secrecy::WithoutQuery, Some((address, _))) => {
-                format!("{}?{}", printable(address), Self::MASK)
-            }
-            (Secrecy::Public | Secrecy::WithoutQuery, _) => printable(text),
         }
     }
 }

@@ -327,6 +327,76 @@ fn the_demo_runs_on_its_own_account_and_sandbox() {
 }
 
 #[test]
+fn the_demo_logs_warnings_unless_it_is_told_otherwise() {
+    assert_eq!(demo(&[], &[]).unwrap().log.filter, "warn");
+    let told = demo(&[], &[("WXQR_LOG", "info")]).unwrap();
+    assert_eq!(told.log.filter, "info");
+}
+
+#[test]
+fn every_setting_refuses_quotes_and_names_the_cause() {
+    let none = ArgMatches::default();
+    for setting in SETTINGS {
+        let quoted = "\"s3cret-s3cret-s3cret\"";
+        let (_folder, path) = file(format!("{quoted}\n").as_bytes());
+        let flag = format!("--{}", setting.name);
+        let mut cases = vec![
+            (vec![], vec![(setting.variable(), quoted)]),
+            (vec![flag.as_str(), quoted], vec![]),
+        ];
+        if let Some(variable) = setting.file_variable() {
+            cases.push((vec![], vec![(variable.clone(), path.as_str())]));
+            cases.push((vec![], vec![(variable, "'/run/secret'")]));
+        }
+        for (given, variables) in cases {
+            let mut all = ACCOUNT.to_vec();
+            all.retain(|(name, _)| *name != setting.variable());
+            all.extend(
+                variables
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), *value)),
+            );
+            let got = mistakes(&given, &all);
+            assert_eq!(got.lines().count(), 1, "{got}");
+            assert!(got.starts_with(&setting.variable()), "{got}");
+            assert!(
+                got.contains("quotation marks") && got.contains("docker --env-file"),
+                "{got}"
+            );
+            assert!(!got.contains("s3cret") && !got.contains("/run"), "{got}");
+        }
+    }
+    let listen = environment(&[("WXQR_LISTEN", "\"127.0.0.1:80\"")]);
+    let got = Config::load_listen(&none, listen).unwrap_err().to_string();
+    assert!(got.contains("quotation marks"), "{got}");
+    let key = environment(&[("WXQR_LINK_KEYS", "\"link-key-1\"")]);
+    let got = Config::load_signing(&none, key).unwrap_err().to_string();
+    assert!(got.contains("quotation marks"), "{got}");
+    let got = demo(&[], &[("WXQR_LINK_KEYS", "'link-key-1'")]).unwrap_err();
+    assert!(got.to_string().contains("quotation marks"), "{got}");
+}
+
+#[test]
+fn a_key_with_a_scope_is_found_for_commands_that_call_the_service() {
+    let found = |keys: &str| {
+        let variables = environment(&[("WXQR_API_KEYS", keys)]);
+        let key = Config::find_key(&ArgMatches::default(), variables, Scope::Stats);
+        key.map(|key| key.expose_secret().to_owned())
+    };
+    let pos = "pos:0123456789abcdef:mint";
+    assert_eq!(
+        found(&format!("{pos}, ops:fedcba9876543210:mint+stats")).as_deref(),
+        Some("fedcba9876543210")
+    );
+    assert_eq!(
+        found("all:fedcba9876543210:admin").as_deref(),
+        Some("fedcba9876543210")
+    );
+    assert_eq!(found(pos), None);
+    assert_eq!(found(""), None);
+}
+
+#[test]
 fn the_demo_refuses_what_belongs_to_a_real_account() {
     for setting in SETTINGS {
         let variables = std::iter::once(setting.variable()).chain(setting.file_variable());
@@ -364,6 +434,34 @@ fn effective_settings_are_one_line_each() {
     let shown = effective.to_string();
     assert_eq!(shown.lines().count(), SETTINGS.len(), "{shown}");
     assert!(shown.contains("example,\\nhttps"), "{shown}");
+}
+
+#[test]
+fn of_a_partly_secret_setting_the_rest_is_shown() {
+    let shown = |more: &[(&str, &str)], variable: &str| {
+        let (_, effective) = load(&[], &with_account(more)).unwrap();
+        let shown = effective.to_string();
+        let mut lines = shown.lines();
+        let line = lines.find(|line| line.starts_with(&format!("{variable} ")));
+        line.unwrap().split_whitespace().last().unwrap().to_owned()
+    };
+    assert_eq!(shown(&[], "WXQR_DATABASE_URL"), "sqlite://wxqr.db");
+    for (variable, value, want) in [
+        (
+            "WXQR_DATABASE_URL",
+            "postgres://me:s3cret@db/wxqr",
+            "postgres://me:********@db/wxqr",
+        ),
+        (
+            "WXQR_API_KEYS",
+            "ops:s3cret-s3cret-s3cret:stats+mint",
+            "ops:********:stats+mint",
+        ),
+        ("WXQR_LINK_KEYS", "link-key-1", "********"),
+        ("WXQR_CALLBACK_TOKEN", "Token1", "********"),
+    ] {
+        assert_eq!(shown(&[(variable, value)], variable), want);
+    }
 }
 
 proptest! {

@@ -1,0 +1,113 @@
+//! What the settings leave off or open, and what that costs: the operator may want it so, but has to know.
+
+use super::Config;
+use crate::access::Mode;
+
+/// Something that is off or open by the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limitation {
+    /// What it is about, in one word.
+    pub subject: &'static str,
+    /// What is off or open, and what that costs.
+    pub costs: String,
+    /// What to do where it is not meant so.
+    pub action: &'static str,
+}
+
+impl Config {
+    /// What is off or open, each once.
+    pub fn limitations(&self) -> Vec<Limitation> {
+        [
+            self.callback_limitation(),
+            self.key_limitation(),
+            self.access_limitation(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn callback_limitation(&self) -> Option<Limitation> {
+        let (costs, action) = match &self.scans.callback {
+            None => (
+                "the callback is off: no scan is counted, and nobody can sign in by a scan",
+                "set WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY, and enter both in WeChat's console",
+            ),
+            Some(credentials) if credentials.keys.is_none() => (
+                "pushes are in plain text: whoever has seen one can make up scans, and nobody can sign in by a scan",
+                "set WXQR_ENCODING_AES_KEY, and choose the safe mode in WeChat's console",
+            ),
+            Some(_) => return None,
+        };
+        Some(Limitation {
+            subject: "callback",
+            costs: costs.to_owned(),
+            action,
+        })
+    }
+
+    fn key_limitation(&self) -> Option<Limitation> {
+        self.keys.is_empty().then(|| Limitation {
+            subject: "api-keys",
+            costs: "there is no API key: no permanent codes, no names for codes, and nobody can read the numbers"
+                .to_owned(),
+            action: "set WXQR_API_KEYS",
+        })
+    }
+
+    fn access_limitation(&self) -> Option<Limitation> {
+        let budget = self.codes.anonymous_budget;
+        (self.access.mode == Mode::Open && budget > 0).then(|| Limitation {
+            subject: "access",
+            costs: format!(
+                "access is open: every visitor may have codes made, {budget} a day for all of them together"
+            ),
+            action: "set WXQR_ACCESS to signed or keyed where only your own pages and programs should",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::Command;
+
+    use crate::config::{Config, flags};
+
+    fn subjects(more: &[(&str, &str)]) -> Vec<&'static str> {
+        let account = [("WXQR_APP_ID", "wx0"), ("WXQR_APP_SECRET", "secret")];
+        let variables = account.iter().chain(more);
+        let variables =
+            variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let flags = flags(Command::new("serve").no_binary_name(true));
+        let matches = flags.get_matches_from(Vec::<OsString>::new());
+        let (config, _) = Config::load(&matches, variables).unwrap();
+        let limitations = config.limitations();
+        limitations
+            .iter()
+            .map(|limitation| limitation.subject)
+            .collect()
+    }
+
+    #[test]
+    fn what_is_off_or_open_is_told_and_nothing_else() {
+        let token = ("WXQR_CALLBACK_TOKEN", "Token1");
+        let aes_key = (
+            "WXQR_ENCODING_AES_KEY",
+            "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
+        );
+        let key = ("WXQR_API_KEYS", "ops:0123456789abcdef:admin");
+        let keyed = ("WXQR_ACCESS", "keyed");
+        for (more, want) in [
+            (&[][..], &["callback", "api-keys", "access"][..]),
+            (&[token, key], &["callback", "access"]),
+            (&[token, aes_key], &["api-keys", "access"]),
+            (&[token, aes_key, key], &["access"]),
+            (&[token, aes_key, key, ("WXQR_ANONYMOUS_BUDGET", "0")], &[]),
+            (&[token, aes_key, key, keyed], &[]),
+        ] {
+            assert_eq!(subjects(more), want, "{more:?}");
+        }
+    }
+}

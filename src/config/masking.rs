@@ -1,0 +1,155 @@
+//! How much of a value `wxqr config` shows.
+
+use url::Url;
+
+use super::settings::{Mask, Secrecy};
+
+/// What stands in place of a secret.
+pub(super) const MASK: &str = "********";
+
+/// What is shown of a value that was read without a mistake.
+pub(super) fn shown(secrecy: Secrecy, text: &str) -> String {
+    match (secrecy, text.split_once('?')) {
+        (Secrecy::Secret { mask, .. }, _) => masked(mask, text),
+        (Secrecy::WithoutQuery, Some((address, _))) => format!("{address}?{MASK}"),
+        (Secrecy::Public | Secrecy::WithoutQuery, _) => text.to_owned(),
+    }
+}
+
+fn masked(mask: Mask, text: &str) -> String {
+    match mask {
+        Mask::Whole => MASK.to_owned(),
+        Mask::DatabasePassword => database(text),
+        Mask::KeySecrets => keys(text),
+    }
+}
+
+/// A file as it is, a server without what may be a password.
+fn database(text: &str) -> String {
+    if text.starts_with("sqlite:") {
+        return text.to_owned();
+    }
+    server(text).unwrap_or_else(|| MASK.to_owned())
+}
+
+/// None: it cannot be told where a password is. An `@` behind the host comes of a password with a `/`, `?` or `#` in it, which
+/// ends the part of a URL where passwords are.
+fn server(text: &str) -> Option<String> {
+    let mut url = Url::parse(text).ok().filter(Url::has_host)?;
+    let behind_the_host = [Some(url.path()), url.query(), url.fragment()];
+    if behind_the_host
+        .into_iter()
+        .flatten()
+        .any(|part| part.contains('@'))
+    {
+        return None;
+    }
+    if url.password().is_some() {
+        url.set_password(Some(MASK)).ok()?;
+    }
+    let query = url.query().map(|query| {
+        let pairs: Vec<&str> = query.split('&').map(parameter).collect();
+        pairs.join("&")
+    });
+    url.set_query(query.as_deref());
+    Some(url.into())
+}
+
+/// Parameters of a database's URL that hold no secret.
+const PLAIN_PARAMETERS: [&str; 7] = [
+    "sslmode",
+    "host",
+    "hostaddr",
+    "port",
+    "user",
+    "dbname",
+    "application_name",
+];
+
+/// A parameter as it is if it is known to hold no secret.
+fn parameter(pair: &str) -> &str {
+    let name = pair.split('=').next().unwrap_or_default();
+    if PLAIN_PARAMETERS.contains(&name) {
+        pair
+    } else {
+        MASK
+    }
+}
+
+/// `name:********:scopes` for each key.
+fn keys(text: &str) -> String {
+    let entries: Vec<String> = text
+        .split(',')
+        .map(|entry| {
+            let mut parts = entry.trim().splitn(2, ':');
+            let name = parts.next();
+            let scopes = parts.next().and_then(|rest| rest.rsplit_once(':'));
+            match (name, scopes) {
+                (Some(name), Some((_, scopes))) => format!("{name}:{MASK}:{scopes}"),
+                _ => MASK.to_owned(),
+            }
+        })
+        .collect();
+    entries.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_database_only_the_password_is_masked() {
+        for (text, want) in [
+            ("sqlite://wxqr.db", "sqlite://wxqr.db"),
+            (
+                "sqlite:///var/lib/wxqr/codes.db",
+                "sqlite:///var/lib/wxqr/codes.db",
+            ),
+            ("sqlite::memory:", "sqlite::memory:"),
+            ("postgres://db/wxqr", "postgres://db/wxqr"),
+            ("postgres://me@db:5432/wxqr", "postgres://me@db:5432/wxqr"),
+            (
+                "postgres://me:s3cret@db/wxqr",
+                "postgres://me:********@db/wxqr",
+            ),
+            (
+                "postgres://me:s3@cret@db/wxqr",
+                "postgres://me:********@db/wxqr",
+            ),
+            (
+                "postgresql://me:s3cret@[::1]:5432/a?sslmode=require",
+                "postgresql://me:********@[::1]:5432/a?sslmode=require",
+            ),
+            (
+                "postgres://me@db/a?password=s3cret&sslmode=disable",
+                "postgres://me@db/a?********&sslmode=disable",
+            ),
+            (
+                "postgres://me@db/a?pass%77ord=s3cret",
+                "postgres://me@db/a?********",
+            ),
+            ("postgres://me@db/a?s3cret", "postgres://me@db/a?********"),
+            ("postgres://me:1/s3cret@db/wxqr", MASK),
+            ("postgres://me:1#s3cret@db/wxqr", MASK),
+            ("postgres://me:1?s3cret@db/wxqr", MASK),
+            ("postgres://", MASK),
+        ] {
+            assert_eq!(database(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_keys_names_and_scopes_are_shown() {
+        for (text, want) in [
+            ("ops:s3cret-s3cret-s3cret:admin", "ops:********:admin"),
+            (
+                "ops:s3cret-s3cret-s3cret:stats+mint, pos:s3cret-s3cret-s3cret2:mint",
+                "ops:********:stats+mint,pos:********:mint",
+            ),
+            ("s3cret-s3cret-s3cret", MASK),
+            ("name:s3cret-s3cret-s3cret", MASK),
+        ] {
+            assert_eq!(keys(text), want);
+        }
+    }
+}
