@@ -5,6 +5,7 @@
 //! running service is not disturbed. No finding holds a secret.
 
 mod callback;
+mod pushes;
 
 use std::error::Error;
 use std::fmt;
@@ -19,7 +20,7 @@ use crate::account::Priority;
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{MintError, Parts};
-use crate::config::{Config, ExtraCa, Mistakes};
+use crate::config::{Config, ExtraCa, Limitation, Mistakes};
 use crate::outbound::{self, ProbeError};
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::store::{ClockDifference, OpenError, Standing, Store};
@@ -56,6 +57,7 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Fine { detail: String },
+    Warned { trouble: String },
     Failed { trouble: String },
     Skipped { needs: String },
 }
@@ -71,6 +73,10 @@ impl Finding {
     /// Whether something has to be done.
     pub fn is_failure(&self) -> bool {
         matches!(self.verdict, Verdict::Failed { .. })
+    }
+
+    fn is_fine(&self) -> bool {
+        matches!(self.verdict, Verdict::Fine { .. })
     }
 
     fn new(what: impl Into<String>, verdict: Verdict) -> Self {
@@ -94,6 +100,24 @@ impl Finding {
         let needs = needs.into();
         Self::new(what, Verdict::Skipped { needs })
     }
+
+    fn warned(what: &str, trouble: impl fmt::Display) -> Self {
+        let trouble = trouble.to_string();
+        Self::new(what, Verdict::Warned { trouble })
+    }
+
+    fn limitation(limitation: &Limitation) -> Self {
+        let trouble = Trouble::new(limitation.costs.as_str(), limitation.action);
+        Self::warned(limitation.subject, trouble)
+    }
+
+    /// The same with one more thing to know, where it is fine.
+    fn and(mut self, more: &str) -> Self {
+        if let Verdict::Fine { detail } = &mut self.verdict {
+            *detail = format!("{detail}; {more}");
+        }
+        self
+    }
 }
 
 impl fmt::Display for Finding {
@@ -101,6 +125,7 @@ impl fmt::Display for Finding {
         let what = &self.what;
         match &self.verdict {
             Verdict::Fine { detail } => write!(f, "ok    {what}: {detail}"),
+            Verdict::Warned { trouble } => write!(f, "warn  {what}: {trouble}"),
             Verdict::Failed { trouble } => write!(f, "FAIL  {what}: {trouble}"),
             Verdict::Skipped { needs } => write!(f, "skip  {what}: needs {needs}"),
         }
@@ -135,14 +160,25 @@ pub fn report_mistakes(mistakes: &Mistakes, tell: &mut dyn FnMut(Finding)) {
 
 /// Checks a set-up and tells each finding as soon as it is there. Makes one temporary code. Not cancel safe: a classic
 /// token that WeChat issued meanwhile would be lost.
-pub async fn examine(config: &Config, tell: &mut (dyn FnMut(Finding) + Send)) {
+///
+/// `key` is an API key of the service with the scope `stats`, if there is one: the running service is asked with it.
+pub async fn examine(
+    config: &Config,
+    key: Option<&SecretString>,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) {
     tell(Finding::fine(
         SETTINGS,
         format!("AppID {}", config.account.app_id.as_str()),
     ));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     check_account(config, Arc::clone(&clock), tell).await;
-    tell(callback::check(config, &*clock).await);
+    for limitation in config.limitations() {
+        tell(Finding::limitation(&limitation));
+    }
+    if let Some(credentials) = &config.scans.callback {
+        tell(callback::check(config, credentials, &*clock, key).await);
+    }
 }
 
 /// Checks what making a code takes, down to a code.

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
+use secrecy::{ExposeSecret, SecretString};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 /// How long a TCP and TLS handshake may take, so that a dead host leaves time for its twin.
@@ -134,6 +135,20 @@ pub async fn probe(
     deadline: Duration,
 ) -> Result<Response, ProbeError> {
     Ok(client.get(url).timeout(deadline).send().await?)
+}
+
+/// As [`probe`], with an API key of our own service.
+///
+/// # Errors
+/// As [`probe`].
+pub async fn probe_with_key(
+    client: &Client,
+    url: url::Url,
+    key: &SecretString,
+    deadline: Duration,
+) -> Result<Response, ProbeError> {
+    let request = client.get(url).bearer_auth(key.expose_secret());
+    Ok(request.timeout(deadline).send().await?)
 }
 
 /// Why a host gives no answer.

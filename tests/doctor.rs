@@ -16,11 +16,11 @@ use support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
 use support::database::Database;
 use support::owner::{Owner, Reply};
 use support::process::{Output, run};
-use support::pushes::TOKEN;
-use support::{Server, closed_port};
+use support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_by, signed_query};
+use support::{Server, closed_port, eventually};
 use tokio::net::TcpListener;
 use url::Url;
-use wxqr::clock::SystemClock;
+use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 use wxqr::store::{Store, Upstream};
 
@@ -60,7 +60,7 @@ fn line<'a>(output: &'a Output, start: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_set_up_that_works_is_all_ok() {
+async fn what_works_is_ok_and_what_is_off_is_told() {
     let (sandbox, address, _server) = sandbox().await;
     let output = doctor(&format!("http://{address}"), &[]).await;
     assert_eq!(
@@ -85,7 +85,12 @@ async fn a_set_up_that_works_is_all_ok() {
         got[4..],
         [
             "ok    codes: WeChat made one that lives 60 s, from the day's quota",
-            "skip  callback: needs WXQR_CALLBACK_TOKEN",
+            "warn  callback: the callback is off: no scan is counted, and nobody can sign in by a scan; set \
+             WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY, and enter both in WeChat's console",
+            "warn  api-keys: there is no API key: no permanent codes, no names for codes, and nobody can read the numbers; \
+             set WXQR_API_KEYS",
+            "warn  access: access is open: every visitor may have codes made, 10000 a day for all of them together; set \
+             WXQR_ACCESS to signed or keyed where only your own pages and programs should",
         ]
     );
     let host = format!("ok    host {address}: answers after ");
@@ -185,7 +190,7 @@ async fn each_refusal_says_what_to_do() {
         for start in others {
             line(&output, start);
         }
-        assert_eq!(lines(&output).len(), 6, "{errcode}: {output:?}");
+        assert_eq!(lines(&output).len(), 8, "{errcode}: {output:?}");
     }
 }
 
@@ -269,7 +274,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             "",
             false,
             "ok    callback: ",
-            "expects, plain mode: bindings need WXQR_ENCODING_AES_KEY",
+            "expects, plain mode; whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS",
         ),
         (
             &here,
@@ -277,7 +282,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             KEY,
             false,
             "ok    callback: ",
-            "expects, safe mode",
+            "expects, safe mode; whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS",
         ),
         (
             &here,
@@ -346,6 +351,108 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
     }
     let output = doctor(&api_base, &[("WXQR_CALLBACK_TOKEN", TOKEN)]).await;
     line(&output, "skip  callback: needs WXQR_PUBLIC_URL to be asked");
+}
+
+#[tokio::test]
+async fn refused_pushes_fail_the_check_until_one_is_accepted() {
+    const STATS: (&str, &str) = (
+        "WXQR_API_KEYS",
+        "pos:0123456789abcdef:mint,ops:fedcba9876543210:stats",
+    );
+    let service = TestApp::with()
+        .set("CALLBACK_TOKEN", TOKEN)
+        .set("ENCODING_AES_KEY", AES_KEY)
+        .set("API_KEYS", STATS.1)
+        .spawn()
+        .await;
+    let (here, api_base) = (
+        service.url(""),
+        format!("http://{}", service.sandbox_address),
+    );
+    let settings = [
+        ("WXQR_CALLBACK_TOKEN", TOKEN),
+        ("WXQR_ENCODING_AES_KEY", AES_KEY),
+        ("WXQR_ACCESS", "keyed"),
+        STATS,
+    ];
+    let listen = service.address.to_string();
+    // Where WeChat would ask it; and on this machine, where that address is not known.
+    let by = [
+        ("WXQR_PUBLIC_URL", here.as_str()),
+        ("WXQR_LISTEN", listen.as_str()),
+    ];
+    let openid = "oAlice0000000000000000000001";
+    let xml = Happening::leave(openid).xml();
+    let (sealed_query, sealed_body) = sealed(openid, &xml);
+    let foreign = || signed_by("anotherToken", openid, SystemClock.now());
+    for (pushed, start, parts) in [
+        (
+            None,
+            "ok    callback: ",
+            &["safe mode; no push has come since the service started"][..],
+        ),
+        // May be a stranger's, but nothing else has come.
+        (
+            Some((foreign(), &xml, 403)),
+            "FAIL  callback: ",
+            &["0 pushes accepted and 1 requests refused", "Token"],
+        ),
+        (
+            Some((signed_query(openid), &xml, 403)),
+            "FAIL  callback: ",
+            &[
+                "0 pushes accepted and 2 requests refused",
+                "it is not encrypted",
+                "; choose the safe mode in WeChat's console",
+            ],
+        ),
+        // A stranger does not hide it.
+        (
+            Some((foreign(), &xml, 403)),
+            "FAIL  callback: ",
+            &["it is not encrypted"],
+        ),
+        (
+            Some((sealed_query, &sealed_body, 200)),
+            "ok    callback: ",
+            &["safe mode; 1 pushes accepted since the service started, the last at "],
+        ),
+    ] {
+        if let Some((query, body, status)) = pushed {
+            let request = service.request(Method::POST, &format!("/callback?{query}"));
+            assert_eq!(Answer::to(request.body(body.clone())).await.status, status);
+        }
+        for by in by {
+            let settings = [&settings[..], &[by]].concat();
+            let output = doctor(&api_base, &settings).await;
+            let is_failure = start.starts_with("FAIL");
+            // Without its address there is nothing to call fine.
+            if by.0 == "WXQR_LISTEN" && !is_failure {
+                line(&output, "skip  callback: needs WXQR_PUBLIC_URL to be asked");
+            } else {
+                let told = line(&output, start);
+                assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+            }
+            assert_eq!(output.status == 1, is_failure, "{output:?}");
+            for secret in [TOKEN, AES_KEY, "fedcba9876543210", "0123456789abcdef:"] {
+                assert!(!output.stdout.contains(secret), "{output:?}");
+            }
+        }
+    }
+    // The Token is known to be right now, so that strangers cannot fail the check. The times have whole seconds.
+    let accepted = SystemClock.now().as_second();
+    eventually("the next second", || {
+        SystemClock.now().as_second() > accepted
+    })
+    .await;
+    let request = service.request(Method::POST, &format!("/callback?{}", foreign()));
+    Answer::to(request.body(xml)).await;
+    let output = doctor(&api_base, &[&settings[..], &by[..1]].concat()).await;
+    line(
+        &output,
+        "warn  callback: 1 pushes accepted and 4 requests refused",
+    );
+    assert_eq!(output.status, 0, "{output:?}");
 }
 
 #[tokio::test]

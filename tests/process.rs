@@ -433,7 +433,8 @@ async fn config_shows_each_setting_its_origin_and_no_secret() {
     for (variable, parts) in [
         ("WXQR_APP_ID", &[APP_ID, "variable"][..]),
         ("WXQR_APP_SECRET", &["********", "file"]),
-        ("WXQR_API_KEYS", &["********", "variable"]),
+        ("WXQR_API_KEYS", &[":********:", "variable"]),
+        ("WXQR_DATABASE_URL", &["sqlite://wxqr.db", "default"]),
         ("WXQR_REUSE", &["0.25", "flag"]),
         ("WXQR_LISTEN", &["127.0.0.1:8080", "default"]),
         ("WXQR_PUBLIC_URL", &["unset"]),
@@ -449,6 +450,83 @@ async fn config_shows_each_setting_its_origin_and_no_secret() {
     );
     assert!(!output.stdout.contains(APP_SECRET) && !output.stdout.contains("very-secret"));
     assert_eq!(run(&["config"], &[]).await.status, 78);
+}
+
+#[tokio::test]
+async fn quotes_that_docker_keeps_are_a_mistake_in_every_command() {
+    let quoted = [
+        ("WXQR_LINK_KEYS", "\"link-key-1\""),
+        ("WXQR_LISTEN", "'127.0.0.1:0'"),
+    ];
+    for (arguments, status) in [
+        (&["sign", "scene_id=1"][..], 78),
+        (&["config"], 78),
+        (&["serve"], 78),
+        (&["demo"], 78),
+        (&["healthcheck"], 78),
+        (&["doctor"], 1),
+    ] {
+        let account = [("WXQR_APP_ID", APP_ID), ("WXQR_APP_SECRET", APP_SECRET)];
+        let variables = if arguments == ["demo"] {
+            quoted.to_vec()
+        } else {
+            [&account[..], &quoted].concat()
+        };
+        let output = run(arguments, &variables).await;
+        assert_eq!(output.status, status, "{arguments:?}: {output:?}");
+        let said = output.stdout + &output.stderr;
+        assert!(said.contains("docker --env-file"), "{arguments:?}: {said}");
+        assert!(!said.contains("link-key-1"), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_secrets_of_a_new_set_up_are_made_by_one_command() {
+    let run_script = || async {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/secrets.sh");
+        let output = Command::new("sh").arg(script).output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (made, again) = (run_script().await, run_script().await);
+    let pairs: Vec<_> = made
+        .lines()
+        .map(|line| line.split_once('=').unwrap())
+        .collect();
+    assert_eq!(pairs.len(), 3, "{made}");
+    for (name, value) in &pairs {
+        assert!(!again.contains(value), "{name} is made anew each time");
+    }
+    let account = [("WXQR_APP_ID", APP_ID), ("WXQR_APP_SECRET", APP_SECRET)];
+    let output = run(&["config"], &[&account[..], &pairs].concat()).await;
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(output.stdout.contains("admin:********:admin"), "{output:?}");
+}
+
+#[tokio::test]
+async fn the_start_says_once_what_is_off_or_open() {
+    let safe = [
+        ("WXQR_CALLBACK_TOKEN", "Token1"),
+        (
+            "WXQR_ENCODING_AES_KEY",
+            "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
+        ),
+        ("WXQR_API_KEYS", "ops:0123456789abcdef:admin"),
+        ("WXQR_ACCESS", "keyed"),
+    ];
+    for (settings, times) in [(&[][..], 1), (&safe[..], 0)] {
+        let served = Served::with(settings).await;
+        served.process.wait_for_line("listening").await;
+        served.process.signal("TERM");
+        let log = served.process.output().await.stderr;
+        for said in [
+            "the callback is off: no scan is counted",
+            "there is no API key: no permanent codes",
+            "access is open: every visitor may have codes made, 10000 a day",
+        ] {
+            assert_eq!(log.matches(said).count(), times, "{said}: {log}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -104,8 +104,11 @@ struct Demo {
 impl Demo {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".env.example");
-        std::fs::copy(example, folder.path().join(".env.example")).unwrap();
+        std::fs::create_dir(folder.path().join("deploy")).unwrap();
+        for file in [".env.example", "deploy/secrets.sh"] {
+            let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
+            std::fs::copy(ours, folder.path().join(file)).unwrap();
+        }
         let (process, printed) = start("demo", "Ctrl-C");
         assert!(printed.len() <= 10, "{printed:?}");
         let line = |start: &str| {

@@ -2,6 +2,7 @@
 
 use anyhow::anyhow;
 use clap::ArgMatches;
+use wxqr::access::Scope;
 use wxqr::config::Config;
 use wxqr::doctor::{self, Finding};
 
@@ -17,7 +18,10 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         }
     };
     match Config::load(matches, std::env::vars_os()) {
-        Ok((config, _)) => doctor::examine(&config, &mut tell).await,
+        Ok((config, _)) => {
+            let key = Config::find_key(matches, std::env::vars_os(), Scope::Stats);
+            doctor::examine(&config, key.as_ref(), &mut tell).await;
+        }
         Err(mistakes) => doctor::report_mistakes(&mistakes, &mut tell),
     }
     printed?;

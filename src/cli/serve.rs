@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use clap::ArgMatches;
 use wxqr::app::App;
-use wxqr::config::Config;
+use wxqr::config::{Config, Limitation};
 use wxqr::store::Store;
 use wxqr::telemetry;
 
@@ -25,6 +25,14 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         tracing::info!(
             "WXQR_PUBLIC_URL is not set: links in answers are relative to whatever host was asked"
         );
+    }
+    for limitation in config.limitations() {
+        let Limitation {
+            subject,
+            costs,
+            action,
+        } = limitation;
+        tracing::warn!(subject, action, "{costs}");
     }
     app.serve(stop).await;
     Ok(())

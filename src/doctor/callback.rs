@@ -1,11 +1,13 @@
-//! Would WeChat find the callback, and what could it tell there?
+//! Would WeChat find the callback, and are its pushes accepted there?
 
+use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::pushes::{self, Judgement};
 use super::{CALLBACK, Finding, PROBE_DEADLINE, Trouble};
 use crate::callback::{Credentials, Gate};
 use crate::clock::Clock;
-use crate::config::{Config, ExtraCa};
+use crate::config::{Config, ExtraCa, local_url};
 use crate::outbound::{self, ClientError, ProbeError};
 
 /// Room for our own answer and for nothing much longer.
@@ -17,16 +19,54 @@ const NOBODY_BEHIND_IT: [u16; 3] = [502, 503, 504];
 /// What to do where something else answers.
 const LET_IT_PASS: &str = "run the service with these settings, and let the proxy pass this path on with its query as it is";
 
-/// Asks the callback as WeChat's console would, at the address that WeChat would use. A service that does not run yet, or
-/// cannot be reached from here, is no failure: WeChat may reach it.
-pub(super) async fn check(config: &Config, clock: &dyn Clock) -> Finding {
-    let Some(credentials) = &config.scans.callback else {
-        return Finding::skipped(CALLBACK, "WXQR_CALLBACK_TOKEN");
+/// Asks the callback as WeChat's console would, at the address that WeChat would use, and then the service what has come
+/// there. A service that does not run yet, or cannot be reached from here, is no failure: WeChat may reach it.
+///
+/// `key` is an API key of the service with the scope `stats`, if there is one.
+pub(super) async fn check(
+    config: &Config,
+    credentials: &Credentials,
+    clock: &dyn Clock,
+    key: Option<&SecretString>,
+) -> Finding {
+    let (base, asked) = match &config.public_url {
+        None => (
+            None,
+            Finding::skipped(CALLBACK, "WXQR_PUBLIC_URL to be asked"),
+        ),
+        Some(url) => (
+            Some(url.as_str()),
+            check_address(config, credentials, url.as_str(), clock).await,
+        ),
     };
-    let Some(public_url) = &config.public_url else {
-        return Finding::skipped(CALLBACK, "WXQR_PUBLIC_URL to be asked");
+    if asked.is_failure() {
+        return asked;
+    }
+    let Some(key) = key else {
+        return asked.and("whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS");
     };
-    let address = format!("{}/callback", public_url.as_str());
+    let base = base.filter(|_| asked.is_fine());
+    let local = local_url(config.listen);
+    let base = base.unwrap_or_else(|| local.as_str().trim_end_matches('/'));
+    match pushes::ask(config, base, key)
+        .await
+        .map(|pushes| pushes.judge())
+    {
+        None => asked.and("whether pushes are accepted is not known: /api/account does not say so"),
+        Some(Judgement::Fine(detail)) => asked.and(&detail),
+        Some(Judgement::Doubtful(trouble)) => Finding::warned(CALLBACK, trouble),
+        Some(Judgement::Refused(trouble)) => Finding::failed(CALLBACK, trouble),
+    }
+}
+
+/// Asks as WeChat's console would.
+async fn check_address(
+    config: &Config,
+    credentials: &Credentials,
+    base: &str,
+    clock: &dyn Clock,
+) -> Finding {
+    let address = format!("{base}/callback");
     let gate = Gate::new(credentials.clone(), config.account.app_id.as_str());
     let echo = Uuid::now_v7().simple().to_string();
     let question = gate.question(&echo, clock.now());
@@ -62,7 +102,7 @@ fn unanswered(address: &str, reason: &str) -> Finding {
 fn mode(credentials: &Credentials) -> &'static str {
     match credentials.keys {
         Some(_) => "safe mode",
-        None => "plain mode: bindings need WXQR_ENCODING_AES_KEY",
+        None => "plain mode",
     }
 }
 
