@@ -213,7 +213,7 @@ mod tests {
             ("evillocalhost", Err(Foreign::Host)),
             ("evil.qr.example.com", Err(Foreign::Host)),
             ("2130706433", Err(Foreign::Host)),
-            ("[evil]", Err(Foreign::NoHost)),
+            ("[evil]", Err(Foreign::Host)),
             ("localhost@evil.example", Err(Foreign::NoHost)),
             ("evil.example@localhost", Err(Foreign::NoHost)),
             ("local host", Err(Foreign::NoHost)),
