@@ -33,6 +33,20 @@ impl Answer {
         })
     }
 
+    /// Sends a request again while the store has too much to do for it: how long that is depends on the machine.
+    pub(crate) async fn once_the_store_is_free(request: RequestBuilder) -> Self {
+        let started = Instant::now();
+        loop {
+            let answer = Self::to(request.try_clone().unwrap()).await;
+            let put_off = answer.status == StatusCode::SERVICE_UNAVAILABLE
+                && answer.field("code") == "store_unavailable";
+            if !put_off || started.elapsed() > super::PATIENCE {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// A header's text; empty if it is not there. Several are joined, as HTTP allows.
     pub(crate) fn header(&self, name: &str) -> String {
         let values = self.headers.get_all(name).iter();

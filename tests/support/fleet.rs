@@ -211,7 +211,7 @@ impl Replica {
     }
 }
 
-/// Sends requests, each to the next replica in turn, so many at a time.
+/// Sends requests, each to the next replica in turn, so many at a time, until the store is free for each.
 pub(crate) async fn spread(
     replicas: &[Replica],
     at_a_time: usize,
@@ -222,7 +222,7 @@ pub(crate) async fn spread(
         .zip(replicas.iter().cycle())
         .map(|(path, replica)| replica.request(&path).bearer_auth(KEY))
         .collect();
-    stream::iter(requests.into_iter().map(Answer::to))
+    stream::iter(requests.into_iter().map(Answer::once_the_store_is_free))
         .buffer_unordered(at_a_time)
         .collect()
         .await
