@@ -308,13 +308,65 @@ async fn a_body_that_is_not_right_is_told_why() {
         let wanted = json!({"scene_id": 1, "label": "签".repeat(length)});
         assert_eq!(post(&app, MINT, &wanted).await.status, status, "{length}");
     }
-    for text in ["", "{", "scene_id=1", "\u{feff}{}"] {
+    for text in ["", "{", "scene_id=1", "{}\u{feff}"] {
         let answer = post_text(&app, ADMIN, text).await;
         let want = (400, "invalid_body".to_owned());
         assert_eq!(answer.problem(), want, "{text:?}");
     }
     assert_eq!(app.creates(), 1, "one was right");
     assert_eq!(stock(&app).await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_in_front_of_a_body_is_passed_over() {
+    let app = with_keys()
+        .set("CALLBACK_TOKEN", "callbacktokenOfTheTests")
+        .set(
+            "ENCODING_AES_KEY",
+            "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU",
+        )
+        .spawn()
+        .await;
+    for (body, status) in [
+        ("\u{feff}{\"scene_id\": 1}", StatusCode::CREATED),
+        (
+            "\u{feff}\r\n[{\"scene_id\": 2}]\r\n",
+            StatusCode::MULTI_STATUS,
+        ),
+        // One, and in front: anywhere else it is text.
+        ("\u{feff}\u{feff}{\"scene_id\": 3}", StatusCode::BAD_REQUEST),
+        (" \u{feff}{\"scene_id\": 3}", StatusCode::BAD_REQUEST),
+        ("\u{feff}", StatusCode::BAD_REQUEST),
+    ] {
+        let answer = post_text(&app, MINT, body).await;
+        assert_eq!(answer.status, status, "{body:?}: {answer:?}");
+    }
+    let bind = async |body: Vec<u8>| {
+        let request = app.request(Method::POST, "/api/bindings");
+        Answer::to(request.bearer_auth(BIND).body(body)).await
+    };
+    for body in [
+        "\u{feff}{\"expire_seconds\": 60}",
+        "\u{feff}",
+        "\u{feff} \r\n",
+    ] {
+        let answer = bind(body.into()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{body:?}: {answer:?}");
+    }
+    // A shell that writes UTF-16 is told so.
+    let wide = |mark: u16, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        let units = [mark].into_iter().chain("{}".encode_utf16());
+        units.flat_map(order).collect()
+    };
+    for body in [
+        wide(0xfeff, u16::to_le_bytes),
+        wide(0xfeff, u16::to_be_bytes),
+    ] {
+        let answer = bind(body).await;
+        assert_eq!(answer.problem(), (400, "invalid_body".to_owned()));
+        assert!(answer.field("detail").contains("UTF-8"), "{answer:?}");
+    }
+    assert_eq!(app.creates(), 5);
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ pub(super) async fn faults(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
 
 /// `PUT /sandbox/faults`: replaces all of them or, on a mistake, none. Answers what is set.
 pub(super) async fn set_faults(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
-    match serde_json::from_slice::<Vec<Fault>>(&body) {
+    let json = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
+    match serde_json::from_slice::<Vec<Fault>>(json) {
         Ok(faults) if faults.len() > MAX_FAULTS => {
             bad_request(&format!("at most {MAX_FAULTS} faults may be set at once"))
         }

@@ -86,10 +86,11 @@ impl Order {
 /// When it is too large or anything else.
 pub(super) async fn object(body: Body, most: usize) -> Result<Map<String, Value>, Problem> {
     let bytes = read_body(body, most).await?;
-    if bytes.trim_ascii().is_empty() {
+    let text = without_mark(&bytes);
+    if text.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
-    match serde_json::from_slice(&bytes).map_err(|error| not_json(&error))? {
+    match parsed_json(text)? {
         Given::Object {
             twice: Some(name), ..
         } => Err(Problem::invalid_body(&name, given_twice())),
@@ -108,7 +109,7 @@ impl Given {
     /// When the body is too large, is not JSON, or has too many items.
     pub(super) async fn read(body: Body) -> Result<Self, Problem> {
         let bytes = read_body(body, MAX_BODY).await?;
-        match serde_json::from_slice(&bytes).map_err(|error| not_json(&error))? {
+        match parsed_json(without_mark(&bytes))? {
             Self::Array(items) if items.len() > MOST_ITEMS => Err(too_many(items.len())),
             given => Ok(given),
         }
@@ -200,6 +201,28 @@ impl<'de> Visitor<'de> for GivenVisitor {
     fn visit_unit<E>(self) -> Result<Given, E> {
         Ok(Given::Other)
     }
+}
+
+/// A body without the byte-order mark at its beginning, which editors and shells on Windows write (RFC 8259, 8.1: a parser
+/// may ignore it).
+fn without_mark(body: &[u8]) -> &[u8] {
+    const UTF_8_MARK: &[u8] = b"\xEF\xBB\xBF";
+    body.strip_prefix(UTF_8_MARK).unwrap_or(body)
+}
+
+/// Parses a body without a mark.
+///
+/// # Errors
+/// When it is not JSON. UTF-16, which begins with a mark of its own, is named.
+fn parsed_json(body: &[u8]) -> Result<Given, Problem> {
+    if body.starts_with(b"\xFF\xFE") || body.starts_with(b"\xFE\xFF") {
+        let message = Message::new(
+            "请求内容为 UTF-16 编码，须为 UTF-8",
+            "the body is UTF-16; it must be UTF-8",
+        );
+        return Err(Problem::new(Code::InvalidBody, message));
+    }
+    serde_json::from_slice(body).map_err(|error| not_json(&error))
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
