@@ -55,6 +55,12 @@ async fn the_representation_is_extension_over_format_over_accept_over_html() {
         ("/qrcode?", "image/*", "image/png", "accept"),
         (
             "/qrcode?",
+            "image/avif,image/webp,*/*",
+            "image/png",
+            "accept",
+        ),
+        (
+            "/qrcode?",
             "application/json;q=0.5,text/html;q=0.4",
             "application/json",
             "accept",

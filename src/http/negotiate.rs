@@ -40,36 +40,71 @@ impl Format {
         }
     }
 
-    /// The representation with the highest weight in an `Accept` header; HTML if it names none of ours.
+    /// The representation with the highest weight in an `Accept` header (RFC 9110, 12.5.1).
+    ///
+    /// Where only `*/*` or nothing leads to one of ours, it is a picture if the header names picture types and no page, as
+    /// `image/avif,image/webp,*/*` does, which browsers send for an `<img>`; else HTML.
     pub(crate) fn from_accept(accept: &str) -> Self {
         let ranges: Vec<(&str, f32)> = weighted(accept).collect();
-        let mut best = (Self::Html, 0.0);
+        let mut best = (Self::Html, Match::default());
         for format in Self::NEGOTIABLE {
-            let weight = format.weight(&ranges);
-            if weight > best.1 {
-                best = (format, weight);
+            let matched = format.matched(&ranges);
+            if matched.weight > best.1.weight {
+                best = (format, matched);
             }
         }
-        best.0
+        let (format, matched) = best;
+        if matched.specificity <= Match::ANY && names_pictures_only(&ranges) {
+            let is_allowed = |format: &Self| !format.matched(&ranges).is_refused();
+            let picture = [Self::Png, Self::Svg].into_iter().find(is_allowed);
+            return picture.unwrap_or(format);
+        }
+        format
     }
 
-    /// The weight of the most specific range that covers this type (RFC 9110, 12.5.1).
-    fn weight(self, ranges: &[(&str, f32)]) -> f32 {
+    /// What the most specific range that covers this type says.
+    fn matched(self, ranges: &[(&str, f32)]) -> Match {
         let (kind, subtype) = self.media_type();
         let specificity = |range: &str| match range.split_once('/') {
             Some((k, s)) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => 3,
             Some((k, "*")) if k.eq_ignore_ascii_case(kind) => 2,
-            Some(("*", "*")) => 1,
+            Some(("*", "*")) => Match::ANY,
             _ => 0,
         };
-        let rated = ranges
-            .iter()
-            .map(|&(range, weight)| (specificity(range), weight));
+        let rated = ranges.iter().map(|&(range, weight)| Match {
+            specificity: specificity(range),
+            weight,
+        });
         rated
-            .filter(|&(rank, _)| rank > 0)
-            .max_by_key(|&(rank, _)| rank)
-            .map_or(0.0, |(_, weight)| weight)
+            .filter(|matched| matched.specificity > 0)
+            .max_by_key(|matched| matched.specificity)
+            .unwrap_or_default()
     }
+}
+
+/// How an `Accept` header covers a type. By default it does not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Match {
+    /// 3 for the type itself, 2 for `type/*`, [`Self::ANY`] for `*/*`, 0 where no range covers it.
+    specificity: u8,
+    weight: f32,
+}
+
+impl Match {
+    const ANY: u8 = 1;
+
+    fn is_refused(self) -> bool {
+        self.specificity > 0 && self.weight <= 0.0
+    }
+}
+
+/// Whether the ranges name a picture type, and no type of a page. One with the weight 0 is not named.
+fn names_pictures_only(ranges: &[(&str, f32)]) -> bool {
+    const PAGES: [&str; 3] = ["text/html", "text/*", "application/xhtml+xml"];
+    let named = |(range, weight): &(&str, f32)| (*weight > 0.0).then(|| range.to_ascii_lowercase());
+    let named: Vec<String> = ranges.iter().filter_map(named).collect();
+    named.iter().any(|range| range.starts_with("image/"))
+        && !named.iter().any(|range| PAGES.contains(&range.as_str()))
 }
 
 impl FromStr for Format {
@@ -138,6 +173,57 @@ mod tests {
                 "application/json;charset=utf-8;q=0.9, text/html;q=0.8",
                 Format::Json,
             ),
+        ] {
+            assert_eq!(Format::from_accept(accept), want, "Accept: {accept}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_names_pictures_and_no_page_gets_a_picture() {
+        for (accept, want) in [
+            // Firefox 92 to 127, 65 to 91, and 47 to 64 for an <img>.
+            ("image/avif,image/webp,*/*", Format::Png),
+            ("image/webp,*/*", Format::Png),
+            ("*/*", Format::Html),
+            // Firefox from 128 on, Chromium from 85 on and 49 to 84, Safari, and WeChat's browser.
+            (
+                "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
+                Format::Png,
+            ),
+            ("image/webp,image/apng,image/*,*/*;q=0.8", Format::Png),
+            ("image/webp,*/*;q=0.8", Format::Png),
+            (
+                "image/webp,image/avif,image/jxl,image/heic,image/heic-sequence,video/*;q=0.8,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
+                Format::Png,
+            ),
+            (
+                "image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
+                Format::Png,
+            ),
+            (
+                "image/wxpic,image/tpg,image/webp,image/apng,*/*;q=0.8",
+                Format::Png,
+            ),
+            // The ranking stays where a type of ours is named.
+            ("image/svg+xml,image/*;q=0.8,*/*;q=0.5", Format::Svg),
+            ("image/webp,image/svg+xml;q=0.1,*/*", Format::Png),
+            ("application/json,image/webp;q=0.5,*/*;q=0.1", Format::Json),
+            ("image/webp,text/html,*/*", Format::Html),
+            ("image/webp,text/*,*/*", Format::Html),
+            ("image/webp,application/xhtml+xml,*/*", Format::Html),
+            ("IMAGE/AVIF,*/*;Q=0.8", Format::Png),
+            // No type of ours is accepted: a picture is nearer than a page.
+            ("image/webp", Format::Png),
+            ("image/jpeg,image/gif;q=0.5", Format::Png),
+            ("image/webp,text/html;q=0,*/*;q=0.1", Format::Png),
+            ("image/webp,image/png;q=0,*/*", Format::Svg),
+            (
+                "image/webp,image/png;q=0,image/svg+xml;q=0,*/*",
+                Format::Html,
+            ),
+            ("image/webp,*/*;q=0", Format::Html),
+            ("image/webp;q=0,*/*", Format::Html),
+            ("video/mp4,*/*", Format::Html),
         ] {
             assert_eq!(Format::from_accept(accept), want, "Accept: {accept}");
         }
