@@ -25,6 +25,9 @@
     if (element.textContent !== text) element.textContent = text;
   };
 
+  // The page may have been asked for with a slash at its end.
+  const ROOT = location.pathname.endsWith("/") ? "../" : "";
+
   let key = null;
   // How far the service's clock is ahead of this machine's: days are the service's.
   let ahead = 0;
@@ -54,7 +57,7 @@
 
   const ask = async (path, parameters, read) => {
     try {
-      const answer = await fetch(`${path}?${new URLSearchParams(parameters)}`, {
+      const answer = await fetch(`${ROOT}${path}?${new URLSearchParams(parameters)}`, {
         headers: { Authorization: `Bearer ${key}` },
         cache: "no-store",
         signal: AbortSignal.timeout?.(DEADLINE),

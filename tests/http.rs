@@ -519,7 +519,8 @@ async fn paths_and_methods_that_are_not_there_are_problems_too() {
     let app = TestApp::spawn().await;
     for path in [
         "/nothing-here",
-        "/qrcode/",
+        "/qrcode//",
+        "//qrcode/",
         "/qrcode.gif",
         "/metrics",
         "/cgi-bin/token",
@@ -543,6 +544,61 @@ async fn paths_and_methods_that_are_not_there_are_problems_too() {
         );
     }
     assert_eq!(app.creates(), 0);
+}
+
+#[tokio::test]
+async fn one_trailing_slash_does_not_matter() {
+    let app = TestApp::with()
+        .set("PUBLIC_URL", "https://qr.example.com/wx")
+        .set("API_KEYS", format!("k:{KEY}:admin"))
+        .spawn()
+        .await;
+    for path in [
+        "/qrcode/?scene_id=1",
+        "/qrcode.json/?scene_id=1",
+        "/qrcode.png/?scene_id=1",
+        "/stats/",
+        "/robots.txt/",
+        "/openapi.json/",
+        "/healthz/",
+        "/readyz/",
+        "/api/account/",
+        "/api/codes/?limit=1",
+    ] {
+        for base in ["", "/wx"] {
+            for method in [Method::GET, Method::HEAD] {
+                let with = format!("{base}{path}");
+                let without = with.replacen("/?", "?", 1);
+                let without = without.strip_suffix('/').unwrap_or(&without);
+                let ask = async |path: &str| {
+                    Answer::to(app.request(method.clone(), path).bearer_auth(KEY)).await
+                };
+                let (with, without) = (ask(&with).await, ask(without).await);
+                assert_eq!(with.status, StatusCode::OK, "{method} {base}{path}");
+                assert_eq!(
+                    with.header("content-type"),
+                    without.header("content-type"),
+                    "{method} {base}{path}"
+                );
+            }
+            let made = app
+                .request(Method::POST, &format!("{base}/api/codes/"))
+                .bearer_auth(KEY)
+                .body(r#"{"scene_id":1}"#);
+            assert_eq!(Answer::to(made).await.status, StatusCode::OK, "{base}");
+        }
+    }
+    // The first page has its slash as ever.
+    for path in ["/", "/wx", "/wx/", "/wx/?lang=en"] {
+        assert_eq!(app.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    for path in ["/wx//", "//", "//api/account/", "/stats//", "/nothing/"] {
+        let answer = ask(&app, Method::GET, path).await;
+        assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{path}");
+    }
+    let refused = ask(&app, Method::PUT, "/qrcode/?scene_id=1").await;
+    assert_eq!(refused.problem().0, 405);
+    assert_eq!(app.creates(), 1);
 }
 
 #[tokio::test]

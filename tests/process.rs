@@ -13,6 +13,7 @@ use serde_json::Value;
 use support::answer::Answer;
 use support::app::{APP_ID, APP_SECRET, spawn_sandbox};
 use support::process::{Addresses, Process, run};
+use support::raw::send;
 use support::skip::skip;
 use support::{Server, client, closed_port, eventually_async};
 use tokio::process::Command;
@@ -538,6 +539,7 @@ async fn metrics_have_a_listener_of_their_own() {
         "/qrcode.json?scene_id=77001",
         "/qrcode.json?scene_id=0",
         "/secret-path-77",
+        "/healthz/",
     ] {
         served.get(path).await;
     }
@@ -548,6 +550,7 @@ async fn metrics_have_a_listener_of_their_own() {
     for start in [
         "wxqr_build_info{version=\"",
         "wxqr_http_requests_total{route=\"/qrcode.json\",method=\"GET\",status=\"200\"} 2",
+        "wxqr_http_requests_total{route=\"/healthz\",method=\"GET\",status=\"200\"} 1",
         "wxqr_http_requests_total{route=\"unmatched\",method=\"GET\",status=\"404\"} 1",
         "wxqr_http_request_duration_seconds_bucket{",
         "wxqr_upstream_requests_total{api=\"create\",outcome=\"ok\"} 1",
@@ -597,6 +600,47 @@ async fn metrics_have_a_listener_of_their_own() {
     assert!(!fault(
         get(&served.client, metrics, "/metrics").await.text()
     ));
+}
+
+#[tokio::test]
+async fn the_log_has_the_path_of_a_request_that_matches_no_route() {
+    let served = Served::with(&[]).await;
+    let address = served.addresses.http;
+    let endless = format!("/long/{}", "a".repeat(300));
+    let paths = [
+        ("/callbak/", "/callbak/"),
+        ("/a%0a%0d%22b", "/a%0a%0d%22b"),
+        ("/\u{202e}\u{85}b\"", "/%E2%80%AE%C2%85b%22"),
+        (endless.as_str(), &endless[..200]),
+    ];
+    for (path, _) in paths {
+        let request = format!(
+            "GET {path}?signature=not-in-the-log HTTP/1.1\r\nHost: wxqr\r\nConnection: close\r\n\r\n"
+        );
+        assert_eq!(
+            send(address, request.as_bytes()).await.status,
+            404,
+            "{path}"
+        );
+    }
+    served.get("/qrcode.json?scene_id=0").await;
+    served.get("/healthz/x").await;
+    served.process.wait_for_line("/healthz/x").await;
+    let log = served.process.stderr();
+    let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    let requests: Vec<Value> = lines
+        .filter(|line: &Value| line["message"] == "request")
+        .collect();
+    let lost: Vec<&str> = requests
+        .iter()
+        .filter(|line| line["http.route"] == "unmatched")
+        .map(|line| line["http.path"].as_str().unwrap())
+        .collect();
+    let want: Vec<&str> = paths.iter().map(|(_, logged)| *logged).collect();
+    assert_eq!(lost, [want, vec!["/healthz/x"]].concat());
+    let found = requests.iter().find(|line| line["http.status"] == 400);
+    assert_eq!(found.unwrap().get("http.path"), None, "its route says it");
+    assert!(!log.contains("not-in-the-log"), "{log}");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ mod view;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::routing::get;
 use axum::{Json, Router};
 use jiff::tz::Offset;
@@ -102,18 +102,12 @@ pub fn router(
     hosts: Option<TrustedHosts>,
 ) -> Router {
     let site = Arc::clone(&state.site);
-    let pages = guarded(page_routes(state.site.sandbox), hosts.clone()).with_state(state.clone());
-    let ours = routes_of(state.clone(), cors).merge(pages).merge(others);
+    let pages = guarded(page_routes(state.site.sandbox), hosts).with_state(state.clone());
+    let ours = routes_of(state, cors).merge(pages).merge(others);
     let routes = if base_path.is_empty() {
         ours
     } else {
-        // Nesting answers `/base` only, and our own links say `/base/`.
-        let home = Router::new().route(&format!("{base_path}/"), get(home::show));
-        let home = guarded(home, hosts).with_state(state);
-        Router::new()
-            .nest(base_path, ours.clone())
-            .merge(home)
-            .merge(ours)
+        Router::new().nest(base_path, ours.clone()).merge(ours)
     };
     let routes = routes
         .fallback(observe::not_found)
@@ -135,14 +129,20 @@ pub fn starting_router(site: Arc<Site>, base_path: &str) -> Router {
 }
 
 fn observed(routes: Router, site: Arc<Site>, base_path: &str) -> Router {
-    routes
+    let observed = routes
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(from_fn(bounds::check))
         .layer(from_fn_with_state(site, observe::write_problems))
         .layer(from_fn_with_state(
             Arc::<str>::from(base_path),
             observe::observe,
-        ))
+        ));
+    // A layer sees a request after its route was chosen, so what changes the path stands around the router.
+    Router::new()
+        .fallback_service(observed)
+        .layer(map_request(async |request| {
+            observe::without_trailing_slash(request)
+        }))
 }
 
 /// The pages for people, and what the demo shows on them.

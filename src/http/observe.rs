@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
@@ -24,6 +26,9 @@ use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// How much of a path that matches no route is logged, in characters.
+const LONGEST_LOGGED_PATH: usize = 200;
+
 /// The outermost layer. It knows the path of the public URL, below which everything answers too.
 pub(crate) async fn observe(
     State(base_path): State<Arc<str>>,
@@ -34,6 +39,7 @@ pub(crate) async fn observe(
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
     let route = route_of(&request);
+    let lost_path = lost_path(&request);
     let view = View::of(request.uri(), request.headers(), &base_path);
     request.extensions_mut().insert(view);
     request.extensions_mut().insert(id.clone());
@@ -47,8 +53,45 @@ pub(crate) async fn observe(
         route.strip_prefix(&*base_path).unwrap_or(&route),
         "/healthz" | "/readyz"
     );
-    conclude(&method, &route, is_probe, &response, started);
+    let asked = Asked {
+        method,
+        route,
+        lost_path,
+        is_probe,
+    };
+    conclude(&asked, &response, started);
     response
+}
+
+/// Removes one trailing slash from the path, so that `/callback/` is `/callback`.
+///
+/// Rewrites instead of redirecting, because WeChat posts and follows no redirect. Exactly one slash: a proxy that guards
+/// `/api/` must see the same path as the router, so `//api/account/` stays what it is.
+pub(crate) fn without_trailing_slash(mut request: Request) -> Request {
+    if let Some(uri) = shortened(request.uri()) {
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(SlashRemoved);
+    }
+    request
+}
+
+/// Marks a request whose path was sent with a slash more, so that the log can show it as it was.
+#[derive(Debug, Clone, Copy)]
+struct SlashRemoved;
+
+/// The address without one trailing slash of its path; none where there is nothing to remove.
+fn shortened(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/')?;
+    if path.is_empty() || path.ends_with('/') {
+        return None;
+    }
+    let path_and_query = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// Names the key of the caller in every log line of the request that we are in, those of a mint that it starts too.
@@ -62,17 +105,44 @@ fn route_of(request: &Request) -> String {
     matched.map_or("unmatched", MatchedPath::as_str).to_owned()
 }
 
+/// The path of a request that matches no route, as it was sent, for the log: without the query, which may hold a signature,
+/// and escaped so that it can neither end a line nor turn its direction.
+fn lost_path(request: &Request) -> Option<String> {
+    /// What would have to be escaped in JSON, besides everything that is not ASCII.
+    const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\');
+    if request.extensions().get::<MatchedPath>().is_some() {
+        return None;
+    }
+    let mut escaped = utf8_percent_encode(request.uri().path(), UNSAFE).to_string();
+    if request.extensions().get::<SlashRemoved>().is_some() {
+        escaped.push('/');
+    }
+    Some(escaped.chars().take(LONGEST_LOGGED_PATH).collect())
+}
+
+/// What is logged of a request.
+struct Asked {
+    method: Method,
+    route: String,
+    /// Only where no route matches.
+    lost_path: Option<String>,
+    is_probe: bool,
+}
+
 /// The line and the numbers of one request. Probes come every few seconds for ever, and would hide the rest of the log.
-fn conclude(method: &Method, route: &str, is_probe: bool, response: &Response, started: Instant) {
+fn conclude(asked: &Asked, response: &Response, started: Instant) {
+    let method = known(&asked.method);
     let took = started.elapsed();
     let status = response.status().as_u16();
     let problem = response.extensions().get::<Problem>();
+    let lost_path = asked.lost_path.as_deref().filter(|_| status == 404);
     // A level cannot be chosen at run time.
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                http.method = known(method),
-                http.route = route,
+                http.method = method,
+                http.route = asked.route,
+                http.path = lost_path,
                 http.status = status,
                 duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 problem = problem.map(|problem| problem.code.as_str()),
@@ -81,12 +151,12 @@ fn conclude(method: &Method, route: &str, is_probe: bool, response: &Response, s
             )
         };
     }
-    if is_probe {
+    if asked.is_probe {
         line!(debug);
     } else {
         line!(info);
     }
-    telemetry::http_request(route, known(method), status, took);
+    telemetry::http_request(&asked.route, method, status, took);
 }
 
 /// A method by a name of ours, because strangers may send any word.
@@ -211,4 +281,54 @@ pub(crate) async fn method_not_allowed() -> Problem {
         "the Allow header names the methods of this path",
     );
     Problem::new(Code::MethodNotAllowed, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn exactly_one_trailing_slash_is_removed() {
+        for (uri, want) in [
+            ("/callback/", Some("/callback")),
+            (
+                "/callback/?signature=1&nonce=2",
+                Some("/callback?signature=1&nonce=2"),
+            ),
+            ("/wx/", Some("/wx")),
+            (
+                "http://wxqr:8080/callback/",
+                Some("http://wxqr:8080/callback"),
+            ),
+            ("//api/account/", Some("//api/account")),
+            ("/callback", None),
+            ("/callback?a=/", None),
+            ("/callback//", None),
+            ("/", None),
+            ("//", None),
+            ("*", None),
+        ] {
+            let got = shortened(&uri.parse().unwrap()).map(|uri| uri.to_string());
+            assert_eq!(got.as_deref(), want, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_logged_is_printable_and_short() {
+        let long = format!("/{}", "a".repeat(300));
+        for (uri, want) in [
+            ("/callbak/?signature=secret", "/callbak/"),
+            ("/a%0Ab", "/a%0Ab"),
+            ("/a\u{202e}b\u{85}展", "/a%E2%80%AEb%C2%85%E5%B1%95"),
+            ("/a\"b{c}", "/a%22b{c}"),
+            (long.as_str(), &long[..200]),
+        ] {
+            let uri = Uri::try_from(uri).unwrap();
+            let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
+            let request = without_trailing_slash(request);
+            assert_eq!(lost_path(&request).as_deref(), Some(want));
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The callback: who is let in, and what becomes of it.
 
+use reqwest::Method;
 use wxqr::event::EventKind;
 use wxqr::store::Attribution;
 
@@ -47,6 +48,26 @@ async fn wechats_question_is_answered_and_nobody_elses() {
             "{query}"
         );
         assert!(!answer.text().contains("47239481"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_callback_may_be_configured_with_a_trailing_slash() {
+    let app = with_callback(&Database::memory())
+        .set("PUBLIC_URL", "https://qr.example.com/wx")
+        .spawn()
+        .await;
+    let signed = signed_query(ALICE);
+    for path in ["/callback/", "/wx/callback/"] {
+        let question = app.get(&format!("{path}?{signed}&echostr=47239481")).await;
+        let got = (question.status.as_u16(), question.text());
+        assert_eq!(got, (200, "47239481"), "{path}");
+        let request = app.request(Method::POST, &format!("{path}?{signed}"));
+        let pushed = Answer::to(request.body(Happening::leave(ALICE).xml())).await;
+        assert_eq!((pushed.status.as_u16(), pushed.text()), (200, "success"));
+        // For programs, whose errors are JSON.
+        let forged = app.get(&format!("{path}?echostr=1")).await;
+        assert_eq!(forged.problem(), (403, "not_from_wechat".to_owned()));
     }
 }
 
