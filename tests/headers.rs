@@ -21,7 +21,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What is neither a page nor a drawing may do nothing.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
-const DRAWING: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors *";
+/// Where everybody may frame it, which is the default.
+const DRAWING: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+const FRAMED_LINE: &str = "default-src 'none'";
 
 const KEPT: &str = "public, max-age=#, must-revalidate";
 const NEVER: &str = "no-store";
@@ -132,7 +134,8 @@ impl Policies {
         let script = hash(between(page.text(), "<script>", "</script>"));
         let images = &self.images;
         self.page(&format!(
-            "{images}; script-src {script}; form-action {form}; frame-ancestors {ancestors}"
+            "{images}; script-src {script}; form-action {form}{}",
+            framing(ancestors)
         ))
     }
 
@@ -149,13 +152,22 @@ impl Policies {
 
     fn fragment(&self, ancestors: &str) -> String {
         let images = self.images.replace(" data:", "");
-        format!("default-src 'none'; {images}; frame-ancestors {ancestors}")
+        format!("default-src 'none'; {images}{}", framing(ancestors))
     }
 
     fn problem(&self, ancestors: &str) -> String {
         self.page(&format!(
-            "img-src data:; form-action 'none'; frame-ancestors {ancestors}"
+            "img-src data:; form-action 'none'{}",
+            framing(ancestors)
         ))
+    }
+}
+
+/// The end of a policy. Where everybody may frame, there is no directive.
+fn framing(ancestors: &str) -> String {
+    match ancestors {
+        "*" => String::new(),
+        _ => format!("; frame-ancestors {ancestors}"),
     }
 }
 
@@ -258,7 +270,7 @@ async fn a_code_has_exactly_the_headers_of_its_representation() {
 
 #[tokio::test]
 async fn a_picture_that_is_still_the_one_keeps_its_policy_and_its_frames() {
-    for (ancestors, want) in [("*", "*"), ("none", "'none'")] {
+    for (ancestors, want) in [("*", ""), ("none", "; frame-ancestors 'none'")] {
         let app = TestApp::with()
             .set("FRAME_ANCESTORS", ancestors)
             .spawn()
@@ -269,7 +281,7 @@ async fn a_picture_that_is_still_the_one_keeps_its_policy_and_its_frames() {
         let again = app.get_with(path, &[("if-none-match", &etag)]).await;
         assert_eq!(again.status, 304);
         let policy = |answer: &Answer| answer.header("content-security-policy");
-        assert!(policy(&first).ends_with(&format!("; sandbox; frame-ancestors {want}")));
+        assert!(policy(&first).ends_with(&format!("; sandbox{want}")));
         assert_eq!(policy(&again), policy(&first));
     }
 }
@@ -339,7 +351,7 @@ async fn check_error(app: &TestApp, page: &str, query: &str, status: u16, more: 
     for (path, kind, policy, vary) in [
         ("/qrcode?", HTML, page, Some(BOTH)),
         ("/qrcode.html?lang=en&", HTML, page, None),
-        ("/qrcode?fragment=1&", HTML, NOTHING, Some(BOTH)),
+        ("/qrcode?fragment=1&", HTML, FRAMED_LINE, Some(BOTH)),
         ("/qrcode.json?", PROBLEM, NOTHING, None),
         ("/qrcode.png?", PROBLEM, NOTHING, None),
         ("/qrcode.svg?", PROBLEM, NOTHING, None),
@@ -440,9 +452,12 @@ async fn an_answer_depends_on_the_origin_where_only_some_may_read_it() {
 #[tokio::test]
 async fn only_a_code_may_be_framed_and_only_by_whom_its_owner_allows() {
     for (setting, ancestors) in [
-        ("*", "*"),
-        ("none", "'none'"),
-        ("self,https://shop.example", "'self' https://shop.example"),
+        ("*", None),
+        ("none", Some("'none'")),
+        (
+            "self,https://shop.example",
+            Some("'self' https://shop.example"),
+        ),
     ] {
         let app = TestApp::with()
             .set("FRAME_ANCESTORS", setting)
@@ -459,21 +474,26 @@ async fn only_a_code_may_be_framed_and_only_by_whom_its_owner_allows() {
             ("/?scene_id=1", false),
             ("/stats", false),
             ("/wx/stats", false),
-            ("/qrcode/", false),
+            ("/qrcode.svg?scene_id=1", true),
+            ("/qrcode/?scene_id=1", true),
+            ("/qrcode/nothing", false),
+            ("/?fragment=1&scene_id=0", false),
+            ("/nothing?fragment=1", false),
             ("/nothing", false),
             ("/api/account", false),
             ("/readyz", false),
             ("/qrcode?scene_id=1&fragment=1", true),
+            ("/qrcode?scene_id=0&fragment=1", true),
             ("/qrcode.json?scene_id=1", false),
             ("/qrcode.png?scene_id=1", false),
         ] {
             let answer = app.get(path).await;
             let policy = answer.header("content-security-policy");
-            let want = if framed { ancestors } else { "'none'" };
+            let want = if framed { ancestors } else { Some("'none'") };
             let directive = policy
                 .split("; ")
                 .find_map(|it| it.strip_prefix("frame-ancestors "));
-            assert_eq!(directive, Some(want), "{path}: {policy}");
+            assert_eq!(directive, want, "{path}: {policy}");
         }
     }
 }

@@ -21,6 +21,10 @@ const DEMO_SCENE: &str = "scene_id=123";
 /// What a link says instead of a host where none is configured; the page's script knows it.
 const UNKNOWN_ORIGIN: &str = "{origin}";
 
+/// Of the frame: as wide as the column that it stands in, and as high as the page of a code at its widest, the note of the
+/// sandbox included.
+const FRAME_STYLE: &str = "width:100%;max-width:430px;height:700px;border:0";
+
 pub(crate) async fn show(
     State(app): State<AppState>,
     Extension(view): Extension<View>,
@@ -168,7 +172,7 @@ fn snippets(app: &AppState, view: View, query: &Query, spec: &CodeSpec) -> Vec<S
     // A page renews a code that dies; a permanent one needs no frame.
     if spec.lifetime().is_some() {
         let text = format!(
-            "<iframe src=\"{}\" title=\"{alt}\" width=\"480\" height=\"700\"></iframe>",
+            "<iframe src=\"{}\" title=\"{alt}\" style=\"{FRAME_STYLE}\"></iframe>",
             attribute("/qrcode")
         );
         let title = view

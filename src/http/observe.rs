@@ -235,7 +235,9 @@ pub(crate) async fn write_problems(
         return response;
     };
     let body = match view.format {
-        Format::Html if view.fragment => pages::problem_fragment(&problem, view.lang),
+        Format::Html if view.fragment && of_code => {
+            pages::problem_fragment(&site, &problem, view.lang)
+        }
         Format::Html => pages::problem_page(&site, &problem, view.lang, of_code, &id.0),
         _ => Ok(json(&problem, &id)),
     };

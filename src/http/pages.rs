@@ -194,7 +194,11 @@ pub(crate) fn problem_page(
 }
 
 /// The line that stands where the image element would.
-pub(crate) fn problem_fragment(problem: &Problem, lang: Lang) -> Result<Response, Problem> {
+pub(crate) fn problem_fragment(
+    site: &Site,
+    problem: &Problem,
+    lang: Lang,
+) -> Result<Response, Problem> {
     let title = problem.code.title(lang);
     let explanation = problem.explanation(lang);
     let line = ProblemFragment {
@@ -202,7 +206,7 @@ pub(crate) fn problem_fragment(problem: &Problem, lang: Lang) -> Result<Response
         title,
         explanation,
     };
-    Ok(Html(line.render().map_err(|error| broken(&error))?).into_response())
+    page(&line, site.problem_fragment_policy())
 }
 
 fn broken(error: &askama::Error) -> Problem {

@@ -68,25 +68,45 @@ impl Site {
     /// The policy of the code's page: WeChat's picture, our style, our script; framed by whom the owner allows.
     pub(crate) fn code_page_policy(&self) -> HeaderValue {
         policy(&format!(
-            "img-src data: {}; script-src {}; form-action 'none'; frame-ancestors {}",
-            self.image_base, *RENEW_HASH, self.frame_ancestors
+            "img-src data: {}; script-src {}; form-action 'none'{}",
+            self.image_base,
+            *RENEW_HASH,
+            self.framing()
         ))
+    }
+
+    /// The end of a policy of what the owner lets others frame.
+    ///
+    /// Where everybody may, there is no directive at all: `frame-ancestors *` matches network schemes only (CSP 3, 6.7.2.8), and
+    /// keeps out pages from `file:` and of apps.
+    fn framing(&self) -> String {
+        match self.frame_ancestors.as_str() {
+            "*" => String::new(),
+            ancestors => format!("; frame-ancestors {ancestors}"),
+        }
     }
 
     /// What the image element may do when it is opened by itself or framed: show WeChat's picture.
     pub(crate) fn fragment_policy(&self) -> HeaderValue {
         let policy = format!(
-            "default-src 'none'; img-src {}; frame-ancestors {}",
-            self.image_base, self.frame_ancestors
+            "default-src 'none'; img-src {}{}",
+            self.image_base,
+            self.framing()
         );
         HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
+    }
+
+    /// The same for the line that stands in its place where there is no code.
+    pub(crate) fn problem_fragment_policy(&self) -> HeaderValue {
+        let policy = format!("default-src 'none'{}", self.framing());
+        HeaderValue::from_str(&policy).expect("ancestors are checked to be plain ASCII")
     }
 
     /// What an SVG file may do when it is opened by itself or framed: nothing but be seen.
     pub(crate) fn svg_policy(&self) -> HeaderValue {
         let policy = format!(
-            "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors {}",
-            self.frame_ancestors
+            "default-src 'none'; style-src 'unsafe-inline'; sandbox{}",
+            self.framing()
         );
         HeaderValue::from_str(&policy).expect("ancestors are checked to be plain ASCII")
     }
@@ -117,14 +137,12 @@ impl Site {
 
     /// The policy of an error page, which shows no picture. In place of the code's page it may be framed as that may.
     pub(crate) fn problem_page_policy(&self, of_code: bool) -> HeaderValue {
-        let ancestors = if of_code {
-            &self.frame_ancestors
+        let framing = if of_code {
+            self.framing()
         } else {
-            "'none'"
+            "; frame-ancestors 'none'".to_owned()
         };
-        policy(&format!(
-            "img-src data:; form-action 'none'; frame-ancestors {ancestors}"
-        ))
+        policy(&format!("img-src data:; form-action 'none'{framing}"))
     }
 }
 

@@ -273,6 +273,80 @@ async fn the_first_page_makes_the_code_that_was_typed() {
     }
 }
 
+/// The frame as the first page gives it.
+async fn frame_snippet(page: &mut Page, demo: &Demo, lang: &str) -> String {
+    page.open(&demo.url(&format!("/?scene_id=1&lang={lang}")))
+        .await;
+    page.text("[...document.querySelectorAll('.snippet pre')].map(it => it.textContent).find(it => it.startsWith('<iframe'))")
+        .await
+}
+
+/// What the window shows once there is a code to be seen: a frame of another site is drawn later than the page around it.
+async fn drawn_code(page: &mut Page) -> Vec<u8> {
+    let started = std::time::Instant::now();
+    loop {
+        let png = page.screenshot().await;
+        if !decoded(&png).is_empty() {
+            return png;
+        }
+        assert!(started.elapsed() < support::PATIENCE, "no code is drawn");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_frame_fits_the_page_that_it_is_pasted_into() {
+    let (demo, mut browser) = demo_and_browser!();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.html");
+    for screen in SCREENS {
+        let mut page = browser.page(screen).await;
+        for lang in LANGS {
+            let name = format!("frame-{lang}-{}", screen.name);
+            let snippet = frame_snippet(&mut page, &demo, lang).await;
+            let html = format!(
+                "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><h1>Shop</h1>{snippet}"
+            );
+            std::fs::write(&file, html).unwrap();
+            // A file is what no scheme in `frame-ancestors *` matches.
+            page.open(&format!("file://{}", file.display())).await;
+            let framed = drawn_code(&mut page).await;
+            keep(&name, &framed);
+            let complaints = page.complaints().await;
+            assert!(complaints.is_empty(), "{name}: {complaints:#?}");
+            let content = page.eval("document.scrollingElement.scrollWidth").await;
+            let window = u64::from(screen.width);
+            assert!(content.as_u64().unwrap() <= window, "{name}: {content} px");
+            let code = demo.code(&format!("scene_id=1&lang={lang}")).await;
+            assert_eq!(
+                decoded(&framed),
+                [code["url"].as_str().unwrap()],
+                "{name}: the framed code is seen whole"
+            );
+            let size: [u32; 2] = serde_json::from_value(
+                page.eval("(it => [it.width, it.height])(document.querySelector('iframe').getBoundingClientRect())")
+                    .await,
+            )
+            .unwrap();
+            // What the frame holds, in a window of its size.
+            for width in [size[0], 288] {
+                let metrics = json!({"width": width, "height": size[1], "deviceScaleFactor": 1, "mobile": false});
+                page.call("Emulation.setDeviceMetricsOverride", metrics)
+                    .await;
+                page.open(&demo.url(&format!("/qrcode?scene_id=1&lang={lang}")))
+                    .await;
+                let inside = "[document.scrollingElement.scrollWidth, document.scrollingElement.scrollHeight]";
+                let inside: [u32; 2] = serde_json::from_value(page.eval(inside).await).unwrap();
+                assert!(
+                    inside[0] <= width && inside[1] <= size[1],
+                    "{name}: {inside:?} in {width} x {}",
+                    size[1]
+                );
+            }
+            page = browser.page(screen).await;
+        }
+    }
+}
+
 /// Whoever pastes the snippet elsewhere gets an answer from the link in it.
 async fn check_snippet(demo: &Demo, snippet: &str) {
     let rest = &snippet[snippet.find("http").expect("a whole address")..];
