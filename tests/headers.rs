@@ -26,6 +26,8 @@ const DRAWING: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 const FRAMED_LINE: &str = "default-src 'none'";
 
 const KEPT: &str = "public, max-age=#, must-revalidate";
+const AN_HOUR: &str = "public, max-age=#";
+const BY_TAG: &str = "no-cache";
 const NEVER: &str = "no-store";
 
 const ANYBODY: (&str, &str) = ("access-control-allow-origin", "*");
@@ -296,23 +298,30 @@ async fn everything_else_has_exactly_its_headers_and_no_other_origin_reads_it() 
     let home = policies.shown(&app.get("/").await, "'self'", "'none'");
     let stats = policies.stats(&app.get("/stats").await);
     let problem = policies.problem("'none'");
+    for (path, kind, keeping, policy, more) in [
+        ("/", HTML, BY_TAG, home.as_str(), &[LANGUAGE][..]),
+        ("/?lang=en", HTML, BY_TAG, &home, &[]),
+        ("/?scene_id=1&lang=en", HTML, NEVER, &home, &[]),
+        ("/?scene_id=0", HTML, NEVER, &home, &[LANGUAGE]),
+        ("/stats", HTML, BY_TAG, &stats, &[LANGUAGE]),
+        ("/stats?lang=en", HTML, BY_TAG, &stats, &[]),
+        ("/robots.txt", TEXT, AN_HOUR, NOTHING, &[]),
+        ("/openapi.json", JSON, AN_HOUR, NOTHING, &[]),
+        ("/healthz", TEXT, NEVER, NOTHING, &[]),
+        ("/readyz", JSON, NEVER, NOTHING, &[]),
+    ] {
+        let want = expected(kind, keeping, policy, more);
+        check(&app, "GET", path, 200, &want).await;
+        check(&app, "HEAD", path, 200, &want).await;
+    }
     for (method, path, status, kind, policy, more) in [
-        ("GET", "/", 200, HTML, home.as_str(), &[LANGUAGE][..]),
-        ("GET", "/?scene_id=1&lang=en", 200, HTML, &home, &[]),
-        ("GET", "/?scene_id=0", 200, HTML, &home, &[LANGUAGE]),
-        ("GET", "/stats", 200, HTML, &stats, &[LANGUAGE]),
-        ("GET", "/stats?lang=en", 200, HTML, &stats, &[]),
-        ("GET", "/robots.txt", 200, TEXT, NOTHING, &[]),
-        ("GET", "/healthz", 200, TEXT, NOTHING, &[]),
-        ("GET", "/readyz", 200, JSON, NOTHING, &[]),
-        ("GET", "/openapi.json", 200, JSON, NOTHING, &[]),
-        ("GET", "/api/account", 401, PROBLEM, NOTHING, &[BEARER]),
+        ("GET", "/api/account", 401, PROBLEM, NOTHING, &[BEARER][..]),
         ("POST", "/api/codes", 401, PROBLEM, NOTHING, &[BEARER]),
         ("GET", "/api/scans", 401, PROBLEM, NOTHING, &[BEARER]),
         ("GET", "/api/stats", 401, PROBLEM, NOTHING, &[BEARER]),
         ("GET", "/api/stats.csv", 401, PROBLEM, NOTHING, &[BEARER]),
         ("GET", "/api/nothing", 404, PROBLEM, NOTHING, &[]),
-        ("GET", "/nothing", 404, HTML, &problem, &[BOTH]),
+        ("GET", "/nothing", 404, HTML, problem.as_str(), &[BOTH]),
         ("GET", "/nothing.json", 404, PROBLEM, NOTHING, &[]),
         ("POST", "/", 405, HTML, &problem, &[BOTH, READING]),
         ("POST", "/stats", 405, HTML, &problem, &[BOTH, READING]),
@@ -496,4 +505,54 @@ async fn only_a_code_may_be_framed_and_only_by_whom_its_owner_allows() {
             assert_eq!(directive, want, "{path}: {policy}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_changes_is_not_sent_again() {
+    let app = TestApp::spawn().await;
+    for path in [
+        "/",
+        "/?lang=en",
+        "/stats",
+        "/stats?lang=zh",
+        "/robots.txt",
+        "/openapi.json",
+    ] {
+        let first = app.get(path).await;
+        let etag = first.header("etag");
+        assert!(etag.starts_with('"') && etag.len() > 20, "strong: {etag}");
+        assert_eq!(app.get(path).await.body, first.body, "{path}");
+        for (asked, status) in [
+            (etag.clone(), 304),
+            (format!("W/{etag}"), 304),
+            (format!("\"other\", {etag}"), 304),
+            ("*".to_owned(), 304),
+            ("\"other\"".to_owned(), 200),
+        ] {
+            let again = app.get_with(path, &[("if-none-match", &asked)]).await;
+            assert_eq!(again.status.as_u16(), status, "{path} with {asked}");
+            assert_eq!(again.body.is_empty(), status == 304, "{path} with {asked}");
+            assert_eq!(again.header("etag"), etag);
+            // A cache takes over the headers of a 304, the policy of a page among them.
+            let kept = |answer: &Answer| {
+                let mut headers = headers(answer);
+                headers.retain(|(name, _)| name != "content-type");
+                headers
+            };
+            assert_eq!(kept(&again), kept(&first), "{path} with {asked}");
+        }
+    }
+    let tags = ["/", "/?lang=en", "/?lang=zh", "/stats", "/stats?lang=en"];
+    let mut seen = std::collections::BTreeSet::new();
+    for path in tags {
+        seen.insert(app.get(path).await.header("etag"));
+    }
+    assert_eq!(seen.len(), tags.len(), "each page has its own tag");
+    for path in ["/?scene_id=1", "/?utm_source=x", "/healthz", "/readyz"] {
+        assert_eq!(app.get(path).await.header("etag"), "", "{path}");
+    }
+    let keyed = app
+        .request(Method::GET, "/")
+        .bearer_auth("no-key-of-ours-0");
+    assert_eq!(Answer::to(keyed).await.status, 401);
 }

@@ -1,12 +1,15 @@
 //! `GET /`: what this is, and a form that builds a link and shows its code.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
 use super::AppState;
 use super::auth::Authenticated;
+use super::constant::PageByLanguage;
 use super::demo;
 use super::pages::{self, Expiry, Form, HomePage, HomeResult, Snippet, image_element};
 use super::params::Query;
@@ -29,9 +32,19 @@ pub(crate) async fn show(
     State(app): State<AppState>,
     Extension(view): Extension<View>,
     Authenticated(caller): Authenticated,
+    Extension(empty_pages): Extension<Arc<PageByLanguage>>,
     RawQuery(raw): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut raw = raw.unwrap_or_default();
+    if !app.site.sandbox && matches!(raw.as_str(), "" | "lang=zh" | "lang=en") {
+        let write = || {
+            let query = Query::parse(&raw)?;
+            let page = home_page(&app, view, &query, HomeResult::Empty, None);
+            pages::constant_page(&page, app.site.home_page_policy())
+        };
+        return Ok(empty_pages.get(view, write)?.answer(&headers));
+    }
     if app.site.sandbox && !raw.contains("scene") {
         raw = format!("{raw}&{DEMO_SCENE}");
     }
@@ -47,12 +60,27 @@ pub(crate) async fn show(
         Ok(result) => (result, None),
         Err(problem) => (trouble(&app, view, &query, &problem), problem.parameter),
     };
+    let page = home_page(&app, view, &query, result, at_fault);
+    let mut response = pages::page(&page, app.site.home_page_policy())?;
+    if let Some(vary) = view.vary_of_a_page() {
+        response.headers_mut().insert(header::VARY, vary);
+    }
+    Ok(response)
+}
+
+fn home_page<'a>(
+    app: &'a AppState,
+    view: View,
+    query: &'a Query,
+    result: HomeResult,
+    at_fault: Option<String>,
+) -> HomePage<'a> {
     let other_lang = [("lang", view.lang.pick("en", "zh"))];
     let none = || std::iter::empty::<(&str, &str)>();
-    let page = HomePage {
+    HomePage {
         site: &app.site,
         lang: view.lang,
-        form: form(&query),
+        form: form(query),
         default_expire: app.default_expire.as_secs(),
         result,
         at_fault,
@@ -61,12 +89,7 @@ pub(crate) async fn show(
         other_language: app
             .site
             .link("/", query.picture_link_pairs().chain(other_lang)),
-    };
-    let mut response = pages::page(&page, app.site.home_page_policy())?;
-    if let Some(vary) = view.vary_of_a_page() {
-        response.headers_mut().insert(header::VARY, vary);
     }
-    Ok(response)
 }
 
 /// What the form means: fields that were left blank are not given, and the life that may stand in the field has no

@@ -6,6 +6,7 @@ mod bounds;
 mod caching;
 mod callback;
 mod code_body;
+mod constant;
 mod definitions;
 mod demo;
 #[cfg(test)]
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Router};
 use jiff::tz::Offset;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,6 +40,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+use self::constant::PageByLanguage;
 
 pub use self::auth::Access;
 pub use self::callback::Callback;
@@ -148,8 +151,8 @@ fn observed(routes: Router, site: Arc<Site>, base_path: &str) -> Router {
 /// The pages for people, and what the demo shows on them.
 fn page_routes(is_demo: bool) -> Router<AppState> {
     let pages = Router::new()
-        .route("/", get(home::show))
-        .route("/stats", get(stats::show));
+        .route("/", get(home::show).layer(written_once()))
+        .route("/stats", get(stats::show).layer(written_once()));
     if is_demo {
         pages.route(demo::PATH, get(demo::numbers))
     } else {
@@ -180,9 +183,14 @@ fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
     codes
         .merge(documented.1)
         .route("/callback", get(callback::verify).post(callback::receive))
-        .route("/robots.txt", get(ops::robots))
-        .route("/openapi.json", get(move || async move { Json(document) }))
+        .route("/robots.txt", ops::robots().route())
+        .route("/openapi.json", openapi::file(&document).route())
         .with_state(state)
+}
+
+/// The place of a route's pages that are written once.
+fn written_once() -> Extension<Arc<PageByLanguage>> {
+    Extension(Arc::default())
 }
 
 /// The routes in the OpenAPI document, and the document: those that other origins may call, and the others.

@@ -3,6 +3,8 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoParams, Modify, OpenApi};
 
+use super::constant::{AN_HOUR, Constant};
+
 /// The document without the paths, which the router adds.
 #[derive(Debug, OpenApi)]
 #[openapi(
@@ -20,6 +22,12 @@ use utoipa::{IntoParams, Modify, OpenApi};
     modifiers(&Keys),
 )]
 pub(crate) struct Document;
+
+/// The document with its paths, written out: cloning and writing it for each request costs as much as twenty pages.
+pub(crate) fn file(document: &utoipa::openapi::OpenApi) -> Constant {
+    let json = serde_json::to_vec(document).expect("names and texts are JSON");
+    Constant::new("application/json", AN_HOUR, json)
+}
 
 struct Keys;
 

@@ -11,11 +11,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppState;
+use super::constant::{AN_HOUR, Constant};
 use super::problem::Problem;
 
 /// Crawlers would mint a code for each link they find.
-pub(crate) async fn robots() -> &'static str {
-    "User-agent: *\nDisallow: /\n"
+pub(crate) fn robots() -> Constant {
+    let rules = "User-agent: *\nDisallow: /\n";
+    Constant::new("text/plain; charset=utf-8", AN_HOUR, rules)
 }
 
 /// Answers while the process lives.

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
+use super::constant::{BY_TAG, Constant};
 use super::definitions::{Definitions, Names};
 use super::lang::Lang;
 use super::problem::Problem;
@@ -157,6 +158,16 @@ pub(crate) fn image_element(site: &Site, ticket: &Ticket, lang: Lang) -> Result<
     ImageElement { lang, src: &src }
         .render()
         .map_err(|error| broken(&error))
+}
+
+/// A page that is the same for every request in its language.
+pub(crate) fn constant_page(
+    template: &impl Template,
+    policy: HeaderValue,
+) -> Result<Constant, Problem> {
+    let html = template.render().map_err(|error| broken(&error))?;
+    let page = Constant::new("text/html; charset=utf-8", BY_TAG, html);
+    Ok(page.with(header::CONTENT_SECURITY_POLICY, policy))
 }
 
 /// A page with its content security policy.

@@ -13,6 +13,7 @@ use super::AppState;
 use super::auth::{Access, Authenticated};
 use super::caching::CachePolicy;
 use super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
+use super::constant::names_tag;
 use super::message::Message;
 use super::negotiate::Format;
 use super::pages::{self, CodePage, Expiry, image_element};
@@ -172,7 +173,7 @@ impl Shown<'_> {
             .await
             .map_err(|error| Problem::from(&*error))?;
         let etag = HeaderValue::from_str(&picture.etag).expect("base64 is ASCII");
-        let mut response = if has_it(headers, &picture.etag) {
+        let mut response = if names_tag(headers, &picture.etag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             self.file(drawn, picture.bytes)
@@ -278,16 +279,6 @@ impl From<&PictureError> for Problem {
             PictureError::Crowded => Self::crowded(),
         }
     }
-}
-
-/// Whether the caller names this picture in `If-None-Match` (RFC 9110, 13.1.2: compared weakly).
-fn has_it(headers: &HeaderMap, etag: &str) -> bool {
-    let listed = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut tags = listed.flat_map(|list| list.split(',')).map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! `GET /stats`: the page of the statistics.
 
 use std::iter;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::AppState;
 use super::api::stats::offset_text;
+use super::constant::{Constant, PageByLanguage};
 use super::definitions::{Definitions, Names};
 use super::pages::{self, StatsPage};
 use super::problem::Problem;
@@ -19,7 +21,14 @@ use super::view::View;
 pub(crate) async fn show(
     State(app): State<AppState>,
     Extension(view): Extension<View>,
+    Extension(pages): Extension<Arc<PageByLanguage>>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let page = pages.get(view, || written(&app, view))?;
+    Ok(page.answer(&headers))
+}
+
+fn written(app: &AppState, view: View) -> Result<Constant, Problem> {
     let lang = view.lang;
     let page = StatsPage {
         site: &app.site,
@@ -35,9 +44,5 @@ pub(crate) async fn show(
             .site
             .link("/stats", iter::once(("lang", lang.pick("en", "zh")))),
     };
-    let mut response = pages::page(&page, Site::stats_page_policy())?;
-    if let Some(vary) = view.vary_of_a_page() {
-        response.headers_mut().insert(header::VARY, vary);
-    }
-    Ok(response)
+    pages::constant_page(&page, Site::stats_page_policy())
 }
