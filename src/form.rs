@@ -1,5 +1,7 @@
 //! How names and values are spelled in a query: read strictly, written in one way. It must not know which parameters there are.
 
+pub mod disguise;
+
 use std::fmt;
 use std::str::Utf8Error;
 

@@ -788,6 +788,33 @@ async fn the_list_can_be_filtered_and_walked() {
 }
 
 #[tokio::test]
+async fn a_parameter_of_a_list_in_disguise_is_told_why() {
+    let app = spawn().await;
+    for (path, parameter) in [
+        ("/api/codes?permanent=true&amp;group=A", "group"),
+        ("/api/codes?label=A%26group%3DB", "group"),
+        ("/api/codes?label=A%EF%BC%86limit=5", "limit"),
+        ("/api/scans?cursor=0&amp;limit=5", "limit"),
+        ("/api/stats?from=2026-11-01&amp;to=2026-11-02", "to"),
+        ("/api/stats.csv?%E2%80%8Bgroup=A", "group"),
+        ("/api/stats?group=A;scene=id:1", "scene"),
+    ] {
+        let answer = get(&app, STATS, path).await;
+        let want = (400, "invalid_parameter".to_owned());
+        assert_eq!(answer.problem(), want, "{path}");
+        assert_eq!(answer.field("parameter"), parameter, "{path}");
+        assert!(answer.field("detail").contains(" sent "), "{answer:?}");
+    }
+    for path in ["/api/codes?label=A%26B", "/api/stats?group=a;b"] {
+        assert_eq!(
+            get(&app, STATS, path).await.status,
+            StatusCode::OK,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_question_to_the_list_is_told_why() {
     let app = spawn().await;
     for (query, parameter) in [

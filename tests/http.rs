@@ -439,6 +439,55 @@ async fn what_cannot_be_a_wish_is_refused_with_what_could_be() {
     assert_eq!((app.creates(), app.tokens() <= 1), (0, true));
 }
 
+/// What programs make of `&permanent=true` on its way.
+const DISGUISES: &[&str] = &[
+    "&amp;permanent=true",
+    "&AMP;permanent=true",
+    "&amp%3Bpermanent=true",
+    "&amp;amp;permanent=true",
+    "&%2338;permanent=true",
+    "%26permanent%3Dtrue",
+    "%2526permanent%253Dtrue",
+    "%EF%BC%86permanent%EF%BC%9Dtrue",
+    "&permanent%EF%BC%9Dtrue",
+    "&perma%E2%80%8Bnent=true",
+    "&%C2%A0permanent=true",
+    "&permanent%C2%AD=true",
+    ";permanent=true",
+    "?permanent=true",
+    "&utm_source=a%26permanent%3Dtrue",
+];
+
+#[tokio::test]
+async fn a_parameter_in_disguise_is_refused_and_costs_no_mint() {
+    let app = spawn_with_key().await;
+    for disguise in DISGUISES {
+        for start in ["/qrcode.json?scene_str=print1", "/qrcode.json?scene_id=1"] {
+            let answer = get_keyed(&app, &format!("{start}{disguise}")).await;
+            let want = (400, "invalid_parameter".to_owned());
+            assert_eq!(answer.problem(), want, "{start}{disguise}");
+            assert_eq!(answer.field("parameter"), "permanent", "{start}{disguise}");
+            assert!(answer.field("detail").contains(" sent "), "{answer:?}");
+        }
+        let page = app
+            .get(&format!("/?scene_str=print1{disguise}&lang=en"))
+            .await;
+        let text = page.text();
+        assert!(text.contains("permanent is not read, because"), "{text}");
+    }
+    let detail = get_keyed(&app, "/qrcode.json?scene_str=a&amp;permanent=true").await;
+    let detail = detail.field("detail");
+    assert!(detail.contains(r#""&amp;" was sent for "&""#), "{detail}");
+    // A signed link that lost its signature on the way is no unsigned one.
+    let answer = app.get("/qrcode.json?scene_id=1&amp;sig=x").await;
+    assert_eq!(answer.field("parameter"), "sig");
+    assert_eq!(app.creates(), 0);
+
+    let genuine = get_keyed(&app, "/qrcode.json?scene_str=A%26B&permanent=true").await;
+    assert_eq!(genuine.json()["scene_str"], "A&B");
+    assert_eq!(app.creates(), 1);
+}
+
 #[tokio::test]
 async fn what_wechat_and_campaigns_add_to_a_link_is_ignored() {
     let app = TestApp::spawn().await;

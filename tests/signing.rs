@@ -364,6 +364,11 @@ async fn the_command_refuses_links_that_would_not_work() {
         (&["scene_id=1&exp=1893456000000"], "whole seconds"),
         (&["scene_id=1&sig=x"], "sig"),
         (&["scene_str=a#1"], "%23"),
+        (
+            &["scene_id=1&amp;permanent=true"],
+            "its permanent: \"&amp;\" stands for \"&\"",
+        ),
+        (&["scene_str=a%26exp%3D1893456000"], "hides its exp"),
         (&["https://a.example/?scene_id=1"], "only links to /qrcode"),
         (&["https://qrcode?scene_id=1"], "only links to /qrcode"),
         (&["/qrcode.gif?scene_id=1"], "only links to /qrcode"),

@@ -10,10 +10,20 @@ use url::Url;
 use wxqr::access::{Expiry, SIGNED};
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{Config, PublicUrl, flags_of};
-use wxqr::form::{self, escaped};
+use wxqr::form::{self, disguise, escaped};
 use wxqr::scene::{Lifetime, PermanentId, SceneId, SceneText};
 
 use super::{Usage, print};
+
+/// What decides a code and who may make it: none of it may be lost in a link that is given out.
+const PARAMETERS: [&str; 6] = [
+    "exp",
+    "expire_seconds",
+    "permanent",
+    "scene_id",
+    "scene_str",
+    "sig",
+];
 
 pub(super) fn command() -> Command {
     let command = Command::new("sign")
@@ -82,6 +92,12 @@ impl Link {
         } else {
             (None, text.strip_prefix('?').unwrap_or(text))
         };
+        if let Some(found) = disguise::find(query, &PARAMETERS) {
+            return Err(Usage::new(format!(
+                "the link hides its {}: {}",
+                found.name, found.flaw
+            )));
+        }
         let parameters = form::pairs(query)
             .map_err(|_| Usage::new("the link must be UTF-8, percent-encoded"))?;
         Ok(Self { target, parameters })

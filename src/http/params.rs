@@ -6,7 +6,7 @@ use super::negotiate::Format;
 use super::problem::Problem;
 use super::unchecked::{UncheckedSpec, parsed};
 use crate::access::Expiry;
-use crate::form;
+use crate::form::{self, disguise};
 use crate::render::{Colors, Margin, PixelSize, Rgb, Style};
 use crate::scene::{CodeSpec, Lifetime};
 
@@ -53,8 +53,9 @@ impl Query {
     /// Decodes a form-encoded query.
     ///
     /// # Errors
-    /// When it is not UTF-8, repeats a parameter of ours, or has one that looks like a misspelling of ours.
+    /// When it is not UTF-8, repeats a parameter of ours, or has one that looks like a misspelling of ours or hides one.
     pub(crate) fn parse(raw: &str) -> Result<Self, Problem> {
+        refuse_disguises(raw, OURS)?;
         let mut query = Self::default();
         for (name, value) in form::pieces(raw) {
             let name = form_decoded(name, "query")?;
@@ -198,11 +199,13 @@ impl Query {
     }
 }
 
-/// The decoded pairs of a query in which every parameter is ours, each at most once.
+/// The decoded pairs of a query in which every parameter is ours, each at most once. The caller looks whether each name is
+/// one of `known`.
 ///
 /// # Errors
-/// When it is not UTF-8 or repeats a parameter.
-pub(crate) fn form_pairs(raw: &str) -> Result<Vec<(String, String)>, Problem> {
+/// When it is not UTF-8, repeats a parameter, or hides one of `known`.
+pub(crate) fn form_pairs(raw: &str, known: &[&str]) -> Result<Vec<(String, String)>, Problem> {
+    refuse_disguises(raw, known)?;
     let mut pairs: Vec<(String, String)> = Vec::new();
     for (name, value) in form::pieces(raw) {
         let name = form_decoded(name, "query")?;
@@ -213,6 +216,31 @@ pub(crate) fn form_pairs(raw: &str) -> Result<Vec<(String, String)>, Problem> {
         pairs.push((name, value));
     }
     Ok(pairs)
+}
+
+/// Refuses a query that holds one of these parameters in a form in which it would not be read.
+///
+/// # Errors
+/// Names the parameter, and says what was sent for what.
+pub(crate) fn refuse_disguises(raw: &str, known: &[&str]) -> Result<(), Problem> {
+    let Some(found) = disguise::find(raw, known) else {
+        return Ok(());
+    };
+    let message = match found.flaw {
+        disguise::Flaw::Sent { sent, meant } => Message::new(
+            format!("未被读取：链接中的“{meant}”变成了“{sent}”，请使用未经改动的原始链接"),
+            format!(
+                "is not read, because \"{sent}\" was sent for \"{meant}\"; use the link as it was made, with & between name=value pairs"
+            ),
+        ),
+        disguise::Flaw::Name(sent) => Message::new(
+            format!("未被读取：参数名变成了“{sent}”，请使用未经改动的原始链接"),
+            format!(
+                "is not read, because its name was sent as \"{sent}\"; use the link as it was made"
+            ),
+        ),
+    };
+    Err(Problem::invalid_parameter(found.name, message))
 }
 
 /// A form-encoded piece as text.
@@ -235,6 +263,8 @@ pub(crate) fn given_twice() -> Message {
 /// letter.
 fn near_miss(name: &str) -> Option<&'static str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "");
+    // Behind what is left of an entity, as in `amp;expire`.
+    let name = name.rsplit([';', '&', '?']).next().unwrap_or_default();
     let written = plain(name);
     let listed = NEAR_MISSES
         .iter()

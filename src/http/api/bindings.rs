@@ -272,7 +272,7 @@ impl WantedBinding {
 
 fn wait(raw: &str) -> Result<Duration, Problem> {
     let mut wait = Duration::ZERO;
-    for (name, value) in form_pairs(raw)? {
+    for (name, value) in form_pairs(raw, &["wait"])? {
         if name != "wait" {
             let message = Message::new(
                 "不是可用的参数，可用的有 wait",

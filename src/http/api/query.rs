@@ -17,7 +17,7 @@ pub(super) fn known_pairs(
     raw: Option<&str>,
     known: &[&str],
 ) -> Result<Vec<(String, String)>, Problem> {
-    let pairs = form_pairs(raw.unwrap_or_default())?;
+    let pairs = form_pairs(raw.unwrap_or_default(), known)?;
     for (name, value) in &pairs {
         // No name or scene has any, and PostgreSQL takes no NUL.
         if value.chars().any(char::is_control) {

@@ -1,0 +1,236 @@
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+const NAMES: [&str; 7] = [
+    "scene_id",
+    "scene_str",
+    "permanent",
+    "expire_seconds",
+    "size",
+    "lang",
+    "sig",
+];
+
+/// A query, the parameter that it hides, what was sent, and for what; for nothing where the name is at fault.
+const HIDDEN: &[(&str, &str, &str, &str)] = &[
+    ("scene_str=a&amp;permanent=true", "permanent", "&amp;", "&"),
+    ("scene_str=a&AMP;permanent=true", "permanent", "&AMP;", "&"),
+    (
+        "scene_str=a&amp%3Bpermanent=true",
+        "permanent",
+        "&amp%3B",
+        "&",
+    ),
+    (
+        "scene_str=a&amp;amp;permanent=true",
+        "permanent",
+        "&amp;amp;",
+        "&",
+    ),
+    ("scene_str=a&amppermanent=true", "permanent", "&amp", "&"),
+    ("amp;scene_str=a", "scene_str", "&amp;", "&"),
+    ("scene_str=a&%2338;lang=en", "lang", "&%2338;", "&"),
+    ("scene_str=a&%23x26%3Blang=en", "lang", "&%23x26%3B", "&"),
+    ("scene_str=a%26permanent%3Dtrue", "permanent", "%26", "&"),
+    ("scene_str=a%26permanent=true", "permanent", "%26", "&"),
+    (
+        "scene_str=a%2526permanent%253Dtrue",
+        "permanent",
+        "%2526",
+        "&",
+    ),
+    (
+        "scene_str=a%26amp%3Bpermanent=true",
+        "permanent",
+        "%26amp%3B",
+        "&",
+    ),
+    (
+        "scene_str=a&utm_source=b%26permanent%3Dtrue",
+        "permanent",
+        "%26",
+        "&",
+    ),
+    (
+        "scene_str=a&utm%26permanent%3Dtrue",
+        "permanent",
+        "%26",
+        "&",
+    ),
+    ("scene_str=a＆permanent＝true", "permanent", "＆", "&"),
+    ("scene_str=a%EF%BC%86permanent=true", "permanent", "＆", "&"),
+    ("scene_str=a&permanent＝true", "permanent", "＝", "="),
+    ("scene_str=a&permanent%3Dtrue", "permanent", "%3D", "="),
+    ("scene_str=a;permanent=true", "permanent", ";", "&"),
+    ("scene_str=a?permanent=true", "permanent", "?", "&"),
+    ("scene_id=1?permanent=true", "permanent", "?", "&"),
+    ("?scene_id=1", "scene_id", "?", "&"),
+    ("scene_id=1〈=en", "lang", "〈", "&lang"),
+    ("scene_id=1&%E2%8C%A9=en", "lang", "\u{2329}", "&lang"),
+    (
+        "perma%E2%80%8Bnent=true",
+        "permanent",
+        "perma%E2%80%8Bnent",
+        "",
+    ),
+    (
+        "perma\u{200b}nent=true",
+        "permanent",
+        "perma%E2%80%8Bnent",
+        "",
+    ),
+    ("%C2%A0size=300", "size", "%C2%A0size", ""),
+    ("%EF%BB%BFscene_id=1", "scene_id", "%EF%BB%BFscene_id", ""),
+    ("sca=1&lang%C2%AD=en", "lang", "lang%C2%AD", ""),
+    ("+sig=x", "sig", "+sig", ""),
+    ("size%09=300", "size", "size%09", ""),
+    (
+        "ｓｉｚｅ=300",
+        "size",
+        "%EF%BD%93%EF%BD%89%EF%BD%9A%EF%BD%85",
+        "",
+    ),
+    ("permanent[]=true", "permanent", "permanent[]", ""),
+    ("&nbsp;lang=en", "lang", "nbsp;lang", ""),
+    (
+        "scene_str=a％２６permanent=true",
+        "permanent",
+        "％２６",
+        "&",
+    ),
+    ("utm_content=a;permanent=true", "permanent", ";", "&"),
+];
+
+#[test]
+fn whatever_hides_a_parameter_is_named() {
+    for &(query, parameter, sent, meant) in HIDDEN {
+        let flaw = match meant {
+            "" => Flaw::Name(sent.to_owned()),
+            _ => Flaw::Sent {
+                sent: sent.to_owned(),
+                meant,
+            },
+        };
+        let got = find(query, &NAMES);
+        let want = Disguised {
+            name: parameter,
+            flaw,
+        };
+        assert_eq!(got, Some(want), "query {query:?}");
+    }
+}
+
+#[test]
+fn what_hides_nothing_is_left_alone() {
+    for query in [
+        "",
+        "&&",
+        "scene_id=1&permanent=true&size=300",
+        "scene%5Fid=1",
+        // Slips, which have an answer of their own.
+        "Scene_Id=1&sceneid=1&LANG=en",
+        "scene_str=A%26B",
+        "scene_str=A%26lang",
+        "scene_str=A%26x%3D1",
+        "scene_str=a;b?c=1",
+        "scene_str=a%3Bb%3Fsizes%3D1",
+        "scene_str=size%3D300",
+        "scene_str=permanent%3Dtrue",
+        "scene_str=100%25",
+        "scene_str=%FF",
+        "scene_str=https%3A%2F%2Fa.example%2F%3Flang%3Den",
+        // What others add.
+        "utm_source=a&from=singlemessage&isappinstalled=0&_=3&=&x=%FF",
+        "utm_content=kw;lang=en;size=3",
+        "amp=1&amp_js_v=0.1&ampl=1",
+        "url=https%3A%2F%2Fqr.example%2Fqrcode%3Fscene_id%3D1%26permanent%3Dtrue",
+        "next=%2Fqrcode%3Fscene_id%3D1",
+        "ref=qr.example%2Fqrcode%3Fscene_id%3D1;permanent=true",
+        "q=what%3Fsize%3D3",
+        "state=eyJzaXplIjoxfQ%3D%3D",
+        "subscene=1&mylang=en&lang_code=x",
+    ] {
+        assert_eq!(find(query, &NAMES), None, "query {query:?}");
+    }
+}
+
+/// What may stand for `&`, with the rest of the entity that the separator leaves.
+const SEPARATORS: [&str; 14] = [
+    "&amp;",
+    "&AMP;",
+    "&amp%3B",
+    "&amp;amp;",
+    "&%2338;",
+    "&%23x26;",
+    "%26",
+    "%2526",
+    "%26amp;",
+    "＆",
+    "%EF%BC%86",
+    ";",
+    "?",
+    "%3F",
+];
+
+const EQUALS: [&str; 6] = ["=", "%3D", "%253D", "＝", "%EF%BC%9D", "%26equals;"];
+
+const INVISIBLE: [&str; 8] = [
+    "%E2%80%8B",
+    "\u{200d}",
+    "%EF%BB%BF",
+    "%C2%AD",
+    "\u{2060}",
+    "%E2%80%8E",
+    "%00",
+    "%EF%B8%8F",
+];
+
+fn disguised_piece() -> impl Strategy<Value = (&'static str, String)> {
+    let parts = (
+        select(&NAMES[..]),
+        select(&SEPARATORS[..]),
+        select(&EQUALS[..]),
+        select(&INVISIBLE[..]),
+        0..3_u8,
+    );
+    let piece = |(name, separator, equals, invisible, kind): (&'static str, _, _, _, _)| {
+        let (start, end) = name.split_at(name.len() / 2);
+        let piece = match kind {
+            0 => format!("{separator}{name}{equals}1"),
+            1 if equals != "=" => format!("&{name}{equals}1"),
+            _ => format!("&{start}{invisible}{end}{equals}1"),
+        };
+        (name, piece)
+    };
+    parts.prop_map(piece)
+}
+
+proptest! {
+    #[test]
+    fn no_disguise_drops_a_parameter((name, piece) in disguised_piece(), before in "(scene_str=[a-z0-9]{1,5}|scene_id=1)") {
+        let query = format!("{before}{piece}");
+        let found = find(&query, &NAMES);
+        prop_assert_eq!(found.map(|found| found.name), Some(name), "{}", query);
+    }
+
+    #[test]
+    fn behind_a_foreign_parameter_it_is_found_where_it_is_certain((name, piece) in disguised_piece(), before in "utm_[a-z]{1,5}=[a-z0-9]{0,5}") {
+        let query = format!("{before}{piece}");
+        let is_certain = name.len() >= UNMISTAKABLE || ![";", "?", "%3F"].iter().any(|it| piece.starts_with(it));
+        let found = find(&query, &NAMES);
+        prop_assert!(found.is_some_and(|found| found.name == name) || !is_certain, "{}", query);
+    }
+
+    #[test]
+    fn no_value_of_letters_and_ampersands_is_refused(value in "[a-zA-Z0-9&;? %#+_.-]{1,30}") {
+        let query = format!("scene_str={}", crate::form::escaped(&value));
+        prop_assert_eq!(find(&query, &NAMES), None, "{}", query);
+    }
+
+    #[test]
+    fn nothing_panics(query in any::<String>()) {
+        find(&query, &NAMES);
+    }
+}
