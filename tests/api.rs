@@ -184,6 +184,63 @@ async fn a_permanent_code_is_there_for_everybody_once_it_is_made() {
 }
 
 #[tokio::test]
+async fn a_blank_at_an_end_makes_no_new_permanent_code() {
+    let app = spawn().await;
+    for text in [
+        " a",
+        "a ",
+        "a\u{a0}",
+        "\u{3000}a",
+        "a\u{200b}",
+        "\u{feff}a",
+        " ",
+    ] {
+        let wanted = json!({"scene_str": text, "permanent": true, "label": "A"});
+        let query: String = format!(
+            "/qrcode.json?permanent=true&scene_str={}",
+            wxqr::form::escaped(text)
+        );
+        for refused in [
+            post(&app, PERMANENT, &wanted).await,
+            get(&app, PERMANENT, &query).await,
+            app.get(&query).await,
+        ] {
+            let want = (400, "invalid_parameter".to_owned());
+            assert_eq!(refused.problem(), want, "{text:?}");
+            assert_eq!(refused.field("parameter"), "scene_str", "{text:?}");
+            let detail = refused.field("detail");
+            assert!(detail.contains("begins or ends with a space"), "{detail}");
+        }
+        let many = post(&app, PERMANENT, &json!([wanted])).await.json();
+        assert_eq!(many["items"][0]["status"], 400, "{text:?}");
+    }
+    assert_eq!((app.creates(), stock(&app).await), (0, (0, 0)));
+
+    // Blanks inside are text, and so are those of temporary codes.
+    for (key, wanted) in [
+        (PERMANENT, json!({"scene_str": "a b", "permanent": true})),
+        (MINT, json!({"scene_str": "a "})),
+    ] {
+        let made = post(&app, key, &wanted).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    }
+    // A code that exists, here because it was minted elsewhere, is answered to everybody.
+    let elsewhere = json!({
+        "scene_str": "old ", "permanent": true, "ticket": "gQElsewhere", "url": "http://weixin.qq.com/q/02old",
+    });
+    let recorded = post(&app, ADMIN, &elsewhere).await;
+    assert!(recorded.status.is_success(), "{recorded:?}");
+    let named = json!({"scene_str": "old ", "permanent": true, "label": "Old"});
+    let known = post(&app, PERMANENT, &named).await;
+    assert_eq!(known.status, StatusCode::OK, "{known:?}");
+    assert_eq!(known.field("label"), "Old");
+    let served = app
+        .get("/qrcode.json?permanent=true&scene_str=old%20")
+        .await;
+    assert_eq!(served.ticket(), "gQElsewhere");
+}
+
+#[tokio::test]
 async fn each_scope_opens_its_own_door() {
     let app = spawn().await;
     let temporary = json!({"scene_id": 1});

@@ -11,6 +11,7 @@ use super::AppState;
 use super::auth::Authenticated;
 use super::constant::PageByLanguage;
 use super::demo;
+use super::issuing::issue;
 use super::pages::{self, Expiry, Form, HomePage, HomeResult, Snippet, image_element};
 use super::params::Query;
 use super::problem::{Code, Problem};
@@ -126,7 +127,7 @@ async fn result(
     }
     let spec = query.code_spec(app.default_expire)?;
     let caller = app.access.of_link(caller, query, app.clock.now())?;
-    let served = app.codes.issue(&spec, &caller).await?;
+    let served = issue(app, &spec, &caller).await?;
     let link = |path| app.site.link(path, query.picture_link_pairs());
     Ok(HomeResult::Code {
         image: image_element(&app.site, &served.code.ticket, view.lang)?,

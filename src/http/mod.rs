@@ -12,6 +12,7 @@ mod demo;
 #[cfg(test)]
 mod fixture;
 mod home;
+mod issuing;
 mod lang;
 mod message;
 mod negotiate;

@@ -14,6 +14,7 @@ use super::auth::{Access, Authenticated};
 use super::caching::CachePolicy;
 use super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
 use super::constant::names_tag;
+use super::issuing::issue;
 use super::message::Message;
 use super::negotiate::Format;
 use super::pages::{self, CodePage, Expiry, image_element};
@@ -78,7 +79,7 @@ pub(crate) async fn show(
     let spec = query.code_spec(app.default_expire)?;
     let style = query.style()?;
     let caller = app.access.of_link(caller, &query, app.clock.now())?;
-    let served = app.codes.issue(&spec, &caller).await?;
+    let served = issue(&app, &spec, &caller).await?;
     let scene = spec.scene();
     let shown = Shown {
         site: &app.site,

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::super::AppState;
 use super::super::auth::Authenticated;
 use super::super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
+use super::super::issuing::issue;
 use super::super::message::Message;
 use super::super::observe::RequestId;
 use super::super::problem::{Code, Document, Problem};
@@ -161,7 +162,7 @@ async fn make_one(app: &AppState, caller: &Authenticated, wanted: Given) -> Resu
     }
     let served = match &order.minted_elsewhere {
         Some((scene, code)) => app.codes.import(scene, code.clone()).await?,
-        None => app.codes.issue(&order.spec, &caller.0).await?,
+        None => issue(app, &order.spec, &caller.0).await?,
     };
     let scene = order.spec.scene();
     let channel = app.store.name_channel(&scene, &order.channel).await?;
