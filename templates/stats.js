@@ -11,6 +11,12 @@
   const MOST_LINES = 200;
   const MOST_DAYS = 3660;
   const NUMBERS = ["scans", "people", "new_followers", "lost", "net"];
+  const COLUMNS = ["name", "scene", "group", ...NUMBERS];
+  const DEFAULT_DAYS = 30;
+  const DEFAULT_SORTING = { by: "scans", down: true };
+
+  // The service is asked by scenes of ours; what came with an unknown ticket may be none.
+  const CAN_BE_ASKED = /^id:|^str:(?!wxqr\.)[^\p{Cc}]{1,64}$/u;
 
   const at = (id) => document.getElementById(id);
   const words = at("words").dataset;
@@ -31,10 +37,10 @@
   let key = null;
   // How far the service's clock is ahead of this machine's: days are the service's.
   let ahead = 0;
-  let days = 30;
+  let days = DEFAULT_DAYS;
   let dates = null;
   let chosen = null;
-  let sorting = { by: "scans", down: true };
+  let sorting = { ...DEFAULT_SORTING };
   let mostLines = MOST_LINES;
   // What is on the page.
   let rows = [];
@@ -162,6 +168,63 @@
     clear: () => { try { sessionStorage.removeItem(STORED_KEY); } catch { /* Nothing was kept. */ } },
   };
 
+  // What is shown is in the address, so that a reload, a bookmark and the way back keep it. What is as ever is left out.
+
+  const isRange = (from, to) => {
+    // A day that is not in the calendar would be read as one of the next month.
+    const isDay = (day) => day >= "1970-01-01" && !Number.isNaN(Date.parse(day)) && daysBefore(day, 0) === day;
+    return isDay(from) && isDay(to) && from <= to && (Date.parse(to) - Date.parse(from)) / DAY < MOST_DAYS;
+  };
+
+  const KINDS = ["permanent", "temporary", "unattributed"];
+  const STATE = ["days", "from", "to", "channel", "q", "sort"];
+
+  const readAddress = () => {
+    const state = new URLSearchParams(location.search);
+    const [from, to] = [state.get("from") ?? "", state.get("to") ?? ""];
+    dates = isRange(from, to) ? { from, to } : null;
+    const choices = [...document.querySelectorAll("[name=days]")];
+    const given = choices.find((choice) => choice.value === state.get("days"));
+    days = given ? Number(given.value) : DEFAULT_DAYS;
+    for (const choice of choices) choice.checked = !dates && Number(choice.value) === days;
+    const [kind, scene] = (state.get("channel") ?? "").split(/:(.*)/s);
+    const isChannel = KINDS.includes(kind) && CAN_BE_ASKED.test(scene ?? "");
+    chosen = isChannel ? { identity: `${kind} ${scene}`, scene, title: scene.slice(scene.indexOf(":") + 1) } : null;
+    at("search").value = state.get("q") ?? "";
+    const sort = state.get("sort") ?? "";
+    const by = sort.replace(/^-/, "");
+    sorting = COLUMNS.includes(by) ? { by, down: sort.startsWith("-") } : { ...DEFAULT_SORTING };
+    mostLines = MOST_LINES;
+    linkOtherLanguage();
+  };
+
+  const writeAddress = (isStep) => {
+    const url = new URL(location);
+    for (const name of STATE) url.searchParams.delete(name);
+    const set = (name, value) => value && url.searchParams.set(name, value);
+    if (dates) for (const [name, day] of Object.entries(dates)) set(name, day);
+    else if (days !== DEFAULT_DAYS) set("days", String(days));
+    set("channel", chosen?.identity.replace(" ", ":"));
+    set("q", at("search").value.trim());
+    const { by, down } = sorting;
+    if (by !== DEFAULT_SORTING.by || !down) set("sort", `${down ? "-" : ""}${by}`);
+    // A browser refuses when this is done a hundred times in half a minute; the page goes on without.
+    try {
+      if (url.href !== location.href) history[isStep ? "pushState" : "replaceState"](null, "", url);
+    } catch { /* The address is that of a moment before. */ }
+    linkOtherLanguage();
+  };
+
+  const linkOtherLanguage = () => {
+    const link = document.querySelector(".top [lang]");
+    const [there, here] = [new URL(link.href), new URL(location)];
+    for (const name of STATE) {
+      there.searchParams.delete(name);
+      if (here.searchParams.has(name)) there.searchParams.set(name, here.searchParams.get(name));
+    }
+    link.href = there;
+  };
+
   const enter = (secret) => {
     // What no header can carry is no key.
     if (!/^[\x21-\x7e]+$/.test(secret)) return leave("unauthorized");
@@ -188,8 +251,15 @@
     key = null;
     wanted += 1;
     storage.clear();
-    [rows, chart, chosen] = [[], [], null];
+    [rows, chart] = [[], []];
     lines.clear();
+    if (!code) {
+      // Who leaves takes along what was chosen; a key that is not good does not.
+      [days, dates, chosen, sorting] = [DEFAULT_DAYS, null, null, { ...DEFAULT_SORTING }];
+      at("search").value = "";
+      writeAddress(false);
+      readAddress();
+    }
     for (const id of ["readout", "live", "file_trouble"]) setText(at(id), "");
     show();
     at("board").hidden = true;
@@ -234,6 +304,7 @@
 
   const choose = (row) => {
     chosen = row && { identity: identity(row), scene: scene(row), title: title(row) };
+    writeAddress(true);
     change();
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     at("subject").scrollIntoView({ block: "nearest", behavior: calm ? "instant" : "smooth" });
@@ -255,8 +326,7 @@
     const button = line.querySelector("button");
     setText(button, title(row));
     button.setAttribute("aria-pressed", String(chosen?.identity === name));
-    // The service is asked by scenes of ours; what came with an unknown ticket may be none.
-    button.disabled = !/^id:|^str:(?!wxqr\.)[^\p{Cc}]{1,64}$/u.test(scene(row));
+    button.disabled = !CAN_BE_ASKED.test(scene(row));
     setText(line.querySelector("code"), sceneText(row));
     setText(line.querySelector(".kind"), words[kind(row)]);
     setText(line.cells[2], row.group ?? "");
@@ -406,20 +476,27 @@
 
   const setDates = () => {
     const [from, to] = [at("from").value, at("to").value];
-    const isGood = from && to && from <= to && (Date.parse(to) - Date.parse(from)) / DAY < MOST_DAYS;
+    const isGood = isRange(from, to);
     for (const id of ["from", "to"]) mark(id, !isGood);
     setText(at("file_trouble"), isGood ? "" : words.range);
     if (!isGood) return;
     for (const choice of document.querySelectorAll("[name=days]")) choice.checked = false;
     dates = { from, to };
+    writeAddress(true);
     change();
+  };
+
+  const fileName = (disposition) => {
+    const name = /filename\*=UTF-8''([^;]+)/.exec(disposition)?.[1];
+    return name ? decodeURIComponent(name) : "wxqr-stats.csv";
   };
 
   const download = async (by) => {
     setText(at("file_trouble"), "");
     try {
-      const file = await ask("api/stats.csv", { ...range(), by, lang: words.lang }, async (answer) => ({
-        name: /filename="([^"]+)"/.exec(answer.headers.get("content-disposition"))?.[1] ?? "wxqr-stats.csv",
+      const one = chosen && { scene: chosen.scene };
+      const file = await ask("api/stats.csv", { ...range(), by, ...one, lang: words.lang }, async (answer) => ({
+        name: fileName(answer.headers.get("content-disposition") ?? ""),
         blob: await answer.blob(),
       }));
       const link = document.createElement("a");
@@ -442,6 +519,7 @@
     choice.addEventListener("change", () => {
       [days, dates] = [Number(choice.value), null];
       setText(at("file_trouble"), "");
+      writeAddress(true);
       change();
     });
   }
@@ -454,11 +532,13 @@
     button.addEventListener("click", () => {
       const { by } = button.dataset;
       sorting = { by, down: sorting.by === by ? !sorting.down : NUMBERS.includes(by) };
+      writeAddress(false);
       showChannels();
     });
   }
   at("search").addEventListener("input", () => {
     mostLines = MOST_LINES;
+    writeAddress(false);
     showChannels();
   });
   at("more").addEventListener("click", () => {
@@ -471,6 +551,13 @@
   new ResizeObserver(draw).observe(svg);
   document.addEventListener("visibilitychange", look);
 
+  addEventListener("popstate", () => {
+    readAddress();
+    showChannels();
+    change();
+  });
+
+  readAddress();
   const stored = storage.get();
   if (stored !== null) enter(stored);
 })();

@@ -133,6 +133,32 @@ fn on(mut row: Value, day: &str) -> Value {
 }
 
 #[tokio::test]
+async fn the_files_name_says_what_is_in_it() {
+    let followed = Followed::spawn().await;
+    for (query, ascii, full) in [
+        ("by=total", "total", "total"),
+        ("by=day", "by-day", "by-day"),
+        ("scene=id:7&by=day", "7-by-day", "7-by-day"),
+        (
+            "group=%E4%B8%8A%E6%B5%B7&scene=str:a%2Fb%22",
+            "__-a_b_-total",
+            "%E4%B8%8A%E6%B5%B7-a_b_-total",
+        ),
+    ] {
+        let path = format!("/api/stats.csv?from=2026-11-01&to=2026-11-07&{query}");
+        let got = followed
+            .get(STATS, &path)
+            .await
+            .header("content-disposition");
+        let days = "2026-11-01-to-2026-11-07.csv";
+        let want = format!(
+            "attachment; filename=\"wxqr-stats-{ascii}-{days}\"; filename*=UTF-8''wxqr-stats-{full}-{days}"
+        );
+        assert_eq!(got, want, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn the_numbers_are_told_for_each_code_with_a_name_or_a_scan() {
     check_numbers(&a_week().await).await;
 }
@@ -294,7 +320,7 @@ async fn the_file_is_what_a_spreadsheet_reads_and_runs_nothing() {
     assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(
         file.header("content-disposition"),
-        "attachment; filename=\"wxqr-stats-2026-11-01-to-2026-11-07.csv\""
+        "attachment; filename=\"wxqr-stats-total-2026-11-01-to-2026-11-07.csv\"; filename*=UTF-8''wxqr-stats-total-2026-11-01-to-2026-11-07.csv"
     );
     assert_eq!(file.header("cache-control"), "no-store");
     assert_eq!(file.header("access-control-allow-origin"), "");

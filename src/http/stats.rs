@@ -4,7 +4,7 @@ use std::iter;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
@@ -13,17 +13,23 @@ use super::api::stats::offset_text;
 use super::constant::{Constant, PageByLanguage};
 use super::definitions::{Definitions, Names};
 use super::pages::{self, StatsPage};
+use super::params::refuse_disguises;
 use super::problem::Problem;
 use super::site::Site;
 use super::view::View;
+
+/// The parameters of the page. All but `lang` are for its script, which keeps in them what is shown.
+const PARAMETERS: &[&str] = &["lang", "days", "from", "to", "channel", "q", "sort"];
 
 /// Anybody may have the page: it holds no number.
 pub(crate) async fn show(
     State(app): State<AppState>,
     Extension(view): Extension<View>,
     Extension(pages): Extension<Arc<PageByLanguage>>,
+    RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    refuse_disguises(raw.as_deref().unwrap_or_default(), PARAMETERS)?;
     let page = pages.get(view, || written(&app, view))?;
     Ok(page.answer(&headers))
 }

@@ -370,6 +370,89 @@ async fn a_channel_is_found_sorted_and_chosen() {
     );
 }
 
+/// What a reader has chosen, as the page shows it.
+const CHOSEN: &str = "[subject.textContent, document.querySelector('#search').value, document.querySelector('#from').value,
+    document.querySelector('#to').value, document.querySelector('[aria-sort]').querySelector('button').dataset.by,
+    document.querySelector('[aria-sort]').getAttribute('aria-sort')]";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_chosen_is_in_the_address() {
+    let (followed, mut browser) = followed_and_browser!();
+    four_weeks(&followed).await;
+    let mut page = browser.page(Screen::DESK).await;
+    page.open_board(&followed, "en").await;
+    page.click("[name=days][value='7'] + span").await;
+    page.click("#channels [data-by=net]").await;
+    page.fill("#search", "newsletter").await;
+    page.click("#channels tbody button").await;
+    page.until("subject.textContent === 'November newsletter'")
+        .await;
+    let (from, to) = (today() - 6.days(), today());
+    let seven_days = format!("document.querySelector('#from').value === '{from}'");
+    page.until(&seven_days).await;
+    let want = json!([
+        "November newsletter",
+        "newsletter",
+        from.to_string(),
+        to.to_string(),
+        "net",
+        "descending",
+    ]);
+    assert_eq!(page.eval(CHOSEN).await, want);
+    let tiles = page.eval(TILES).await;
+    let address = page.text("location.href").await;
+
+    // Reloaded, as a bookmark, and with a slash at the end of the path.
+    for address in [address.clone(), address.replacen("/stats?", "/stats/?", 1)] {
+        page.open(&address).await;
+        page.until("!board.hidden && subject.textContent === 'November newsletter'")
+            .await;
+        page.until(&seven_days).await;
+        assert_eq!(page.eval(CHOSEN).await, want, "{address}");
+        assert_eq!(page.eval(TILES).await, tiles, "{address}");
+    }
+
+    // In the other language.
+    page.click(".top [lang]").await;
+    page.loaded().await;
+    page.until("!board.hidden && document.documentElement.lang === 'zh-CN'")
+        .await;
+    assert_eq!(page.eval(CHOSEN).await, want);
+
+    // Back and forth.
+    page.click("#all").await;
+    page.until("subject.textContent === '全部渠道'").await;
+    page.eval("history.back()").await;
+    page.until("subject.textContent === 'November newsletter'")
+        .await;
+    page.eval("history.forward()").await;
+    page.until("subject.textContent === '全部渠道'").await;
+
+    // Who forgets the key leaves nothing behind.
+    page.click("#leave").await;
+    let search = page.text("location.search").await;
+    assert_eq!(search, "?lang=zh");
+
+    // What is no choice is passed over.
+    let odd = "/stats?lang=en&days=8&from=2026-02-30&to=x&channel=permanent:wxqr.x&sort=-nothing";
+    page.open(&followed.app.url(odd)).await;
+    page.enter(STATS).await;
+    page.until("!board.hidden").await;
+    let got = page.eval(CHOSEN).await;
+    let first = (today() - 29.days()).to_string();
+    let want = json!([
+        "All channels",
+        "",
+        first,
+        to.to_string(),
+        "scans",
+        "descending"
+    ]);
+    assert_eq!(got, want);
+    let complaints = page.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_shows_in_an_open_page_without_a_reload() {
     let (followed, mut browser) = followed_and_browser!();
@@ -583,17 +666,36 @@ async fn the_file_that_is_downloaded_is_the_apis() {
     page.call("Page.setDownloadBehavior", allow).await;
     page.open_board(&followed, "zh").await;
     let (from, to) = (today() - 29.days(), today());
-    let file = folder.path().join(format!("wxqr-stats-{from}-to-{to}.csv"));
-    for by in ["total", "day"] {
-        let path = format!("/api/stats.csv?from={from}&to={to}&by={by}&lang=zh");
-        let want = followed.get(STATS, &path).await.body;
-        page.click(&format!("[data-file={by}]")).await;
-        eventually("the file is there", || {
-            std::fs::read(&file).is_ok_and(|got| got == want)
-        })
-        .await;
-        std::fs::remove_file(&file).unwrap();
+    let base = format!("/api/stats.csv?from={from}&to={to}&lang=zh");
+    for (search, scene, chosen) in [
+        ("", "", ""),
+        (
+            "newsletter",
+            "&scene=str:newsletter-2026-11",
+            "-newsletter-2026-11",
+        ),
+        ("1024", "&scene=id:1024", "-1024"),
+    ] {
+        if !search.is_empty() {
+            page.fill("#search", search).await;
+            page.click("#channels tbody button").await;
+        }
+        for (by, span) in [("total", "total"), ("day", "by-day")] {
+            let name = format!("wxqr-stats{chosen}-{span}-{from}-to-{to}.csv");
+            let file = folder.path().join(&name);
+            let want = followed
+                .get(STATS, &format!("{base}&by={by}{scene}"))
+                .await
+                .body;
+            page.click(&format!("[data-file={by}]")).await;
+            eventually(&format!("{name} is there"), || {
+                std::fs::read(&file).is_ok_and(|got| got == want)
+            })
+            .await;
+        }
     }
+    // None was written over another.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 6);
     check_reading(&mut page, "after two downloads").await;
 }
 

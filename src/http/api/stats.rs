@@ -18,7 +18,8 @@ use super::super::problem::{Document, Problem};
 use super::attribution::AttributionBody;
 use super::require;
 use crate::access::Scope;
-use crate::store::{NumbersRow, Span, Store, Sums};
+use crate::form::escaped;
+use crate::store::{NumbersFilter, NumbersRow, Span, Store, Sums};
 use crate::telemetry::Causes;
 
 /// What both are asked for, as the document says it.
@@ -185,10 +186,7 @@ pub(crate) async fn csv_file(
     require(&caller, Scope::Stats)?;
     let wanted = Wanted::parse(raw.as_deref(), wanted::OF_FILE, today(&app))?;
     let numbers = numbers(&app, &wanted).await?;
-    let name = format!(
-        "attachment; filename=\"wxqr-stats-{}-to-{}.csv\"",
-        wanted.filter.from, wanted.filter.to
-    );
+    let disposition = disposition(&wanted.filter);
     let file = on_a_thread(move || {
         let by_day = wanted.filter.span == Span::Day;
         let rows: Vec<_> = numbers.into_iter().map(Row::from).collect();
@@ -196,9 +194,40 @@ pub(crate) async fn csv_file(
     });
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, name),
+        (header::CONTENT_DISPOSITION, disposition),
     ];
     Ok((headers, file.await?).into_response())
+}
+
+/// A name that says what the file holds: whose numbers, of which days, and whether by day. Files that differ have names that do.
+fn disposition(filter: &NumbersFilter) -> String {
+    let scene = filter.scene.as_ref().map(|(text, _)| text.as_str());
+    let chosen = [filter.group.as_deref(), scene].into_iter().flatten();
+    let chosen: String = chosen.flat_map(|text| ["-", text]).collect();
+    let span = match filter.span {
+        Span::Day => "by-day",
+        Span::Total => "total",
+    };
+    let name = |chosen: &str| {
+        format!(
+            "wxqr-stats{chosen}-{span}-{}-to-{}.csv",
+            filter.from, filter.to
+        )
+    };
+    let is_kept = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let replaced = |is_kept: &dyn Fn(char) -> bool| -> String {
+        chosen
+            .chars()
+            .map(|letter| if is_kept(letter) { letter } else { '_' })
+            .collect()
+    };
+    // Windows refuses these in a name.
+    let full = replaced(&|letter| !"\\/:*?\"<>|".contains(letter) && !letter.is_control());
+    format!(
+        "attachment; filename=\"{}\"; filename*=UTF-8''{}",
+        name(&replaced(&is_kept)),
+        escaped(&name(&full))
+    )
 }
 
 fn today(app: &AppState) -> jiff::civil::Date {
