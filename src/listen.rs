@@ -13,9 +13,12 @@
 mod body;
 mod connection;
 mod descriptors;
+mod fault;
+mod head;
 mod seats;
 mod socket;
 mod stream;
+mod strict;
 mod tls;
 mod turn;
 

@@ -18,14 +18,12 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// Of a request that begins now.
+    /// Of a request that has begun.
     pub(super) fn new(body: Incoming, turn: &Arc<Turn>) -> Self {
-        let is_whole = body.is_end_stream();
-        turn.request_begins(!is_whole);
         Self {
+            is_whole: body.is_end_stream(),
             body,
             turn: Arc::clone(turn),
-            is_whole,
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, HeaderValue};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -24,6 +24,7 @@ use tower::ServiceExt as _;
 use super::body::{AnswerBody, RequestBody};
 use super::socket::Socket;
 use super::stream::Stream;
+use super::strict;
 use super::tls::Tls;
 use super::turn::{Seat, Turn};
 
@@ -83,19 +84,32 @@ pub(super) async fn serve(
 /// Has a request answered. The turn passes at once, not only when the future is polled.
 ///
 /// With a body that was not read whole the connection ends. hyper would drain it and take the next request while the
-/// client has yet to take the answer, and so give back the turn to a service that cannot answer before.
+/// client has yet to take the answer, and so give back the turn to a service that cannot answer before. It ends with a
+/// chunked body too, because where that ends is seen by hyper alone, and with a request that is ambiguous.
 fn answer(
     router: Router,
     peer: SocketAddr,
     turn: Arc<Turn>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> {
+    let length = request.body().size_hint().exact();
+    let begun = turn.request_begins(length);
+    let checked =
+        begun.and_then(|()| strict::check(request.version(), request.uri(), request.headers()));
     let mut request = request.map(|body| Body::new(RequestBody::new(body, &turn)));
     request.extensions_mut().insert(ConnectInfo(peer));
     async move {
-        let mut response = router.oneshot(request).await?;
+        let mut response = match checked {
+            Ok(()) => router.oneshot(request).await?,
+            Err(fault) => {
+                tracing::debug!(%fault, %peer, "a request is refused");
+                // What comes behind it is nobody's.
+                drop(request);
+                fault.response()
+            }
+        };
         turn.answer_begins();
-        if turn.is_unread() {
+        if checked.is_err() || length.is_none() || turn.is_unread() {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

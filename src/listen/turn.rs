@@ -11,6 +11,8 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
+use super::fault::Fault;
+use super::head::HeadWatcher;
 use super::seats::{Place, Seats};
 
 /// How long we go on taking in what a client sends that we do not read, so that it gets to read why. Chosen: some round
@@ -43,8 +45,7 @@ impl Seat {
                 ended: false,
                 unread: false,
                 next: None,
-                more: false,
-                tail: [0; 3],
+                heads: HeadWatcher::default(),
             }),
         });
         turn.enter(&mut turn.progress(), Stage::Head { heard: false });
@@ -83,31 +84,16 @@ struct Progress {
     unread: bool,
     /// What a request is at that has begun although the answer to the one before is not taken yet.
     next: Option<Stage>,
-    /// Bytes came that are of no request that has begun. Those that come with a body's end are not known.
-    more: bool,
-    /// The last bytes that came.
-    tail: [u8; 3],
+    heads: HeadWatcher,
 }
 
 impl Progress {
-    fn note_tail(&mut self, bytes: &[u8]) {
-        let last = &bytes[bytes.len().saturating_sub(self.tail.len())..];
-        self.tail.rotate_left(last.len());
-        let kept = self.tail.len() - last.len();
-        self.tail[kept..].copy_from_slice(last);
-    }
-
-    /// The last that came is an empty line, as at the end of a head, and not a part of one.
-    fn ends_with_a_head(&self) -> bool {
-        self.tail.ends_with(b"\n\n") || self.tail == *b"\n\r\n"
-    }
-
     /// Where the connection is when an answer is taken.
     fn after_answer(&mut self) -> Stage {
-        match (self.next.take(), self.more) {
+        match (self.next.take(), self.heads.unfinished()) {
             (Some(next), _) => next,
-            (None, true) => Stage::Head { heard: true },
-            (None, false) => Stage::Idle,
+            (None, 1..) => Stage::Head { heard: true },
+            (None, 0) => Stage::Idle,
         }
     }
 }
@@ -134,28 +120,33 @@ impl Turn {
     /// Bytes came, or with none the end.
     pub(super) fn received(&self, bytes: &[u8]) {
         let mut progress = self.progress();
-        progress.note_tail(bytes);
+        progress.heads.received(bytes);
         match (bytes, progress.stage) {
             ([], _) => progress.ended = true,
             (_, Stage::Idle) => self.enter(&mut progress, Stage::Head { heard: true }),
             // The deadline stays: it is for the whole head.
             (_, Stage::Head { .. }) => progress.stage = Stage::Head { heard: true },
-            (_, Stage::Work | Stage::Answer { .. }) => progress.more = true,
             _ => {}
         }
     }
 
-    /// The head of a request is there. While the answer before is not taken, its deadline and its place stay.
-    pub(super) fn request_begins(&self, has_body: bool) {
+    /// The head of a request is there; its body has so many bytes, none if that is not known. While the answer before is not
+    /// taken, its deadline and its place stay.
+    ///
+    /// # Errors
+    /// What is ambiguous in the head's bytes.
+    pub(super) fn request_begins(&self, body: Option<u64>) -> Result<(), Fault> {
+        let has_body = body != Some(0);
         let stage = if has_body { Stage::Body } else { Stage::Work };
         let mut progress = self.progress();
         progress.unread = has_body;
-        progress.more = !has_body && !progress.ends_with_a_head();
+        let verdict = progress.heads.parsed(body);
         if matches!(progress.stage, Stage::Answer { .. }) {
             progress.next = Some(stage);
         } else {
             self.enter(&mut progress, stage);
         }
+        verdict
     }
 
     /// The body was read, or is not wanted to its end.

@@ -16,3 +16,4 @@ mod minute_limit;
 mod payloads;
 mod permanent;
 mod pictures;
+mod smuggling;

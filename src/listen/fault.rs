@@ -1,0 +1,36 @@
+//! What makes a request ambiguous: two readers of the same bytes, such as a proxy and this service, could see different
+//! requests in it.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+/// Why a request is refused before the router sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("lines of a request's head end in CR LF")]
+    LineEnd,
+    #[error("a request's target has no fragment")]
+    Fragment,
+    #[error("a request has one Content-Length, or Transfer-Encoding: chunked")]
+    Lengths,
+    #[error("Transfer-Encoding takes chunked, once")]
+    TransferEncoding,
+    #[error("a request has one Host")]
+    Hosts,
+    #[error("Host takes a name or an address, and a port if need be")]
+    Host,
+    #[error("the target's host is that of Host")]
+    Authority,
+}
+
+impl Fault {
+    /// 400 with one line of text.
+    pub(super) fn response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(format!("{self}\n")));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+        response
+    }
+}

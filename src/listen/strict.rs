@@ -1,0 +1,156 @@
+//! Refuses parsed heads that a proxy in front could read differently: RFC 9112, 3.2 and 6.1, taken strictly.
+
+use std::net::Ipv6Addr;
+
+use axum::http::header::{HOST, TRANSFER_ENCODING};
+use axum::http::uri::{Authority, Scheme};
+use axum::http::{HeaderMap, HeaderValue, Uri, Version};
+
+use super::fault::Fault;
+
+/// Checks what hyper leaves to its user.
+///
+/// # Errors
+/// The first thing that is ambiguous.
+pub(super) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
+    check_transfer_encoding(headers)?;
+    let host = host(version, headers)?;
+    match (uri.authority(), host) {
+        (Some(target), Some(host)) if !is_same(target, &host, default_port(uri)) => {
+            Err(Fault::Authority)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// hyper takes any list that ends in `chunked`, and decodes nothing of the rest.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Fault> {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(()),
+        (Some(line), None) if line.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Fault::TransferEncoding),
+    }
+}
+
+/// The one `Host`. HTTP/1.0 may do without, as old health checks do.
+fn host(version: Version, headers: &HeaderMap) -> Result<Option<HostPort>, Fault> {
+    let mut lines = headers.get_all(HOST).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) if version < Version::HTTP_11 => Ok(None),
+        (Some(line), None) => HostPort::parse(line).map(Some).ok_or(Fault::Host),
+        _ => Err(Fault::Hosts),
+    }
+}
+
+/// A `Host` that everybody reads alike.
+#[derive(Debug, PartialEq, Eq)]
+struct HostPort {
+    /// In lower case; an IPv6 address in its brackets.
+    host: String,
+    port: Option<u16>,
+}
+
+impl HostPort {
+    fn parse(value: &HeaderValue) -> Option<Self> {
+        Self::parse_text(value.to_str().ok()?)
+    }
+
+    /// Stricter than RFC 3986, which allows `!$&'()*+,;=` and `%HH` in a name too: no host in use has any.
+    fn parse_text(text: &str) -> Option<Self> {
+        let end = match text.strip_prefix('[') {
+            Some(rest) => rest.find(']')? + 2,
+            None => text.find(':').unwrap_or(text.len()),
+        };
+        let (host, port) = text.split_at(end);
+        let is_host = match host.strip_prefix('[') {
+            Some(address) => address.strip_suffix(']')?.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.bytes().all(is_of_a_name),
+        };
+        is_host.then_some(Self {
+            host: host.to_ascii_lowercase(),
+            port: port_of(port)?,
+        })
+    }
+}
+
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// The port behind a host; one that is not there, or is empty, is none.
+#[expect(
+    clippy::option_option,
+    reason = "a port that is wrong, one that is absent, and a port"
+)]
+fn port_of(text: &str) -> Option<Option<u16>> {
+    match text.strip_prefix(':') {
+        None if text.is_empty() => Some(None),
+        Some("") => Some(None),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().ok().map(Some)
+        }
+        _ => None,
+    }
+}
+
+/// The port of a target that names none.
+fn default_port(uri: &Uri) -> u16 {
+    if uri.scheme() == Some(&Scheme::HTTPS) {
+        443
+    } else {
+        80
+    }
+}
+
+/// A target with user information is nobody's `Host`.
+fn is_same(target: &Authority, host: &HostPort, default_port: u16) -> bool {
+    let Some(target) = HostPort::parse_text(target.as_str()) else {
+        return false;
+    };
+    let port = |named: &HostPort| named.port.unwrap_or(default_port);
+    target.host == host.host && port(&target) == port(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_a_port() {
+        for (text, want) in [
+            ("example.com", true),
+            ("EXAMPLE.com.", true),
+            ("localhost:8080", true),
+            ("my_service-1", true),
+            ("127.0.0.1:80", true),
+            ("[::1]", true),
+            ("[2001:db8::1]:8080", true),
+            ("xn--fiq228c.cn", true),
+            ("example.com:", true),
+            ("", false),
+            (":80", false),
+            ("a b", false),
+            ("a,b", false),
+            ("a/b", false),
+            ("a?b", false),
+            ("a#b", false),
+            ("a\\b", false),
+            ("a@b", false),
+            ("a%20b", false),
+            ("http://a", false),
+            ("a:80:80", false),
+            ("a:65536", false),
+            ("a:+80", false),
+            ("a:8 0", false),
+            ("::1", false),
+            ("[::1", false),
+            ("[::1]a", false),
+            ("[a]", false),
+            ("[fe80::1%25eth0]", false),
+            ("例.cn", false),
+        ] {
+            assert_eq!(HostPort::parse_text(text).is_some(), want, "{text:?}");
+        }
+    }
+}
