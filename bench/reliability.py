@@ -3,7 +3,7 @@
 
     bench/reliability.py
 
-Builds the release, runs the tests below one by one with FULL_SIZE=1, then bench/slow_clients.py, and writes the document. Takes
+Builds the release, runs the tests below one by one with FULL_SIZE=1, then bench/slow_clients.py and bench/held_bodies.py, and writes the document. Takes
 half an hour after the build, on a machine that does nothing else. TEST_DATABASE_URL names a PostgreSQL server and a
 role that may make databases; without it replicas share an SQLite file, and what needs PostgreSQL is left out. Needs Linux, git,
 Chromium for what a browser sees, and Python 3.9. Ends with 1 if a test failed or a promise was not kept.
@@ -71,6 +71,7 @@ def main():
     rows.extend(map(failure, failed))
     rows.extend(map(beside_the_code, BESIDE_THE_CODE))
     rows.append(slow_clients())
+    rows.extend(held_bodies())
     minutes = (time.monotonic() - started) / 60
     DOCUMENT.write_text(document(rows, state, minutes), encoding="utf-8")
     broken = [row["fault"] for row in rows for line in row["lines"] if line.get("kept") is False]
@@ -120,6 +121,25 @@ def slow_clients():
         "kept": ended.returncode == 0,
     }
     return {"fault": fault, "test": "bench/slow_clients.py", "lines": [line]}
+
+
+def held_bodies():
+    """The rows of bench/held_bodies.py, which prints a line for each attack: what was done, a colon, and the figures."""
+    command = [sys.executable, "bench/held_bodies.py", "target/release/wxqr"]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    rows = []
+    for printed in ended.stdout.splitlines():
+        kept = not printed.startswith("NOT KEPT: ")
+        fault, _, measured = printed.removeprefix("NOT KEPT: ").partition(": ")
+        line = {
+            "what": "memory, other requests, clients, open files",
+            "promised": "at most 256 MiB, p99 under 50 ms, all closed within 15 s, no file more",
+            "measured": measured,
+            "kept": kept,
+        }
+        rows.append({"fault": fault, "test": "bench/held_bodies.py", "lines": [line]})
+    return rows or [{"fault": "bodies that are held", "test": "bench/held_bodies.py", "lines": [
+        {"what": "ended", "promised": "with figures", "measured": "without any", "kept": False}]}]
 
 
 def state_of_the_tree():

@@ -22,7 +22,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, Codes};
 use crate::config::{Config, Drain, ExtraCa};
 use crate::http::{self, Access, AppState, Callback, Site};
-use crate::listen::{self, Limits};
+use crate::listen::{self, ByteBudget, Limits};
 use crate::origin::TrustedHosts;
 use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
@@ -40,6 +40,9 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Connections of the metrics' listener: some collectors, and whoever looks.
 const METRICS_CONNECTIONS: usize = 64;
+
+/// What bodies of requests with a key may take together, in bytes: a hundred arrays of 512 KiB at once, as each may be.
+const KEYED_BODIES: usize = 50 * 1024 * 1024;
 
 /// How long the answers of the start may take once it is over.
 const LAST_START_ANSWERS: Duration = Duration::from_millis(200);
@@ -358,6 +361,7 @@ fn state(
         account,
         tokens,
         callback,
+        bodies: ByteBudget::new(KEYED_BODIES),
         scans,
         store,
         clock,

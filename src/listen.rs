@@ -11,10 +11,12 @@
 //! connection has one deadline at a time. No browser speaks HTTP/2 in cleartext, whose streams would multiply both.
 
 mod body;
+mod budget;
 mod connection;
 mod descriptors;
 mod fault;
 mod head;
+mod held;
 mod seats;
 mod socket;
 mod stream;
@@ -33,6 +35,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::budget::ByteBudget;
+pub use self::held::{HeldBody, ReadError};
 pub use self::tls::{Tls, TlsError};
 
 use self::seats::Seats;
@@ -48,6 +52,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How often a trouble that goes on is logged.
 const LOG_PAUSE: Duration = Duration::from_mins(1);
 
+/// The most bytes of heads that are not whole, in all connections, beyond the first 8 KiB of each, which hyper reserves for
+/// every connection anyway. The largest cookies of a thousand honest clients fit; 10,000 heads of the largest kind do not.
+const MAX_UNFINISHED_HEADS: usize = 16 * 1024 * 1024;
+
 /// What clients may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -56,8 +64,12 @@ pub struct Limits {
     pub max_connections: usize,
     /// From the connection, or from the first byte of a further request, to the end of the request's headers.
     pub header_timeout: Duration,
-    /// From the end of the headers to the end of the body.
+    /// From the end of the headers to the end of the body, however fast it comes.
     pub body_timeout: Duration,
+    /// How long a body may come slower than [`Limits::body_rate`], counted from the end of the headers.
+    pub body_grace: Duration,
+    /// The bytes a second, at least 1, that a body must come with on the whole, after the grace.
+    pub body_rate: u32,
     /// From an answer's first byte until all of it is taken.
     pub answer_timeout: Duration,
     /// From an answer to the first byte of a further request.
@@ -72,6 +84,11 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             // Half a MiB, the most that any body may have, at 18 kB a second.
             body_timeout: Duration::from_secs(30),
+            // As long as WeChat waits for an answer: a small body that is not there by then never comes.
+            body_grace: Duration::from_secs(5),
+            // Below what half a MiB needs anyway, so that nobody is too slow who sends it in time. Who sends 64 KiB and stops
+            // is closed after 9 s.
+            body_rate: 16 * 1024,
             // A picture has some kB, a list of codes some MB at most: 3 MB at 50 kB a second. Only statistics of very many codes
             // and days are larger, and are asked for by the owner's own machines: 100,000 rows have some 20 MB.
             answer_timeout: Duration::from_mins(1),
@@ -168,6 +185,7 @@ async fn serve_all(
 struct Door {
     listener: TcpListener,
     seats: Arc<Seats>,
+    heads: ByteBudget,
     troubled: Seldom,
     crowded: Seldom,
 }
@@ -177,6 +195,7 @@ impl Door {
         Self {
             listener,
             seats: Arc::new(Seats::new(seats)),
+            heads: ByteBudget::new(MAX_UNFINISHED_HEADS),
             troubled: Seldom(None),
             crowded: Seldom(None),
         }
@@ -212,7 +231,7 @@ impl Door {
             Some(permit) => permit,
             None => self.seats.make_room().await,
         };
-        Seat::new(permit, &self.seats, limits, cut)
+        Seat::new(permit, &self.seats, &self.heads, limits, cut)
     }
 }
 

@@ -35,7 +35,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("origin", &[]),
-    ("sandbox", &["clock", "origin", "outbound", "render"]),
+    (
+        "sandbox",
+        &["clock", "listen", "origin", "outbound", "render"],
+    ),
     ("wechat", &["outbound", "scene", "telemetry", "ticket"]),
     ("account", &["clock", "store", "telemetry", "wechat"]),
     (
@@ -85,6 +88,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "codes",
             "config",
             "form",
+            "listen",
             "origin",
             "pictures",
             "relay",

@@ -250,6 +250,39 @@ async fn posted(app: &TestApp, rest: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_body_is_not_waited_for_where_it_is_not_wanted() {
+    let keys = format!("shop:{KEY}:mint");
+    let app = TestApp::with().set("API_KEYS", keys).spawn().await;
+    for (request, key, status) in [
+        ("POST /api/codes", "", 401),
+        ("POST /api/codes", "unknown-key-of-nobody", 401),
+        ("POST /api/bindings", "", 401),
+        ("POST /api/bindings", KEY, 403),
+        ("POST /api/bindings/a/claim", "", 401),
+        ("PUT /api/codes", KEY, 405),
+        ("POST /callback", "", 404),
+        ("POST /nowhere", "", 404),
+        ("POST /qrcode", "", 405),
+        ("GET /qrcode.json?scene_id=1", "", 200),
+        ("GET /healthz", "", 200),
+    ] {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let authorization = match key {
+            "" => String::new(),
+            key => format!("Authorization: Bearer {key}\r\n"),
+        };
+        let head =
+            format!("{request} HTTP/1.1\r\nHost: a\r\n{authorization}Content-Length: 2\r\n\r\n{{");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+        read.expect("it is closed").unwrap();
+        let want = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&want), "{request} {key}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_long_or_broken_is_a_problem() {
     let keys = format!("shop:{KEY}:mint");
     let app = TestApp::with().set("API_KEYS", keys).spawn().await;

@@ -38,6 +38,8 @@ const PATIENT: Limits = Limits {
     max_connections: 100,
     header_timeout: NEVER,
     body_timeout: NEVER,
+    body_grace: NEVER,
+    body_rate: 1,
     answer_timeout: NEVER,
     idle_timeout: NEVER,
 };
@@ -349,6 +351,26 @@ async fn an_answer_that_is_not_taken_is_given_up() {
         () = served.gate.comes() => {}
     }
     assert!(client.rest().await.len() < LARGE);
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_given_up_in_the_time_that_its_bytes_have_earned() {
+    let served = Served::with(Limits {
+        body_grace: SOON,
+        body_rate: 100,
+        ..PATIENT
+    })
+    .await;
+    let head = "POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+    // Whatever it is, it comes to an end; a hundred bytes are a second.
+    let mut stopped = served.client(head).await;
+    assert_eq!(stopped.rest().await, "");
+    let mut paid = served.client(head).await;
+    paid.send(&"a".repeat(999_999)).await;
+    assert_eq!(served.client(head).await.rest().await, "");
+    // Nearly three hours are left to it.
+    paid.send("a").await;
+    assert!(paid.answer().await.ends_with("\r\n\r\n1000000"));
 }
 
 /// Bodies that hyper drains only after the answer, when a handler does not read them.

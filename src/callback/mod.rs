@@ -42,6 +42,15 @@ pub struct Gate {
     app_id: String,
 }
 
+/// Who may have sent a push, as far as its query tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Somebody who knows the token, or has seen a query that was signed with it a few minutes ago.
+    HasToken,
+    /// Anybody: only the signature over the body can tell.
+    Unknown,
+}
+
 /// What WeChat pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
@@ -185,6 +194,38 @@ impl Gate {
                 ("echostr", echo),
             ])
             .finish()
+    }
+
+    /// Judges a push by its query alone, so that nothing is read of a body whose query can never be valid. `query` is the raw
+    /// query, without the question mark.
+    ///
+    /// # Errors
+    /// [`Refused`]. What [`Gate::open`] lets in is never refused here.
+    pub fn admit(&self, query: &str, now: Timestamp) -> Result<Sender, Refused> {
+        let parsed = Query::parse(query);
+        let sender = parsed
+            .as_ref()
+            .map_err(|reason| *reason)
+            .and_then(|query| self.sender(query, now));
+        sender.map_err(|reason| self.refused(reason, parsed.as_ref().ok(), now))
+    }
+
+    fn sender(&self, query: &Query<'_>, now: Timestamp) -> Result<Sender, Reason> {
+        let stamp = query.stamp()?;
+        let signed = self.check_stamp(query, now);
+        if self.credentials.keys.is_none() {
+            return signed.map(|()| Sender::HasToken);
+        }
+        match (signed, query.msg_signature()) {
+            (Err(Reason::Stale), _) => Err(Reason::Stale),
+            (Ok(()), None) => Err(Reason::Unencrypted),
+            (_, Some(signature)) if !signature::is_one(signature) => Err(Reason::Signature),
+            (Ok(()), Some(_)) => Ok(Sender::HasToken),
+            // WeChat signs the query of encrypted pushes as well, but says that only the other signature is to be verified,
+            // and that one covers the body.
+            (Err(_), Some(_)) if check_time(&stamp, now).is_ok() => Ok(Sender::Unknown),
+            (Err(reason), _) => Err(reason),
+        }
     }
 
     /// Reads a push. `query` is the raw query, without the question mark; the format is told from the body itself.

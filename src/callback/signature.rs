@@ -19,6 +19,14 @@ pub(super) fn is_of(given: &str, parts: Vec<&str>) -> bool {
     of(parts).as_bytes().ct_eq(given.as_bytes()).into()
 }
 
+/// Whether it is one at all, of whatever.
+pub(super) fn is_one(given: &str) -> bool {
+    given.len() == 40
+        && given
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn hex(byte: u8) -> [char; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)].into())

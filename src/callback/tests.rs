@@ -1,6 +1,8 @@
-//! The gate as a whole. `independent` holds it to pushes that another implementation made, `forged` to those that nobody at
-//! WeChat did, `cost` to those that were made to be expensive. `diagnosed` has what a refusal tells the operator.
+//! The gate as a whole. `admission` is what a query alone decides; `independent` holds it to pushes that another
+//! implementation made, `forged` to those that nobody at WeChat did, `cost` to those that were made to be expensive.
+//! `diagnosed` has what a refusal tells the operator.
 
+mod admission;
 mod cost;
 mod diagnosed;
 mod forged;
@@ -150,6 +152,10 @@ fn at(seconds: i64) -> Timestamp {
 /// What the gate makes of it: the event's name, or why not.
 fn outcome(gate: &Gate, query: &str, body: &str) -> Result<&'static str, Reason> {
     let push = gate.open(query, body.as_bytes(), at(NOW));
+    assert!(
+        push.is_err() || gate.admit(query, at(NOW)).is_ok(),
+        "{query}"
+    );
     push.map(|push| name(&push.content))
         .map_err(Refused::reason)
 }

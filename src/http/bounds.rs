@@ -1,14 +1,14 @@
 //! How large a request may be. The listener refuses what is far beyond these bounds, with a bare status.
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt as _;
 
 use super::message::Message;
 use super::problem::{Code, Problem};
+use crate::listen::{ByteBudget, HeldBody, ReadError};
 
 /// The longest address, in bytes: ours have less than one KiB, and campaigns add their own parameters.
 const MAX_URI: usize = 8 * 1024;
@@ -56,35 +56,32 @@ fn size_of(headers: &HeaderMap) -> usize {
     sizes.sum()
 }
 
-/// Reads a body of at most `most` bytes. One that says beforehand that it is longer is not read at all.
+/// Reads a body of at most `most` bytes, on a budget that bodies of its kind share. One that says beforehand that it is
+/// longer is not read at all.
 ///
 /// # Errors
-/// `too_large` if it is longer, `invalid_body` if it ends early or breaks the protocol. Cancel safe: who leaves takes the
-/// connection along.
-pub(crate) async fn read_body(body: Body, most: usize) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        let message = Message::new(
-            format!("请求内容最多 {most} 字节"),
-            format!("the body may have {most} bytes at most"),
-        );
-        Problem::new(Code::TooLarge, message)
-    };
-    if body.size_hint().lower() > most as u64 {
-        return Err(too_large());
-    }
-    let mut pieces = body.into_data_stream();
-    let mut read = Vec::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| broken_off())?;
-        if read.len() + piece.len() > most {
-            return Err(too_large());
+/// `too_large` if it is longer, `invalid_body` if it ends early or breaks the protocol, `overloaded` if it made room for
+/// others. Cancel safe: who leaves takes the connection along.
+pub(crate) async fn read_body(
+    body: Body,
+    most: usize,
+    budget: &ByteBudget,
+) -> Result<HeldBody, Problem> {
+    let read = HeldBody::read(body, most, budget).await;
+    read.map_err(|error| match error {
+        ReadError::TooLarge => {
+            let message = Message::new(
+                format!("请求内容最多 {most} 字节"),
+                format!("the body may have {most} bytes at most"),
+            );
+            Problem::new(Code::TooLarge, message)
         }
-        read.extend_from_slice(&piece);
-    }
-    Ok(read)
+        ReadError::BrokenOff => broken_off(),
+        ReadError::Crowded => Problem::overloaded(),
+    })
 }
 
-fn broken_off() -> Problem {
+pub(super) fn broken_off() -> Problem {
     let message = Message::new("请求内容不完整", "the body did not come to its end");
     Problem::new(Code::InvalidBody, message)
 }

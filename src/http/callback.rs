@@ -3,25 +3,36 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::AppState;
-use super::bounds::read_body;
+use super::bounds::{broken_off, read_body};
 use super::message::Message;
 use super::observe::not_found;
 use super::problem::{Code, Problem};
-use crate::callback::{Content, Diagnosis, Flaw, Gate, History, Push, Reason, Refused, Summary};
+use crate::callback::{
+    Content, Diagnosis, Flaw, Gate, History, Push, Reason, Refused, Sender, Summary,
+};
+use crate::listen::ByteBudget;
 use crate::relay::{Delivery, Relay};
 use crate::scans::{NotRecorded, Scans};
 use crate::telemetry::{self, Causes};
 
 /// When an answer must be on its way, after a push came: WeChat waits for 5 s.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4700);
+
+/// What bodies of pushes hold together, in bytes, while they are read and while the relay has them: those of two thousand
+/// messages of the longest kind.
+const SIGNED_BODIES: usize = 16 * 1024 * 1024;
+
+/// The same for those of unknown senders. WeChat signs its queries, so that what strangers hold costs its pushes nothing; a
+/// push that is not signed there comes in the time of some packets, in which strangers would have to send all of this.
+const STRANGERS_BODIES: usize = 16 * 1024 * 1024;
 
 /// What WeChat takes for "I have it, and nothing to say". An empty body means the same.
 const SUCCESS: &str = "success";
@@ -32,6 +43,10 @@ pub struct Callback {
     gate: Gate,
     relay: Option<Relay>,
     history: History,
+    /// Of pushes whose query is signed with the token: WeChat's, unless somebody has seen one.
+    signed_bodies: ByteBudget,
+    /// Of those that anybody may have sent.
+    strangers_bodies: ByteBudget,
     told_of_unreadable: AtomicBool,
     told_of_previous_key: AtomicBool,
 }
@@ -43,8 +58,17 @@ impl Callback {
             gate,
             relay,
             history: History::default(),
+            signed_bodies: ByteBudget::new(SIGNED_BODIES),
+            strangers_bodies: ByteBudget::new(STRANGERS_BODIES),
             told_of_unreadable: AtomicBool::new(false),
             told_of_previous_key: AtomicBool::new(false),
+        }
+    }
+
+    fn bodies_of(&self, sender: Sender) -> &ByteBudget {
+        match sender {
+            Sender::HasToken => &self.signed_bodies,
+            Sender::Unknown => &self.strangers_bodies,
         }
     }
 
@@ -101,8 +125,16 @@ pub(crate) async fn receive(
         return Err(not_found().await);
     };
     let query = query.unwrap_or_default();
-    let body = read_body(body, Gate::MAX_BODY)
+    let now = app.clock.now();
+    let sender = callback
+        .gate
+        .admit(&query, now)
+        .map_err(|refused| callback.refuse(refused, now))?;
+    let read = read_body(body, Gate::MAX_BODY, callback.bodies_of(sender));
+    // What comes later is an answer that nobody waits for.
+    let body = timeout_at(arrived + ANSWER_WITHIN, read)
         .await
+        .unwrap_or_else(|_| Err(broken_off()))
         .inspect_err(count_too_large)?;
     let now = app.clock.now();
     let push = callback
@@ -117,7 +149,7 @@ pub(crate) async fn receive(
     let delivery = Delivery {
         query,
         content_type: headers.get(header::CONTENT_TYPE).cloned(),
-        body: body.into(),
+        body: Bytes::from_owner(body),
     };
     Ok(match &callback.relay {
         None => SUCCESS.into_response(),

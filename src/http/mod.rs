@@ -54,6 +54,7 @@ use crate::bindings::Bindings;
 use crate::clock::Clock;
 use crate::codes::Codes;
 use crate::config::CorsOrigins;
+use crate::listen::ByteBudget;
 use crate::origin::{self, TrustedHosts};
 use crate::pictures::Pictures;
 use crate::scans::Scans;
@@ -80,6 +81,8 @@ pub struct AppState {
     pub bindings: Option<Arc<Bindings>>,
     /// Events on their way into the store.
     pub scans: Arc<Scans>,
+    /// What bodies of keys' requests hold together while they are read.
+    pub bodies: ByteBudget,
     /// Labels and lists.
     pub store: Store,
     /// What time it is.

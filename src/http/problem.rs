@@ -17,6 +17,9 @@ use crate::wechat::Errcode;
 /// How long a caller should wait while the store is away: it is asked every second whether it is back. Chosen.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
+/// The same while bodies take as much memory as they may: each of them comes or ends within seconds. Chosen.
+const BODIES_RETRY: Duration = Duration::from_secs(5);
+
 /// What went wrong, as callers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -51,6 +54,7 @@ pub(crate) enum Code {
     RateLimited,
     BudgetExhausted,
     StoreUnavailable,
+    Overloaded,
     UpstreamTimeout,
 }
 
@@ -93,6 +97,7 @@ impl Code {
             Self::RateLimited => ("rate_limited", S::TOO_MANY_REQUESTS, "请求过于频繁", "Too many new codes for one visitor"),
             Self::BudgetExhausted => ("budget_exhausted", S::TOO_MANY_REQUESTS, "今日的生成次数已用完", "The day's codes are used up"),
             Self::StoreUnavailable => ("store_unavailable", S::SERVICE_UNAVAILABLE, "存储暂不可用", "The store cannot be used"),
+            Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, "服务繁忙", "The service has too much to do"),
             Self::UpstreamTimeout => ("upstream_timeout", S::GATEWAY_TIMEOUT, "微信应答超时", "WeChat does not answer in time"),
         }
     }
@@ -116,7 +121,8 @@ impl Code {
             | Self::UpstreamTimeout
             | Self::RateLimited
             | Self::BudgetExhausted
-            | Self::StoreUnavailable => true,
+            | Self::StoreUnavailable
+            | Self::Overloaded => true,
             Self::InvalidParameter
             | Self::SceneRefused
             | Self::Unauthorized
@@ -186,6 +192,15 @@ impl Problem {
             "the store cannot be used at the moment",
         );
         Self::new(Code::StoreUnavailable, message).after(STORE_RETRY)
+    }
+
+    /// Of a body that had to make room for others.
+    pub(crate) fn overloaded() -> Self {
+        let message = Message::new(
+            "同时收到的请求内容过多，请稍后再试",
+            "too many bodies are being received at the same time",
+        );
+        Self::new(Code::Overloaded, message).after(BODIES_RETRY)
     }
 
     /// What everybody is told before the store is open.

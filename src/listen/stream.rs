@@ -12,6 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// How much is thrown away at a time of what is not read any more, in bytes.
 const SCRAP: usize = 8 * 1024;
 
+/// How much is read at a time, in bytes: less than hyper's first read buffer, which hyper makes larger for as long as it is
+/// filled by one read, up to all that it may hold, for every connection that sends fast.
+const MOST_AT_ONCE: usize = 8 * 1024 - 1;
+
 pub(super) struct Stream {
     socket: Socket,
     turn: Arc<Turn>,
@@ -59,9 +63,12 @@ impl AsyncRead for Stream {
             self.turn.received(b"?");
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
-        self.turn.received(&buffer.filled()[before..]);
+        let most = buffer.remaining().min(MOST_AT_ONCE);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut part))?;
+        self.turn.received(part.filled());
+        let length = part.filled().len();
+        buffer.advance(length);
         Poll::Ready(Ok(()))
     }
 }

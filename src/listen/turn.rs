@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
+use super::budget::{ByteBudget, Share};
 use super::fault::Fault;
 use super::head::HeadWatcher;
 use super::seats::{Place, Seats};
@@ -18,6 +19,9 @@ use super::seats::{Place, Seats};
 /// How long we go on taking in what a client sends that we do not read, so that it gets to read why. Chosen: some round
 /// trips.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How many bytes of a head are not accounted for: hyper's buffer has room for them from the beginning.
+const SMALL_HEAD: usize = 8 * 1024;
 
 /// A connection's seat. Dropping it gives it back.
 #[derive(Debug)]
@@ -31,11 +35,13 @@ impl Seat {
     pub(super) fn new(
         permit: OwnedSemaphorePermit,
         seats: &Arc<Seats>,
+        heads: &ByteBudget,
         limits: Limits,
         cut: CancellationToken,
     ) -> Self {
         let turn = Arc::new(Turn {
             seats: Arc::clone(seats),
+            head_budget: heads.clone(),
             limits,
             cut,
             progress: Mutex::new(Progress {
@@ -46,6 +52,8 @@ impl Seat {
                 unread: false,
                 next: None,
                 heads: HeadWatcher::default(),
+                large_head: None,
+                body: Pace::default(),
             }),
         });
         turn.enter(&mut turn.progress(), Stage::Head { heard: false });
@@ -66,6 +74,7 @@ impl Drop for Seat {
 #[derive(Debug)]
 pub(super) struct Turn {
     seats: Arc<Seats>,
+    head_budget: ByteBudget,
     limits: Limits,
     cut: CancellationToken,
     progress: Mutex<Progress>,
@@ -85,6 +94,9 @@ struct Progress {
     /// What a request is at that has begun although the answer to the one before is not taken yet.
     next: Option<Stage>,
     heads: HeadWatcher,
+    /// What a head that is large and not whole has of the budget.
+    large_head: Option<LargeHead>,
+    body: Pace,
 }
 
 impl Progress {
@@ -95,6 +107,39 @@ impl Progress {
             (None, 1..) => Stage::Head { heard: true },
             (None, 0) => Stage::Idle,
         }
+    }
+}
+
+#[derive(Debug)]
+struct LargeHead {
+    share: Share,
+    /// As many were accounted for.
+    bytes: usize,
+}
+
+/// How a body comes.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    began: Instant,
+    /// Bytes since, as they are on the wire.
+    received: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            received: 0,
+        }
+    }
+}
+
+impl Pace {
+    /// When the client is too slow, if no more comes.
+    fn deadline(self, limits: Limits) -> Instant {
+        let received = u32::try_from(self.received).unwrap_or(u32::MAX);
+        let earned = Duration::from_secs(received.into()) / limits.body_rate.max(1);
+        self.began + limits.body_timeout.min(limits.body_grace + earned)
     }
 }
 
@@ -121,11 +166,16 @@ impl Turn {
     pub(super) fn received(&self, bytes: &[u8]) {
         let mut progress = self.progress();
         progress.heads.received(bytes);
+        self.account_for_head(&mut progress);
         match (bytes, progress.stage) {
             ([], _) => progress.ended = true,
             (_, Stage::Idle) => self.enter(&mut progress, Stage::Head { heard: true }),
             // The deadline stays: it is for the whole head.
             (_, Stage::Head { .. }) => progress.stage = Stage::Head { heard: true },
+            (_, Stage::Body) => {
+                progress.body.received = progress.body.received.saturating_add(bytes.len());
+                progress.until = Some(progress.body.deadline(self.limits));
+            }
             _ => {}
         }
     }
@@ -141,12 +191,32 @@ impl Turn {
         let mut progress = self.progress();
         progress.unread = has_body;
         let verdict = progress.heads.parsed(body);
+        self.account_for_head(&mut progress);
         if matches!(progress.stage, Stage::Answer { .. }) {
             progress.next = Some(stage);
         } else {
             self.enter(&mut progress, stage);
         }
         verdict
+    }
+
+    /// Takes from the budget what a head holds that is large and not whole, or gives it back. Who is evicted for it is cut,
+    /// and so is this connection if it has to make room itself.
+    fn account_for_head(&self, progress: &mut Progress) {
+        let bytes = progress.heads.unfinished();
+        if bytes <= SMALL_HEAD {
+            progress.large_head = None;
+            return;
+        }
+        let large = progress.large_head.get_or_insert_with(|| LargeHead {
+            share: self.head_budget.enter(self.cut.clone()),
+            bytes: SMALL_HEAD,
+        });
+        let more = bytes.saturating_sub(large.bytes);
+        large.bytes += more;
+        if large.share.grow(more).is_err() {
+            self.cut.cancel();
+        }
     }
 
     /// The body was read, or is not wanted to its end.
@@ -231,10 +301,10 @@ impl Turn {
         if progress.stage == Stage::Over {
             return;
         }
-        let allowed = self.allowed(stage);
+        progress.body = Pace::default();
         progress.stage = stage;
-        progress.until = allowed.map(|allowed| Instant::now() + allowed);
-        match (allowed, progress.place) {
+        progress.until = self.deadline(stage, progress.body);
+        match (progress.until, progress.place) {
             (Some(_), None) => progress.place = Some(self.seats.enter(self.cut.clone())),
             (None, Some(place)) => {
                 self.seats.leave(place);
@@ -244,16 +314,17 @@ impl Turn {
         }
     }
 
-    /// How long the client may take for a stage. None where it is not the client's turn.
-    fn allowed(&self, stage: Stage) -> Option<Duration> {
-        match stage {
-            Stage::Head { .. } => Some(self.limits.header_timeout),
-            Stage::Body => Some(self.limits.body_timeout),
-            Stage::Answer { .. } => Some(self.limits.answer_timeout),
-            Stage::Idle => Some(self.limits.idle_timeout),
-            Stage::Linger => Some(LINGER),
-            Stage::Work | Stage::Over => None,
-        }
+    /// Until when the client may be at a stage that begins now. None where it is not the client's turn.
+    fn deadline(&self, stage: Stage, body: Pace) -> Option<Instant> {
+        let allowed = match stage {
+            Stage::Head { .. } => self.limits.header_timeout,
+            Stage::Body => return Some(body.deadline(self.limits)),
+            Stage::Answer { .. } => self.limits.answer_timeout,
+            Stage::Idle => self.limits.idle_timeout,
+            Stage::Linger => LINGER,
+            Stage::Work | Stage::Over => return None,
+        };
+        Some(Instant::now() + allowed)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -1,12 +1,12 @@
 //! `/sandbox/*`: the hands behind the curtain. No part of WeChat.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::body::SentBody;
 use super::fault::{Fault, MAX_FAULTS};
 use super::{Sandbox, log, page};
 
@@ -16,7 +16,10 @@ pub(super) async fn faults(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
 }
 
 /// `PUT /sandbox/faults`: replaces all of them or, on a mistake, none. Answers what is set.
-pub(super) async fn set_faults(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
+pub(super) async fn set_faults(
+    State(sandbox): State<Sandbox>,
+    SentBody(body): SentBody,
+) -> Response {
     let json = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
     match serde_json::from_slice::<Vec<Fault>>(json) {
         Ok(faults) if faults.len() > MAX_FAULTS => {

@@ -17,7 +17,7 @@ use super::fault::FaultKind;
 use super::form::Form;
 use super::log::{Api, Call};
 use super::refusal::Refusal;
-use super::{MAX_BODY, Sandbox};
+use super::{Sandbox, body};
 
 /// How the huge body begins: as an answer does whose text never ends.
 const HUGE_OPENING: &[u8] = b"{\"ticket\":\"";
@@ -35,14 +35,15 @@ pub(super) async fn enter(
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY).await;
+    let body = body::read(body, &sandbox).await;
     let seen: &[u8] = body
         .as_deref()
         .unwrap_or(b"(over 64 KiB, or not sent to its end)");
     let call = Call::new(sandbox.now(), api, &head, seen);
     sandbox.log().record(call);
-    let Ok(body) = body else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    let body = match body {
+        Ok(body) => body,
+        Err(status) => return status.into_response(),
     };
 
     let fault = sandbox.fault_list().draw(api);

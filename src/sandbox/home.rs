@@ -3,13 +3,13 @@
 //! It shows no secret: an account's `AppSecret` may be a real one that somebody gave by mistake.
 
 use askama::Template;
-use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::Sandbox;
+use super::body::SentBody;
 use super::callback::{Callback, Mode};
 use super::control::{bad_request, done};
 use super::fault::{Fault, MAX_FAULTS};
@@ -77,7 +77,7 @@ pub(super) async fn show(
 pub(super) async fn change_faults(
     State(sandbox): State<Sandbox>,
     headers: HeaderMap,
-    body: Bytes,
+    SentBody(body): SentBody,
 ) -> Response {
     let form = Form::of_body(body);
     if form.value("clear") == "1" {

@@ -10,6 +10,7 @@
 
 mod api;
 pub mod authority;
+mod body;
 mod callback;
 mod cipher;
 mod code;
@@ -38,13 +39,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, get, post};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::clock::Clock;
+use crate::listen::ByteBudget;
 use crate::origin::{self, TrustedHosts};
 
 pub use callback::{Callback, CallbackToken, DataFormat, EncodingAesKey, Mode, Unacceptable};
@@ -107,6 +108,7 @@ struct Inner {
     faults: Mutex<fault::Faults>,
     log: Mutex<log::CallLog>,
     courier: delivery::Courier,
+    bodies: ByteBudget,
     push_deadline: Mutex<Duration>,
 }
 
@@ -119,6 +121,7 @@ impl Sandbox {
             faults: Mutex::default(),
             log: Mutex::default(),
             courier: delivery::Courier::default(),
+            bodies: ByteBudget::new(body::MAX_BODIES),
             push_deadline: Mutex::new(delivery::DEADLINE),
         }))
     }
@@ -155,7 +158,6 @@ impl Sandbox {
         Self::pages_and_controls()
             .route_layer(from_fn_with_state(hosts, origin::refuse_foreign))
             .merge(self.wechat_routes())
-            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone())
     }
 

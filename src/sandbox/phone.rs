@@ -4,7 +4,6 @@
 mod page;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -14,6 +13,7 @@ use serde_json::json;
 
 use self::page::{Page, Shown, Told};
 use super::Sandbox;
+use super::body::SentBody;
 use super::delivery::{Answer, Delivery, NoCallback};
 use super::event::Event;
 use super::form::Form;
@@ -55,7 +55,7 @@ pub(super) async fn press(
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Bytes,
+    SentBody(body): SentBody,
 ) -> Response {
     let id = id_of(id);
     let form = Form::of_body(body);

@@ -114,7 +114,7 @@ const HEADERS: &[&str] = &[
 ];
 
 fn get(target: &str, headers: &str) -> Vec<u8> {
-    let host = if headers.contains("Host:") {
+    let host = if format!("\n{headers}").contains("\nHost:") {
         ""
     } else {
         "Host: wxqr\r\n"

@@ -6,6 +6,7 @@
 mod support;
 
 mod bindings;
+mod bodies;
 mod callback;
 mod kills;
 mod pace;

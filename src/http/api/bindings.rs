@@ -25,6 +25,7 @@ use super::require;
 use super::wanted::object;
 use crate::access::Scope;
 use crate::bindings::{Bindings, Error, Status};
+use crate::listen::ByteBudget;
 use crate::scene::Lifetime;
 
 /// A context of the longest kind, escaped, fits.
@@ -114,7 +115,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let bindings = bindings(&app, &caller)?;
-    let (lifetime, context) = wanted(body).await?.checked()?;
+    let (lifetime, context) = wanted(body, &app.bodies).await?.checked()?;
     let created = bindings.create(lifetime, context).await?;
     let now = app.clock.now();
     let scene = created.spec.scene();
@@ -212,8 +213,8 @@ fn bindings<'a>(app: &'a AppState, caller: &Authenticated) -> Result<&'a Binding
     })
 }
 
-async fn wanted(body: Body) -> Result<WantedBinding, Problem> {
-    let fields = object(body, MAX_BODY).await?;
+async fn wanted(body: Body, budget: &ByteBudget) -> Result<WantedBinding, Problem> {
+    let fields = object(body, MAX_BODY, budget).await?;
     // Every field is optional, so the one at fault is at fault alone too.
     for (name, value) in &fields {
         let alone = Map::from_iter([(name.clone(), value.clone())]);

@@ -91,10 +91,11 @@ pub(crate) async fn make(
     axum::Extension(id): axum::Extension<RequestId>,
     body: Body,
 ) -> Result<Response, Problem> {
+    // Before the body is read; which scope it takes is in the body.
     if caller.0.key.is_none() {
         require(&caller, Scope::Mint)?;
     }
-    match Given::read(body).await? {
+    match Given::read(body, &app.bodies).await? {
         Given::Array(wanted) => Ok(make_many(&app, &caller, &id, wanted).await),
         wanted => {
             let made = make_one(&app, &caller, wanted).await?;

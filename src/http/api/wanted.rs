@@ -15,6 +15,7 @@ use super::super::params::given_twice;
 use super::super::problem::{Code, Problem};
 use super::super::unchecked::{UncheckedSpec, parsed};
 use crate::access::Scope;
+use crate::listen::ByteBudget;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene};
 use crate::store::Channel;
 use crate::ticket::{CodeUrl, IssuedCode, Life};
@@ -84,8 +85,12 @@ impl Order {
 ///
 /// # Errors
 /// When it is too large or anything else.
-pub(super) async fn object(body: Body, most: usize) -> Result<Map<String, Value>, Problem> {
-    let bytes = read_body(body, most).await?;
+pub(super) async fn object(
+    body: Body,
+    most: usize,
+    budget: &ByteBudget,
+) -> Result<Map<String, Value>, Problem> {
+    let bytes = read_body(body, most, budget).await?;
     let text = without_mark(&bytes);
     if text.trim_ascii().is_empty() {
         return Ok(Map::new());
@@ -107,8 +112,8 @@ impl Given {
     ///
     /// # Errors
     /// When the body is too large, is not JSON, or has too many items.
-    pub(super) async fn read(body: Body) -> Result<Self, Problem> {
-        let bytes = read_body(body, MAX_BODY).await?;
+    pub(super) async fn read(body: Body, budget: &ByteBudget) -> Result<Self, Problem> {
+        let bytes = read_body(body, MAX_BODY, budget).await?;
         match parsed_json(without_mark(&bytes))? {
             Self::Array(items) if items.len() > MOST_ITEMS => Err(too_many(items.len())),
             given => Ok(given),

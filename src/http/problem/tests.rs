@@ -140,6 +140,7 @@ fn what_passes_by_itself_says_when_to_come_back() {
     for (problem, title) in [
         (Problem::store_unavailable(), "The store cannot be used"),
         (Problem::starting(), "The store cannot be used"),
+        (Problem::overloaded(), "The service has too much to do"),
         (
             codes::Error::TooMany.into(),
             "No code can be made right now",

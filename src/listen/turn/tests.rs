@@ -16,7 +16,8 @@ impl Only {
         let seats = Arc::new(Seats::new(1));
         let permit = seats.free().expect("a seat");
         let cut = CancellationToken::new();
-        let seat = Seat::new(permit, &seats, Limits::default(), cut.clone());
+        let heads = ByteBudget::new(2 * SMALL_HEAD);
+        let seat = Seat::new(permit, &seats, &heads, Limits::default(), cut.clone());
         Self { seats, seat, cut }
     }
 
@@ -114,6 +115,40 @@ fn after_an_answer_the_client_is_idle_or_in_a_head() {
         only.turn().flushed();
         assert_eq!(only.stage(), want, "{reads:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bodys_bytes_buy_time_up_to_the_whole() {
+    let seconds = Duration::from_secs;
+    let limits = Limits::default();
+    let only = Only::new();
+    let began = Instant::now();
+    only.turn().received(b"POST / HTTP/1.1\r\n\r\n");
+    only.begins(Some(10_000_000));
+    let left = |bytes: usize| {
+        only.turn().received(&vec![b'a'; bytes]);
+        only.until().map(|until| until - began)
+    };
+    assert_eq!(only.until(), Some(began + limits.body_grace));
+    assert_eq!(left(16 * 1024), Some(limits.body_grace + seconds(1)));
+    tokio::time::advance(seconds(2)).await;
+    assert_eq!(left(32 * 1024), Some(limits.body_grace + seconds(3)));
+    assert_eq!(left(1024 * 1024), Some(limits.body_timeout));
+}
+
+#[test]
+fn a_large_head_counts_until_it_is_whole() {
+    let only = Only::new();
+    let used = || only.turn().head_budget.used();
+    only.turn().received(b"GET / HTTP/1.1\r\nX: ");
+    only.turn().received(&[b'a'; SMALL_HEAD]);
+    assert_eq!(used(), 19);
+    only.turn().received(b"\r\n\r\n");
+    only.begins(Some(0));
+    assert_eq!(used(), 0);
+    assert!(!only.cut.is_cancelled());
+    only.turn().received(&vec![b'a'; 3 * SMALL_HEAD + 1]);
+    assert!(only.cut.is_cancelled());
 }
 
 #[test]
