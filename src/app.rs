@@ -141,7 +141,11 @@ impl App {
         let base_path = config.public_url.as_ref().map_or("", |url| url.path());
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
-        let answering = http::starting_router(Arc::clone(&site), base_path);
+        let answering = http::starting_router(
+            Arc::clone(&site),
+            base_path,
+            Arc::clone(&config.secret_words),
+        );
         let opening = open_store(config, Arc::clone(&clock));
         let limits = limits(config);
         let (listener, store) = answer_meanwhile(listener, answering, limits, opening).await?;
@@ -164,7 +168,15 @@ impl App {
         };
         let others = sandbox.map_or_else(Router::new, Sandbox::router);
         let hosts = sandbox.map(|_| TrustedHosts::of_url(&site.public_url));
-        let router = http::router(state, &config.cors_origins, base_path, others, hosts);
+        let secrets = Arc::clone(&config.secret_words);
+        let router = http::router(
+            state,
+            &config.cors_origins,
+            base_path,
+            secrets,
+            others,
+            hosts,
+        );
         Ok(Self {
             listener,
             metrics,

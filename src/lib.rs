@@ -20,6 +20,7 @@ pub mod openid;
 pub mod origin;
 pub mod outbound;
 pub mod pictures;
+pub mod redact;
 pub mod relay;
 pub mod render;
 pub mod sandbox;

@@ -120,7 +120,6 @@ async fn a_call_that_is_not_imitated_is_refused_in_wechats_manner_and_recorded()
     let of_wechat = [
         ("GET", "/cgi-bin/menu/get?access_token=CANARY"),
         ("POST", "/cgi-bin/message/template/send?access_token=CANARY"),
-        ("GET", "/cgi-bin/token/"),
         ("GET", "/sns/oauth2/access_token?secret=CANARY"),
         ("POST", "/customservice/kfaccount/add"),
         ("POST", "/wxa/getwxacode"),

@@ -16,6 +16,7 @@ mod values;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -33,6 +34,7 @@ pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrig
 use crate::access::{Keyring, Scope};
 use crate::codes::Reuse;
 use crate::listen::Limits;
+use crate::redact::SecretWords;
 use crate::scene::Lifetime;
 use crate::telemetry::LogSettings;
 use crate::wechat::TokenSource;
@@ -72,6 +74,8 @@ pub struct Config {
     pub log: LogSettings,
     /// How the service ends.
     pub drain: Drain,
+    /// What must not be logged where a stranger wrote it.
+    pub secret_words: Arc<SecretWords>,
 }
 
 /// The Official Account and its credential.
@@ -274,6 +278,7 @@ impl<'a> Reader<'a> {
             scans: scans?,
             log: log?,
             drain: drain?,
+            secret_words: Arc::new(self.resolved.secret_words()),
         })
     }
 

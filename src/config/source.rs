@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::mistake::{Mistake, Refusal};
 use super::settings::{Demo, Fallback, PREFIX, SETTINGS, Setting};
 use super::{masking, quotes};
+use crate::redact::SecretWords;
 
 /// The most bytes that are read of a file which a setting names.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -144,6 +145,17 @@ impl Resolved {
                 *entry = Entry::fallback(entry.setting, entry.setting.demo_fallback());
             }
         }
+    }
+
+    /// The words of everything that is or holds a secret.
+    pub(super) fn secret_words(&self) -> SecretWords {
+        let mut words = SecretWords::default();
+        for entry in &self.entries {
+            if let (true, Raw::Text(text)) = (entry.setting.is_secret(), &entry.raw) {
+                words.add(text.expose_secret());
+            }
+        }
+        words
     }
 
     /// What is in force, fit to be shown.

@@ -57,6 +57,7 @@ use crate::config::CorsOrigins;
 use crate::listen::ByteBudget;
 use crate::origin::{self, TrustedHosts};
 use crate::pictures::Pictures;
+use crate::redact::SecretWords;
 use crate::scans::Scans;
 use crate::scene::Lifetime;
 use crate::store::Store;
@@ -105,6 +106,7 @@ pub fn router(
     state: AppState,
     cors: &CorsOrigins,
     base_path: &str,
+    secrets: Arc<SecretWords>,
     others: Router,
     hosts: Option<TrustedHosts>,
 ) -> Router {
@@ -119,11 +121,11 @@ pub fn router(
     let routes = routes
         .fallback(observe::not_found)
         .method_not_allowed_fallback(observe::method_not_allowed);
-    observed(routes, site, base_path)
+    observed(routes, site, base_path, secrets)
 }
 
 /// What is answered until the store is open: the process lives and is not ready.
-pub fn starting_router(site: Arc<Site>, base_path: &str) -> Router {
+pub fn starting_router(site: Arc<Site>, base_path: &str, secrets: Arc<SecretWords>) -> Router {
     let ours = Router::new()
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::not_ready));
@@ -132,18 +134,19 @@ pub fn starting_router(site: Arc<Site>, base_path: &str) -> Router {
     } else {
         Router::new().nest(base_path, ours.clone()).merge(ours)
     };
-    observed(routes.fallback(ops::starting), site, base_path)
+    observed(routes.fallback(ops::starting), site, base_path, secrets)
 }
 
-fn observed(routes: Router, site: Arc<Site>, base_path: &str) -> Router {
+fn observed(routes: Router, site: Arc<Site>, base_path: &str, secrets: Arc<SecretWords>) -> Router {
+    let about = observe::Service {
+        base_path: base_path.into(),
+        secrets,
+    };
     let observed = routes
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(from_fn(bounds::check))
         .layer(from_fn_with_state(site, observe::write_problems))
-        .layer(from_fn_with_state(
-            Arc::<str>::from(base_path),
-            observe::observe,
-        ));
+        .layer(from_fn_with_state(about, observe::observe));
     // A layer sees a request after its route was chosen, so what changes the path stands around the router.
     Router::new()
         .fallback_service(observed)
@@ -265,10 +268,11 @@ mod tests {
             sandbox: false,
         });
         let broken = async || -> &str { panic!("CANARY in {}", std::hint::black_box("a panic")) };
-        let router = observed(Router::new().route("/broken", get(broken)), site, "");
+        let routes = Router::new().route("/broken", get(broken));
+        let service = observed(routes, site, "", Arc::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        tokio::spawn(async { axum::serve(listener, service).await.unwrap() });
         for accept in ["text/html", "application/json"] {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let request = format!(

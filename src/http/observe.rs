@@ -22,6 +22,7 @@ use super::problem::{Code, Problem};
 use super::site::Site;
 use super::view::{View, is_code_path};
 use crate::access::Key;
+use crate::redact::SecretWords;
 use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,9 +30,18 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How much of a path that matches no route is logged, in characters.
 const LONGEST_LOGGED_PATH: usize = 200;
 
-/// The outermost layer. It knows the path of the public URL, below which everything answers too.
+/// What the outermost layer knows of the service.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    /// The path of the public URL, below which everything answers too.
+    pub(crate) base_path: Arc<str>,
+    /// What must not be logged of a path that a stranger wrote.
+    pub(crate) secrets: Arc<SecretWords>,
+}
+
+/// The outermost layer.
 pub(crate) async fn observe(
-    State(base_path): State<Arc<str>>,
+    State(service): State<Service>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -39,8 +49,8 @@ pub(crate) async fn observe(
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
     let route = route_of(&request);
-    let lost_path = lost_path(&request);
-    let view = View::of(request.uri(), request.headers(), &base_path);
+    let lost_path = lost_path(&request, &service.secrets);
+    let view = View::of(request.uri(), request.headers(), &service.base_path);
     request.extensions_mut().insert(view);
     request.extensions_mut().insert(id.clone());
     let span = tracing::info_span!("request", request_id = %id.0, key = Empty);
@@ -50,7 +60,7 @@ pub(crate) async fn observe(
     add_common_headers(response.headers_mut(), &id);
     let _entered = span.entered();
     let is_probe = matches!(
-        route.strip_prefix(&*base_path).unwrap_or(&route),
+        route.strip_prefix(&*service.base_path).unwrap_or(&route),
         "/healthz" | "/readyz"
     );
     let asked = Asked {
@@ -107,13 +117,14 @@ fn route_of(request: &Request) -> String {
 
 /// The path of a request that matches no route, as it was sent, for the log: without the query, which may hold a signature,
 /// and escaped so that it can neither end a line nor turn its direction.
-fn lost_path(request: &Request) -> Option<String> {
+fn lost_path(request: &Request, secrets: &SecretWords) -> Option<String> {
     /// What would have to be escaped in JSON, besides everything that is not ASCII.
     const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\');
     if request.extensions().get::<MatchedPath>().is_some() {
         return None;
     }
-    let mut escaped = utf8_percent_encode(request.uri().path(), UNSAFE).to_string();
+    let path = secrets.redact(request.uri().path());
+    let mut escaped = utf8_percent_encode(&path, UNSAFE).to_string();
     if request.extensions().get::<SlashRemoved>().is_some() {
         escaped.push('/');
     }
@@ -330,7 +341,8 @@ mod tests {
             let uri = Uri::try_from(uri).unwrap();
             let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
             let request = without_trailing_slash(request);
-            assert_eq!(lost_path(&request).as_deref(), Some(want));
+            let got = lost_path(&request, &SecretWords::default());
+            assert_eq!(got.as_deref(), Some(want));
         }
     }
 }

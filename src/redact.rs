@@ -1,0 +1,82 @@
+//! Redaction: takes the service's own secrets out of text that strangers wrote, before it is logged.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// What stands in a log for a secret.
+const MASK: &str = "********";
+
+/// The words of all secret settings, as hashes: keys are written into links by mistake, and a link is logged.
+///
+/// A word is a run of `A-Za-z0-9_-`. Those of fewer than [`SecretWords::SHORTEST`] characters are left out, because scopes
+/// and parts of paths have them too.
+#[derive(Default)]
+pub struct SecretWords(HashSet<[u8; 32]>);
+
+impl SecretWords {
+    /// The fewest characters of a word that is redacted. API keys have at least 16, an `AppSecret` 32.
+    pub const SHORTEST: usize = 8;
+
+    /// Adds the words of a secret setting.
+    pub fn add(&mut self, secret: &str) {
+        let words = secret.split(|c| !is_of_a_word(c));
+        let long = words.filter(|word| word.len() >= Self::SHORTEST);
+        self.0.extend(long.map(hash));
+    }
+
+    /// The text with each of these words masked.
+    pub fn redact(&self, text: &str) -> String {
+        text.split_inclusive(|c| !is_of_a_word(c))
+            .map(|piece| {
+                let word = piece.trim_end_matches(|c| !is_of_a_word(c));
+                let rest = &piece[word.len()..];
+                if self.0.contains(&hash(word)) {
+                    format!("{MASK}{rest}")
+                } else {
+                    piece.to_owned()
+                }
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for SecretWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretWords").finish_non_exhaustive()
+    }
+}
+
+fn is_of_a_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
+}
+
+fn hash(word: &str) -> [u8; 32] {
+    Sha256::digest(word).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_of_a_secret_is_masked_wherever_it_stands() {
+        let mut words = SecretWords::default();
+        words.add("web:a-key-of-the-tests:stats+mint,old:another_key_01234:admin");
+        words.add("postgres://wxqr:pa55-word-of-db@db.example/wxqr");
+        for (text, want) in [
+            ("/nothing/a-key-of-the-tests", "/nothing/********"),
+            ("/a-key-of-the-tests/x?y", "/********/x?y"),
+            ("another_key_01234", "********"),
+            ("/:pa55-word-of-db@", "/:********@"),
+            ("/a-key-of-the-tests2", "/a-key-of-the-tests2"),
+            ("/stats/mint/web", "/stats/mint/web"),
+            ("//é/%E5/", "//é/%E5/"),
+            ("", ""),
+        ] {
+            assert_eq!(words.redact(text), want, "{text}");
+        }
+        assert!(!format!("{words:?}").contains("key"));
+    }
+}
