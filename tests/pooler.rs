@@ -103,6 +103,34 @@ async fn push(replica: &Replica, happening: Happening) -> Answer {
     Answer::to(request.body(body)).await
 }
 
+/// What the pooler says in its own words or passes on from the server, all under one code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_refuses_for_good_ends_the_start_at_once() {
+    let databases = "
+absent = {server} user=postgres dbname=nosuch
+stranger = {server} user=nosuchrole dbname=postgres
+statements = {server} user=postgres dbname=postgres pool_mode=statement";
+    let settings = Pooler::TAKES_THE_DRIVER;
+    let Some(pooler) = Pooler::start_with(databases, settings).await else {
+        return;
+    };
+    let upstream = Upstream::spawn().await;
+    let (server, _) = pooler.url.rsplit_once('/').unwrap();
+    for (name, says) in [
+        ("absent", "; make the database"),
+        ("stranger", "; check user and password"),
+        ("statements", "; set pool_mode = transaction"),
+        ("unknown", "; check that the [databases]"),
+    ] {
+        let url = format!("{server}/{name}");
+        let output = upstream.process(&url, &[]).output().await;
+        assert_eq!(output.status, 78, "{name}: {}", output.stderr);
+        let waits = output.stderr.contains("the store is not there yet");
+        assert!(!waits, "{name}: {}", output.stderr);
+        assert!(output.stderr.contains(says), "{name}: {}", output.stderr);
+    }
+}
+
 /// PgBouncer's default: the service cannot change it, so it says what to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_that_does_not_take_the_driver_ends_the_start_with_the_setting_to_change() {

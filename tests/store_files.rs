@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use support::database::{Cluster, Database, is_root};
+use support::eventually;
 use support::fleet::Upstream;
 use support::process::Output;
 use support::skip::skip;
@@ -181,6 +182,7 @@ async fn what_is_made_is_private_whatever_the_umask() {
         let file = database.file();
         let log = file.with_extension("db-wal");
         let index = file.with_extension("db-shm");
+        eventually("SQLite uses its log", || index.exists()).await;
         for file in [&file, &log, &index] {
             assert_eq!(mode(file), 0o600, "umask {umask}: {}", file.display());
         }
@@ -206,6 +208,24 @@ async fn a_file_that_others_may_read_is_told_and_left_alone() {
     }
 }
 
+/// What the service says to run once the key of pseudonyms is lost.
+const FORGET_FINGERPRINT: &str = "DELETE FROM about WHERE name = 'person_key_fingerprint'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_key_is_lost_goes_on_with_another_after_one_statement() {
+    let upstream = Upstream::spawn().await;
+    let [lost, next] = ["0123456789abcdef", "fedcba9876543210"].map(|part| part.repeat(4));
+    for given in [vec![("PERSON_KEY", next.as_str())], vec![]] {
+        let database = Database::sqlite();
+        let before = [("PERSON_KEY", lost.as_str())];
+        upstream.replica(&database.url, &before).await.kill().await;
+        let output = upstream.process(&database.url, &given).output().await;
+        refused_at_once("the key is lost", &output, &[FORGET_FINGERPRINT]);
+        database.run(FORGET_FINGERPRINT).await;
+        upstream.replica(&database.url, &given).await;
+    }
+}
+
 /// The whole way: made by the service, read out, given back from outside.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_of_pseudonyms_moves_out_of_the_database() {
@@ -218,7 +238,8 @@ async fn the_key_of_pseudonyms_moves_out_of_the_database() {
 
     let refused = upstream.process(&database.url, &[("PERSON_KEY", &other)]);
     let output = refused.output().await;
-    refused_at_once("another key", &output, &["WXQR_PERSON_KEY is not the key"]);
+    let says = ["WXQR_PERSON_KEY is not the key", select];
+    refused_at_once("another key", &output, &says);
     assert!(!output.stderr.contains(&other), "{}", output.stderr);
 
     let moved = upstream
@@ -239,7 +260,7 @@ async fn the_key_of_pseudonyms_moves_out_of_the_database() {
         ),
     ] {
         let output = upstream.process(&database.url, &given).output().await;
-        refused_at_once(says, &output, &[says]);
+        refused_at_once(says, &output, &[says, FORGET_FINGERPRINT]);
     }
     upstream
         .replica(&database.url, &[("PERSON_KEY", &key)])

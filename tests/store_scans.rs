@@ -902,7 +902,10 @@ async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
         }
         let other = PersonKey::random();
         let refused = open(Some(&other)).await.unwrap_err();
-        assert!(matches!(refused, OpenError::OtherPersonKey), "{refused:?}");
+        assert!(
+            matches!(refused, OpenError::OtherPersonKey { .. }),
+            "{refused:?}"
+        );
         let refused = open(None).await.unwrap_err();
         assert!(matches!(refused, OpenError::NoPersonKey), "{refused:?}");
         assert!(refused.is_configuration());
@@ -922,7 +925,10 @@ async fn a_new_store_keeps_no_key_that_comes_from_outside() {
     assert_eq!(database.text(held).await, None);
     open(&key).await.unwrap();
     let refused = open(&other).await.unwrap_err();
-    assert!(matches!(refused, OpenError::OtherPersonKey), "{refused:?}");
+    assert!(
+        matches!(refused, OpenError::OtherPersonKey { .. }),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

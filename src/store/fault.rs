@@ -57,6 +57,10 @@ pub enum Refusal {
     NotPermitted,
     /// A pooler in between does not know what the driver asks of a new connection.
     StartupParameter,
+    /// A pooler in between lends a connection for one statement, and the service needs transactions.
+    StatementPooling,
+    /// A pooler in between does not know the database, or cannot use its own configuration for it.
+    PoolerConfiguration,
 }
 
 impl Refusal {
@@ -79,17 +83,31 @@ impl Refusal {
             "3D000" => Some(Self::NoDatabase),
             "28000" | "28P01" => Some(Self::NotThisUser),
             "42501" | "3F000" => Some(Self::NotPermitted),
-            "08P01" if message.contains("unsupported startup parameter") => {
-                Some(Self::StartupParameter)
-            }
-            "08P01" if message.contains("no such database") => Some(Self::NoDatabase),
-            "08P01"
-                if message.contains("authentication failed")
-                    || message.contains("no such user") =>
-            {
-                Some(Self::NotThisUser)
-            }
+            "08P01" => Self::of_pooler(message),
             _ => None,
+        }
+    }
+
+    /// By PgBouncer's words, or by those of the server that it passes on under its own code.
+    fn of_pooler(message: &str) -> Option<Self> {
+        let says = |part| message.contains(part);
+        let is_absent = |what| says(what) && says("does not exist");
+        if says("unsupported startup parameter") {
+            Some(Self::StartupParameter)
+        } else if says("in statement pooling mode") {
+            Some(Self::StatementPooling)
+        } else if says("bouncer config error") {
+            Some(Self::PoolerConfiguration)
+        } else if says("no such database") || is_absent("database \"") {
+            Some(Self::NoDatabase)
+        } else if says("authentication failed")
+            || says("no such user")
+            || says("no pg_hba.conf entry")
+            || is_absent("role \"")
+        {
+            Some(Self::NotThisUser)
+        } else {
+            None
         }
     }
 
@@ -106,6 +124,12 @@ impl Refusal {
             Self::NotPermitted => "let this user own the database",
             Self::StartupParameter => {
                 "put ignore_startup_parameters = extra_float_digits into PgBouncer's configuration"
+            }
+            Self::StatementPooling => {
+                "set pool_mode = transaction in PgBouncer's configuration, for this database"
+            }
+            Self::PoolerConfiguration => {
+                "check that the [databases] of PgBouncer's configuration have the database that the address names, and look at its log"
             }
         }
     }
@@ -284,6 +308,37 @@ mod tests {
                 "SASL authentication failed",
                 Some(Refusal::NotThisUser),
             ),
+            (
+                "08P01",
+                "database \"x\" does not exist",
+                Some(Refusal::NoDatabase),
+            ),
+            (
+                "08P01",
+                "server login has been failing, cached error: database \"x\" does not exist (server_login_retry)",
+                Some(Refusal::NoDatabase),
+            ),
+            (
+                "08P01",
+                "role \"x\" does not exist",
+                Some(Refusal::NotThisUser),
+            ),
+            (
+                "08P01",
+                "no pg_hba.conf entry for host \"127.0.0.1\"",
+                Some(Refusal::NotThisUser),
+            ),
+            (
+                "08P01",
+                "transaction blocks not allowed in statement pooling mode",
+                Some(Refusal::StatementPooling),
+            ),
+            (
+                "08P01",
+                "bouncer config error",
+                Some(Refusal::PoolerConfiguration),
+            ),
+            ("08P01", "client_login_timeout (server down)", None),
             ("08P01", "pgbouncer cannot connect to server", None),
             (
                 "08P01",

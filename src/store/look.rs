@@ -51,7 +51,10 @@ impl Store {
 async fn look_at(place: &Place) -> Result<Standing, OpenError> {
     let url = place.only_reading().unwrap_or(place.url().to_owned());
     let mut connection = connect(&url.parse().map_err(classify)?).await?;
-    let standing = standing(&mut connection, place.dialect()).await?;
+    // A pooler that takes no transaction is found here already.
+    let mut read = connection.begin().await.map_err(classify)?;
+    let standing = standing(&mut read, place.dialect()).await?;
+    read.rollback().await.map_err(classify)?;
     connection.close().await.map_err(classify)?;
     Ok(standing)
 }

@@ -87,7 +87,10 @@ pub enum OpenError {
     },
     /// The key from outside is not the one with which the store has named persons.
     #[error("WXQR_PERSON_KEY is not the key with which this store has named its followers")]
-    OtherPersonKey,
+    OtherPersonKey {
+        /// Whether the database has that key, rather than its fingerprint.
+        is_held: bool,
+    },
     /// The store has named persons by a key from outside, and there is none.
     #[error("WXQR_PERSON_KEY is missing: this store has named its followers by a key of yours")]
     NoPersonKey,
@@ -134,10 +137,10 @@ impl OpenError {
         let action = match self {
             Self::File(problem) => return problem.action(),
             Self::Refused(refusal, _) => refusal.action(),
-            Self::OtherPersonKey => {
-                "give every replica the same key; the READMEs say how to read the one in the database"
+            Self::OtherPersonKey { is_held: true } => person_key::USE_THE_HELD_ONE,
+            Self::OtherPersonKey { is_held: false } | Self::NoPersonKey => {
+                person_key::FIND_IT_OR_BEGIN_ANEW
             }
-            Self::NoPersonKey => "give the key again, to every replica",
             Self::Address(_) => {
                 "write it as sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"
             }

@@ -17,6 +17,12 @@ const KEY: &str = "person_key";
 /// Under which name it has the fingerprint of a key from outside.
 const FINGERPRINT: &str = "person_key_fingerprint";
 
+/// What to do about another key than the one in the database.
+pub(super) const USE_THE_HELD_ONE: &str = "give every replica the key in the database, which this statement reads: `SELECT value FROM about WHERE name = 'person_key'`; or leave WXQR_PERSON_KEY out";
+
+/// What to do where the database has the fingerprint only, and the key is missing or another.
+pub(super) const FIND_IT_OR_BEGIN_ANEW: &str = "give every replica the key of before; if it is lost, stop all replicas and run `DELETE FROM about WHERE name = 'person_key_fingerprint'` in the database: the next start takes any key, and every follower counts as new";
+
 /// The key to go on with. Without one from outside, the first process makes one and leaves it in the database.
 pub(super) async fn settle(
     connection: &mut AnyConnection,
@@ -27,7 +33,7 @@ pub(super) async fn settle(
     match (given, held) {
         (None, Some(held)) => Ok(held),
         (Some(given), Some(held)) if given.fingerprint() == held.fingerprint() => Ok(held),
-        (Some(_), Some(_)) => Err(OpenError::OtherPersonKey),
+        (Some(_), Some(_)) => Err(OpenError::OtherPersonKey { is_held: true }),
         (given, None) => settle_without(connection, given).await.map_err(classify)?,
     }
 }
@@ -52,7 +58,7 @@ async fn settle_without(
         (Some(given), Some(fingerprint)) if given.fingerprint() == fingerprint => {
             Ok(Ok(given.clone()))
         }
-        (Some(_), Some(_)) => Ok(Err(OpenError::OtherPersonKey)),
+        (Some(_), Some(_)) => Ok(Err(OpenError::OtherPersonKey { is_held: false })),
     }
 }
 

@@ -18,10 +18,16 @@ const NAME_BYTES: usize = 16;
 #[derive(Clone)]
 pub struct PersonKey([u8; Self::LEN]);
 
-/// A text that is no key. It quotes nothing.
+/// Why a text is no key. It quotes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not a key of 32 bytes")]
-pub struct PersonKeyError;
+pub enum PersonKeyError {
+    /// It has another length, or other characters.
+    #[error("is not a key of 32 bytes")]
+    Form,
+    /// All bytes are the same, as in 64 zeros: a placeholder, which protects nothing.
+    #[error("is one byte repeated, not a random key")]
+    Repeated,
+}
 
 /// A person, without saying who.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,8 +91,13 @@ impl FromStr for PersonKey {
     /// As [`PersonKey::to_text`] wrote it, or as people make one.
     fn from_str(text: &str) -> Result<Self, PersonKeyError> {
         let bytes = from_hex(text).or_else(|| from_base64(text));
-        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or(PersonKeyError)
+        let bytes: [u8; Self::LEN] = bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(PersonKeyError::Form)?;
+        if bytes == [bytes[0]; Self::LEN] {
+            return Err(PersonKeyError::Repeated);
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -232,10 +243,25 @@ mod tests {
         ] {
             assert_eq!(
                 bad.parse::<PersonKey>().unwrap_err(),
-                PersonKeyError,
+                PersonKeyError::Form,
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_byte_repeated_is_no_key() {
+        let repeated = |byte: u8| {
+            let bytes = [byte; PersonKey::LEN];
+            let hex = format!("{byte:02x}").repeat(PersonKey::LEN);
+            [hex, URL_SAFE_NO_PAD.encode(bytes)]
+        };
+        for text in (0..=u8::MAX).flat_map(repeated) {
+            let got = text.parse::<PersonKey>().map(|_| ());
+            assert_eq!(got, Err(PersonKeyError::Repeated), "{text}");
+        }
+        let nearly = format!("{}1", "0".repeat(63));
+        assert!(nearly.parse::<PersonKey>().is_ok());
     }
 
     #[test]

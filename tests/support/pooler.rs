@@ -37,6 +37,11 @@ impl Pooler {
 
     /// Starts one; none where PostgreSQL or PgBouncer is missing, which is said. `settings` are lines of its configuration.
     pub(crate) async fn start(settings: &str) -> Option<Self> {
+        Self::start_with("", settings).await
+    }
+
+    /// Starts one with more databases: lines of that section, in which `{server}` is where all of them are.
+    pub(crate) async fn start_with(databases: &str, settings: &str) -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
             skip("PgBouncer is not installed", REQUIRE);
             return None;
@@ -46,7 +51,7 @@ impl Pooler {
         let folder = tempfile::tempdir().unwrap();
         let port = closed_port().port();
         let file = folder.path().join("pgbouncer.ini");
-        fs::write(&file, configuration(&server, port, settings)).unwrap();
+        fs::write(&file, configuration(&server, port, databases, settings)).unwrap();
         let mut command = Command::new(PROGRAM);
         if is_root() {
             // It refuses to be root.
@@ -98,7 +103,7 @@ impl Drop for Pooler {
 }
 
 /// The name of the database is that of the one behind it.
-fn configuration(server: &Url, port: u16, settings: &str) -> String {
+fn configuration(server: &Url, port: u16, databases: &str, settings: &str) -> String {
     let (host, server_port) = (server.host_str().unwrap(), server.port().unwrap_or(5432));
     let (name, user) = (&server.path()[1..], server.username());
     let password = server.password().unwrap_or_default();
@@ -107,9 +112,12 @@ fn configuration(server: &Url, port: u16, settings: &str) -> String {
     } else {
         format!("password={password}")
     };
+    let at = format!("host={host} port={server_port}");
+    let databases = databases.replace("{server}", &at);
     format!(
         "[databases]
-{name} = host={host} port={server_port} user={user} {password}
+{name} = {at} user={user} {password}
+{databases}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
