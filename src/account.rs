@@ -18,8 +18,8 @@ const PROBE_EVERY: Duration = Duration::from_mins(1);
 /// day that is over cost visitors nothing.
 const PROBE_PRECEDENCE: Duration = Duration::from_secs(5);
 
-/// How often one call with high priority finds out whether WeChat's minute limit has cleared, in each process. Chosen: soon
-/// enough for somebody who waits, and 30 calls of a minute whose limit, which is not published, is some thousands.
+/// How often one call with high priority probes whether WeChat's minute limit has cleared, in each process. Chosen: soon
+/// enough for a caller that tries again, and 30 calls of a minute whose limit, which is not published, is some thousands.
 pub const KEY_PROBE_EVERY: Duration = Duration::from_secs(2);
 
 /// Which calls go first where not all can be made.

@@ -440,7 +440,7 @@ fn mint_trouble(error: &MintError) -> Trouble {
                 "another program takes tokens of this account: let all of them use stable_token (WXQR_TOKEN_SOURCE=stable)",
             )
         }
-        MintError::WeChat(error) => wechat_trouble(error),
+        MintError::WeChat(error) | MintError::MinuteLimit(error) => wechat_trouble(error),
         MintError::Token(error) => token_trouble(error),
         MintError::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
         other => defect(other),

@@ -14,7 +14,7 @@ use super::slots::Slots;
 use super::unsaved::Unsaved;
 use super::{Parts, Settings, Supplies};
 use crate::access::{PaceExceeded, Pacer, Payer};
-use crate::account::{self, Priority, Stopped};
+use crate::account::{Priority, Stopped};
 use crate::flight::Lost;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use crate::store::{self, Store};
@@ -28,9 +28,6 @@ pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many mints of unknown outcome are remembered. Beyond it a caller only waits longer for the same answer.
 const MOST_ENDED_UNKNOWN: u64 = 10_000;
-
-/// How long a call with high priority waits out a stop by WeChat's minute limit: within a visitor's five seconds.
-const STOP_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How often the store is asked whether another replica has finished.
 pub(super) const POLL: Duration = Duration::from_millis(100);
@@ -111,6 +108,9 @@ pub enum MintError {
     /// WeChat refused, or could not be heard.
     #[error("no ticket")]
     WeChat(#[source] wechat::Error),
+    /// WeChat's minute limit refused a call with high priority, whose next probe is near.
+    #[error("no ticket within WeChat's minute limit")]
+    MinuteLimit(#[source] wechat::Error),
     /// There is no access token to call with; the cause is in the log already.
     #[error("no ticket without a token")]
     Token(#[source] Arc<token::Error>),
@@ -300,31 +300,8 @@ impl Parts {
         }
     }
 
-    /// One call. With high priority it waits out a stop by WeChat's minute limit, for [`STOP_PATIENCE`] at most: the limit
-    /// may clear at any second, and each refusal says for certain that no ticket was made.
+    /// One call, if the account's quota lets it through.
     async fn call(
-        &self,
-        token: &AccessToken,
-        spec: &CodeSpec,
-        priority: Priority,
-        deadline: Instant,
-    ) -> Result<IssuedCode, MintError> {
-        let patience = match priority {
-            Priority::High => STOP_PATIENCE,
-            Priority::Low => Duration::ZERO,
-        };
-        let give_up = deadline.min(Instant::now() + patience);
-        loop {
-            let result = self.call_once(token, spec, priority, deadline).await;
-            let pause = result.as_ref().err().and_then(MintError::minute_stop);
-            match pause {
-                Some(pause) if Instant::now() + pause < give_up => tokio::time::sleep(pause).await,
-                _ => return result,
-            }
-        }
-    }
-
-    async fn call_once(
         &self,
         token: &AccessToken,
         spec: &CodeSpec,
@@ -339,7 +316,7 @@ impl Parts {
         self.account.learn(pass, &result).await;
         result
             .map(|created| issued(spec, minted_at, created))
-            .map_err(MintError::WeChat)
+            .map_err(|error| MintError::of_call(error, priority))
     }
 }
 
@@ -392,16 +369,15 @@ fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> Issued
 }
 
 impl MintError {
-    /// How long until a call with high priority may find out whether WeChat's minute limit has cleared, if that stops it.
-    fn minute_stop(&self) -> Option<Duration> {
-        match self {
-            Self::Stopped(stop) if stop.errcode == Errcode::MINUTE_LIMIT => Some(stop.retry_after),
-            Self::WeChat(wechat::Error::Refused(refusal))
-                if refusal.errcode == Errcode::MINUTE_LIMIT =>
-            {
-                Some(account::KEY_PROBE_EVERY)
-            }
-            _ => None,
+    fn of_call(error: wechat::Error, priority: Priority) -> Self {
+        let is_minute_limit = matches!(
+            &error,
+            wechat::Error::Refused(refusal) if refusal.errcode == Errcode::MINUTE_LIMIT
+        );
+        if is_minute_limit && priority == Priority::High {
+            Self::MinuteLimit(error)
+        } else {
+            Self::WeChat(error)
         }
     }
 
@@ -423,7 +399,7 @@ impl MintError {
     /// Whether WeChat certainly made no code: it said so, or was not asked.
     pub(super) fn is_without_effect(&self) -> bool {
         match self {
-            Self::WeChat(error) => !error.is_ambiguous(),
+            Self::WeChat(error) | Self::MinuteLimit(error) => !error.is_ambiguous(),
             Self::Token(_)
             | Self::Stopped(_)
             | Self::Budget(_)
@@ -469,6 +445,7 @@ impl MintError {
                 "code not minted"
             ),
             Self::WeChat(_)
+            | Self::MinuteLimit(_)
             | Self::TokenTimeout
             | Self::Timeout
             | Self::DeadOnArrival
@@ -478,7 +455,8 @@ impl MintError {
 
     fn log_fault(&self, scene: &Scene) {
         let refusal = match self {
-            Self::WeChat(wechat::Error::Refused(refusal)) => Some(refusal),
+            Self::WeChat(wechat::Error::Refused(refusal))
+            | Self::MinuteLimit(wechat::Error::Refused(refusal)) => Some(refusal),
             _ => None,
         };
         tracing::error!(

@@ -189,3 +189,32 @@ async fn a_stop_by_the_minute_limit_ends_within_seconds_for_keys() {
     );
     assert_eq!(limited.strangers(), served);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_waits_for_no_minute_limit_and_has_its_living_code_at_once() {
+    for timeout in ["2s", "5s"] {
+        let limited = Limited::spawn(1, Duration::from_hours(1)).await;
+        let service = limited.service().set("UPSTREAM_TIMEOUT", timeout);
+        let app = service.spawn().await;
+        let of_life = |n: usize, seconds: u32| {
+            let path = format!("/qrcode.json?scene_str=owner-{n}&expire_seconds={seconds}");
+            Answer::to(app.request(Method::GET, &path).bearer_auth(KEY))
+        };
+        let short = of_life(0, 120).await.ticket();
+        // Too little is left of it for this request, and no new one can be had.
+        assert_eq!(of_life(0, 86_400).await.ticket(), short);
+        assert_eq!(limited.refused(), 1, "no call is repeated for it");
+
+        eventually_async("the next probe is due and refused", || async {
+            let answer = mint(&app, 1).await;
+            assert_eq!(answer.problem(), (503, "upstream_quota".to_owned()));
+            assert_eq!(answer.json()["errcode"], 45011);
+            let wait = answer.retry_after();
+            assert!(matches!(wait, Some(1..=2)), "{wait:?}");
+            limited.refused() == 2
+        })
+        .await;
+        let bindings = sign_in(&app).await;
+        assert_eq!(bindings.problem(), (503, "upstream_quota".to_owned()));
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::message::Message;
 use super::{Code, Problem};
 use crate::access::{Needed, Scope};
-use crate::account::Stopped;
+use crate::account::{KEY_PROBE_EVERY, Stopped};
 use crate::bindings;
 use crate::codes::{self, BudgetExhausted, MintError};
 use crate::scene::{Scene, SceneValue};
@@ -164,6 +164,7 @@ impl From<&MintError> for Problem {
     fn from(error: &MintError) -> Self {
         match error {
             MintError::WeChat(error) => error.into(),
+            MintError::MinuteLimit(error) => Self::from(error).after(KEY_PROBE_EVERY),
             MintError::Token(cause) => (&**cause).into(),
             MintError::Stopped(stop) => stop.into(),
             MintError::Budget(budget) => (*budget).into(),
@@ -318,7 +319,8 @@ impl Problem {
         problem.caused_by(errcode)
     }
 
-    /// On a token call, a refusal of the scene or of the stock is no such thing.
+    /// On a token call, a refusal of the scene or of the stock is no such thing. Every token call has high priority, so that
+    /// the minute limit is probed soon.
     fn from_token_call(error: &wechat::Error) -> Self {
         match error {
             wechat::Error::Refused(refusal)
@@ -332,6 +334,9 @@ impl Problem {
                     "WeChat refused to give a token",
                 );
                 Self::new(Code::UpstreamRefused, message).caused_by(refusal.errcode)
+            }
+            wechat::Error::Refused(refusal) if refusal.errcode == Errcode::MINUTE_LIMIT => {
+                Self::from(error).after(KEY_PROBE_EVERY)
             }
             other => other.into(),
         }
