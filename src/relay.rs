@@ -27,9 +27,9 @@ const MOST_AT_ONCE: usize = 400;
 /// Passes pushes on. One is made at start and shared.
 #[derive(Debug)]
 pub struct Relay {
+    /// Without a pool: on a connection that the server is just closing a push would be lost, and one that may have arrived is
+    /// not sent again.
     client: Client,
-    /// For a delivery that met a connection which the server was closing.
-    unpooled: Client,
     url: Url,
     free: Semaphore,
 }
@@ -103,8 +103,7 @@ impl Relay {
     /// When the bundle holds no certificate that can be read.
     pub fn new(url: Url, extra_ca: Option<&[u8]>) -> Result<Self, ClientError> {
         Ok(Self {
-            client: outbound::http_client(extra_ca)?,
-            unpooled: outbound::unpooled_http_client(extra_ca)?,
+            client: outbound::unpooled_http_client(extra_ca)?,
             url,
             free: Semaphore::new(MOST_AT_ONCE),
         })
@@ -113,8 +112,7 @@ impl Relay {
     /// Passes a push on, and gives the answer, in 4 s at most and by `deadline`. Cancel safe: the server may have got it.
     ///
     /// # Errors
-    /// [`RelayError`]. A push is sent again once, where the connection broke off without an answer: whoever answers WeChat for
-    /// it ends it.
+    /// [`RelayError`]. A push is sent once, whatever becomes of it.
     pub async fn pass_on(
         &self,
         delivery: Delivery,
@@ -132,11 +130,7 @@ impl Relay {
     }
 
     async fn ask(&self, delivery: Delivery) -> Result<Answer, RelayError> {
-        let response = match self.post(&self.client, &delivery).await {
-            // As WeChat does, which repeats a push whose connection broke.
-            Err(error) if broke_off(&error) => self.post(&self.unpooled, &delivery).await?,
-            response => response?,
-        };
+        let response = self.post(delivery).await?;
         let status = response.status();
         if !status.is_success() {
             return Err(RelayError::Refused(status));
@@ -150,11 +144,12 @@ impl Relay {
         })
     }
 
-    async fn post(&self, client: &Client, delivery: &Delivery) -> reqwest::Result<Response> {
-        let mut request = client
+    async fn post(&self, delivery: Delivery) -> reqwest::Result<Response> {
+        let mut request = self
+            .client
             .post(self.url_with(&delivery.query))
-            .body(delivery.body.clone());
-        if let Some(content_type) = &delivery.content_type {
+            .body(delivery.body);
+        if let Some(content_type) = delivery.content_type {
             request = request.header(CONTENT_TYPE, content_type);
         }
         request.send().await
@@ -167,11 +162,6 @@ impl Relay {
         url.set_query(Some(both.as_deref().unwrap_or(query)));
         url
     }
-}
-
-/// Whether there was a connection, and it ended without an answer: the server closes one that was idle for long.
-fn broke_off(error: &reqwest::Error) -> bool {
-    !error.is_connect() && !error.is_timeout()
 }
 
 #[cfg(test)]

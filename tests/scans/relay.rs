@@ -1,5 +1,6 @@
 //! The message server that the account had before: it gets what WeChat pushed, and its answer is WeChat's.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::service::{events, post, push, store, with_callback};
 use super::support::Server;
@@ -105,16 +108,64 @@ async fn an_answer_that_is_no_success_becomes_an_empty_one() {
     assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
 }
 
+/// A push on a connection that was used before could meet one that the server is just closing.
 #[tokio::test]
-async fn a_connection_that_the_server_closes_costs_no_push() {
+async fn each_push_has_a_connection_of_its_own() {
     let peer = ClosingPeer::spawn(|_: &str| Reply(200, "old".to_owned())).await;
     let app = service(&Database::memory(), &format!("{}/wx", peer.url())).await;
     for _ in 0..5 {
         let answer = push(&app, &Happening::leave(ALICE)).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, "old"));
     }
-    assert!(peer.cut() > 0, "connections were used again");
-    assert_eq!(peer.answered("/wx"), 5);
+    assert_eq!((peer.answered("/wx"), peer.cut()), (5, 0));
+}
+
+/// The server may have acted on the push before its answer failed.
+#[tokio::test]
+async fn a_push_whose_answer_is_bad_is_not_sent_again() {
+    const OK: &str = "HTTP/1.1 200 OK\r\n";
+    for (what, said) in [
+        ("closed without an answer", String::new()),
+        ("garbage", "what is this?\r\n\r\n".to_owned()),
+        ("half a status line", "HTTP/1.".to_owned()),
+        ("half a head", format!("{OK}content-len")),
+        (
+            "a head of 600 kB",
+            format!("{OK}x: {}\r\n\r\n", "x".repeat(600_000)),
+        ),
+        ("half a body", format!("{OK}content-length: 9\r\n\r\nold")),
+        (
+            "a bad chunk",
+            format!("{OK}transfer-encoding: chunked\r\n\r\nzz\r\n"),
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/wx", listener.local_addr().unwrap());
+        let pushes = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&pushes);
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_request(&mut stream).await;
+                count.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(said.as_bytes()).await.ok();
+            }
+        });
+        let app = service(&Database::memory(), &url).await;
+        let answer = push(&app, &Happening::leave(ALICE)).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, ""), "{what}");
+        assert_eq!(pushes.load(Ordering::SeqCst), 1, "{what}");
+        server.abort();
+    }
+}
+
+/// Reads a whole push, so that the connection ends without a reset.
+async fn read_request(stream: &mut TcpStream) {
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).ends_with("</xml>") {
+        let more = stream.read_buf(&mut read).await.unwrap();
+        assert!(more > 0, "{}", String::from_utf8_lossy(&read));
+    }
 }
 
 #[tokio::test]
