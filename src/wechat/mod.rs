@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use url::Url;
 
 pub use self::errcode::{Class, Errcode};
@@ -148,7 +149,7 @@ impl CreatedCode {
                 .url
                 .parse()
                 .map_err(|_| Error::Invalid("url is not one"))?,
-            granted: granted(spec, answer.expire_seconds)?,
+            granted: granted(spec, &answer.expire_seconds)?,
         })
     }
 }
@@ -259,17 +260,17 @@ impl WeChat {
     }
 }
 
-/// The life that WeChat named. Nothing is said for permanent codes, and a temporary one lives as asked if nothing is.
-fn granted(spec: &CodeSpec, said: Option<LenientInteger>) -> Result<Option<Lifetime>, Error> {
-    match (spec.lifetime(), said) {
-        (None, _) => Ok(None),
-        (Some(asked), None) => Ok(Some(asked)),
-        (Some(_), Some(LenientInteger(seconds))) => {
-            let seconds = u64::try_from(seconds).unwrap_or(0);
-            let bounded = seconds.min(Lifetime::MAX_SECONDS.into());
-            Lifetime::try_from(bounded)
-                .map(Some)
-                .map_err(|_| Error::Invalid("expire_seconds is not positive"))
-        }
-    }
+/// The life that WeChat named. A temporary code lives as asked if none is; a permanent one has none, whatever stands there.
+fn granted(spec: &CodeSpec, said: &Value) -> Result<Option<Lifetime>, Error> {
+    const INVALID: Error = Error::Invalid("expire_seconds is not a positive integer");
+    let Some(asked) = spec.lifetime() else {
+        return Ok(None);
+    };
+    let Some(LenientInteger(seconds)) = LenientInteger::optional(said).map_err(|_| INVALID)? else {
+        return Ok(Some(asked));
+    };
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let bounded = seconds.min(Lifetime::MAX_SECONDS.into());
+    let granted = Lifetime::try_from(bounded).map_err(|_| INVALID)?;
+    Ok(Some(granted))
 }

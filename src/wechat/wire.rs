@@ -7,6 +7,9 @@ use super::errcode::Errcode;
 use super::error::{Error, Refusal};
 use crate::scene::{CodeSpec, Lifetime, SceneValue};
 
+/// What some encoders write before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The body of `stable_token`. Without `Debug`, because it holds the secret.
 #[derive(Serialize)]
 pub(super) struct StableTokenBody<'a> {
@@ -62,41 +65,50 @@ pub(crate) struct TokenAnswer {
     pub(super) expires_in: LenientInteger,
 }
 
-/// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`. Without `Debug`, which a ticket shows in part only.
+/// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`, so that it is read for temporary ones only. Without
+/// `Debug`, which a ticket shows in part only.
 #[derive(Deserialize)]
 pub(crate) struct CreateAnswer {
     pub(super) ticket: String,
     pub(super) url: String,
-    pub(super) expire_seconds: Option<LenientInteger>,
+    #[serde(default)]
+    pub(super) expire_seconds: Value,
 }
 
-/// An integer as it may come: `7200`, `"7200"`, `" 7200 "` or `7200.0`.
+/// An integer as it may come: `7200`, `"7200"`, `" 7200 "`, `7200.0` or `"7.2e3"`.
 ///
 /// WeChat writes plain numbers. Token servers and proxies between it and us, which decode and encode its answers, do not
-/// always.
+/// always. A number beyond 64 bits is the largest or the smallest one within them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Value")]
 pub(super) struct LenientInteger(pub(super) i64);
 
 impl LenientInteger {
-    /// Beyond 2^53 not every integer is one of those that a float can be.
-    const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
+    /// Reads a value that may be left out, as null or an empty text too.
+    pub(super) fn optional(value: &Value) -> Result<Option<Self>, NoInteger> {
+        match value {
+            Value::Null => Ok(None),
+            Value::String(text) if text.trim().is_empty() => Ok(None),
+            value => value.try_into().map(Some),
+        }
+    }
 
+    /// Infinity, which texts such as `"1e400"` come to, has no fraction that is zero.
     fn of_float(number: f64) -> Option<Self> {
-        let is_exact = number.fract() == 0.0 && number.abs() <= Self::MAX_EXACT_FLOAT;
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "an integer of at most 53 bits"
+            reason = "the cast saturates, which is wanted"
         )]
-        is_exact.then_some(Self(number as i64))
+        (number.fract() == 0.0).then_some(Self(number as i64))
     }
 
     fn of_text(text: &str) -> Option<Self> {
         let text = text.trim();
-        let is_decimal = |c: char| c.is_ascii_digit() || matches!(c, '-' | '.');
+        // Not the words that a float can also be, such as "inf".
+        let is_numeric = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
         match text.parse() {
             Ok(number) => Some(Self(number)),
-            Err(_) if text.chars().all(is_decimal) => Self::of_float(text.parse().ok()?),
+            Err(_) if text.chars().all(is_numeric) => Self::of_float(text.parse().ok()?),
             Err(_) => None,
         }
     }
@@ -133,9 +145,10 @@ pub(super) struct NoInteger;
 
 /// Reads an answer: a refusal if it names a non-zero `errcode`, else the fields asked for.
 ///
-/// WeChat's bodies may hold raw control characters and broken UTF-8, and numbers may come as texts; the header
-/// that names the content type is not dependable and is not looked at.
+/// WeChat's bodies may hold raw control characters and broken UTF-8 and begin with a byte-order mark, and numbers may come as
+/// texts; the header that names the content type is not dependable and is not looked at.
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let text: String = String::from_utf8_lossy(body)
         .chars()
         .map(|c| if c.is_ascii_control() { ' ' } else { c })
@@ -231,6 +244,8 @@ mod tests {
             (r#"{"errcode":null,"ticket":"t","url":"u"}"#, None),
             (r#"{"ticket":"t","url":"u","expire_seconds":null}"#, None),
             (r#"{"ticket":"t","url":"u","expire_seconds":"60"}"#, None),
+            (r#"{"ticket":"t","url":"u","expire_seconds":[]}"#, None),
+            ("\u{feff}{\"errcode\":40013}", Some(40013)),
             (
                 "{\"errcode\":-1,\"errmsg\":\"system\u{1} busy\n\"}",
                 Some(-1),
@@ -261,12 +276,19 @@ mod tests {
             (r#""7200s""#, None),
             (r#""7,200""#, None),
             (r#""７２００""#, None),
-            (r#""1e3""#, None),
+            (r#""7.2e3""#, Some(7200)),
+            (r#""7.2E+3""#, Some(7200)),
+            ("18446744073709551615", Some(i64::MAX)),
+            ("18446744073709551616", Some(i64::MAX)),
+            (r#""99999999999999999999""#, Some(i64::MAX)),
+            (r#""-99999999999999999999""#, Some(i64::MIN)),
+            (r#""1e400""#, None),
+            (r#""e3""#, None),
             (r#""NaN""#, None),
             (r#""inf""#, None),
             (r#""7200.5""#, None),
             ("7200.5", None),
-            ("1e300", None),
+            ("1e300", Some(i64::MAX)),
             ("true", None),
             ("null", None),
             ("[7200]", None),
@@ -274,6 +296,21 @@ mod tests {
         ] {
             let got = serde_json::from_str::<LenientInteger>(text).ok();
             assert_eq!(got.map(|LenientInteger(n)| n), want, "input {text}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_left_out_is_none_and_garbage_is_not() {
+        for (text, want) in [
+            ("null", Ok(None)),
+            (r#""""#, Ok(None)),
+            (r#"" ""#, Ok(None)),
+            (r#""60""#, Ok(Some(LenientInteger(60)))),
+            ("true", Err(NoInteger)),
+            ("[]", Err(NoInteger)),
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(LenientInteger::optional(&value), want, "input {text}");
         }
     }
 

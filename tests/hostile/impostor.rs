@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::http::header;
 use axum::response::IntoResponse as _;
 use futures_util::future::join_all;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::support::Server;
@@ -15,6 +15,7 @@ use crate::support::app::{APP_ID, APP_SECRET, HASTE, TestApp};
 use crate::support::process::Process;
 use crate::support::upstream::{Reply, Seen, Upstream};
 
+const KEY: &str = "owner-key-of-the-tests-0";
 const TICKET: &str = "gQH47joAAAAAAAAAASxodHRwOi8vd2VpeGluLnFxLmNvbS9xL2taZ2Z3TVRtNzJXV1Brb3ZhYmJJAAIEZ23sUwMEmm3sUw==";
 
 /// A service whose WeChat answers a token call and a create call with these texts.
@@ -33,6 +34,7 @@ async fn service(token: &str, create: &str) -> (Upstream, TestApp) {
     .await;
     let app = TestApp::with()
         .set("API_BASE", upstream.url())
+        .set("API_KEYS", format!("owner:{KEY}:admin"))
         .spawn()
         .await;
     (upstream, app)
@@ -57,11 +59,20 @@ const SECONDS: &[(&str, bool)] = &[
     ("0", false),
     ("-1", false),
     ("-9223372036854775808", false),
-    ("18446744073709551616", false),
-    ("1e3", false),
+    ("-1e300", false),
+    ("18446744073709551616", true),
+    ("1e3", true),
+    ("1e300", true),
     ("7200.5", false),
     ("1e400", false),
-    ("\"7200\"", false),
+    ("\"7200\"", true),
+    ("\"7.2e3\"", true),
+    ("\"18446744073709551615\"", true),
+    ("\"99999999999999999999\"", true),
+    ("\"0\"", false),
+    ("\"-1\"", false),
+    ("\"1e400\"", false),
+    ("\"x\"", false),
     ("true", false),
     ("[]", false),
     ("{}", false),
@@ -79,6 +90,50 @@ async fn no_number_of_wechats_is_more_than_a_life() {
             assert_eq!(answer.status, status, "a code for {seconds} as {format}");
         }
     }
+}
+
+/// A permanent code has no life, so that no value of this field costs it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permanent_code_is_not_lost_over_its_seconds() {
+    for seconds in [
+        "\"\"",
+        "\"never\"",
+        "true",
+        "[]",
+        "{}",
+        "null",
+        "-1",
+        "0.5",
+        "99999999999999999999",
+        "\"99999999999999999999\"",
+    ] {
+        let (upstream, app) = service(&token("7200"), &code(seconds)).await;
+        let path = "/qrcode.json?permanent=true&scene_id=1";
+        let answer = Answer::to(app.request(Method::GET, path).bearer_auth(KEY)).await;
+        assert_eq!(answer.status, 200, "{seconds}: {answer:?}");
+        assert_eq!((answer.ticket().as_str(), upstream.creates()), (TICKET, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_life_that_is_left_out_is_as_asked() {
+    for seconds in ["null", "\"\"", "\" \""] {
+        let (_upstream, app) = service(&token("7200"), &code(seconds)).await;
+        let answer = app.get("/qrcode.json?scene_id=1&expire_seconds=3600").await;
+        assert_eq!(answer.status, 200, "{seconds}: {answer:?}");
+        assert_eq!(answer.json()["expire_seconds"], 3600, "{seconds}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_before_an_answer_is_passed_over() {
+    let marked = |text: String| format!("\u{feff}{text}");
+    let (_upstream, app) = service(&marked(token("7200")), &marked(code("7200"))).await;
+    assert_eq!(app.scene(1).await.status, 200);
+    let refusal = marked(r#"{"errcode": 48001}"#.to_owned());
+    let (_upstream, app) = service(&token("7200"), &refusal).await;
+    let refused = app.scene(1).await;
+    assert_eq!(refused.problem(), (502, "upstream_refused".to_owned()));
 }
 
 /// Whatever a ticket or an address consists of, it is one value in what is answered.
