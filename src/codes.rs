@@ -93,15 +93,29 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Codes {
     minter: Arc<Minter>,
-    /// A visitor's mints and a key's are apart, so that a key never meets a visitor's empty budget.
-    visitors_mints: MintFlights,
-    keys_mints: MintFlights,
-    /// Of both.
-    awaited: Arc<AwaitedLifetimes>,
+    /// A visitor's mints and a key's are apart, so that a key never meets a visitor's empty budget or long life.
+    visitors_mints: Mints,
+    keys_mints: Mints,
     look_ups: LookUps,
     mode: Mode,
     rate: RateLimiter,
     timeout: Duration,
+}
+
+/// The mints under way for visitors or for keys.
+#[derive(Debug)]
+struct Mints {
+    flights: MintFlights,
+    awaited: Arc<AwaitedLifetimes>,
+}
+
+impl Mints {
+    fn new(tasks: TaskTracker) -> Self {
+        Self {
+            flights: Flights::new(tasks),
+            awaited: Arc::default(),
+        }
+    }
 }
 
 /// A code for a caller.
@@ -166,9 +180,8 @@ impl Codes {
             mode: settings.mode,
             rate: RateLimiter::new(settings.visitor_rate, Arc::clone(&parts.clock)),
             minter: Arc::new(Minter::new(parts, settings, tasks.clone())),
-            visitors_mints: Flights::new(tasks.clone()),
-            keys_mints: Flights::new(tasks),
-            awaited: Arc::default(),
+            visitors_mints: Mints::new(tasks.clone()),
+            keys_mints: Mints::new(tasks),
             look_ups: LookUps::new(),
             timeout: settings.timeout,
         }
@@ -243,6 +256,7 @@ impl Codes {
     /// that only the starter's wish brought about is none of ours.
     async fn join_mints(&self, wish: &Wish, payer: Payer) -> Result<Minted, Error> {
         let scene = wish.spec.scene();
+        let mints = self.mints(payer);
         // From the first mint that is too short on. Whoever starts the next one asks for a life that will do for us.
         let mut awaited = None;
         loop {
@@ -251,7 +265,7 @@ impl Codes {
             let long_enough = about >= wish.spec.lifetime();
             if !long_enough && awaited.is_none() {
                 let lifetime = wish.spec.lifetime();
-                awaited = lifetime.map(|lifetime| self.awaited.add(&scene, lifetime));
+                awaited = lifetime.map(|lifetime| mints.awaited.add(&scene, lifetime));
             }
             match flight.landed().await? {
                 Ok(minted) if started => return Ok(minted),
@@ -271,13 +285,10 @@ impl Codes {
 
     /// Joins a mint that is under way, at nobody's expense, or starts one at the payer's.
     fn fly(&self, wish: &Wish, payer: Payer) -> Result<(MintFlight, bool), Error> {
-        let flights = match payer {
-            Payer::Key => &self.keys_mints,
-            Payer::Visitor(_) => &self.visitors_mints,
-        };
-        let under_way = flights.len();
+        let mints = self.mints(payer);
+        let under_way = mints.flights.len();
         let scene = wish.spec.scene();
-        let ours = wish.for_at_least(self.awaited.longest(&scene));
+        let ours = wish.for_at_least(mints.awaited.longest(&scene));
         let lifetime = ours.spec.lifetime();
         let start = || {
             if under_way >= MOST_FLIGHTS {
@@ -291,7 +302,7 @@ impl Codes {
                 }
             };
             let minter = Arc::clone(&self.minter);
-            let awaited = lifetime.map(|lifetime| self.awaited.add(&scene, lifetime));
+            let awaited = lifetime.map(|lifetime| mints.awaited.add(&scene, lifetime));
             Ok(async move {
                 let result = minter.obtain(&ours, payer).await;
                 drop(awaited);
@@ -302,7 +313,16 @@ impl Codes {
             })
         };
         let concerns = |about: &Option<Lifetime>, error: &MintError| error.concerns(*about, wish);
-        flights.try_join_or_start(&scene, lifetime, concerns, start)
+        mints
+            .flights
+            .try_join_or_start(&scene, lifetime, concerns, start)
+    }
+
+    fn mints(&self, payer: Payer) -> &Mints {
+        match payer {
+            Payer::Key => &self.keys_mints,
+            Payer::Visitor(_) => &self.visitors_mints,
+        }
     }
 
     /// A fault is no fault for a visitor whose code we have, in memory or from before a restart.

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -333,6 +333,36 @@ async fn a_code_that_died_on_its_way_is_not_served() {
         .await;
     let dead = app.get("/qrcode.json?scene_id=1&expire_seconds=1").await;
     assert_eq!(dead.problem(), (504, "upstream_timeout".to_owned()));
+}
+
+/// A visitor's wish for a long life is not what a key's code is made for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keys_code_lives_as_the_key_asks_whatever_a_visitor_waits_for() {
+    const MONTH: u32 = 2_592_000;
+    // One visitor at a time waits for the pace; more would wait for too long.
+    let app = TestApp::with()
+        .set("API_KEYS", format!("shop:{MINT_KEY}:mint"))
+        .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
+        .set("VISITOR_PACE", "1/14s")
+        .spawn()
+        .await;
+    app.scene(1).await;
+    let of = |id: u32, seconds: u32| {
+        app.request(
+            Method::GET,
+            &format!("/qrcode.json?scene_id={id}&expire_seconds={seconds}"),
+        )
+    };
+    let mut two = [2, 3].map(|id| tokio::spawn(Answer::to(of(id, MONTH))));
+    let (refused, place, _) = select_all(two.iter_mut()).await;
+    let refused = refused.unwrap();
+    assert_eq!(refused.problem(), (503, "upstream_busy".to_owned()));
+    let waiting = if place == 0 { 3 } else { 2 };
+    let own = Answer::to(of(waiting, 60).bearer_auth(MINT_KEY)).await;
+    assert_eq!(own.json()["expire_seconds"], 60, "{own:?}");
+    for visitor in two {
+        visitor.abort();
+    }
 }
 
 #[tokio::test]
