@@ -8,6 +8,7 @@ mod freshness;
 mod known;
 mod lookup;
 mod mint;
+mod pace_log;
 mod payment;
 mod permanent;
 mod slots;

@@ -32,6 +32,8 @@ const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
 const ACCOUNT_FAULT: &str = "wxqr_account_fault";
 const STORE_UP: &str = "wxqr_store_up";
 const ANONYMOUS_BUDGET_REMAINING: &str = "wxqr_anonymous_budget_remaining";
+/// Mints of visitors that were refused because they came faster than the visitors' pace.
+const VISITOR_PACE_EXCEEDED: &str = "wxqr_visitor_pace_exceeded_total";
 const PERMANENT_CODES: &str = "wxqr_permanent_codes";
 const PERMANENT_LIMIT: &str = "wxqr_permanent_limit";
 const SCANS: &str = "wxqr_scans_total";
@@ -145,6 +147,10 @@ fn describe() {
         ANONYMOUS_BUDGET_REMAINING,
         "Mints that visitors may still cause today, over all replicas"
     );
+    describe_counter!(
+        VISITOR_PACE_EXCEEDED,
+        "Mints of visitors refused by the visitors' pace"
+    );
     describe_gauge!(
         PERMANENT_CODES,
         "Permanent codes in the ledger, unknown outcomes included"
@@ -232,6 +238,11 @@ pub(crate) fn store_up(up: bool) {
 /// Tells how many mints visitors may still cause today.
 pub(crate) fn anonymous_budget_remaining(left: u64) {
     gauge!(ANONYMOUS_BUDGET_REMAINING).set(as_float(left));
+}
+
+/// Counts a mint of a visitor that the visitors' pace refused.
+pub(crate) fn visitor_pace_exceeded() {
+    counter!(VISITOR_PACE_EXCEEDED).increment(1);
 }
 
 /// Tells how much of the permanent stock is used.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::known::Known;
+use super::pace_log::PaceLog;
 use super::payment::{Budget, BudgetExhausted};
 use super::slots::Slots;
 use super::unsaved::Unsaved;
@@ -40,6 +41,7 @@ pub(super) struct Minter {
     pub(super) budget: Budget,
     pub(super) slots: Slots,
     pub(super) pacer: Pacer,
+    pub(super) pace_log: PaceLog,
     /// In front of the store. A mint puts its code here itself, so that it is known though nobody waits any more.
     pub(super) known: Known,
     pub(super) unsaved: Unsaved,
@@ -165,6 +167,7 @@ impl Minter {
             budget,
             slots: Slots::new(),
             pacer,
+            pace_log: PaceLog::default(),
             known: Known::new(settings.cache_entries),
             unsaved: Unsaved::default(),
             tasks,

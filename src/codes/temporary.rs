@@ -116,7 +116,8 @@ impl Minter {
         payer: Payer,
     ) -> Result<Slot<'_>, PaceExceeded> {
         if pace.is_none() && matches!(payer, Payer::Visitor(_)) {
-            *pace = Some(self.pacer.acquire(self.settings.timeout / 2).await?);
+            let acquired = self.pacer.acquire(self.settings.timeout / 2).await;
+            *pace = Some(acquired.inspect_err(|_| self.pace_log.exceeded())?);
         }
         Ok(self.slots.take(payer).await)
     }

@@ -15,10 +15,11 @@ use wxqr::sandbox::Sandbox;
 
 use crate::support::Server;
 use crate::support::answer::Answer;
-use crate::support::app::{APP_SECRET, Builder, TestApp, spawn_sandbox};
-use crate::support::eventually_async;
+use crate::support::app::{APP_ID, APP_SECRET, Builder, TestApp, spawn_sandbox};
 use crate::support::fleet::created;
+use crate::support::process::Process;
 use crate::support::pushes::{AES_KEY, TOKEN};
+use crate::support::{client, eventually_async};
 
 const KEY: &str = "owner-key-of-the-tests-0";
 
@@ -217,4 +218,47 @@ async fn a_key_waits_for_no_minute_limit_and_has_its_living_code_at_once() {
         let bindings = sign_in(&app).await;
         assert_eq!(bindings.problem(), (503, "upstream_quota".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn an_exceeded_pace_is_counted_and_said_to_the_operator_once_a_minute() {
+    let limited = Limited::spawn(100, Duration::from_mins(1)).await;
+    let (process, addresses) = Process::serve(&[
+        ("WXQR_APP_ID", APP_ID),
+        ("WXQR_APP_SECRET", APP_SECRET),
+        ("WXQR_API_BASE", &limited.base),
+        ("WXQR_DATABASE_URL", "sqlite::memory:"),
+        ("WXQR_VISITOR_PACE", "1/1d"),
+        ("WXQR_METRICS_LISTEN", "127.0.0.1:0"),
+    ])
+    .await;
+    let client = client();
+    let scene = |id: u32| {
+        let url = format!("http://{}/qrcode.json?scene_id={id}", addresses.http);
+        Answer::to(client.get(url))
+    };
+    assert_eq!(scene(1).await.status, 200);
+    for id in 2..=4 {
+        let refused = scene(id).await;
+        assert_eq!(refused.problem(), (503, "upstream_busy".to_owned()));
+        let detail = refused.field("detail");
+        assert!(
+            detail.starts_with("visitors ask for new codes faster"),
+            "{detail}"
+        );
+    }
+    assert_eq!(scene(1).await.status, 200, "a known code is served");
+    let url = format!("http://{}/metrics", addresses.metrics.unwrap());
+    let metrics = Answer::to(client.get(url)).await;
+    let counted = "\nwxqr_visitor_pace_exceeded_total 3\n";
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
+    process.wait_for_line("WXQR_VISITOR_PACE").await;
+    process.signal("TERM");
+    let log = process.output().await.stderr;
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("WXQR_VISITOR_PACE"));
+    let warnings: Vec<&str> = lines.collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains("\"level\":\"WARN\""), "{log}");
 }

@@ -178,7 +178,7 @@ impl From<&MintError> for Problem {
             MintError::OutcomeUnknown { retry_after } => Self::outcome_unknown(*retry_after),
             MintError::Store(_) | MintError::Unwritten => Self::store_unavailable(),
             MintError::Crowded => Self::crowded(),
-            MintError::Paced(exceeded) => Self::crowded().after(exceeded.retry_after),
+            MintError::Paced(exceeded) => Self::paced(exceeded.retry_after),
             MintError::Timeout | MintError::DeadOnArrival | MintError::TokenTimeout => {
                 Self::upstream_timeout()
             }
@@ -240,6 +240,14 @@ impl Problem {
             "this service is making as many codes at once as it can; try again shortly",
         );
         Self::new(Code::UpstreamBusy, message).after(BUSY_RETRY)
+    }
+
+    fn paced(retry_after: Duration) -> Self {
+        let message = Message::new(
+            "访客触发生成新二维码的速度已达本服务的上限，已有的二维码仍可使用，请稍后再试",
+            "visitors ask for new codes faster than this service makes them; known codes are still served; try again shortly",
+        );
+        Self::new(Code::UpstreamBusy, message).after(retry_after)
     }
 
     fn upstream_timeout() -> Self {
