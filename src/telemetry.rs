@@ -28,6 +28,8 @@ const UPSTREAM_DURATION: &str = "wxqr_upstream_request_duration_seconds";
 const CODE_LOOKUPS: &str = "wxqr_code_lookups_total";
 /// Tokens taken, by reason (`first`, `ahead`, `expired`, `refused`, `forced`, `shared`).
 const TOKEN_REFRESHES: &str = "wxqr_token_refreshes_total";
+/// Mints that went on with a newer token after WeChat refused theirs (`superseded`, `revoked`, `never_accepted`).
+const TOKEN_RETRIES: &str = "wxqr_token_retries_total";
 const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
 const ACCOUNT_FAULT: &str = "wxqr_account_fault";
 const STORE_UP: &str = "wxqr_store_up";
@@ -137,6 +139,10 @@ fn describe() {
     describe_histogram!(UPSTREAM_DURATION, "Seconds that a call to WeChat took");
     describe_counter!(CODE_LOOKUPS, "Requests for a code, by how they were met");
     describe_counter!(TOKEN_REFRESHES, "Access tokens taken, by reason");
+    describe_counter!(
+        TOKEN_RETRIES,
+        "Mints tried again with a newer access token, by what became of the one before"
+    );
     describe_gauge!(TOKEN_EXPIRY, "When the access token ends, in unix seconds");
     describe_gauge!(
         ACCOUNT_FAULT,
@@ -199,6 +205,11 @@ pub(crate) fn token_refreshed(reason: &'static str, expires_at: Timestamp) {
         reason = "seconds fit a float for millions of years"
     )]
     gauge!(TOKEN_EXPIRY).set(expires_at.as_second() as f64);
+}
+
+/// Counts a mint that goes on with a newer token.
+pub(crate) fn token_retry(reason: &'static str) {
+    counter!(TOKEN_RETRIES, "reason" => reason).increment(1);
 }
 
 /// Counts an event that was stored, or another push.

@@ -113,6 +113,17 @@ pub enum Death {
     NeverAccepted,
 }
 
+impl Death {
+    /// The name in metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::Revoked => "revoked",
+            Self::NeverAccepted => "never_accepted",
+        }
+    }
+}
+
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

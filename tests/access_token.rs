@@ -12,10 +12,11 @@ use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use support::answer::Answer;
-use support::app::TestApp;
+use support::app::{APP_ID, APP_SECRET, TestApp};
+use support::process::Process;
 use support::upstream::{Reply, Seen, Upstream};
-use support::{eventually, eventually_async};
-use tokio::sync::Semaphore;
+use support::{client, eventually, eventually_async};
+use tokio::sync::{Barrier, Semaphore};
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 /// A service that calls a scripted WeChat.
@@ -524,4 +525,51 @@ async fn a_request_that_meets_one_theft_after_the_other_ends() {
     assert_eq!(answer.problem(), (502, "upstream_refused".to_owned()));
     assert_eq!(answer.json()["errcode"], 40001);
     assert_eq!(contested.slow_calls(), CALLS as usize);
+}
+
+/// The operator sees how often calls go on with a newer token, and why.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_go_on_with_a_newer_token_are_counted() {
+    let both = Arc::new(Barrier::new(2));
+    let upstream = Upstream::spawn(move |call: Seen| {
+        let both = Arc::clone(&both);
+        Box::pin(async move {
+            let first_token = call.query.contains("access_token=first");
+            match call.nth {
+                0 if call.is_token_call() => Reply::token("first", 7200),
+                _ if call.is_token_call() => Reply::token("second", 7200),
+                0 => Reply::code(7200),
+                _ if first_token => {
+                    both.wait().await;
+                    Reply::refusal(40001, "invalid credential")
+                }
+                _ => Reply::code(7200),
+            }
+        })
+    })
+    .await;
+    let (_process, addresses) = Process::serve(&[
+        ("WXQR_APP_ID", APP_ID),
+        ("WXQR_APP_SECRET", APP_SECRET),
+        ("WXQR_API_BASE", &upstream.url()),
+        ("WXQR_DATABASE_URL", "sqlite::memory:"),
+        ("WXQR_UPSTREAM_TIMEOUT", "30s"),
+        ("WXQR_METRICS_LISTEN", "127.0.0.1:0"),
+    ])
+    .await;
+    let client = client();
+    let scene = |id: u32| {
+        let url = format!("http://{}/qrcode.json?scene_id={id}", addresses.http);
+        Answer::to(client.get(url))
+    };
+    assert_eq!(scene(1).await.status, StatusCode::OK);
+    for answer in join_all([scene(2), scene(3)]).await {
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    }
+    let url = format!("http://{}/metrics", addresses.metrics.unwrap());
+    let metrics = Answer::to(client.get(url)).await;
+    for reason in ["revoked", "superseded"] {
+        let line = format!("wxqr_token_retries_total{{reason=\"{reason}\"}} 1\n");
+        assert!(metrics.text().contains(&line), "{line}: {}", metrics.text());
+    }
 }

@@ -299,6 +299,7 @@ impl Parts {
             if !renewals.allow(death) {
                 return Err(MintError::WeChat(refused));
             }
+            telemetry::token_retry(death.as_str());
             token = newer;
         }
     }
