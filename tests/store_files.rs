@@ -167,6 +167,8 @@ async fn a_server_that_refuses_for_good_ends_the_start_at_once() {
         block_in_place(|| cluster.admit(rules));
         let output = upstream.process(&url, &[]).output().await;
         refused_at_once(what, &output, &["the database refuses", says]);
+        let line = output.stderr.contains("at line ");
+        assert!(!line, "of the server's sources: {}", output.stderr);
         assert!(!output.stderr.contains("wrong-secret"), "{}", output.stderr);
     }
 }

@@ -2,10 +2,61 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::fmt;
 use std::io;
 
-use sqlx::error::DatabaseError;
+use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
+
+/// The same error without what PostgreSQL's driver puts behind the server's message: "at line 948", which is a line of the
+/// server's own sources.
+pub(super) fn without_source_line(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::Database(error) if error.try_downcast_ref::<PgDatabaseError>().is_some() => {
+            sqlx::Error::Database(Box::new(MessageOnly(error)))
+        }
+        other => other,
+    }
+}
+
+/// A database's error whose text is its message.
+#[derive(Debug)]
+struct MessageOnly(Box<dyn DatabaseError>);
+
+impl fmt::Display for MessageOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl Error for MessageOnly {}
+
+impl DatabaseError for MessageOnly {
+    fn message(&self) -> &str {
+        self.0.message()
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        self.0.code()
+    }
+
+    fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        self.0.as_error()
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+        self.0.as_error_mut()
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+        self.0.into_error()
+    }
+
+    fn kind(&self) -> ErrorKind {
+        self.0.kind()
+    }
+}
 
 /// Whether the database is of no use to any call now. Else it refused one call, such as one that waited too long for
 /// somebody's lock, and others go on.

@@ -118,7 +118,7 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        Self::Failed(Arc::new(error))
+        Self::Failed(Arc::new(fault::without_source_line(error)))
     }
 }
 

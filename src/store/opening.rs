@@ -420,7 +420,17 @@ async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
     MIGRATIONS
         .run_direct(None, connection, false)
         .await
-        .map_err(OpenError::Migration)
+        .map_err(|error| OpenError::Migration(without_source_line(error)))
+}
+
+fn without_source_line(error: MigrateError) -> MigrateError {
+    match error {
+        MigrateError::Execute(cause) => MigrateError::Execute(fault::without_source_line(cause)),
+        MigrateError::ExecuteMigration(cause, version) => {
+            MigrateError::ExecuteMigration(fault::without_source_line(cause), version)
+        }
+        other => other,
+    }
 }
 
 /// The first process writes down which WeChat the store belongs to; the others compare.
@@ -456,6 +466,7 @@ async fn write_down_once(
 }
 
 pub(super) fn classify(error: sqlx::Error) -> OpenError {
+    let error = fault::without_source_line(error);
     if let sqlx::Error::Configuration(cause) = &error {
         OpenError::Address(fault::AddressProblem::new(&**cause))
     } else if fault::is_damage(&error) {

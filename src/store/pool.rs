@@ -1,4 +1,4 @@
-//! The connections of one process: how many, and what each is told first.
+//! The connection pool of one process: its size, and the settings of each connection.
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
@@ -39,7 +39,7 @@ pub(super) async fn fill(pool: &AnyPool, place: &Place) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-/// PostgreSQL is told by each transaction what this says to a file's connection once.
+/// Sets up a connection to a file. With PostgreSQL each transaction has its own settings instead.
 async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
     if dialect == Dialect::Postgres {
         return Ok(());

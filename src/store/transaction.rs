@@ -2,7 +2,7 @@
 //!
 //! A transaction pooler, such as PgBouncer, lends a client one of the server's connections for one transaction. Nothing may be
 //! expected of the next one, or left for its next user: with PostgreSQL every statement runs in a transaction, which sets its
-//! own timeouts, and is prepared without a name. SQLite keeps its statements, whose connections are nobody else's.
+//! own timeouts, and is prepared without a name. SQLite's connections belong to this process alone, and keep their statements.
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{
@@ -16,14 +16,14 @@ use super::place::Dialect;
 use super::{DEADLINE, STATISTICS_DEADLINE};
 
 /// How long PostgreSQL waits for a lock, so that a lock alone never makes a call pass [`DEADLINE`]. One row can make a statement
-/// wait twice: behind those who wait already, and for the one who holds it.
+/// wait twice: in the queue for the row, and for the transaction that holds it.
 const LOCK_TIMEOUT_MS: u32 = 400;
 
 /// How long a statement of PostgreSQL may take, locks included.
 const STATEMENT_TIMEOUT_MS: u32 = 700;
 
-/// How long PostgreSQL bears with a transaction in which nothing happens. A replica that froze or lost its network in the
-/// middle of one would keep the others from the ledger until then. Nobody waits for a transaction after [`DEADLINE`].
+/// How long PostgreSQL keeps a transaction open in which nothing happens. A replica that froze or lost its network in the
+/// middle of one would keep the others from the ledger until then. No call goes on after [`DEADLINE`].
 const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
 
 type Results<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>>;
@@ -36,8 +36,8 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Begins one that writes. SQLite must be told at once: one that reads first and then writes may fail whatever the busy
-    /// timeout.
+    /// Begins one that writes. With SQLite it takes the write lock at once: a transaction that reads first and then writes may
+    /// fail whatever the busy timeout.
     pub(super) async fn begin(pool: &AnyPool, dialect: Dialect) -> Result<Self, sqlx::Error> {
         let begin = match dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
@@ -200,7 +200,7 @@ impl<'c> Executor<'c> for Autocommit<'c> {
     }
 }
 
-/// A statement that its connection keeps only where nobody else uses that.
+/// A statement that is cached by its connection with SQLite only.
 struct Prepared<Q> {
     query: Q,
     is_kept: bool,
