@@ -188,6 +188,10 @@ async fn check_account(
     tell: &mut (dyn FnMut(Finding) + Send),
 ) {
     let store = check_store(config, &clock, tell).await;
+    for shared in Store::shared_files(&config.database_url) {
+        let trouble = Trouble::new(shared.to_string(), shared.action());
+        tell(Finding::warned(STORE, trouble));
+    }
     let store = match (store, config.upstream.token_source) {
         (None, TokenSource::Stable) => Some(in_memory(config, &clock).await),
         (store, _) => store,

@@ -5,8 +5,9 @@
 mod support;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -515,6 +516,26 @@ fn files(database: &Database) -> Vec<OsString> {
     let mut names: Vec<_> = folder.map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     names
+}
+
+#[tokio::test]
+async fn a_store_file_that_others_may_read_is_warned_about() {
+    let (_sandbox, address, _server) = sandbox().await;
+    let api_base = format!("http://{address}");
+    let database = Database::sqlite();
+    make_store(&database).await;
+    let store = ("WXQR_DATABASE_URL", database.url.as_str());
+    for (mode, is_warned) in [(0o644, true), (0o660, true), (0o600, false)] {
+        let permissions = Permissions::from_mode(mode);
+        fs::set_permissions(database.file(), permissions).unwrap();
+        let output = doctor(&api_base, &[store]).await;
+        let file = database.file().display().to_string();
+        let warning = format!(
+            "warn  store: other users may use {file} (mode {mode:04o}), which holds followers and perhaps a token; chmod 600 {file}\n"
+        );
+        assert_eq!(output.stdout.contains(&warning), is_warned, "{output:?}");
+        assert_eq!(output.status, 0, "{output:?}");
+    }
 }
 
 #[tokio::test]

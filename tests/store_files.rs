@@ -7,6 +7,7 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use support::database::{Cluster, Database, is_root};
 use support::eventually;
@@ -48,6 +49,9 @@ async fn a_file_that_cannot_be_used_ends_the_start_at_once() {
     let socket = folder.path().join("socket");
     fs::write(&file, "").unwrap();
     std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::os::unix::fs::symlink("/nosuch/y.db", folder.path().join("dangling")).unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
     let at = |name: &str| format!("sqlite://{}/{name}", folder.path().display());
     for (url, says) in [
         (
@@ -64,7 +68,28 @@ async fn a_file_that_cannot_be_used_ends_the_start_at_once() {
             at("x.db?mode=rw"),
             ["it is not there", "; leave the mode out"],
         ),
-        (at("file?mode=ro"), ["readonly", "; check that user"]),
+        (
+            at("file?mode=ro"),
+            ["mode=ro in the address", "; leave the parameter out"],
+        ),
+        (
+            at("file?immutable=true"),
+            ["immutable=true in the address", "; leave the parameter out"],
+        ),
+        (
+            at("dangling"),
+            ["it is a link to /nosuch/y.db, and", "; make the folder"],
+        ),
+        (at("fifo"), ["no regular file", "; name another file"]),
+        (at("file?vfs=nosuch"), ["no such vfs", "; check that user"]),
+        (
+            "sqlite:///dev/null".to_owned(),
+            ["no regular file", "; name another file"],
+        ),
+        (
+            "sqlite:///dev/full".to_owned(),
+            ["no regular file", "; name another file"],
+        ),
     ] {
         let output = upstream.process(&url, &[]).output().await;
         refused_at_once(&url, &output, &says);
@@ -97,10 +122,18 @@ async fn what_the_user_may_not_do_ends_the_start_at_once() {
         set_mode(&folder.path().join(name), mode);
     }
     fs::write(folder.path().join("open/roots.db"), "").unwrap();
+    for suffix in ["wal", "shm"] {
+        let file = folder.path().join(format!("open/{suffix}.db"));
+        fs::write(&file, "").unwrap();
+        std::os::unix::fs::chown(&file, Some(USER), Some(USER)).unwrap();
+        fs::write(file.with_extension(format!("db-{suffix}")), "").unwrap();
+    }
     for (name, says) in [
         ("visible/x.db", "may not make files in the folder"),
         ("closed/x.db", "may not make files in the folder"),
         ("open/roots.db", "may not read and write it"),
+        ("open/wal.db", "open/wal.db-wal, which SQLite uses with it"),
+        ("open/shm.db", "open/shm.db-shm, which SQLite uses with it"),
     ] {
         let url = format!("sqlite://{}/{name}", folder.path().display());
         let line = format!(

@@ -188,13 +188,18 @@ impl Refusal {
 
 /// Whether SQLite cannot open the file or not write to it, for which no waiting helps.
 pub(super) fn is_of_the_file(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(Code::of);
-    matches!(
-        code,
-        Some(Code::Sqlite(
-            sqlite::PERM | sqlite::READONLY | sqlite::CANTOPEN | sqlite::AUTH
-        ))
-    )
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    // Of the parameter `vfs`; its code is that of all mistakes in a statement.
+    let is_of_the_address = error.message().starts_with("no such vfs");
+    is_of_the_address
+        || matches!(
+            Code::of(error),
+            Some(Code::Sqlite(
+                sqlite::PERM | sqlite::READONLY | sqlite::CANTOPEN | sqlite::AUTH
+            ))
+        )
 }
 
 /// What the driver says of an address, without the pieces of it that it quotes: any of them may be the password.

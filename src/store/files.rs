@@ -9,14 +9,21 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, Mode, access};
 use rustix::process::{getuid, umask};
 
+use super::place::DatabaseFile;
+
 /// What stands beside SQLite's file while it is in use: the log, its index, and what there is without a log.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
+/// How many links in a row are followed, as Linux does (`path_resolution(7)`).
+const LINKS_FOLLOWED: usize = 40;
+
 /// Why a file cannot be used as a database, for which no waiting helps.
 #[derive(Debug, thiserror::Error)]
-#[error("{} cannot be used by user {user}: {cause}", path.display())]
+#[error("{} cannot be used by user {user}: {}{cause}", path.display(), linked(link.as_deref()))]
 pub struct FileProblem {
     path: PathBuf,
+    /// Where the path leads, if it is a symbolic link.
+    link: Option<PathBuf>,
     /// The number of the user as which this process runs.
     user: u32,
     cause: Cause,
@@ -32,6 +39,11 @@ enum Cause {
     IsAbsent,
     IsClosed,
     ReadOnlyMount,
+    /// A file beside the database, such as a log that another user has left.
+    BesideIsClosed(PathBuf),
+    BesideIsSpecial(PathBuf),
+    /// A parameter of the address.
+    ReadOnlyBy(&'static str),
     /// What SQLite or the operating system says.
     Other(String),
 }
@@ -53,26 +65,48 @@ impl fmt::Display for Cause {
             }
             Self::IsClosed => f.write_str("this user may not read and write it"),
             Self::ReadOnlyMount => f.write_str("its file system is mounted for reading only"),
+            Self::BesideIsClosed(file) => write!(
+                f,
+                "this user may not read and write {}, which SQLite uses with it",
+                file.display()
+            ),
+            Self::BesideIsSpecial(file) => write!(
+                f,
+                "{} is no regular file, and SQLite uses it too",
+                file.display()
+            ),
+            Self::ReadOnlyBy(parameter) => {
+                write!(f, "{parameter} in the address forbids writing")
+            }
             Self::Other(text) => f.write_str(text),
         }
     }
 }
 
+fn linked(target: Option<&Path>) -> String {
+    target.map_or_else(String::new, |target| {
+        format!("it is a link to {}, and ", target.display())
+    })
+}
+
 impl FileProblem {
     /// What is wrong with a file, or with its folder; none if nothing can be seen.
-    pub(super) fn find(path: &Path, is_made: bool) -> Option<Self> {
-        cause(path, is_made).map(|cause| Self::new(path, cause))
+    pub(super) fn find(file: &DatabaseFile) -> Option<Self> {
+        let target = target(&file.path);
+        cause(&target, file).map(|cause| Self::new(&file.path, target, cause))
     }
 
     /// The same for a file that SQLite refused: where nothing can be seen, with SQLite's words.
-    pub(super) fn explain(path: &Path, is_made: bool, said: &sqlx::Error) -> Self {
-        let said = || Cause::Other(said.to_string());
-        Self::new(path, cause(path, is_made).unwrap_or_else(said))
+    pub(super) fn explain(file: &DatabaseFile, said: &sqlx::Error) -> Self {
+        let target = target(&file.path);
+        let cause = cause(&target, file).unwrap_or_else(|| Cause::Other(said.to_string()));
+        Self::new(&file.path, target, cause)
     }
 
-    fn new(path: &Path, cause: Cause) -> Self {
+    fn new(path: &Path, target: PathBuf, cause: Cause) -> Self {
         Self {
-            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            path: absolute(path),
+            link: (target != path).then_some(target),
             user: getuid().as_raw(),
             cause,
         }
@@ -96,6 +130,12 @@ impl FileProblem {
             Cause::ReadOnlyMount => {
                 "mount it for writing, or name a file on another one".to_owned()
             }
+            Cause::BesideIsClosed(file) => format!(
+                "let user {user} read and write it too: chown {user} {}",
+                quoted(file)
+            ),
+            Cause::BesideIsSpecial(_) => "move it away, or name another file".to_owned(),
+            Cause::ReadOnlyBy(_) => "leave the parameter out".to_owned(),
             Cause::Other(_) => {
                 format!(
                     "check that user {user} may read and write the file and its folder, and the address"
@@ -105,7 +145,22 @@ impl FileProblem {
     }
 }
 
-fn cause(path: &Path, is_made: bool) -> Option<Cause> {
+/// Where a path leads. SQLite follows links too, and has its other files beside the target.
+fn target(path: &Path) -> PathBuf {
+    let mut target = path.to_owned();
+    for _ in 0..LINKS_FOLLOWED {
+        match fs::read_link(&target) {
+            Ok(link) => target = folder_of(&target).join(link),
+            Err(_) => break,
+        }
+    }
+    target
+}
+
+fn cause(path: &Path, file: &DatabaseFile) -> Option<Cause> {
+    if let Some(parameter) = file.read_only_by {
+        return Some(Cause::ReadOnlyBy(parameter));
+    }
     let folder = folder_of(path);
     match fs::metadata(folder) {
         Ok(found) if !found.is_dir() => return Some(Cause::NotAFolder(folder.to_owned())),
@@ -126,12 +181,53 @@ fn cause(path: &Path, is_made: bool) -> Option<Cause> {
                 _ => Cause::Other(error.to_string()),
             });
         }
-        Err(_) if !is_made => return Some(Cause::IsAbsent),
+        Err(_) if !file.is_made => return Some(Cause::IsAbsent),
         Err(_) => {}
+    }
+    let beside = beside(path);
+    if let Some(cause) = beside.iter().find_map(|file| cause_beside(file)) {
+        return Some(cause);
+    }
+    let [log, index, _] = beside;
+    if log.exists() && index.exists() {
+        // Nothing has to be made.
+        return None;
     }
     let closed = || Cause::ClosedFolder(folder.to_owned());
     let may_make = access(folder, Access::WRITE_OK | Access::EXEC_OK);
     may_make.err().map(|error| refused(error, closed()))
+}
+
+fn cause_beside(file: &Path) -> Option<Cause> {
+    let found = fs::metadata(file).ok()?;
+    if !found.is_file() {
+        return Some(Cause::BesideIsSpecial(file.to_owned()));
+    }
+    let may = access(file, Access::READ_OK | Access::WRITE_OK);
+    may.err()
+        .map(|error| refused(error, Cause::BesideIsClosed(file.to_owned())))
+}
+
+fn beside(path: &Path) -> [PathBuf; 3] {
+    BESIDE.map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// A path as one word of a POSIX shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(is_plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn folder_cause(folder: &Path, error: &io::Error) -> Cause {
@@ -163,27 +259,30 @@ pub(super) fn keep_new_files_private() {
     umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Warns of files that other users may read or write. Their modes are left as they are: somebody may want them so.
-pub(super) fn warn_of_shared(path: &Path) {
-    let beside = BESIDE.map(|suffix| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    });
-    for file in std::iter::once(path.to_owned()).chain(beside) {
-        let Ok(found) = fs::metadata(&file) else {
-            continue;
-        };
-        let mode = found.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            let action = format!("chmod 600 {}", file.display());
-            tracing::warn!(
-                file = %file.display(),
-                mode = format!("{mode:04o}"),
-                action,
-                "other users may read the store's file, which holds followers and perhaps a token"
-            );
-        }
+/// A file of the store that other users may read or write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("other users may use {} (mode {mode:04o}), which holds followers and perhaps a token", path.display())]
+pub struct SharedFile {
+    path: PathBuf,
+    mode: u32,
+}
+
+impl SharedFile {
+    pub(super) fn find_all(file: &DatabaseFile) -> Vec<Self> {
+        let path = absolute(&target(&file.path));
+        let beside = beside(&path);
+        let files = std::iter::once(path).chain(beside);
+        files.filter_map(Self::find).collect()
+    }
+
+    fn find(path: PathBuf) -> Option<Self> {
+        let mode = fs::metadata(&path).ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then_some(Self { path, mode })
+    }
+
+    /// What the owner can do about it.
+    pub fn action(&self) -> String {
+        format!("chmod 600 {}", quoted(&self.path))
     }
 }
 
@@ -207,16 +306,77 @@ mod tests {
             ("file/a/x.db", true, Some(Cause::NotAFolder(at("file/a")))),
             ("socket", true, Some(Cause::IsSpecial)),
         ] {
-            assert_eq!(cause(&at(name), is_made), want, "{name:?}");
+            let found = FileProblem::find(&described(at(name), is_made));
+            assert_eq!(found.map(|problem| problem.cause), want, "{name:?}");
         }
-        let long = at(&"x".repeat(300));
-        assert!(matches!(cause(&long, true), Some(Cause::Other(_))));
+        let long = FileProblem::find(&described(at(&"x".repeat(300)), true));
+        assert!(matches!(long.unwrap().cause, Cause::Other(_)));
+    }
+
+    fn described(path: PathBuf, is_made: bool) -> DatabaseFile {
+        DatabaseFile {
+            path,
+            is_made,
+            read_only_by: None,
+        }
+    }
+
+    #[test]
+    fn a_link_is_followed_to_what_is_wrong_with_its_target() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, at(name)).unwrap();
+        link("none/x.db", "dangling");
+        link("dangling", "twice");
+        link("loop", "loop");
+        link("new.db", "usable");
+        for (name, says) in [
+            ("dangling", Some("there is no folder")),
+            ("twice", Some("there is no folder")),
+            ("loop", Some("Too many levels of symbolic links")),
+            ("usable", None),
+        ] {
+            let said = FileProblem::find(&described(at(name), true)).map(|p| p.to_string());
+            assert_eq!(said.is_some(), says.is_some(), "{name}: {said:?}");
+            if let (Some(said), Some(says)) = (said, says) {
+                assert!(said.contains(says), "{said}");
+            }
+        }
+        let dangling = FileProblem::find(&described(at("dangling"), true)).unwrap();
+        let says = format!("it is a link to {}, and ", at("none/x.db").display());
+        assert!(dangling.to_string().contains(&says), "{dangling}");
+    }
+
+    #[test]
+    fn what_is_beside_the_file_is_looked_at_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = described(folder.path().join("x.db"), true);
+        for suffix in BESIDE {
+            let beside = folder.path().join(format!("x.db{suffix}"));
+            fs::create_dir(&beside).unwrap();
+            let found = FileProblem::find(&file).unwrap().cause;
+            assert_eq!(found, Cause::BesideIsSpecial(beside.clone()));
+            fs::remove_dir(&beside).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_path_is_quoted_for_a_shell() {
+        for (path, want) in [
+            ("/data/wxqr.db", "/data/wxqr.db"),
+            ("/my data/x.db", "'/my data/x.db'"),
+            ("/a'b;$(x)", r"'/a'\''b;$(x)'"),
+            ("/扫码.db", "'/扫码.db'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), want);
+        }
     }
 
     #[test]
     fn a_problem_tells_path_user_cause_and_action() {
         let problem = FileProblem {
             path: "/nosuch/x.db".into(),
+            link: None,
             user: 65532,
             cause: Cause::NoFolder("/nosuch".into()),
         };

@@ -32,11 +32,11 @@ impl Store {
         if place.is_memory() {
             return Ok(Standing::Ready);
         }
-        if let Some(file) = place.new_file() {
-            return match FileProblem::find(file, true) {
-                Some(problem) => Err(OpenError::File(problem)),
-                None => Ok(Standing::Absent),
-            };
+        if let Some(problem) = place.file().and_then(FileProblem::find) {
+            return Err(OpenError::File(problem));
+        }
+        if place.is_new_file() {
+            return Ok(Standing::Absent);
         }
         let looked = look_at(&place).await;
         looked.map_err(|error| error.or_for_good(&place))

@@ -41,7 +41,7 @@ pub use self::channels::{Channel, ChannelFilter, ListedCode, Page};
 pub use self::clocks::ClockDifference;
 pub use self::events::{Dated, EventFilter, EventOrder, EventPage, Recorded, StoredEvent};
 pub use self::fault::Refusal;
-pub use self::files::FileProblem;
+pub use self::files::{FileProblem, SharedFile};
 pub use self::importing::{ImportConflict, Imported};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};

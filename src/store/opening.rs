@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::clocks::ClockDifference;
 use super::engine::Engine;
-use super::files::{self, FileProblem};
+use super::files::{self, FileProblem, SharedFile};
 use super::place::{Dialect, Place};
 use super::{Store, fault, person_key, pool};
 use crate::clock::Clock;
@@ -124,8 +124,8 @@ impl OpenError {
             return self;
         };
         match (place.file(), fault::Refusal::of(cause)) {
-            (Some((file, is_made)), _) if fault::is_of_the_file(cause) => {
-                Self::File(FileProblem::explain(file, is_made, cause))
+            (Some(file), _) if fault::is_of_the_file(cause) => {
+                Self::File(FileProblem::explain(file, cause))
             }
             (None, Some(refusal)) => Self::Refused(refusal, cause.to_string()),
             _ => self,
@@ -198,8 +198,9 @@ impl Store {
         if person_key.is_some() {
             store.drop_held_person_key().await;
         }
-        if let Some((file, _)) = Place::of(url.expose_secret()).file() {
-            files::warn_of_shared(file);
+        for shared in Self::shared_files(url) {
+            let action = shared.action();
+            tracing::warn!(action, "{shared}");
         }
         Ok(store)
     }
@@ -216,6 +217,9 @@ impl Store {
         person_key: Option<&PersonKey>,
     ) -> Result<Self, OpenError> {
         let place = Place::of(url.expose_secret());
+        if let Some(problem) = place.file().and_then(FileProblem::find) {
+            return Err(OpenError::File(problem));
+        }
         let opened = Engine::open(&place, upstream, &*clock, person_key).await;
         let (engine, person_key) = opened.map_err(|error| error.or_for_good(&place))?;
         telemetry::store_up(true);
@@ -225,6 +229,13 @@ impl Store {
             clock,
             person_key,
         })
+    }
+
+    /// SQLite's files at an address that other users may read or write. Their modes are left as they are: the owner may want
+    /// them so.
+    pub fn shared_files(url: &SecretString) -> Vec<SharedFile> {
+        let place = Place::of(url.expose_secret());
+        place.file().map(SharedFile::find_all).unwrap_or_default()
     }
 
     /// Lets this process make no file that other users may read, whatever it was started with.

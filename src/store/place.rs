@@ -1,6 +1,6 @@
 //! Where a database is, and how many connections it bears.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
@@ -34,12 +34,18 @@ pub(super) struct Place {
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     Memory,
-    File {
-        path: PathBuf,
-        /// Whether it is made if it is not there.
-        is_made: bool,
-    },
+    File(DatabaseFile),
     Server,
+}
+
+/// SQLite's file, as the address describes it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct DatabaseFile {
+    pub(super) path: PathBuf,
+    /// Whether it is made if it is not there.
+    pub(super) is_made: bool,
+    /// The parameter that forbids writing.
+    pub(super) read_only_by: Option<&'static str>,
 }
 
 impl Place {
@@ -54,19 +60,30 @@ impl Place {
         let place = url.strip_prefix("sqlite:").unwrap_or(&url);
         let (file, query) = place.split_once('?').unwrap_or((place, ""));
         let file = file.strip_prefix("//").unwrap_or(file);
-        let modes = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "mode");
-        let modes: Vec<_> = modes.map(|(_, mode)| mode).collect();
+        let values = |of: &'static str| {
+            let pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.filter_map(move |(name, value)| (name == of).then_some(value))
+        };
+        let modes: Vec<_> = values("mode").collect();
+        let read_only_by = if modes.iter().any(|mode| mode == "ro") {
+            Some("mode=ro")
+        } else if matches!(values("immutable").last().as_deref(), Some("true" | "1")) {
+            Some("immutable=true")
+        } else {
+            None
+        };
         let kind = if file == ":memory:" || modes.iter().any(|mode| mode == "memory") {
             Kind::Memory
         } else {
             let decoded = percent_decode_str(file).decode_utf8_lossy();
-            Kind::File {
+            Kind::File(DatabaseFile {
                 path: decoded.into_owned().into(),
                 is_made: modes.is_empty() || modes.iter().any(|mode| mode == "rwc"),
-            }
+                read_only_by,
+            })
         };
         let url = match kind {
-            Kind::File { .. } if modes.is_empty() => with_mode(&url, "rwc"),
+            Kind::File(_) if modes.is_empty() => with_mode(&url, "rwc"),
             _ => url.clone(),
         };
         Self { url, kind }
@@ -79,7 +96,7 @@ impl Place {
 
     pub(super) fn dialect(&self) -> Dialect {
         match self.kind {
-            Kind::Memory | Kind::File { .. } => Dialect::Sqlite,
+            Kind::Memory | Kind::File(_) => Dialect::Sqlite,
             Kind::Server => Dialect::Postgres,
         }
     }
@@ -89,22 +106,21 @@ impl Place {
     }
 
     pub(super) fn is_file(&self) -> bool {
-        matches!(self.kind, Kind::File { .. })
+        matches!(self.kind, Kind::File(_))
     }
 
-    /// SQLite's file, and whether an opening makes it.
-    pub(super) fn file(&self) -> Option<(&Path, bool)> {
+    /// SQLite's file.
+    pub(super) fn file(&self) -> Option<&DatabaseFile> {
         match &self.kind {
-            Kind::File { path, is_made } => Some((path, *is_made)),
+            Kind::File(file) => Some(file),
             Kind::Memory | Kind::Server => None,
         }
     }
 
     /// SQLite's file, where it is not there yet and an opening makes it.
-    pub(super) fn new_file(&self) -> Option<&Path> {
-        let (path, is_made) = self.file()?;
-        let is_absent = path.try_exists().is_ok_and(|there| !there);
-        (is_made && is_absent).then_some(path)
+    pub(super) fn is_new_file(&self) -> bool {
+        self.file()
+            .is_some_and(|file| file.is_made && file.path.try_exists().is_ok_and(|there| !there))
     }
 
     /// A database in memory belongs to its one connection.
@@ -144,10 +160,14 @@ mod tests {
 
     #[test]
     fn a_file_is_told_from_memory_by_path_and_mode_alone() {
-        let file = |file: &str| Kind::File {
-            path: file.into(),
-            is_made: true,
+        let described = |path: &str, is_made, read_only_by| {
+            Kind::File(DatabaseFile {
+                path: path.into(),
+                is_made,
+                read_only_by,
+            })
         };
+        let file = |path: &str| described(path, true, None);
         for (url, kind, opened) in [
             ("sqlite::memory:", Kind::Memory, "sqlite::memory:"),
             ("sqlite://:memory:", Kind::Memory, "sqlite://:memory:"),
@@ -193,11 +213,23 @@ mod tests {
             ),
             (
                 "sqlite://x?mode=rw",
-                Kind::File {
-                    path: "x".into(),
-                    is_made: false,
-                },
+                described("x", false, None),
                 "sqlite://x?mode=rw",
+            ),
+            (
+                "sqlite://x?mode=rwc&mode=ro",
+                described("x", true, Some("mode=ro")),
+                "sqlite://x?mode=rwc&mode=ro",
+            ),
+            (
+                "sqlite://x?immutable=1",
+                described("x", true, Some("immutable=true")),
+                "sqlite://x?immutable=1&mode=rwc",
+            ),
+            (
+                "sqlite://x?immutable=true&immutable=false",
+                file("x"),
+                "sqlite://x?immutable=true&immutable=false&mode=rwc",
             ),
             (
                 "postgres://user::memory:mode=memory@host/x",
