@@ -23,7 +23,7 @@ use crate::codes::{self, Codes};
 use crate::config::{Config, Drain, ExtraCa};
 use crate::http::{self, Access, AppState, Callback, Site};
 use crate::listen::{self, ByteBudget, Limits};
-use crate::origin::TrustedHosts;
+use crate::origin::{OriginGuard, TrustedHosts};
 use crate::outbound::{self, ClientError};
 use crate::pictures::Pictures;
 use crate::relay::Relay;
@@ -167,15 +167,15 @@ impl App {
             clock: Arc::clone(&state.clock),
         };
         let others = sandbox.map_or_else(Router::new, Sandbox::router);
-        let hosts = sandbox.map(|_| TrustedHosts::of_url(&site.public_url));
         let secrets = Arc::clone(&config.secret_words);
+        let guard = sandbox.map(|_| OriginGuard::new(TrustedHosts::of_url(&site.public_url)));
         let router = http::router(
             state,
             &config.cors_origins,
             base_path,
             secrets,
             others,
-            hosts,
+            guard.as_ref(),
         );
         Ok(Self {
             listener,

@@ -120,6 +120,7 @@ async fn a_call_that_is_not_imitated_is_refused_in_wechats_manner_and_recorded()
     let of_wechat = [
         ("GET", "/cgi-bin/menu/get?access_token=CANARY"),
         ("POST", "/cgi-bin/message/template/send?access_token=CANARY"),
+        ("GET", "/cgi-bin/token/more"),
         ("GET", "/sns/oauth2/access_token?secret=CANARY"),
         ("POST", "/customservice/kfaccount/add"),
         ("POST", "/wxa/getwxacode"),
@@ -149,9 +150,10 @@ async fn a_call_that_is_not_imitated_is_refused_in_wechats_manner_and_recorded()
         assert!(!report.to_string().contains("CANARY"), "{report}");
     }
     // Alone, whatever is not the sandbox's own is a call; a control that there is not is said to be none.
-    assert!(is_invalid_url(
-        &alone.ask("GET", "/pay/unifiedorder", &[], "").await
-    ));
+    for path in ["/pay/unifiedorder", "/cgi-bin/token/"] {
+        let answer = alone.ask("GET", path, &[], "").await;
+        assert!(is_invalid_url(&answer), "{path}: {}", answer.body);
+    }
     let unknown = alone.ask("POST", "/sandbox/rotate-tokens", &[], "").await;
     assert_eq!(unknown.status, 404);
     assert!(unknown.body.contains("error"), "{}", unknown.body);
@@ -339,7 +341,12 @@ async fn refuses_other_web_sites(tool: &Tool, own_host: &str, guarded: &[(&str, 
                 answer.body
             );
             if !is_allowed {
-                assert!(answer.body.contains("another web site"), "{}", answer.body);
+                let says_why = ["another web site", "foreign_request"];
+                assert!(
+                    says_why.iter().any(|words| answer.body.contains(words)),
+                    "{}",
+                    answer.body
+                );
             }
         }
     }
@@ -361,10 +368,10 @@ const CONTROLS: [(&str, &str); 11] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sandbox_refuses_what_another_web_site_asks() {
-    let sandbox = Tool::sandbox(&["--public-url", "http://wechat.test:8081"]).await;
+    let sandbox = Tool::sandbox(&["--public-url", "http://wechat.example.com:8081"]).await;
     let mut guarded = CONTROLS.to_vec();
     guarded.push(("GET", "/"));
-    refuses_other_web_sites(&sandbox, "wechat.test", &guarded).await;
+    refuses_other_web_sites(&sandbox, "wechat.example.com", &guarded).await;
     // WeChat's own calls are for programs, by whatever name.
     for host in ["api.weixin.qq.com", "evil.example"] {
         let answer = sandbox
@@ -380,20 +387,20 @@ async fn the_sandbox_refuses_what_another_web_site_asks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_refuses_what_another_web_site_asks() {
-    let demo = Tool::demo(&[("WXQR_PUBLIC_URL", "http://demo:8080/wx")]).await;
+    let demo = Tool::demo(&[("WXQR_PUBLIC_URL", "http://demo.example.com:8080/wx")]).await;
     let mut guarded = CONTROLS.to_vec();
     guarded.extend([
         ("GET", "/"),
         ("GET", "/stats"),
         ("GET", "/demo/numbers?scene_id=1"),
     ]);
-    refuses_other_web_sites(&demo, "demo", &guarded).await;
+    refuses_other_web_sites(&demo, "demo.example.com", &guarded).await;
     let below = [
         ("POST", "/wx/sandbox/rotate-token"),
         ("GET", "/wx/"),
         ("GET", "/wx/stats"),
     ];
-    refuses_other_web_sites(&demo, "demo", &below).await;
+    refuses_other_web_sites(&demo, "demo.example.com", &below).await;
     // Codes are for other sites' pages, and a link to a page may be followed from anywhere.
     let embedded = [
         ("Origin", "http://evil.example"),
@@ -415,6 +422,217 @@ async fn the_demo_refuses_what_another_web_site_asks() {
             .status,
         403
     );
+}
+
+/// What a page of another origin makes a browser send: lines of a request, and whether it may be answered.
+const OF_BROWSERS: [&[(&str, &str)]; 6] = [
+    &[("Origin", "http://evil.example")],
+    &[
+        ("Origin", "http://evil.example"),
+        ("Sec-Fetch-Site", "cross-site"),
+    ],
+    &[("Origin", "null")],
+    &[("Sec-Fetch-Site", "cross-site")],
+    &[("Sec-Fetch-Site", "same-site")],
+    &[
+        ("Host", "evil.example"),
+        ("Origin", "http://evil.example"),
+        ("Sec-Fetch-Site", "same-origin"),
+    ],
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_of_wechats_is_made_by_another_web_site() {
+    let sandbox = Tool::sandbox(&[]).await;
+    let token = sandbox.token().await;
+    let query = "grant_type=client_credential&appid=wxtest&secret=secret-of-the-tests";
+    let order = json!({
+        "grant_type": "client_credential", "appid": "wxtest", "secret": "secret-of-the-tests",
+        "force_refresh": true,
+    });
+    let order = order.to_string();
+    let classic = format!("/cgi-bin/token?{query}");
+    let calls = [
+        ("GET", classic.as_str(), ""),
+        ("POST", "/cgi-bin/stable_token", order.as_str()),
+        ("POST", "/cgi-bin/qrcode/create", "{}"),
+        ("GET", "/cgi-bin/menu/get", ""),
+        ("POST", "/pay/unifiedorder", ""),
+        ("OPTIONS", "/cgi-bin/stable_token", ""),
+    ];
+    let before = sandbox.json("GET", "/sandbox/calls", "").await;
+    for (method, path, body) in calls {
+        for lines in OF_BROWSERS {
+            let answer = sandbox.ask(method, path, lines, body).await;
+            assert_eq!(answer.status, 403, "{method} {path} {lines:?}");
+            assert!(!answer.body.contains("access_token"), "{}", answer.body);
+        }
+    }
+    let followed = [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "document"),
+    ];
+    let answer = sandbox.ask("GET", &classic, &followed, "").await;
+    assert_eq!(answer.status, 403, "a link changes the token");
+    let after = sandbox.json("GET", "/sandbox/calls", "").await;
+    assert_eq!(before, after, "nothing was called");
+
+    // SDKs send neither header, and call by any name.
+    sandbox.code(&token).await;
+    for host in ["api.weixin.qq.com", "evil.example", "sandbox:8081"] {
+        let answer = sandbox.ask("GET", &classic, &[("Host", host)], "").await;
+        assert!(answer.body.contains("access_token"), "{}", answer.body);
+    }
+    let demo = Tool::demo(&[]).await;
+    for (method, path, body) in &calls[..4] {
+        for lines in OF_BROWSERS {
+            let answer = demo.ask(method, path, lines, body).await;
+            assert_eq!(answer.status, 403, "demo: {method} {path} {lines:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_picture_of_a_ticket_may_be_embedded_by_any_page() {
+    let sandbox = Tool::sandbox(&[]).await;
+    let token = sandbox.token().await;
+    let create = format!("/cgi-bin/qrcode/create?access_token={token}");
+    let order = r#"{"action_name": "QR_SCENE", "action_info": {"scene": {"scene_id": 1}}}"#;
+    let code = sandbox.json("POST", &create, order).await;
+    let show = format!(
+        "/cgi-bin/showqrcode?ticket={}",
+        code["ticket"].as_str().unwrap()
+    );
+    for lines in OF_BROWSERS {
+        let answer = sandbox.ask("GET", &show, lines, "").await;
+        assert_eq!(answer.status, 200, "{lines:?}");
+        assert!(
+            answer.head.contains("content-type: image/jpg"),
+            "{}",
+            answer.head
+        );
+    }
+    for method in ["POST", "PUT", "DELETE"] {
+        let answer = sandbox.json(method, &show, "").await;
+        assert_eq!(answer["errcode"], 43001, "{method}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demos_api_is_not_called_by_another_web_site() {
+    let demo = Tool::demo(&[]).await;
+    let line = demo.process.wait_for_line("API key:").await;
+    let key = line.split_whitespace().nth(2).unwrap().to_owned();
+    let key = format!("Bearer {key}");
+    let order = r#"{"scene_str": "shop"}"#;
+    for (method, path, body) in [
+        ("GET", "/api/codes", ""),
+        ("POST", "/api/codes", order),
+        ("GET", "/api/account", ""),
+        ("GET", "/api/stats.csv", ""),
+    ] {
+        for lines in OF_BROWSERS
+            .iter()
+            .chain([&[("Host", "evil.example")][..]].iter())
+        {
+            let mut lines = lines.to_vec();
+            lines.push(("Authorization", &key));
+            let answer = demo.ask(method, path, &lines, body).await;
+            assert_eq!(answer.status, 403, "{method} {path} {lines:?}");
+            assert!(answer.body.contains("foreign_request"), "{}", answer.body);
+        }
+    }
+    let own = [
+        ("Authorization", key.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    let listed = demo.ask("GET", "/api/codes", &own, "").await;
+    assert_eq!(listed.status, 200, "{}", listed.body);
+    assert!(!listed.body.contains("shop"), "{}", listed.body);
+    let made = demo.ask("POST", "/api/codes", &own, order).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    // Codes stay embeddable, and so do probes.
+    for path in [
+        "/qrcode.png?scene_id=1",
+        "/qrcode.json?scene_id=1",
+        "/healthz",
+    ] {
+        for lines in OF_BROWSERS {
+            let answer = demo.ask("GET", path, lines, "").await;
+            assert_eq!(answer.status, 200, "{path} {lines:?}: {}", answer.body);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_no_stranger_can_own_is_served_and_the_refusal_of_another_can_be_read() {
+    let sandbox = Tool::sandbox(&[]).await;
+    let demo = Tool::demo(&[]).await;
+    for tool in [&sandbox, &demo] {
+        for host in [
+            "mybox.lan:18086",
+            "sandbox:8081",
+            "host.docker.internal:8081",
+            "mac.local:8081",
+        ] {
+            let page = tool.ask("GET", "/", &[("Host", host)], "").await;
+            assert_eq!(page.status, 200, "{host}: {}", page.body);
+            let faults = tool
+                .ask("PUT", "/sandbox/faults", &[("Host", host)], "[]")
+                .await;
+            assert_eq!(faults.status, 200, "{host}: {}", faults.body);
+        }
+        for path in ["/", "/sandbox"] {
+            for (language, words) in [
+                ("en-GB", "names without a dot"),
+                ("zh-CN", "不含点的主机名"),
+            ] {
+                let lines = [
+                    ("Host", "qr.example.com"),
+                    ("Accept", "text/html,*/*;q=0.8"),
+                    ("Accept-Language", language),
+                ];
+                let page = tool.ask("GET", path, &lines, "").await;
+                assert_eq!(page.status, 403);
+                assert!(
+                    page.head.contains("content-type: text/html"),
+                    "{path}: {}",
+                    page.head
+                );
+                assert!(page.body.contains(words), "{path}: {}", page.body);
+                assert!(
+                    page.body.contains("--public-url") && page.body.contains("WXQR_PUBLIC_URL"),
+                    "{path}: {}",
+                    page.body
+                );
+            }
+        }
+        // HTTP/1.0 needs no Host, and no browser sends it.
+        let mut socket = TcpStream::connect(tool.address).await.unwrap();
+        socket
+            .write_all(b"GET /sandbox HTTP/1.0\r\n\r\n")
+            .await
+            .unwrap();
+        assert_eq!(Answer::read(socket).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_do_not_fill_the_log() {
+    let sandbox = Tool::sandbox(&[]).await;
+    for _ in 0..20 {
+        let foreign = [("Origin", "http://evil.example")];
+        for path in ["/sandbox", "/", "/cgi-bin/token", "/pay/unifiedorder"] {
+            let answer = sandbox.ask("GET", path, &foreign, "").await;
+            assert_eq!(answer.status, 403, "{path}");
+        }
+    }
+    sandbox.token().await;
+    sandbox.process.wait_for_line("sandbox call").await;
+    let said = sandbox.process.stderr();
+    let warned = said.lines().filter(|line| line.contains("refused"));
+    assert_eq!(warned.count(), 1, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

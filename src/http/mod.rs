@@ -11,6 +11,7 @@ mod definitions;
 mod demo;
 #[cfg(test)]
 mod fixture;
+mod foreign;
 mod home;
 mod issuing;
 mod lang;
@@ -55,7 +56,7 @@ use crate::clock::Clock;
 use crate::codes::Codes;
 use crate::config::CorsOrigins;
 use crate::listen::ByteBudget;
-use crate::origin::{self, TrustedHosts};
+use crate::origin::OriginGuard;
 use crate::pictures::Pictures;
 use crate::redact::SecretWords;
 use crate::scans::Scans;
@@ -98,8 +99,8 @@ pub struct AppState {
     pub draining: CancellationToken,
 }
 
-/// The whole service. `others` are routes that stand beside ours, such as the sandbox's. In the demo, `hosts` are the
-/// names by which its pages may be called; other web sites get none of them.
+/// The whole service. `others` are routes that stand beside ours, such as the sandbox's. In the demo, `guard` keeps other web
+/// sites from its pages and from `/api`.
 ///
 /// With a public URL that has a path, everything answers with and without that path, because some proxies strip it.
 pub fn router(
@@ -108,11 +109,11 @@ pub fn router(
     base_path: &str,
     secrets: Arc<SecretWords>,
     others: Router,
-    hosts: Option<TrustedHosts>,
+    guard: Option<&OriginGuard>,
 ) -> Router {
     let site = Arc::clone(&state.site);
-    let pages = guarded(page_routes(state.site.sandbox), hosts).with_state(state.clone());
-    let ours = routes_of(state, cors).merge(pages).merge(others);
+    let pages = guarded(page_routes(state.site.sandbox), guard).with_state(state.clone());
+    let ours = routes_of(state, cors, guard).merge(pages).merge(others);
     let routes = if base_path.is_empty() {
         ours
     } else {
@@ -167,14 +168,14 @@ fn page_routes(is_demo: bool) -> Router<AppState> {
     }
 }
 
-fn guarded(routes: Router<AppState>, hosts: Option<TrustedHosts>) -> Router<AppState> {
-    match hosts {
-        Some(hosts) => routes.route_layer(from_fn_with_state(hosts, origin::refuse_foreign)),
+fn guarded(routes: Router<AppState>, guard: Option<&OriginGuard>) -> Router<AppState> {
+    match guard {
+        Some(guard) => routes.route_layer(from_fn_with_state(guard.clone(), foreign::refuse)),
         None => routes,
     }
 }
 
-fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
+fn routes_of(state: AppState, cors: &CorsOrigins, guard: Option<&OriginGuard>) -> Router {
     let browsers = Router::new()
         .route("/qrcode.html", get(qrcode::show))
         .route("/qrcode.json", get(qrcode::show))
@@ -183,12 +184,13 @@ fn routes_of(state: AppState, cors: &CorsOrigins) -> Router {
         .route("/qrcode.jpg", get(qrcode::show));
     let (documented, document) = documented_routes();
     let codes = browsers
-        .merge(documented.0)
+        .merge(documented.codes)
         // Before the layer: set later, it would take the place of what the layer answers to OPTIONS.
         .method_not_allowed_fallback(observe::method_not_allowed)
         .layer(cors_layer(cors));
     codes
-        .merge(documented.1)
+        .merge(documented.operating)
+        .merge(guarded(documented.api, guard))
         .route("/callback", get(callback::verify).post(callback::receive))
         .route("/robots.txt", ops::robots().route())
         .route("/openapi.json", openapi::file(&document).route())
@@ -200,11 +202,16 @@ fn written_once() -> Extension<Arc<PageByLanguage>> {
     Extension(Arc::default())
 }
 
-/// The routes in the OpenAPI document, and the document: those that other origins may call, and the others.
-fn documented_routes() -> (
-    (Router<AppState>, Router<AppState>),
-    utoipa::openapi::OpenApi,
-) {
+/// The routes in the OpenAPI document.
+struct Documented {
+    /// Other origins may call them.
+    codes: Router<AppState>,
+    operating: Router<AppState>,
+    /// For keys.
+    api: Router<AppState>,
+}
+
+fn documented_routes() -> (Documented, utoipa::openapi::OpenApi) {
     let codes =
         OpenApiRouter::with_openapi(openapi::Document::openapi()).routes(routes!(qrcode::show));
     let api = OpenApiRouter::new()
@@ -224,7 +231,12 @@ fn documented_routes() -> (
     document.merge(more);
     let (api, more) = api.split_for_parts();
     document.merge(more);
-    ((codes, operating.merge(api)), document)
+    let routes = Documented {
+        codes,
+        operating,
+        api,
+    };
+    (routes, document)
 }
 
 /// The OpenAPI document of the whole service, as `/openapi.json` answers it.

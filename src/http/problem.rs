@@ -31,6 +31,7 @@ pub(crate) enum Code {
     BadSignature,
     LinkExpired,
     NotFromWeChat,
+    ForeignRequest,
     ScopeMissing,
     NotFound,
     MethodNotAllowed,
@@ -74,6 +75,7 @@ impl Code {
             Self::BadSignature => ("bad_signature", S::FORBIDDEN, "链接签名无效", "The link's signature is not good"),
             Self::LinkExpired => ("link_expired", S::FORBIDDEN, "链接已过期", "The link has expired"),
             Self::NotFromWeChat => ("not_from_wechat", S::FORBIDDEN, "拒绝该推送", "The push is refused"),
+            Self::ForeignRequest => ("foreign_request", S::FORBIDDEN, "请求被拒绝", "The request is refused"),
             Self::ScopeMissing => ("scope_missing", S::FORBIDDEN, "密钥权限不足", "The key lacks a scope"),
             Self::NotFound => ("not_found", S::NOT_FOUND, "页面不存在", "There is nothing here"),
             Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "不支持该请求方法", "The method is not allowed here"),
@@ -130,6 +132,7 @@ impl Code {
             | Self::BadSignature
             | Self::LinkExpired
             | Self::NotFromWeChat
+            | Self::ForeignRequest
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::PermanentStockExhausted

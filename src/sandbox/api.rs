@@ -87,7 +87,14 @@ pub(super) async fn create(
 /// `GET /cgi-bin/showqrcode?ticket=TICKET`. What happens to an expired ticket is not known: it is 404 here.
 ///
 /// The headers are WeChat's: a picture may be kept for 7 days, even that of a code that dies in a minute.
-pub(super) async fn show(State(sandbox): State<Sandbox>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn show(
+    State(sandbox): State<Sandbox>,
+    method: Method,
+    RawQuery(query): RawQuery,
+) -> Response {
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return refusal(Refusal::REQUIRES_GET);
+    }
     let Some(ticket) = ticket_of(query.as_deref().unwrap_or_default()) else {
         return StatusCode::NOT_FOUND.into_response();
     };

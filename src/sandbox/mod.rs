@@ -19,6 +19,7 @@ mod delivery;
 mod door;
 mod event;
 mod fault;
+mod foreign;
 mod form;
 mod home;
 mod lang;
@@ -46,7 +47,7 @@ use secrecy::SecretString;
 
 use crate::clock::Clock;
 use crate::listen::ByteBudget;
-use crate::origin::{self, TrustedHosts};
+use crate::origin::{OriginGuard, TrustedHosts};
 
 pub use callback::{Callback, CallbackToken, DataFormat, EncodingAesKey, Mode, Unacceptable};
 pub use delivery::{Answer, Attempt, Delivery, Failure, NoCallback, Unverified};
@@ -128,41 +129,48 @@ impl Sandbox {
 
     /// Its URLs: WeChat's, the page of a code, and the controls. No fallback, so that it merges with other routers.
     ///
-    /// Pages and controls refuse other web sites. They may be called by the host of the base, as it is now.
+    /// They refuse other web sites. Pages and controls may be called by the host of the base, as it is now.
     pub fn router(&self) -> Router {
-        self.routes(self.own_hosts())
+        self.routes(&OriginGuard::new(self.own_hosts()))
     }
 
     /// The same for a listener of its own: with the front page at `/`, and WeChat's refusal for every other path. Pages and
     /// controls may be called by `hosts` too.
     pub fn standalone_router(&self, hosts: &[&str]) -> Router {
-        let hosts = self.own_hosts().and(hosts);
+        let guard = OriginGuard::new(self.own_hosts().and(hosts));
         let front = Router::new()
             .route("/", get(home::show))
-            .route_layer(from_fn_with_state(hosts.clone(), origin::refuse_foreign))
+            .route_layer(from_fn_with_state(guard.clone(), foreign::refuse))
             .route("/sandbox/{*path}", any(control::unknown))
             .fallback_service(
                 Router::new()
                     .fallback(api::unknown)
-                    .layer(from_fn_with_state((self.clone(), Api::Other), door::enter)),
+                    .layer(from_fn_with_state((self.clone(), Api::Other), door::enter))
+                    .layer(from_fn_with_state(guard.clone(), foreign::refuse_call)),
             )
             .with_state(self.clone());
-        self.routes(hosts).merge(front)
+        self.routes(&guard).merge(front)
     }
 
     fn own_hosts(&self) -> TrustedHosts {
         TrustedHosts::of_url(self.state().base())
     }
 
-    fn routes(&self, hosts: TrustedHosts) -> Router {
+    fn routes(&self, guard: &OriginGuard) -> Router {
+        let calls = self
+            .wechat_calls()
+            .route_layer(from_fn_with_state(guard.clone(), foreign::refuse_call));
+        // A picture that any page may embed.
+        let picture = self.imitated(Api::Show, any(api::show));
         Self::pages_and_controls()
-            .route_layer(from_fn_with_state(hosts, origin::refuse_foreign))
-            .merge(self.wechat_routes())
+            .route_layer(from_fn_with_state(guard.clone(), foreign::refuse))
+            .merge(calls)
+            .route("/cgi-bin/showqrcode", picture)
             .with_state(self.clone())
     }
 
-    /// WeChat's calls. Programs make them, by any name that they have for the host.
-    fn wechat_routes(&self) -> Router<Self> {
+    /// WeChat's calls but for the picture. Programs make them, by any name that they have for the host.
+    fn wechat_calls(&self) -> Router<Self> {
         let imitated = Router::new()
             // As WeChat has them.
             .route("/cgi-bin/token", self.imitated(Api::Token, any(api::token)))
@@ -173,10 +181,6 @@ impl Sandbox {
             .route(
                 "/cgi-bin/qrcode/create",
                 self.imitated(Api::Create, any(api::create)),
-            )
-            .route(
-                "/cgi-bin/showqrcode",
-                self.imitated(Api::Show, get(api::show)),
             );
         WECHAT_FOLDERS.iter().fold(imitated, |router, folder| {
             let unknown = self.imitated(Api::Other, any(api::unknown));
