@@ -18,7 +18,7 @@ use support::database::Database;
 use support::owner::{Owner, Reply};
 use support::process::{Output, run};
 use support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_by, signed_query};
-use support::{Server, closed_port, eventually};
+use support::{Server, closed_port};
 use tokio::net::TcpListener;
 use url::Url;
 use wxqr::clock::{Clock as _, SystemClock};
@@ -396,13 +396,19 @@ async fn refused_pushes_fail_the_check_until_one_is_accepted() {
         (
             Some((foreign(), &xml, 403)),
             "FAIL  callback: ",
-            &["0 pushes accepted and 1 requests refused", "Token"],
+            &["0 pushes accepted and 1 request refused", "Token"],
+        ),
+        // A stray request hides nothing.
+        (
+            Some((String::new(), &xml, 403)),
+            "FAIL  callback: ",
+            &["0 pushes accepted and 2 requests refused", "Token"],
         ),
         (
             Some((signed_query(openid), &xml, 403)),
             "FAIL  callback: ",
             &[
-                "0 pushes accepted and 2 requests refused",
+                "0 pushes accepted and 3 requests refused",
                 "it is not encrypted",
                 "; choose the safe mode in WeChat's console",
             ],
@@ -416,7 +422,7 @@ async fn refused_pushes_fail_the_check_until_one_is_accepted() {
         (
             Some((sealed_query, &sealed_body, 200)),
             "ok    callback: ",
-            &["safe mode; 1 pushes accepted since the service started, the last at "],
+            &["safe mode; 1 push accepted since the service started, the last at "],
         ),
     ] {
         if let Some((query, body, status)) = pushed {
@@ -440,20 +446,37 @@ async fn refused_pushes_fail_the_check_until_one_is_accepted() {
             }
         }
     }
-    // The Token is known to be right now, so that strangers cannot fail the check. The times have whole seconds.
-    let accepted = SystemClock.now().as_second();
-    eventually("the next second", || {
-        SystemClock.now().as_second() > accepted
-    })
-    .await;
-    let request = service.request(Method::POST, &format!("/callback?{}", foreign()));
-    Answer::to(request.body(xml)).await;
-    let output = doctor(&api_base, &[&settings[..], &by[..1]].concat()).await;
-    line(
-        &output,
-        "warn  callback: 1 pushes accepted and 4 requests refused",
-    );
-    assert_eq!(output.status, 0, "{output:?}");
+    // The Token was right: a stranger does not fail the check, and a Token that was changed since does.
+    let settings = [&settings[..], &by[..1]].concat();
+    for (query, start) in [
+        (
+            foreign(),
+            "warn  callback: 1 push accepted and 5 requests refused",
+        ),
+        (
+            String::new(),
+            "warn  callback: 1 push accepted and 6 requests refused",
+        ),
+        (
+            foreign(),
+            "warn  callback: 1 push accepted and 7 requests refused",
+        ),
+        (
+            foreign(),
+            "FAIL  callback: 1 push accepted and 8 requests refused",
+        ),
+        (
+            String::new(),
+            "FAIL  callback: 1 push accepted and 9 requests refused",
+        ),
+    ] {
+        let request = service.request(Method::POST, &format!("/callback?{query}"));
+        assert_eq!(Answer::to(request.body(xml.clone())).await.status, 403);
+        let output = doctor(&api_base, &settings).await;
+        let told = line(&output, start);
+        assert!(told.contains("does not match the Token"), "{told}");
+        assert_eq!(output.status == 1, start.starts_with("FAIL"), "{output:?}");
+    }
 }
 
 #[tokio::test]

@@ -23,15 +23,28 @@ pub enum Diagnosis {
     },
     /// The query is signed with the Token, and the rest does not fit to it.
     Altered,
+    /// Signed with the Token, and its body is no message: empty, or changed on the way.
+    Unreadable,
     /// Signed with something else than the Token.
     OtherToken,
-    /// Not signed at all.
+    /// Not signed at all, or in no form that a signature has.
     Unsigned,
+}
+
+/// How much speaks for WeChat as the sender of what was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// Nothing: any stranger's request looks so.
+    None,
+    /// It has a signature in WeChat's form, though not of our Token. A stranger has to imitate it on purpose.
+    Signed,
+    /// The sender knows a part of the secret, or has seen a request of WeChat's.
+    Proven,
 }
 
 impl Diagnosis {
     /// How many there are.
-    pub(super) const COUNT: usize = 8;
+    pub(super) const COUNT: usize = 9;
 
     /// Where it stands among them, below [`Diagnosis::COUNT`].
     pub(super) fn index(self) -> usize {
@@ -42,8 +55,9 @@ impl Diagnosis {
             Self::OtherAccount => 3,
             Self::Clock { .. } => 4,
             Self::Altered => 5,
-            Self::OtherToken => 6,
-            Self::Unsigned => 7,
+            Self::Unreadable => 6,
+            Self::OtherToken => 7,
+            Self::Unsigned => 8,
         }
     }
 
@@ -56,14 +70,30 @@ impl Diagnosis {
             Self::OtherAccount => "other_account",
             Self::Clock { .. } => "clock",
             Self::Altered => "altered",
+            Self::Unreadable => "unreadable",
             Self::OtherToken => "other_token",
             Self::Unsigned => "unsigned",
         }
     }
 
+    /// How much speaks for WeChat as the sender.
+    pub fn evidence(self) -> Evidence {
+        match self {
+            Self::NotEncrypted
+            | Self::NoKey
+            | Self::OtherKey
+            | Self::OtherAccount
+            | Self::Clock { .. }
+            | Self::Altered
+            | Self::Unreadable => Evidence::Proven,
+            Self::OtherToken => Evidence::Signed,
+            Self::Unsigned => Evidence::None,
+        }
+    }
+
     /// Whether a stranger who has seen no request of WeChat's cannot have caused it.
     pub fn is_proven(self) -> bool {
-        !matches!(self, Self::OtherToken | Self::Unsigned)
+        self.evidence() == Evidence::Proven
     }
 
     /// What to do.
@@ -85,6 +115,9 @@ impl Diagnosis {
             }
             Self::Clock { .. } => "let NTP set this machine's clock",
             Self::Altered => "let the proxy in front pass the query and the body on as they are",
+            Self::Unreadable => {
+                "let the proxy in front pass the body on as it is, neither without it nor changed"
+            }
             Self::OtherToken => {
                 "if WeChat's console shows an error or no scan is counted, make WXQR_CALLBACK_TOKEN and the Token there the same"
             }
@@ -104,30 +137,75 @@ impl fmt::Display for Diagnosis {
             Self::OtherAccount => "the AppID inside is not that of WXQR_APP_ID",
             Self::Clock { ahead_seconds } => return write_clock(f, *ahead_seconds),
             Self::Altered => "its query is signed with the Token, and the rest does not fit to it",
+            Self::Unreadable => {
+                "its query is signed with the Token, and its body is empty or cannot be read"
+            }
             Self::OtherToken => {
                 "its signature does not match the Token: either it is a stranger's, or the Token in WeChat's console is not \
                  that of WXQR_CALLBACK_TOKEN"
             }
             Self::Unsigned => {
-                "it has no signature: either it is a stranger's, or a proxy in front drops the query"
+                "its signature, timestamp or nonce is missing, there twice or malformed: either it is a stranger's, or a proxy in \
+                 front drops or changes the query"
             }
         })
     }
 }
 
 fn write_clock(f: &mut fmt::Formatter<'_>, ahead_seconds: i64) -> fmt::Result {
-    // Ten minutes and one second are not ten minutes.
-    let minutes = ahead_seconds.unsigned_abs().div_ceil(60);
+    let distance = distance(ahead_seconds.unsigned_abs());
     if ahead_seconds < 0 {
         write!(
             f,
-            "it is signed for a time in {minutes} minutes: this machine's clock is behind by {minutes} minutes"
+            "it is signed for a time in {distance}: this machine's clock is behind by {distance}"
         )
     } else {
         write!(
             f,
-            "it was signed {minutes} minutes ago: this machine's clock is ahead by {minutes} minutes, or somebody sends an old \
-             push again"
+            "it was signed {distance} ago: this machine's clock is ahead by {distance}, or somebody sends an old push again"
         )
+    }
+}
+
+/// In the unit that a person would choose.
+fn distance(seconds: u64) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    if seconds < 2 * HOUR {
+        // Ten minutes and one second are not ten minutes.
+        format!("{} minutes", seconds.div_ceil(MINUTE))
+    } else if seconds < 2 * DAY {
+        format!("{} hours", (seconds + HOUR / 2) / HOUR)
+    } else {
+        format!("{} days", (seconds + DAY / 2) / DAY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clocks_distance_has_a_fitting_unit() {
+        for (seconds, want) in [
+            (601, "11 minutes"),
+            (2520, "42 minutes"),
+            (7199, "120 minutes"),
+            (28_790, "8 hours"),
+            (28_810, "8 hours"),
+            (86_400, "24 hours"),
+            (172_800, "2 days"),
+            (31_536_000, "365 days"),
+        ] {
+            assert_eq!(distance(seconds), want, "{seconds} s");
+        }
+        let clock = Diagnosis::Clock {
+            ahead_seconds: -28_800,
+        };
+        assert_eq!(
+            clock.to_string(),
+            "it is signed for a time in 8 hours: this machine's clock is behind by 8 hours"
+        );
     }
 }

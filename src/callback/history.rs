@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::Diagnosis;
+use super::{Diagnosis, Evidence};
 
 /// The shortest time between two log lines of one diagnosis, in seconds. Strangers can cause refusals without end.
 const LOG_INTERVAL_SECONDS: u64 = 60;
@@ -29,8 +29,10 @@ pub struct Summary {
     /// Requests that were not, WeChat's question for the URL included. An encrypted push for which no key is configured is
     /// among them, although it is acknowledged.
     pub refused: u64,
-    /// The last refusal that has a diagnosis. One that is not proven takes the place of a proven one only once a push was
-    /// accepted in between, so that strangers cannot hide what is wrong.
+    /// Of those, since the last push was accepted, the ones whose evidence is at least [`Evidence::Signed`].
+    pub refused_since_accepted: u64,
+    /// The last refusal that has a diagnosis. One with less [`Evidence`] takes its place only once a push was accepted in
+    /// between, so that strangers cannot hide what is wrong.
     pub last_refusal: Option<LastRefusal>,
 }
 
@@ -41,6 +43,8 @@ pub struct LastRefusal {
     pub diagnosis: Diagnosis,
     /// When.
     pub at: Timestamp,
+    /// Whether a push was accepted after it.
+    pub accepted_since: bool,
 }
 
 /// When a diagnosis was logged last, and how often it was met since.
@@ -51,11 +55,10 @@ struct LogLine {
 }
 
 impl History {
-    /// Counts a push that was proven to be WeChat's.
+    /// Counts a push that was proven to be WeChat's, could be read, and is stored where it has to be.
     pub fn accepted(&self, now: Timestamp) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.summary.accepted += 1;
-        state.summary.last_push_at = Some(now);
+        state.summary.accept(now);
     }
 
     /// Counts a refusal. Logs its diagnosis, once a minute at most for each.
@@ -64,7 +67,7 @@ impl History {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             state.summary.refused += 1;
             let Some(diagnosis) = diagnosis else { return };
-            state.summary.remember(LastRefusal { diagnosis, at: now });
+            state.summary.remember(diagnosis, now);
             state.lines[diagnosis.index()].due(now)
         };
         if let (Some(diagnosis), Some(times)) = (diagnosis, times) {
@@ -89,17 +92,29 @@ impl History {
 }
 
 impl Summary {
-    fn remember(&mut self, refusal: LastRefusal) {
-        let stands = self
-            .last_refusal
-            .is_some_and(|last| last.diagnosis.is_proven() && !self.was_accepted_since(last.at));
-        if refusal.diagnosis.is_proven() || !stands {
-            self.last_refusal = Some(refusal);
+    fn accept(&mut self, now: Timestamp) {
+        self.accepted += 1;
+        self.last_push_at = Some(now);
+        self.refused_since_accepted = 0;
+        if let Some(last) = &mut self.last_refusal {
+            last.accepted_since = true;
         }
     }
 
-    fn was_accepted_since(&self, then: Timestamp) -> bool {
-        self.last_push_at.is_some_and(|accepted| accepted >= then)
+    fn remember(&mut self, diagnosis: Diagnosis, now: Timestamp) {
+        if diagnosis.evidence() >= Evidence::Signed {
+            self.refused_since_accepted += 1;
+        }
+        let has_more_evidence = |last: LastRefusal| {
+            !last.accepted_since && last.diagnosis.evidence() > diagnosis.evidence()
+        };
+        if !self.last_refusal.is_some_and(has_more_evidence) {
+            self.last_refusal = Some(LastRefusal {
+                diagnosis,
+                at: now,
+                accepted_since: false,
+            });
+        }
     }
 }
 
@@ -143,21 +158,40 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_hide_a_proven_cause() {
+    fn less_evidence_does_not_hide_more_until_a_push_is_accepted() {
         let history = History::default();
         let last = || history.summary().last_refusal.map(|last| last.diagnosis);
+        history.refused(Some(Diagnosis::Unsigned), at(1));
+        assert_eq!(last(), Some(Diagnosis::Unsigned));
         history.refused(Some(Diagnosis::OtherToken), at(1));
+        history.refused(Some(Diagnosis::Unsigned), at(1));
         assert_eq!(last(), Some(Diagnosis::OtherToken));
         history.refused(Some(Diagnosis::NotEncrypted), at(2));
+        history.refused(Some(Diagnosis::OtherToken), at(3));
         history.refused(Some(Diagnosis::Unsigned), at(3));
         history.refused(None, at(3));
         assert_eq!(last(), Some(Diagnosis::NotEncrypted));
+        assert_eq!(history.summary().refused_since_accepted, 3);
         history.accepted(at(4));
         assert_eq!(last(), Some(Diagnosis::NotEncrypted));
-        history.refused(Some(Diagnosis::OtherToken), at(5));
-        assert_eq!(last(), Some(Diagnosis::OtherToken));
+        assert_eq!(history.summary().refused_since_accepted, 0);
+        history.refused(Some(Diagnosis::Unsigned), at(4));
+        assert_eq!(last(), Some(Diagnosis::Unsigned));
         let summary = history.summary();
-        assert_eq!((summary.accepted, summary.refused), (1, 5));
+        assert_eq!((summary.accepted, summary.refused), (1, 8));
+        assert_eq!(summary.refused_since_accepted, 0);
         assert_eq!(summary.last_push_at, Some(at(4)));
+    }
+
+    #[test]
+    fn a_refusal_in_the_second_of_an_accepted_push_is_before_or_after_it() {
+        let history = History::default();
+        let is_past = || history.summary().last_refusal.unwrap().accepted_since;
+        history.refused(Some(Diagnosis::OtherToken), at(1));
+        assert!(!is_past());
+        history.accepted(at(1));
+        assert!(is_past());
+        history.refused(Some(Diagnosis::OtherToken), at(1));
+        assert!(!is_past());
     }
 }

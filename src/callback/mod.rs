@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use url::form_urlencoded;
 
 pub use credentials::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
-pub use diagnosis::Diagnosis;
+pub use diagnosis::{Diagnosis, Evidence};
 pub use fields::{Field, Flaw};
 pub use history::{History, LastRefusal, Summary};
 
@@ -218,6 +218,8 @@ impl Gate {
         }
         match (signed, query.msg_signature()) {
             (Err(Reason::Stale), _) => Err(Reason::Stale),
+            // The signature of an encrypted push was lost on the way.
+            (Ok(()), None) if query.names_encryption() => Err(Reason::Signature),
             (Ok(()), None) => Err(Reason::Unencrypted),
             (_, Some(signature)) if !signature::is_one(signature) => Err(Reason::Signature),
             (Ok(()), Some(_)) => Ok(Sender::HasToken),

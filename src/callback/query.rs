@@ -29,6 +29,7 @@ pub(super) struct Query<'a> {
     timestamp: Option<Cow<'a, str>>,
     nonce: Option<Cow<'a, str>>,
     echo: Option<Cow<'a, str>>,
+    names_encryption: bool,
 }
 
 /// What every signature covers.
@@ -48,6 +49,7 @@ impl<'a> Query<'a> {
         }
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+            query.names_encryption |= name == "encrypt_type" && value == "aes";
             if let Some(place) = query.place(&name)
                 && place.replace(value).is_some()
             {
@@ -76,6 +78,11 @@ impl<'a> Query<'a> {
     /// Over the same and the encrypted part.
     pub(super) fn msg_signature(&self) -> Option<&str> {
         self.msg_signature.as_deref()
+    }
+
+    /// Whether WeChat says that the body is encrypted. Nothing is signed of it.
+    pub(super) fn names_encryption(&self) -> bool {
+        self.names_encryption
     }
 
     pub(super) fn echo(&self) -> Result<&str, Reason> {

@@ -85,13 +85,11 @@ impl Callback {
         Problem::new(Code::NotFromWeChat, message)
     }
 
-    /// Counts what is proven to be WeChat's. Encrypted without a key, it is lost all the same.
-    fn note(&self, push: &Push, now: Timestamp) {
-        telemetry::push(now);
-        if push.content == Content::Unreadable(Flaw::Sealed) {
-            self.history.refused(Some(Diagnosis::NoKey), now);
-        } else {
-            self.history.accepted(now);
+    /// Counts what is proven to be WeChat's, and needs no repeat. What cannot be read is lost, though it is acknowledged.
+    fn count(&self, diagnosis: Option<Diagnosis>, now: Timestamp) {
+        match diagnosis {
+            None => self.history.accepted(now),
+            Some(_) => self.history.refused(diagnosis, now),
         }
     }
 }
@@ -141,11 +139,13 @@ pub(crate) async fn receive(
         .gate
         .open(&query, &body, now)
         .map_err(|refused| callback.refuse(refused, now))?;
-    callback.note(&push, now);
+    telemetry::push(now);
     if push.needed_previous_key {
         tell_of_previous_key(callback);
     }
+    let unread = unread(&push.content);
     take_in(callback, &app.scans, push).await?;
+    callback.count(unread, now);
     let delivery = Delivery {
         query,
         content_type: headers.get(header::CONTENT_TYPE).cloned(),
@@ -155,6 +155,15 @@ pub(crate) async fn receive(
         None => SUCCESS.into_response(),
         Some(relay) => relayed(relay, delivery, arrived + ANSWER_WITHIN).await,
     })
+}
+
+/// Why a push that is proven to be WeChat's says nothing to us; none: it does.
+fn unread(content: &Content) -> Option<Diagnosis> {
+    match content {
+        Content::Event(_) | Content::Other => None,
+        Content::Unreadable(Flaw::Sealed) => Some(Diagnosis::NoKey),
+        Content::Unreadable(_) => Some(Diagnosis::Unreadable),
+    }
 }
 
 /// Stores what is counted. Anything else needs no store.

@@ -1,11 +1,14 @@
 //! Pushes of a console and a service that do not agree: what the operator learns of it, and strangers do not.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wxqr::clock::{Clock as _, SystemClock};
 
 use super::support::answer::Answer;
 use super::support::client;
+use super::support::database::Database;
 use super::support::fleet::{Replica, Upstream};
 use super::support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_by, signed_query};
 
@@ -102,7 +105,7 @@ async fn each_disagreement_is_named_with_what_to_change() {
             &SAFE_MODE,
             (&String::new(), &body),
             "unsigned",
-            "drops the query",
+            "drops or changes the query",
             "proxy",
         ),
     ] {
@@ -129,6 +132,28 @@ async fn each_disagreement_is_named_with_what_to_change() {
     }
 }
 
+#[tokio::test]
+async fn a_signed_push_without_a_readable_body_is_named_though_it_is_acknowledged() {
+    let upstream = Upstream::spawn().await;
+    let query = signed_query(ALICE);
+    for body in [
+        "",
+        "scene=print1",
+        "<xml><MsgType>event</MsgType><Event>SCAN</Event></xml>",
+    ] {
+        // Not acknowledged, it would come again and again.
+        let (last, log) = refused_three_times(&upstream, &SAFE_MODE[..1], &query, body, 200).await;
+        assert_eq!(
+            (&last["code"], &last["proven"]),
+            (&"unreadable".into(), &true.into()),
+            "{body}: {last}"
+        );
+        let reason = last["reason"].as_str().unwrap();
+        assert!(reason.contains("body is empty or cannot be read"), "{last}");
+        assert_eq!(warnings(&log).len(), 1, "{log}");
+    }
+}
+
 /// Sends the same three times to a new service. What the account says of it, and the log.
 async fn refused_three_times(
     upstream: &Upstream,
@@ -140,7 +165,7 @@ async fn refused_three_times(
     let service = upstream.replica("sqlite::memory:", settings).await;
     assert_eq!(
         callback(&service).await,
-        json!({"accepted": 0, "refused": 0})
+        json!({"accepted": 0, "refused": 0, "refused_since_accepted": 0})
     );
     for _ in 0..3 {
         assert_eq!(post(&service, query, body).await.status, status);
@@ -186,7 +211,33 @@ async fn strangers_neither_flood_the_log_nor_hide_what_is_wrong() {
     assert_eq!(got["last_refusal"]["code"], "other_token");
     service.process.signal("TERM");
     let log = service.process.output().await.stderr;
-    assert!(warnings(&log).len() <= 4, "{log}");
+    let warnings = warnings(&log);
+    let codes: BTreeSet<_> = warnings
+        .iter()
+        .filter_map(|line| line["code"].as_str())
+        .collect();
+    let want = BTreeSet::from(["not_encrypted", "other_token", "unsigned"]);
+    assert_eq!(codes, want, "{log}");
+    // A second line of the two that go on, should the minute pass.
+    assert!(warnings.len() <= 5, "{log}");
+}
+
+#[tokio::test]
+async fn a_push_that_is_not_stored_is_not_accepted() {
+    let upstream = Upstream::spawn().await;
+    let database = Database::sqlite();
+    let service = upstream.replica(&database.url, &SAFE_MODE[..1]).await;
+    let xml = Happening::leave(ALICE).xml();
+    database.run("ALTER TABLE event RENAME TO hidden").await;
+    let refused = post(&service, &signed_query(ALICE), &xml).await;
+    assert_eq!(refused.problem(), (503, "store_unavailable".to_owned()));
+    let none = json!({"accepted": 0, "refused": 0, "refused_since_accepted": 0});
+    assert_eq!(callback(&service).await, none);
+    // It comes again.
+    database.run("ALTER TABLE hidden RENAME TO event").await;
+    assert_eq!(post(&service, &signed_query(ALICE), &xml).await.status, 200);
+    let got = callback(&service).await;
+    assert_eq!((&got["accepted"], &got["refused"]), (&1.into(), &0.into()));
 }
 
 #[tokio::test]

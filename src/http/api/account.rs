@@ -42,10 +42,12 @@ pub(crate) struct CallbackBody {
     /// When the last push was accepted (RFC 3339, UTC); absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_push_at: Option<String>,
-    /// Pushes that were proven to be WeChat's and could be read, repeats included.
+    /// Pushes that were proven to be WeChat's, could be read and are stored where they are counted, repeats included.
     accepted: u64,
     /// Requests that were not, those of strangers included.
     refused: u64,
+    /// Of those, since the last push was accepted, the ones that are proven or have the signature of another Token.
+    refused_since_accepted: u64,
     /// The last refusal that says something about the set-up; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_refusal: Option<RefusalBody>,
@@ -54,17 +56,20 @@ pub(crate) struct CallbackBody {
 /// Why a request to the callback was refused.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RefusalBody {
-    /// `not_encrypted`, `no_key`, `other_key`, `other_account`, `clock`, `altered`, `other_token` or `unsigned`.
+    /// `not_encrypted`, `no_key`, `other_key`, `other_account`, `clock`, `altered`, `unreadable`, `other_token` or `unsigned`.
     code: &'static str,
     /// The same in words.
     reason: String,
     /// What to do.
     action: &'static str,
     /// Whether the sender knew the Token, or had seen a request of WeChat's. If not, it may have been any stranger. One that
-    /// is not proven is shown only if no proven one came since the last push that was accepted.
+    /// is not proven is shown only if no proven one came since the last push that was accepted, and `unsigned` only if no
+    /// `other_token` came either.
     proven: bool,
     /// When (RFC 3339, UTC).
     at: String,
+    /// Whether a push was accepted after it.
+    accepted_since: bool,
 }
 
 /// The access token's state, never the token.
@@ -155,6 +160,7 @@ fn pushes(summary: Summary) -> CallbackBody {
         last_push_at: summary.last_push_at.map(whole_seconds),
         accepted: summary.accepted,
         refused: summary.refused,
+        refused_since_accepted: summary.refused_since_accepted,
         last_refusal: summary.last_refusal.map(refusal),
     }
 }
@@ -166,6 +172,7 @@ fn refusal(last: LastRefusal) -> RefusalBody {
         action: last.diagnosis.action(),
         proven: last.diagnosis.is_proven(),
         at: whole_seconds(last.at),
+        accepted_since: last.accepted_since,
     }
 }
 
