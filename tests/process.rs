@@ -494,7 +494,7 @@ async fn the_secrets_of_a_new_set_up_are_made_by_one_command() {
         .lines()
         .map(|line| line.split_once('=').unwrap())
         .collect();
-    assert_eq!(pairs.len(), 3, "{made}");
+    assert_eq!(pairs.len(), 4, "{made}");
     for (name, value) in &pairs {
         assert!(!again.contains(value), "{name} is made anew each time");
     }
@@ -502,6 +502,20 @@ async fn the_secrets_of_a_new_set_up_are_made_by_one_command() {
     let output = run(&["config"], &[&account[..], &pairs].concat()).await;
     assert_eq!(output.status, 0, "{output:?}");
     assert!(output.stdout.contains("admin:********:admin"), "{output:?}");
+}
+
+#[tokio::test]
+async fn without_its_tools_the_script_makes_no_secrets() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/secrets.sh");
+    let mut command = Command::new("/bin/sh");
+    let output = command
+        .arg(script)
+        .env("PATH", "/nowhere")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
 }
 
 #[tokio::test]
