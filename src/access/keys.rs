@@ -55,6 +55,9 @@ impl fmt::Display for Scope {
     }
 }
 
+/// What people and editors put around a value.
+const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
+
 /// One API key: a name for the log, and what it allows. Its secret is held as a hash only.
 #[derive(Clone)]
 pub struct Key {
@@ -72,6 +75,12 @@ impl Key {
     /// What the operator calls the key: 1 to 32 of `A-Za-z0-9_-`, fit for a log line.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How many scopes it has, `admin` counted as all of them.
+    fn breadth(&self) -> usize {
+        let allowed = Scope::ALL.into_iter().filter(|scope| self.allows(*scope));
+        allowed.count()
     }
 
     /// Whether the key was given this scope, or `admin`.
@@ -94,6 +103,9 @@ impl FromStr for Key {
 
     /// Reads `name:secret:scope+scope`.
     fn from_str(text: &str) -> Result<Self, KeyProblem> {
+        if text.contains(QUOTES) {
+            return Err(KeyProblem::Quotes);
+        }
         let parts: Vec<&str> = text.split(':').collect();
         let [name, secret, scopes] = parts[..] else {
             return Err(KeyProblem::Form);
@@ -172,15 +184,21 @@ impl Keyring {
         self.0.is_empty()
     }
 
-    /// The secret of the first key in `text` that allows a scope, for a command that calls the running service: a keyring
-    /// itself holds hashes only. `text` is what [`Keyring::from_str`] reads.
+    /// Whether one of the keys has this scope.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.0.iter().any(|key| key.allows(scope))
+    }
+
+    /// The secret of the key in `text` that allows a scope and the fewest others, for a command that calls the running service:
+    /// a keyring itself holds hashes only. `text` is what [`Keyring::from_str`] reads.
     pub fn secret_with(text: &str, scope: Scope) -> Option<SecretString> {
         let entries = text.split(',').map(str::trim);
-        let mut allowed = entries.filter(|entry| {
-            let key = entry.parse::<Key>();
-            key.is_ok_and(|key| key.allows(scope))
+        let allowed = entries.filter_map(|entry| {
+            let key = entry.parse::<Key>().ok()?;
+            key.allows(scope).then_some((entry, key.breadth()))
         });
-        allowed.next()?.split(':').nth(1).map(SecretString::from)
+        let (entry, _) = allowed.min_by_key(|(_, breadth)| *breadth)?;
+        entry.split(':').nth(1).map(SecretString::from)
     }
 
     fn add(&mut self, key: Key) -> Result<(), KeyProblem> {
@@ -231,6 +249,9 @@ pub enum KeyProblem {
     /// Not three parts.
     #[error("is not of the form name:secret:scope+scope")]
     Form,
+    /// A quotation mark anywhere.
+    #[error("has quotation marks, which are no part of a key")]
+    Quotes,
     /// A name that is empty, too long or has other characters.
     #[error("its name is not 1 to 32 of A-Za-z0-9_-")]
     Name,
@@ -279,6 +300,11 @@ mod tests {
                 refused(1, KeyProblem::Name),
             ),
             ("a:0123456789abcde:mint", refused(1, KeyProblem::Secret)),
+            (
+                "a:\"0123456789abcdef\":mint",
+                refused(1, KeyProblem::Quotes),
+            ),
+            ("a:0123456789abcdef:‘mint’", refused(1, KeyProblem::Quotes)),
             ("a:0123456789abcde!:mint", refused(1, KeyProblem::Secret)),
             ("a:0123456789abcdef:", refused(1, KeyProblem::Scope)),
             ("a:0123456789abcdef:Mint", refused(1, KeyProblem::Scope)),

@@ -1,7 +1,7 @@
 //! What the settings leave off or open, and what that costs: the operator may want it so, but has to know.
 
 use super::Config;
-use crate::access::Mode;
+use crate::access::{Mode, Scope};
 
 /// Something that is off or open by the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ impl Config {
         [
             self.callback_limitation(),
             self.key_limitation(),
+            self.scope_limitation(Scope::Permanent),
+            self.scope_limitation(Scope::Stats),
             self.access_limitation(),
         ]
         .into_iter()
@@ -52,6 +54,27 @@ impl Config {
             costs: "there is no API key: no permanent codes, no names for codes, and nobody can read the numbers"
                 .to_owned(),
             action: "set WXQR_API_KEYS",
+        })
+    }
+
+    /// What no key can do although there are keys.
+    fn scope_limitation(&self, scope: Scope) -> Option<Limitation> {
+        let (costs, action) = match scope {
+            Scope::Permanent => (
+                "no permanent codes",
+                "add the scope permanent to a key in WXQR_API_KEYS",
+            ),
+            Scope::Stats => (
+                "nobody can read the numbers",
+                "add the scope stats to a key in WXQR_API_KEYS",
+            ),
+            // Wanted for particular uses only.
+            Scope::Mint | Scope::People | Scope::Bind | Scope::Admin => return None,
+        };
+        (!self.keys.is_empty() && !self.keys.allows(scope)).then(|| Limitation {
+            subject: "api-keys",
+            costs: format!("no API key has the scope {scope}: {costs}"),
+            action,
         })
     }
 
@@ -98,6 +121,13 @@ mod tests {
             "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
         );
         let key = ("WXQR_API_KEYS", "ops:0123456789abcdef:admin");
+        let mint = ("WXQR_API_KEYS", "pos:0123456789abcdef:mint+people+bind");
+        let stats = ("WXQR_API_KEYS", "ops:0123456789abcdef:mint+stats");
+        let permanent = ("WXQR_API_KEYS", "ops:0123456789abcdef:permanent");
+        let both = (
+            "WXQR_API_KEYS",
+            "ops:0123456789abcdef:stats,pos:fedcba9876543210:permanent",
+        );
         let keyed = ("WXQR_ACCESS", "keyed");
         for (more, want) in [
             (&[][..], &["callback", "api-keys", "access"][..]),
@@ -106,6 +136,10 @@ mod tests {
             (&[token, aes_key, key], &["access"]),
             (&[token, aes_key, key, ("WXQR_ANONYMOUS_BUDGET", "0")], &[]),
             (&[token, aes_key, key, keyed], &[]),
+            (&[token, aes_key, mint, keyed], &["api-keys", "api-keys"]),
+            (&[token, aes_key, stats, keyed], &["api-keys"]),
+            (&[token, aes_key, permanent, keyed], &["api-keys"]),
+            (&[token, aes_key, both, keyed], &[]),
         ] {
             assert_eq!(subjects(more), want, "{more:?}");
         }

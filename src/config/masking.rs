@@ -1,6 +1,6 @@
 //! How much of a value `wxqr config` shows.
 
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::settings::{Mask, Secrecy};
 
@@ -32,10 +32,15 @@ fn database(text: &str) -> String {
     server(text).unwrap_or_else(|| MASK.to_owned())
 }
 
-/// None: it cannot be told where a password is. An `@` behind the host comes of a password with a `/`, `?` or `#` in it, which
+/// None: it cannot be told where a password is. Without a host, as with a Unix socket, there is no part for a password. An `@` behind the host comes of a password with a `/`, `?` or `#` in it, which
 /// ends the part of a URL where passwords are.
 fn server(text: &str) -> Option<String> {
-    let mut url = Url::parse(text).ok().filter(Url::has_host)?;
+    let has_no_authority = text
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.starts_with('/'));
+    let mut url = Url::parse(text)
+        .ok()
+        .filter(|url| url.has_host() || has_no_authority)?;
     let behind_the_host = [Some(url.path()), url.query(), url.fragment()];
     if behind_the_host
         .into_iter()
@@ -48,7 +53,7 @@ fn server(text: &str) -> Option<String> {
         url.set_password(Some(MASK)).ok()?;
     }
     let query = url.query().map(|query| {
-        let pairs: Vec<&str> = query.split('&').map(parameter).collect();
+        let pairs: Vec<String> = query.split('&').map(parameter).collect();
         pairs.join("&")
     });
     url.set_query(query.as_deref());
@@ -56,8 +61,17 @@ fn server(text: &str) -> Option<String> {
 }
 
 /// Parameters of a database's URL that hold no secret.
-const PLAIN_PARAMETERS: [&str; 7] = [
+const PLAIN_PARAMETERS: [&str; 16] = [
     "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
     "host",
     "hostaddr",
     "port",
@@ -66,14 +80,28 @@ const PLAIN_PARAMETERS: [&str; 7] = [
     "application_name",
 ];
 
-/// A parameter as it is if it is known to hold no secret.
-fn parameter(pair: &str) -> &str {
-    let name = pair.split('=').next().unwrap_or_default();
-    if PLAIN_PARAMETERS.contains(&name) {
-        pair
-    } else {
-        MASK
+/// A parameter as it is if it is known to hold no secret, else its name alone; nothing of what is no parameter.
+fn parameter(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((name, value)) if PLAIN_PARAMETERS.contains(&name) && !is_pem(value) => {
+            pair.to_owned()
+        }
+        Some((name, _)) if is_name(name) => format!("{name}={MASK}"),
+        _ => MASK.to_owned(),
     }
+}
+
+/// Whether it is what a file of a certificate or a key has in it, instead of the file's path.
+fn is_pem(value: &str) -> bool {
+    form_urlencoded::parse(value.as_bytes()).any(|(text, _)| text.contains("-----"))
+}
+
+/// Whether it looks like the name of a parameter and not like a piece of a secret.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']')
+        })
 }
 
 /// `name:********:scopes` for each key.
@@ -122,7 +150,7 @@ mod tests {
             ),
             (
                 "postgres://me@db/a?password=s3cret&sslmode=disable",
-                "postgres://me@db/a?********&sslmode=disable",
+                "postgres://me@db/a?password=********&sslmode=disable",
             ),
             (
                 "postgres://me@db/a?pass%77ord=s3cret",
@@ -133,6 +161,34 @@ mod tests {
             ("postgres://me:1#s3cret@db/wxqr", MASK),
             ("postgres://me:1?s3cret@db/wxqr", MASK),
             ("postgres://", MASK),
+            (
+                "postgres:///wxqr?host=/run/postgresql",
+                "postgres:///wxqr?host=/run/postgresql",
+            ),
+            (
+                "postgres:///wxqr?host=/run/postgresql&user=me&password=s3cret",
+                "postgres:///wxqr?host=/run/postgresql&user=me&password=********",
+            ),
+            ("postgres:///wxqr", "postgres:///wxqr"),
+            ("postgres:///me:s3cret@db/wxqr", MASK),
+            ("postgres://me:s3cret@/wxqr", MASK),
+            ("postgres:me:s3cret", MASK),
+            (
+                "postgres://me@db/a?sslrootcert=/etc/ca.pem&sslcert=/etc/c.pem&sslkey=/etc/k.pem",
+                "postgres://me@db/a?sslrootcert=/etc/ca.pem&sslcert=/etc/c.pem&sslkey=/etc/k.pem",
+            ),
+            (
+                "postgres://me@db/a?sslkey=-----BEGIN%20PRIVATE%20KEY-----",
+                "postgres://me@db/a?sslkey=********",
+            ),
+            (
+                "postgres://me@db/a?sslkey=%2D%2D%2D%2D%2DBEGIN",
+                "postgres://me@db/a?sslkey=********",
+            ),
+            (
+                "postgres://me@db/a?options[x]=s3cret&s3cret=x&S3cret=",
+                "postgres://me@db/a?options[x]=********&********&********",
+            ),
         ] {
             assert_eq!(database(text), want, "{text}");
         }

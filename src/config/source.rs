@@ -164,17 +164,26 @@ impl Resolved {
     }
 }
 
-/// Variables that begin with our prefix and are not empty. Compose files and manifests pass an empty variable for "not
+/// Variables that begin with our prefix and are not empty, without the carriage return that a file with lines of Windows leaves
+/// at the end of each. Compose files and manifests pass an empty variable for "not
 /// given", so it counts as that; it also takes back what the image sets.
 fn our_variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> BTreeMap<String, OsString> {
     environment
         .into_iter()
-        .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
         .filter(|(name, _)| name.starts_with(PREFIX))
+        .map(|(name, value)| (name, without_carriage_return(value)))
+        .filter(|(_, value)| !value.is_empty())
         .collect()
+}
+
+fn without_carriage_return(value: OsString) -> OsString {
+    match value.to_str().and_then(|text| text.strip_suffix('\r')) {
+        Some(text) => text.into(),
+        None => value,
+    }
 }
 
 fn resolve(

@@ -377,6 +377,31 @@ fn every_setting_refuses_quotes_and_names_the_cause() {
 }
 
 #[test]
+fn the_carriage_return_of_a_line_of_windows_is_no_part_of_a_value() {
+    let (_folder, path) = file(b"an-app-secret");
+    let path = format!("{path}\r");
+    let (config, _) = load(
+        &[],
+        &[
+            ("WXQR_APP_ID", "wx0123456789abcdef\r"),
+            ("WXQR_APP_SECRET_FILE", &path),
+            ("WXQR_DATABASE_URL", "sqlite://a.db\r"),
+            ("WXQR_PUBLIC_URL", "https://qr.example.com\r"),
+            ("WXQR_API_KEYS", "ops:0123456789abcdef:admin\r"),
+            ("WXQR_CALLBACK_TOKEN", "\r"),
+            ("WXQR_REUSE", "0.5\r"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.account.app_id.as_str(), "wx0123456789abcdef");
+    assert_eq!(config.account.app_secret.expose_secret(), "an-app-secret");
+    assert_eq!(config.database_url.expose_secret(), "sqlite://a.db");
+    assert!(config.scans.callback.is_none());
+    let got = mistakes(&[], &with_account(&[("WXQR_LINK_KEYS", "'link-key-1'\r")]));
+    assert!(got.contains("quotation marks"), "{got}");
+}
+
+#[test]
 fn a_key_with_a_scope_is_found_for_commands_that_call_the_service() {
     let found = |keys: &str| {
         let variables = environment(&[("WXQR_API_KEYS", keys)]);
@@ -392,6 +417,20 @@ fn a_key_with_a_scope_is_found_for_commands_that_call_the_service() {
         found("all:fedcba9876543210:admin").as_deref(),
         Some("fedcba9876543210")
     );
+    // The one that can do the least.
+    let many = [
+        "all:00000000000000ad:admin",
+        "five:00000000000000f5:mint+permanent+stats+people+bind",
+        "two:00000000000000f2:stats+stats+mint",
+        "one:00000000000000f1:stats",
+    ];
+    for (keys, want) in [
+        (many.join(","), "00000000000000f1"),
+        (many[..3].join(","), "00000000000000f2"),
+        (many[..2].join(","), "00000000000000f5"),
+    ] {
+        assert_eq!(found(&keys).as_deref(), Some(want), "{keys}");
+    }
     assert_eq!(found(pos), None);
     assert_eq!(found(""), None);
 }
