@@ -1,5 +1,7 @@
 //! Would WeChat find the callback, and are its pushes accepted there?
 
+use std::net::SocketAddr;
+
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -29,7 +31,7 @@ pub(super) async fn check(
     clock: &dyn Clock,
     key: Option<&SecretString>,
 ) -> Finding {
-    let (base, asked) = match &config.public_url {
+    let (public, asked) = match &config.public_url {
         None => (
             None,
             Finding::skipped(CALLBACK, "WXQR_PUBLIC_URL to be asked"),
@@ -45,18 +47,29 @@ pub(super) async fn check(
     let Some(key) = key else {
         return asked.and("whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS");
     };
-    let base = base.filter(|_| asked.is_fine());
-    let local = local_url(config.listen);
-    let base = base.unwrap_or_else(|| local.as_str().trim_end_matches('/'));
-    match pushes::ask(config, base, key)
+    let bases = keyed_bases(config.listen, public.filter(|_| asked.is_fine()));
+    match pushes::ask_first(config, &bases, key)
         .await
         .map(|pushes| pushes.judge())
     {
-        None => asked.and("whether pushes are accepted is not known: /api/account does not say so"),
+        None => asked.and(
+            "whether pushes are accepted is not known: /api/account answers neither on this machine at WXQR_LISTEN nor over https at \
+             WXQR_PUBLIC_URL",
+        ),
         Some(Judgement::Fine(detail)) => asked.and(&detail),
         Some(Judgement::Doubtful(trouble)) => Finding::warned(CALLBACK, trouble),
         Some(Judgement::Refused(trouble)) => Finding::failed(CALLBACK, trouble),
     }
+}
+
+/// Where an API key may be sent, in the order to try: this machine's loopback, then the public address over TLS. Anything else
+/// could read the key on the way.
+fn keyed_bases(listen: SocketAddr, public: Option<&str>) -> Vec<String> {
+    let ip = listen.ip();
+    let local = (ip.is_loopback() || ip.is_unspecified())
+        .then(|| local_url(listen).as_str().trim_end_matches('/').to_owned());
+    let public = public.filter(|base| base.starts_with("https://"));
+    local.into_iter().chain(public.map(str::to_owned)).collect()
 }
 
 /// Asks as WeChat's console would.
@@ -125,4 +138,29 @@ async fn ask(config: &Config, url: &str) -> Result<(u16, Vec<u8>), Unasked> {
     let body = outbound::read_capped(answer, MAX_ANSWER).await;
     // A long page is not the answer either.
     Ok((status, body.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_to_loopback_first_and_nowhere_else_without_tls() {
+        let (http, https) = ("http://qr.example.com", "https://qr.example.com");
+        for (listen, public, want) in [
+            (
+                "127.0.0.1:8080",
+                Some(https),
+                &["http://127.0.0.1:8080", https][..],
+            ),
+            ("0.0.0.0:8080", Some(http), &["http://127.0.0.1:8080"]),
+            ("[::]:8080", None, &["http://[::1]:8080"]),
+            ("192.0.2.1:8080", Some(https), &[https]),
+            ("192.0.2.1:8080", Some(http), &[]),
+            ("192.0.2.1:8080", None, &[]),
+        ] {
+            let got = keyed_bases(listen.parse().unwrap(), public);
+            assert_eq!(got, want, "{listen}, {public:?}");
+        }
+    }
 }

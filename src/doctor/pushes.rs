@@ -54,8 +54,22 @@ pub(super) enum Judgement {
     Refused(Trouble),
 }
 
+/// Asks at each base in turn until one answers.
+pub(super) async fn ask_first(
+    config: &Config,
+    bases: &[String],
+    key: &SecretString,
+) -> Option<Pushes> {
+    for base in bases {
+        if let Some(pushes) = ask(config, base, key).await {
+            return Some(pushes);
+        }
+    }
+    None
+}
+
 /// Asks the service at this base. None: there is no such answer, for whatever reason.
-pub(super) async fn ask(config: &Config, base: &str, key: &SecretString) -> Option<Pushes> {
+async fn ask(config: &Config, base: &str, key: &SecretString) -> Option<Pushes> {
     let url: Url = format!("{base}/api/account").parse().ok()?;
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
     let client = outbound::http_client(extra_ca).ok()?;
