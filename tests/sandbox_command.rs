@@ -619,6 +619,65 @@ async fn a_name_that_no_stranger_can_own_is_served_and_the_refusal_of_another_ca
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_with_a_large_body_is_answered_and_logged() {
+    let sandbox = Tool::sandbox(&[]).await;
+    let large = "x".repeat(65 * 1024);
+    for path in ["/cgi-bin/material/add_material", "/pay/unifiedorder"] {
+        let answer = sandbox.ask("POST", path, &[], &large).await;
+        assert!(is_invalid_url(&answer), "{path}: {}", answer.status);
+        sandbox.process.wait_for_line(path).await;
+    }
+    let answer = sandbox
+        .ask("POST", "/cgi-bin/qrcode/create", &[], &large)
+        .await;
+    assert_eq!(answer.status, 413);
+    let line = sandbox
+        .process
+        .wait_for_line("/cgi-bin/qrcode/create")
+        .await;
+    assert!(
+        line.contains("sandbox call") && line.contains("413"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_that_cannot_be_meant_end_the_start_before_a_word() {
+    let listen = ["sandbox", "--listen", "127.0.0.1:0"];
+    for (more, status, words) in [
+        (
+            &["--account", "\"wxtest:secret\""][..],
+            2,
+            "quotation marks",
+        ),
+        (&["--account", "wxtest:'secret'"], 2, "quotation marks"),
+        (&["--account", "“wxtest”:secret"], 2, "quotation marks"),
+        (&["--tls", "--ca-out", "-"], 2, "accepted: a file"),
+        (
+            &["--tls", "--ca-out", "missing/ca.pem"],
+            1,
+            "missing/ca.pem",
+        ),
+    ] {
+        let arguments: Vec<_> = listen.iter().chain(more).copied().collect();
+        let ended = support::process::run(&arguments, &[]).await;
+        assert_eq!(ended.status, status, "{more:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(words), "{more:?}: {}", ended.stderr);
+        assert!(
+            !ended.stdout.contains("SANDBOX"),
+            "{more:?}: {}",
+            ended.stdout
+        );
+    }
+    let tls = Tool::sandbox(&["--tls"]).await;
+    let line = tls.process.wait_for_line("CA certificate:").await;
+    assert!(
+        line.contains("--ca-out") && line.contains("SSL_CERT_FILE"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_do_not_fill_the_log() {
     let sandbox = Tool::sandbox(&[]).await;
     for _ in 0..20 {

@@ -3,7 +3,7 @@
 mod ca_file;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::config::{PublicUrl, local_url};
+use wxqr::config::{self, PublicUrl, local_url};
 use wxqr::listen::{self, Limits, Tls};
 use wxqr::sandbox::authority::{Identity, WECHAT_HOSTS};
 use wxqr::sandbox::{
@@ -67,7 +67,7 @@ pub(super) fn command() -> Command {
                 .long("ca-out")
                 .value_name("FILE")
                 .requires("tls")
-                .value_parser(value_parser!(PathBuf))
+                .value_parser(ca_path)
                 .help(
                     "Writes the certificate of the CA, made anew at each start, that clients of --tls have to trust",
                 ),
@@ -108,6 +108,13 @@ fn callback_arguments() -> [Arg; 5] {
     ]
 }
 
+fn ca_path(text: &str) -> Result<PathBuf, String> {
+    if text == "-" {
+        return Err("accepted: a file; standard output has the introduction".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
 fn callback_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok();
     url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
@@ -115,6 +122,7 @@ fn callback_url(text: &str) -> Result<Url, String> {
 }
 
 fn account(text: &str) -> Result<Credentials, String> {
+    config::refuse_quotes(text).map_err(|refusal| refusal.to_string())?;
     match text.split_once(':') {
         Some((id, secret)) if !id.is_empty() && !secret.is_empty() => Ok(Credentials {
             app_id: id.to_owned(),
@@ -153,11 +161,13 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         accounts: vec![account.clone()],
         clock: Arc::new(SystemClock),
     });
-    introduce(format_args!("This is a SANDBOX of WeChat's API at {base}"));
     let ca_out: Option<&PathBuf> = matches.get_one("ca-out");
     if let (Some(path), Some(identity)) = (ca_out, &identity) {
         ca_file::write(path, &identity.authority)?;
-        introduce(format_args!("CA certificate: {}", path.display()));
+    }
+    introduce(format_args!("This is a SANDBOX of WeChat's API at {base}"));
+    if identity.is_some() {
+        introduce(trust(ca_out.map(PathBuf::as_path)));
     }
     if given.is_none() {
         introduce(format_args!(
@@ -189,6 +199,19 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a client of `--tls` needs.
+fn trust(ca_out: Option<&Path>) -> String {
+    match ca_out {
+        Some(path) => format!(
+            "CA certificate: {} (clients have to trust it, for example by SSL_CERT_FILE)",
+            path.display()
+        ),
+        None => "CA certificate: not written; clients have to trust it, so start with --ca-out FILE and give them the file, for \
+                 example by SSL_CERT_FILE"
+            .to_owned(),
+    }
 }
 
 /// A certificate for the hosts that the sandbox is called by, besides WeChat's.

@@ -26,6 +26,7 @@ use url::Url;
 pub use access::{AccessSettings, SigningSettings};
 pub use limitation::Limitation;
 pub use mistake::{Mistakes, Refusal};
+pub use quotes::refuse_in_text as refuse_quotes;
 pub use scans::ScanSettings;
 pub use settings::{Demo, Fallback, Mask, SETTINGS, Secrecy, Setting, demo_flags, flags, flags_of};
 pub use source::{Effective, EffectiveSetting, Origin};

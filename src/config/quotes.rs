@@ -29,6 +29,16 @@ pub(super) fn refuse(text: &str, is_list: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The same for a value that is no setting, such as an argument: neither it nor a part between colons may have one at its
+/// ends.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn refuse_in_text(text: &str) -> Result<(), Refusal> {
+    refuse(text, false)?;
+    text.split(':').try_for_each(|part| refuse(part, false))
+}
+
 fn is_quoted(text: &str) -> bool {
     let text = text.trim();
     !KEYWORDS.contains(&text) && (text.starts_with(QUOTES) || text.ends_with(QUOTES))

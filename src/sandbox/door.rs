@@ -43,7 +43,13 @@ pub(super) async fn enter(
     sandbox.log().record(call);
     let body = match body {
         Ok(body) => body,
-        Err(status) => return status.into_response(),
+        // Such as a file that is uploaded: nothing of the answer depends on it.
+        Err(StatusCode::PAYLOAD_TOO_LARGE) if api == Api::Other => Bytes::new(),
+        Err(status) => {
+            let answer = status.into_response();
+            Line::new(&sandbox, api, None, &head, &Bytes::new()).write(Some(&answer));
+            return answer;
+        }
     };
 
     let fault = sandbox.fault_list().draw(api);
