@@ -193,6 +193,10 @@ async fn a_blank_at_an_end_makes_no_new_permanent_code() {
         "\u{3000}a",
         "a\u{200b}",
         "\u{feff}a",
+        "a\u{200d}",
+        "\u{ad}a",
+        "\u{2800}a",
+        "a\u{3164}",
         " ",
     ] {
         let wanted = json!({"scene_str": text, "permanent": true, "label": "A"});
@@ -209,15 +213,32 @@ async fn a_blank_at_an_end_makes_no_new_permanent_code() {
             assert_eq!(refused.problem(), want, "{text:?}");
             assert_eq!(refused.field("parameter"), "scene_str", "{text:?}");
             let detail = refused.field("detail");
-            assert!(detail.contains("begins or ends with a space"), "{detail}");
+            assert!(
+                detail.contains("begins or ends with a space or an invisible"),
+                "{detail}"
+            );
         }
         let many = post(&app, PERMANENT, &json!([wanted])).await.json();
         assert_eq!(many["items"][0]["status"], 400, "{text:?}");
     }
     assert_eq!((app.creates(), stock(&app).await), (0, (0, 0)));
 
-    // Blanks inside are text, and so are those of temporary codes.
+    let link = json!({"scene_str": "shop&expire_seconds=60", "permanent": true});
+    let refused = post(&app, PERMANENT, &link).await;
+    assert_eq!(refused.field("parameter"), "scene_str", "{refused:?}");
+    assert!(refused.field("detail").contains("expire_seconds"));
+    assert_eq!((app.creates(), stock(&app).await), (0, (0, 0)));
+
+    // Blanks inside are text, as emoji are, and so are those of temporary codes.
     for (key, wanted) in [
+        (
+            PERMANENT,
+            json!({"scene_str": "a \u{2764}\u{fe0f}", "permanent": true}),
+        ),
+        (
+            PERMANENT,
+            json!({"scene_str": "shop?lang=en", "permanent": true}),
+        ),
         (PERMANENT, json!({"scene_str": "a b", "permanent": true})),
         (MINT, json!({"scene_str": "a "})),
     ] {
@@ -849,7 +870,7 @@ async fn a_parameter_of_a_list_in_disguise_is_told_why() {
     let app = spawn().await;
     for (path, parameter) in [
         ("/api/codes?permanent=true&amp;group=A", "group"),
-        ("/api/codes?label=A%26group%3DB", "group"),
+        ("/api/codes?label=A%26group=B", "group"),
         ("/api/codes?label=A%EF%BC%86limit=5", "limit"),
         ("/api/scans?cursor=0&amp;limit=5", "limit"),
         ("/api/stats?from=2026-11-01&amp;to=2026-11-02", "to"),
@@ -862,7 +883,15 @@ async fn a_parameter_of_a_list_in_disguise_is_told_why() {
         assert_eq!(answer.field("parameter"), parameter, "{path}");
         assert!(answer.field("detail").contains(" sent "), "{answer:?}");
     }
-    for path in ["/api/codes?label=A%26B", "/api/stats?group=a;b"] {
+    for path in [
+        "/api/codes?label=A%26B",
+        "/api/codes?label=R%26D%3Fgroup%3D1",
+        "/api/codes?scene=str%3Ax%26label%3Dy",
+        "/api/scans?scene=str%3Ax%3Fsince%3D3",
+        "/api/stats?scene=str%3Apage%3Ffrom%3Dwechat&from=2026-11-01&to=2026-11-29",
+        "/api/stats?group=a;b",
+        "/stats?q=a%26to%3Db&channel=permanent%3Astr%3Ashop%3Flang%3Den",
+    ] {
         assert_eq!(
             get(&app, STATS, path).await.status,
             StatusCode::OK,

@@ -238,7 +238,7 @@ async fn a_code_has_exactly_the_headers_of_its_representation() {
             200,
             HTML,
             &policies.fragment("*"),
-            &[ANYBODY, BOTH],
+            &[ANYBODY, LANGUAGE],
         ),
         ("/qrcode.json?scene_id=1", 200, JSON, NOTHING, &[ANYBODY]),
         (
@@ -360,7 +360,7 @@ async fn check_error(app: &TestApp, page: &str, query: &str, status: u16, more: 
     for (path, kind, policy, vary) in [
         ("/qrcode?", HTML, page, Some(BOTH)),
         ("/qrcode.html?lang=en&", HTML, page, None),
-        ("/qrcode?fragment=1&", HTML, FRAMED_LINE, Some(BOTH)),
+        ("/qrcode?fragment=1&", HTML, FRAMED_LINE, Some(LANGUAGE)),
         ("/qrcode.json?", PROBLEM, NOTHING, None),
         ("/qrcode.png?", PROBLEM, NOTHING, None),
         ("/qrcode.svg?", PROBLEM, NOTHING, None),

@@ -455,7 +455,12 @@ const DISGUISES: &[&str] = &[
     "&permanent%C2%AD=true",
     ";permanent=true",
     "?permanent=true",
-    "&utm_source=a%26permanent%3Dtrue",
+    "&utm_source=a%26permanent=true",
+    "%5Cu0026permanent%5Cu003dtrue",
+    "%C2%A0permanent=true",
+    "&permanent:true",
+    "&%E2%80%9Cpermanent%E2%80%9D=true",
+    "&permanent%5B0%5D=true",
 ];
 
 #[tokio::test]
@@ -481,6 +486,22 @@ async fn a_parameter_in_disguise_is_refused_and_costs_no_mint() {
     // A signed link that lost its signature on the way is no unsigned one.
     let answer = app.get("/qrcode.json?scene_id=1&amp;sig=x").await;
     assert_eq!(answer.field("parameter"), "sig");
+    assert_eq!(app.creates(), 0);
+
+    // A slip of ours in disguise is refused as it is without.
+    for slip in [
+        "&expire%E2%80%8B=60",
+        ";expire=60",
+        "&%EF%BC%A5xpire=60",
+        "&expires%EF%BC%9D60",
+    ] {
+        let answer = get_keyed(&app, &format!("/qrcode.json?scene_id=1{slip}")).await;
+        assert_eq!(
+            answer.problem(),
+            (400, "invalid_parameter".to_owned()),
+            "{slip}"
+        );
+    }
     assert_eq!(app.creates(), 0);
 
     let genuine = get_keyed(&app, "/qrcode.json?scene_str=A%26B&permanent=true").await;

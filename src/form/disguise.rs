@@ -9,6 +9,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use percent_encoding::percent_decode_str;
+
 use super::decoded;
 
 /// How often escapes and entities are undone. Each program in between adds one layer at most; chosen.
@@ -16,6 +18,9 @@ const MOST_LAYERS: usize = 8;
 
 /// Names shorter than this also occur in key lists of others, as in `utm_content=a;lang=en`.
 const UNMISTAKABLE: usize = 8;
+
+/// The most letters that are looked at for a name. Ours have 14 at most.
+const LONGEST_NAME: usize = 64;
 
 /// The longest excerpt of a query in [`Flaw`], in characters.
 const LONGEST_EXCERPT: usize = 40;
@@ -54,8 +59,9 @@ impl fmt::Display for Flaw {
 
 /// The first of these parameters that a query holds in disguise.
 ///
-/// A value may hold a `&` of its own (`scene_str=A%26B`); it is refused only where a parameter of ours visibly follows. What other
-/// programs add is left alone, links in their values included (`url=https%3A%2F%2F…%3Flang%3Den`).
+/// A value may hold a `&` of its own (`scene_str=A%26B`); it is refused only where a parameter of ours visibly follows. A value
+/// whose `=` is escaped too was written by a program and is taken at its word, but for the long names of ours in a value of
+/// ours (`scene_str=a%26permanent%3Dtrue`). What other programs add is left alone, links in their values included.
 pub fn find<'n>(query: &str, names: &[&'n str]) -> Option<Disguised<'n>> {
     query
         .split('&')
@@ -67,7 +73,8 @@ pub fn find<'n>(query: &str, names: &[&'n str]) -> Option<Disguised<'n>> {
 /// Whether a piece has more than plain letters: most have not, and cost nothing.
 fn can_hide(piece: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~=".contains(&byte);
-    piece.starts_with("amp") || !piece.bytes().all(is_plain)
+    let start = piece.get(..3).unwrap_or_default();
+    start.eq_ignore_ascii_case("amp") || !piece.bytes().all(is_plain)
 }
 
 /// What stands between two `&`, with the first of them, undone.
@@ -92,6 +99,18 @@ struct Part {
     equals: Option<usize>,
 }
 
+/// What is behind the `=` of a piece, for a strict reader.
+struct Value {
+    /// Where it begins in what was sent.
+    start: usize,
+    /// Whether it is of a parameter of ours.
+    is_ours: bool,
+    /// The `?` of a link in it, by places in the letters.
+    query_of_link: Option<usize>,
+    /// The `://` of a link in it.
+    scheme: Option<usize>,
+}
+
 impl Piece {
     fn new(sent: String) -> Self {
         let letter = |(at, is): (usize, char)| Letter {
@@ -114,16 +133,17 @@ impl Piece {
     }
 
     fn disguised<'n>(&self, names: &[&'n str]) -> Option<Disguised<'n>> {
-        let own_name = self.own_name();
-        let is_ours = names.iter().any(|name| is_same(name, &own_name));
+        let own_name = plain(&self.own_name());
+        let value = self.value(names.iter().any(|name| plain(name) == own_name));
         self.parts().into_iter().find_map(|part| {
-            let found = names
-                .iter()
-                .find(|name| self.is_named(&part, name) && self.follows(&part, name, is_ours));
-            let name = *found?;
-            let is_plain = part.separator == 0 && is_same(name, &own_name);
-            let flaw = || self.flaw(&part, name);
-            (!is_plain).then(|| Disguised { name, flaw: flaw() })
+            let written = plain(&self.written_name(&part)?);
+            let name = *names.iter().find(|name| plain(name) == written)?;
+            let is_plain = part.separator == 0 && written == own_name;
+            let is_hidden = !is_plain && self.follows(&part, name, &value);
+            is_hidden.then(|| Disguised {
+                name,
+                flaw: self.flaw(&part, name),
+            })
         })
     }
 
@@ -134,13 +154,36 @@ impl Piece {
         decoded(name).unwrap_or_default()
     }
 
-    /// Where the value begins, for a strict reader.
-    fn value_start(&self) -> usize {
-        self.sent.find('=').unwrap_or(self.sent.len())
+    /// What the places of names depend on, found once.
+    fn value(&self, is_ours: bool) -> Value {
+        let start = self.sent.find('=').unwrap_or(self.sent.len());
+        let first = self
+            .letters
+            .iter()
+            .position(|letter| letter.at.start > start)
+            .unwrap_or(self.letters.len());
+        let letters = || (first..self.letters.len()).map(|at| (at, self.letters[at].is));
+        let mut path = letters().skip_while(|&(_, is)| is != '/');
+        let query_of_link = path.find(|&(_, is)| is == '?').map(|(at, _)| at);
+        let is_scheme = |&(at, _): &(usize, char)| {
+            let letter = |at: usize| self.letters.get(at).map(|letter| letter.is);
+            (letter(at), letter(at + 1), letter(at + 2)) == (Some(':'), Some('/'), Some('/'))
+        };
+        Value {
+            start,
+            is_ours,
+            query_of_link,
+            scheme: letters().find(is_scheme).map(|(at, _)| at),
+        }
     }
 
     fn parts(&self) -> Vec<Part> {
-        let is_separator = |letter: &Letter| matches!(letter.is, '&' | ';' | '?');
+        let value_start = self.sent.find('=').unwrap_or(self.sent.len());
+        let is_separator = |letter: &Letter| match letter.is {
+            '&' | ';' | '?' => true,
+            ' ' => letter.at.start > value_start,
+            _ => false,
+        };
         let separators: Vec<usize> = (0..self.letters.len())
             .filter(|&at| is_separator(&self.letters[at]))
             .collect();
@@ -158,38 +201,65 @@ impl Piece {
         parts.collect()
     }
 
-    fn is_named(&self, part: &Part, name: &str) -> bool {
-        let visible = self.letters[part.name.clone()]
-            .iter()
-            .map(|letter| letter.is)
-            .filter(|letter| !is_invisible(*letter));
-        let text: String = visible.collect();
+    /// The name of a part without what programs and people put around and into it; none where it is too long for a name.
+    fn written_name(&self, part: &Part) -> Option<String> {
+        let letters = self.letters[part.name.clone()].iter();
+        let visible = letters.filter(|letter| !is_invisible(letter.is));
+        let text: String = visible.take(LONGEST_NAME + 1).map(|it| it.is).collect();
         let text = text.trim();
-        // Some sanitisers drop the semicolon of an entity. PHP adds brackets to a list.
-        let text = text.strip_suffix("[]").unwrap_or(text);
-        is_same(name, text)
-            || self.letters[part.separator].is == '&'
-                && text.strip_prefix("amp").is_some_and(|rest| rest == name)
+        // Markup around it, and the brackets of PHP's lists.
+        let text = text.split("</").next().unwrap_or_default();
+        let text = text.rsplit_once('>').map_or(text, |(_, name)| name);
+        let text = text.split('[').next().unwrap_or_default();
+        // Another sign in the place of `=`.
+        let text = match part.equals {
+            Some(_) => text,
+            None => text.split([':', ' ']).next().unwrap_or_default(),
+        };
+        // Some sanitisers drop the semicolon of an entity.
+        let text = match self.letters[part.separator].is {
+            '&' => without_amp(text),
+            _ => text,
+        };
+        let name = text
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        let name: String = name.collect();
+        (name.len() <= LONGEST_NAME).then_some(name)
     }
 
     /// Whether a name in this place is a parameter rather than a part of a value.
-    fn follows(&self, part: &Part, name: &str, is_ours: bool) -> bool {
+    fn follows(&self, part: &Part, name: &str, value: &Value) -> bool {
         let separator = &self.letters[part.separator];
-        if separator.at.start <= self.value_start() {
+        if separator.at.start <= value.start {
             return true;
         }
-        let before = self.letters[..part.separator].iter();
-        let before = before.filter(|letter| letter.at.start > self.value_start());
-        let value: String = before.map(|letter| letter.is).collect();
-        let is_in_link = if is_ours {
-            separator.is == '?' && value.contains("://")
-        } else {
-            let link = format!("{value}{}", separator.is);
-            link.rfind('?')
-                .is_some_and(|query| link[..query].contains('/'))
+        let Some(equals) = part.equals else {
+            return false;
         };
-        let is_certain = is_ours || separator.is == '&' || name.len() >= UNMISTAKABLE;
-        part.equals.is_some() && is_certain && !is_in_link
+        let is_long = name.len() >= UNMISTAKABLE;
+        if self.is_escaped(equals) {
+            // As programs write a value, which may well have these signs in it.
+            return value.is_ours && separator.is == '&' && is_long;
+        }
+        if separator.is == ' ' {
+            return value.is_ours && is_long;
+        }
+        let comes_before =
+            |place: Option<usize>| place.is_some_and(|place| place <= part.separator);
+        if value.is_ours {
+            separator.is != '?' || !comes_before(value.scheme)
+        } else {
+            (separator.is == '&' || is_long) && !comes_before(value.query_of_link)
+        }
+    }
+
+    /// Whether an ASCII sign was sent as its own escape, `%3D` for `=`.
+    fn is_escaped(&self, letter: usize) -> bool {
+        let sent = self.sent_at(letter);
+        let mut utf8 = [0; 4];
+        let itself = &*self.letters[letter].is.encode_utf8(&mut utf8);
+        sent != itself && percent_decode_str(sent).eq(itself.bytes())
     }
 
     fn flaw(&self, part: &Part, name: &str) -> Flaw {
@@ -216,10 +286,13 @@ impl Piece {
             (Some(first), None) => &self.sent[first.at.start..],
             (None, _) => name,
         };
-        let without_semicolon = sent.strip_prefix("amp").filter(|rest| *rest == name);
-        match without_semicolon {
-            Some(_) => Flaw::Sent {
-                sent: "&amp".to_owned(),
+        let rest = without_amp(sent);
+        match sent
+            .strip_suffix(rest)
+            .filter(|amp| !amp.is_empty() && rest == name)
+        {
+            Some(amp) => Flaw::Sent {
+                sent: format!("&{amp}"),
                 meant: "&",
             },
             None => Flaw::Name(in_ascii(sent)),
@@ -231,10 +304,18 @@ impl Piece {
     }
 }
 
-/// The same but for what [`Flaw`] is not about: case, `_` and `-`.
-fn is_same(name: &str, other: &str) -> bool {
-    let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '-'], "");
-    plain(name) == plain(other)
+/// Without what [`Flaw`] is not about: case, `_` and `-`.
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['_', '-'], "")
+}
+
+fn without_amp(mut name: &str) -> &str {
+    while let Some((start, rest)) = name.split_at_checked(3)
+        && start.eq_ignore_ascii_case("amp")
+    {
+        name = rest;
+    }
+    name
 }
 
 /// As a reader knows it: an escaped character that is not ASCII as itself.
@@ -252,7 +333,7 @@ fn in_ascii(sent: &str) -> String {
 }
 
 /// Zero-width characters, marks of direction and byte order, soft hyphens and control characters.
-fn is_invisible(letter: char) -> bool {
+pub fn is_invisible(letter: char) -> bool {
     letter.is_control()
         || matches!(
             letter,
@@ -329,12 +410,14 @@ fn escaped_bytes(letters: &[Letter]) -> Vec<u8> {
     letters.chunks(3).map_while(byte).collect()
 }
 
-/// Undoes one layer of entities.
+/// Undoes one layer of entities and of `\u0026`.
 fn without_entities(letters: &[Letter]) -> Vec<Letter> {
     let mut plain = Vec::with_capacity(letters.len());
     let mut at = 0;
     while at < letters.len() {
-        let (is, count) = entity(&letters[at..]).unwrap_or((letters[at].is, 1));
+        let rest = &letters[at..];
+        let escape = entity(rest).or_else(|| unicode_escape(rest));
+        let (is, count) = escape.unwrap_or((letters[at].is, 1));
         let mut start = letters[at].at.start;
         // The piece's own separator stays one, whatever it is taken for, as in `&nbsp;lang=en`.
         if at == 0 && is != '&' {
@@ -378,6 +461,14 @@ fn entity(letters: &[Letter]) -> Option<(char, usize)> {
         }
     };
     (first.is == '&').then_some((is, end + 2))
+}
+
+/// The character of the `\u0026` or `%u0026` with which these letters begin, as JSON and old scripts write it.
+fn unicode_escape(letters: &[Letter]) -> Option<(char, usize)> {
+    let ([first, u], rest) = letters.split_first_chunk()?;
+    let digits: String = rest.get(..4)?.iter().map(|it| it.is).collect();
+    let is = char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?;
+    (matches!(first.is, '\\' | '%') && u.is == 'u').then_some((is, 6))
 }
 
 /// Undoes `&lang`, which old readers of HTML take for the bracket `〈`, in three characters of Unicode.

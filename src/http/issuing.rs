@@ -2,13 +2,15 @@
 
 use super::AppState;
 use super::message::Message;
+use super::params::OURS;
 use super::problem::Problem;
 use crate::access::Caller;
 use crate::codes::{self, Served};
+use crate::form::{disguise, escaped};
 use crate::scene::{CodeSpec, SceneValue};
 
-/// The code for a wish, see [`codes::Codes::issue`]. A new permanent code whose text has white space at an end is refused,
-/// because it would be another channel for ever; one that exists is answered as any other.
+/// The code for a wish, see [`codes::Codes::issue`]. A new permanent code whose text is probably a slip is refused, because
+/// it would be another channel for ever; one that exists is answered as any other.
 ///
 /// # Errors
 /// `invalid_parameter` for such a text; else as [`codes::Codes::issue`].
@@ -17,35 +19,51 @@ pub(crate) async fn issue(
     spec: &CodeSpec,
     caller: &Caller,
 ) -> Result<Served, Problem> {
-    if !has_blank_end(spec) {
+    let Some(slip) = slip_in(spec) else {
         return Ok(app.codes.issue(spec, caller).await?);
-    }
-    // Without a key nobody has a permanent code minted.
+    };
+    // A caller without a key gets permanent codes that exist, and no new ones.
     let without_key = Caller {
         key: None,
         ..caller.clone()
     };
     match app.codes.issue(spec, &without_key).await {
-        Err(codes::Error::MintNotAllowed(_)) => Err(blank_end()),
+        Err(codes::Error::MintNotAllowed(_)) => Err(Problem::invalid_parameter("scene_str", slip)),
         result => Ok(result?),
     }
 }
 
-fn has_blank_end(spec: &CodeSpec) -> bool {
-    /// They are no white space to Unicode, and seen even less.
-    const ZERO_WIDTH: [char; 3] = ['\u{200b}', '\u{2060}', '\u{feff}'];
-    let is_blank = |letter: char| letter.is_whitespace() || ZERO_WIDTH.contains(&letter);
+/// What is probably wrong with the text of a permanent code.
+fn slip_in(spec: &CodeSpec) -> Option<Message> {
     let scene = spec.scene();
     let SceneValue::Text(text) = scene.value() else {
-        return false;
+        return None;
     };
-    spec.lifetime().is_none() && (text.starts_with(is_blank) || text.ends_with(is_blank))
+    if spec.lifetime().is_some() {
+        return None;
+    }
+    if text.starts_with(is_blank) || text.ends_with(is_blank) {
+        return Some(Message::new(
+            "开头或末尾有空格或看不见的字符，会成为另一个渠道；请去掉（已有的二维码不受影响）",
+            "begins or ends with a space or an invisible character, which makes it another channel; remove it (a code that exists is still answered)",
+        ));
+    }
+    let link = format!("scene_str={}", escaped(text));
+    let hidden = disguise::find(&link, OURS)?;
+    Some(Message::new(
+        format!("含有参数 {}，像是链接的一部分；请去掉", hidden.name),
+        format!(
+            "has the parameter {} in it, as if it were a part of a link; remove it",
+            hidden.name
+        ),
+    ))
 }
 
-fn blank_end() -> Problem {
-    let message = Message::new(
-        "开头或末尾有空格，会成为另一个渠道；请去掉空格（已有的二维码不受影响）",
-        "begins or ends with a space, which makes it another channel; remove the space (a code that exists is still answered)",
-    );
-    Problem::invalid_parameter("scene_str", message)
+/// White space, and what is not seen at all; the selectors that end many emoji are neither.
+fn is_blank(letter: char) -> bool {
+    const FILLERS: [char; 2] = ['\u{2800}', '\u{3164}'];
+    let is_selector = matches!(letter, '\u{fe00}'..='\u{fe0f}');
+    letter.is_whitespace()
+        || FILLERS.contains(&letter)
+        || disguise::is_invisible(letter) && !is_selector
 }

@@ -49,7 +49,7 @@ pub(crate) async fn observe(
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
     let route = route_of(&request);
-    let lost_path = lost_path(&request, &service.secrets);
+    let unmatched_path = unmatched_path(&request, &service.secrets);
     let view = View::of(request.uri(), request.headers(), &service.base_path);
     request.extensions_mut().insert(view);
     request.extensions_mut().insert(id.clone());
@@ -66,7 +66,7 @@ pub(crate) async fn observe(
     let asked = Asked {
         method,
         route,
-        lost_path,
+        unmatched_path,
         is_probe,
     };
     conclude(&asked, &response, started);
@@ -117,13 +117,13 @@ fn route_of(request: &Request) -> String {
 
 /// The path of a request that matches no route, as it was sent, for the log: without the query, which may hold a signature,
 /// and escaped so that it can neither end a line nor turn its direction.
-fn lost_path(request: &Request, secrets: &SecretWords) -> Option<String> {
+fn unmatched_path(request: &Request, secrets: &SecretWords) -> Option<String> {
     /// What would have to be escaped in JSON, besides everything that is not ASCII.
     const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\');
     if request.extensions().get::<MatchedPath>().is_some() {
         return None;
     }
-    let path = secrets.redact(request.uri().path());
+    let path = secrets.redact(before_query(request.uri().path()));
     let mut escaped = utf8_percent_encode(&path, UNSAFE).to_string();
     if request.extensions().get::<SlashRemoved>().is_some() {
         escaped.push('/');
@@ -131,12 +131,19 @@ fn lost_path(request: &Request, secrets: &SecretWords) -> Option<String> {
     Some(escaped.chars().take(LONGEST_LOGGED_PATH).collect())
 }
 
+/// The path without a query that an editor or a mail program has made a part of it: it may hold a signature.
+fn before_query(path: &str) -> &str {
+    let ends = ["&", ";", "%3F", "%3f", "%26", "%3B", "%3b"];
+    let end = ends.iter().filter_map(|end| path.find(end)).min();
+    end.map_or(path, |end| &path[..end])
+}
+
 /// What is logged of a request.
 struct Asked {
     method: Method,
     route: String,
     /// Only where no route matches.
-    lost_path: Option<String>,
+    unmatched_path: Option<String>,
     is_probe: bool,
 }
 
@@ -146,14 +153,14 @@ fn conclude(asked: &Asked, response: &Response, started: Instant) {
     let took = started.elapsed();
     let status = response.status().as_u16();
     let problem = response.extensions().get::<Problem>();
-    let lost_path = asked.lost_path.as_deref().filter(|_| status == 404);
+    let unmatched_path = asked.unmatched_path.as_deref().filter(|_| status == 404);
     // A level cannot be chosen at run time.
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
                 http.method = method,
                 http.route = asked.route,
-                http.path = lost_path,
+                http.path = unmatched_path,
                 http.status = status,
                 duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 problem = problem.map(|problem| problem.code.as_str()),
@@ -333,6 +340,8 @@ mod tests {
         let long = format!("/{}", "a".repeat(300));
         for (uri, want) in [
             ("/callbak/?signature=secret", "/callbak/"),
+            ("/qrcode%3Fscene_id=1&sig=secret", "/qrcode"),
+            ("/qrcode.json&scene_id=1&sig=secret", "/qrcode.json"),
             ("/a%0Ab", "/a%0Ab"),
             ("/a\u{202e}b\u{85}展", "/a%E2%80%AEb%C2%85%E5%B1%95"),
             ("/a\"b{c}", "/a%22b{c}"),
@@ -341,7 +350,7 @@ mod tests {
             let uri = Uri::try_from(uri).unwrap();
             let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
             let request = without_trailing_slash(request);
-            let got = lost_path(&request, &SecretWords::default());
+            let got = unmatched_path(&request, &SecretWords::default());
             assert_eq!(got.as_deref(), Some(want));
         }
     }

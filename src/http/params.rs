@@ -1,5 +1,7 @@
 //! The query of `/qrcode`: read once, strictly, into values that cannot be wrong.
 
+use std::sync::LazyLock;
+
 use super::lang::Lang;
 use super::message::Message;
 use super::negotiate::Format;
@@ -43,6 +45,12 @@ const NEAR_MISSES: &[(&str, &str)] = &[
     ("colour", "color"),
 ];
 
+/// What is looked for in disguise.
+static OURS_AND_NEAR_MISSES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let near_misses = NEAR_MISSES.iter().map(|&(name, _)| name);
+    OURS.iter().copied().chain(near_misses).collect()
+});
+
 /// A query, decoded but not yet understood.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
@@ -55,7 +63,7 @@ impl Query {
     /// # Errors
     /// When it is not UTF-8, repeats a parameter of ours, or has one that looks like a misspelling of ours or hides one.
     pub(crate) fn parse(raw: &str) -> Result<Self, Problem> {
-        refuse_disguises(raw, OURS)?;
+        refuse_disguises(raw, &OURS_AND_NEAR_MISSES)?;
         let mut query = Self::default();
         for (name, value) in form::pieces(raw) {
             let name = form_decoded(name, "query")?;

@@ -35,9 +35,12 @@ impl View {
             .or_else(|| first(raw, "format"))
             .and_then(|text| text.parse().ok());
         let spoken = first(raw, "lang").and_then(|text| text.parse().ok());
+        let fragment = first(raw, "fragment").as_deref() == Some("1");
+        // The element is HTML, whatever the caller takes besides.
+        let named = named.or(fragment.then_some(Format::Html));
         Self {
-            format: named.unwrap_or_else(|| Format::from_accept(text(headers, header::ACCEPT))),
-            fragment: first(raw, "fragment").as_deref() == Some("1"),
+            format: named.unwrap_or_else(|| Format::from_accept(&all(headers, header::ACCEPT))),
+            fragment,
             lang: spoken
                 .unwrap_or_else(|| Lang::from_header(text(headers, header::ACCEPT_LANGUAGE))),
             by_accept: named.is_none(),
@@ -106,6 +109,13 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
         .unwrap_or_default()
 }
 
+/// All lines of a header as one, as a list may be sent.
+fn all(headers: &HeaderMap, name: header::HeaderName) -> String {
+    let lines = headers.get_all(name).into_iter();
+    let lines: Vec<&str> = lines.filter_map(|value| value.to_str().ok()).collect();
+    lines.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +146,12 @@ mod tests {
             (
                 "/qrcode.html",
                 "application/json",
+                Format::Html,
+                Some("accept-language"),
+            ),
+            (
+                "/qrcode?scene_id=1&fragment=1",
+                "image/avif,image/webp,*/*",
                 Format::Html,
                 Some("accept-language"),
             ),

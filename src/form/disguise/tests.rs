@@ -48,7 +48,7 @@ const HIDDEN: &[(&str, &str, &str, &str)] = &[
         "&",
     ),
     (
-        "scene_str=a&utm_source=b%26permanent%3Dtrue",
+        "scene_str=a&utm_source=b%26permanent=true",
         "permanent",
         "%26",
         "&",
@@ -101,6 +101,74 @@ const HIDDEN: &[(&str, &str, &str, &str)] = &[
         "&",
     ),
     ("utm_content=a;permanent=true", "permanent", ";", "&"),
+    (
+        "scene_str=a\\u0026permanent\\u003dtrue",
+        "permanent",
+        "\\u0026",
+        "&",
+    ),
+    (
+        "scene_str=a%5Cu0026permanent=true",
+        "permanent",
+        "%5Cu0026",
+        "&",
+    ),
+    (
+        "scene_str=a%u0026permanent=true",
+        "permanent",
+        "%u0026",
+        "&",
+    ),
+    ("scene_str=a+permanent=true", "permanent", "+", "&"),
+    ("scene_str=a&AMPpermanent=true", "permanent", "&AMP", "&"),
+    (
+        "scene_str=a&permanent:true",
+        "permanent",
+        "permanent:true",
+        "",
+    ),
+    (
+        "scene_str=a&permanent%20true",
+        "permanent",
+        "permanent%20true",
+        "",
+    ),
+    (
+        "scene_str=a&%22permanent%22=true",
+        "permanent",
+        "%22permanent%22",
+        "",
+    ),
+    (
+        "scene_str=a&**permanent**=true",
+        "permanent",
+        "**permanent**",
+        "",
+    ),
+    (
+        "scene_str=a&%3Cb%3Epermanent%3C/b%3E=true",
+        "permanent",
+        "%3Cb%3Epermanent%3C/b%3E",
+        "",
+    ),
+    (
+        "scene_str=a&permanent%5B0%5D=true",
+        "permanent",
+        "permanent%5B0%5D",
+        "",
+    ),
+    (
+        "scene_str=a&perma%0D%0A%20nent=true",
+        "permanent",
+        "perma%0D%0A%20nent",
+        "",
+    ),
+    (
+        "scene_id=1&expire_seconds%EF%BC%9A60",
+        "expire_seconds",
+        "expire_seconds%EF%BC%9A60",
+        "",
+    ),
 ];
 
 #[test]
@@ -151,6 +219,16 @@ fn what_hides_nothing_is_left_alone() {
         "q=what%3Fsize%3D3",
         "state=eyJzaXplIjoxfQ%3D%3D",
         "subscene=1&mylang=en&lang_code=x",
+        // Escaped by a program.
+        "scene_str=shop%3Flang%3Den",
+        "scene_str=a%26lang%3Den&permanent=true",
+        "scene_str=page%3Fscene_id%3D4",
+        "next=qrcode%3Fscene_id%3D1",
+        "return=shop.html%3Fa%3D1%26lang%3Den",
+        "state=a%26permanent%3Dtrue",
+        "deeplink=myapp%3A%3Fscene_id%3D1",
+        "scene_str=the%20size%3D3",
+        "q=a b=c",
     ] {
         assert_eq!(find(query, &NAMES), None, "query {query:?}");
     }
@@ -187,7 +265,16 @@ const INVISIBLE: [&str; 8] = [
     "%EF%B8%8F",
 ];
 
-fn disguised_piece() -> impl Strategy<Value = (&'static str, String)> {
+/// A parameter in disguise, and whether it is certainly one.
+#[derive(Debug)]
+struct Hidden {
+    name: &'static str,
+    piece: String,
+    behind_ours: bool,
+    behind_foreign: bool,
+}
+
+fn hidden() -> impl Strategy<Value = Hidden> {
     let parts = (
         select(&NAMES[..]),
         select(&SEPARATORS[..]),
@@ -195,32 +282,46 @@ fn disguised_piece() -> impl Strategy<Value = (&'static str, String)> {
         select(&INVISIBLE[..]),
         0..3_u8,
     );
-    let piece = |(name, separator, equals, invisible, kind): (&'static str, _, _, _, _)| {
+    let piece = |(name, separator, equals, invisible, kind): (&'static str, &str, &str, _, _)| {
         let (start, end) = name.split_at(name.len() / 2);
         let piece = match kind {
             0 => format!("{separator}{name}{equals}1"),
             1 if equals != "=" => format!("&{name}{equals}1"),
             _ => format!("&{start}{invisible}{end}{equals}1"),
         };
-        (name, piece)
+        let is_long = name.len() >= UNMISTAKABLE;
+        let is_ampersand = ![";", "?", "%3F"].iter().any(|it| piece.starts_with(it));
+        let is_own_piece = piece.starts_with('&');
+        let is_escaped = equals == "%3D";
+        Hidden {
+            name,
+            behind_ours: is_own_piece || !is_escaped || is_ampersand && is_long,
+            behind_foreign: is_own_piece || !is_escaped && (is_ampersand || is_long),
+            piece,
+        }
     };
     parts.prop_map(piece)
 }
 
 proptest! {
     #[test]
-    fn no_disguise_drops_a_parameter((name, piece) in disguised_piece(), before in "(scene_str=[a-z0-9]{1,5}|scene_id=1)") {
-        let query = format!("{before}{piece}");
-        let found = find(&query, &NAMES);
-        prop_assert_eq!(found.map(|found| found.name), Some(name), "{}", query);
+    fn no_disguise_drops_a_parameter(hidden in hidden(), before in "(scene_str=[a-z0-9]{1,5}|scene_id=1)") {
+        let query = format!("{before}{}", hidden.piece);
+        let found = find(&query, &NAMES).map(|found| found.name);
+        prop_assert_eq!(found, hidden.behind_ours.then_some(hidden.name), "{}", query);
     }
 
     #[test]
-    fn behind_a_foreign_parameter_it_is_found_where_it_is_certain((name, piece) in disguised_piece(), before in "utm_[a-z]{1,5}=[a-z0-9]{0,5}") {
-        let query = format!("{before}{piece}");
-        let is_certain = name.len() >= UNMISTAKABLE || ![";", "?", "%3F"].iter().any(|it| piece.starts_with(it));
-        let found = find(&query, &NAMES);
-        prop_assert!(found.is_some_and(|found| found.name == name) || !is_certain, "{}", query);
+    fn behind_a_foreign_parameter_it_is_found_where_it_is_certain(hidden in hidden(), before in "utm_[a-z]{1,5}=[a-z0-9]{0,5}") {
+        let query = format!("{before}{}", hidden.piece);
+        let found = find(&query, &NAMES).map(|found| found.name);
+        prop_assert_eq!(found, hidden.behind_foreign.then_some(hidden.name), "{}", query);
+    }
+
+    #[test]
+    fn a_value_that_a_program_escaped_is_taken_at_its_word(value in "[a-z&;?=:/ %#+_.-]{1,30}") {
+        let query = format!("q={0}&state={0}", crate::form::escaped(&value));
+        prop_assert_eq!(find(&query, &NAMES), None, "{}", query);
     }
 
     #[test]
@@ -232,5 +333,28 @@ proptest! {
     #[test]
     fn nothing_panics(query in any::<String>()) {
         find(&query, &NAMES);
+    }
+}
+
+#[test]
+fn the_longest_query_costs_no_more_than_its_length() {
+    // Each part names a parameter that is left alone, and so has everything before it looked at.
+    for (start, part) in [
+        ("x=a", "%3Bsize%3D"),
+        ("x=a/?", ";sig="),
+        ("x=a", ";lang="),
+        ("scene_str=://", "?size="),
+        ("scene_str=a", "%3Fsize%3D"),
+    ] {
+        let query = |parts: usize| format!("{start}{}", part.repeat(parts));
+        let time = |query: &str| {
+            let started = std::time::Instant::now();
+            assert_eq!(find(query, &NAMES), None, "{start}{part}");
+            started.elapsed()
+        };
+        // A quadratic search of the second takes 256 times as long as of the first.
+        let (short, long) = (query(100), query(1600));
+        let least = |query: &str| (0..5).map(|_| time(query)).min().unwrap_or_default();
+        assert!(least(&long) < least(&short) * 100, "{start}{part}");
     }
 }
