@@ -35,7 +35,8 @@ const PRIVATE_SUFFIXES: [&str; 10] = [
 ];
 
 /// The host names by which a tool may be called. Names that no stranger can rebind always may: IP literals, names without a
-/// dot, as machines and containers have, and names below [`PRIVATE_SUFFIXES`]. Clones share one list.
+/// dot, as machines and containers have, and names below a suffix that no public name has, such as `.local`. Clones share
+/// one list.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedHosts(Arc<[String]>);
 
