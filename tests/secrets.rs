@@ -194,7 +194,8 @@ fn bad_addresses() -> Vec<String> {
 fn is_shown(url: &str) -> bool {
     let user = format!("//{PASSWORD}:");
     let mode = format!("sslmode={PASSWORD}");
-    url.starts_with("sqlite:") || url.contains(&user) || url.contains(&mode)
+    let file = format!("sslrootcert=/{PASSWORD}");
+    url.starts_with("sqlite:") || [user, mode, file].iter().any(|place| url.contains(place))
 }
 
 async fn try_database(url: String) {
