@@ -258,7 +258,7 @@ impl Codes {
     async fn join_mints(&self, wish: &Wish, payer: Payer) -> Result<Minted, Error> {
         let scene = wish.spec.scene();
         let mints = self.mints(payer);
-        // From the first mint that is too short on. Whoever starts the next one asks for a life that will do for us.
+        // Registered after the first mint whose lifetime is too short, so that the next one asks for at least this lifetime.
         let mut awaited = None;
         loop {
             let (flight, started) = self.fly(wish, payer)?;

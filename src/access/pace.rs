@@ -8,7 +8,7 @@ use crate::clock::Clock;
 
 /// A token bucket for all visitors together, in which callers may wait for their token.
 ///
-/// [`super::RateLimiter`] bounds one visitor; whoever has many addresses is bounded by this.
+/// [`super::RateLimiter`] bounds each visitor; this also bounds a client that uses many addresses.
 #[derive(Debug)]
 pub struct Pacer {
     rate: Rate,
@@ -67,7 +67,7 @@ mod tests {
         (Pacer::new(rate.parse().unwrap(), clock.clone()), clock)
     }
 
-    /// The waits of those who are let in, in milliseconds, and what the first one who is not is told.
+    /// The waits of the accepted calls, in milliseconds, and the `Retry-After` of the first call that is refused.
     fn rush(pacer: &Pacer) -> (Vec<u128>, Duration) {
         let mut waits = Vec::new();
         loop {

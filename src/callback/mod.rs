@@ -45,7 +45,7 @@ pub struct Gate {
 /// Who may have sent a push, as far as its query tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
-    /// Somebody who knows the token, or has seen a query that was signed with it a few minutes ago.
+    /// The plain signature is valid: the sender knows the Token, or replays a query that was signed within the time window.
     HasToken,
     /// Anybody: only the signature over the body can tell.
     Unknown,
@@ -110,7 +110,7 @@ impl Refused {
         self.reason
     }
 
-    /// What it tells the operator: for the log and for whoever holds a key, never for an answer to the sender.
+    /// The cause and the action, for the log and for holders of a key; never part of an answer to the sender.
     pub fn diagnosis(self) -> Option<Diagnosis> {
         self.diagnosis
     }

@@ -1,5 +1,5 @@
 //! The gate as a whole. `admission` is what a query alone decides; `independent` holds it to pushes that another
-//! implementation made, `forged` to those that nobody at WeChat did, `cost` to those that were made to be expensive.
+//! implementation made, `forged` to those that WeChat did not send, `cost` to those that were made to be expensive.
 //! `diagnosed` has what a refusal tells the operator.
 
 mod admission;

@@ -1,11 +1,11 @@
-//! The lifetimes that callers wait for, by scene: whoever starts the next mint asks WeChat for the longest of them.
+//! The lifetimes that waiting callers need, by scene: the next mint asks WeChat for the longest of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::scene::{Lifetime, Scene};
 
-/// A multiset of lifetimes for each scene that somebody waits for.
+/// A multiset of lifetimes for each scene that has waiting callers.
 ///
 /// A mint for a short life is of no use to a caller who needs a longer one. Without this, a few callers who keep starting
 /// short ones would let that caller wait in vain for one mint after the other.

@@ -336,7 +336,7 @@ struct Renewals {
 
 impl Renewals {
     /// The most newer tokens for one mint. Chosen: a mint takes part of a second, and who takes the token away more often
-    /// than that leaves nobody a token to work with.
+    /// than that leaves no usable token to any caller.
     const MOST: u32 = 4;
 
     fn allow(&mut self, death: Death) -> bool {
@@ -385,8 +385,8 @@ impl MintError {
         }
     }
 
-    /// Whether it is an answer to whoever waited for the same mint with another wish, too. What the starter's own life or
-    /// deadline brought about is none.
+    /// Whether the failure also answers a caller that joined the mint with another request. A failure caused by the starter's
+    /// own lifetime or deadline does not.
     pub(super) fn concerns(&self, asked: Option<Lifetime>, wish: &Wish) -> bool {
         match self {
             Self::DeadOnArrival => asked >= wish.spec.lifetime(),

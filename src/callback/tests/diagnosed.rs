@@ -7,7 +7,7 @@ fn diagnosis(gate: &Gate, query: &str, body: &str) -> Option<Diagnosis> {
     opened.unwrap_err().diagnosis()
 }
 
-/// Somebody who does not know the Token.
+/// A sender that does not know the Token.
 fn stranger() -> Sender {
     Sender {
         token: "CallbackToken2",

@@ -334,7 +334,7 @@ fn misfit(name: &str) -> Problem {
     Problem::invalid_parameter(name, Message::new(zh, en))
 }
 
-/// What a phone opens: WeChat's codes hold a web address, and whoever scans must not be led elsewhere.
+/// Parses the url of an imported code: http or https only, because the phone that scans the code opens it.
 fn web_address(text: &str) -> Result<CodeUrl, Problem> {
     let url = parsed("url", text)?;
     let start = text.to_ascii_lowercase();
