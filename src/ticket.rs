@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use url::Url;
 
 use crate::scene::Lifetime;
 
@@ -48,6 +49,28 @@ impl CodeUrl {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same for all spellings of what a phone opens (RFC 3986, section 6.2): without the scheme, a default port, a
+    /// fragment and slashes at the end, and with the host in lower case. A text that is no URL is its own key.
+    pub fn key(&self) -> String {
+        let Ok(url) = Url::parse(&self.0) else {
+            return self.0.clone();
+        };
+        let Some(host) = url.host_str() else {
+            return self.0.clone();
+        };
+        let host = host.trim_end_matches('.');
+        let port = url.port().map(|port| format!(":{port}"));
+        let query = url.query().map(|query| format!("?{query}"));
+        let path = url.path().trim_end_matches('/');
+        [
+            host,
+            &port.unwrap_or_default(),
+            path,
+            &query.unwrap_or_default(),
+        ]
+        .concat()
     }
 }
 
@@ -136,6 +159,35 @@ mod tests {
     fn a_ticket_does_not_print_itself_whole() {
         let ticket: Ticket = "gQH47joAAAAAAAAAASxodHRw".parse().unwrap();
         assert_eq!(format!("{ticket:?}"), "Ticket(gQH47j…)");
+    }
+
+    #[test]
+    fn spellings_of_one_url_have_one_key() {
+        let key = |text: &str| text.parse::<CodeUrl>().unwrap().key();
+        let want = "weixin.qq.com/q/Ab1";
+        assert_eq!(key("http://weixin.qq.com/q/Ab1"), want);
+        for same in [
+            "https://weixin.qq.com/q/Ab1",
+            "HTTP://WeiXin.QQ.com/q/Ab1",
+            "http://weixin.qq.com:80/q/Ab1",
+            "https://weixin.qq.com:443/q/Ab1",
+            "http://weixin.qq.com./q/Ab1",
+            "http://weixin.qq.com/q/Ab1/",
+            "http://weixin.qq.com/q/Ab1#x",
+            "https://weixin.qq.com/q/./Ab1/#/",
+        ] {
+            assert_eq!(key(same), want, "{same}");
+        }
+        for other in [
+            "http://weixin.qq.com/q/ab1",
+            "http://weixin.qq.com/q/Ab1?x",
+            "http://weixin.qq.com:8080/q/Ab1",
+            "http://weixin.qq.com.evil.test/q/Ab1",
+            "no url",
+        ] {
+            let other = other.replace(' ', "-");
+            assert_ne!(key(&other), want, "{other}");
+        }
     }
 
     #[test]

@@ -801,6 +801,33 @@ async fn a_record_that_contradicts_another_is_refused_and_names_it() {
 }
 
 #[tokio::test]
+async fn an_import_is_compared_with_every_spelling_of_a_url_and_with_temporary_codes() {
+    let app = spawn().await;
+    let record = |scene: &str, ticket: &str, url: &str| json!({"scene_str": scene, "permanent": true, "ticket": ticket, "url": url});
+    let first = record("first", "gQFirst", "http://weixin.qq.com/q/First#a");
+    assert_eq!(post(&app, ADMIN, &first).await.status, StatusCode::CREATED);
+    let temporary = app.get("/qrcode.json?scene_str=poster").await.field("url");
+    let https = temporary.replace("http://", "https://");
+    for (url, owner) in [
+        ("http://weixin.qq.com/q/First", "of scene_str first"),
+        ("https://WEIXIN.qq.com/q/First/", "of scene_str first"),
+        ("HTTP://weixin.qq.com:80/q/First#b", "of scene_str first"),
+        (&temporary, "temporary code, of scene_str poster"),
+        (&https, "temporary code, of scene_str poster"),
+    ] {
+        let answer = post(&app, ADMIN, &record("other", "gQOther", url)).await;
+        let problem = (409, "already_recorded".to_owned());
+        assert_eq!(answer.problem(), problem, "{url}");
+        assert_eq!(answer.field("parameter"), "url", "{url}");
+        assert!(answer.field("detail").contains(owner), "{answer:?}");
+    }
+    let again = record("first", "gQFirst", "https://weixin.qq.com/q/First/");
+    assert_eq!(post(&app, ADMIN, &again).await.status, StatusCode::OK);
+    let lower = record("other", "gQOther", "http://weixin.qq.com/q/first");
+    assert_eq!(post(&app, ADMIN, &lower).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn the_list_can_be_filtered_and_walked() {
     let app = spawn().await;
     let wanted = json!([

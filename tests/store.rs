@@ -720,6 +720,29 @@ async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench)
     }
 }
 
+/// A url that was a temporary code's is free once that has expired.
+async fn the_url_of_an_expired_temporary_code_may_be_imported(bench: Bench) {
+    let store = bench.store().await;
+    let url = |code: IssuedCode| IssuedCode {
+        url: "https://weixin.qq.com/q/shared".parse().unwrap(),
+        ..code
+    };
+    let living = url(for_a_while("temporary", bench.now(), 60));
+    store.save(&temporary(7), &living).await.unwrap();
+    let import = || async {
+        let imported = store.import(&permanent("a"), &url(for_ever("t"))).await;
+        imported.unwrap()
+    };
+    let imported = import().await;
+    let owner = match imported {
+        Imported::Conflict(ImportConflict::Url(owner)) => Some(owner),
+        _ => None,
+    };
+    assert_eq!(owner, Some(temporary(7)));
+    bench.clock.advance(Duration::from_secs(61));
+    assert!(matches!(import().await, Imported::New));
+}
+
 async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(bench: Bench) {
     let [store, other, _] = bench.three().await;
     for round in 1..=100 {
@@ -921,6 +944,7 @@ contract! {
     the_last_of_the_stock_is_reserved_by_many_for_one_scene,
     an_import_counts_once_whoever_else_is_at_it,
     of_two_imports_that_contradict_each_other_one_is_recorded,
+    the_url_of_an_expired_temporary_code_may_be_imported,
     an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it,
     a_result_is_recorded_although_its_intent_is_gone,
     names_replace_where_given_and_stay_where_absent,

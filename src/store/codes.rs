@@ -57,11 +57,12 @@ impl Store {
         };
         let seconds = |life: Lifetime| i64::from(life.as_secs());
         let query = sqlx::query(
-            "INSERT INTO code (appid, kind, scene, ticket, url, minted_at, asked, granted, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            "INSERT INTO code (appid, kind, scene, ticket, url, minted_at, asked, granted, expires_at, url_key)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
              ON CONFLICT (appid, kind, scene) DO UPDATE SET
                  ticket = excluded.ticket, url = excluded.url, minted_at = excluded.minted_at,
-                 asked = excluded.asked, granted = excluded.granted, expires_at = excluded.expires_at
+                 asked = excluded.asked, granted = excluded.granted, expires_at = excluded.expires_at,
+                 url_key = excluded.url_key
              WHERE code.minted_at <= excluded.minted_at",
         )
         .bind(&*self.appid)
@@ -72,7 +73,8 @@ impl Store {
         .bind(minted_at.as_millisecond())
         .bind(seconds(asked))
         .bind(seconds(granted))
-        .bind((minted_at + granted.as_duration()).as_millisecond());
+        .bind((minted_at + granted.as_duration()).as_millisecond())
+        .bind(code.url.key());
         self.engine
             .within_deadline(Purpose::Urgent, async {
                 let mut write = self.engine.begin().await?;

@@ -13,7 +13,7 @@ const IMPORTS: &str = "import";
 
 /// There is an index for it.
 const OWNER_OF_URL: &str = "SELECT kind, scene FROM code
-     WHERE appid = $1 AND url = $2 AND expires_at IS NULL AND NOT (kind = $3 AND scene = $4) LIMIT 1";
+     WHERE appid = $1 AND url_key = $2 AND (expires_at IS NULL OR expires_at > $5) AND NOT (kind = $3 AND scene = $4) LIMIT 1";
 
 /// What became of a code that was to be recorded.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub enum Imported {
 pub enum ImportConflict {
     /// The ticket is of another scene's code.
     Ticket(Scene),
-    /// The url is of another scene's permanent code.
+    /// The url is of another scene's code: a permanent one, or a temporary one that has not expired.
     Url(Scene),
     /// The scene has another code.
     Scene(Box<IssuedCode>),
@@ -79,7 +79,7 @@ impl Store {
         let conflict = |conflict| Ok(Some(Imported::Conflict(conflict)));
         match self.intent_or_code(write, scene).await? {
             Some(Found::Code(known))
-                if (&known.ticket, &known.url) == (&code.ticket, &code.url) =>
+                if known.ticket == code.ticket && known.url.key() == code.url.key() =>
             {
                 return Ok(Some(Imported::Known));
             }
@@ -122,9 +122,10 @@ impl Store {
     ) -> Result<Option<Scene>, Error> {
         let owner = sqlx::query(OWNER_OF_URL)
             .bind(&*self.appid)
-            .bind(code.url.as_str())
+            .bind(code.url.key())
             .bind(scene.kind().action_name())
             .bind(row::scene_text(scene))
+            .bind(self.clock.now().as_millisecond())
             .fetch_optional(write)
             .await?;
         owner.as_ref().map(row::scene).transpose()
@@ -142,6 +143,6 @@ mod tests {
     async fn the_owner_of_a_url_is_found_by_an_index() {
         let store = Store::in_memory(Arc::new(SystemClock)).await;
         let plan = store.engine.plan(OWNER_OF_URL.to_owned()).await;
-        assert!(plan[0].contains("permanent_code_by_url"), "{plan:?}");
+        assert!(plan[0].contains("code_by_url_key"), "{plan:?}");
     }
 }

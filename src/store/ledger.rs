@@ -260,13 +260,15 @@ impl Store {
         code: &IssuedCode,
     ) -> Result<bool, Error> {
         let written = sqlx::query(
-            "UPDATE code SET ticket = $4, url = $5 WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL",
+            "UPDATE code SET ticket = $4, url = $5, url_key = $6
+             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL",
         )
         .bind(&*self.appid)
         .bind(scene.kind().action_name())
         .bind(row::scene_text(scene))
         .bind(code.ticket.as_str())
         .bind(code.url.as_str())
+        .bind(code.url.key())
         .execute(&mut *write)
         .await?;
         self.remember_ticket(write, scene, code).await?;
