@@ -652,6 +652,8 @@ async fn arguments_that_cannot_be_meant_end_the_start_before_a_word() {
         ),
         (&["--account", "wxtest:'secret'"], 2, "quotation marks"),
         (&["--account", "“wxtest”:secret"], 2, "quotation marks"),
+        (&["--account", "wxtest:\"secret\""], 2, "quotation marks"),
+        (&["--account", "wxtest\":secret\""], 2, "quotation marks"),
         (&["--tls", "--ca-out", "-"], 2, "accepted: a file"),
         (
             &["--tls", "--ca-out", "missing/ca.pem"],

@@ -138,11 +138,21 @@ async fn the_files_name_says_what_is_in_it() {
     for (query, ascii, full) in [
         ("by=total", "total", "total"),
         ("by=day", "by-day", "by-day"),
-        ("scene=id:7&by=day", "7-by-day", "7-by-day"),
+        (
+            "scene=id:7&by=day",
+            "scene_id-7-by-day",
+            "scene_id-7-by-day",
+        ),
+        (
+            "scene=str:7&by=day",
+            "scene_str-7-by-day",
+            "scene_str-7-by-day",
+        ),
+        ("group=7&by=day", "group-7-by-day", "group-7-by-day"),
         (
             "group=%E4%B8%8A%E6%B5%B7&scene=str:a%2Fb%22",
-            "__-a_b_-total",
-            "%E4%B8%8A%E6%B5%B7-a_b_-total",
+            "group-__-scene_str-a_b_-total",
+            "group-%E4%B8%8A%E6%B5%B7-scene_str-a_b_-total",
         ),
     ] {
         let path = format!("/api/stats.csv?from=2026-11-01&to=2026-11-07&{query}");

@@ -26,8 +26,9 @@ const DEMO_SCENE: &str = "scene_id=123";
 const UNKNOWN_ORIGIN: &str = "{origin}";
 
 /// Of the frame: as wide as the column that it stands in, and as high as the page of a code at its widest, the note of the
-/// sandbox included.
-const FRAME_STYLE: &str = "width:100%;max-width:430px;height:700px;border:0";
+/// sandbox included. The size is in attributes, so that it holds where a page's policy forbids inline style.
+const FRAME_ATTRIBUTES: &str =
+    "width=\"100%\" height=\"700\" style=\"width:100%;max-width:430px;border:0\"";
 
 pub(crate) async fn show(
     State(app): State<AppState>,
@@ -196,7 +197,7 @@ fn snippets(app: &AppState, view: View, query: &Query, spec: &CodeSpec) -> Vec<S
     // A page renews a code that dies; a permanent one needs no frame.
     if spec.lifetime().is_some() {
         let text = format!(
-            "<iframe src=\"{}\" title=\"{alt}\" style=\"{FRAME_STYLE}\"></iframe>",
+            "<iframe src=\"{}\" title=\"{alt}\" {FRAME_ATTRIBUTES}></iframe>",
             attribute("/qrcode")
         );
         let title = view

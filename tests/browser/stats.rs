@@ -672,9 +672,9 @@ async fn the_file_that_is_downloaded_is_the_apis() {
         (
             "newsletter",
             "&scene=str:newsletter-2026-11",
-            "-newsletter-2026-11",
+            "-scene_str-newsletter-2026-11",
         ),
-        ("1024", "&scene=id:1024", "-1024"),
+        ("1024", "&scene=id:1024", "-scene_id-1024"),
     ] {
         if !search.is_empty() {
             page.fill("#search", search).await;

@@ -201,9 +201,15 @@ pub(crate) async fn csv_file(
 
 /// A name that says what the file holds: whose numbers, of which days, and whether by day. Files that differ have names that do.
 fn disposition(filter: &NumbersFilter) -> String {
-    let scene = filter.scene.as_ref().map(|(text, _)| text.as_str());
-    let chosen = [filter.group.as_deref(), scene].into_iter().flatten();
-    let chosen: String = chosen.flat_map(|text| ["-", text]).collect();
+    let scene = filter.scene.as_ref().map(|(text, is_text)| {
+        let parameter = if *is_text { "scene_str" } else { "scene_id" };
+        (parameter, text.as_str())
+    });
+    let group = filter.group.as_deref().map(|group| ("group", group));
+    let chosen = [group, scene].into_iter().flatten();
+    let chosen: String = chosen
+        .flat_map(|(parameter, value)| ["-", parameter, "-", value])
+        .collect();
     let span = match filter.span {
         Span::Day => "by-day",
         Span::Total => "total",
