@@ -201,8 +201,8 @@ pub(crate) async fn csv_file(
 
 /// A name that says what the file holds: whose numbers, of which days, and whether by day. Files that differ have names that do.
 fn disposition(filter: &NumbersFilter) -> String {
-    let scene = filter.scene.as_ref().map(|(text, is_text)| {
-        let parameter = if *is_text { "scene_str" } else { "scene_id" };
+    let scene = filter.scene.as_ref().map(|(text, is_number)| {
+        let parameter = if *is_number { "scene_id" } else { "scene_str" };
         (parameter, text.as_str())
     });
     let group = filter.group.as_deref().map(|group| ("group", group));
