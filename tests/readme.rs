@@ -1,6 +1,6 @@
-//! Every shell command of the READMEs runs, and answers what they show.
+//! Every shell command of the READMEs and of `docs/` runs, and answers what the page shows; every link leads somewhere.
 //!
-//! A ```` ```sh ```` block is run against a demo of its own README. The ```` ```json ````, ```` ```html ```` or
+//! A ```` ```sh ```` block is run against a demo of its own page. The ```` ```json ````, ```` ```html ```` or
 //! ```` ```text ```` block that comes next, if one does, is what the command writes; `…` in it stands for anything.
 #![expect(
     clippy::panic,
@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -25,12 +26,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "docker compose up serve",
         "needs a container engine and a real account",
     ),
+    (
+        "docker compose exec serve wxqr doctor",
+        "needs a container engine and a real account",
+    ),
 ];
 
-/// What begins a line that starts the program.
-const RUN: &str = "cargo run -- ";
+/// Pages of `docs/` that are not translated.
+const ENGLISH_ONLY: &[&str] = &["docs/reliability.md", "docs/threat-model.md"];
 
-/// What the READMEs call the demo.
+/// What the pages call the demo.
 const DEMO_ADDRESS: &str = "127.0.0.1:8080";
 
 /// Fields of our JSON that differ from run to run; of all others the values are compared too.
@@ -53,10 +58,38 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
 
-fn blocks(readme: &str) -> Vec<Block> {
+/// The files of a folder that end with `.md`, by their paths from the root.
+fn pages_in(folder: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let names = std::fs::read_dir(path).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let pages = names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "md"));
+    let mut pages: Vec<String> = pages.map(|name| format!("{folder}/{name}")).collect();
+    pages.sort();
+    pages
+}
+
+/// The English pages, each with its translation.
+fn translated_pages() -> Vec<(String, String)> {
+    let english = pages_in("docs").into_iter();
+    let english = english.filter(|page| !ENGLISH_ONLY.contains(&page.as_str()));
+    let pairs = english.map(|page| (page.clone(), page.replace("docs/", "docs/zh/")));
+    std::iter::once(("README.md".to_owned(), "README.zh-CN.md".to_owned()))
+        .chain(pairs)
+        .collect()
+}
+
+/// The READMEs and every page of `docs/`.
+fn pages() -> Vec<String> {
+    let readmes = ["README.md", "README.zh-CN.md"].map(str::to_owned);
+    let folders = ["docs", "docs/zh"].into_iter().flat_map(pages_in);
+    readmes.into_iter().chain(folders).collect()
+}
+
+fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
-    for (number, line) in readme.lines().enumerate() {
+    for (number, line) in page.lines().enumerate() {
         match (line.strip_prefix("```"), &mut open) {
             (Some(language), None) => {
                 open = Some(Block {
@@ -109,7 +142,7 @@ impl Demo {
             let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
             std::fs::copy(ours, folder.path().join(file)).unwrap();
         }
-        let (process, printed) = start("demo", "Ctrl-C");
+        let (process, printed) = start("demo", "Ctrl-C", folder.path());
         assert!(printed.len() <= 10, "{printed:?}");
         let line = |start: &str| {
             let line = printed.iter().find(|line| line.starts_with(start));
@@ -152,9 +185,10 @@ impl Drop for Demo {
 }
 
 /// Starts the program on any free port, and reads what it prints until a line has `last`.
-fn start(arguments: &str, last: &str) -> (Child, Vec<String>) {
+fn start(arguments: &str, last: &str, folder: &Path) -> (Child, Vec<String>) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_wxqr"))
         .args(arguments.split_whitespace())
+        .current_dir(folder)
         .env_clear()
         .env("WXQR_LISTEN", "127.0.0.1:0")
         .env("WXQR_LOG", "off")
@@ -173,10 +207,19 @@ fn start(arguments: &str, last: &str) -> (Child, Vec<String>) {
     (process, printed)
 }
 
-/// A line that starts the program: it says what it is, and stops when it is told to.
+/// The arguments of a line that starts the demo or the sandbox, which run until they are stopped.
+fn served(command: &str) -> Option<&str> {
+    let command = command.trim_start_matches("sudo ");
+    let is_sandbox = |arguments: &&str| arguments.starts_with("sandbox ");
+    let program = || command.strip_prefix("wxqr ").filter(is_sandbox);
+    command.strip_prefix("cargo run -- ").or_else(program)
+}
+
+/// Starts the program: it says what it is, and stops at the signal to stop.
 fn run_until_it_listens(arguments: &str) {
-    let arguments = arguments.replace(":8081", ":0");
-    let (mut process, printed) = start(&arguments, "SANDBOX");
+    let arguments = arguments.replace(":8081", ":0").replace(":443", ":0");
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, printed) = start(&arguments, "SANDBOX", folder.path());
     assert!(
         printed.iter().any(|line| line.contains("SANDBOX")),
         "{arguments}: {printed:?}"
@@ -256,9 +299,10 @@ fn check_output(place: &str, block: &Block, output: &str) {
     }
 }
 
-fn every_command_runs(file: &str) {
+/// Runs every command of a page and compares what it writes. Says how many there were.
+fn run_page(file: &str) -> usize {
     let blocks = blocks(&read(file));
-    let demo = Demo::start();
+    let mut demo = None;
     let mut ran = 0;
     for (n, block) in blocks.iter().enumerate() {
         if block.language != "sh" {
@@ -267,7 +311,7 @@ fn every_command_runs(file: &str) {
         let place = format!("{file}:{}", block.line);
         let mut here = Vec::new();
         for command in commands(&block.text) {
-            if let Some(arguments) = command.strip_prefix(RUN) {
+            if let Some(arguments) = served(&command) {
                 run_until_it_listens(arguments);
             } else if !ELSEWHERE.iter().any(|(line, _)| *line == command) {
                 let is_build_or_engine =
@@ -280,6 +324,7 @@ fn every_command_runs(file: &str) {
             continue;
         }
         ran += here.len();
+        let demo: &Demo = demo.get_or_insert_with(Demo::start);
         let output = demo.run(&here);
         let (text, complaint) = (
             String::from_utf8_lossy(&output.stdout),
@@ -298,41 +343,122 @@ fn every_command_runs(file: &str) {
             check_output(&place, shown, &text);
         }
     }
-    assert!(ran > 5, "{file} has commands");
+    ran
 }
 
 #[test]
-fn every_command_of_the_readme_runs() {
-    every_command_runs("README.md");
+fn every_command_of_every_page_runs() {
+    let pages = pages();
+    let ran: usize = std::thread::scope(|scope| {
+        let running: Vec<_> = pages
+            .iter()
+            .map(|page| scope.spawn(|| run_page(page)))
+            .collect();
+        let counts = running
+            .into_iter()
+            .map(|page| page.join().unwrap_or_else(|cause| resume_unwind(cause)));
+        counts.sum()
+    });
+    assert!(ran > 60, "there are {ran} commands");
+}
+
+/// The commands of all `sh` blocks of a page.
+fn commands_of(file: &str) -> Vec<String> {
+    let blocks = blocks(&read(file));
+    let shell = blocks.iter().filter(|block| block.language == "sh");
+    shell.flat_map(|block| commands(&block.text)).collect()
 }
 
 #[test]
-fn every_command_of_the_chinese_readme_runs() {
-    every_command_runs("README.zh-CN.md");
+fn both_languages_have_the_same_pages_and_commands() {
+    let pairs = translated_pages();
+    for (english, chinese) in &pairs {
+        assert_eq!(commands_of(english), commands_of(chinese), "{chinese}");
+    }
+    assert_eq!(
+        pages().len(),
+        2 * pairs.len() + ENGLISH_ONLY.len(),
+        "every Chinese page has an English one"
+    );
 }
 
 #[test]
-fn both_readmes_have_the_same_commands() {
-    let all = |file: &str| -> Vec<String> {
-        let blocks = blocks(&read(file));
-        let shell = blocks.iter().filter(|block| block.language == "sh");
-        shell.flat_map(|block| commands(&block.text)).collect()
-    };
-    assert_eq!(all("README.md"), all("README.zh-CN.md"));
-}
-
-#[test]
-fn what_is_run_elsewhere_is_in_the_readme() {
-    let blocks = blocks(&read("README.md"));
-    let all: Vec<String> = blocks
-        .iter()
-        .flat_map(|block| commands(&block.text))
-        .collect();
+fn what_is_run_elsewhere_is_in_a_page() {
+    let all: Vec<String> = pages().iter().flat_map(|page| commands_of(page)).collect();
     for (line, reason) in ELSEWHERE {
         assert!(
             all.iter().any(|command| command == line),
             "{line} ({reason}) is no longer there"
         );
+    }
+}
+
+/// A page without its blocks of code.
+fn prose(text: &str) -> String {
+    text.split("\n```").step_by(2).collect()
+}
+
+/// Where the links of a page lead, those to other sites left out.
+fn links(text: &str) -> Vec<String> {
+    let links = prose(text);
+    let links = links
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'));
+    let links = links.map(|(target, _)| target.to_owned());
+    links.filter(|target| !target.contains("://")).collect()
+}
+
+/// The anchor that GitHub gives to a heading.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || ['-', '_', ' '].contains(c);
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(kept)
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
+#[test]
+fn every_link_of_every_page_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let others = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "examples/login/README.md",
+        "examples/signing/README.md",
+    ];
+    for page in pages().into_iter().chain(others.map(str::to_owned)) {
+        for link in links(&read(&page)) {
+            let (file, at) = link.split_once('#').unwrap_or((&link, ""));
+            let here = Path::new(&page);
+            let target = if file.is_empty() {
+                here.to_owned()
+            } else {
+                here.parent().unwrap().join(file)
+            };
+            assert!(root.join(&target).exists(), "{page}: no {link}");
+            let headings = || prose(&read(target.to_str().unwrap()));
+            let is_there = at.is_empty()
+                || headings()
+                    .lines()
+                    .any(|line| line.starts_with('#') && anchor(line) == at);
+            assert!(is_there, "{page}: no heading for {link}");
+        }
+    }
+}
+
+#[test]
+fn the_index_has_every_page() {
+    for folder in ["docs", "docs/zh"] {
+        let index = links(&read(&format!("{folder}/README.md")));
+        for page in pages_in(folder) {
+            let name = page.rsplit('/').next().unwrap_or_default();
+            let is_there = name == "README.md" || index.iter().any(|link| link == name);
+            assert!(is_there, "{folder}/README.md has no {name}");
+        }
     }
 }
 
@@ -367,9 +493,9 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_readmes_name_every_metric() {
+fn the_pages_name_every_metric() {
     let source = read("src/telemetry.rs");
-    for file in ["README.md", "README.zh-CN.md"] {
+    for file in ["docs/operating.md", "docs/zh/operating.md"] {
         assert_eq!(metrics_in(&read(file)), metrics_in(&source), "{file}");
     }
 }
@@ -392,12 +518,12 @@ fn errors_in(source: &str) -> Vec<(&str, StatusCode)> {
 }
 
 #[test]
-fn the_readmes_name_every_error_with_its_status() {
+fn the_pages_name_every_error_with_its_status() {
     let source = read("src/http/problem.rs");
     let errors = errors_in(&source);
     assert!(errors.len() > 20, "{errors:?}");
-    for file in ["README.md", "README.zh-CN.md"] {
-        let readme = read(file);
+    for file in ["docs/api.md", "docs/zh/api.md"] {
+        let page = read(file);
         for (code, status) in &errors {
             let name = format!("`{code}`");
             let is_row = |line: &str| {
@@ -406,7 +532,7 @@ fn the_readmes_name_every_error_with_its_status() {
                     && cells.next().unwrap_or_default().contains(&name)
             };
             assert!(
-                readme.lines().any(is_row),
+                page.lines().any(is_row),
                 "{file} has no row for {status} {code}"
             );
         }

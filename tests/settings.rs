@@ -1,11 +1,11 @@
-//! The tables of settings in the READMEs say what the code does.
+//! The tables of settings in `docs/` say what the code does.
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails the test")]
 
 use std::path::Path;
 
 use wxqr::config::SETTINGS;
 
-/// The rows `| variable | default | meaning |` of a README; none if the file is not there.
+/// The rows `| variable | default | meaning |` of a page; none if the file is not there.
 fn rows(file: &str) -> Option<Vec<[String; 3]>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if !path.exists() {
@@ -29,8 +29,8 @@ fn row(line: &str) -> Option<[String; 3]> {
 }
 
 #[test]
-fn the_readme_lists_every_setting_as_it_is() {
-    let Some(got) = rows("README.md") else {
+fn the_page_lists_every_setting_as_it_is() {
+    let Some(got) = rows("docs/configuration.md") else {
         return;
     };
     let want: Vec<_> = SETTINGS
@@ -47,12 +47,12 @@ fn the_readme_lists_every_setting_as_it_is() {
     assert_eq!(got, want, "the table should read:\n{}", table.join("\n"));
 }
 
-/// The words for a default that is none, in the Chinese README.
+/// The words for a default that is none, in Chinese.
 const TRANSLATIONS: [(&str, &str); 2] = [("unset", "未设置"), ("required", "必填")];
 
 #[test]
-fn the_chinese_readme_lists_every_setting_with_its_default() {
-    let Some(got) = rows("README.zh-CN.md") else {
+fn the_chinese_page_lists_every_setting_with_its_default() {
+    let Some(got) = rows("docs/zh/configuration.md") else {
         return;
     };
     let got: Vec<_> = got

@@ -190,7 +190,7 @@ async fn a_database_that_is_far_away_is_opened_all_the_same() {
     granted(&store.unwrap(), "poster").await;
 }
 
-/// The figure is in the READMEs.
+/// The figure is in `docs/operating.md`.
 #[tokio::test]
 async fn a_replica_keeps_eight_connections() {
     let Some(database) = Database::postgres().await else {

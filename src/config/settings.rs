@@ -1,4 +1,4 @@
-//! The table of settings. `--help`, the variables, `wxqr config` and the README's table all come from it: a new setting is
+//! The table of settings. `--help`, the variables, `wxqr config` and `docs/configuration.md` all come from it: a new setting is
 //! one row here, and one field of [`Config`](super::Config) with the line that reads it.
 
 use std::ffi::OsString;
@@ -85,7 +85,7 @@ impl Setting {
         self.file_flag().map(variable)
     }
 
-    /// The default as the README's table writes it.
+    /// The default as the table in `docs/configuration.md` writes it.
     pub fn default_column(&self) -> String {
         match self.fallback {
             Fallback::Value(value) => format!("`{value}`"),
@@ -164,7 +164,7 @@ fn variable(flag: &str) -> String {
     format!("{PREFIX}{}", flag.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// Every setting, in the order of the README.
+/// Every setting, in the order of `docs/configuration.md`.
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "listen",
