@@ -157,11 +157,14 @@ def document(rows, state, minutes):
     lines = [
         "# Faults and figures",
         "",
-        "Written by `bench/reliability.py`, which runs all of this on the release build: change the tests, not the numbers. What is promised is in the",
-        "third column; a figure without a promise depends on the machine. The name below each fault is the test that made it happen; `cargo test` runs the",
-        "same tests in a smaller size, all but the program in `bench/`. [threat-model.md](threat-model.md) says what else is tried.",
+        "How the service behaves on bad days, measured on the release build. `bench/reliability.py` writes",
+        "this page: change the tests, not the numbers. Below each fault is the name of the test that causes",
+        "it. A figure without a promise in the third column depends on the machine. `cargo test` runs the",
+        "same tests in a smaller size, except the programs in `bench/`. [threat-model.md](threat-model.md)",
+        "lists all threats.",
         "",
-        f"Measured on {datetime.date.today().isoformat()}, commit {state}, {output_of(['rustc', '--version'])}, {machine()}; "
+        f"Measured on {datetime.date.today().isoformat()}, commit {state},",
+        f"{output_of(['rustc', '--version'])}, {machine()};",
         f"{minutes:.0f} minutes. The load came from the same machine.",
         "",
         "| fault | figure | promised | measured |",
