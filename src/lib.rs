@@ -29,6 +29,7 @@ pub mod scene;
 pub mod store;
 pub mod tally;
 pub mod telemetry;
+pub mod text;
 pub mod ticket;
 pub mod token;
 pub mod upkeep;

@@ -43,7 +43,8 @@ fn the_image_sets_what_the_table_of_settings_says_of_it() {
     let want: BTreeMap<String, String> = SETTINGS
         .iter()
         .filter_map(|setting| {
-            let value = in_the_image(setting.meaning)?;
+            let help = setting.help();
+            let value = in_the_image(&help)?;
             Some((setting.variable(), value.to_owned()))
         })
         .collect();

@@ -36,7 +36,7 @@ fn the_page_lists_every_setting_as_it_is() {
     let want: Vec<_> = SETTINGS
         .iter()
         .map(|setting| {
-            let meaning = setting.meaning.to_owned();
+            let meaning = setting.help();
             [setting.variable(), setting.default_column(), meaning]
         })
         .collect();

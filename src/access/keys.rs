@@ -8,6 +8,8 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::text::is_word;
+
 /// What a key may be good for. Scopes are independent of each other, except that `admin` is all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
@@ -122,13 +124,6 @@ impl FromStr for Key {
             scopes: parse_scopes(scopes)?,
         })
     }
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn parse_scopes(text: &str) -> Result<Vec<Scope>, KeyProblem> {

@@ -16,6 +16,7 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::form::escaped;
+use crate::text::canonical_decimal;
 
 /// What every signature is for, whatever base path and extension the link has.
 const PATH: &str = "/qrcode";
@@ -255,9 +256,7 @@ impl FromStr for Expiry {
     type Err = ExpiryError;
 
     fn from_str(text: &str) -> Result<Self, ExpiryError> {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit())
-            && (text.len() == 1 || !text.starts_with('0'));
-        let second = text.parse().ok().filter(|_| is_plain).ok_or(ExpiryError)?;
+        let second = canonical_decimal(text).ok_or(ExpiryError)?;
         let at = Timestamp::from_second(second).map_err(|_| ExpiryError)?;
         Ok(Self(at))
     }

@@ -14,6 +14,7 @@ use moka::sync::Cache;
 
 use super::Visitor;
 use crate::clock::Clock;
+use crate::text::is_digits;
 
 /// So many mints in so much time: 1 to 1 000 000 in one second to one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +45,8 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, RateError> {
         let (mints, period) = text.split_once('/').ok_or(RateError::Form)?;
-        let is_number = !mints.is_empty() && mints.bytes().all(|byte| byte.is_ascii_digit());
         let period = humantime::parse_duration(period).map_err(|_| RateError::Form)?;
-        if !is_number {
+        if !is_digits(mints) {
             return Err(RateError::Form);
         }
         // Digits that are no `u32` are a number that is too large.

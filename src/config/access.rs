@@ -7,7 +7,7 @@ use clap::ArgMatches;
 
 use super::mistake::Refusal;
 use super::source::Resolved;
-use super::{Config, Mistakes, Noted, PublicUrl, Reader};
+use super::{Config, Mistakes, Noted, PublicUrl, Reader, settings};
 use crate::access::{LinkKeys, Mode, Rate, TrustedProxies};
 
 /// What visitors without a key may do.
@@ -59,11 +59,11 @@ impl Config {
 
 impl Reader<'_> {
     pub(super) fn access(&mut self) -> Result<AccessSettings, Noted> {
-        let mode = self.required("access", mode);
-        let link_keys = self.optional("link-keys", link_keys);
-        let visitor_rate = self.required("visitor-rate", rate);
-        let visitor_pace = self.required("visitor-pace", rate);
-        let trusted_proxies = self.optional("trusted-proxies", trusted_proxies);
+        let mode = self.required(&settings::ACCESS);
+        let link_keys = self.optional(&settings::LINK_KEYS);
+        let visitor_rate = self.required(&settings::VISITOR_RATE);
+        let visitor_pace = self.required(&settings::VISITOR_PACE);
+        let trusted_proxies = self.optional(&settings::TRUSTED_PROXIES);
         if let (Ok(Mode::Signed), Ok(None)) = (&mode, &link_keys) {
             let refusal = Refusal::new("is required with WXQR_ACCESS=signed", LinkKeys::FORM);
             self.note("link-keys", &refusal);
@@ -78,8 +78,8 @@ impl Reader<'_> {
     }
 
     fn signing(&mut self) -> Result<SigningSettings, Noted> {
-        let link_keys = self.required("link-keys", link_keys);
-        let public_url = self.optional("public-url", str::parse);
+        let link_keys = self.required(&settings::LINK_KEYS);
+        let public_url = self.optional(&settings::PUBLIC_URL);
         Ok(SigningSettings {
             link_keys: link_keys?,
             public_url: public_url?,
@@ -87,7 +87,7 @@ impl Reader<'_> {
     }
 }
 
-fn mode(text: &str) -> Result<Mode, Refusal> {
+pub(super) fn mode(text: &str) -> Result<Mode, Refusal> {
     match text {
         "open" => Ok(Mode::Open),
         "signed" => Ok(Mode::Signed),
@@ -96,15 +96,15 @@ fn mode(text: &str) -> Result<Mode, Refusal> {
     }
 }
 
-fn link_keys(text: &str) -> Result<LinkKeys, Refusal> {
+pub(super) fn link_keys(text: &str) -> Result<LinkKeys, Refusal> {
     text.parse().map_err(refusing(LinkKeys::FORM))
 }
 
-fn rate(text: &str) -> Result<Rate, Refusal> {
+pub(super) fn rate(text: &str) -> Result<Rate, Refusal> {
     text.parse().map_err(refusing(Rate::FORM))
 }
 
-fn trusted_proxies(text: &str) -> Result<TrustedProxies, Refusal> {
+pub(super) fn trusted_proxies(text: &str) -> Result<TrustedProxies, Refusal> {
     text.parse().map_err(refusing(TrustedProxies::FORM))
 }
 

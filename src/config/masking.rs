@@ -2,7 +2,7 @@
 
 use url::{Url, form_urlencoded};
 
-use super::settings::{Mask, Secrecy};
+use super::setting::{Mask, Secrecy};
 
 /// What stands in place of a secret.
 pub(super) const MASK: &str = "********";

@@ -5,11 +5,13 @@
 //! `WXQR_APP_SECRET_FILE`. An empty variable counts as unset.
 
 mod access;
+mod flags;
 mod limitation;
 mod masking;
 mod mistake;
 mod quotes;
 mod scans;
+mod setting;
 mod settings;
 mod source;
 mod values;
@@ -24,11 +26,13 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use access::{AccessSettings, SigningSettings};
+pub use flags::{demo_flags, flags, flags_of};
 pub use limitation::Limitation;
 pub use mistake::{Mistakes, Refusal};
 pub use quotes::refuse_in_text as refuse_quotes;
 pub use scans::ScanSettings;
-pub use settings::{Demo, Fallback, Mask, SETTINGS, Secrecy, Setting, demo_flags, flags, flags_of};
+pub use setting::{Demo, Description, Fallback, Mask, Secrecy};
+pub use settings::SETTINGS;
 pub use source::{Effective, EffectiveSetting, Origin};
 pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
 
@@ -40,6 +44,7 @@ use crate::scene::Lifetime;
 use crate::telemetry::LogSettings;
 use crate::wechat::TokenSource;
 use mistake::Mistake;
+use setting::Setting;
 use source::{Raw, Resolved};
 
 /// Everything the service is told at start. Safe to print: secrets show themselves as such.
@@ -155,7 +160,7 @@ impl Config {
         let mut reader = Reader::new(&resolved);
         let account = reader.account();
         let keys = reader
-            .optional("api-keys", values::keyring)
+            .optional(&settings::API_KEYS)
             .map(Option::unwrap_or_default);
         let config = reader.config(account, keys);
         let config = reader.finish(config, &resolved.strays, hint)?;
@@ -210,7 +215,7 @@ impl Config {
     ) -> Result<SocketAddr, Mistakes> {
         let resolved = Resolved::new(flags, environment);
         let mut reader = Reader::new(&resolved);
-        let listen = reader.required("listen", values::socket_address);
+        let listen = reader.required(&settings::LISTEN);
         reader.finish(listen, &[], None)
     }
 }
@@ -249,17 +254,17 @@ impl<'a> Reader<'a> {
         account: Result<Account, Noted>,
         keys: Result<Keyring, Noted>,
     ) -> Result<Config, Noted> {
-        let listen = self.required("listen", values::socket_address);
-        let metrics_listen = self.optional("metrics-listen", values::socket_address);
+        let listen = self.required(&settings::LISTEN);
+        let metrics_listen = self.optional(&settings::METRICS_LISTEN);
         self.refuse_same_port(&listen, &metrics_listen);
         let limits = self.limits();
-        let public_url = self.optional("public-url", str::parse);
+        let public_url = self.optional(&settings::PUBLIC_URL);
         let upstream = self.upstream();
-        let database_url = self.required("database-url", values::database_url);
+        let database_url = self.required(&settings::DATABASE_URL);
         let codes = self.codes();
         let access = self.access();
-        let cors_origins = self.required("cors-origins", str::parse);
-        let frame_ancestors = self.required("frame-ancestors", str::parse);
+        let cors_origins = self.required(&settings::CORS_ORIGINS);
+        let frame_ancestors = self.required(&settings::FRAME_ANCESTORS);
         let scans = self.scans(&public_url);
         let log = self.log();
         let drain = self.drain();
@@ -284,9 +289,8 @@ impl<'a> Reader<'a> {
     }
 
     fn limits(&mut self) -> Result<Limits, Noted> {
-        let max_connections = self.required("max-connections", values::count(1..=1_000_000));
-        let range = Duration::from_millis(100)..=Duration::from_mins(5);
-        let header_timeout = self.required("header-timeout", values::duration(range));
+        let max_connections = self.required(&settings::MAX_CONNECTIONS);
+        let header_timeout = self.required(&settings::HEADER_TIMEOUT);
         Ok(Limits {
             max_connections: usize::try_from(max_connections?).expect("a million fits"),
             header_timeout: header_timeout?,
@@ -295,8 +299,8 @@ impl<'a> Reader<'a> {
     }
 
     fn account(&mut self) -> Result<Account, Noted> {
-        let app_id = self.required("app-id", str::parse);
-        let app_secret = self.required("app-secret", values::app_secret);
+        let app_id = self.required(&settings::APP_ID);
+        let app_secret = self.required(&settings::APP_SECRET);
         Ok(Account {
             app_id: app_id?,
             app_secret: app_secret?,
@@ -304,12 +308,11 @@ impl<'a> Reader<'a> {
     }
 
     fn upstream(&mut self) -> Result<Upstream, Noted> {
-        let api_bases = self.required("api-base", values::api_bases);
-        let mp_base = self.required("mp-base", values::mp_base);
-        let token_source = self.required("token-source", values::token_source);
-        let extra_ca = self.optional("extra-ca-file", ExtraCa::read);
-        let range = Duration::from_millis(100)..=Duration::from_secs(30);
-        let timeout = self.required("upstream-timeout", values::duration(range));
+        let api_bases = self.required(&settings::API_BASE);
+        let mp_base = self.required(&settings::MP_BASE);
+        let token_source = self.required(&settings::TOKEN_SOURCE);
+        let extra_ca = self.optional(&settings::EXTRA_CA_FILE);
+        let timeout = self.required(&settings::UPSTREAM_TIMEOUT);
         Ok(Upstream {
             api_bases: api_bases?,
             mp_base: mp_base?,
@@ -320,11 +323,11 @@ impl<'a> Reader<'a> {
     }
 
     fn codes(&mut self) -> Result<CodeSettings, Noted> {
-        let default_expire = self.required("default-expire", values::lifetime);
-        let reuse = self.required("reuse", values::reuse);
-        let cache_entries = self.required("cache-entries", values::count(1..=10_000_000));
-        let anonymous_budget = self.required("anonymous-budget", values::count(0..=100_000_000));
-        let permanent_limit = self.required("permanent-limit", values::count(0..=100_000));
+        let default_expire = self.required(&settings::DEFAULT_EXPIRE);
+        let reuse = self.required(&settings::REUSE);
+        let cache_entries = self.required(&settings::CACHE_ENTRIES);
+        let anonymous_budget = self.required(&settings::ANONYMOUS_BUDGET);
+        let permanent_limit = self.required(&settings::PERMANENT_LIMIT);
         Ok(CodeSettings {
             default_expire: default_expire?,
             reuse: reuse?,
@@ -335,8 +338,8 @@ impl<'a> Reader<'a> {
     }
 
     fn log(&mut self) -> Result<LogSettings, Noted> {
-        let filter = self.required("log", values::log_filter);
-        let format = self.required("log-format", values::log_format);
+        let filter = self.required(&settings::LOG);
+        let format = self.required(&settings::LOG_FORMAT);
         Ok(LogSettings {
             filter: filter?,
             format: format?,
@@ -344,10 +347,8 @@ impl<'a> Reader<'a> {
     }
 
     fn drain(&mut self) -> Result<Drain, Noted> {
-        let delay_range = Duration::ZERO..=Duration::from_mins(5);
-        let delay = self.required("drain-delay", values::duration(delay_range));
-        let timeout_range = Duration::ZERO..=Duration::from_mins(10);
-        let timeout = self.required("drain-timeout", values::duration(timeout_range));
+        let delay = self.required(&settings::DRAIN_DELAY);
+        let timeout = self.required(&settings::DRAIN_TIMEOUT);
         Ok(Drain {
             delay: delay?,
             timeout: timeout?,
@@ -373,27 +374,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a setting that has a value: a given one, or its default.
-    fn required<T>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, Refusal>,
-    ) -> Result<T, Noted> {
-        self.optional(name, parse)?.ok_or_else(|| {
-            let meaning = self.resolved.entry(name).setting.meaning;
-            self.note(name, &Refusal::new("is required", meaning.replace('`', "")))
+    fn required<T>(&mut self, setting: &Setting<T>) -> Result<T, Noted> {
+        self.optional(setting)?.ok_or_else(|| {
+            let accepted = setting.description().help().replace('`', "");
+            self.note(setting.name(), &Refusal::new("is required", accepted))
         })
     }
 
     /// Reads a setting that may be absent.
-    fn optional<T>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, Refusal>,
-    ) -> Result<Option<T>, Noted> {
+    fn optional<T>(&mut self, setting: &Setting<T>) -> Result<Option<T>, Noted> {
+        let name = setting.name();
         match &self.resolved.entry(name).raw {
             Raw::Absent => Ok(None),
             Raw::Refused(refusal) => Err(self.note(name, refusal)),
-            Raw::Text(text) => match parse(text.expose_secret()) {
+            Raw::Text(text) => match setting.parse(text.expose_secret()) {
                 Ok(value) => Ok(Some(value)),
                 Err(refusal) => Err(self.note(name, &refusal)),
             },

@@ -6,8 +6,9 @@ use jiff::tz::Offset;
 use url::Url;
 
 use super::mistake::Refusal;
+use super::setting::Range;
 use super::values::{self, PublicUrl};
-use super::{Noted, Reader};
+use super::{Noted, Reader, settings};
 use crate::callback::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
 use crate::tally::{PersonKey, PersonKeyError};
 
@@ -26,8 +27,6 @@ pub struct ScanSettings {
     pub person_key: Option<PersonKey>,
 }
 
-const DAY: Duration = Duration::from_hours(24);
-
 impl Reader<'_> {
     pub(super) fn scans(
         &mut self,
@@ -35,9 +34,9 @@ impl Reader<'_> {
     ) -> Result<ScanSettings, Noted> {
         let callback = self.callback();
         let relay = self.relay(&callback, public_url);
-        let time_zone = self.required("time-zone", time_zone);
-        let retention = self.required("retention", retention);
-        let person_key = self.optional("person-key", person_key);
+        let time_zone = self.required(&settings::TIME_ZONE);
+        let retention = self.required(&settings::RETENTION);
+        let person_key = self.optional(&settings::PERSON_KEY);
         Ok(ScanSettings {
             callback: callback?,
             relay: relay?,
@@ -48,9 +47,9 @@ impl Reader<'_> {
     }
 
     fn callback(&mut self) -> Result<Option<Credentials>, Noted> {
-        let token = self.optional("callback-token", token);
-        let current = self.optional("encoding-aes-key", aes_key);
-        let previous = self.optional("encoding-aes-key-previous", aes_key);
+        let token = self.optional(&settings::CALLBACK_TOKEN);
+        let current = self.optional(&settings::ENCODING_AES_KEY);
+        let previous = self.optional(&settings::ENCODING_AES_KEY_PREVIOUS);
         let (token, current, previous) = (token?, current?, previous?);
         if previous.is_some() && current.is_none() {
             return Err(self.refuse_alone("encoding-aes-key-previous", "WXQR_ENCODING_AES_KEY"));
@@ -67,7 +66,7 @@ impl Reader<'_> {
         callback: &Result<Option<Credentials>, Noted>,
         public_url: &Result<Option<PublicUrl>, Noted>,
     ) -> Result<Option<Url>, Noted> {
-        let relay = self.optional("relay-url", relay_url)?;
+        let relay = self.optional(&settings::RELAY_URL)?;
         let (Some(url), Ok(callback)) = (&relay, callback) else {
             return Ok(relay);
         };
@@ -89,12 +88,12 @@ impl Reader<'_> {
     }
 }
 
-fn token(text: &str) -> Result<CallbackToken, Refusal> {
+pub(super) fn token(text: &str) -> Result<CallbackToken, Refusal> {
     text.parse()
         .map_err(|error: CredentialsError| Refusal::new(error.to_string(), CallbackToken::FORM))
 }
 
-fn aes_key(text: &str) -> Result<EncodingAesKey, Refusal> {
+pub(super) fn aes_key(text: &str) -> Result<EncodingAesKey, Refusal> {
     text.parse()
         .map_err(|error: CredentialsError| Refusal::new(error.to_string(), EncodingAesKey::FORM))
 }
@@ -103,7 +102,7 @@ const RELAY_FORM: &str =
     "http:// or https://, a host, and perhaps a path and a query, without fragment or user";
 
 /// A message server may well be told which account it serves by a query of its own.
-fn relay_url(text: &str) -> Result<Url, Refusal> {
+pub(super) fn relay_url(text: &str) -> Result<Url, Refusal> {
     let (address, query) = match text.split_once('?') {
         Some((address, query)) => (address, Some(query)),
         None => (text, None),
@@ -123,13 +122,14 @@ fn is_our_callback(relay: &Url, ours: &PublicUrl) -> bool {
     Url::parse(&format!("{}/callback", ours.as_str())).is_ok_and(is_ours)
 }
 
-/// `+HH:MM` or `-HH:MM`, within what exists on earth.
-fn time_zone(text: &str) -> Result<Offset, Refusal> {
+/// `+HH:MM` or `-HH:MM`.
+pub(super) fn time_zone(text: &str, range: Range) -> Result<Offset, Refusal> {
+    let Range { low, high } = range;
     offset_minutes(text)
-        .filter(|minutes| (-12 * 60..=14 * 60).contains(minutes))
+        .filter(|minutes| (offset_minutes(low)..=offset_minutes(high)).contains(&Some(*minutes)))
         .and_then(|minutes| Offset::from_seconds(minutes * 60).ok())
         .ok_or_else(|| {
-            let accepted = "+HH:MM or -HH:MM, such as +08:00, from -12:00 to +14:00";
+            let accepted = format!("+HH:MM or -HH:MM, such as +08:00, from {low} to {high}");
             Refusal::new("is not a distance from UTC", accepted)
         })
 }
@@ -149,16 +149,7 @@ fn offset_minutes(text: &str) -> Option<i32> {
     Some(sign * (two_digits(hours)? * 60 + minutes))
 }
 
-fn retention(text: &str) -> Result<Duration, Refusal> {
-    let accepted = "a number with its unit (h, d), such as 400d, from 1d to 3650d";
-    match humantime::parse_duration(text) {
-        Ok(duration) if (DAY..=DAY * 3650).contains(&duration) => Ok(duration),
-        Ok(_) => Err(Refusal::new("is out of range", accepted)),
-        Err(_) => Err(Refusal::new("is not a duration", accepted)),
-    }
-}
-
-fn person_key(text: &str) -> Result<PersonKey, Refusal> {
+pub(super) fn person_key(text: &str) -> Result<PersonKey, Refusal> {
     text.parse()
         .map_err(|error: PersonKeyError| Refusal::new(error.to_string(), PersonKey::FORM))
 }
@@ -169,6 +160,8 @@ mod tests {
 
     use super::super::{Config, flags};
     use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
 
     const TOKEN: (&str, &str) = ("WXQR_CALLBACK_TOKEN", "CANARYtoken");
     const KEY: (&str, &str) = (
@@ -319,7 +312,7 @@ mod tests {
             ("中", None),
             ("+中:00", None),
         ] {
-            let got = time_zone(text).ok().map(Offset::seconds);
+            let got = settings::TIME_ZONE.parse(text).ok().map(Offset::seconds);
             assert_eq!(got, want, "input {text:?}");
         }
     }
@@ -358,7 +351,7 @@ mod tests {
             ("400", None),
             ("ever", None),
         ] {
-            let got = retention(text).ok();
+            let got = settings::RETENTION.parse(text).ok();
             assert_eq!(got, want.map(|days| DAY * days), "input {text:?}");
         }
     }

@@ -11,7 +11,8 @@ use clap::ArgMatches;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::mistake::{Mistake, Refusal};
-use super::settings::{Demo, Fallback, PREFIX, SETTINGS, Setting};
+use super::setting::{Demo, Description, Fallback, PREFIX};
+use super::settings::SETTINGS;
 use super::{masking, quotes};
 use crate::redact::SecretWords;
 
@@ -58,7 +59,7 @@ impl fmt::Display for Origin {
 /// The text of one setting, not yet parsed.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) setting: &'static Setting,
+    pub(super) setting: &'static Description,
     pub(super) raw: Raw,
     origin: Origin,
 }
@@ -73,7 +74,7 @@ pub(super) enum Raw {
 }
 
 impl Entry {
-    fn fallback(setting: &'static Setting, fallback: Fallback) -> Self {
+    fn fallback(setting: &'static Description, fallback: Fallback) -> Self {
         let (raw, origin) = match fallback {
             Fallback::Value(text) => (Raw::Text(text.into()), Origin::Default),
             Fallback::Unset | Fallback::Required => (Raw::Absent, Origin::Unset),
@@ -187,7 +188,7 @@ fn without_carriage_return(value: OsString) -> OsString {
 }
 
 fn resolve(
-    setting: &'static Setting,
+    setting: &'static Description,
     flags: &ArgMatches,
     variables: &BTreeMap<String, OsString>,
 ) -> Entry {
@@ -213,7 +214,7 @@ fn resolve(
 
 /// What the command line, or the environment, gives for a setting: the value itself, or a file with it.
 fn given(
-    setting: &'static Setting,
+    setting: &'static Description,
     origin: Origin,
     value: Option<&OsString>,
     file: Option<&OsString>,
@@ -385,7 +386,7 @@ impl fmt::Display for Effective {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveSetting {
     /// Its row in the table.
-    pub setting: &'static Setting,
+    pub setting: &'static Description,
     /// Its value, with `********` in place of what is secret in it; none if it is unset.
     pub shown: Option<String>,
     /// Where the value comes from.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,11 +11,13 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use super::mistake::Refusal;
+use super::setting::Range;
 use super::source::read_file;
 use crate::access::Keyring;
 use crate::codes::Reuse;
 use crate::scene::Lifetime;
 use crate::telemetry::LogFormat;
+use crate::text::{decimal, is_word};
 use crate::wechat::TokenSource;
 
 /// Base of our own links: `http` or `https`, a host, and perhaps a path, without a slash at the end.
@@ -145,10 +146,7 @@ impl FromStr for AppId {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        let is_word = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        if !(1..=Self::MAX_LEN).contains(&text.len()) || !is_word {
+        if text.len() > Self::MAX_LEN || !is_word(text) {
             return Err(Refusal::new("is not an AppID", "1 to 64 of A-Za-z0-9_-"));
         }
         Ok(Self(text.to_owned()))
@@ -178,9 +176,12 @@ pub(super) fn token_source(text: &str) -> Result<TokenSource, Refusal> {
     }
 }
 
-pub(super) fn reuse(text: &str) -> Result<Reuse, Refusal> {
-    text.parse()
-        .map_err(|_| Refusal::new("is not a share", "a number from 0 to 1, such as 0.5"))
+pub(super) fn reuse(text: &str, range: Range) -> Result<Reuse, Refusal> {
+    text.parse().map_err(|_| {
+        let Range { low, high } = range;
+        let accepted = format!("a number from {low} to {high}, such as 0.5");
+        Refusal::new("is not a share", accepted)
+    })
 }
 
 /// Certificates to trust besides the built-in roots, as PEM. `Debug` shows their length only: such files may hold a private
@@ -377,26 +378,22 @@ pub(super) fn keyring(text: &str) -> Result<Keyring, Refusal> {
 }
 
 /// A duration with its unit, within a range.
-pub(super) fn duration(
-    range: RangeInclusive<Duration>,
-) -> impl FnOnce(&str) -> Result<Duration, Refusal> {
-    move |text| {
-        let accepted = format!(
-            "a number with its unit (ms, s, m, h, d), from {} to {}",
-            humantime::format_duration(*range.start()),
-            humantime::format_duration(*range.end()),
-        );
-        match humantime::parse_duration(text) {
-            Ok(duration) if range.contains(&duration) => Ok(duration),
-            Ok(_) => Err(Refusal::new("is out of range", accepted)),
-            Err(_) => Err(Refusal::new("is not a duration", accepted)),
-        }
-    }
+pub(super) fn duration(text: &str, range: Range) -> Result<Duration, Refusal> {
+    let Range { low, high } = range;
+    within(|text| humantime::parse_duration(text).ok(), text, range).map_err(|problem| {
+        let problem = match problem {
+            Misfit::Unreadable => "is not a duration",
+            Misfit::OutOfRange => "is out of range",
+        };
+        let accepted = format!("a number with its unit (ms, s, m, h, d), from {low} to {high}");
+        Refusal::new(problem, accepted)
+    })
 }
 
-pub(super) fn lifetime(text: &str) -> Result<Lifetime, Refusal> {
+pub(super) fn lifetime(text: &str, range: Range) -> Result<Lifetime, Refusal> {
+    let Range { low, high } = range;
     let refuse = |problem| {
-        let accepted = "whole seconds with a unit (s, m, h, d), from 1s to 30d";
+        let accepted = format!("whole seconds with a unit (s, m, h, d), from {low} to {high}");
         Refusal::new(problem, accepted)
     };
     let duration = humantime::parse_duration(text).map_err(|_| refuse("is not a duration"))?;
@@ -407,16 +404,32 @@ pub(super) fn lifetime(text: &str) -> Result<Lifetime, Refusal> {
 }
 
 /// A whole number within a range.
-pub(super) fn count(range: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<u64, Refusal> {
-    move |text| {
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            Ok(number) if digits && range.contains(&number) => Ok(number),
-            _ => Err(Refusal::new(
-                "is not a number in the range",
-                format!("a whole number from {} to {}", range.start(), range.end()),
-            )),
-        }
+pub(super) fn count(text: &str, range: Range) -> Result<u64, Refusal> {
+    within(decimal, text, range).map_err(|_| {
+        let Range { low, high } = range;
+        let accepted = format!("a whole number from {low} to {high}");
+        Refusal::new("is not a number in the range", accepted)
+    })
+}
+
+enum Misfit {
+    Unreadable,
+    OutOfRange,
+}
+
+/// Reads a value, and the ends of its range in the same spelling.
+fn within<T: PartialOrd>(
+    read: impl Fn(&str) -> Option<T>,
+    text: &str,
+    range: Range,
+) -> Result<T, Misfit> {
+    let value = read(text).ok_or(Misfit::Unreadable)?;
+    let [low, high] =
+        [range.low, range.high].map(|end| read(end).expect("ends of ranges are values"));
+    if low <= value && value <= high {
+        Ok(value)
+    } else {
+        Err(Misfit::OutOfRange)
     }
 }
 

@@ -17,6 +17,7 @@ use super::attribution::AttributionBody;
 use super::{query, require};
 use crate::access::Scope;
 use crate::store::{EventFilter, EventOrder, Store, StoredEvent};
+use crate::text::decimal;
 
 /// The parameters of the list.
 const KNOWN: &[&str] = &["scene", "since", "cursor", "limit"];
@@ -182,10 +183,8 @@ fn since(value: &str, time_zone: Offset) -> Result<Timestamp, Problem> {
 
 /// A place in the order in which events were stored.
 fn cursor(value: &str) -> Result<u64, Problem> {
-    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     // The store counts in signed numbers.
-    let cursor = is_number.then(|| value.parse::<i64>().ok()).flatten();
-    cursor
+    decimal::<i64>(value)
         .and_then(|cursor| cursor.try_into().ok())
         .ok_or_else(|| {
             let message = Message::new(

@@ -1,0 +1,69 @@
+//! Rules for short texts that several rooms read.
+
+use std::str::FromStr;
+
+/// Reads a number of decimal digits, without a sign; leading zeros are accepted.
+///
+/// The parsers of the standard library also accept `+7`.
+pub fn decimal<T: FromStr>(text: &str) -> Option<T> {
+    is_digits(text).then(|| text.parse().ok())?
+}
+
+/// Reads a number that has only this spelling: as [`decimal`], but without leading zeros.
+pub fn canonical_decimal<T: FromStr>(text: &str) -> Option<T> {
+    let has_leading_zero = text.len() > 1 && text.starts_with('0');
+    if has_leading_zero {
+        None
+    } else {
+        decimal(text)
+    }
+}
+
+/// True for one or more decimal digits and nothing else.
+pub fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// True for one or more of `A-Za-z0-9_-`, the alphabet of identifiers and of base64url.
+pub fn is_word(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !text.is_empty() && text.bytes().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_number_has_digits_only() {
+        for (text, number, canonical) in [
+            ("0", Some(0), Some(0)),
+            ("7", Some(7), Some(7)),
+            ("07", Some(7), None),
+            ("255", Some(255), Some(255)),
+            ("256", None, None),
+            ("", None, None),
+            ("+7", None, None),
+            ("-7", None, None),
+            (" 7", None, None),
+            ("7.0", None, None),
+            ("７", None, None),
+        ] {
+            assert_eq!(decimal::<u8>(text), number, "{text:?}");
+            assert_eq!(canonical_decimal::<u8>(text), canonical, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_has_letters_digits_and_two_signs() {
+        for (text, want) in [
+            ("wx_1-A", true),
+            ("", false),
+            ("a b", false),
+            ("a.b", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_word(text), want, "{text:?}");
+        }
+    }
+}
