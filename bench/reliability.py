@@ -22,21 +22,23 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "reliability.md"
 
-# A test program, and which of its tests; all of them if none is named.
-PROGRAMS = [
-    ("hostile", ""),
-    ("browser", "a_browser_finds_nothing_of_what_strangers_write_but_text"),
-    ("minting", "a_thousand_first_requests_cost_one_ticket_and_one_token"),
-    ("faults", "with_three_calls_in_ten_failing_nearly_everybody_is_served"),
-    ("faults", "an_endless_body_costs_no_memory"),
-    ("endurance", ""),
-    ("scans_recount", ""),
-    ("statistics_speed", ""),
-    ("scans", "pace::"),
-    ("scans", "kills::"),
-    ("scans", "bindings::an_id_cannot_be_guessed"),
-    ("store_down", "known_codes_are_served_while_postgresql_is_away"),
-    ("crash", "a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged"),
+# The tests of `tests/it` that are run: one, or all below a module.
+TESTS = [
+    "hostile::",
+    "browser::markup::a_browser_finds_nothing_of_what_strangers_write_but_text",
+    "codes::minting::a_thousand_first_requests_cost_one_ticket_and_one_token",
+    "failure::wechat::with_three_calls_in_ten_failing_nearly_everybody_is_served",
+    "failure::wechat::an_endless_body_costs_no_memory",
+    "failure::hang::",
+    "failure::restarts::",
+    "failure::token_theft::",
+    "statistics::recount::",
+    "statistics::speed::",
+    "callback::pace::",
+    "failure::crash_under_events::",
+    "bindings::an_id_cannot_be_guessed",
+    "failure::store_down::known_codes_are_served_while_postgresql_is_away",
+    "failure::crash::a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged",
 ]
 
 # Tests beside the code that assert a count: what was tried, what must not happen, and the test.
@@ -58,15 +60,13 @@ BESIDE_THE_CODE = [
 def main():
     os.chdir(ROOT)
     state = state_of_the_tree()
-    programs = sorted({program for program, _ in PROGRAMS})
-    selected = [argument for program in programs for argument in ("--test", program)]
     run(["cargo", "build", "--release", "--locked"])
-    run(["cargo", "test", "--release", "--locked", "--no-run", "--lib", *selected])
+    run(["cargo", "test", "--release", "--locked", "--no-run", "--lib", "--test", "it"])
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         figures = pathlib.Path(folder) / "figures"
         figures.touch()
-        failed = [test for test in PROGRAMS if not run_tests(*test, figures)]
+        failed = [name for name in TESTS if not run_tests(name, figures)]
         rows = [json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines()]
     rows.extend(map(failure, failed))
     rows.extend(map(beside_the_code, BESIDE_THE_CODE))
@@ -84,20 +84,21 @@ def run(command):
     subprocess.run(command, check=True)
 
 
-def run_tests(program, name, figures):
+def run_tests(name, figures):
     """Whether they passed. One after the other, so that they do not slow each other down."""
     environment = dict(
         os.environ, FULL_SIZE="1", RELIABILITY_FIGURES=str(figures), STORE_DOWN_SECONDS="30", RUST_BACKTRACE="0"
     )
-    command = ["cargo", "test", "--release", "--locked", "--test", program, "--", "--test-threads=1"]
-    return subprocess.run([*command, *name.split()], env=environment).returncode == 0
+    exactly = [] if name.endswith("::") else ["--exact"]
+    command = ["cargo", "test", "--release", "--locked", "--test", "it", "--", "--test-threads=1", *exactly, name]
+    return subprocess.run(command, env=environment).returncode == 0
 
 
-def failure(test):
+def failure(name):
     """The row of a test that failed before it had all its figures, so that no fault is missing in silence."""
-    program, name = test
     line = {"what": "tests that failed", "promised": "0", "measured": "one or more", "kept": False}
-    return {"fault": f"what tests/{program} tries", "test": f"{program}::{name}".rstrip(":"), "lines": [line]}
+    test = f"it::{name}".rstrip(":")
+    return {"fault": f"what {test} tries", "test": test, "lines": [line]}
 
 
 def beside_the_code(row):

@@ -1,0 +1,554 @@
+//! The pages in a real browser: the demo's binary is started, Chromium opens what it serves.
+//!
+//! `SCREENSHOTS=folder` keeps the pictures. Without Chromium the tests say so and pass, unless `REQUIRE_BROWSER` is set.
+
+mod chromium;
+mod counting;
+mod login;
+mod markup;
+mod phone;
+mod stats;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use self::chromium::{Chromium, Page, Screen, keep};
+
+use crate::support::PATIENCE;
+
+const SCREENS: [Screen; 2] = [Screen::PHONE, Screen::DESK];
+const LANGS: [&str; 2] = ["zh", "en"];
+
+/// `wxqr demo` on a port of its own. Dropping it ends it.
+struct Demo {
+    /// Without a trailing slash.
+    base: String,
+    key: String,
+    client: reqwest::Client,
+    _process: Child,
+    /// Held open: the demo could not say its last line to a closed pipe.
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Demo {
+    async fn start() -> Self {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_wxqr"))
+            .args(["demo", "--listen", "127.0.0.1:0"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (mut base, mut key) = (None, None);
+        while base.is_none() || key.is_none() {
+            let line = lines.next_line().await.unwrap().expect("the demo starts");
+            if let Some(page) = line.strip_prefix("Page:") {
+                base = Some(page.trim().trim_end_matches('/').to_owned());
+            } else if let Some(rest) = line.strip_prefix("API key:") {
+                key = rest.split_whitespace().next().map(str::to_owned);
+            }
+        }
+        let client = reqwest::Client::builder()
+            .tls_certs_only([])
+            .no_proxy()
+            .timeout(Duration::from_secs(20))
+            .build()
+            .unwrap();
+        Self {
+            base: base.unwrap(),
+            key: key.unwrap(),
+            client,
+            _process: process,
+            _lines: lines,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// The code of a query, as JSON; made with the key, so that permanent ones are too.
+    async fn code(&self, query: &str) -> Value {
+        let request = self.client.get(self.url(&format!("/qrcode.json?{query}")));
+        let answer = request.bearer_auth(&self.key).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{query}");
+        answer.json().await.unwrap()
+    }
+}
+
+/// Gets both, or leaves the test where there is no browser.
+macro_rules! demo_and_browser {
+    () => {{
+        let Some(browser) = Chromium::launch().await else {
+            return;
+        };
+        (Demo::start().await, browser)
+    }};
+}
+
+/// Controls under the 24 px that WCAG 2.2 asks for (2.5.8).
+const SMALL_TARGETS: &str = "[...document.querySelectorAll('a, button, input')]
+    .filter(it => it.checkVisibility() && it.type !== 'hidden' && it.getBoundingClientRect().height < 24)
+    .map(it => it.outerHTML)";
+
+/// Texts whose contrast to what they stand on is under the 4.5 that WCAG 2.2 asks for (1.4.3).
+const FAINT_TEXTS: &str = "(() => {
+    const light = ([r, g, b]) => {
+        const [x, y, z] = [r, g, b].map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const numbers = color => color.match(/[\\d.]+/g).map(Number);
+    const paper = element => {
+        for (let it = element; it; it = it.parentElement) {
+            const color = numbers(getComputedStyle(it).backgroundColor);
+            if (color.length === 3 || color[3] > 0) return color;
+        }
+        return matchMedia('(prefers-color-scheme: dark)').matches ? [18, 18, 18] : [255, 255, 255];
+    };
+    const faint = [];
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+        const element = walk.currentNode.parentElement;
+        if (!walk.currentNode.data.trim() || !element.checkVisibility() || element.matches('style, script')) continue;
+        const style = getComputedStyle(element);
+        const [ink, ground] = [numbers(style.color), paper(element)];
+        const [low, high] = [light(ink), light(ground)].sort((a, b) => a - b);
+        const contrast = (high + 0.05) / (low + 0.05);
+        if (contrast < 4.5) faint.push([walk.currentNode.data.trim(), contrast, style.color, ground]);
+    }
+    return faint;
+})()";
+
+/// What every page of the demo owes to its reader.
+async fn check_page(page: &mut Page, name: &str) {
+    check_reading(page, name).await;
+    let body = page.text("document.body.innerText").await;
+    assert!(body.contains("SANDBOX"), "{name}: {body}");
+}
+
+/// What every page of ours owes to its reader.
+async fn check_reading(page: &mut Page, name: &str) {
+    let complaints = page.complaints().await;
+    assert!(complaints.is_empty(), "{name}: {complaints:#?}");
+    // Not the window's width: a phone zooms out until all fits.
+    let content = page.eval("document.scrollingElement.scrollWidth").await;
+    let window = u64::from(page.screen.width);
+    assert!(content.as_u64().unwrap() <= window, "{name}: {content} px");
+    assert_eq!(
+        page.eval(SMALL_TARGETS).await,
+        json!([]),
+        "{name}: hard to tap"
+    );
+    for dark in [true, false] {
+        page.prefer_dark(dark).await;
+        let faint = page.eval(FAINT_TEXTS).await;
+        assert_eq!(faint, json!([]), "{name}, dark {dark}: hard to read");
+    }
+}
+
+async fn keep_dark(page: &mut Page, name: &str) {
+    page.prefer_dark(true).await;
+    keep(&format!("{name}-dark"), &page.screenshot().await);
+    page.prefer_dark(false).await;
+}
+
+/// The texts of the codes in a picture, read by two independent readers where the second is installed.
+fn decoded(png: &[u8]) -> Vec<String> {
+    let picture = image::load_from_memory(png).unwrap().to_luma8();
+    let mut prepared = rqrr::PreparedImage::prepare_from_greyscale(
+        picture.width() as usize,
+        picture.height() as usize,
+        |x, y| picture.get_pixel(u32::try_from(x).unwrap(), u32::try_from(y).unwrap())[0],
+    );
+    let texts: Vec<String> = prepared
+        .detect_grids()
+        .iter()
+        .map(|grid| grid.decode().unwrap().1)
+        .collect();
+    if let Some(second) = read_by_zbar(png) {
+        assert_eq!(second, texts, "zbarimg reads the same");
+    }
+    texts
+}
+
+fn read_by_zbar(png: &[u8]) -> Option<Vec<String>> {
+    let file = tempfile::NamedTempFile::with_suffix(".png").unwrap();
+    std::fs::write(file.path(), png).unwrap();
+    let output = std::process::Command::new("zbarimg")
+        .args(["--quiet", "--raw"])
+        .arg(file.path())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.lines().map(str::to_owned).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_of_a_code_shows_one_picture_that_a_camera_reads() {
+    let (demo, mut browser) = demo_and_browser!();
+    for (query, kind) in [
+        ("scene_id=123", "temporary"),
+        ("scene_str=poster&permanent=true", "permanent"),
+    ] {
+        let code = demo.code(query).await;
+        for screen in SCREENS {
+            let mut page = browser.page(screen).await;
+            for lang in LANGS {
+                let name = format!("code-{kind}-{lang}-{}", screen.name);
+                page.open(&demo.url(&format!("/qrcode?{query}&lang={lang}")))
+                    .await;
+                let png = page.screenshot().await;
+                keep(&name, &png);
+                keep_dark(&mut page, &name).await;
+                check_page(&mut page, &name).await;
+                let images = page
+                    .eval("[...document.images].map(image => [image.complete, image.naturalWidth > 0, image.alt !== ''])")
+                    .await;
+                assert_eq!(images, json!([[true, true, true]]), "{name}");
+                let drawn = page
+                    .eval("document.querySelectorAll('canvas, svg').length")
+                    .await;
+                assert_eq!(drawn, 0, "{name}: a phone cannot press and hold those");
+                assert_eq!(decoded(&png), [code["url"].as_str().unwrap()], "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_page_makes_the_code_that_was_typed() {
+    let (demo, mut browser) = demo_and_browser!();
+    for screen in SCREENS {
+        for lang in LANGS {
+            let name = format!("home-{lang}-{}", screen.name);
+            let mut page = browser.page(screen).await;
+            page.open(&demo.url(&format!("/?lang={lang}"))).await;
+            keep(&name, &page.full_screenshot().await);
+            keep_dark(&mut page, &name).await;
+            check_page(&mut page, &name).await;
+
+            page.fill("[name=scene_str]", "展会 A+1").await;
+            page.fill("[name=expire_seconds]", "600").await;
+            page.click("form button").await;
+            page.loaded().await;
+            keep(&format!("{name}-filled"), &page.full_screenshot().await);
+            check_page(&mut page, &name).await;
+            let query = "scene_str=%E5%B1%95%E4%BC%9A%20A%2B1&expire_seconds=600";
+            let code = demo.code(query).await;
+            page.eval("document.images[0].scrollIntoView({block: 'center', behavior: 'instant'})")
+                .await;
+            let png = page.screenshot().await;
+            assert_eq!(decoded(&png), [code["url"].as_str().unwrap()], "{name}");
+
+            let snippets = page
+                .eval("[...document.querySelectorAll('.snippet pre')].map(it => it.textContent)")
+                .await;
+            let snippets: Vec<&str> = snippets
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|it| it.as_str().unwrap())
+                .collect();
+            assert_eq!(snippets.len(), 3, "{name}: {snippets:?}");
+            for snippet in &snippets {
+                check_snippet(&demo, snippet).await;
+            }
+            check_copying(&mut page, snippets[0]).await;
+        }
+    }
+}
+
+/// The frame as the first page gives it.
+async fn frame_snippet(page: &mut Page, demo: &Demo, lang: &str) -> String {
+    page.open(&demo.url(&format!("/?scene_id=1&lang={lang}")))
+        .await;
+    page.text("[...document.querySelectorAll('.snippet pre')].map(it => it.textContent).find(it => it.startsWith('<iframe'))")
+        .await
+}
+
+/// What the window shows once there is a code to be seen: a frame of another site is drawn later than the page around it.
+async fn drawn_code(page: &mut Page) -> Vec<u8> {
+    let started = std::time::Instant::now();
+    loop {
+        let png = page.screenshot().await;
+        if !decoded(&png).is_empty() {
+            return png;
+        }
+        assert!(started.elapsed() < PATIENCE, "no code is drawn");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_frame_fits_the_page_that_it_is_pasted_into() {
+    let (demo, mut browser) = demo_and_browser!();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.html");
+    for screen in SCREENS {
+        let mut page = browser.page(screen).await;
+        for lang in LANGS {
+            let name = format!("frame-{lang}-{}", screen.name);
+            let snippet = frame_snippet(&mut page, &demo, lang).await;
+            let html = format!(
+                "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><h1>Shop</h1>{snippet}"
+            );
+            std::fs::write(&file, html).unwrap();
+            // A file is what no scheme in `frame-ancestors *` matches.
+            page.open(&format!("file://{}", file.display())).await;
+            let framed = drawn_code(&mut page).await;
+            keep(&name, &framed);
+            let complaints = page.complaints().await;
+            assert!(complaints.is_empty(), "{name}: {complaints:#?}");
+            let content = page.eval("document.scrollingElement.scrollWidth").await;
+            let window = u64::from(screen.width);
+            assert!(content.as_u64().unwrap() <= window, "{name}: {content} px");
+            let code = demo.code(&format!("scene_id=1&lang={lang}")).await;
+            assert_eq!(
+                decoded(&framed),
+                [code["url"].as_str().unwrap()],
+                "{name}: the framed code is seen whole"
+            );
+            let size: [u32; 2] = serde_json::from_value(
+                page.eval("(it => [it.width, it.height])(document.querySelector('iframe').getBoundingClientRect())")
+                    .await,
+            )
+            .unwrap();
+            // What the frame holds, in a window of its size.
+            for width in [size[0], 288] {
+                let metrics = json!({"width": width, "height": size[1], "deviceScaleFactor": 1, "mobile": false});
+                page.call("Emulation.setDeviceMetricsOverride", metrics)
+                    .await;
+                page.open(&demo.url(&format!("/qrcode?scene_id=1&lang={lang}")))
+                    .await;
+                let inside = "[document.scrollingElement.scrollWidth, document.scrollingElement.scrollHeight]";
+                let inside: [u32; 2] = serde_json::from_value(page.eval(inside).await).unwrap();
+                assert!(
+                    inside[0] <= width && inside[1] <= size[1],
+                    "{name}: {inside:?} in {width} x {}",
+                    size[1]
+                );
+            }
+            page = browser.page(screen).await;
+        }
+    }
+}
+
+/// Whoever pastes the snippet elsewhere gets an answer from the link in it.
+async fn check_snippet(demo: &Demo, snippet: &str) {
+    let rest = &snippet[snippet.find("http").expect("a whole address")..];
+    let end = rest.find(['"', '\'']).unwrap();
+    let link = rest[..end].replace("&amp;", "&");
+    assert!(link.starts_with(&demo.base), "{snippet}");
+    let answer = demo.client.get(&link).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{link}");
+}
+
+async fn check_copying(page: &mut Page, snippet: &str) {
+    let permissions = json!({"permissions": ["clipboardReadWrite"]});
+    page.call("Browser.grantPermissions", permissions).await;
+    let before = page
+        .text("document.querySelector('.snippet button').textContent")
+        .await;
+    page.click(".snippet button").await;
+    let after = page
+        .text(
+            "new Promise(done => {
+                const button = document.querySelector('.snippet button');
+                const look = () => button.textContent === button.dataset.done ? done(button.textContent) : requestAnimationFrame(look);
+                look();
+            })",
+        )
+        .await;
+    assert_ne!(before, after, "the button says that it has copied");
+    let copied = page.text("navigator.clipboard.readText()").await;
+    assert_eq!(copied, snippet);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_is_a_page_that_a_person_can_read() {
+    let (demo, mut browser) = demo_and_browser!();
+    for screen in SCREENS {
+        let mut page = browser.page(screen).await;
+        for lang in LANGS {
+            for (path, expected) in [
+                ("/qrcode?scene_id=0", "invalid_parameter"),
+                ("/qrcode?scene_id=1&expire=60", "expire_seconds"),
+                ("/qrcode?scene_id=7&permanent=true", "mint_not_allowed"),
+                ("/nowhere?", "404"),
+                ("/?scene_id=0", "scene_id"),
+            ] {
+                let name = format!("error-{}-{lang}-{}", expected, screen.name);
+                page.open(&demo.url(&format!("{path}&lang={lang}"))).await;
+                keep(&name, &page.screenshot().await);
+                check_page(&mut page, &name).await;
+                let said = page.text("document.querySelector('main').innerText").await;
+                assert!(said.contains(expected), "{name}: {said}");
+                let tag = page.text("document.documentElement.lang").await;
+                assert!(tag.starts_with(lang), "{name}: {tag}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pretended_phone_is_readable() {
+    let (demo, mut browser) = demo_and_browser!();
+    for (query, kind) in [
+        ("scene_id=123", "temporary"),
+        (
+            "scene_str=%E5%B1%95%E4%BC%9A%20A%2B1&permanent=true",
+            "permanent",
+        ),
+    ] {
+        let code = demo.code(query).await;
+        let url = code["url"].as_str().unwrap();
+        for screen in SCREENS {
+            let mut page = browser.page(screen).await;
+            for lang in LANGS {
+                let name = format!("phone-{kind}-{lang}-{}", screen.name);
+                page.open(&format!("{url}?lang={lang}")).await;
+                keep(&name, &page.screenshot().await);
+                check_page(&mut page, &name).await;
+            }
+        }
+    }
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open(&demo.url("/q/nothing")).await;
+    keep("phone-unknown", &page.screenshot().await);
+    check_page(&mut page, "phone-unknown").await;
+}
+
+/// The ticket's picture and the end of the code that a page shows.
+async fn shown(page: &mut Page) -> (String, String) {
+    let image = page.text("document.images[0].src").await;
+    let end = page.text("document.querySelector('time').dateTime").await;
+    (image, end)
+}
+
+/// When the browser began to load what it shows, by its own clock: what a busy machine keeps us waiting for is not in it.
+async fn begun(page: &mut Page) -> Duration {
+    let milliseconds = page.eval("Math.floor(performance.timeOrigin)").await;
+    Duration::from_millis(milliseconds.as_u64().unwrap())
+}
+
+/// Opens the page of a code that lives so long, waits until it comes back by itself, and tells what it did.
+async fn awaited_renewal(mut page: Page, url: String) -> Renewal {
+    page.open(&url).await;
+    let opened = begun(&mut page).await;
+    let (old, end) = shown(&mut page).await;
+    page.loaded().await;
+    let after = begun(&mut page).await.saturating_sub(opened);
+    let (new, new_end) = shown(&mut page).await;
+    Renewal {
+        after,
+        is_new: new != old && new_end > end,
+        complaints: page.complaints().await,
+    }
+}
+
+#[derive(Debug)]
+struct Renewal {
+    after: Duration,
+    is_new: bool,
+    complaints: Vec<String>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_shows_a_new_code_before_the_old_one_dies() {
+    const LIFE: Duration = Duration::from_secs(21);
+    const SHORTEST: Duration = Duration::from_secs(10);
+    let (demo, mut browser) = demo_and_browser!();
+    let with_script = browser.page(Screen::PHONE).await;
+    let mut without = browser.page(Screen::PHONE).await;
+    let off = json!({"value": true});
+    without
+        .call("Emulation.setScriptExecutionDisabled", off)
+        .await;
+    let hasty = browser.page(Screen::DESK).await;
+    let url = |scene, life| demo.url(&format!("/qrcode?scene_id={scene}&expire_seconds={life}"));
+    let (with_script, without, hasty) = tokio::join!(
+        awaited_renewal(with_script, url(1, LIFE.as_secs())),
+        awaited_renewal(without, url(2, LIFE.as_secs())),
+        awaited_renewal(hasty, url(3, 2)),
+    );
+    for (case, renewal) in [
+        ("script", with_script),
+        ("no script", without),
+        ("a code that dies at once", hasty),
+    ] {
+        assert!(renewal.is_new, "{case}: {renewal:?}");
+        assert!(renewal.complaints.is_empty(), "{case}: {renewal:?}");
+        // The page counts from when it was read, which is later; a moment is for rounding.
+        let early = SHORTEST.saturating_sub(Duration::from_millis(50));
+        assert!(renewal.after >= early, "{case}: {renewal:?}");
+        assert!(renewal.after < LIFE, "{case}: {renewal:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_that_slept_shows_a_new_code_when_it_wakes() {
+    let (demo, mut browser) = demo_and_browser!();
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open(&demo.url("/qrcode?scene_id=4")).await;
+    for event in ["pageshow", "visibilitychange"] {
+        let target = if event == "pageshow" {
+            "window"
+        } else {
+            "document"
+        };
+        page.eval("window.opened = true").await;
+        page.eval(&format!("{target}.dispatchEvent(new Event('{event}'))"))
+            .await;
+        assert_eq!(
+            page.eval("window.opened").await,
+            json!(true),
+            "{event}: too early"
+        );
+        let sleep = format!(
+            "(now => {{ Date.now = () => now() + 7_200_000; {target}.dispatchEvent(new Event('{event}')) }})(Date.now)"
+        );
+        page.eval(&sleep).await;
+        page.loaded().await;
+        assert_eq!(
+            page.eval("window.opened").await,
+            Value::Null,
+            "{event}: a new page"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_failed_comes_back_by_itself_where_waiting_helps() {
+    let Some(mut browser) = Chromium::launch().await else {
+        return;
+    };
+    let mut page = browser.page(Screen::PHONE).await;
+    let refresh = "document.querySelector('meta[http-equiv=refresh]')?.content ?? null";
+    for (errcode, comes_back) in [(45009, true), (40013, false)] {
+        let demo = Demo::start().await;
+        let fault = json!([{"api": "create", "kind": "errcode", "value": errcode, "times": 9}]);
+        let request = demo.client.put(demo.url("/sandbox/faults")).json(&fault);
+        assert!(request.send().await.unwrap().status().is_success());
+        let name = format!("error-{errcode}");
+        page.open(&demo.url("/qrcode?scene_id=5")).await;
+        keep(&name, &page.screenshot().await);
+        check_page(&mut page, &name).await;
+        let again = page.eval(refresh).await;
+        let seconds = again.as_str().map(|text| text.parse::<u64>().unwrap());
+        assert_eq!(
+            seconds.is_some_and(|it| it >= 30),
+            comes_back,
+            "{name}: {again}"
+        );
+    }
+}

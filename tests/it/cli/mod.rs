@@ -1,0 +1,5 @@
+//! The command line: arguments, exit codes, output, signals.
+
+mod doctor;
+mod process;
+mod sign;

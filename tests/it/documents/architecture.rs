@@ -1,0 +1,296 @@
+//! Who may use whom, as `ARCHITECTURE.md` draws it, read from the sources.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms that each room may name, from the ground up.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("telemetry", &[]),
+    ("scene", &[]),
+    ("flight", &[]),
+    ("text", &[]),
+    ("form", &[]),
+    ("redact", &[]),
+    ("outbound", &[]),
+    ("render", &[]),
+    ("access", &["clock", "form", "text"]),
+    ("listen", &[]),
+    ("openid", &[]),
+    ("ticket", &["scene"]),
+    ("event", &["openid", "ticket"]),
+    ("callback", &["event", "openid", "ticket"]),
+    ("pictures", &["render", "ticket"]),
+    ("tally", &["event", "openid", "scene"]),
+    (
+        "store",
+        &[
+            "clock",
+            "event",
+            "openid",
+            "scene",
+            "tally",
+            "telemetry",
+            "ticket",
+        ],
+    ),
+    ("origin", &[]),
+    (
+        "sandbox",
+        &["clock", "listen", "origin", "outbound", "render"],
+    ),
+    ("wechat", &["outbound", "scene", "telemetry", "ticket"]),
+    ("account", &["clock", "store", "telemetry", "wechat"]),
+    (
+        "token",
+        &["account", "clock", "flight", "store", "telemetry", "wechat"],
+    ),
+    (
+        "codes",
+        &[
+            "access",
+            "account",
+            "clock",
+            "flight",
+            "scene",
+            "store",
+            "telemetry",
+            "ticket",
+            "token",
+            "wechat",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "access",
+            "callback",
+            "codes",
+            "listen",
+            "redact",
+            "scene",
+            "tally",
+            "telemetry",
+            "text",
+            "wechat",
+        ],
+    ),
+    ("scans", &["event", "store", "telemetry"]),
+    ("bindings", &["clock", "codes", "scans", "scene", "store"]),
+    ("relay", &["outbound", "telemetry"]),
+    ("upkeep", &["clock", "codes", "store", "telemetry"]),
+    (
+        "http",
+        &[
+            "access",
+            "account",
+            "bindings",
+            "callback",
+            "clock",
+            "codes",
+            "config",
+            "form",
+            "listen",
+            "origin",
+            "pictures",
+            "redact",
+            "relay",
+            "render",
+            "scans",
+            "scene",
+            "store",
+            "telemetry",
+            "text",
+            "ticket",
+            "token",
+            "wechat",
+        ],
+    ),
+    (
+        "fuzzing",
+        &[
+            "access", "callback", "event", "form", "http", "scene", "ticket", "wechat",
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            "account",
+            "app",
+            "callback",
+            "clock",
+            "codes",
+            "config",
+            "outbound",
+            "scene",
+            "store",
+            "telemetry",
+            "token",
+            "wechat",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "account",
+            "bindings",
+            "callback",
+            "clock",
+            "codes",
+            "config",
+            "http",
+            "listen",
+            "origin",
+            "outbound",
+            "pictures",
+            "relay",
+            "sandbox",
+            "scans",
+            "store",
+            "telemetry",
+            "token",
+            "upkeep",
+            "wechat",
+        ],
+    ),
+];
+
+/// The places that may name a crate; a folder stands for all that is in it.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    (
+        "axum",
+        &[
+            "app.rs",
+            "http/",
+            "listen.rs",
+            "listen/",
+            "origin.rs",
+            "sandbox/",
+        ],
+    ),
+    ("hyper", &["listen/"]),
+    ("hyper_util", &["listen/"]),
+    ("tower_http", &["http/"]),
+    ("utoipa", &["http/"]),
+    ("csv", &["http/"]),
+    (
+        "reqwest",
+        &["wechat/", "outbound.rs", "relay.rs", "sandbox/delivery.rs"],
+    ),
+    ("rustls", &["listen/", "outbound.rs"]),
+    ("tokio_rustls", &["listen/"]),
+    ("rcgen", &["sandbox/authority.rs"]),
+    ("askama", &["http/", "sandbox/"]),
+    ("clap", &["config/", "cli/"]),
+    ("anyhow", &["cli/"]),
+    ("moka", &["access/", "codes.rs", "codes/", "pictures.rs"]),
+    // The log set-up silences it by name.
+    ("sqlx", &["store/", "telemetry.rs"]),
+    ("rustix", &["listen/", "store/"]),
+    ("fast_qr", &["render/symbol.rs"]),
+    ("quick_xml", &["callback/"]),
+    ("aes", &["callback/", "sandbox/", "fuzzing/"]),
+    ("cbc", &["callback/", "sandbox/", "fuzzing/"]),
+];
+
+/// Every source file by its path under `src/`, without its comments.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            let code: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
+            found.push((name.to_owned(), code.join("\n")));
+        }
+    }
+    assert!(found.len() > 20, "the sources are under src/");
+    found
+}
+
+/// `codes` for `codes.rs` and for `codes/mint.rs`.
+fn room(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap_or(file)
+}
+
+/// The rooms named as `crate::ROOM`.
+fn named_rooms<'a>(file: &str, code: &'a str) -> BTreeSet<&'a str> {
+    code.split("crate::")
+        .skip(1)
+        .map(|rest| {
+            assert!(
+                !rest.starts_with('{'),
+                "{file}: one `use crate::ROOM` a line, so that this test can read it"
+            );
+            rest.split(|c: char| !c.is_ascii_lowercase() && c != '_')
+                .next()
+                .unwrap_or_default()
+        })
+        .collect()
+}
+
+/// Whether the code has a path that begins with the crate.
+fn names_crate(code: &str, name: &str) -> bool {
+    code.match_indices(&format!("{name}::")).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+    })
+}
+
+#[test]
+fn a_room_uses_only_the_rooms_below_it() {
+    for (file, code) in sources() {
+        let room = room(&file);
+        if ["main", "lib", "cli"].contains(&room) {
+            continue;
+        }
+        let (_, allowed) = MAY_USE
+            .iter()
+            .find(|(name, _)| *name == room)
+            .unwrap_or_else(|| {
+                panic!("{file}: give its room a row in MAY_USE and in ARCHITECTURE.md")
+            });
+        for used in named_rooms(&file, &code) {
+            assert!(
+                used == room || allowed.contains(&used),
+                "{file} uses crate::{used}, which {room} must not know"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_framework_stays_in_its_rooms() {
+    for (file, code) in sources() {
+        for (name, places) in MAY_NAME {
+            let may = places.iter().any(|place| file.starts_with(place));
+            assert!(
+                may || !names_crate(&code, name),
+                "{file} names {name}, which is for {places:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_drawing_names_every_room() {
+    let drawing =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    for (room, _) in MAY_USE {
+        assert!(
+            drawing.contains(&format!("**{room}**")),
+            "ARCHITECTURE.md does not tell what {room} is for"
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! Documents and container files against the code that they describe.
+
+mod architecture;
+mod container;
+mod readme;
+mod settings;
+mod threat_model;

@@ -1,0 +1,73 @@
+//! The tables of settings in `docs/` say what the code does.
+
+use std::path::Path;
+
+use wxqr::config::SETTINGS;
+
+/// The rows `| variable | default | meaning |` of a page; none if the file is not there.
+fn rows(file: &str) -> Option<Vec<[String; 3]>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if !path.exists() {
+        return None;
+    }
+    let text = std::fs::read_to_string(path).unwrap();
+    Some(text.lines().filter_map(row).collect())
+}
+
+fn row(line: &str) -> Option<[String; 3]> {
+    let cells: Vec<&str> = line
+        .strip_prefix("| `WXQR_")?
+        .strip_suffix(" |")?
+        .split(" | ")
+        .collect();
+    let [variable, default, meaning] = cells[..] else {
+        return None;
+    };
+    let variable = variable.strip_suffix('`')?;
+    Some([format!("WXQR_{variable}"), default.into(), meaning.into()])
+}
+
+#[test]
+fn the_page_lists_every_setting_as_it_is() {
+    let Some(got) = rows("docs/configuration.md") else {
+        return;
+    };
+    let want: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let meaning = setting.help();
+            [setting.variable(), setting.default_column(), meaning]
+        })
+        .collect();
+    let table: Vec<String> = want
+        .iter()
+        .map(|[variable, default, meaning]| format!("| `{variable}` | {default} | {meaning} |"))
+        .collect();
+    assert_eq!(got, want, "the table should read:\n{}", table.join("\n"));
+}
+
+/// The words for a default that is none, in Chinese.
+const TRANSLATIONS: [(&str, &str); 2] = [("unset", "未设置"), ("required", "必填")];
+
+#[test]
+fn the_chinese_page_lists_every_setting_with_its_default() {
+    let Some(got) = rows("docs/zh/configuration.md") else {
+        return;
+    };
+    let got: Vec<_> = got
+        .into_iter()
+        .map(|[variable, default, _]| [variable, default])
+        .collect();
+    let want: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let default = setting.default_column();
+            let translated = TRANSLATIONS
+                .iter()
+                .find(|(english, _)| *english == default)
+                .map_or(default.as_str(), |(_, chinese)| chinese);
+            [setting.variable(), translated.to_owned()]
+        })
+        .collect();
+    assert_eq!(got, want);
+}

@@ -1,0 +1,284 @@
+//! Strangers write elements and scripts into everything that might be shown to somebody else.
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _};
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::support::answer::Answer;
+use crate::support::app::TestApp;
+use crate::support::figures::{Figures, grouped, sized};
+use crate::support::payloads::{encoded, payloads};
+
+const KEY: &str = "admin-key-of-the-owner-0";
+
+/// How many requests are under way at once.
+const ABREAST: usize = 16;
+
+/// What a harmless text gets in a payload's place: an answer with the same elements.
+const HARMLESS: &str = "harmless";
+
+/// Parameters of `/qrcode` that do not take just any text.
+const CHECKED: &[&str] = &[
+    "scene_id",
+    "permanent",
+    "expire_seconds",
+    "format",
+    "fragment",
+    "size",
+    "margin",
+    "color",
+    "bg",
+    "lang",
+    "exp",
+    "sig",
+];
+
+/// Makes the request that brings a text to a place.
+type Ask = Box<dyn Fn(&TestApp, &str) -> RequestBuilder + Send + Sync>;
+
+/// A place that takes a text from outside.
+struct Place {
+    name: String,
+    ask: Ask,
+}
+
+impl Place {
+    fn new(
+        name: impl Into<String>,
+        ask: impl Fn(&TestApp, &str) -> RequestBuilder + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            ask: Box::new(ask),
+        }
+    }
+
+    /// By an address with a `{}` for the text.
+    fn at(path: impl Into<String>) -> Self {
+        let path = path.into();
+        Self::new(path.clone(), move |app, text| {
+            app.request(Method::GET, &path.replace("{}", &encoded(text)))
+        })
+    }
+}
+
+fn places() -> Vec<Place> {
+    let mut places = Vec::new();
+    for lang in ["zh", "en"] {
+        places.extend([
+            Place::at(format!("/?scene_str={{}}&lang={lang}")),
+            Place::at(format!("/?scene_id={{}}&lang={lang}")),
+            Place::at(format!("/?scene_id=1&expire_seconds={{}}&lang={lang}")),
+            Place::at(format!("/?scene_str={{}}&permanent=true&lang={lang}")),
+            Place::at(format!("/qrcode.html?scene_str={{}}&lang={lang}")),
+            Place::at(format!(
+                "/qrcode.html?scene_str={{}}&fragment=1&lang={lang}"
+            )),
+            Place::at(format!(
+                "/qrcode.html?scene_str={{}}&permanent=true&lang={lang}"
+            )),
+            Place::at(format!("/qrcode.html?scene_id={{}}&fragment=1&lang={lang}")),
+            Place::at(format!("/qrcode/{{}}?lang={lang}")),
+            Place::at(format!("/{{}}?lang={lang}")),
+            Place::new(format!("the request's id, {lang}"), move |app, text| {
+                let request =
+                    app.request(Method::GET, &format!("/qrcode.html?scene_id=0&lang={lang}"));
+                request.header("x-request-id", text)
+            }),
+        ]);
+    }
+    for format in ["json", "svg", "png", "jpg"] {
+        places.push(Place::at(format!("/qrcode.{format}?scene_str={{}}")));
+        places.push(Place::at(format!("/qrcode.{format}?scene_id={{}}")));
+    }
+    for checked in CHECKED {
+        let scene = if *checked == "scene_id" {
+            ""
+        } else {
+            "scene_id=1&"
+        };
+        for path in ["/qrcode.html", "/qrcode.json", "/qrcode"] {
+            places.push(Place::at(format!("{path}?{scene}{checked}={{}}")));
+        }
+    }
+    places.push(Place::at("/qrcode.html?scene_id=1&{}=1"));
+    places.push(Place::at("/?lang={}"));
+    places.extend(api_places());
+    places
+}
+
+fn api_places() -> [Place; 3] {
+    let post = |app: &TestApp, body: serde_json::Value| {
+        let request = app.request(Method::POST, "/api/codes");
+        request.bearer_auth(KEY).body(body.to_string())
+    };
+    [
+        Place::new("the name of a field", move |app, text| {
+            post(app, json!({"scene_id": 1, text: 1}))
+        }),
+        Place::new("a label", move |app, text| {
+            post(app, json!({"scene_id": 1, "label": text, "group": text}))
+        }),
+        Place::new("a filter", |app, text| {
+            let path = format!("/api/codes?label={}", encoded(text));
+            app.request(Method::GET, &path).bearer_auth(KEY)
+        }),
+    ]
+}
+
+/// What makes a page's elements, and what it says about itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Shape {
+    status: u16,
+    headers: Vec<String>,
+    content_type: String,
+    /// How often each of the letters that markup is made of is there, in a page or a drawing.
+    markup: BTreeMap<char, usize>,
+}
+
+impl Shape {
+    fn of(answer: &Answer) -> Self {
+        let mut headers: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
+        headers.sort_unstable();
+        let content_type = answer.header("content-type");
+        let is_markup = ["text/html", "image/svg+xml"]
+            .iter()
+            .any(|kind| content_type.starts_with(kind));
+        Self {
+            status: answer.status.as_u16(),
+            headers,
+            markup: if is_markup {
+                markup(answer.text())
+            } else {
+                BTreeMap::new()
+            },
+            content_type,
+        }
+    }
+}
+
+fn markup(text: &str) -> BTreeMap<char, usize> {
+    let mut found = BTreeMap::new();
+    for (at, letter) in text.char_indices() {
+        let counts = match letter {
+            '<' | '>' | '"' | '\'' => true,
+            // What was escaped has a number.
+            '&' => !text[at..].starts_with("&#"),
+            _ => false,
+        };
+        if counts {
+            *found.entry(letter).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// What is wrong with an answer that has a payload in it; none if nothing is.
+fn flaw(answer: &Answer, app: &TestApp, payload: &str) -> Option<&'static str> {
+    if answer.header("x-content-type-options") != "nosniff" {
+        return Some("it may be taken for another type");
+    }
+    let kind = answer.header("content-type");
+    if kind.contains("json") && !says(answer, payload) {
+        return Some("the document says another text");
+    }
+    if kind == "image/png" && !answer.body.starts_with(b"\x89PNG\r\n\x1a\n") {
+        return Some("it is no picture");
+    }
+    let name = answer.header("content-disposition");
+    if !name.is_empty() && !names(&name, payload) {
+        return Some("the file has another name");
+    }
+    let wechat = format!("http://{}/cgi-bin/showqrcode?ticket=", app.sandbox_address);
+    let leads_to = answer.header("location");
+    if !leads_to.is_empty() && !leads_to.starts_with(&wechat) {
+        return Some("it leads elsewhere");
+    }
+    None
+}
+
+/// Whether the texts of a document are exactly what was given.
+fn says(answer: &Answer, payload: &str) -> bool {
+    let json = answer.json();
+    let texts = ["scene_str", "label", "group"]
+        .iter()
+        .filter_map(|name| json.get(name));
+    let mut texts = texts.filter(|_| answer.status.is_success());
+    texts.all(|text| text == payload)
+}
+
+/// Whether a file's name is letters for old programs, and everything by its code for new ones.
+fn names(header: &str, payload: &str) -> bool {
+    let halves = header
+        .strip_prefix("inline; filename=\"")
+        .and_then(|rest| rest.split_once("\"; filename*=UTF-8''"));
+    let Some((plain, rest)) = halves else {
+        return false;
+    };
+    let is_plain = |text: &str, more: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    let full = percent_encoding::percent_decode_str(rest)
+        .decode_utf8()
+        .unwrap();
+    let named = payload.replace(['/', '\\'], "_");
+    is_plain(plain, "-_.")
+        && is_plain(rest, "-_.~%")
+        && full.starts_with(&format!("qrcode-{named}-until-"))
+}
+
+/// None where the text cannot be sent there: a header does not take every text.
+async fn ask(request: RequestBuilder) -> Option<Answer> {
+    match Answer::to_willing(request).await {
+        Err(error) if error.is_builder() => None,
+        answer => Some(answer.unwrap()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stranger_writes_is_shown_as_text_in_every_format() {
+    let app = TestApp::with()
+        .set("API_KEYS", format!("k:{KEY}:admin"))
+        .spawn()
+        .await;
+    let (places, payloads) = (places(), payloads());
+    let (mut looked_at, mut flaws) = (0, Vec::new());
+    // In small, each place meets another part of them.
+    let step = sized(8, 1);
+    for (n, place) in places.iter().enumerate() {
+        let harmless = Answer::to((place.ask)(&app, HARMLESS)).await;
+        let want = Shape::of(&harmless);
+        assert_ne!(want.status, 500, "{}", place.name);
+        let part = payloads.iter().skip(n % step).step_by(step);
+        let asking = part.map(|payload| {
+            let request = (place.ask)(&app, payload);
+            async move { (payload, ask(request).await) }
+        });
+        let mut asking = stream::iter(asking).buffer_unordered(ABREAST);
+        while let Some((payload, answer)) = asking.next().await {
+            let Some(answer) = answer else { continue };
+            looked_at += 1;
+            let differs = Shape::of(&answer) != want;
+            let flaw = flaw(&answer, &app, payload).or(differs.then_some("it has another shape"));
+            flaws.extend(
+                flaw.map(|flaw| format!("{flaw}: {payload:?} at {}: {answer:?}", place.name)),
+            );
+        }
+    }
+    assert!(flaws.is_empty(), "{} flaws: {}", flaws.len(), flaws[0]);
+
+    let mut figures = Figures::of(format!(
+        "{} texts that try to be elements or scripts, at {} places in every format",
+        grouped(payloads.len()),
+        places.len()
+    ));
+    figures.tell("answers looked at", grouped(looked_at));
+    figures.exactly(
+        "unescaped, with another element or another header",
+        0,
+        flaws.len(),
+    );
+}

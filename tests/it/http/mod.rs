@@ -1,0 +1,5 @@
+//! HTTP answers: representations, pages, headers, caching, errors, `/api`, and the OpenAPI document.
+
+mod answers;
+mod api;
+mod headers;

@@ -1,0 +1,4 @@
+//! What clients may cost: connections, deadlines, sizes, open files.
+
+mod clients;
+mod listener;

@@ -1,0 +1,1193 @@
+//! What the store promises, against each database: a file of SQLite, SQLite in memory, PostgreSQL, and that behind PgBouncer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use uuid::Uuid;
+use wxqr::clock::{Clock, ManualClock, SystemClock};
+use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
+use wxqr::store::{
+    Channel, ChannelFilter, ClockDifference, Error, ImportConflict, Imported, Intent, OpenError,
+    Reservation, Stock, Stop, Store, Upstream,
+};
+use wxqr::ticket::{IssuedCode, Life};
+
+use crate::support::database::Database;
+use crate::support::{PATIENCE, closed_port, eventually_async};
+
+/// Noon in China.
+const NOON: &str = "2026-11-22T04:00:00Z";
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// An account of its own in a database, at an hour that a test decides.
+struct Bench {
+    database: Database,
+    clock: Arc<ManualClock>,
+    appid: String,
+    /// The only handle to a database in memory.
+    memory: Option<Store>,
+}
+
+impl Bench {
+    fn new(database: Database) -> Self {
+        Self {
+            database,
+            clock: Arc::new(ManualClock::starting_at(NOON.parse().unwrap())),
+            appid: format!("wx{}", Uuid::now_v7().simple()),
+            memory: None,
+        }
+    }
+
+    async fn in_memory() -> Self {
+        let mut bench = Self::new(Database::memory());
+        bench.memory = Some(bench.open("test").await.unwrap());
+        bench
+    }
+
+    /// The store as another replica opens it.
+    async fn store(&self) -> Store {
+        match &self.memory {
+            Some(store) => store.clone(),
+            None => self.open("test").await.unwrap(),
+        }
+    }
+
+    async fn three(&self) -> [Store; 3] {
+        [self.store().await, self.store().await, self.store().await]
+    }
+
+    async fn open(&self, host: &str) -> Result<Store, OpenError> {
+        open(&self.database.url, &self.appid, host, self.clock.clone()).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+async fn open(
+    url: &str,
+    appid: &str,
+    host: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Store, OpenError> {
+    Store::open(&url.into(), appid, &Upstream::of_host(host), clock).await
+}
+
+/// Does a thing many times at once, in turn with each store, until the store has an answer for each.
+async fn crowd<T, F>(size: usize, stores: &[Store], act: impl Fn(Store) -> F + Copy) -> Vec<T>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let one = |n: usize| async move {
+        loop {
+            match act(stores[n % stores.len()].clone()).await {
+                Ok(done) => return done,
+                // A hundred writers at once may be too many for a second of a slow disk.
+                Err(Error::Timeout | Error::Busy | Error::Failed(_)) => {
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => unreachable!("{error}"),
+            }
+        }
+    };
+    join_all((0..size).map(one)).await
+}
+
+fn temporary(id: u32) -> Scene {
+    Scene::Temporary(TemporaryScene::Id(id.to_string().parse().unwrap()))
+}
+
+fn permanent(text: &str) -> PermanentScene {
+    PermanentScene::Text(text.parse().unwrap())
+}
+
+fn code(ticket: &str, life: Life) -> IssuedCode {
+    IssuedCode {
+        ticket: ticket.parse().unwrap(),
+        url: format!("http://weixin.qq.com/q/{ticket}").parse().unwrap(),
+        life,
+    }
+}
+
+fn for_ever(ticket: &str) -> IssuedCode {
+    code(ticket, Life::Permanent)
+}
+
+fn for_a_while(ticket: &str, minted_at: Timestamp, granted: u64) -> IssuedCode {
+    let life = Life::Temporary {
+        minted_at,
+        asked: 7200.try_into().unwrap(),
+        granted: granted.try_into().unwrap(),
+    };
+    code(ticket, life)
+}
+
+async fn ticket_of(store: &Store, scene: &Scene) -> Option<String> {
+    let found = store.find(scene).await.unwrap()?;
+    Some(found.ticket.as_str().to_owned())
+}
+
+async fn granted(store: &Store, scene: &PermanentScene) -> Intent {
+    match store.reserve(scene, 100).await.unwrap() {
+        Reservation::Granted(intent) => intent,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+async fn a_code_is_found_as_it_was_saved(bench: Bench) {
+    let [store, other, _] = bench.three().await;
+    let scene = temporary(7);
+    assert_eq!(
+        store.find(&scene).await.unwrap().map(|code| code.ticket),
+        None
+    );
+    let saved = for_a_while("first", bench.now(), 1800);
+    store.save(&scene, &saved).await.unwrap();
+    let found = other.find(&scene).await.unwrap().unwrap();
+    assert_eq!(
+        (found.ticket, found.url, found.life),
+        (saved.ticket, saved.url, saved.life)
+    );
+    let text = Scene::Temporary(TemporaryScene::Text("7".parse().unwrap()));
+    assert!(
+        other.find(&text).await.unwrap().is_none(),
+        "a text is no number"
+    );
+    let stranger = open_as(&bench, "wxsomebodyelse").await;
+    if let Some(stranger) = stranger {
+        assert!(
+            stranger.find(&scene).await.unwrap().is_none(),
+            "another account"
+        );
+    }
+}
+
+async fn open_as(bench: &Bench, appid: &str) -> Option<Store> {
+    if bench.memory.is_some() {
+        return None;
+    }
+    let opened = open(&bench.database.url, appid, "test", bench.clock.clone());
+    Some(opened.await.unwrap())
+}
+
+async fn of_two_codes_the_later_minted_stays(bench: Bench) {
+    let store = bench.store().await;
+    let scene = temporary(7);
+    let second = Duration::from_secs(1);
+    for (ticket, minted_at, stays) in [
+        ("b", bench.now(), "b"),
+        ("a", bench.now() - second, "b"),
+        ("c", bench.now() + second, "c"),
+    ] {
+        store
+            .save(&scene, &for_a_while(ticket, minted_at, 60))
+            .await
+            .unwrap();
+        assert_eq!(
+            ticket_of(&store, &scene).await.as_deref(),
+            Some(stays),
+            "after {ticket}"
+        );
+    }
+    let refused = store.save(&scene, &for_ever("d")).await;
+    assert!(
+        matches!(refused, Err(Error::BadRow(_))),
+        "a permanent code goes through the ledger"
+    );
+}
+
+async fn only_the_dead_are_purged_and_only_in_batches(bench: Bench) {
+    let store = bench.store().await;
+    for id in 1..=510 {
+        let dead = for_a_while("dead", bench.now() - MINUTE, 30);
+        store.save(&temporary(id), &dead).await.unwrap();
+    }
+    let living = for_a_while("living", bench.now(), 60);
+    store.save(&temporary(1000), &living).await.unwrap();
+    let intent = granted(&store, &permanent("for ever")).await;
+    store.confirm(&intent, &for_ever("for-ever")).await.unwrap();
+    granted(&store, &permanent("unknown")).await;
+
+    let mut removed = Vec::new();
+    for _ in 0..3 {
+        removed.push(store.purge_dead(bench.now()).await.unwrap());
+    }
+    assert_eq!(removed, [500, 10, 0]);
+    let all = store
+        .list(&ChannelFilter::default(), None, 1000)
+        .await
+        .unwrap();
+    assert_eq!(all.items.len(), 3, "{all:?}");
+}
+
+async fn a_lease_is_held_by_one(bench: Bench) {
+    let stores = bench.three().await;
+    let taken = crowd(30, &stores, |store| async move {
+        store.lease("x", MINUTE).await
+    })
+    .await;
+    let mut held: Vec<_> = taken.into_iter().flatten().collect();
+    assert_eq!(held.len(), 1);
+    assert!(
+        stores[0].lease("y", MINUTE).await.unwrap().is_some(),
+        "another name is free"
+    );
+    held.pop().unwrap().release().await;
+    assert!(
+        stores[1].lease("x", MINUTE).await.unwrap().is_some(),
+        "given back"
+    );
+}
+
+async fn a_lease_ends_by_itself_and_is_then_not_its_holders(bench: Bench) {
+    let store = bench.store().await;
+    let late = store.lease("x", MINUTE).await.unwrap().unwrap();
+    bench
+        .clock
+        .advance(MINUTE.saturating_sub(Duration::from_millis(1)));
+    assert!(store.lease("x", MINUTE).await.unwrap().is_none());
+    bench.clock.advance(Duration::from_millis(1));
+    let next = store.lease("x", MINUTE).await.unwrap();
+    assert!(next.is_some(), "its time is over");
+    late.release().await;
+    assert!(
+        store.lease("x", MINUTE).await.unwrap().is_none(),
+        "the next one's lease stands"
+    );
+    bench.clock.advance(MINUTE * 2);
+    store.purge_leases(bench.now()).await.unwrap();
+    assert!(store.lease("x", MINUTE).await.unwrap().is_some());
+}
+
+async fn a_lease_that_is_dropped_is_given_back(bench: Bench) {
+    let store = bench.store().await;
+    drop(store.lease("x", MINUTE).await.unwrap().unwrap());
+    eventually_async("the lease is free", || async {
+        store.lease("x", MINUTE).await.unwrap().is_some()
+    })
+    .await;
+}
+
+async fn a_lease_takes_the_longest_scene(bench: Bench) {
+    let store = bench.store().await;
+    let name = format!("QR_STR_SCENE:Text({:?})", "\u{202e}".repeat(64));
+    let held = store.lease(&name, MINUTE).await.unwrap();
+    assert!(held.is_some());
+    assert!(store.lease(&name, MINUTE).await.unwrap().is_none());
+}
+
+async fn the_budget_is_never_passed(bench: Bench) {
+    let stores = bench.three().await;
+    let taken = crowd(100, &stores, |store| async move {
+        store.take_anonymous_mint(30).await
+    })
+    .await;
+    let taken = taken.into_iter().filter(|taken| *taken).count();
+    assert!(taken <= 30, "{taken} taken");
+    while stores[0].take_anonymous_mint(30).await.unwrap() {}
+    assert_eq!(stores[1].mints_today().await.unwrap().0, 30);
+    assert!(!stores[1].take_anonymous_mint(0).await.unwrap());
+}
+
+async fn a_refund_can_be_spent_again_and_no_more_than_was_taken(bench: Bench) {
+    let store = bench.store().await;
+    store.refund_anonymous_mint().await.unwrap();
+    assert_eq!(store.mints_today().await.unwrap().0, 0);
+    assert!(store.take_anonymous_mint(1).await.unwrap());
+    assert!(!store.take_anonymous_mint(1).await.unwrap());
+    store.refund_anonymous_mint().await.unwrap();
+    store.refund_anonymous_mint().await.unwrap();
+    assert!(store.take_anonymous_mint(1).await.unwrap());
+    assert!(!store.take_anonymous_mint(1).await.unwrap());
+}
+
+async fn what_was_missed_counts_beyond_the_budget(bench: Bench) {
+    let store = bench.store().await;
+    assert!(store.take_anonymous_mint(2).await.unwrap());
+    store.count_anonymous_mints(5).await.unwrap();
+    store.count_mints(6).await.unwrap();
+    assert_eq!(store.mints_today().await.unwrap(), (6, 6));
+    assert!(!store.take_anonymous_mint(2).await.unwrap());
+}
+
+async fn a_day_begins_at_midnight_in_china(bench: Bench) {
+    let store = bench.store().await;
+    store.count_mints(1).await.unwrap();
+    assert!(store.take_anonymous_mint(1).await.unwrap());
+    bench
+        .clock
+        .advance(Duration::from_hours(12).saturating_sub(Duration::from_millis(1)));
+    assert!(!store.take_anonymous_mint(1).await.unwrap(), "still today");
+    assert_eq!(store.mints_today().await.unwrap(), (1, 1));
+    bench.clock.advance(Duration::from_millis(1));
+    assert_eq!(store.mints_today().await.unwrap(), (0, 0));
+    assert!(store.take_anonymous_mint(1).await.unwrap(), "midnight");
+}
+
+async fn one_of_many_probes_a_stopped_call(bench: Bench) {
+    let stores = bench.three().await;
+    assert_eq!(stores[0].stop_of("create").await.unwrap(), None);
+    let stop = Stop {
+        errcode: 45009,
+        next_probe: bench.now() + MINUTE,
+    };
+    stores[0].stop_calls("create", stop).await.unwrap();
+    assert_eq!(stores[1].stop_of("create").await.unwrap(), Some(stop));
+    assert_eq!(stores[1].stop_of("token").await.unwrap(), None);
+    let then = bench.now() + MINUTE * 2;
+    let probes = crowd(30, &stores, |store| async move {
+        store.take_probe("create", stop, then).await
+    })
+    .await;
+    assert_eq!(probes.iter().filter(|taken| **taken).count(), 1);
+    assert_eq!(
+        stores[2]
+            .stop_of("create")
+            .await
+            .unwrap()
+            .unwrap()
+            .next_probe,
+        then
+    );
+    stores[2].resume_calls("create").await.unwrap();
+    assert_eq!(stores[0].stop_of("create").await.unwrap(), None);
+}
+
+async fn a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart(bench: Bench) {
+    const APART: Duration = Duration::from_secs(30);
+    let stores = bench.three().await;
+    replicas_force_once(&bench).await;
+    bench.clock.advance(Duration::from_hours(25));
+    let take = |store: Store| async move { store.take_forced_refresh(20, APART).await };
+    let taken = crowd(20, &stores, take).await;
+    assert_eq!(
+        taken.iter().filter(|taken| **taken).count(),
+        1,
+        "once at a time"
+    );
+    for n in 2..=20 {
+        bench
+            .clock
+            .advance(APART.saturating_sub(Duration::from_millis(1)));
+        assert!(
+            !take(stores[0].clone()).await.unwrap(),
+            "too soon for number {n}"
+        );
+        bench.clock.advance(Duration::from_millis(1));
+        assert!(take(stores[n % 3].clone()).await.unwrap(), "number {n}");
+    }
+    bench.clock.advance(APART);
+    assert!(!take(stores[0].clone()).await.unwrap(), "twenty are enough");
+    bench
+        .clock
+        .advance(Duration::from_hours(24).saturating_sub(APART * 20));
+    assert!(
+        take(stores[0].clone()).await.unwrap(),
+        "the first is a day old"
+    );
+}
+
+/// Each by a clock of its own, so that no two of them write the same instant.
+async fn replicas_force_once(bench: &Bench) {
+    if bench.memory.is_some() {
+        return;
+    }
+    let mut replicas = Vec::new();
+    for n in 0..6 {
+        let clock = ManualClock::starting_at(bench.now() + Duration::from_millis(n));
+        let replica = open(&bench.database.url, &bench.appid, "test", Arc::new(clock)).await;
+        replicas.push(replica.unwrap());
+    }
+    let taken = crowd(6, &replicas, |store| async move {
+        store.take_forced_refresh(20, Duration::from_secs(30)).await
+    })
+    .await;
+    let taken = taken.iter().filter(|taken| **taken).count();
+    assert_eq!(taken, 1, "one of all replicas");
+}
+
+async fn replicas_share_a_classic_token(bench: Bench) {
+    use secrecy::ExposeSecret as _;
+    let [store, other, _] = bench.three().await;
+    assert!(store.classic_token().await.unwrap().is_none());
+    for (token, end) in [("t1", bench.now() + MINUTE), ("t2", bench.now())] {
+        store.share_classic_token(&token.into(), end).await.unwrap();
+        let (shared, shared_end) = other.classic_token().await.unwrap().unwrap();
+        assert_eq!((shared.expose_secret(), shared_end), (token, end));
+    }
+}
+
+async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
+    let [store, other, _] = bench.three().await;
+    let scene = permanent("poster");
+    let intent = granted(&store, &scene).await;
+    assert_eq!(
+        store.stock().await.unwrap(),
+        Stock {
+            used: 1,
+            unknown: 1
+        }
+    );
+    assert!(
+        store
+            .find(&Scene::Permanent(scene.clone()))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let listed = other
+        .list(&ChannelFilter::default(), None, 10)
+        .await
+        .unwrap();
+    assert!(
+        listed.items[0].code.is_none(),
+        "an intent is listed without a code"
+    );
+
+    let kept = store.confirm(&intent, &for_ever("t1")).await.unwrap();
+    assert_eq!(kept.ticket.as_str(), "t1");
+    assert_eq!(
+        other.stock().await.unwrap(),
+        Stock {
+            used: 1,
+            unknown: 0
+        }
+    );
+    match other.reserve(&scene, 1).await.unwrap() {
+        Reservation::Exists(code) => assert_eq!(code.ticket.as_str(), "t1"),
+        unexpected => unreachable!("{unexpected:?}"),
+    }
+    let kept = other.confirm(&intent, &for_ever("t2")).await.unwrap();
+    assert_eq!(kept.ticket.as_str(), "t1", "the first result wins");
+}
+
+async fn a_withdrawn_intent_gives_its_stock_back(bench: Bench) {
+    let [store, other, _] = bench.three().await;
+    let scene = permanent("poster");
+    let intent = granted(&store, &scene).await;
+    store.withdraw(&intent).await.unwrap();
+    store.withdraw(&intent).await.unwrap();
+    assert_eq!(
+        store.stock().await.unwrap(),
+        Stock {
+            used: 0,
+            unknown: 0
+        }
+    );
+    let intent = granted(&other, &scene).await;
+    other.confirm(&intent, &for_ever("t1")).await.unwrap();
+    store.withdraw(&intent).await.unwrap();
+    assert_eq!(
+        store.stock().await.unwrap(),
+        Stock {
+            used: 1,
+            unknown: 0
+        },
+        "a code stays"
+    );
+}
+
+async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(bench: Bench) {
+    let stores = bench.three().await;
+    let scene = &permanent("poster");
+    let mut intents = vec![granted(&stores[0], scene).await];
+    let pending = |reserved: &Reservation| match reserved {
+        Reservation::Pending { retry_after } => *retry_after,
+        other => unreachable!("{other:?}"),
+    };
+    for repeat in 1..=3 {
+        bench
+            .clock
+            .advance(MINUTE.saturating_sub(Duration::from_secs(1)));
+        let early = stores[1].reserve(scene, 100).await.unwrap();
+        assert_eq!(
+            pending(&early),
+            Some(Duration::from_secs(1)),
+            "before repeat {repeat}"
+        );
+        bench.clock.advance(Duration::from_secs(1));
+        let reserved = crowd(30, &stores, |store| async move {
+            store.reserve(scene, 100).await
+        })
+        .await;
+        let (won, lost): (Vec<_>, Vec<_>) = reserved
+            .into_iter()
+            .partition(|r| matches!(r, Reservation::Granted(_)));
+        assert_eq!(won.len(), 1, "repeat {repeat}");
+        assert!(
+            lost.iter().all(|lost| pending(lost) == Some(MINUTE)),
+            "{lost:?}"
+        );
+        for won in won {
+            if let Reservation::Granted(intent) = won {
+                intents.push(intent);
+            }
+        }
+        assert_eq!(
+            stores[0].stock().await.unwrap(),
+            Stock {
+                used: 1,
+                unknown: 1
+            }
+        );
+    }
+    bench.clock.advance(MINUTE);
+    let over = stores[1].reserve(scene, 100).await.unwrap();
+    assert_eq!(pending(&over), None, "no fourth repeat");
+
+    for intent in &intents {
+        stores[0].withdraw(intent).await.unwrap();
+    }
+    let stock = stores[0].stock().await.unwrap();
+    assert_eq!(
+        stock,
+        Stock {
+            used: 1,
+            unknown: 1
+        },
+        "the calls before may have made a code"
+    );
+    assert!(
+        matches!(
+            stores[0].reserve(scene, 100).await.unwrap(),
+            Reservation::Granted(_)
+        ),
+        "a repeat that certainly made none is not counted"
+    );
+    let late = stores[2]
+        .confirm(&intents[0], &for_ever("late"))
+        .await
+        .unwrap();
+    assert_eq!(late.ticket.as_str(), "late", "a late result ends the doubt");
+}
+
+async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
+    let stores = bench.three().await;
+    let reserved = join_all((0..100_usize).map(|n| {
+        let store = stores[n % 3].clone();
+        async move {
+            loop {
+                match store.reserve(&permanent(&format!("scene {n}")), 30).await {
+                    Ok(reservation) => return reservation,
+                    Err(Error::Timeout | Error::Busy | Error::Failed(_)) => {
+                        tokio::task::yield_now().await;
+                    }
+                    Err(error) => unreachable!("{error}"),
+                }
+            }
+        }
+    }))
+    .await;
+    let refused = reserved
+        .iter()
+        .filter(|r| matches!(r, Reservation::Exhausted))
+        .count();
+    let stock = stores[0].stock().await.unwrap();
+    assert_eq!((stock.used, stock.unknown), (30, 30));
+    assert_eq!(refused, 70);
+}
+
+async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
+    let stores = bench.three().await;
+    for round in 1..=10 {
+        let scene = &permanent(&format!("round {round}"));
+        let reserved = crowd(12, &stores, |store| async move {
+            store.reserve(scene, round).await
+        })
+        .await;
+        let granted = reserved
+            .iter()
+            .filter(|r| matches!(r, Reservation::Granted(_)))
+            .count();
+        let full = reserved
+            .iter()
+            .filter(|r| matches!(r, Reservation::Exhausted))
+            .count();
+        assert_eq!(
+            full, 0,
+            "round {round}: whoever comes second waits for the first"
+        );
+        assert!(granted <= 1, "round {round}");
+        assert_eq!(stores[0].stock().await.unwrap().used, round);
+    }
+}
+
+async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
+    let stores = bench.three().await;
+    for round in 1..=10 {
+        let scene = &permanent(&format!("round {round}"));
+        let reserving = crowd(6, &stores, |store| async move {
+            store.reserve(scene, 100).await
+        });
+        let importing = crowd(6, &stores, |store| async move {
+            store
+                .import(scene, &for_ever(&Uuid::now_v7().to_string()))
+                .await
+        });
+        let (_, imported) = tokio::join!(reserving, importing);
+        let tickets: BTreeSet<_> = imported
+            .iter()
+            .filter_map(|one| match one {
+                Imported::Conflict(ImportConflict::Scene(kept)) => Some(kept.ticket.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(tickets.len(), 1, "the first result wins");
+        assert!(news(&imported) <= 1);
+        assert_eq!(
+            stores[0].stock().await.unwrap(),
+            Stock {
+                used: round,
+                unknown: 0
+            }
+        );
+    }
+    let new = stores[0].import(&permanent("11"), &for_ever("t11")).await;
+    assert!(matches!(new, Ok(Imported::New)));
+    let full = stores[0].reserve(&permanent("12"), 11).await.unwrap();
+    assert!(matches!(full, Reservation::Exhausted), "imports count");
+    stores[0]
+        .import(&permanent("13"), &for_ever("t13"))
+        .await
+        .unwrap();
+    assert_eq!(
+        stores[0].stock().await.unwrap().used,
+        12,
+        "and exist beyond the limit"
+    );
+}
+
+fn news(imported: &[Imported]) -> usize {
+    let is_new = |one: &&Imported| matches!(one, Imported::New);
+    imported.iter().filter(is_new).count()
+}
+
+/// One ticket for two scenes, one url for two, two tickets for one, each at two replicas at once.
+async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench) {
+    let stores = bench.three().await;
+    for round in 1..=20 {
+        let name = |what: &str| format!("{what}{round}");
+        let with_url = |ticket: &str, url: &str| IssuedCode {
+            url: format!("http://weixin.qq.com/q/{url}").parse().unwrap(),
+            ..for_ever(ticket)
+        };
+        let (a, b) = (permanent(&name("a")), permanent(&name("b")));
+        let pair = match round % 3 {
+            0 => [
+                (a, with_url(&name("t"), &name("u"))),
+                (b, with_url(&name("t"), &name("v"))),
+            ],
+            1 => [
+                (a, with_url(&name("t"), &name("u"))),
+                (b, with_url(&name("s"), &name("u"))),
+            ],
+            _ => [
+                (a.clone(), with_url(&name("t"), &name("u"))),
+                (a, with_url(&name("s"), &name("v"))),
+            ],
+        };
+        let pair = &pair;
+        let imported = join_all(pair.iter().zip(&stores).map(
+            |((scene, code), store)| async move {
+                loop {
+                    if let Ok(imported) = store.import(scene, code).await {
+                        return imported;
+                    }
+                }
+            },
+        ))
+        .await;
+        assert_eq!(news(&imported), 1, "round {round}: {imported:?}");
+        let is_conflict = |one: &Imported| matches!(one, Imported::Conflict(_));
+        assert!(imported.iter().any(is_conflict), "{imported:?}");
+        for ((scene, code), before) in pair.iter().zip(&imported) {
+            let again = stores[2].import(scene, code).await.unwrap();
+            assert_eq!(
+                is_conflict(&again),
+                is_conflict(before),
+                "a repeat: {again:?}"
+            );
+            assert!(!matches!(again, Imported::New), "{again:?}");
+        }
+        assert_eq!(stores[0].stock().await.unwrap().used, round);
+    }
+}
+
+/// A url that was a temporary code's is free once that has expired.
+async fn the_url_of_an_expired_temporary_code_may_be_imported(bench: Bench) {
+    let store = bench.store().await;
+    let url = |code: IssuedCode| IssuedCode {
+        url: "https://weixin.qq.com/q/shared".parse().unwrap(),
+        ..code
+    };
+    let living = url(for_a_while("temporary", bench.now(), 60));
+    store.save(&temporary(7), &living).await.unwrap();
+    let import = || async {
+        let imported = store.import(&permanent("a"), &url(for_ever("t"))).await;
+        imported.unwrap()
+    };
+    let imported = import().await;
+    let owner = match imported {
+        Imported::Conflict(ImportConflict::Url(owner)) => Some(owner),
+        _ => None,
+    };
+    assert_eq!(owner, Some(temporary(7)));
+    bench.clock.advance(Duration::from_secs(61));
+    assert!(matches!(import().await, Imported::New));
+}
+
+async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(bench: Bench) {
+    let [store, other, _] = bench.three().await;
+    for round in 1..=100 {
+        let scene = permanent(&format!("round {round}"));
+        let intent = granted(&store, &scene).await;
+        let ticket = format!("t{round}");
+        let code = for_ever(&ticket);
+        let (withdrawn, imported) =
+            tokio::join!(store.withdraw(&intent), other.import(&scene, &code));
+        withdrawn.unwrap();
+        imported.unwrap();
+        let scene = Scene::Permanent(scene);
+        assert_eq!(ticket_of(&store, &scene).await, Some(ticket));
+        assert_eq!(
+            store.stock().await.unwrap(),
+            Stock {
+                used: round,
+                unknown: 0
+            }
+        );
+    }
+}
+
+async fn a_result_is_recorded_although_its_intent_is_gone(bench: Bench) {
+    let store = bench.store().await;
+    let scene = permanent("poster");
+    let intent = granted(&store, &scene).await;
+    if bench.memory.is_some() {
+        store.withdraw(&intent).await.unwrap();
+    } else {
+        // As when a backup is put back.
+        bench.database.run("DELETE FROM code").await;
+        bench.database.run("DELETE FROM stock").await;
+    }
+    let kept = store.confirm(&intent, &for_ever("t")).await.unwrap();
+    assert_eq!(kept.ticket.as_str(), "t");
+    let scene = Scene::Permanent(scene);
+    assert_eq!(ticket_of(&store, &scene).await.as_deref(), Some("t"));
+    let stock = store.stock().await.unwrap();
+    assert_eq!((stock.used, stock.unknown), (1, 0));
+}
+
+async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
+    let [store, other, _] = bench.three().await;
+    let scene = temporary(7);
+    let name = |label: Option<&str>, group: Option<&str>| Channel {
+        label: label.map(str::to_owned),
+        group: group.map(str::to_owned),
+    };
+    for (given, want) in [
+        (name(None, None), name(None, None)),
+        (name(Some("a"), None), name(Some("a"), None)),
+        (name(None, Some("g")), name(Some("a"), Some("g"))),
+        (name(Some("展会"), None), name(Some("展会"), Some("g"))),
+        (name(None, None), name(Some("展会"), Some("g"))),
+    ] {
+        assert_eq!(
+            store.name_channel(&scene, &given).await.unwrap(),
+            want,
+            "given {given:?}"
+        );
+        assert_eq!(other.channel(&scene).await.unwrap(), want);
+    }
+    assert_eq!(
+        store.channel(&temporary(8)).await.unwrap(),
+        name(None, None)
+    );
+}
+
+/// Forty temporary codes, forty permanent ones of which some have names, and a dead one. Gives the scenes that live.
+async fn stock_up(bench: &Bench, store: &Store) -> BTreeSet<String> {
+    let mut scenes = BTreeSet::new();
+    for n in 1..=40 {
+        let scene = temporary(n);
+        scenes.insert(format!("{scene:?}"));
+        let code = for_a_while("t", bench.now(), 60);
+        store.save(&scene, &code).await.unwrap();
+
+        let first = ["a", "B", "-", "é"][n as usize % 4];
+        let scene = permanent(&format!("{first}展 {n}"));
+        let code = for_ever(&format!("p{n}"));
+        store.import(&scene, &code).await.unwrap();
+        let scene = Scene::Permanent(scene);
+        scenes.insert(format!("{scene:?}"));
+        let channel = Channel {
+            label: (n % 4 == 0).then(|| "four".to_owned()),
+            group: (n % 2 == 0).then(|| "even".to_owned()),
+        };
+        store.name_channel(&scene, &channel).await.unwrap();
+    }
+    let dead = for_a_while("t", bench.now() - MINUTE, 60);
+    store.save(&temporary(1000), &dead).await.unwrap();
+    scenes
+}
+
+async fn the_pages_of_a_list_are_the_whole_list(bench: Bench) {
+    let store = bench.store().await;
+    let scenes = stock_up(&bench, &store).await;
+    for limit in [1, 7, 79, 80, 1000] {
+        let walked = walk(&store, &ChannelFilter::default(), limit).await;
+        assert_eq!(walked.len(), 80, "limit {limit}: none twice, none dead");
+        let walked: BTreeSet<_> = walked.into_iter().collect();
+        assert_eq!(walked, scenes, "limit {limit}");
+    }
+}
+
+async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
+    let store = bench.store().await;
+    stock_up(&bench, &store).await;
+    let scene = |text: &str, is_number| Some((text.to_owned(), is_number));
+    for (label, group, permanent, scene, want) in [
+        (Some("four"), None, None, None, 10),
+        (None, Some("even"), None, None, 20),
+        (Some("four"), Some("even"), None, None, 10),
+        (None, Some("even"), Some(false), None, 0),
+        (None, None, Some(true), None, 40),
+        (None, None, Some(false), None, 40),
+        (None, None, None, scene("7", true), 1),
+        (None, None, None, scene("7", false), 0),
+        (None, None, None, scene("B展 1", false), 1),
+        (Some("fou_"), None, None, None, 0),
+    ] {
+        let filter = ChannelFilter {
+            label: label.map(str::to_owned),
+            group: group.map(str::to_owned),
+            permanent,
+            scene,
+        };
+        let walked = walk(&store, &filter, 3).await;
+        assert_eq!(walked.len(), want, "{filter:?}");
+    }
+}
+
+async fn walk(store: &Store, filter: &ChannelFilter, limit: u16) -> Vec<String> {
+    let (mut scenes, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list(filter, after.as_ref(), limit).await.unwrap();
+        assert!(page.items.len() <= limit.into());
+        after = page.items.last().map(|last| last.scene.clone());
+        scenes.extend(page.items.iter().map(|item| format!("{:?}", item.scene)));
+        if !page.has_more {
+            return scenes;
+        }
+    }
+}
+
+macro_rules! contract {
+    ($($promise:ident,)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::$promise(super::Bench::new(super::Database::sqlite())).await;
+            })*
+        }
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::$promise(super::Bench::in_memory().await).await;
+            })*
+        }
+        mod pgbouncer {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                if let Some(database) = super::Database::pooled().await {
+                    super::$promise(super::Bench::new(database)).await;
+                }
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                if let Some(database) = super::Database::postgres().await {
+                    super::$promise(super::Bench::new(database)).await;
+                }
+            })*
+        }
+    };
+}
+
+contract! {
+    a_code_is_found_as_it_was_saved,
+    of_two_codes_the_later_minted_stays,
+    only_the_dead_are_purged_and_only_in_batches,
+    a_lease_is_held_by_one,
+    a_lease_ends_by_itself_and_is_then_not_its_holders,
+    a_lease_that_is_dropped_is_given_back,
+    a_lease_takes_the_longest_scene,
+    the_budget_is_never_passed,
+    a_refund_can_be_spent_again_and_no_more_than_was_taken,
+    what_was_missed_counts_beyond_the_budget,
+    a_day_begins_at_midnight_in_china,
+    one_of_many_probes_a_stopped_call,
+    a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart,
+    replicas_share_a_classic_token,
+    a_code_is_reserved_then_confirmed_then_known,
+    a_withdrawn_intent_gives_its_stock_back,
+    an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most,
+    the_limit_holds_against_a_hundred_at_once,
+    the_last_of_the_stock_is_reserved_by_many_for_one_scene,
+    an_import_counts_once_whoever_else_is_at_it,
+    of_two_imports_that_contradict_each_other_one_is_recorded,
+    the_url_of_an_expired_temporary_code_may_be_imported,
+    an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it,
+    a_result_is_recorded_although_its_intent_is_gone,
+    names_replace_where_given_and_stay_where_absent,
+    the_pages_of_a_list_are_the_whole_list,
+    a_list_is_filtered_by_all_that_is_given,
+}
+
+/// What a database must be for the service to start with it.
+mod opening {
+    use std::fs;
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
+
+    use super::*;
+
+    /// What this thread logs while somebody listens.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn listen(&self) -> DefaultGuard {
+            // Somebody always listens: a line that another thread came to first, with nobody there, may be taken for one that
+            // nobody wants.
+            set_global_default(tracing_subscriber::registry()).ok();
+            let log = self.clone();
+            let lines = tracing_subscriber::fmt().with_ansi(false);
+            set_default(lines.with_writer(move || log.clone()).finish())
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(piece)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A clock that is an hour fast.
+    #[derive(Debug)]
+    struct Ahead;
+
+    impl Clock for Ahead {
+        fn now(&self) -> Timestamp {
+            SystemClock.now() + Duration::from_hours(1)
+        }
+    }
+
+    async fn databases() -> Vec<Database> {
+        [Some(Database::sqlite()), Database::postgres().await]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_belongs_to_one_wechat_and_weixins_hosts_are_one() {
+        for database in databases().await {
+            let bench = Bench::new(database);
+            bench.open("api.weixin.qq.com").await.unwrap();
+            for host in [
+                "api2.weixin.qq.com",
+                "sh.api.weixin.qq.com",
+                "weixin.qq.com",
+            ] {
+                assert!(bench.open(host).await.is_ok(), "{host}");
+            }
+            for host in [
+                "127.0.0.1",
+                "evilweixin.qq.com",
+                "weixin.qq.com.example.org",
+            ] {
+                let error = bench.open(host).await.unwrap_err();
+                assert!(
+                    matches!(error, OpenError::OtherUpstream { .. }),
+                    "{host}: {error:?}"
+                );
+                assert!(error.is_configuration());
+                assert!(error.to_string().contains(host), "{error}");
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn another_programs_tables_are_refused_and_left_alone() {
+        for database in databases().await {
+            database.run("CREATE TABLE theirs (a INT)").await;
+            let is_file = database.url.starts_with("sqlite");
+            let before = is_file.then(|| fs::read(database.file()).unwrap());
+            let bench = Bench::new(database);
+            let error = bench.open("test").await.unwrap_err();
+            assert!(matches!(error, OpenError::Foreign), "{error:?}");
+            assert!(error.is_configuration());
+            let after = is_file.then(|| fs::read(bench.database.file()).unwrap());
+            assert_eq!(before, after, "not a byte is changed");
+            bench.database.run("DROP TABLE theirs").await;
+            assert!(
+                bench.open("test").await.is_ok(),
+                "an empty database is taken"
+            );
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_postgresql_extensions_view_is_no_foreign_table() {
+        let Some(database) = Database::postgres().await else {
+            return;
+        };
+        database
+            .run("CREATE VIEW pg_stat_something AS SELECT 1 AS one")
+            .await;
+        assert!(Bench::new(database).open("test").await.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_damaged_file_is_refused_at_once_and_left_alone() {
+        type Damage = fn(&mut Vec<u8>);
+        let damages: [(&str, Damage); 4] = [
+            ("no database", |file| {
+                *file = b"this is no database".repeat(100);
+            }),
+            ("no header", |file| file[..100].fill(0)),
+            ("half of it", |file| file.truncate(file.len() / 2)),
+            ("a page of noise", |file| {
+                let middle = file.len() / 2 / 4096 * 4096;
+                file[middle..middle + 4096].fill(0xa5);
+            }),
+        ];
+        for (what, damage) in damages {
+            let bench = Bench::new(Database::sqlite());
+            let store = bench.open("test").await.unwrap();
+            store
+                .save(&temporary(1), &for_a_while("t", bench.now(), 60))
+                .await
+                .unwrap();
+            drop(store);
+            // Whatever is still in the log beside the file goes into the file.
+            bench.database.run("PRAGMA wal_checkpoint(TRUNCATE)").await;
+            for suffix in ["-wal", "-shm"] {
+                fs::remove_file(format!("{}{suffix}", bench.database.file().display())).ok();
+            }
+            let mut file = fs::read(bench.database.file()).unwrap();
+            damage(&mut file);
+            fs::write(bench.database.file(), &file).unwrap();
+
+            let started = std::time::Instant::now();
+            let error = bench.open("test").await.unwrap_err();
+            assert!(matches!(error, OpenError::Damaged(_)), "{what}: {error:?}");
+            assert!(error.is_configuration());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{what}: {:?}",
+                started.elapsed()
+            );
+            assert_eq!(fs::read(bench.database.file()).unwrap(), file, "{what}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_address_that_is_none_is_refused_at_once() {
+        let clock = Bench::new(Database::sqlite()).clock;
+        for url in ["postgres://localhost:port/x", "postgres://user:secret@[/x"] {
+            let error = open(url, "wxtest", "test", clock.clone())
+                .await
+                .unwrap_err();
+            assert!(matches!(error, OpenError::Address(_)), "{url}: {error:?}");
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clocks_that_do_not_agree_are_told_in_the_log() {
+        let right: Arc<dyn Clock> = Arc::new(SystemClock);
+        for (clock, is_wrong) in [(right, false), (Arc::new(Ahead), true)] {
+            for database in databases().await {
+                let log = Log::default();
+                let store = {
+                    let _guard = log.listen();
+                    open(&database.url, "wxtest", "test", clock.clone()).await
+                };
+                let difference = store.unwrap().clock_difference();
+                let is_server = database.url.starts_with("postgres");
+                let told = difference.is_some_and(ClockDifference::is_too_much);
+                assert_eq!(difference.is_some(), is_server, "a file has no clock");
+                assert_eq!(told, is_server && is_wrong, "{difference:?}");
+                let line = "s ahead of the database's";
+                assert_eq!(log.text().contains(line), told, "{}", log.text());
+                let warns = log.text().contains("the clocks do not agree");
+                assert_eq!(warns, told, "{}", log.text());
+            }
+        }
+    }
+
+    /// With the clock of the runtime, which waits for nothing.
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_a_server_is_told_now_and_then() {
+        let log = Log::default();
+        let _guard = log.listen();
+        let url = format!("postgres://user:secret@{}/x", closed_port());
+        let started = tokio::time::Instant::now();
+        let opened = open(&url, "wxtest", "test", Arc::new(SystemClock)).await;
+        assert!(
+            matches!(opened, Err(OpenError::Unreachable(_))),
+            "{opened:?}"
+        );
+        assert!(started.elapsed() >= Duration::from_secs(30));
+        let told = log.text().matches("the store is not there yet").count();
+        assert!((2..=7).contains(&told), "{told}: {}", log.text());
+        assert!(!log.text().contains("secret"), "{}", log.text());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_may_have_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a:memory:b&mode=memory");
+        let url = format!("sqlite://{}", file.display());
+        let clock = Bench::new(Database::memory()).clock;
+        let scene = temporary(7);
+        let saved = for_a_while("kept", clock.now(), 60);
+        for known in [None, Some("kept".to_owned())] {
+            let store = open(&url, "wxtest", "test", clock.clone()).await.unwrap();
+            assert_eq!(ticket_of(&store, &scene).await, known);
+            store.save(&scene, &saved).await.unwrap();
+        }
+        assert!(file.exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_may_open_a_new_database_at_once() {
+        for database in databases().await {
+            let bench = Bench::new(database);
+            let started = std::time::Instant::now();
+            let opened = join_all((0..5).map(|_| bench.open("test"))).await;
+            for store in opened {
+                store.unwrap().ping().await.unwrap();
+            }
+            assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+        }
+    }
+}

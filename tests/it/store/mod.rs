@@ -1,0 +1,8 @@
+//! The store against every engine: the contract, what it opens, locks, a pooler, and replicas that share it.
+
+mod codes;
+mod events;
+mod files;
+mod locks;
+mod pooler;
+mod replicas;

@@ -1,0 +1,71 @@
+//! A service with a callback, a look into its store, and pushes to it.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use wxqr::clock::SystemClock;
+use wxqr::store::{
+    EventFilter, EventOrder, NumbersFilter, NumbersRow, Span, Store, StoredEvent, Upstream,
+};
+
+use super::answer::Answer;
+use super::app::{APP_ID, Builder, TestApp};
+use super::database::Database;
+use super::pushes::{Happening, TOKEN, signed_query};
+
+/// One with a callback in plain mode.
+pub(crate) fn with_callback(database: &Database) -> Builder {
+    TestApp::with()
+        .set("CALLBACK_TOKEN", TOKEN)
+        .set("DATABASE_URL", &database.url)
+}
+
+/// The store of a service, as another replica sees it.
+pub(crate) async fn store(database: &Database) -> Store {
+    let url = database.url.clone().into();
+    let upstream = Upstream::of_host("127.0.0.1");
+    Store::open(&url, APP_ID, &upstream, Arc::new(SystemClock))
+        .await
+        .unwrap()
+}
+
+/// Every event, as it was stored.
+pub(crate) async fn events(store: &Store) -> Vec<StoredEvent> {
+    let (mut all, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store
+            .events(&EventFilter::default(), EventOrder::StoredAfter(after), 500)
+            .await
+            .unwrap()
+            .events;
+        let Some(last) = page.last() else { return all };
+        after = last.seq;
+        all.extend(page);
+    }
+}
+
+/// What the statistics say of all time.
+pub(crate) async fn numbers(store: &Store) -> Vec<NumbersRow> {
+    let filter = NumbersFilter {
+        scene: None,
+        group: None,
+        from: "2000-01-01".parse().unwrap(),
+        to: "2100-01-01".parse().unwrap(),
+        span: Span::Total,
+    };
+    store.numbers(&filter).await.unwrap()
+}
+
+/// Sends a push.
+pub(crate) async fn push(app: &TestApp, happening: &Happening) -> Answer {
+    post(app, &signed_query(&happening.openid), happening.xml()).await
+}
+
+/// Sends any body to the callback.
+pub(crate) async fn post(app: &TestApp, query: &str, body: impl Into<Vec<u8>>) -> Answer {
+    let request = app
+        .request(Method::POST, &format!("/callback?{query}"))
+        .header("Content-Type", "text/xml")
+        .body(body.into());
+    Answer::to(request).await
+}
