@@ -13,7 +13,7 @@ pub use callback::callback;
 
 use crate::access::{Expiry, LinkKeys, SIGNED, Verdict, canonical};
 use crate::form::{self, escaped};
-use crate::http::params::Query;
+use crate::http::extract::query::Query;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, TemporaryScene};
 use crate::wechat::wire::{CreateAnswer, TokenAnswer, decode};
 use crate::wechat::{CreatedCode, GrantedToken};

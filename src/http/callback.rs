@@ -10,14 +10,14 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
-use super::AppState;
-use super::bounds::{broken_off, read_body};
-use super::message::Message;
-use super::observe::not_found;
-use super::problem::{Code, Problem};
 use crate::callback::{
     Content, Diagnosis, Flaw, Gate, History, Push, Reason, Refused, Sender, Summary,
 };
+use crate::http::AppState;
+use crate::http::i18n::message::Message;
+use crate::http::middleware::access_log::not_found;
+use crate::http::middleware::request_limits::{broken_off, read_body};
+use crate::http::problem::{Code, Problem};
 use crate::listen::ByteBudget;
 use crate::relay::{Delivery, Relay};
 use crate::scans::{NotRecorded, Scans};

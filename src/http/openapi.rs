@@ -3,7 +3,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoParams, Modify, OpenApi};
 
-use super::constant::{AN_HOUR, Constant};
+use crate::http::html::constant::{AN_HOUR, Constant};
 
 /// The document without the paths, which the router adds.
 #[derive(Debug, OpenApi)]
@@ -41,7 +41,7 @@ impl Modify for Keys {
     }
 }
 
-/// The query of `/qrcode`, for the document only: [`super::params`] reads it, more strictly than a schema can say.
+/// The query of `/qrcode`, for the document only: [`crate::http::extract::query`] reads it, more strictly than a schema can say.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
@@ -93,8 +93,8 @@ mod tests {
 
     use utoipa::openapi::path::ParameterIn;
 
-    use super::super::params::OURS;
     use super::*;
+    use crate::http::extract::query::OURS;
 
     #[test]
     fn the_document_has_every_parameter_of_a_code() {

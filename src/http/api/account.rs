@@ -7,15 +7,15 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::AppState;
-use super::super::auth::Authenticated;
-use super::super::pages::whole_seconds;
-use super::super::problem::{Document, Problem};
 use super::require;
 use crate::access::Scope;
 use crate::account::Fault;
 use crate::callback::{LastRefusal, Summary};
 use crate::codes::Supplies;
+use crate::http::AppState;
+use crate::http::extract::caller::Authenticated;
+use crate::http::html::whole_seconds;
+use crate::http::problem::{Document, Problem};
 
 /// How the account stands.
 #[derive(Debug, Serialize, ToSchema)]

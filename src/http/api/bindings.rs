@@ -14,17 +14,17 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::AppState;
-use super::super::auth::Authenticated;
-use super::super::code_body::{CodeBody, SceneBody, TicketBody, dated};
-use super::super::message::Message;
-use super::super::pages::whole_seconds;
-use super::super::params::form_pairs;
-use super::super::problem::{Code, Document, Problem};
 use super::require;
 use super::wanted::object;
 use crate::access::Scope;
 use crate::bindings::{Bindings, Error, Status};
+use crate::http::AppState;
+use crate::http::extract::caller::Authenticated;
+use crate::http::extract::query::form_pairs;
+use crate::http::html::whole_seconds;
+use crate::http::i18n::message::Message;
+use crate::http::problem::{Code, Document, Problem};
+use crate::http::qrcode::body::{CodeBody, SceneBody, TicketBody, dated};
 use crate::listen::ByteBudget;
 use crate::scene::Lifetime;
 

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::AppState;
-use super::super::auth::Authenticated;
-use super::super::code_body::{LinkQuery, SceneBody, TicketBody, dated};
-use super::super::message::Message;
-use super::super::problem::{Document, Problem};
 use super::{query, require};
 use crate::access::Scope;
+use crate::http::AppState;
+use crate::http::extract::caller::Authenticated;
+use crate::http::i18n::message::Message;
+use crate::http::problem::{Document, Problem};
+use crate::http::qrcode::body::{LinkQuery, SceneBody, TicketBody, dated};
 use crate::scene::Scene;
 use crate::store::{ChannelFilter, ListedCode};
 

@@ -14,17 +14,17 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
-use super::super::AppState;
-use super::super::auth::Authenticated;
-use super::super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
-use super::super::issuing::issue;
-use super::super::message::Message;
-use super::super::observe::RequestId;
-use super::super::problem::{Code, Document, Problem};
 use super::require;
 use super::wanted::{Given, Wanted};
 use crate::access::Scope;
 use crate::codes::{Served, Source};
+use crate::http::AppState;
+use crate::http::extract::caller::Authenticated;
+use crate::http::i18n::message::Message;
+use crate::http::middleware::access_log::RequestId;
+use crate::http::problem::{Code, Document, Problem};
+use crate::http::qrcode::body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
+use crate::http::qrcode::issue::issue;
 use crate::scene::CodeSpec;
 use crate::store::Channel;
 

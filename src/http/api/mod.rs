@@ -10,10 +10,10 @@ pub(crate) mod scans;
 pub(crate) mod stats;
 mod wanted;
 
-use super::auth::Authenticated;
-use super::message::Message;
-use super::problem::{Code, Problem};
 use crate::access::Scope;
+use crate::http::extract::caller::Authenticated;
+use crate::http::i18n::message::Message;
+use crate::http::problem::{Code, Problem};
 
 /// Lets a key with the scope through.
 pub(crate) fn require(caller: &Authenticated, scope: Scope) -> Result<(), Problem> {

@@ -2,10 +2,10 @@
 
 use jiff::civil::Date;
 
-use super::super::lang::Lang;
-use super::super::message::Message;
-use super::super::params::form_pairs;
-use super::super::problem::Problem;
+use crate::http::extract::query::form_pairs;
+use crate::http::i18n::lang::Lang;
+use crate::http::i18n::message::Message;
+use crate::http::problem::Problem;
 use crate::scene::{SceneError, SceneId, SceneText};
 
 /// How many items a page of a list may have, and how many it has if nothing is said.

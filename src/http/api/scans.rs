@@ -8,14 +8,14 @@ use jiff::tz::Offset;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::AppState;
-use super::super::auth::Authenticated;
-use super::super::message::Message;
-use super::super::pages::whole_seconds;
-use super::super::problem::{Document, Problem};
 use super::attribution::AttributionBody;
 use super::{query, require};
 use crate::access::Scope;
+use crate::http::AppState;
+use crate::http::extract::caller::Authenticated;
+use crate::http::html::whole_seconds;
+use crate::http::i18n::message::Message;
+use crate::http::problem::{Document, Problem};
 use crate::store::{EventFilter, EventOrder, Store, StoredEvent};
 use crate::text::decimal;
 

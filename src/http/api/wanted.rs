@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::super::bounds::read_body;
-use super::super::message::Message;
-use super::super::params::given_twice;
-use super::super::problem::{Code, Problem};
-use super::super::unchecked::{UncheckedSpec, parsed};
 use crate::access::Scope;
+use crate::http::extract::query::given_twice;
+use crate::http::extract::scene_params::{UncheckedSpec, parsed};
+use crate::http::i18n::message::Message;
+use crate::http::middleware::request_limits::read_body;
+use crate::http::problem::{Code, Problem};
 use crate::listen::ByteBudget;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene};
 use crate::store::Channel;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::message::Message;
 use super::{Code, Problem};
 use crate::access::{Needed, Scope};
 use crate::account::{KEY_PROBE_EVERY, Stopped};
 use crate::bindings;
 use crate::codes::{self, BudgetExhausted, MintError};
+use crate::http::i18n::message::Message;
 use crate::scene::{Scene, SceneValue};
 use crate::store::{self, ImportConflict};
 use crate::token;

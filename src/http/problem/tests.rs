@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use super::super::params::Query;
 use super::*;
 use crate::codes::{self, MintError};
+use crate::http::extract::query::Query;
 
 #[test]
 fn each_errcode_has_its_answer() {

@@ -1,5 +1,5 @@
-use super::super::fixture::served;
 use super::*;
+use crate::http::qrcode::fixture::served;
 
 #[test]
 fn a_page_is_renewed_before_its_code_dies_even_from_a_cache() {

@@ -2,9 +2,9 @@
 
 use csv::{Terminator, WriterBuilder};
 
-use super::super::super::definitions::{Names, kind_name};
-use super::super::super::lang::Lang;
 use super::Row;
+use crate::http::api::stats::definitions::{Names, kind_name};
+use crate::http::i18n::lang::Lang;
 
 /// Tells a spreadsheet that the file is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();

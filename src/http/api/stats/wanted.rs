@@ -3,10 +3,10 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use super::super::super::lang::Lang;
-use super::super::super::message::Message;
-use super::super::super::problem::{Code, Problem};
 use super::super::query;
+use crate::http::i18n::lang::Lang;
+use crate::http::i18n::message::Message;
+use crate::http::problem::{Code, Problem};
 use crate::store::{NumbersFilter, Span, Store};
 
 /// The parameters of the JSON, and those of the file.

@@ -4,12 +4,12 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::message::Message;
-use super::problem::{Code, Problem};
+use crate::http::i18n::message::Message;
+use crate::http::problem::{Code, Problem};
 use crate::origin::{Foreign, OriginGuard};
 
 /// Layer before routes that show something or take a key.
-pub(super) async fn refuse(
+pub(crate) async fn refuse(
     State(guard): State<OriginGuard>,
     request: Request,
     next: Next,

@@ -8,15 +8,15 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::AppState;
-use super::api::stats::offset_text;
-use super::constant::{Constant, PageByLanguage};
-use super::definitions::{Definitions, Names};
-use super::pages::{self, StatsPage};
-use super::params::refuse_disguises;
-use super::problem::Problem;
-use super::site::Site;
-use super::view::View;
+use crate::http::AppState;
+use crate::http::api::stats::definitions::{Definitions, Names};
+use crate::http::api::stats::offset_text;
+use crate::http::extract::query::refuse_disguises;
+use crate::http::html::constant::{Constant, PageByLanguage};
+use crate::http::html::site::Site;
+use crate::http::html::{self, StatsPage};
+use crate::http::negotiation::view::View;
+use crate::http::problem::Problem;
 
 /// The parameters of the page. All but `lang` are for its script, which keeps in them what is shown.
 const PARAMETERS: &[&str] = &["lang", "days", "from", "to", "channel", "q", "sort"];
@@ -50,5 +50,5 @@ fn written(app: &AppState, view: View) -> Result<Constant, Problem> {
             .site
             .link("/stats", iter::once(("lang", lang.pick("en", "zh")))),
     };
-    pages::constant_page(&page, Site::stats_page_policy())
+    html::constant_page(&page, Site::stats_page_policy())
 }

@@ -1,16 +1,21 @@
 //! The pages, from `templates/`: what each needs to be filled in.
 
+pub(crate) mod constant;
+pub(crate) mod site;
+
 use askama::Template;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
-use super::constant::{BY_TAG, Constant};
-use super::definitions::{Definitions, Names};
-use super::lang::Lang;
-use super::problem::Problem;
-use super::site::{DEMO_SCRIPT, HOME_SCRIPT, RENEW_SCRIPT, STATS_SCRIPT, STATS_STYLE, STYLE, Site};
 use crate::clock::China;
+use crate::http::api::stats::definitions::{Definitions, Names};
+use crate::http::html::constant::{BY_TAG, Constant};
+use crate::http::html::site::{
+    DEMO_SCRIPT, HOME_SCRIPT, RENEW_SCRIPT, STATS_SCRIPT, STATS_STYLE, STYLE, Site,
+};
+use crate::http::i18n::lang::Lang;
+use crate::http::problem::Problem;
 use crate::telemetry::Causes;
 use crate::ticket::Ticket;
 

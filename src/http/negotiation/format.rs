@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::message::Message;
+use crate::http::i18n::message::Message;
 
 /// A representation of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,5 +1,5 @@
-use super::super::fixture::served;
 use super::*;
+use crate::http::qrcode::fixture::served;
 
 #[test]
 fn no_cache_may_show_a_dead_code() {

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::message::Message;
-use super::negotiate::weighted;
+use crate::http::i18n::message::Message;
+use crate::http::negotiation::format::weighted;
 
 /// A language that the pages are written in. Chinese unless the visitor prefers English.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,14 +8,14 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use jiff::Timestamp;
 
-use super::AppState;
-use super::message::Message;
-use super::observe::log_key;
-use super::params::Query;
-use super::problem::{Code, Problem};
 use crate::access::{
     Caller, Forwarded, Key, Keyring, LinkKeys, Mode, Scope, TrustedProxies, Verdict, Visitor,
 };
+use crate::http::AppState;
+use crate::http::extract::query::Query;
+use crate::http::i18n::message::Message;
+use crate::http::middleware::access_log::log_key;
+use crate::http::problem::{Code, Problem};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

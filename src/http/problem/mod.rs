@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::lang::Lang;
-use super::message::Message;
+use crate::http::i18n::lang::Lang;
+use crate::http::i18n::message::Message;
 use crate::wechat::Errcode;
 
 /// How long a caller should wait while the store is away: it is asked every second whether it is back. Chosen.

@@ -1,12 +1,12 @@
 //! A code for a wish from outside, which may be a slip: asked for by every handler in the same way.
 
-use super::AppState;
-use super::message::Message;
-use super::params::OURS;
-use super::problem::Problem;
 use crate::access::Caller;
 use crate::codes::{self, Served};
 use crate::form::{disguise, escaped};
+use crate::http::AppState;
+use crate::http::extract::query::OURS;
+use crate::http::i18n::message::Message;
+use crate::http::problem::Problem;
 use crate::scene::{CodeSpec, SceneValue};
 
 /// The code for a wish, see [`codes::Codes::issue`]. A new permanent code whose text is probably a slip is refused, because

@@ -10,9 +10,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::lang::Lang;
-use super::problem::Problem;
-use super::view::View;
+use crate::http::i18n::lang::Lang;
+use crate::http::negotiation::view::View;
+use crate::http::problem::Problem;
 
 /// How long a cache may keep such an answer. It changes with the version or the settings of the service only; after an hour
 /// (chosen) nobody sees an old one.

@@ -13,12 +13,12 @@ use crate::ticket::Ticket;
 
 /// The style of all pages, what the statistics need besides, and the scripts. Inline, so that a page is one request, and
 /// allowed by their hashes.
-pub(crate) const STYLE: &str = include_str!("../../templates/style.css");
-pub(crate) const STATS_STYLE: &str = include_str!("../../templates/stats.css");
-pub(crate) const RENEW_SCRIPT: &str = include_str!("../../templates/renew.js");
-pub(crate) const HOME_SCRIPT: &str = include_str!("../../templates/home.js");
-pub(crate) const DEMO_SCRIPT: &str = include_str!("../../templates/demo.js");
-pub(crate) const STATS_SCRIPT: &str = include_str!("../../templates/stats.js");
+pub(crate) const STYLE: &str = include_str!("../../../templates/style.css");
+pub(crate) const STATS_STYLE: &str = include_str!("../../../templates/stats.css");
+pub(crate) const RENEW_SCRIPT: &str = include_str!("../../../templates/renew.js");
+pub(crate) const HOME_SCRIPT: &str = include_str!("../../../templates/home.js");
+pub(crate) const DEMO_SCRIPT: &str = include_str!("../../../templates/demo.js");
+pub(crate) const STATS_SCRIPT: &str = include_str!("../../../templates/stats.js");
 
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STYLE));
 static RENEW_HASH: LazyLock<String> = LazyLock::new(|| hash_source(RENEW_SCRIPT));

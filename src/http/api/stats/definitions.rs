@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::lang::Lang;
+use crate::http::i18n::lang::Lang;
 
 /// What each number counts, in one language.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]

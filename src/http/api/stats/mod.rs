@@ -1,5 +1,6 @@
 //! `GET /api/stats` and `/api/stats.csv`: how many scanned, followed and left.
 
+pub(crate) mod definitions;
 mod spreadsheet;
 mod wanted;
 
@@ -11,14 +12,14 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use self::wanted::{Wanted, too_many_rows};
-use super::super::AppState;
-use super::super::auth::Authenticated;
-use super::super::definitions::Definitions;
-use super::super::problem::{Document, Problem};
 use super::attribution::AttributionBody;
 use super::require;
 use crate::access::Scope;
 use crate::form::escaped;
+use crate::http::AppState;
+use crate::http::api::stats::definitions::Definitions;
+use crate::http::extract::caller::Authenticated;
+use crate::http::problem::{Document, Problem};
 use crate::store::{NumbersFilter, NumbersRow, Span, Store, Sums};
 use crate::telemetry::Causes;
 

@@ -2,13 +2,13 @@
 
 use std::sync::LazyLock;
 
-use super::lang::Lang;
-use super::message::Message;
-use super::negotiate::Format;
-use super::problem::Problem;
-use super::unchecked::{UncheckedSpec, parsed};
 use crate::access::Expiry;
 use crate::form::{self, disguise};
+use crate::http::extract::scene_params::{UncheckedSpec, parsed};
+use crate::http::i18n::lang::Lang;
+use crate::http::i18n::message::Message;
+use crate::http::negotiation::format::Format;
+use crate::http::problem::Problem;
 use crate::render::{Colors, Margin, PixelSize, Rgb, Style};
 use crate::scene::{CodeSpec, Lifetime};
 

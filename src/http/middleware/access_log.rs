@@ -15,13 +15,13 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::message::Message;
-use super::negotiate::Format;
-use super::pages;
-use super::problem::{Code, Problem};
-use super::site::Site;
-use super::view::{View, is_code_path};
 use crate::access::Key;
+use crate::http::html;
+use crate::http::html::site::Site;
+use crate::http::i18n::message::Message;
+use crate::http::negotiation::format::Format;
+use crate::http::negotiation::view::{View, is_code_path};
+use crate::http::problem::{Code, Problem};
 use crate::redact::SecretWords;
 use crate::telemetry;
 
@@ -105,7 +105,7 @@ fn shortened(uri: &Uri) -> Option<Uri> {
 }
 
 /// Names the key of the caller in every log line of the request that we are in, those of a mint that it starts too.
-pub(super) fn log_key(key: &Key) {
+pub(crate) fn log_key(key: &Key) {
     Span::current().record("key", key.name());
 }
 
@@ -254,9 +254,9 @@ pub(crate) async fn write_problems(
     };
     let body = match view.format {
         Format::Html if view.fragment && of_code => {
-            pages::problem_fragment(&site, &problem, view.lang)
+            html::problem_fragment(&site, &problem, view.lang)
         }
-        Format::Html => pages::problem_page(&site, &problem, view.lang, of_code, &id.0),
+        Format::Html => html::problem_page(&site, &problem, view.lang, of_code, &id.0),
         _ => Ok(json(&problem, &id)),
     };
     with_body(response, body.unwrap_or_else(|_| json(&problem, &id)), view)

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Access;
-use super::pages::whole_seconds;
-use super::params::Query;
-use super::site::Site;
 use crate::access::Caller;
+use crate::http::extract::caller::Access;
+use crate::http::extract::query::Query;
+use crate::http::html::site::Site;
+use crate::http::html::whole_seconds;
 use crate::scene::{Lifetime, Scene, SceneValue};
 use crate::ticket::IssuedCode;
 

@@ -2,9 +2,9 @@
 
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
-use super::lang::Lang;
-use super::negotiate::Format;
 use crate::form;
+use crate::http::i18n::lang::Lang;
+use crate::http::negotiation::format::Format;
 
 /// The representation and language of an answer, and which headers decided them.
 #[derive(Debug, Clone, Copy)]

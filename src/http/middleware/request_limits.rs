@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::message::Message;
-use super::problem::{Code, Problem};
+use crate::http::i18n::message::Message;
+use crate::http::problem::{Code, Problem};
 use crate::listen::{ByteBudget, HeldBody, ReadError};
 
 /// The longest address, in bytes: ours have less than one KiB, and campaigns add their own parameters.
@@ -81,7 +81,7 @@ pub(crate) async fn read_body(
     })
 }
 
-pub(super) fn broken_off() -> Problem {
+pub(crate) fn broken_off() -> Problem {
     let message = Message::new("请求内容不完整", "the body did not come to its end");
     Problem::new(Code::InvalidBody, message)
 }

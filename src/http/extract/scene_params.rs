@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::message::Message;
-use super::problem::Problem;
+use crate::http::i18n::message::Message;
+use crate::http::problem::Problem;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, SceneError, SceneText, TemporaryScene};
 
 /// What was given, by the names that are the same everywhere. Nothing of it is checked yet.

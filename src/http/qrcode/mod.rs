@@ -1,5 +1,11 @@
 //! `GET /qrcode`: one code in five representations.
 
+pub(crate) mod body;
+mod caching;
+#[cfg(test)]
+mod fixture;
+pub(crate) mod issue;
+
 use std::time::Duration;
 
 use axum::Extension;
@@ -9,23 +15,23 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
-use super::AppState;
-use super::auth::{Access, Authenticated};
-use super::caching::CachePolicy;
-use super::code_body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
-use super::constant::names_tag;
-use super::issuing::issue;
-use super::message::Message;
-use super::negotiate::Format;
-use super::pages::{self, CodePage, Expiry, image_element};
-use super::params::Query;
-use super::problem::Problem;
-use super::site::Site;
-use super::view::View;
 use crate::access::{Caller, Verdict};
 use crate::clock::China;
 use crate::codes::{Served, Standing};
 use crate::form::escaped;
+use crate::http::AppState;
+use crate::http::extract::caller::{Access, Authenticated};
+use crate::http::extract::query::Query;
+use crate::http::html::constant::names_tag;
+use crate::http::html::site::Site;
+use crate::http::html::{self, CodePage, Expiry, image_element};
+use crate::http::i18n::message::Message;
+use crate::http::negotiation::format::Format;
+use crate::http::negotiation::view::View;
+use crate::http::problem::Problem;
+use crate::http::qrcode::body::{CodeBody, LinkQuery, SceneBody, TicketBody, dated};
+use crate::http::qrcode::caching::CachePolicy;
+use crate::http::qrcode::issue::issue;
 use crate::pictures::{Drawn, PictureError};
 use crate::render::Style;
 use crate::scene::Scene;
@@ -56,13 +62,13 @@ struct Shown<'a> {
 #[utoipa::path(
     get,
     path = "/qrcode",
-    params(super::openapi::CodeParams),
+    params(crate::http::openapi::CodeParams),
     responses(
         (status = 200, description = "The code", body = CodeBody),
         (status = 302, description = "With `format=jpg`: to WeChat's picture"),
         (status = 304, description = "The picture that the caller has is still the one"),
-        (status = "4XX", description = "The request cannot be met", body = super::problem::Document, content_type = "application/problem+json"),
-        (status = "5XX", description = "WeChat or the service failed", body = super::problem::Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request cannot be met", body = crate::http::problem::Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "WeChat or the service failed", body = crate::http::problem::Document, content_type = "application/problem+json"),
     ),
     security((), ("key" = [])),
     tag = "codes",
@@ -125,7 +131,7 @@ impl Shown<'_> {
             expiry: self.code().expires_at().map(Expiry::new),
             renew_in: self.renew_in(),
         };
-        let response = pages::page(&template, self.site.code_page_policy())?;
+        let response = html::page(&template, self.site.code_page_policy())?;
         Ok(self.with_headers(response, CachePolicy::for_page(&self.served, self.now)))
     }
 

@@ -5,9 +5,9 @@ use axum::extract::{RawQuery, State};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::AppState;
-use super::params::Query;
-use super::problem::Problem;
+use crate::http::AppState;
+use crate::http::extract::query::Query;
+use crate::http::problem::Problem;
 use crate::scene::{Scene, SceneValue};
 use crate::store::{Attribution, Numbers, NumbersFilter, Span};
 

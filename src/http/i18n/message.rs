@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::lang::Lang;
 use crate::access::ExpiryError;
+use crate::http::i18n::lang::Lang;
 use crate::render::{
     Colors, ColorsError, Margin, MarginError, PixelSize, PixelSizeError, RenderError, RgbError,
 };

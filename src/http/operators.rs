@@ -10,9 +10,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::AppState;
-use super::constant::{AN_HOUR, Constant};
-use super::problem::Problem;
+use crate::http::AppState;
+use crate::http::html::constant::{AN_HOUR, Constant};
+use crate::http::problem::Problem;
 
 /// Crawlers would mint a code for each link they find.
 pub(crate) fn robots() -> Constant {

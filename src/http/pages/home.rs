@@ -7,16 +7,16 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
-use super::AppState;
-use super::auth::Authenticated;
-use super::constant::PageByLanguage;
-use super::demo;
-use super::issuing::issue;
-use super::pages::{self, Expiry, Form, HomePage, HomeResult, Snippet, image_element};
-use super::params::Query;
-use super::problem::{Code, Problem};
-use super::view::View;
 use crate::access::Caller;
+use crate::http::AppState;
+use crate::http::extract::caller::Authenticated;
+use crate::http::extract::query::Query;
+use crate::http::html::constant::PageByLanguage;
+use crate::http::html::{self, Expiry, Form, HomePage, HomeResult, Snippet, image_element};
+use crate::http::negotiation::view::View;
+use crate::http::pages::demo;
+use crate::http::problem::{Code, Problem};
+use crate::http::qrcode::issue::issue;
 use crate::scene::CodeSpec;
 
 /// What the demo shows while nobody has asked for a scene.
@@ -43,7 +43,7 @@ pub(crate) async fn show(
         let write = || {
             let query = Query::parse(&raw)?;
             let page = home_page(&app, view, &query, HomeResult::Empty, None);
-            pages::constant_page(&page, app.site.home_page_policy())
+            html::constant_page(&page, app.site.home_page_policy())
         };
         return Ok(empty_pages.get(view, write)?.answer(&headers));
     }
@@ -63,7 +63,7 @@ pub(crate) async fn show(
         Err(problem) => (trouble(&app, view, &query, &problem), problem.parameter),
     };
     let page = home_page(&app, view, &query, result, at_fault);
-    let mut response = pages::page(&page, app.site.home_page_policy())?;
+    let mut response = html::page(&page, app.site.home_page_policy())?;
     if let Some(vary) = view.vary_of_a_page() {
         response.headers_mut().insert(header::VARY, vary);
     }

@@ -1,0 +1,4 @@
+//! Content negotiation.
+
+pub(crate) mod format;
+pub(crate) mod view;

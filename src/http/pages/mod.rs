@@ -1,0 +1,5 @@
+//! The pages for people.
+
+pub(crate) mod demo;
+pub(crate) mod home;
+pub(crate) mod stats;
