@@ -4,16 +4,18 @@ WORKDIR /src
 
 # A layer of its own for the dependencies: it is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+COPY crates/qr-image/Cargo.toml crates/qr-image/
+RUN mkdir src crates/qr-image/src \
  && echo 'fn main() {}' > src/main.rs \
- && touch src/lib.rs \
+ && touch src/lib.rs crates/qr-image/src/lib.rs \
  && cargo build --release --locked
 
 # Cargo goes by the time of a file, and those of the sources may be older than the empty ones above.
+COPY crates crates
 COPY migrations migrations
 COPY templates templates
 COPY src src
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs \
  && cargo build --release --locked \
  && mkdir /data
 

@@ -22,7 +22,6 @@ pub mod outbound;
 pub mod pictures;
 pub mod redact;
 pub mod relay;
-pub mod render;
 pub mod sandbox;
 pub mod scans;
 pub mod scene;

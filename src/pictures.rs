@@ -7,12 +7,12 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use moka::future::Cache;
+use qr_image::{RenderError, Style};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::render::{self, RenderError, Style};
 use crate::ticket::CodeUrl;
 
 /// How many bytes of pictures are kept: some twenty thousand of the plain ones. Chosen, not measured.
@@ -129,8 +129,8 @@ impl Default for Pictures {
 async fn draw(key: Key) -> Result<Picture, PictureError> {
     let drawing = spawn_blocking(move || {
         let bytes = match key.drawn {
-            Drawn::Png => render::png(key.url.as_str(), &key.style)?,
-            Drawn::Svg => render::svg(key.url.as_str(), &key.style)?.into_bytes(),
+            Drawn::Png => qr_image::png(key.url.as_str(), &key.style)?,
+            Drawn::Svg => qr_image::svg(key.url.as_str(), &key.style)?.into_bytes(),
         };
         // Without the room to grow, which can be as much again, and which the budget does not see.
         let bytes = Bytes::from(bytes.into_boxed_slice());

@@ -1,8 +1,7 @@
 //! The picture that `showqrcode` answers: a JPEG as WeChat's is, that says SANDBOX.
 
 use jpeg_encoder::{ColorType, Encoder};
-
-use crate::render::Symbol;
+use qr_image::Symbol;
 
 /// Pixels on a side. Widely said of WeChat's; not documented.
 const SIDE: usize = 430;
@@ -53,7 +52,7 @@ const LETTER_HEIGHT: usize = 7;
 pub(super) enum PictureError {
     /// The sandbox was given a base that no QR code holds.
     #[error("the url of the code fits no QR code")]
-    Symbol(#[from] crate::render::RenderError),
+    Symbol(#[from] qr_image::RenderError),
     /// The encoder failed.
     #[error("the picture was not encoded")]
     Jpeg(#[from] jpeg_encoder::EncodingError),

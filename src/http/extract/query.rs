@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use qr_image::{Colors, Margin, PixelSize, Rgb, Style};
+
 use crate::access::Expiry;
 use crate::form::{self, disguise};
 use crate::http::extract::scene_params::{UncheckedSpec, parsed};
@@ -9,7 +11,6 @@ use crate::http::i18n::lang::Lang;
 use crate::http::i18n::message::Message;
 use crate::http::negotiation::format::Format;
 use crate::http::problem::Problem;
-use crate::render::{Colors, Margin, PixelSize, Rgb, Style};
 use crate::scene::{CodeSpec, Lifetime};
 
 /// The parameters that are ours. Each may be given once.

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
-use crate::access::ExpiryError;
-use crate::http::i18n::lang::Lang;
-use crate::render::{
+use qr_image::{
     Colors, ColorsError, Margin, MarginError, PixelSize, PixelSizeError, RenderError, RgbError,
 };
+
+use crate::access::ExpiryError;
+use crate::http::i18n::lang::Lang;
 use crate::scene::{Lifetime, LifetimeError, SceneError, SceneText};
 use crate::ticket::TicketError;
 

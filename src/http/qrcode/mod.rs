@@ -14,6 +14,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
+use qr_image::Style;
 
 use crate::access::{Caller, Verdict};
 use crate::clock::China;
@@ -33,7 +34,6 @@ use crate::http::qrcode::body::{CodeBody, LinkQuery, SceneBody, TicketBody, date
 use crate::http::qrcode::caching::CachePolicy;
 use crate::http::qrcode::issue::issue;
 use crate::pictures::{Drawn, PictureError};
-use crate::render::Style;
 use crate::scene::Scene;
 use crate::ticket::IssuedCode;
 

@@ -1,4 +1,4 @@
-//! Text to a QR picture, PNG or SVG. Pure and synchronous; knows nothing of HTTP or WeChat. Read [`Style`] first.
+#![doc = include_str!("../README.md")]
 
 mod style;
 mod symbol;
