@@ -43,11 +43,11 @@ impl Message {
             ColorsError::TooClose { color, background } => Self::new(
                 format!(
                     "与前景色的对比度须不低于 {}:1，{background} 与 {color} 达不到",
-                    Colors::LEAST_CONTRAST
+                    Colors::MIN_CONTRAST
                 ),
                 format!(
                     "must have a contrast of at least {}:1 to the colour, more than {color} on {background} has",
-                    Colors::LEAST_CONTRAST
+                    Colors::MIN_CONTRAST
                 ),
             ),
         }
@@ -126,7 +126,7 @@ impl From<ColorsError> for Message {
             }
             ColorsError::TooClose { color, background } => format!(
                 "与背景色的对比度须不低于 {}:1，{color} 与 {background} 达不到",
-                Colors::LEAST_CONTRAST
+                Colors::MIN_CONTRAST
             ),
         };
         Self::new(zh, error.to_string())
@@ -137,8 +137,8 @@ impl From<RenderError> for Message {
     fn from(error: RenderError) -> Self {
         let zh = match error {
             RenderError::TooLong => "的二维码内容超过 2331 字节，无法绘制".to_owned(),
-            RenderError::TooSmall { size, least } => {
-                format!("须不小于 {least} 像素，才容得下二维码和这样的留白，现为 {size}")
+            RenderError::TooSmall { size, min_size } => {
+                format!("须不小于 {min_size} 像素，才容得下二维码和这样的留白，现为 {size}")
             }
         };
         Self::new(zh, error.to_string())
