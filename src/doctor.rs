@@ -20,7 +20,7 @@ use crate::account::Priority;
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{MintError, Parts};
-use crate::config::{Config, ExtraCa, Limitation, Mistakes};
+use crate::config::{Config, ConfigErrors, ExtraCa, Limitation};
 use crate::outbound::{self, ProbeError};
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::store::{ClockDifference, OpenError, Standing, Store};
@@ -148,7 +148,7 @@ impl fmt::Display for Trouble {
 }
 
 /// Tells every mistake in the settings; nothing else can be checked then.
-pub fn report_mistakes(mistakes: &Mistakes, tell: &mut dyn FnMut(Finding)) {
+pub fn report_mistakes(mistakes: &ConfigErrors, tell: &mut dyn FnMut(Finding)) {
     for line in mistakes.lines() {
         // Each says itself what is accepted.
         tell(Finding::failed(SETTINGS, line));

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use wxqr::app::StartError;
-use wxqr::config::{Mistakes, demo_flags, flags};
+use wxqr::config::{ConfigErrors, demo_flags, flags};
 
 /// Arguments that fit the command's form and make no sense.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +36,9 @@ impl Usage {
 
 /// Says why a command failed, and gives the exit code: 2 for wrong usage, 78 for wrong settings, 1 for anything else.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
+    if let Some(mistakes) = error.downcast_ref::<ConfigErrors>() {
         complain(mistakes);
-        return ExitCode::from(Mistakes::EXIT_CODE);
+        return ExitCode::from(ConfigErrors::EXIT_CODE);
     }
     if error.is::<Usage>() {
         complain(format_args!("wxqr: {error:#}"));
@@ -50,7 +50,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     };
     complain(format_args!("wxqr: {error:#}; {}", refusal.action()));
     if refusal.is_configuration() {
-        ExitCode::from(Mistakes::EXIT_CODE)
+        ExitCode::from(ConfigErrors::EXIT_CODE)
     } else {
         ExitCode::FAILURE
     }

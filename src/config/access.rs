@@ -1,72 +1,73 @@
-//! The settings of access: who may mint without a key, how often, and whose word on addresses is taken.
+//! Settings of access control: access mode, signed links, rate limits, trusted proxies.
 
 use std::ffi::OsString;
 use std::fmt::Display;
 
 use clap::ArgMatches;
 
-use super::mistake::Refusal;
+use super::error::InvalidValue;
 use super::source::Resolved;
-use super::{Config, Mistakes, Noted, PublicUrl, Reader, settings};
+use super::{Config, ConfigErrors, PublicUrl, Reader, Reported, settings};
 use crate::access::{LinkKeys, Mode, Rate, TrustedProxies};
 
-/// What visitors without a key may do.
+/// Access control for visitors without a key.
 #[derive(Debug, Clone)]
 pub struct AccessSettings {
-    /// Who may mint temporary codes without a key. With [`Mode::Signed`] there is a link key.
+    /// Who may have temporary codes created. [`Mode::Signed`] implies at least one link key.
     pub mode: Mode,
     /// The keys of signed links.
     pub link_keys: LinkKeys,
-    /// How often one visitor may mint.
+    /// Rate limit of one visitor.
     pub visitor_rate: Rate,
-    /// How often all visitors together may mint.
+    /// Rate limit of all visitors together.
     pub visitor_pace: Rate,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
 }
 
-/// What it takes to sign a link.
+/// Settings of `wxqr sign`.
 #[derive(Debug, Clone)]
 pub struct SigningSettings {
     /// At least one key.
     pub link_keys: LinkKeys,
-    /// Base of our own links; none: links are relative.
+    /// Base URL of the service's links; `None`: links are relative.
     pub public_url: Option<PublicUrl>,
 }
 
 impl Config {
-    /// Reads the settings of `sign`, and no others: links are also signed where there is no account.
+    /// Reads the settings of `sign` only: links may be signed on a machine without an account.
     ///
-    /// Variables that are no settings are mistakes only where a setting is missing or wrong, because one of them may be meant.
+    /// An unknown variable is an error only if a setting is missing or invalid, because it may be a
+    /// misspelling of that setting.
     ///
     /// # Errors
     ///
-    /// Every mistake that was made, at once.
+    /// All errors in the settings, at once.
     pub fn load_signing(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<SigningSettings, Mistakes> {
+    ) -> Result<SigningSettings, ConfigErrors> {
         let resolved = Resolved::new(flags, environment);
         let mut reader = Reader::new(&resolved);
         let settings = reader.signing();
-        let strays = match settings {
+        let unknown = match settings {
             Ok(_) => &[],
-            Err(Noted) => resolved.strays.as_slice(),
+            Err(Reported) => resolved.unknown.as_slice(),
         };
-        reader.finish(settings, strays, None)
+        reader.finish(settings, unknown, None)
     }
 }
 
 impl Reader<'_> {
-    pub(super) fn access(&mut self) -> Result<AccessSettings, Noted> {
+    pub(super) fn access(&mut self) -> Result<AccessSettings, Reported> {
         let mode = self.required(&settings::ACCESS);
         let link_keys = self.optional(&settings::LINK_KEYS);
         let visitor_rate = self.required(&settings::VISITOR_RATE);
         let visitor_pace = self.required(&settings::VISITOR_PACE);
         let trusted_proxies = self.optional(&settings::TRUSTED_PROXIES);
         if let (Ok(Mode::Signed), Ok(None)) = (&mode, &link_keys) {
-            let refusal = Refusal::new("is required with WXQR_ACCESS=signed", LinkKeys::FORM);
-            self.note("link-keys", &refusal);
+            let invalid = InvalidValue::new("is required with WXQR_ACCESS=signed", LinkKeys::FORM);
+            self.report("link-keys", &invalid);
         }
         Ok(AccessSettings {
             mode: mode?,
@@ -77,7 +78,7 @@ impl Reader<'_> {
         })
     }
 
-    fn signing(&mut self) -> Result<SigningSettings, Noted> {
+    fn signing(&mut self) -> Result<SigningSettings, Reported> {
         let link_keys = self.required(&settings::LINK_KEYS);
         let public_url = self.optional(&settings::PUBLIC_URL);
         Ok(SigningSettings {
@@ -87,30 +88,33 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn mode(text: &str) -> Result<Mode, Refusal> {
+pub(super) fn mode(text: &str) -> Result<Mode, InvalidValue> {
     match text {
         "open" => Ok(Mode::Open),
         "signed" => Ok(Mode::Signed),
         "keyed" => Ok(Mode::Keyed),
-        _ => Err(Refusal::new("is not an access mode", "open, signed, keyed")),
+        _ => Err(InvalidValue::new(
+            "is not an access mode",
+            "open, signed, keyed",
+        )),
     }
 }
 
-pub(super) fn link_keys(text: &str) -> Result<LinkKeys, Refusal> {
+pub(super) fn link_keys(text: &str) -> Result<LinkKeys, InvalidValue> {
     text.parse().map_err(refusing(LinkKeys::FORM))
 }
 
-pub(super) fn rate(text: &str) -> Result<Rate, Refusal> {
+pub(super) fn rate(text: &str) -> Result<Rate, InvalidValue> {
     text.parse().map_err(refusing(Rate::FORM))
 }
 
-pub(super) fn trusted_proxies(text: &str) -> Result<TrustedProxies, Refusal> {
+pub(super) fn trusted_proxies(text: &str) -> Result<TrustedProxies, InvalidValue> {
     text.parse().map_err(refusing(TrustedProxies::FORM))
 }
 
-/// The rooms' errors quote nothing, so that they can be shown.
-fn refusing<E: Display>(accepted: &'static str) -> impl FnOnce(E) -> Refusal {
-    move |error| Refusal::new(error.to_string(), accepted)
+/// Parse errors of the features quote no value, so they are safe to show.
+fn refusing<E: Display>(accepted: &'static str) -> impl FnOnce(E) -> InvalidValue {
+    move |error| InvalidValue::new(error.to_string(), accepted)
 }
 
 #[cfg(test)]
@@ -139,12 +143,12 @@ mod tests {
         let loaded = Config::load(&matches(&[]), environment(&variables));
         loaded
             .map(|(config, effective)| (config.access, effective))
-            .map_err(|mistakes| mistakes.to_string())
+            .map_err(|errors| errors.to_string())
     }
 
     fn sign(given: &[&str], variables: &[(&str, &str)]) -> Result<SigningSettings, String> {
         let loaded = Config::load_signing(&matches(given), environment(variables));
-        loaded.map_err(|mistakes| mistakes.to_string())
+        loaded.map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -182,11 +186,11 @@ mod tests {
         }
         let short = [("WXQR_ACCESS", "signed"), ("WXQR_LINK_KEYS", "link-key")];
         let got = load(&short).unwrap_err();
-        assert_eq!(got.lines().count(), 1, "one mistake, not two: {got}");
+        assert_eq!(got.lines().count(), 1, "one error, not two: {got}");
     }
 
     #[test]
-    fn all_mistakes_are_reported_and_none_quotes_its_value() {
+    fn all_errors_are_reported_and_none_quotes_its_value() {
         for (name, value, want) in [
             ("WXQR_ACCESS", "Signed", "is not an access mode"),
             (

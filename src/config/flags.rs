@@ -1,4 +1,4 @@
-//! The settings as flags of a command, and as its `--help` shows them.
+//! Command-line flags of the settings, with their `--help`.
 
 use std::ffi::OsString;
 
@@ -7,15 +7,15 @@ use clap::{Arg, Command, value_parser};
 use super::setting::{Demo, Description, Fallback};
 use super::settings::SETTINGS;
 
-/// Adds the flags of every setting to a command, as raw text: a bad value is reported by
-/// [`Config::load`](super::Config::load) together with all others, not by clap.
+/// Adds the flags of every setting to a command, as raw text: clap would report only the first
+/// invalid value, [`Config::load`](super::Config::load) reports all.
 pub fn flags(command: Command) -> Command {
     SETTINGS.iter().fold(command, |command, setting| {
         command.args(arguments(setting, setting.fallback))
     })
 }
 
-/// As [`flags`], for a command that reads these settings only.
+/// Like [`flags`], for a command that reads only these settings.
 pub fn flags_of(command: Command, names: &[&str]) -> Command {
     SETTINGS
         .iter()
@@ -25,8 +25,8 @@ pub fn flags_of(command: Command, names: &[&str]) -> Command {
         })
 }
 
-/// As [`flags`], for `wxqr demo`: what the demo refuses is accepted here, so that the refusal can say why, but `--help` does
-/// not offer it.
+/// Like [`flags`], for `wxqr demo`. Flags that the demo refuses are parsed but hidden from `--help`,
+/// so that the error can say why they are refused.
 pub fn demo_flags(command: Command) -> Command {
     SETTINGS.iter().fold(command, |command, setting| {
         let hidden = setting.demo == Demo::MakesItsOwn;

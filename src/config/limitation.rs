@@ -1,21 +1,21 @@
-//! What the settings leave off or open, and what that costs: the operator may want it so, but has to know.
+//! Start-up warnings: features that the settings leave off, or access that they leave open.
 
 use super::Config;
 use crate::access::{Mode, Scope};
 
-/// Something that is off or open by the settings.
+/// A feature that is off, or access that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limitation {
-    /// What it is about, in one word.
+    /// Subject in one word.
     pub subject: &'static str,
-    /// What is off or open, and what that costs.
+    /// What is off or open, and the consequence.
     pub costs: String,
-    /// What to do where it is not meant so.
+    /// What to change if it is not intended.
     pub action: &'static str,
 }
 
 impl Config {
-    /// What is off or open, each once.
+    /// All limitations of these settings, each once.
     pub fn limitations(&self) -> Vec<Limitation> {
         [
             self.callback_limitation(),

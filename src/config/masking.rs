@@ -1,13 +1,13 @@
-//! How much of a value `wxqr config` shows.
+//! Masking of secrets in the output of `wxqr config`.
 
 use url::{Url, form_urlencoded};
 
 use super::setting::{Mask, Secrecy};
 
-/// What stands in place of a secret.
+/// Replaces a secret.
 pub(super) const MASK: &str = "********";
 
-/// What is shown of a value that was read without a mistake.
+/// The shown form of a valid value.
 pub(super) fn shown(secrecy: Secrecy, text: &str) -> String {
     match (secrecy, text.split_once('?')) {
         (Secrecy::Secret { mask, .. }, _) => masked(mask, text),
@@ -24,7 +24,7 @@ fn masked(mask: Mask, text: &str) -> String {
     }
 }
 
-/// A file as it is, a server without what may be a password.
+/// An SQLite URL unchanged, a PostgreSQL URL without its password.
 fn database(text: &str) -> String {
     if text.starts_with("sqlite:") {
         return text.to_owned();
@@ -32,8 +32,10 @@ fn database(text: &str) -> String {
     server(text).unwrap_or_else(|| MASK.to_owned())
 }
 
-/// None: it cannot be told where a password is. Without a host, as with a Unix socket, there is no part for a password. An `@` behind the host comes of a password with a `/`, `?` or `#` in it, which
-/// ends the part of a URL where passwords are.
+/// Masks the password of a server URL. `None` if its place is uncertain, and everything is to be masked.
+///
+/// An `@` after the host means a password with an unescaped `/`, `?` or `#`, which ends the authority
+/// of a URL early. A URL without a host (Unix socket) has no place for a password.
 fn server(text: &str) -> Option<String> {
     let has_no_authority = text
         .split_once("://")
@@ -60,7 +62,7 @@ fn server(text: &str) -> Option<String> {
     Some(url.into())
 }
 
-/// Parameters of a database's URL that hold no secret.
+/// Query parameters of database URLs that hold no secret.
 const PLAIN_PARAMETERS: [&str; 16] = [
     "sslmode",
     "ssl-mode",
@@ -80,7 +82,7 @@ const PLAIN_PARAMETERS: [&str; 16] = [
     "application_name",
 ];
 
-/// A parameter as it is if it is known to hold no secret, else its name alone; nothing of what is no parameter.
+/// A known parameter unchanged, of others the name only, and nothing of a text without a name.
 fn parameter(pair: &str) -> String {
     match pair.split_once('=') {
         Some((name, value)) if PLAIN_PARAMETERS.contains(&name) && !is_pem(value) => {
@@ -91,12 +93,12 @@ fn parameter(pair: &str) -> String {
     }
 }
 
-/// Whether it is what a file of a certificate or a key has in it, instead of the file's path.
+/// True for the content of a PEM file given in place of its path.
 fn is_pem(value: &str) -> bool {
     form_urlencoded::parse(value.as_bytes()).any(|(text, _)| text.contains("-----"))
 }
 
-/// Whether it looks like the name of a parameter and not like a piece of a secret.
+/// True if the text looks like a parameter name and not like part of a secret.
 fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(|byte| {

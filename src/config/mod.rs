@@ -1,14 +1,16 @@
-//! Typed settings, read once at start from flags, variables, files and defaults. Every mistake is reported in one start, and
-//! no value is quoted in doing so. [`Config`] is the type to read first, [`SETTINGS`] the table behind it.
+//! Typed settings, read once at start from flags, environment variables, files and defaults.
 //!
-//! A flag wins over a variable, which wins over the default. A secret may also stand in a file: `--app-secret-file` or
+//! [`Config`] is the type to read first, [`SETTINGS`] the table behind it. All errors are reported at
+//! once, without quoting a value.
+//!
+//! Precedence: flag, variable, default. A secret may also be in a file: `--app-secret-file` or
 //! `WXQR_APP_SECRET_FILE`. An empty variable counts as unset.
 
 mod access;
+mod error;
 mod flags;
 mod limitation;
 mod masking;
-mod mistake;
 mod quotes;
 mod scans;
 mod setting;
@@ -26,9 +28,9 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use access::{AccessSettings, SigningSettings};
+pub use error::{ConfigErrors, InvalidValue};
 pub use flags::{demo_flags, flags, flags_of};
 pub use limitation::Limitation;
-pub use mistake::{Mistakes, Refusal};
 pub use quotes::refuse_in_text as refuse_quotes;
 pub use scans::ScanSettings;
 pub use setting::{Demo, Description, Fallback, Mask, Secrecy};
@@ -43,116 +45,117 @@ use crate::redact::SecretWords;
 use crate::scene::Lifetime;
 use crate::telemetry::LogSettings;
 use crate::wechat::TokenSource;
-use mistake::Mistake;
+use error::ConfigError;
 use setting::Setting;
 use source::{Raw, Resolved};
 
-/// Everything the service is told at start. Safe to print: secrets show themselves as such.
+/// All settings of the service. Safe to print: secrets mask themselves in `Debug`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the service listens; port 0 takes any free one.
+    /// Address of the service; port 0 takes any free port.
     pub listen: SocketAddr,
-    /// Where `/metrics` is answered; none: nowhere.
+    /// Address of the listener for `/metrics`; `None`: no metrics.
     pub metrics_listen: Option<SocketAddr>,
-    /// What clients may cost.
+    /// Limits of the HTTP listener.
     pub limits: Limits,
-    /// Base of our own links; none: links are relative.
+    /// Base URL of the service's links; `None`: links are relative.
     pub public_url: Option<PublicUrl>,
-    /// The Official Account.
+    /// `AppID` and `AppSecret` of the Official Account.
     pub account: Account,
-    /// How WeChat is reached.
+    /// Connection to WeChat.
     pub upstream: Upstream,
-    /// Where codes are kept: a URL, which may hold a password.
+    /// Database URL, which may hold a password.
     pub database_url: SecretString,
-    /// How long codes live and are reused.
+    /// Lifetimes, reuse and budgets of codes.
     pub codes: CodeSettings,
-    /// The API keys.
+    /// API keys, by their hashes.
     pub keys: Keyring,
-    /// What visitors without a key may do.
+    /// Access control for visitors without a key.
     pub access: AccessSettings,
-    /// Whose scripts may read `/qrcode`.
+    /// Origins whose scripts may read `/qrcode` (CORS).
     pub cors_origins: CorsOrigins,
-    /// Who may frame `/qrcode`.
+    /// Pages that may frame `/qrcode` (`frame-ancestors`).
     pub frame_ancestors: FrameAncestors,
-    /// How scans are learnt of and counted.
+    /// Callback, relay and statistics.
     pub scans: ScanSettings,
-    /// What is logged, and how.
+    /// Log filter and format.
     pub log: LogSettings,
-    /// How the service ends.
+    /// Graceful shutdown.
     pub drain: Drain,
-    /// What must not be logged where a stranger wrote it.
+    /// Secrets to redact from logged text that clients wrote.
     pub secret_words: Arc<SecretWords>,
 }
 
-/// The Official Account and its credential.
+/// Credentials of the Official Account.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Its `AppID`.
+    /// `AppID`; not a secret.
     pub app_id: AppId,
-    /// Its `AppSecret`; exposed only where the request for a token is built.
+    /// `AppSecret`; exposed only where the token request is built.
     pub app_secret: SecretString,
 }
 
-/// How WeChat is reached.
+/// Connection to WeChat.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// API hosts, 1 to 4, the preferred one first; nothing but scheme, host and port.
+    /// API hosts, 1 to 4, the preferred one first; scheme, host and port only.
     pub api_bases: Vec<Url>,
-    /// Host of `showqrcode`; nothing but scheme, host and port.
+    /// Host of `showqrcode`; scheme, host and port only.
     pub mp_base: Url,
-    /// Where access tokens come from.
+    /// Token API: stable or classic.
     pub token_source: TokenSource,
-    /// Certificates to trust besides the built-in roots.
+    /// CA certificates to trust beside the built-in roots.
     pub extra_ca: Option<ExtraCa>,
-    /// What one visitor waits at most, all calls and retries together: 100 ms to 30 s, when the mint itself ends.
+    /// How long one request waits for WeChat, all retries together: 100 ms to 30 s.
     pub timeout: Duration,
 }
 
-/// How long codes live and are reused.
+/// Lifetimes, reuse and budgets of codes.
 #[derive(Debug, Clone, Copy)]
 pub struct CodeSettings {
-    /// Life asked for when the request names none.
+    /// Lifetime of a code whose request names none.
     pub default_expire: Lifetime,
-    /// What share of the life asked for must be left.
+    /// Share of the requested lifetime that must be left to reuse a code.
     pub reuse: Reuse,
-    /// The most codes in memory, 1 to 10 000 000.
+    /// Codes in the memory cache, at most.
     pub cache_entries: u64,
-    /// Mints that visitors may cause in a China day, over all replicas.
+    /// Codes created for visitors in a day of China, over all replicas, at most.
     pub anonymous_budget: u64,
-    /// Permanent codes at which the ledger refuses more.
+    /// Permanent codes in the ledger, at most.
     pub permanent_limit: u64,
 }
 
-/// How the service ends.
+/// Graceful shutdown.
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
-    /// How long connections are still accepted after the signal: 0 s to 5 min.
+    /// How long connections are still accepted after SIGTERM.
     pub delay: Duration,
-    /// How long requests in flight may take after that: 0 s to 10 min.
+    /// How long requests in flight may take after the delay.
     pub timeout: Duration,
 }
 
-/// What `wxqr demo` makes for itself instead of reading it.
+/// Credentials that `wxqr demo` generates instead of reading them.
 #[derive(Debug, Clone)]
 pub struct DemoAccount {
-    /// The sandbox's account.
+    /// Account of the sandbox.
     pub account: Account,
-    /// The key that it prints.
+    /// API key that the demo prints.
     pub keys: Keyring,
 }
 
 impl Config {
-    /// Reads the settings of `serve`, and what `wxqr config` shows of them.
+    /// Reads the settings of `serve`, and their masked form for `wxqr config`.
     ///
-    /// `flags` are the matches of a command made by [`flags`]; their `Debug` holds secrets, so it is not to be printed.
+    /// `flags` are the matches of a command made by [`flags()`]. Their `Debug` shows secrets: never print
+    /// it.
     ///
     /// # Errors
     ///
-    /// Every mistake that was made, at once.
+    /// All errors in the settings, at once.
     pub fn load(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<(Self, Effective), Mistakes> {
+    ) -> Result<(Self, Effective), ConfigErrors> {
         let resolved = Resolved::new(flags, environment);
         let is_account_given = resolved.is_given("app-id") || resolved.is_given("app-secret");
         let hint = (!is_account_given)
@@ -163,27 +166,28 @@ impl Config {
             .optional(&settings::API_KEYS)
             .map(Option::unwrap_or_default);
         let config = reader.config(account, keys);
-        let config = reader.finish(config, &resolved.strays, hint)?;
+        let config = reader.finish(config, &resolved.unknown, hint)?;
         Ok((config, resolved.effective()))
     }
 
-    /// Reads the settings of `demo`, which refuses everything that belongs to a real account.
+    /// Reads the settings of `demo`, which refuses those of a real account.
     ///
-    /// Both bases are the sandbox on [`Config::listen`]; where its port is 0 they are to be replaced once the port is known.
+    /// Both WeChat hosts are the sandbox on [`Config::listen`]; with port 0 the caller replaces them once
+    /// the port is known.
     ///
     /// # Errors
     ///
-    /// Every mistake that was made, at once.
+    /// All errors in the settings, at once.
     pub fn load_demo(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         made: DemoAccount,
-    ) -> Result<Self, Mistakes> {
+    ) -> Result<Self, ConfigErrors> {
         let mut resolved = Resolved::new(flags, environment);
         resolved.fit_for_the_demo();
         let mut reader = Reader::new(&resolved);
         let config = reader.config(Ok(made.account), Ok(made.keys));
-        let mut config = reader.finish(config, &resolved.strays, None)?;
+        let mut config = reader.finish(config, &resolved.unknown, None)?;
         let sandbox = local_url(config.listen);
         config.database_url = SecretString::from("sqlite::memory:");
         config.upstream.mp_base = sandbox.clone();
@@ -191,8 +195,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Finds the secret of an API key with this scope, for a command that calls the running service; a [`Config`] holds
-    /// hashes only.
+    /// Finds the secret of an API key with this scope, for a command that calls the running service:
+    /// [`Config`] holds only hashes.
     pub fn find_key(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -204,15 +208,15 @@ impl Config {
         }
     }
 
-    /// Reads the address of the service alone, for `healthcheck`: it works whatever else is wrong.
+    /// Reads only the address of the service, for `healthcheck`, whatever else is invalid.
     ///
     /// # Errors
     ///
-    /// The mistake in that one setting.
+    /// The error in that setting.
     pub fn load_listen(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<SocketAddr, Mistakes> {
+    ) -> Result<SocketAddr, ConfigErrors> {
         let resolved = Resolved::new(flags, environment);
         let mut reader = Reader::new(&resolved);
         let listen = reader.required(&settings::LISTEN);
@@ -220,7 +224,7 @@ impl Config {
     }
 }
 
-/// How a process of the same machine calls a listener: by loopback if it listens everywhere.
+/// URL of a listener for a process on the same machine: loopback for an unspecified address.
 pub fn local_url(listen: SocketAddr) -> Url {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -231,29 +235,29 @@ pub fn local_url(listen: SocketAddr) -> Url {
     Url::parse(&format!("http://{address}")).expect("an address is a host and a port")
 }
 
-/// Turns text into values and notes every mistake, so that all of them are known before the first one ends the start.
+/// Parses settings and collects all errors instead of stopping at the first.
 struct Reader<'a> {
     resolved: &'a Resolved,
-    mistakes: Vec<Mistake>,
+    errors: Vec<ConfigError>,
 }
 
-/// There is no value, and the mistake that is why has been noted.
-struct Noted;
+/// There is no value; the reason is in [`Reader::errors`].
+struct Reported;
 
 impl<'a> Reader<'a> {
     fn new(resolved: &'a Resolved) -> Self {
         Self {
             resolved,
-            mistakes: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
-    /// Reads first and looks at the results afterwards: a `?` before the last line would hide the mistakes behind it.
+    /// Reads every setting before the first `?`, which would hide later errors.
     fn config(
         &mut self,
-        account: Result<Account, Noted>,
-        keys: Result<Keyring, Noted>,
-    ) -> Result<Config, Noted> {
+        account: Result<Account, Reported>,
+        keys: Result<Keyring, Reported>,
+    ) -> Result<Config, Reported> {
         let listen = self.required(&settings::LISTEN);
         let metrics_listen = self.optional(&settings::METRICS_LISTEN);
         self.refuse_same_port(&listen, &metrics_listen);
@@ -288,7 +292,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn limits(&mut self) -> Result<Limits, Noted> {
+    fn limits(&mut self) -> Result<Limits, Reported> {
         let max_connections = self.required(&settings::MAX_CONNECTIONS);
         let header_timeout = self.required(&settings::HEADER_TIMEOUT);
         Ok(Limits {
@@ -298,7 +302,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn account(&mut self) -> Result<Account, Noted> {
+    fn account(&mut self) -> Result<Account, Reported> {
         let app_id = self.required(&settings::APP_ID);
         let app_secret = self.required(&settings::APP_SECRET);
         Ok(Account {
@@ -307,7 +311,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn upstream(&mut self) -> Result<Upstream, Noted> {
+    fn upstream(&mut self) -> Result<Upstream, Reported> {
         let api_bases = self.required(&settings::API_BASE);
         let mp_base = self.required(&settings::MP_BASE);
         let token_source = self.required(&settings::TOKEN_SOURCE);
@@ -322,7 +326,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn codes(&mut self) -> Result<CodeSettings, Noted> {
+    fn codes(&mut self) -> Result<CodeSettings, Reported> {
         let default_expire = self.required(&settings::DEFAULT_EXPIRE);
         let reuse = self.required(&settings::REUSE);
         let cache_entries = self.required(&settings::CACHE_ENTRIES);
@@ -337,7 +341,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn log(&mut self) -> Result<LogSettings, Noted> {
+    fn log(&mut self) -> Result<LogSettings, Reported> {
         let filter = self.required(&settings::LOG);
         let format = self.required(&settings::LOG_FORMAT);
         Ok(LogSettings {
@@ -346,7 +350,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn drain(&mut self) -> Result<Drain, Noted> {
+    fn drain(&mut self) -> Result<Drain, Reported> {
         let delay = self.required(&settings::DRAIN_DELAY);
         let timeout = self.required(&settings::DRAIN_TIMEOUT);
         Ok(Drain {
@@ -355,11 +359,11 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Two listeners cannot share a port; without this the second one would fail to bind, after the start looked good.
+    /// Refuses two listeners on one port, before the second one fails to bind.
     fn refuse_same_port(
         &mut self,
-        listen: &Result<SocketAddr, Noted>,
-        metrics: &Result<Option<SocketAddr>, Noted>,
+        listen: &Result<SocketAddr, Reported>,
+        metrics: &Result<Option<SocketAddr>, Reported>,
     ) {
         let (Ok(listen), Ok(Some(metrics))) = (listen, metrics) else {
             return;
@@ -368,50 +372,51 @@ impl<'a> Reader<'a> {
             || listen.ip().is_unspecified()
             || metrics.ip().is_unspecified();
         if listen.port() == metrics.port() && listen.port() != 0 && meet {
-            let refusal = Refusal::new("is the port of WXQR_LISTEN", "another port, or port 0");
-            self.note("metrics-listen", &refusal);
+            let invalid =
+                InvalidValue::new("is the port of WXQR_LISTEN", "another port, or port 0");
+            self.report("metrics-listen", &invalid);
         }
     }
 
-    /// Reads a setting that has a value: a given one, or its default.
-    fn required<T>(&mut self, setting: &Setting<T>) -> Result<T, Noted> {
+    /// Reads a setting that must have a value, its default included.
+    fn required<T>(&mut self, setting: &Setting<T>) -> Result<T, Reported> {
         self.optional(setting)?.ok_or_else(|| {
             let accepted = setting.description().help().replace('`', "");
-            self.note(setting.name(), &Refusal::new("is required", accepted))
+            self.report(setting.name(), &InvalidValue::new("is required", accepted))
         })
     }
 
     /// Reads a setting that may be absent.
-    fn optional<T>(&mut self, setting: &Setting<T>) -> Result<Option<T>, Noted> {
+    fn optional<T>(&mut self, setting: &Setting<T>) -> Result<Option<T>, Reported> {
         let name = setting.name();
         match &self.resolved.entry(name).raw {
             Raw::Absent => Ok(None),
-            Raw::Refused(refusal) => Err(self.note(name, refusal)),
+            Raw::Refused(invalid) => Err(self.report(name, invalid)),
             Raw::Text(text) => match setting.parse(text.expose_secret()) {
                 Ok(value) => Ok(Some(value)),
-                Err(refusal) => Err(self.note(name, &refusal)),
+                Err(invalid) => Err(self.report(name, &invalid)),
             },
         }
     }
 
-    fn note(&mut self, name: &str, refusal: &Refusal) -> Noted {
+    fn report(&mut self, name: &str, invalid: &InvalidValue) -> Reported {
         let subject = self.resolved.entry(name).subject();
-        self.mistakes.push(Mistake::new(subject, refusal));
-        Noted
+        self.errors.push(ConfigError::new(subject, invalid));
+        Reported
     }
 
-    /// The value, unless any mistake was made.
+    /// The value, unless there are errors.
     fn finish<T>(
         mut self,
-        value: Result<T, Noted>,
-        strays: &[Mistake],
+        value: Result<T, Reported>,
+        unknown: &[ConfigError],
         hint: Option<&'static str>,
-    ) -> Result<T, Mistakes> {
-        self.mistakes.extend_from_slice(strays);
+    ) -> Result<T, ConfigErrors> {
+        self.errors.extend_from_slice(unknown);
         match value {
-            Ok(value) if self.mistakes.is_empty() => Ok(value),
-            _ => Err(Mistakes {
-                mistakes: self.mistakes,
+            Ok(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(ConfigErrors {
+                errors: self.errors,
                 hint,
             }),
         }

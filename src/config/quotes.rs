@@ -1,27 +1,27 @@
-//! Quotation marks around a value. A shell takes them off; `docker --env-file`, systemd's `EnvironmentFile` in part, and editors
-//! do not, and then they would become part of a key.
+//! Refusal of quotation marks around a value. A shell removes them; `docker --env-file` and, in part,
+//! systemd's `EnvironmentFile` keep them, and they would become part of a key.
 
-use super::mistake::Refusal;
+use super::error::InvalidValue;
 
-/// What people and programs put around a value, the typographic ones included.
+/// Quotation marks, typographic ones included.
 const QUOTES: &[char] = &[
     '"', '\'', '`', '“', '”', '„', '‘', '’', '‚', '«', '»', '＂', '＇', '「', '」',
 ];
 
-/// Keywords of the header `Content-Security-Policy`, which are written with their quotes.
+/// Keywords of `Content-Security-Policy`, whose quotes belong to them.
 const KEYWORDS: [&str; 2] = ["'self'", "'none'"];
 
 /// Refuses a value with a quotation mark at either end, and a list with one at either end of an item.
 ///
-/// One inside, as a database's password may have it, is left alone.
-pub(super) fn refuse(text: &str, is_list: bool) -> Result<(), Refusal> {
+/// A quotation mark inside a value, such as in a password, is accepted.
+pub(super) fn refuse(text: &str, is_list: bool) -> Result<(), InvalidValue> {
     let is_wrong = if is_list {
         text.split(',').any(is_quoted)
     } else {
         is_quoted(text)
     };
     if is_wrong {
-        return Err(Refusal::new(
+        return Err(InvalidValue::new(
             "has quotation marks around it, which would become a part of it: docker --env-file, for one, does not take them off",
             "the same without quotation marks",
         ));
@@ -29,12 +29,11 @@ pub(super) fn refuse(text: &str, is_list: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The same for a value that is no setting, such as an argument: neither it nor a part between colons may have one at its
-/// ends.
+/// Refuses quotation marks around an argument that is no setting, or around its parts between colons.
 ///
 /// # Errors
-/// [`Refusal`].
-pub fn refuse_in_text(text: &str) -> Result<(), Refusal> {
+/// [`InvalidValue`].
+pub fn refuse_in_text(text: &str) -> Result<(), InvalidValue> {
     refuse(text, false)?;
     text.split(':').try_for_each(|part| refuse(part, false))
 }
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_around_a_value_are_a_mistake_and_quotes_inside_are_not() {
+    fn quotes_around_a_value_are_an_error_and_quotes_inside_are_not() {
         for (text, is_list, want) in [
             ("link-key-1", true, true),
             ("\"link-key-1\"", true, false),

@@ -1,37 +1,37 @@
-//! The settings of scans: how WeChat tells of them, who else is told, and how they are counted.
+//! Settings of callback, relay and statistics.
 
 use std::time::Duration;
 
 use jiff::tz::Offset;
 use url::Url;
 
-use super::mistake::Refusal;
+use super::error::InvalidValue;
 use super::setting::Range;
 use super::values::{self, PublicUrl};
-use super::{Noted, Reader, settings};
+use super::{Reader, Reported, settings};
 use crate::callback::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
 use crate::tally::{PersonKey, PersonKeyError};
 
-/// How scans are learnt of and counted.
+/// Callback, relay and statistics.
 #[derive(Debug, Clone)]
 pub struct ScanSettings {
-    /// What proves that a push is WeChat's; none: there is no callback.
+    /// Secrets that verify pushes; `None`: the callback is off.
     pub callback: Option<Credentials>,
-    /// The message server that the account has already. Only with a callback.
+    /// Existing message server to relay pushes to. Requires the callback.
     pub relay: Option<Url>,
-    /// Distance of local time from UTC, which bounds the days of statistics.
+    /// UTC offset of the days in the statistics.
     pub time_zone: Offset,
-    /// How long events and openids are kept: 1 to 3650 days.
+    /// How long events and openids are kept.
     pub retention: Duration,
-    /// The key that names followers; none: the store has its own.
+    /// Key of the followers' pseudonyms; `None`: the one in the database.
     pub person_key: Option<PersonKey>,
 }
 
 impl Reader<'_> {
     pub(super) fn scans(
         &mut self,
-        public_url: &Result<Option<PublicUrl>, Noted>,
-    ) -> Result<ScanSettings, Noted> {
+        public_url: &Result<Option<PublicUrl>, Reported>,
+    ) -> Result<ScanSettings, Reported> {
         let callback = self.callback();
         let relay = self.relay(&callback, public_url);
         let time_zone = self.required(&settings::TIME_ZONE);
@@ -46,7 +46,7 @@ impl Reader<'_> {
         })
     }
 
-    fn callback(&mut self) -> Result<Option<Credentials>, Noted> {
+    fn callback(&mut self) -> Result<Option<Credentials>, Reported> {
         let token = self.optional(&settings::CALLBACK_TOKEN);
         let current = self.optional(&settings::ENCODING_AES_KEY);
         let previous = self.optional(&settings::ENCODING_AES_KEY_PREVIOUS);
@@ -63,9 +63,9 @@ impl Reader<'_> {
 
     fn relay(
         &mut self,
-        callback: &Result<Option<Credentials>, Noted>,
-        public_url: &Result<Option<PublicUrl>, Noted>,
-    ) -> Result<Option<Url>, Noted> {
+        callback: &Result<Option<Credentials>, Reported>,
+        public_url: &Result<Option<PublicUrl>, Reported>,
+    ) -> Result<Option<Url>, Reported> {
         let relay = self.optional(&settings::RELAY_URL)?;
         let (Some(url), Ok(callback)) = (&relay, callback) else {
             return Ok(relay);
@@ -76,42 +76,45 @@ impl Reader<'_> {
         if let Ok(Some(public_url)) = public_url
             && is_our_callback(url, public_url)
         {
-            let refusal = Refusal::new("is the callback of this service itself", RELAY_FORM);
-            return Err(self.note("relay-url", &refusal));
+            let invalid = InvalidValue::new("is the callback of this service itself", RELAY_FORM);
+            return Err(self.report("relay-url", &invalid));
         }
         Ok(relay)
     }
 
-    fn refuse_alone(&mut self, name: &str, needed: &str) -> Noted {
-        let refusal = Refusal::new(format!("is given without {needed}"), "both, or neither");
-        self.note(name, &refusal)
+    fn refuse_alone(&mut self, name: &str, needed: &str) -> Reported {
+        let invalid = InvalidValue::new(format!("is given without {needed}"), "both, or neither");
+        self.report(name, &invalid)
     }
 }
 
-pub(super) fn token(text: &str) -> Result<CallbackToken, Refusal> {
-    text.parse()
-        .map_err(|error: CredentialsError| Refusal::new(error.to_string(), CallbackToken::FORM))
+pub(super) fn token(text: &str) -> Result<CallbackToken, InvalidValue> {
+    text.parse().map_err(|error: CredentialsError| {
+        InvalidValue::new(error.to_string(), CallbackToken::FORM)
+    })
 }
 
-pub(super) fn aes_key(text: &str) -> Result<EncodingAesKey, Refusal> {
-    text.parse()
-        .map_err(|error: CredentialsError| Refusal::new(error.to_string(), EncodingAesKey::FORM))
+pub(super) fn aes_key(text: &str) -> Result<EncodingAesKey, InvalidValue> {
+    text.parse().map_err(|error: CredentialsError| {
+        InvalidValue::new(error.to_string(), EncodingAesKey::FORM)
+    })
 }
 
 const RELAY_FORM: &str =
     "http:// or https://, a host, and perhaps a path and a query, without fragment or user";
 
-/// A message server may well be told which account it serves by a query of its own.
-pub(super) fn relay_url(text: &str) -> Result<Url, Refusal> {
+/// Accepts a query: a message server for several accounts may need one.
+pub(super) fn relay_url(text: &str) -> Result<Url, InvalidValue> {
     let (address, query) = match text.split_once('?') {
         Some((address, query)) => (address, Some(query)),
         None => (text, None),
     };
     let is_query =
         |query: &str| query.bytes().all(|byte| byte.is_ascii_graphic()) && !query.contains('#');
-    let mut url = values::web_url(address).map_err(|problem| Refusal::new(problem, RELAY_FORM))?;
+    let mut url =
+        values::web_url(address).map_err(|problem| InvalidValue::new(problem, RELAY_FORM))?;
     if !query.is_none_or(is_query) {
-        return Err(Refusal::new("has a query that is not one", RELAY_FORM));
+        return Err(InvalidValue::new("has a query that is not one", RELAY_FORM));
     }
     url.set_query(query);
     Ok(url)
@@ -123,14 +126,14 @@ fn is_our_callback(relay: &Url, ours: &PublicUrl) -> bool {
 }
 
 /// `+HH:MM` or `-HH:MM`.
-pub(super) fn time_zone(text: &str, range: Range) -> Result<Offset, Refusal> {
+pub(super) fn time_zone(text: &str, range: Range) -> Result<Offset, InvalidValue> {
     let Range { low, high } = range;
     offset_minutes(text)
         .filter(|minutes| (offset_minutes(low)..=offset_minutes(high)).contains(&Some(*minutes)))
         .and_then(|minutes| Offset::from_seconds(minutes * 60).ok())
         .ok_or_else(|| {
             let accepted = format!("+HH:MM or -HH:MM, such as +08:00, from {low} to {high}");
-            Refusal::new("is not a distance from UTC", accepted)
+            InvalidValue::new("is not a distance from UTC", accepted)
         })
 }
 
@@ -149,9 +152,9 @@ fn offset_minutes(text: &str) -> Option<i32> {
     Some(sign * (two_digits(hours)? * 60 + minutes))
 }
 
-pub(super) fn person_key(text: &str) -> Result<PersonKey, Refusal> {
+pub(super) fn person_key(text: &str) -> Result<PersonKey, InvalidValue> {
     text.parse()
-        .map_err(|error: PersonKeyError| Refusal::new(error.to_string(), PersonKey::FORM))
+        .map_err(|error: PersonKeyError| InvalidValue::new(error.to_string(), PersonKey::FORM))
 }
 
 #[cfg(test)]
@@ -175,7 +178,7 @@ mod tests {
     const RELAY: (&str, &str) = ("WXQR_RELAY_URL", "https://old.example.com/wx.php?id=1");
     const PUBLIC: (&str, &str) = ("WXQR_PUBLIC_URL", "https://qr.example.com/wx");
 
-    /// The settings, or the mistakes; neither may quote a secret.
+    /// The settings, or the errors; neither may quote a secret.
     fn load(more: &[(&str, &str)]) -> Result<ScanSettings, String> {
         let account = [
             ("WXQR_APP_ID", "wx0123456789abcdef"),
@@ -192,7 +195,7 @@ mod tests {
         assert!(!said.contains("CANARY"), "{said}");
         loaded
             .map(|(config, _)| config.scans)
-            .map_err(|mistakes| mistakes.to_string())
+            .map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -241,7 +244,6 @@ mod tests {
                 Some("WXQR_RELAY_URL: is the callback of this service"),
             ),
             (vec![TOKEN, PUBLIC, neighbour], None),
-            // One mistake has one line.
             (
                 vec![bad, KEY, RELAY],
                 Some("WXQR_CALLBACK_TOKEN: is not a callback token;"),

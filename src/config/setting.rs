@@ -1,6 +1,6 @@
 //! One setting as a typed constant: name, default, range, parser and help in one place. [`Setting`] is the type to read first.
 
-use super::mistake::Refusal;
+use super::error::InvalidValue;
 
 /// The prefix of every variable of the service.
 pub(super) const PREFIX: &str = "WXQR_";
@@ -15,8 +15,8 @@ pub(super) struct Setting<T: 'static> {
 }
 
 enum Parser<T: 'static> {
-    Plain(fn(&str) -> Result<T, Refusal>),
-    Ranged(fn(&str, Range) -> Result<T, Refusal>, Range),
+    Plain(fn(&str) -> Result<T, InvalidValue>),
+    Ranged(fn(&str, Range) -> Result<T, InvalidValue>, Range),
 }
 
 /// The lowest and the highest value, both accepted, written as the setting itself is.
@@ -96,7 +96,7 @@ impl<T> Setting<T> {
     /// An optional setting. `help` says in one line what it does, with its unit.
     pub(super) const fn new(
         name: &'static str,
-        parse: fn(&str) -> Result<T, Refusal>,
+        parse: fn(&str) -> Result<T, InvalidValue>,
         help: &'static str,
     ) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl<T> Setting<T> {
     /// An optional setting with a range, which `help` names as `{range}`.
     pub(super) const fn ranged(
         name: &'static str,
-        parse: fn(&str, Range) -> Result<T, Refusal>,
+        parse: fn(&str, Range) -> Result<T, InvalidValue>,
         low: &'static str,
         high: &'static str,
         help: &'static str,
@@ -173,7 +173,7 @@ impl<T> Setting<T> {
     ///
     /// # Errors
     /// What is wrong with the text, and what would be accepted.
-    pub(super) fn parse(&self, text: &str) -> Result<T, Refusal> {
+    pub(super) fn parse(&self, text: &str) -> Result<T, InvalidValue> {
         match self.parser {
             Parser::Plain(parse) => parse(text),
             Parser::Ranged(parse, range) => parse(text, range),

@@ -1,5 +1,8 @@
-//! The table of settings. `--help`, the variables, `wxqr config` and the documentation all come from it: a new setting is one
-//! constant here, and one field of [`Config`](super::Config) with the line that reads it.
+//! The table of settings, from which `--help`, the variables, `wxqr config` and
+//! `docs/configuration.md` are made.
+//!
+//! A new setting is one constant here, listed in [`SETTINGS`], and one field of
+//! [`Config`](super::Config) with the line that reads it.
 
 use std::net::SocketAddr;
 use std::str::FromStr as _;

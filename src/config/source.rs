@@ -1,5 +1,5 @@
-//! Where the value of each setting comes from: the command line, else the environment, else the default. Both may name a file
-//! that holds a secret instead. The environment is a parameter, so that tests do not touch the process's own.
+//! Resolution of each setting's text: flag, else variable, else default; flag and variable may name a
+//! file with a secret. The environment is a parameter, so that tests do not change the process's own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,16 +10,16 @@ use std::io::Read;
 use clap::ArgMatches;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::mistake::{Mistake, Refusal};
+use super::error::{ConfigError, InvalidValue};
 use super::setting::{Demo, Description, Fallback, PREFIX};
 use super::settings::SETTINGS;
 use super::{masking, quotes};
 use crate::redact::SecretWords;
 
-/// The most bytes that are read of a file which a setting names.
+/// Largest file that a setting may name, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Where a value comes from.
+/// Origin of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A flag of the command line.
@@ -30,7 +30,7 @@ pub enum Origin {
     File,
     /// The default.
     Default,
-    /// Nowhere: it was not given and has no default.
+    /// Not given, and no default.
     Unset,
 }
 
@@ -64,13 +64,13 @@ pub(super) struct Entry {
     origin: Origin,
 }
 
-/// What was found for a setting. All text is held as a secret: which of it is one, the table knows, not the type.
+/// Text of a setting. All of it is held as a secret: the type does not know which settings are.
 #[derive(Debug)]
 pub(super) enum Raw {
     Text(SecretString),
     Absent,
-    /// It was given, and has no text.
-    Refused(Refusal),
+    /// Given, but unreadable.
+    Refused(InvalidValue),
 }
 
 impl Entry {
@@ -86,7 +86,7 @@ impl Entry {
         }
     }
 
-    /// The setting as a mistake names it.
+    /// Name of the setting in an error.
     pub(super) fn subject(&self) -> String {
         let variable = self.setting.variable();
         match self.origin {
@@ -97,15 +97,15 @@ impl Entry {
     }
 }
 
-/// The text of every setting, and what was given that has no place here.
+/// Text of every setting, and unknown variables.
 #[derive(Debug)]
 pub(super) struct Resolved {
     entries: Vec<Entry>,
-    pub(super) strays: Vec<Mistake>,
+    pub(super) unknown: Vec<ConfigError>,
 }
 
 impl Resolved {
-    /// Finds every setting, and `WXQR_` variables that are none.
+    /// Resolves every setting, and finds `WXQR_` variables that are not settings.
     pub(super) fn new(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -116,7 +116,7 @@ impl Resolved {
                 .iter()
                 .map(|setting| resolve(setting, flags, &variables))
                 .collect(),
-            strays: unknown_variables(&variables),
+            unknown: unknown_variables(&variables),
         }
     }
 
@@ -128,19 +128,19 @@ impl Resolved {
             .expect("only settings of the table are asked for")
     }
 
-    /// Whether the operator gave this setting, rightly or wrongly.
+    /// True if the operator gave this setting, valid or not.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.entry(name).origin.is_given()
     }
 
-    /// Refuses what the demo makes for itself, and puts the demo's defaults in the place of what is not given.
+    /// Refuses settings that the demo generates, and applies the demo's defaults.
     pub(super) fn fit_for_the_demo(&mut self) {
         for entry in &mut self.entries {
             let is_given = entry.origin.is_given();
             let is_refused = is_given && entry.setting.demo == Demo::MakesItsOwn;
             if is_refused {
                 let text = "is for a real set-up, and the demo makes its own; unset it";
-                self.strays.push(Mistake::new(entry.subject(), text));
+                self.unknown.push(ConfigError::new(entry.subject(), text));
             }
             if is_refused || !is_given {
                 *entry = Entry::fallback(entry.setting, entry.setting.demo_fallback());
@@ -148,7 +148,7 @@ impl Resolved {
         }
     }
 
-    /// The words of everything that is or holds a secret.
+    /// All secrets, for redaction.
     pub(super) fn secret_words(&self) -> SecretWords {
         let mut words = SecretWords::default();
         for entry in &self.entries {
@@ -159,15 +159,16 @@ impl Resolved {
         words
     }
 
-    /// What is in force, fit to be shown.
+    /// Effective settings, masked.
     pub(super) fn effective(&self) -> Effective {
         Effective(self.entries.iter().map(EffectiveSetting::new).collect())
     }
 }
 
-/// Variables that begin with our prefix and are not empty, without the carriage return that a file with lines of Windows leaves
-/// at the end of each. Compose files and manifests pass an empty variable for "not
-/// given", so it counts as that; it also takes back what the image sets.
+/// Variables with the prefix, without empty ones and without a carriage return at the end.
+///
+/// Compose files and manifests pass an empty variable for "not given"; it also undoes a value set by
+/// the image. The carriage return is left by files with Windows line ends.
 fn our_variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> BTreeMap<String, OsString> {
@@ -192,7 +193,7 @@ fn resolve(
     flags: &ArgMatches,
     variables: &BTreeMap<String, OsString>,
 ) -> Entry {
-    // A command without our flags, such as `healthcheck`, reads the variables only.
+    // Commands without these flags, such as `healthcheck`, read only the variables.
     let flag = |name| flags.try_get_one::<OsString>(name).ok().flatten();
     let variable = |name: String| variables.get(&name);
     given(
@@ -212,7 +213,7 @@ fn resolve(
     .unwrap_or_else(|| Entry::fallback(setting, setting.fallback))
 }
 
-/// What the command line, or the environment, gives for a setting: the value itself, or a file with it.
+/// Value of a setting from one origin: the text itself, or a file with it.
 fn given(
     setting: &'static Description,
     origin: Origin,
@@ -225,7 +226,7 @@ fn given(
         (None, Some(path)) => (unquoted_path(path).and_then(secret_in), Origin::File),
         (Some(_), Some(_)) => {
             let problem = "is given twice, as a value and as a file";
-            (Err(Refusal::new(problem, "one of the two")), origin)
+            (Err(InvalidValue::new(problem, "one of the two")), origin)
         }
     };
     let text = text.and_then(|text| {
@@ -239,37 +240,37 @@ fn given(
     })
 }
 
-fn text_of(value: &OsStr) -> Result<String, Refusal> {
+fn text_of(value: &OsStr) -> Result<String, InvalidValue> {
     match value.to_str() {
-        None => Err(Refusal::new("is not valid UTF-8", "text in UTF-8")),
-        Some("") => Err(Refusal::new("is empty", "a value, or no flag at all")),
+        None => Err(InvalidValue::new("is not valid UTF-8", "text in UTF-8")),
+        Some("") => Err(InvalidValue::new("is empty", "a value, or no flag at all")),
         Some(text) => Ok(text.to_owned()),
     }
 }
 
-/// A path in quotes names no file that anybody meant.
-fn unquoted_path(path: &OsString) -> Result<&OsStr, Refusal> {
+/// Refuses a path in quotation marks.
+fn unquoted_path(path: &OsString) -> Result<&OsStr, InvalidValue> {
     quotes::refuse(&path.to_string_lossy(), false)?;
     Ok(path)
 }
 
-/// The secret in a file, without the one line break that editors and `echo` leave at its end.
-fn secret_in(path: &OsStr) -> Result<String, Refusal> {
+/// Reads a secret from a file, without the final line break that editors and `echo` add.
+fn secret_in(path: &OsStr) -> Result<String, InvalidValue> {
     let accepted = "a file with the value, which may end in one line break";
-    let bytes = read_file(path).map_err(|problem| Refusal::new(problem, accepted))?;
+    let bytes = read_file(path).map_err(|problem| InvalidValue::new(problem, accepted))?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| Refusal::new("the file is not valid UTF-8", accepted))?;
+        .map_err(|_| InvalidValue::new("the file is not valid UTF-8", accepted))?;
     let text = text
         .strip_suffix("\r\n")
         .or_else(|| text.strip_suffix('\n'))
         .unwrap_or(&text);
     if text.is_empty() {
-        return Err(Refusal::new("the file is empty", accepted));
+        return Err(InvalidValue::new("the file is empty", accepted));
     }
     Ok(text.to_owned())
 }
 
-/// A file that a setting names. The problem does not say the path: people put the secret itself there.
+/// Reads a file that a setting names. Errors omit the path, which may be the secret itself by mistake.
 pub(super) fn read_file(path: impl AsRef<OsStr>) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     File::open(path.as_ref())
@@ -282,7 +283,7 @@ pub(super) fn read_file(path: impl AsRef<OsStr>) -> Result<Vec<u8>, String> {
     }
 }
 
-fn unknown_variables(variables: &BTreeMap<String, OsString>) -> Vec<Mistake> {
+fn unknown_variables(variables: &BTreeMap<String, OsString>) -> Vec<ConfigError> {
     let known: Vec<String> = SETTINGS
         .iter()
         .flat_map(|setting| std::iter::once(setting.variable()).chain(setting.file_variable()))
@@ -294,7 +295,7 @@ fn unknown_variables(variables: &BTreeMap<String, OsString>) -> Vec<Mistake> {
         .collect()
 }
 
-/// Whether Kubernetes injects such a variable into every pod beside a Service called `wxqr`, or `wxqr-something`.
+/// True for variables that Kubernetes injects for a Service named `wxqr` or `wxqr-*`.
 fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
     let rest = &name[PREFIX.len()..];
     if rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_") {
@@ -314,7 +315,7 @@ fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
             .any(|protocol| is_port_of(rest, protocol))
 }
 
-/// Whether it is `<SERVICE>_PORT_<number>_<protocol>`, with or without `_PROTO`, `_PORT` or `_ADDR` behind.
+/// True for `<SERVICE>_PORT_<number>_<protocol>`, with or without `_PROTO`, `_PORT` or `_ADDR`.
 fn is_port_of(name: &str, protocol: &str) -> bool {
     let name = ["_PROTO", "_PORT", "_ADDR"]
         .iter()
@@ -325,15 +326,15 @@ fn is_port_of(name: &str, protocol: &str) -> bool {
         .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }
 
-/// How alike two names must be for a suggestion, from 0 to 1. Chosen so that `WXQR_SECRET` suggests `WXQR_APP_SECRET`.
+/// Least similarity for a suggestion, 0 to 1. Chosen so that `WXQR_SECRET` suggests `WXQR_APP_SECRET`.
 const ALIKE: f64 = 0.5;
 
-fn unknown(name: &str, known: &[String]) -> Mistake {
+fn unknown(name: &str, known: &[String]) -> ConfigError {
     let likeness = |candidate: &str| {
         let (ours, theirs) = (&candidate[PREFIX.len()..], &name[PREFIX.len()..]);
         strsim::normalized_damerau_levenshtein(ours, theirs)
     };
-    // A setting that is no secret has no `_FILE`, but is certainly meant.
+    // `_FILE` of a setting that is not a secret: that setting is meant.
     let without_file = |candidate: &&String| name.strip_suffix("_FILE") == Some(candidate.as_str());
     let closest = known
         .iter()
@@ -345,21 +346,21 @@ fn unknown(name: &str, known: &[String]) -> Mistake {
     let name = printable(name);
     match meant {
         Some(candidate) => {
-            Mistake::new(name, format!("is not a setting; did you mean {candidate}?"))
+            ConfigError::new(name, format!("is not a setting; did you mean {candidate}?"))
         }
-        None => Mistake::new(
+        None => ConfigError::new(
             name,
             "is not a setting; accepted: what `wxqr serve --help` lists",
         ),
     }
 }
 
-/// The effective settings: what `wxqr config` prints. Secrets are masked.
+/// Effective settings with masked secrets, as `wxqr config` prints them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effective(Vec<EffectiveSetting>);
 
 impl Effective {
-    /// One for each row of the table, in its order.
+    /// In the order of [`SETTINGS`].
     pub fn settings(&self) -> &[EffectiveSetting] {
         &self.0
     }
@@ -385,11 +386,11 @@ impl fmt::Display for Effective {
 /// One effective setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveSetting {
-    /// Its row in the table.
+    /// Row of the table.
     pub setting: &'static Description,
-    /// Its value, with `********` in place of what is secret in it; none if it is unset.
+    /// Value with secrets replaced by `********`; `None` if unset.
     pub shown: Option<String>,
-    /// Where the value comes from.
+    /// Origin of the value.
     pub origin: Origin,
 }
 
@@ -410,7 +411,7 @@ impl EffectiveSetting {
     }
 }
 
-/// The text on one line, whatever is in it.
+/// Escapes control characters, so that the text stays on one line.
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|char| {

@@ -23,7 +23,7 @@ fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         .collect()
 }
 
-fn load(given: &[&str], variables: &[(&str, &str)]) -> Result<(Config, Effective), Mistakes> {
+fn load(given: &[&str], variables: &[(&str, &str)]) -> Result<(Config, Effective), ConfigErrors> {
     Config::load(&arguments(given), environment(variables))
 }
 
@@ -297,7 +297,7 @@ fn an_extra_ca_is_a_pem_file() {
     }
 }
 
-fn demo(given: &[&str], variables: &[(&str, &str)]) -> Result<Config, Mistakes> {
+fn demo(given: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let command = demo_flags(Command::new("demo").no_binary_name(true));
     let made = DemoAccount {
         account: Account {

@@ -1,4 +1,4 @@
-//! The types of single settings. A value of these types is valid; the text of a refusal says what would be.
+//! Value types and parsers of single settings.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::mistake::Refusal;
+use super::error::InvalidValue;
 use super::setting::Range;
 use super::source::read_file;
 use crate::access::Keyring;
@@ -20,7 +20,7 @@ use crate::telemetry::LogFormat;
 use crate::text::{decimal, is_word};
 use crate::wechat::TokenSource;
 
-/// Base of our own links: `http` or `https`, a host, and perhaps a path, without a slash at the end.
+/// Base URL of the service's links: `http` or `https`, a host, an optional path without a final slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     text: String,
@@ -31,7 +31,7 @@ impl PublicUrl {
     const FORM: &'static str = "https://HOST or https://HOST/PATH (http too), the path of A-Za-z0-9._~-, without query, \
         fragment or user";
 
-    /// The whole base, such as `https://qr.example.com/wx`.
+    /// The whole URL, such as `https://qr.example.com/wx`.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -43,10 +43,10 @@ impl PublicUrl {
 }
 
 impl FromStr for PublicUrl {
-    type Err = Refusal;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
-        let refuse = |problem| Refusal::new(problem, Self::FORM);
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let refuse = |problem| InvalidValue::new(problem, Self::FORM);
         let url = web_url(text).map_err(refuse)?;
         let path = url.path().strip_suffix('/').unwrap_or(url.path());
         if !path.split('/').skip(1).all(is_path_segment) {
@@ -67,7 +67,7 @@ fn is_path_segment(segment: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))
 }
 
-/// A URL of the web, written out: `Url::parse` alone mends much that an operator did not mean.
+/// Parses a web URL strictly: `Url::parse` alone silently repairs typing errors.
 pub(super) fn web_url(text: &str) -> Result<Url, &'static str> {
     if !text.starts_with("https://") && !text.starts_with("http://") {
         return Err("does not begin with https:// or http://");
@@ -82,7 +82,7 @@ pub(super) fn web_url(text: &str) -> Result<Url, &'static str> {
         return Err("has a query or a fragment");
     }
     let url = Url::parse(text).map_err(|_| "is not a URL")?;
-    // `Url` takes `;`, `*` and `'` in a host; such a host would say more than itself in a header or a page.
+    // `Url` accepts `;`, `*` and `'` in a host, which have a meaning in headers and pages.
     if url.host_str().is_some_and(is_plain_host) {
         Ok(url)
     } else {
@@ -95,7 +95,7 @@ fn is_plain_host(host: &str) -> bool {
         .all(|byte| byte.is_ascii_alphanumeric() || b".-_[:]".contains(&byte))
 }
 
-/// Scheme, host and port, in the one spelling that browsers send.
+/// Web origin: scheme, host and port, spelled as browsers send it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WebOrigin(String);
 
@@ -107,18 +107,18 @@ impl WebOrigin {
 }
 
 impl FromStr for WebOrigin {
-    type Err = Refusal;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         bare_host(text)
             .map(|url| Self(url.origin().ascii_serialization()))
             .map_err(|problem| {
-                Refusal::new(problem, "https://HOST or https://HOST:PORT (http too)")
+                InvalidValue::new(problem, "https://HOST or https://HOST:PORT (http too)")
             })
     }
 }
 
-/// A URL of nothing but scheme, host and port.
+/// Parses a URL of scheme, host and port only.
 fn bare_host(text: &str) -> Result<Url, &'static str> {
     let url = web_url(text)?;
     if url.path() == "/" {
@@ -133,21 +133,24 @@ fn bare_host(text: &str) -> Result<Url, &'static str> {
 pub struct AppId(String);
 
 impl AppId {
-    /// The most characters.
+    /// Greatest length, in characters.
     pub const MAX_LEN: usize = 64;
 
-    /// The `AppID` as WeChat gave it.
+    /// The `AppID` as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl FromStr for AppId {
-    type Err = Refusal;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         if text.len() > Self::MAX_LEN || !is_word(text) {
-            return Err(Refusal::new("is not an AppID", "1 to 64 of A-Za-z0-9_-"));
+            return Err(InvalidValue::new(
+                "is not an AppID",
+                "1 to 64 of A-Za-z0-9_-",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -159,33 +162,35 @@ impl fmt::Display for AppId {
     }
 }
 
-/// `AppSecret`: WeChat's have 32 hex digits, but it does not promise that.
-pub(super) fn app_secret(text: &str) -> Result<SecretString, Refusal> {
+/// Parses an `AppSecret`. WeChat's have 32 hex digits, which is not documented.
+pub(super) fn app_secret(text: &str) -> Result<SecretString, InvalidValue> {
     if !(1..=128).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let accepted = "1 to 128 printable ASCII characters without spaces";
-        return Err(Refusal::new("is not an AppSecret", accepted));
+        return Err(InvalidValue::new("is not an AppSecret", accepted));
     }
     Ok(text.into())
 }
 
-pub(super) fn token_source(text: &str) -> Result<TokenSource, Refusal> {
+pub(super) fn token_source(text: &str) -> Result<TokenSource, InvalidValue> {
     match text {
         "stable" => Ok(TokenSource::Stable),
         "classic" => Ok(TokenSource::Classic),
-        _ => Err(Refusal::new("is not a token source", "stable, classic")),
+        _ => Err(InvalidValue::new(
+            "is not a token source",
+            "stable, classic",
+        )),
     }
 }
 
-pub(super) fn reuse(text: &str, range: Range) -> Result<Reuse, Refusal> {
+pub(super) fn reuse(text: &str, range: Range) -> Result<Reuse, InvalidValue> {
     text.parse().map_err(|_| {
         let Range { low, high } = range;
         let accepted = format!("a number from {low} to {high}, such as 0.5");
-        Refusal::new("is not a share", accepted)
+        InvalidValue::new("is not a share", accepted)
     })
 }
 
-/// Certificates to trust besides the built-in roots, as PEM. `Debug` shows their length only: such files may hold a private
-/// key by mistake.
+/// CA certificates as PEM. `Debug` shows the length only: the file may hold a private key by mistake.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExtraCa(Vec<u8>);
 
@@ -193,18 +198,18 @@ impl ExtraCa {
     const BEGIN: &'static [u8] = b"-----BEGIN CERTIFICATE-----";
     const END: &'static [u8] = b"-----END CERTIFICATE-----";
 
-    /// The PEM file as it was read; at least one `CERTIFICATE` block.
+    /// The PEM file, with at least one `CERTIFICATE` block.
     pub fn as_pem(&self) -> &[u8] {
         &self.0
     }
 
     /// Reads the file, once, at start.
-    pub(super) fn read(path: &str) -> Result<Self, Refusal> {
+    pub(super) fn read(path: &str) -> Result<Self, InvalidValue> {
         let accepted = "a PEM file with at least one CERTIFICATE block, at most 1 MiB";
-        let pem = read_file(path).map_err(|problem| Refusal::new(problem, accepted))?;
+        let pem = read_file(path).map_err(|problem| InvalidValue::new(problem, accepted))?;
         match (position(&pem, Self::BEGIN), position(&pem, Self::END)) {
             (Some(begin), Some(end)) if begin < end => Ok(Self(pem)),
-            _ => Err(Refusal::new("the file has no certificate", accepted)),
+            _ => Err(InvalidValue::new("the file has no certificate", accepted)),
         }
     }
 }
@@ -219,27 +224,27 @@ impl fmt::Debug for ExtraCa {
     }
 }
 
-/// The most API hosts.
+/// Greatest number of API hosts.
 const MAX_API_BASES: usize = 4;
 
 /// API hosts, the preferred one first.
-pub(super) fn api_bases(text: &str) -> Result<Vec<Url>, Refusal> {
+pub(super) fn api_bases(text: &str) -> Result<Vec<Url>, InvalidValue> {
     let accepted =
         "1 to 4 of https://HOST (http too), comma-separated, without path, query or user";
     let bases = text
         .split(',')
         .map(|base| bare_host(base.trim()))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|problem| Refusal::new(format!("one of the hosts {problem}"), accepted))?;
+        .map_err(|problem| InvalidValue::new(format!("one of the hosts {problem}"), accepted))?;
     if bases.len() > MAX_API_BASES {
-        return Err(Refusal::new("has too many hosts", accepted));
+        return Err(InvalidValue::new("has too many hosts", accepted));
     }
     Ok(bases)
 }
 
-pub(super) fn mp_base(text: &str) -> Result<Url, Refusal> {
+pub(super) fn mp_base(text: &str) -> Result<Url, InvalidValue> {
     let accepted = "https://HOST (http too), without path, query or user";
-    bare_host(text).map_err(|problem| Refusal::new(problem, accepted))
+    bare_host(text).map_err(|problem| InvalidValue::new(problem, accepted))
 }
 
 /// Origins whose scripts may read an answer.
@@ -252,9 +257,9 @@ pub enum CorsOrigins {
 }
 
 impl FromStr for CorsOrigins {
-    type Err = Refusal;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         match text {
             "*" => Ok(Self::Any),
             "none" => Ok(Self::List(Vec::new())),
@@ -264,7 +269,7 @@ impl FromStr for CorsOrigins {
                 .collect::<Result<_, _>>()
                 .map(Self::List)
                 .map_err(|_| {
-                    Refusal::new(
+                    InvalidValue::new(
                         "is not a list of origins",
                         "*, none, or https://HOST (http too, :PORT too), comma-separated, without path",
                     )
@@ -273,7 +278,7 @@ impl FromStr for CorsOrigins {
     }
 }
 
-/// Who may frame a page: the value of the directive `frame-ancestors`, safe to be put into a header.
+/// Value of the CSP directive `frame-ancestors`, safe in a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameAncestors(String);
 
@@ -288,9 +293,9 @@ impl FrameAncestors {
 }
 
 impl FromStr for FrameAncestors {
-    type Err = Refusal;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let sources: Option<Vec<String>> = match text {
             "*" => Some(vec!["*".to_owned()]),
             "none" | "'none'" => Some(vec!["'none'".to_owned()]),
@@ -301,16 +306,16 @@ impl FromStr for FrameAncestors {
         };
         sources
             .map(|sources| Self(sources.join(" ")))
-            .ok_or_else(|| Refusal::new("is not a list of who may frame", Self::FORM))
+            .ok_or_else(|| InvalidValue::new("is not a list of who may frame", Self::FORM))
     }
 }
 
-/// One source of the directive, in the spelling of a browser.
+/// Parses one source of the directive.
 fn ancestor(text: &str) -> Option<String> {
     if matches!(text, "self" | "'self'") {
         return Some("'self'".to_owned());
     }
-    // What is left of a wildcard must be an origin by itself.
+    // Without its `*.` a wildcard must be an origin.
     let (origin, is_wildcard) = match text.split_once("://*.") {
         Some((scheme, host)) => (format!("{scheme}://{host}"), true),
         None => (text.to_owned(), false),
@@ -323,8 +328,9 @@ fn ancestor(text: &str) -> Option<String> {
     })
 }
 
-/// The log filter. A lone word that is no level is refused: the filter would take it for a module and log nothing else.
-pub(super) fn log_filter(text: &str) -> Result<String, Refusal> {
+/// Parses a log filter. A word that is no level is refused: it would name a module and silence all
+/// others.
+pub(super) fn log_filter(text: &str) -> Result<String, InvalidValue> {
     let is_plain = |part: &str| !part.contains(['=', '[']);
     let is_level = |part: &str| part.trim().parse::<LevelFilter>().is_ok();
     let levels_are_levels = text
@@ -332,31 +338,31 @@ pub(super) fn log_filter(text: &str) -> Result<String, Refusal> {
         .all(|part| !is_plain(part) || is_level(part));
     if !levels_are_levels || EnvFilter::try_new(text).is_err() {
         let accepted = "off, error, warn, info, debug, trace, or per module as in info,wxqr=debug";
-        return Err(Refusal::new("is not a log filter", accepted));
+        return Err(InvalidValue::new("is not a log filter", accepted));
     }
     Ok(text.to_owned())
 }
 
-pub(super) fn log_format(text: &str) -> Result<LogFormat, Refusal> {
+pub(super) fn log_format(text: &str) -> Result<LogFormat, InvalidValue> {
     match text {
         "auto" => Ok(LogFormat::Auto),
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err(Refusal::new("is not a log format", "auto, text, json")),
+        _ => Err(InvalidValue::new("is not a log format", "auto, text, json")),
     }
 }
 
-pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Refusal> {
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, InvalidValue> {
     text.parse().map_err(|_| {
-        Refusal::new(
+        InvalidValue::new(
             "is not an address with a port",
             "IP:PORT, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
         )
     })
 }
 
-/// The address is a secret: it may hold a password.
-pub(super) fn database_url(text: &str) -> Result<SecretString, Refusal> {
+/// Parses a database URL, a secret because it may hold a password.
+pub(super) fn database_url(text: &str) -> Result<SecretString, InvalidValue> {
     const FORM: &str = "sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE";
     let file = text
         .strip_prefix("sqlite://")
@@ -366,19 +372,22 @@ pub(super) fn database_url(text: &str) -> Result<SecretString, Refusal> {
         || text.starts_with("postgres://")
         || text.starts_with("postgresql://");
     if !known || text.parse::<Url>().is_err() {
-        return Err(Refusal::new("is not a database this service knows", FORM));
+        return Err(InvalidValue::new(
+            "is not a database this service knows",
+            FORM,
+        ));
     }
     Ok(SecretString::from(text))
 }
 
-pub(super) fn keyring(text: &str) -> Result<Keyring, Refusal> {
+pub(super) fn keyring(text: &str) -> Result<Keyring, InvalidValue> {
     text.parse().map_err(|error: crate::access::KeyringError| {
-        Refusal::new(error.to_string(), Keyring::FORM)
+        InvalidValue::new(error.to_string(), Keyring::FORM)
     })
 }
 
-/// A duration with its unit, within a range.
-pub(super) fn duration(text: &str, range: Range) -> Result<Duration, Refusal> {
+/// Parses a duration with its unit.
+pub(super) fn duration(text: &str, range: Range) -> Result<Duration, InvalidValue> {
     let Range { low, high } = range;
     within(|text| humantime::parse_duration(text).ok(), text, range).map_err(|problem| {
         let problem = match problem {
@@ -386,15 +395,15 @@ pub(super) fn duration(text: &str, range: Range) -> Result<Duration, Refusal> {
             Misfit::OutOfRange => "is out of range",
         };
         let accepted = format!("a number with its unit (ms, s, m, h, d), from {low} to {high}");
-        Refusal::new(problem, accepted)
+        InvalidValue::new(problem, accepted)
     })
 }
 
-pub(super) fn lifetime(text: &str, range: Range) -> Result<Lifetime, Refusal> {
+pub(super) fn lifetime(text: &str, range: Range) -> Result<Lifetime, InvalidValue> {
     let Range { low, high } = range;
     let refuse = |problem| {
         let accepted = format!("whole seconds with a unit (s, m, h, d), from {low} to {high}");
-        Refusal::new(problem, accepted)
+        InvalidValue::new(problem, accepted)
     };
     let duration = humantime::parse_duration(text).map_err(|_| refuse("is not a duration"))?;
     if duration.subsec_nanos() != 0 {
@@ -403,12 +412,12 @@ pub(super) fn lifetime(text: &str, range: Range) -> Result<Lifetime, Refusal> {
     Lifetime::try_from(duration.as_secs()).map_err(|_| refuse("is out of range"))
 }
 
-/// A whole number within a range.
-pub(super) fn count(text: &str, range: Range) -> Result<u64, Refusal> {
+/// Parses a whole number.
+pub(super) fn count(text: &str, range: Range) -> Result<u64, InvalidValue> {
     within(decimal, text, range).map_err(|_| {
         let Range { low, high } = range;
         let accepted = format!("a whole number from {low} to {high}");
-        Refusal::new("is not a number in the range", accepted)
+        InvalidValue::new("is not a number in the range", accepted)
     })
 }
 
@@ -417,7 +426,7 @@ enum Misfit {
     OutOfRange,
 }
 
-/// Reads a value, and the ends of its range in the same spelling.
+/// Parses a value and checks it against the range, whose ends are written the same way.
 fn within<T: PartialOrd>(
     read: impl Fn(&str) -> Option<T>,
     text: &str,

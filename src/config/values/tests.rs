@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Checks a table of inputs, each with the form that the value takes; `None` stands for a refusal.
+/// Checks a table of inputs, each with the form that the value takes; `None` stands for a invalid.
 fn check<T>(
-    parse: impl Fn(&str) -> Result<T, Refusal>,
+    parse: impl Fn(&str) -> Result<T, InvalidValue>,
     show: impl Fn(&T) -> String,
     table: &[(&str, Option<&str>)],
 ) {

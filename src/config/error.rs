@@ -1,17 +1,19 @@
-//! What is wrong with a configuration, said so that it can be put right. Quotes no value, not even of settings that are not
-//! secret: a secret in the wrong place is a common mistake, and this text goes to logs.
+//! Errors in the settings: what is wrong, and what would be accepted.
+//!
+//! No value is quoted, not even of a public setting: a secret in the wrong variable is a common
+//! mistake, and these texts go to logs.
 
 use std::fmt;
 
-/// Why a value was refused, and what would be accepted.
+/// Why a value is invalid, and what would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; accepted: {accepted}")]
-pub struct Refusal {
+pub struct InvalidValue {
     problem: String,
     accepted: String,
 }
 
-impl Refusal {
+impl InvalidValue {
     pub(super) fn new(problem: impl Into<String>, accepted: impl Into<String>) -> Self {
         Self {
             problem: problem.into(),
@@ -20,14 +22,14 @@ impl Refusal {
     }
 }
 
-/// One mistake: the variable, what is wrong with it, and what would be accepted.
+/// One error, with its variable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mistake {
+pub(super) struct ConfigError {
     variable: String,
     text: String,
 }
 
-impl Mistake {
+impl ConfigError {
     pub(super) fn new(variable: impl Into<String>, text: impl fmt::Display) -> Self {
         Self {
             variable: variable.into(),
@@ -36,37 +38,37 @@ impl Mistake {
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.variable, self.text)
     }
 }
 
-/// Everything that is wrong with the settings, one line each. The process ends with exit code 78.
+/// All errors in the settings, one line each. The process ends with exit code 78.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes {
-    pub(super) mistakes: Vec<Mistake>,
+pub struct ConfigErrors {
+    pub(super) errors: Vec<ConfigError>,
     pub(super) hint: Option<&'static str>,
 }
 
-impl Mistakes {
+impl ConfigErrors {
     /// `EX_CONFIG` of `sysexits.h`.
     pub const EXIT_CODE: u8 = 78;
 
-    /// The mistakes, each with its variable and what would be accepted.
+    /// One line for each error.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.mistakes.iter().map(Mistake::to_string)
+        self.errors.iter().map(ConfigError::to_string)
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, mistake) in self.mistakes.iter().enumerate() {
+        for (index, error) in self.errors.iter().enumerate() {
             let line_break = if index == 0 { "" } else { "\n" };
-            write!(f, "{line_break}{mistake}")?;
+            write!(f, "{line_break}{error}")?;
         }
         self.hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"))
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for ConfigErrors {}
