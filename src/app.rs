@@ -21,7 +21,7 @@ use crate::callback::{self, Gate};
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, Codes};
 use crate::config::{Config, Drain, ExtraCa};
-use crate::http::{self, Access, AppState, Callback, Site};
+use crate::http::{self, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site};
 use crate::listen::{self, ByteBudget, Limits};
 use crate::origin::{OriginGuard, TrustedHosts};
 use crate::outbound::{self, ClientError};
@@ -141,11 +141,12 @@ impl App {
         let base_path = config.public_url.as_ref().map_or("", |url| url.path());
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
-        let answering = http::starting_router(
-            Arc::clone(&site),
-            base_path,
-            Arc::clone(&config.secret_words),
-        );
+        let routing = RouterSettings {
+            site: Arc::clone(&site),
+            base_path: base_path.to_owned(),
+            secret_words: Arc::clone(&config.secret_words),
+        };
+        let answering = http::starting_router(&routing);
         let opening = open_store(config, Arc::clone(&clock));
         let limits = limits(config);
         let (listener, store) = answer_meanwhile(listener, answering, limits, opening).await?;
@@ -167,13 +168,11 @@ impl App {
             clock: Arc::clone(&state.clock),
         };
         let others = sandbox.map_or_else(Router::new, Sandbox::router);
-        let secrets = Arc::clone(&config.secret_words);
         let guard = sandbox.map(|_| OriginGuard::new(TrustedHosts::of_url(&site.public_url)));
         let router = http::router(
             state,
+            &routing,
             &config.cors_origins,
-            base_path,
-            secrets,
             others,
             guard.as_ref(),
         );
@@ -379,7 +378,8 @@ fn state(
         clock,
         codes,
         pictures: Pictures::new(),
-        access: Arc::new(access(config)),
+        authenticator: Arc::new(authenticator(config)),
+        signer: LinkSigner::new(config.access.mode, config.access.link_keys.clone()),
         site,
         default_expire: config.codes.default_expire,
         time_zone: config.scans.time_zone,
@@ -424,9 +424,8 @@ fn extra_ca(config: &Config) -> Option<&[u8]> {
     config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem)
 }
 
-fn access(config: &Config) -> Access {
-    Access::new(
-        config.access.mode,
+fn authenticator(config: &Config) -> Authenticator {
+    Authenticator::new(
         config.keys.clone(),
         config.access.link_keys.clone(),
         config.access.trusted_proxies.clone(),

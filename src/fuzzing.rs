@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 pub use callback::callback;
 
-use crate::access::{Expiry, LinkKeys, SIGNED, Verdict, canonical};
+use crate::access::{Expiry, Link, LinkError, LinkKeys, SIGNED, canonical};
 use crate::form::{self, escaped};
 use crate::http::extract::query::Query;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, TemporaryScene};
@@ -79,10 +79,12 @@ pub fn link(data: &[u8]) {
     for presented in [Some(sig.as_str()), given] {
         let got = keys.verify(texts(), presented, NOW);
         let want = match presented {
-            None if texts().any(|(name, _)| name == "exp") => Verdict::ExpiryWithoutSignature,
-            None => Verdict::NoSignature,
+            None if texts().any(|(name, _)| name == "exp") => {
+                Err(LinkError::ExpiryWithoutSignature)
+            }
+            None => Ok(Link::Unsigned),
             Some(presented) if presented == sig => due(&covered),
-            Some(_) => Verdict::Bad,
+            Some(_) => Err(LinkError::BadSignature),
         };
         assert_eq!(got, want);
     }
@@ -92,15 +94,15 @@ pub fn link(data: &[u8]) {
 const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
 /// What a rightly signed link is worth.
-fn due(covered: &[(&str, &str)]) -> Verdict {
+fn due(covered: &[(&str, &str)]) -> Result<Link, LinkError> {
     let is_repeated = |name| covered.iter().filter(|(given, _)| *given == name).count() > 1;
     let exp = covered.iter().find(|(name, _)| *name == "exp");
     match exp.map(|(_, text)| text.parse::<Expiry>()) {
-        _ if SIGNED.into_iter().any(is_repeated) => Verdict::Bad,
-        None => Verdict::Valid { exp: None },
-        Some(Err(_)) => Verdict::Bad,
-        Some(Ok(exp)) if exp.at() <= NOW => Verdict::Expired,
-        Some(Ok(exp)) => Verdict::Valid { exp: Some(exp) },
+        _ if SIGNED.into_iter().any(is_repeated) => Err(LinkError::BadSignature),
+        None => Ok(Link::Signed { exp: None }),
+        Some(Err(_)) => Err(LinkError::BadSignature),
+        Some(Ok(exp)) if exp.at() <= NOW => Err(LinkError::Expired),
+        Some(Ok(exp)) => Ok(Link::Signed { exp: Some(exp) }),
     }
 }
 

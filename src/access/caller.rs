@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Key, Mode, Scope, Verdict, Visitor};
+use super::{Key, Link, Mode, Scope, Visitor};
 
 /// The sender of a request.
 #[derive(Debug, Clone)]
@@ -11,8 +11,8 @@ pub struct Caller {
     pub key: Option<Arc<Key>>,
     /// Whom the visitors' rate counts, unless a key pays.
     pub visitor: Visitor,
-    /// What the link is worth that was followed.
-    pub link: Verdict,
+    /// The link that was followed.
+    pub link: Link,
 }
 
 /// On whose account a mint goes.
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    fn caller(scopes: Option<&str>, link: Verdict) -> Caller {
+    fn caller(scopes: Option<&str>, link: Link) -> Caller {
         let key = scopes.map(|scopes| format!("k:0123456789abcdef:{scopes}").parse().unwrap());
         Caller {
             key: key.map(Arc::new),
@@ -88,16 +88,16 @@ mod tests {
     #[test]
     fn a_key_mints_what_its_scope_says_and_is_a_visitor_otherwise() {
         let visitor = Ok(Payer::Visitor(IpAddr::V4(Ipv4Addr::LOCALHOST).into()));
-        let (none, signed) = (Verdict::NoSignature, Verdict::Valid { exp: None });
+        let (none, signed) = (Link::Unsigned, Link::Signed { exp: None });
         let (link, key) = (Err(Needed::SignedLink), Err(Needed::Key(Scope::Mint)));
-        for (scopes, verdict, [open, in_signed, keyed]) in [
+        for (scopes, followed, [open, in_signed, keyed]) in [
             (None, none, [visitor, link, key]),
             (None, signed, [visitor, visitor, key]),
             (Some("permanent+stats"), none, [visitor, link, key]),
             (Some("mint"), none, [Ok(Payer::Key); 3]),
             (Some("admin"), none, [Ok(Payer::Key); 3]),
         ] {
-            let caller = caller(scopes, verdict);
+            let caller = caller(scopes, followed);
             assert_eq!(caller.may_mint(Mode::Open), open, "{scopes:?}");
             assert_eq!(caller.may_mint(Mode::Signed), in_signed, "{scopes:?}");
             assert_eq!(caller.may_mint(Mode::Keyed), keyed, "{scopes:?}");
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_permanent_code_takes_a_key_with_its_scope_and_no_link() {
-        let signed = Verdict::Valid { exp: None };
+        let signed = Link::Signed { exp: None };
         for (scopes, may) in [
             (None, false),
             (Some("mint+stats+people+bind"), false),

@@ -78,14 +78,15 @@ impl LinkKeys {
 
     /// Checks a link: `parameters` as they are after decoding, `sig` the one that was given, `exp` being among the parameters.
     ///
-    /// A covered parameter that is there twice is [`Verdict::Bad`], because it is not known which one will be used, and so is
-    /// an `exp` that is no [`Expiry`]; whoever wants to say more about them looks before.
+    /// # Errors
+    /// [`LinkError`]. A covered parameter that is there twice is a bad signature, because it is not known which one will be
+    /// used, and so is an `exp` that is no [`Expiry`]; whoever wants to say more about them looks before.
     pub fn verify<'a>(
         &self,
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
         sig: Option<&str>,
         now: Timestamp,
-    ) -> Verdict {
+    ) -> Result<Link, LinkError> {
         let covered: Vec<_> = parameters
             .into_iter()
             .filter(|(name, _)| SIGNED.contains(name))
@@ -94,19 +95,19 @@ impl LinkKeys {
         let exp = values("exp").next().map(|(_, value)| *value);
         let Some(sig) = sig else {
             return match exp {
-                None => Verdict::NoSignature,
-                Some(_) => Verdict::ExpiryWithoutSignature,
+                None => Ok(Link::Unsigned),
+                Some(_) => Err(LinkError::ExpiryWithoutSignature),
             };
         };
         let is_clear = SIGNED.into_iter().all(|name| values(name).count() <= 1);
         if !is_clear || !self.has_signed(&canonical(covered), sig) {
-            return Verdict::Bad;
+            return Err(LinkError::BadSignature);
         }
         match exp.map(str::parse::<Expiry>) {
-            None => Verdict::Valid { exp: None },
-            Some(Err(_)) => Verdict::Bad,
-            Some(Ok(exp)) if exp.has_passed(now) => Verdict::Expired,
-            Some(Ok(exp)) => Verdict::Valid { exp: Some(exp) },
+            None => Ok(Link::Signed { exp: None }),
+            Some(Err(_)) => Err(LinkError::BadSignature),
+            Some(Ok(exp)) if exp.has_passed(now) => Err(LinkError::Expired),
+            Some(Ok(exp)) => Ok(Link::Signed { exp: Some(exp) }),
         }
     }
 
@@ -210,21 +211,30 @@ pub enum LinkKeyProblem {
     Twice,
 }
 
-/// What a link is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nobody signed it, and it does not say so.
-    NoSignature,
-    /// One of the keys signed it, and it still holds.
-    Valid {
-        /// When it ends; none: never.
+/// What a link that was followed is worth. Only [`LinkKeys::verify`] makes a signed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Link {
+    /// It has no signature.
+    #[default]
+    Unsigned,
+    /// Its signature is valid.
+    Signed {
+        /// When it ends, if ever.
         exp: Option<Expiry>,
     },
-    /// It has a signature, which is not one of our keys' for this link.
-    Bad,
-    /// One of the keys signed it, and its `exp` has come.
+}
+
+/// Why a link is refused, whatever the mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// The signature is not that of this link.
+    #[error("the signature is not that of this link")]
+    BadSignature,
+    /// The signature is valid, and the link has ended.
+    #[error("the link has expired")]
     Expired,
-    /// It has an `exp`, which means nothing without a signature.
+    /// It says when it ends and has no signature.
+    #[error("exp goes with sig only")]
     ExpiryWithoutSignature,
 }
 

@@ -23,7 +23,8 @@ mod visitor;
 pub use caller::{Caller, Needed, Payer};
 pub use keys::{Key, KeyProblem, Keyring, KeyringError, Scope};
 pub use link::{
-    Expiry, ExpiryError, LinkKeyProblem, LinkKeys, LinkKeysError, SIGNED, Verdict, canonical,
+    Expiry, ExpiryError, Link, LinkError, LinkKeyProblem, LinkKeys, LinkKeysError, SIGNED,
+    canonical,
 };
 pub use pace::{PaceExceeded, Pacer};
 pub use proxies::{Forwarded, ProxiesError, ProxyProblem, Trace, TrustedProxies};
@@ -43,15 +44,11 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Whether a visitor with such a link may mint a temporary code, if rate and budget allow it. A link that is bad or has
-    /// expired never may, in any mode.
-    pub fn admits(self, link: Verdict) -> bool {
+    /// Whether a visitor with such a link may mint a temporary code, if rate and budget allow it.
+    pub fn admits(self, link: Link) -> bool {
         match (self, link) {
-            (Self::Open, Verdict::NoSignature)
-            | (Self::Open | Self::Signed, Verdict::Valid { .. }) => true,
-            (Self::Signed, Verdict::NoSignature)
-            | (Self::Keyed, _)
-            | (_, Verdict::Bad | Verdict::Expired | Verdict::ExpiryWithoutSignature) => false,
+            (Self::Open, Link::Unsigned) | (Self::Open | Self::Signed, Link::Signed { .. }) => true,
+            (Self::Signed, Link::Unsigned) | (Self::Keyed, _) => false,
         }
     }
 }
@@ -62,21 +59,13 @@ mod tests {
 
     #[test]
     fn the_mode_says_which_links_mint() {
-        let valid = Verdict::Valid { exp: None };
         for (mode, unsigned, signed) in [
             (Mode::Open, true, true),
             (Mode::Signed, false, true),
             (Mode::Keyed, false, false),
         ] {
-            assert_eq!(mode.admits(Verdict::NoSignature), unsigned, "{mode:?}");
-            assert_eq!(mode.admits(valid), signed, "{mode:?}");
-            for refused in [
-                Verdict::Bad,
-                Verdict::Expired,
-                Verdict::ExpiryWithoutSignature,
-            ] {
-                assert!(!mode.admits(refused), "{mode:?} {refused:?}");
-            }
+            assert_eq!(mode.admits(Link::Unsigned), unsigned, "{mode:?}");
+            assert_eq!(mode.admits(Link::Signed { exp: None }), signed, "{mode:?}");
         }
     }
 }

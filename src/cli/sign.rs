@@ -11,7 +11,8 @@ use wxqr::access::{Expiry, SIGNED};
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{Config, PublicUrl, flags_of};
 use wxqr::form::{self, disguise, escaped};
-use wxqr::scene::{Lifetime, PermanentId, SceneId, SceneText};
+use wxqr::http::{SceneParams, SceneParamsError};
+use wxqr::scene::Lifetime;
 
 use super::{Usage, print};
 
@@ -149,25 +150,14 @@ impl Link {
     }
 
     fn check_scene(&self) -> Result<(), Usage> {
-        let permanent = match self.get("permanent") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(Usage::new("permanent must be true or false")),
-        };
-        match (self.get("scene_id"), self.get("scene_str")) {
-            (Some(id), None) if permanent => checked::<PermanentId>("scene_id", id).map(drop),
-            (Some(id), None) => checked::<SceneId>("scene_id", id).map(drop),
-            (None, Some(text)) => checked::<SceneText>("scene_str", text).map(drop),
-            _ => Err(Usage::new(
+        let params = SceneParams::of(self.parameters());
+        let any = Lifetime::try_from(1).expect("a second is a lifetime");
+        match params.spec(any) {
+            Ok(_) => Ok(()),
+            Err(SceneParamsError::NoScene | SceneParamsError::TwoScenes) => Err(Usage::new(
                 "the link must have either scene_id or scene_str",
             )),
-        }?;
-        match self.get("expire_seconds") {
-            None => Ok(()),
-            Some(_) if permanent => {
-                Err(Usage::new("expire_seconds goes with temporary codes only"))
-            }
-            Some(text) => checked::<Lifetime>("expire_seconds", text).map(drop),
+            Err(error) => Err(Usage::new(format!("{} {error}", error.parameter()))),
         }
     }
 

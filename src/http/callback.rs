@@ -1,5 +1,6 @@
-//! `/callback`: where WeChat asks whether we are the account's server, and says what its followers do.
+//! `/callback`: receives WeChat's pushes.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,55 +14,54 @@ use tokio::time::{Instant, timeout_at};
 use crate::callback::{
     Content, Diagnosis, Flaw, Gate, History, Push, Reason, Refused, Sender, Summary,
 };
-use crate::http::AppState;
-use crate::http::i18n::message::Message;
-use crate::http::middleware::access_log::not_found;
-use crate::http::middleware::request_limits::{broken_off, read_body};
-use crate::http::problem::{Code, Problem};
-use crate::listen::ByteBudget;
+use crate::clock::Clock;
+use crate::http::extract::body::read_body;
+use crate::http::problem::{ErrorCode, Problem};
+use crate::listen::{ByteBudget, HeldBody};
 use crate::relay::{Delivery, Relay};
-use crate::scans::{NotRecorded, Scans};
+use crate::scans::Scans;
 use crate::telemetry::{self, Causes};
 
-/// When an answer must be on its way, after a push came: WeChat waits for 5 s.
-const ANSWER_WITHIN: Duration = Duration::from_millis(4700);
+/// How long after a push the response must start: WeChat waits for 5 s.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(4700);
 
-/// What bodies of pushes hold together, in bytes, while they are read and while the relay has them: those of two thousand
-/// messages of the longest kind.
+/// Byte budget of pushes whose query is signed, while they are read and relayed: 2000 of the longest
+/// messages.
 const SIGNED_BODIES: usize = 16 * 1024 * 1024;
 
-/// The same for those of unknown senders. WeChat signs its queries, so that what strangers hold costs its pushes nothing; a
-/// push that is not signed there comes in the time of some packets, in which strangers would have to send all of this.
+/// Byte budget of pushes of unknown senders. They cannot use up the budget of WeChat's signed queries;
+/// to evict a push with an unsigned one, strangers would have to send all of this in the time of some
+/// packets.
 const STRANGERS_BODIES: usize = 16 * 1024 * 1024;
 
-/// What WeChat takes for "I have it, and nothing to say". An empty body means the same.
+/// The body that acknowledges a push without a reply to the follower. An empty one means the same.
 const SUCCESS: &str = "success";
 
-/// What pushes go through.
+/// Verifies, records and relays pushes.
 #[derive(Debug)]
 pub struct Callback {
-    gate: Gate,
+    verifier: Gate,
     relay: Option<Relay>,
     history: History,
-    /// Of pushes whose query is signed with the token: WeChat's, unless somebody has seen one.
+    /// For pushes whose query is signed: WeChat's, or replays of them.
     signed_bodies: ByteBudget,
-    /// Of those that anybody may have sent.
+    /// For pushes that anybody may have sent.
     strangers_bodies: ByteBudget,
-    told_of_unreadable: AtomicBool,
-    told_of_previous_key: AtomicBool,
+    logged_unreadable: AtomicBool,
+    logged_previous_key: AtomicBool,
 }
 
 impl Callback {
-    /// Pushes that the gate lets in are passed on to the relay, if there is one.
-    pub fn new(gate: Gate, relay: Option<Relay>) -> Self {
+    /// Verified pushes are passed on to the relay, if there is one.
+    pub fn new(verifier: Gate, relay: Option<Relay>) -> Self {
         Self {
-            gate,
+            verifier,
             relay,
             history: History::default(),
             signed_bodies: ByteBudget::new(SIGNED_BODIES),
             strangers_bodies: ByteBudget::new(STRANGERS_BODIES),
-            told_of_unreadable: AtomicBool::new(false),
-            told_of_previous_key: AtomicBool::new(false),
+            logged_unreadable: AtomicBool::new(false),
+            logged_previous_key: AtomicBool::new(false),
         }
     }
 
@@ -72,20 +72,20 @@ impl Callback {
         }
     }
 
-    /// What came since the process started.
+    /// The pushes since the process started.
     pub(crate) fn summary(&self) -> Summary {
         self.history.summary()
     }
 
-    /// One answer for whatever is wrong; what was wrong is for the operator.
+    /// Gives the same response whatever is wrong; the cause is for the operator.
     fn refuse(&self, refused: Refused, now: Timestamp) -> Problem {
         telemetry::callback_rejected(refused.reason().as_str());
         self.history.refused(refused.diagnosis(), now);
-        let message = Message::new("请求并非来自微信", "this is not from WeChat");
-        Problem::new(Code::NotFromWeChat, message)
+        let message = "this is not from WeChat";
+        Problem::new(ErrorCode::NotFromWeChat, message)
     }
 
-    /// Counts what is proven to be WeChat's, and needs no repeat. What cannot be read is lost, though it is acknowledged.
+    /// Counts a verified push. What cannot be parsed is lost, though it is acknowledged.
     fn count(&self, diagnosis: Option<Diagnosis>, now: Timestamp) {
         match diagnosis {
             None => self.history.accepted(now),
@@ -94,57 +94,40 @@ impl Callback {
     }
 }
 
-/// WeChat's question whether the callback is ours, asked once by its console.
+/// Answers WeChat's console, which asks once whether the callback is ours.
 pub(crate) async fn verify(
-    State(app): State<AppState>,
+    State(callback): State<Option<Arc<Callback>>>,
+    State(clock): State<Arc<dyn Clock>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let Some(callback) = &app.callback else {
-        return Err(not_found().await);
-    };
-    let now = app.clock.now();
+    let callback = callback.ok_or_else(Problem::not_found)?;
+    let now = clock.now();
     let echo = callback
-        .gate
+        .verifier
         .verify_url(&query.unwrap_or_default(), now)
         .map_err(|refused| callback.refuse(refused, now))?;
     tracing::info!("the callback was verified");
     Ok(echo.into_response())
 }
 
-/// What a follower did, or anything else that WeChat has to say.
+/// Receives a push: an event or anything else that WeChat sends.
 pub(crate) async fn receive(
-    State(app): State<AppState>,
+    State(callback): State<Option<Arc<Callback>>>,
+    State(scans): State<Arc<Scans>>,
+    State(clock): State<Arc<dyn Clock>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let arrived = Instant::now();
-    let Some(callback) = &app.callback else {
-        return Err(not_found().await);
-    };
+    let deadline = Instant::now() + RESPONSE_TIMEOUT;
+    let callback = callback.ok_or_else(Problem::not_found)?;
     let query = query.unwrap_or_default();
-    let now = app.clock.now();
-    let sender = callback
-        .gate
-        .admit(&query, now)
-        .map_err(|refused| callback.refuse(refused, now))?;
-    let read = read_body(body, Gate::MAX_BODY, callback.bodies_of(sender));
-    // What comes later is an answer that nobody waits for.
-    let body = timeout_at(arrived + ANSWER_WITHIN, read)
-        .await
-        .unwrap_or_else(|_| Err(broken_off()))
-        .inspect_err(count_too_large)?;
-    let now = app.clock.now();
-    let push = callback
-        .gate
-        .open(&query, &body, now)
-        .map_err(|refused| callback.refuse(refused, now))?;
-    telemetry::push(now);
-    if push.needed_previous_key {
-        tell_of_previous_key(callback);
-    }
+    let sender = callback.admit(&query, clock.now())?;
+    let body = callback.read_body(body, sender, deadline).await?;
+    let now = clock.now();
+    let push = callback.open(&query, &body, now)?;
     let unread = unread(&push.content);
-    take_in(callback, &app.scans, push).await?;
+    callback.record(&scans, push).await?;
     callback.count(unread, now);
     let delivery = Delivery {
         query,
@@ -153,11 +136,76 @@ pub(crate) async fn receive(
     };
     Ok(match &callback.relay {
         None => SUCCESS.into_response(),
-        Some(relay) => relayed(relay, delivery, arrived + ANSWER_WITHIN).await,
+        Some(relay) => relayed(relay, delivery, deadline).await,
     })
 }
 
-/// Why a push that is proven to be WeChat's says nothing to us; none: it does.
+impl Callback {
+    /// Checks the query, before the body is read.
+    fn admit(&self, query: &str, now: Timestamp) -> Result<Sender, Problem> {
+        let admitted = self.verifier.admit(query, now);
+        admitted.map_err(|refused| self.refuse(refused, now))
+    }
+
+    /// Reads the body within the sender's budget. After the deadline nobody waits for a response.
+    async fn read_body(
+        &self,
+        body: Body,
+        sender: Sender,
+        deadline: Instant,
+    ) -> Result<HeldBody, Problem> {
+        let read = read_body(body, Gate::MAX_BODY, self.bodies_of(sender));
+        timeout_at(deadline, read)
+            .await
+            .unwrap_or_else(|_| Err(Problem::body_cut_short()))
+            .inspect_err(count_too_large)
+    }
+
+    /// Verifies and parses the push.
+    fn open(&self, query: &str, body: &[u8], now: Timestamp) -> Result<Push, Problem> {
+        let push = self
+            .verifier
+            .open(query, body, now)
+            .map_err(|refused| self.refuse(refused, now))?;
+        telemetry::push(now);
+        if push.needed_previous_key {
+            self.log_previous_key();
+        }
+        Ok(push)
+    }
+
+    /// Stores an event. Anything else needs no store.
+    async fn record(&self, scans: &Scans, push: Push) -> Result<(), Problem> {
+        match push.content {
+            Content::Event(event) => {
+                scans.record(event).await?;
+            }
+            Content::Other => telemetry::scan("other"),
+            Content::Unreadable(flaw) => {
+                telemetry::scan("unreadable");
+                self.log_unreadable(flaw);
+            }
+        }
+        Ok(())
+    }
+
+    fn log_unreadable(&self, flaw: Flaw) {
+        if !self.logged_unreadable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%flaw, "a push of WeChat's makes no sense; not told again");
+        }
+    }
+
+    /// Tells the owner that the previous key is still needed.
+    fn log_previous_key(&self) {
+        if !self.logged_previous_key.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                "WeChat still encrypts with the key in WXQR_ENCODING_AES_KEY_PREVIOUS; not told again"
+            );
+        }
+    }
+}
+
+/// Why a verified push could not be parsed, if it could not.
 fn unread(content: &Content) -> Option<Diagnosis> {
     match content {
         Content::Event(_) | Content::Other => None,
@@ -166,23 +214,8 @@ fn unread(content: &Content) -> Option<Diagnosis> {
     }
 }
 
-/// Stores what is counted. Anything else needs no store.
-async fn take_in(callback: &Callback, scans: &Scans, push: Push) -> Result<(), Problem> {
-    match push.content {
-        Content::Event(event) => {
-            scans.record(event).await?;
-        }
-        Content::Other => telemetry::scan("other"),
-        Content::Unreadable(flaw) => {
-            telemetry::scan("unreadable");
-            tell_of_unreadable(callback, flaw);
-        }
-    }
-    Ok(())
-}
-
-/// The old server's answer; else an empty one, which WeChat takes for a silent success: an error would be shown to the
-/// follower.
+/// The relay target's response; else an empty one, which WeChat takes for a silent success: it would
+/// show an error to the follower.
 async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Response {
     match relay.pass_on(delivery, deadline).await {
         Ok(answer) => {
@@ -202,33 +235,9 @@ async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Respon
     }
 }
 
-fn tell_of_unreadable(callback: &Callback, flaw: Flaw) {
-    if !callback.told_of_unreadable.swap(true, Ordering::Relaxed) {
-        tracing::warn!(%flaw, "a push of WeChat's makes no sense; not told again");
-    }
-}
-
-/// For an owner who wonders how long to keep it.
-fn tell_of_previous_key(callback: &Callback) {
-    if !callback.told_of_previous_key.swap(true, Ordering::Relaxed) {
-        tracing::info!(
-            "WeChat still encrypts with the key in WXQR_ENCODING_AES_KEY_PREVIOUS; not told again"
-        );
-    }
-}
-
-/// It does not get as far as the gate.
+/// Counts a body that is too large to be verified.
 fn count_too_large(problem: &Problem) {
-    if problem.code == Code::TooLarge {
+    if problem.code == ErrorCode::TooLarge {
         telemetry::callback_rejected(Reason::TooLarge.as_str());
-    }
-}
-
-impl From<NotRecorded> for Problem {
-    fn from(error: NotRecorded) -> Self {
-        match error {
-            NotRecorded::Store(error) => error.into(),
-            NotRecorded::Crowded | NotRecorded::Late => Self::store_unavailable(),
-        }
     }
 }

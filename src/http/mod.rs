@@ -1,6 +1,15 @@
-//! HTTP: the map of URLs, and what is around every request. The rooms below do not know that it exists.
+//! Serves HTTP requests. The rooms below do not know that it exists. Read `router` first.
 //!
-//! Read `router` first.
+//! | module | does |
+//! |---|---|
+//! | `router` | the URL map and the order of the middleware |
+//! | `middleware` | what is done around every request |
+//! | `state`, `extract` | what handlers use, and what they read of a request |
+//! | `qrcode`, `pages`, `api`, `callback`, `operators` | the handlers, by who calls |
+//! | `problem` | every error of every room as a response |
+//! | `negotiation`, `i18n` | representations and languages |
+//! | `html`, `static_response` | pages, and responses that do not change |
+//! | `openapi`, `scene_params` | the OpenAPI document, and the parameters that name a code |
 
 mod api;
 mod callback;
@@ -15,11 +24,17 @@ mod pages;
 mod problem;
 mod qrcode;
 mod router;
+mod scene_params;
+mod site;
 mod state;
+mod static_response;
+mod time_format;
 
 pub use self::callback::Callback;
-pub use self::extract::caller::Access;
-pub use self::html::site::Site;
+pub use self::extract::authenticator::Authenticator;
 pub use self::operators::metrics_router;
-pub use self::router::{openapi_document, router, starting_router};
+pub use self::qrcode::link::LinkSigner;
+pub use self::router::{RouterSettings, openapi_document, router, starting_router};
+pub use self::scene_params::{SceneParams, SceneParamsError};
+pub use self::site::Site;
 pub use self::state::AppState;

@@ -1,9 +1,9 @@
-//! `/openapi.json`, made from the handlers' own types.
+//! `GET /openapi.json`, generated from the handlers' own types.
 
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoParams, Modify, OpenApi};
 
-use crate::http::html::constant::{AN_HOUR, Constant};
+use crate::http::static_response::{ONE_HOUR, StaticResponse};
 
 /// The document without the paths, which the router adds.
 #[derive(Debug, OpenApi)]
@@ -23,10 +23,10 @@ use crate::http::html::constant::{AN_HOUR, Constant};
 )]
 pub(crate) struct Document;
 
-/// The document with its paths, written out: cloning and writing it for each request costs as much as twenty pages.
-pub(crate) fn file(document: &utoipa::openapi::OpenApi) -> Constant {
+/// The serialized document. Serializing it for each request would cost as much as twenty pages.
+pub(crate) fn file(document: &utoipa::openapi::OpenApi) -> StaticResponse {
     let json = serde_json::to_vec(document).expect("names and texts are JSON");
-    Constant::new("application/json", AN_HOUR, json)
+    StaticResponse::new("application/json", ONE_HOUR, json)
 }
 
 struct Keys;
@@ -41,23 +41,13 @@ impl Modify for Keys {
     }
 }
 
-/// The query of `/qrcode`, for the document only: [`crate::http::extract::query`] reads it, more strictly than a schema can say.
+/// How a code is shown, for the document only: [`Query`] reads it, more strictly than a schema can say.
+///
+/// [`Query`]: crate::http::extract::query::Query
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
-pub(crate) struct CodeParams {
-    /// A number: 1 to 4294967295 for a temporary code, 1 to 100000 for a permanent one. This or `scene_str`.
-    #[param(minimum = 1, maximum = 4_294_967_295_i64)]
-    scene_id: Option<u32>,
-    /// A text of 1 to 64 characters, without control characters. This or `scene_id`.
-    #[param(min_length = 1, max_length = 64)]
-    scene_str: Option<String>,
-    /// A code that lives for ever. It must exist, unless a key with the scope `permanent` asks.
-    #[param(default = false)]
-    permanent: Option<bool>,
-    /// The life to ask for, in seconds; for temporary codes only. The default is `WXQR_DEFAULT_EXPIRE`.
-    #[param(minimum = 1, maximum = 2_592_000)]
-    expire_seconds: Option<u32>,
+pub(crate) struct ShowParams {
     /// The representation.
     #[param(pattern = "^(html|json|png|svg|jpg)$")]
     format: Option<String>,
@@ -79,6 +69,13 @@ pub(crate) struct CodeParams {
     /// The language of a page. The default is what `Accept-Language` says, else Chinese.
     #[param(pattern = "^(zh|en)$")]
     lang: Option<String>,
+}
+
+/// The signature of a link, for the document only.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct LinkParams {
     /// When a signed link ends, in Unix seconds. Goes with `sig` only.
     #[param(minimum = 0)]
     exp: Option<i64>,
@@ -94,12 +91,19 @@ mod tests {
     use utoipa::openapi::path::ParameterIn;
 
     use super::*;
-    use crate::http::extract::query::OURS;
+    use crate::http::extract::query::KNOWN;
+    use crate::http::scene_params::SceneParams;
 
     #[test]
     fn the_document_has_every_parameter_of_a_code() {
-        let described = CodeParams::into_params(|| Some(ParameterIn::Query));
+        let in_query = || Some(ParameterIn::Query);
+        let described = [
+            SceneParams::into_params(in_query),
+            ShowParams::into_params(in_query),
+            LinkParams::into_params(in_query),
+        ]
+        .concat();
         let names: BTreeSet<&str> = described.iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(names, OURS.iter().copied().collect());
+        assert_eq!(names, KNOWN.iter().copied().collect());
     }
 }

@@ -1,4 +1,6 @@
-//! For operators: is it alive, is it ready, how is it doing.
+//! For operators: liveness, readiness and metrics.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
@@ -8,17 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use crate::http::AppState;
-use crate::http::html::constant::{AN_HOUR, Constant};
+use crate::account::Account;
 use crate::http::problem::Problem;
-
-/// Crawlers would mint a code for each link they find.
-pub(crate) fn robots() -> Constant {
-    let rules = "User-agent: *\nDisallow: /\n";
-    Constant::new("text/plain; charset=utf-8", AN_HOUR, rules)
-}
+use crate::store::Store;
 
 /// Answers while the process lives.
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives")), tag = "operating")]
@@ -46,10 +43,14 @@ pub(crate) struct Readiness {
     ),
     tag = "operating",
 )]
-pub(crate) async fn readyz(State(app): State<AppState>) -> Response {
-    let (code, status) = if app.draining.is_cancelled() {
+pub(crate) async fn readyz(
+    State(draining): State<CancellationToken>,
+    State(account): State<Arc<Account>>,
+    State(store): State<Store>,
+) -> Response {
+    let (code, status) = if draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
-    } else if app.account.fault().is_some() || !app.store.is_up() {
+    } else if account.fault().is_some() || !store.is_up() {
         (StatusCode::OK, "degraded")
     } else {
         (StatusCode::OK, "ok")
@@ -57,18 +58,18 @@ pub(crate) async fn readyz(State(app): State<AppState>) -> Response {
     (code, Json(Readiness { status })).into_response()
 }
 
-/// What `/readyz` says before the store is open.
+/// Answers `/readyz` before the database is open.
 pub(crate) async fn not_ready() -> Response {
     let status = "starting";
     (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status })).into_response()
 }
 
-/// What everything else says before the store is open.
+/// Answers everything else before the database is open.
 pub(crate) async fn starting() -> Problem {
     Problem::starting()
 }
 
-/// The second listener's only page.
+/// The routes of the metrics listener.
 pub fn metrics_router(handle: PrometheusHandle) -> Router {
     let media_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     Router::new().route(

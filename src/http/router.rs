@@ -1,194 +1,204 @@
-//! The map of URLs, and what stands around every request.
+//! The URL map, grouped by who calls, and the middleware around it.
+//!
+//! Each group is a function; [`router`] puts them together.
 
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{from_fn, from_fn_with_state, map_request};
+use axum::middleware::{
+    from_fn, from_fn_with_state, map_request, map_request_with_state, map_response,
+};
 use axum::routing::get;
 use axum::{Extension, Router};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower::ServiceBuilder;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::CorsOrigins;
-use crate::http::html::constant::PageByLanguage;
-use crate::http::html::site::Site;
-use crate::http::middleware::{access_log, request_limits, same_origin};
-use crate::http::pages::{demo, home, stats};
+use crate::http::middleware::access_log::AccessLog;
+use crate::http::middleware::{
+    access_log, catch_panic, cors, metrics, negotiate, render_problems, request_id, request_limits,
+    same_origin, security_headers, trailing_slash,
+};
+use crate::http::pages::by_language::PageByLanguage;
+use crate::http::pages::{demo, home, robots, stats};
+use crate::http::problem::Problem;
+use crate::http::site::Site;
 use crate::http::state::AppState;
 use crate::http::{api, callback, openapi, operators, qrcode};
 use crate::origin::OriginGuard;
 use crate::redact::SecretWords;
 
-/// The whole service. `others` are routes that stand beside ours, such as the sandbox's. In the demo, `guard` keeps other web
-/// sites from its pages and from `/api`.
-///
-/// With a public URL that has a path, everything answers with and without that path, because some proxies strip it.
+/// Browsers, and pages of other sites: the codes.
+fn codes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(qrcode::show)) // GET /qrcode
+        .route("/qrcode.html", get(qrcode::show))
+        .route("/qrcode.json", get(qrcode::show))
+        .route("/qrcode.png", get(qrcode::show))
+        .route("/qrcode.svg", get(qrcode::show))
+        .route("/qrcode.jpg", get(qrcode::show))
+}
+
+/// Browsers: the pages.
+fn pages() -> Router<AppState> {
+    Router::new()
+        .route("/", get(home::show).layer(static_pages()))
+        .route("/stats", get(stats::show).layer(static_pages()))
+}
+
+/// Browsers, in the demo only.
+fn demo_pages() -> Router<AppState> {
+    Router::new().route(demo::PATH, get(demo::numbers)) // /demo/numbers
+}
+
+/// Crawlers and other programs, without a key.
+fn files() -> Router<AppState> {
+    Router::new()
+        .route("/robots.txt", robots::file().route())
+        .route("/openapi.json", openapi::file(&openapi_document()).route())
+}
+
+/// Programs with an API key.
+fn api() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(api::codes::list::list, api::codes::make::make)) // GET, POST /api/codes
+        .routes(routes!(api::stats::show)) // GET /api/stats
+        .routes(routes!(api::stats::csv_file)) // GET /api/stats.csv
+        .routes(routes!(api::scans::list)) // GET /api/scans
+        .routes(routes!(api::bindings::create)) // POST /api/bindings
+        .routes(routes!(api::bindings::show)) // GET /api/bindings/{id}
+        .routes(routes!(api::bindings::claim)) // POST /api/bindings/{id}/claim
+        .routes(routes!(api::account::show)) // GET /api/account
+}
+
+/// WeChat.
+fn wechat() -> Router<AppState> {
+    Router::new().route("/callback", get(callback::verify).post(callback::receive))
+}
+
+/// Operators. `/metrics` is on a listener of its own.
+fn operators() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(operators::healthz)) // GET /healthz
+        .routes(routes!(operators::readyz)) // GET /readyz
+}
+
+/// Before the database is open.
+fn starting() -> Router {
+    Router::new()
+        .route("/healthz", get(operators::healthz))
+        .route("/readyz", get(operators::not_ready))
+        .fallback(operators::starting)
+}
+
+/// Wraps all routes in the middleware, from the outermost layer to the innermost.
+fn with_middleware(routes: Router, settings: &RouterSettings) -> Router {
+    let base_path: Arc<str> = settings.base_path.as_str().into();
+    let log = AccessLog {
+        base_path: Arc::clone(&base_path),
+        secrets: Arc::clone(&settings.secret_words),
+    };
+    let site = Arc::clone(&settings.site);
+    let middleware = ServiceBuilder::new()
+        .layer(from_fn(request_id::assign))
+        .layer(from_fn(metrics::record))
+        .layer(from_fn_with_state(log, access_log::write))
+        .layer(map_response(security_headers::add))
+        .layer(map_request_with_state(base_path, negotiate::insert_view))
+        .layer(from_fn_with_state(site, render_problems::render))
+        .layer(from_fn(request_limits::check))
+        .layer(catch_panic::layer());
+    // A layer sees a request after its route was chosen, so what changes the path stands around the
+    // router.
+    Router::new()
+        .fallback_service(routes.layer(middleware))
+        .layer(map_request(trailing_slash::remove))
+}
+
+/// What the routers depend on besides the state.
+#[derive(Debug, Clone)]
+pub struct RouterSettings {
+    /// Links and pages.
+    pub site: Arc<Site>,
+    /// The path of the public URL, or empty. Everything answers with and without it, because some
+    /// proxies strip it.
+    pub base_path: String,
+    /// What must not be logged of a path that a client chose.
+    pub secret_words: Arc<SecretWords>,
+}
+
+/// The whole service. `others` are routes beside ours, such as the sandbox's. In the demo, `guard`
+/// refuses cross-site requests to pages and to `/api`.
 pub fn router(
     state: AppState,
-    cors: &CorsOrigins,
-    base_path: &str,
-    secrets: Arc<SecretWords>,
+    settings: &RouterSettings,
+    cors_origins: &CorsOrigins,
     others: Router,
     guard: Option<&OriginGuard>,
 ) -> Router {
-    let site = Arc::clone(&state.site);
-    let pages = guarded(page_routes(state.site.sandbox), guard).with_state(state.clone());
-    let ours = routes_of(state, cors, guard).merge(pages).merge(others);
-    let routes = if base_path.is_empty() {
-        ours
-    } else {
-        Router::new().nest(base_path, ours.clone()).merge(ours)
-    };
-    let routes = routes
-        .fallback(access_log::not_found)
-        .method_not_allowed_fallback(access_log::method_not_allowed);
-    observed(routes, site, base_path, secrets)
+    let mut pages = pages();
+    if settings.site.sandbox {
+        pages = pages.merge(demo_pages());
+    }
+    let codes = Router::from(codes())
+        // Before the layer: set later, it would replace the layer's answer to OPTIONS.
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(cors::layer(cors_origins));
+    let routes = codes
+        .merge(guarded(pages, guard))
+        .merge(guarded(api().into(), guard))
+        .merge(files())
+        .merge(wechat())
+        .merge(Router::from(operators()))
+        .with_state(state)
+        .merge(others);
+    let routes = with_base_path(routes, &settings.base_path)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed);
+    with_middleware(routes, settings)
 }
 
-/// What is answered until the store is open: the process lives and is not ready.
-pub fn starting_router(site: Arc<Site>, base_path: &str, secrets: Arc<SecretWords>) -> Router {
-    let ours = Router::new()
-        .route("/healthz", get(operators::healthz))
-        .route("/readyz", get(operators::not_ready));
-    let routes = if base_path.is_empty() {
-        ours
-    } else {
-        Router::new().nest(base_path, ours.clone()).merge(ours)
-    };
-    observed(
-        routes.fallback(operators::starting),
-        site,
-        base_path,
-        secrets,
-    )
+/// The service before the database is open: it lives and is not ready.
+pub fn starting_router(settings: &RouterSettings) -> Router {
+    with_middleware(with_base_path(starting(), &settings.base_path), settings)
 }
 
-fn observed(routes: Router, site: Arc<Site>, base_path: &str, secrets: Arc<SecretWords>) -> Router {
-    let about = access_log::Service {
-        base_path: base_path.into(),
-        secrets,
-    };
-    let observed = routes
-        .layer(CatchPanicLayer::custom(access_log::panicked))
-        .layer(from_fn(request_limits::check))
-        .layer(from_fn_with_state(site, access_log::write_problems))
-        .layer(from_fn_with_state(about, access_log::observe));
-    // A layer sees a request after its route was chosen, so what changes the path stands around the router.
-    Router::new()
-        .fallback_service(observed)
-        .layer(map_request(async |request| {
-            access_log::without_trailing_slash(request)
-        }))
+/// The OpenAPI document of the whole service, as `/openapi.json` answers it.
+pub fn openapi_document() -> utoipa::openapi::OpenApi {
+    OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .merge(codes())
+        .merge(api())
+        .merge(operators())
+        .into_openapi()
 }
 
-/// The pages for people, and what the demo shows on them.
-fn page_routes(is_demo: bool) -> Router<AppState> {
-    let pages = Router::new()
-        .route("/", get(home::show).layer(written_once()))
-        .route("/stats", get(stats::show).layer(written_once()));
-    if is_demo {
-        pages.route(demo::PATH, get(demo::numbers))
+fn with_base_path(routes: Router, base_path: &str) -> Router {
+    if base_path.is_empty() {
+        routes
     } else {
-        pages
+        Router::new().nest(base_path, routes.clone()).merge(routes)
     }
 }
 
 fn guarded(routes: Router<AppState>, guard: Option<&OriginGuard>) -> Router<AppState> {
     match guard {
-        Some(guard) => routes.route_layer(from_fn_with_state(guard.clone(), same_origin::refuse)),
+        Some(guard) => routes.route_layer(from_fn_with_state(guard.clone(), same_origin::check)),
         None => routes,
     }
 }
 
-fn routes_of(state: AppState, cors: &CorsOrigins, guard: Option<&OriginGuard>) -> Router {
-    let browsers = Router::new()
-        .route("/qrcode.html", get(qrcode::show))
-        .route("/qrcode.json", get(qrcode::show))
-        .route("/qrcode.png", get(qrcode::show))
-        .route("/qrcode.svg", get(qrcode::show))
-        .route("/qrcode.jpg", get(qrcode::show));
-    let (documented, document) = documented_routes();
-    let codes = browsers
-        .merge(documented.codes)
-        // Before the layer: set later, it would take the place of what the layer answers to OPTIONS.
-        .method_not_allowed_fallback(access_log::method_not_allowed)
-        .layer(cors_layer(cors));
-    codes
-        .merge(documented.operating)
-        .merge(guarded(documented.api, guard))
-        .route("/callback", get(callback::verify).post(callback::receive))
-        .route("/robots.txt", operators::robots().route())
-        .route("/openapi.json", openapi::file(&document).route())
-        .with_state(state)
-}
-
-/// The place of a route's pages that are written once.
-fn written_once() -> Extension<Arc<PageByLanguage>> {
+/// The place where a route keeps its pages that are the same for everybody.
+fn static_pages() -> Extension<Arc<PageByLanguage>> {
     Extension(Arc::default())
 }
 
-/// The routes in the OpenAPI document.
-struct Documented {
-    /// Other origins may call them.
-    codes: Router<AppState>,
-    operating: Router<AppState>,
-    /// For keys.
-    api: Router<AppState>,
+async fn not_found() -> Problem {
+    Problem::not_found()
 }
 
-fn documented_routes() -> (Documented, utoipa::openapi::OpenApi) {
-    let codes =
-        OpenApiRouter::with_openapi(openapi::Document::openapi()).routes(routes!(qrcode::show));
-    let api = OpenApiRouter::new()
-        .routes(routes!(api::list::list, api::make::make))
-        .routes(routes!(api::account::show))
-        .routes(routes!(api::bindings::create))
-        .routes(routes!(api::bindings::show))
-        .routes(routes!(api::bindings::claim))
-        .routes(routes!(api::scans::list))
-        .routes(routes!(api::stats::show))
-        .routes(routes!(api::stats::csv_file));
-    let operating = OpenApiRouter::new()
-        .routes(routes!(operators::healthz))
-        .routes(routes!(operators::readyz));
-    let (codes, mut document) = codes.split_for_parts();
-    let (operating, more) = operating.split_for_parts();
-    document.merge(more);
-    let (api, more) = api.split_for_parts();
-    document.merge(more);
-    let routes = Documented {
-        codes,
-        operating,
-        api,
-    };
-    (routes, document)
-}
-
-/// The OpenAPI document of the whole service, as `/openapi.json` answers it.
-pub fn openapi_document() -> utoipa::openapi::OpenApi {
-    documented_routes().1
-}
-
-/// Other sites' scripts may read `/qrcode`, without credentials.
-fn cors_layer(origins: &CorsOrigins) -> CorsLayer {
-    let layer = CorsLayer::new().allow_methods([Method::GET, Method::HEAD]);
-    match origins {
-        CorsOrigins::Any => layer.allow_origin(tower_http::cors::Any).vary([]),
-        CorsOrigins::List(list) => {
-            let values = list
-                .iter()
-                .map(|origin| HeaderValue::from_str(origin.as_str()));
-            let values = values
-                .collect::<Result<Vec<_>, _>>()
-                .expect("origins are checked to be ASCII");
-            layer
-                .allow_origin(AllowOrigin::list(values))
-                .vary([header::ORIGIN])
-        }
-    }
+async fn method_not_allowed() -> Problem {
+    Problem::method_not_allowed()
 }
 
 #[cfg(test)]
@@ -198,7 +208,6 @@ mod tests {
 
     use super::*;
 
-    /// What a stranger gets of a handler that panics with a secret.
     #[tokio::test]
     async fn a_panic_is_an_error_that_says_nothing_of_its_cause() {
         let site = Arc::new(Site {
@@ -209,7 +218,12 @@ mod tests {
         });
         let broken = async || -> &str { panic!("CANARY in {}", std::hint::black_box("a panic")) };
         let routes = Router::new().route("/broken", get(broken));
-        let service = observed(routes, site, "", Arc::default());
+        let settings = RouterSettings {
+            site,
+            base_path: String::new(),
+            secret_words: Arc::default(),
+        };
+        let service = with_middleware(routes, &settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async { axum::serve(listener, service).await.unwrap() });

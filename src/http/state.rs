@@ -1,7 +1,8 @@
-//! What the handlers use.
+//! What the handlers use. Each lists the parts that it needs in its signature.
 
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use jiff::tz::Offset;
 use tokio_util::sync::CancellationToken;
 
@@ -9,9 +10,13 @@ use crate::account::Account;
 use crate::bindings::Bindings;
 use crate::clock::Clock;
 use crate::codes::Codes;
+use crate::http::api::codes::make::CodeMaker;
 use crate::http::callback::Callback;
-use crate::http::extract::caller::Access;
-use crate::http::html::site::Site;
+use crate::http::extract::authenticator::Authenticator;
+use crate::http::pages::home::Home;
+use crate::http::qrcode::body::CodePresenter;
+use crate::http::qrcode::link::LinkSigner;
+use crate::http::site::Site;
 use crate::listen::ByteBudget;
 use crate::pictures::Pictures;
 use crate::scans::Scans;
@@ -19,37 +24,99 @@ use crate::scene::Lifetime;
 use crate::store::Store;
 use crate::token::Tokens;
 
-/// What the handlers use.
+/// All parts of the service that handlers use.
 #[derive(Debug, Clone)]
 pub struct AppState {
-    /// The use case.
+    /// Issues codes.
     pub codes: Arc<Codes>,
-    /// Our own pictures.
+    /// Draws codes.
     pub pictures: Pictures,
-    /// Who asks, and whose word on it is taken.
-    pub access: Arc<Access>,
-    /// The account's faults.
+    /// Identifies callers.
+    pub authenticator: Arc<Authenticator>,
+    /// Signs links in responses.
+    pub signer: LinkSigner,
+    /// The account's faults and quotas.
     pub account: Arc<Account>,
-    /// The access token's state.
+    /// The access token.
     pub tokens: Arc<Tokens>,
-    /// WeChat's pushes; none: there is no callback.
+    /// Receives WeChat's pushes, if configured.
     pub callback: Option<Arc<Callback>>,
-    /// Signing in by a scan; none where pushes are not encrypted.
+    /// Signing in by a scan, where pushes are encrypted.
     pub bindings: Option<Arc<Bindings>>,
-    /// Events on their way into the store.
+    /// Records events.
     pub scans: Arc<Scans>,
-    /// What bodies of keys' requests hold together while they are read.
+    /// What bodies of requests with a key hold together while they are read.
     pub bodies: ByteBudget,
-    /// Labels and lists.
+    /// Lists and statistics.
     pub store: Store,
-    /// What time it is.
+    /// The time.
     pub clock: Arc<dyn Clock>,
     /// Links and pages.
     pub site: Arc<Site>,
-    /// The life of a code whose request names none.
+    /// The lifetime of a code whose request gives none.
     pub default_expire: Lifetime,
-    /// Distance of local time from UTC, by which the days of statistics begin.
+    /// The offset from UTC by which the days of statistics begin.
     pub time_zone: Offset,
-    /// Cancelled when the service is about to end.
+    /// Cancelled when the service is about to stop.
     pub draining: CancellationToken,
+}
+
+macro_rules! parts {
+    ($($field:ident: $part:ty,)*) => {$(
+        impl FromRef<AppState> for $part {
+            fn from_ref(app: &AppState) -> Self {
+                app.$field.clone()
+            }
+        }
+    )*};
+}
+
+parts! {
+    codes: Arc<Codes>,
+    pictures: Pictures,
+    authenticator: Arc<Authenticator>,
+    signer: LinkSigner,
+    account: Arc<Account>,
+    tokens: Arc<Tokens>,
+    callback: Option<Arc<Callback>>,
+    bindings: Option<Arc<Bindings>>,
+    scans: Arc<Scans>,
+    bodies: ByteBudget,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    site: Arc<Site>,
+    default_expire: Lifetime,
+    time_zone: Offset,
+    draining: CancellationToken,
+}
+
+impl FromRef<AppState> for Home {
+    fn from_ref(app: &AppState) -> Self {
+        Self {
+            site: Arc::clone(&app.site),
+            codes: Arc::clone(&app.codes),
+            authenticator: Arc::clone(&app.authenticator),
+            clock: Arc::clone(&app.clock),
+            default_expire: app.default_expire,
+        }
+    }
+}
+
+impl FromRef<AppState> for CodeMaker {
+    fn from_ref(app: &AppState) -> Self {
+        Self {
+            codes: Arc::clone(&app.codes),
+            store: app.store.clone(),
+            default_expire: app.default_expire,
+        }
+    }
+}
+
+impl FromRef<AppState> for CodePresenter {
+    fn from_ref(app: &AppState) -> Self {
+        Self {
+            site: Arc::clone(&app.site),
+            signer: app.signer.clone(),
+        }
+    }
 }

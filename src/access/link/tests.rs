@@ -45,14 +45,14 @@ fn split(query: &str) -> (Vec<(String, String)>, Option<String>) {
     (parameters, sig)
 }
 
-fn verdict(keys: &LinkKeys, query: &str) -> Verdict {
+fn verified(keys: &LinkKeys, query: &str) -> Result<Link, LinkError> {
     let (parameters, sig) = split(query);
     keys.verify(texts(&parameters), sig.as_deref(), NOW)
 }
 
-fn valid(exp: i64) -> Verdict {
+fn valid(exp: i64) -> Link {
     let exp = Some(Expiry(Timestamp::from_second(exp).unwrap()));
-    Verdict::Valid { exp }
+    Link::Signed { exp }
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn the_vectors_hold() {
         let (parameters, _) = split(query);
         assert_eq!(canonical(texts(&parameters)), text);
         assert_eq!(keys(key).sign(texts(&parameters)).as_deref(), Some(sig));
-        let got = verdict(&keys(key), &format!("{query}&sig={sig}"));
-        assert!(matches!(got, Verdict::Valid { exp: Some(_) }), "{query}");
+        let got = verified(&keys(key), &format!("{query}&sig={sig}"));
+        assert!(matches!(got, Ok(Link::Signed { exp: Some(_) })), "{query}");
     }
 }
 
@@ -102,38 +102,44 @@ fn a_link_is_judged_by_its_signature_and_its_time() {
         format!("{query}&sig={sig}")
     };
     for (query, want) in [
-        ("scene_id=123".to_owned(), Verdict::NoSignature),
+        ("scene_id=123".to_owned(), Ok(Link::Unsigned)),
         (
             "scene_id=123&exp=1893456000".to_owned(),
-            Verdict::ExpiryWithoutSignature,
+            Err(LinkError::ExpiryWithoutSignature),
         ),
         (
             format!("scene_id=123&exp=1893456000&sig={good}"),
-            valid(1_893_456_000),
+            Ok(valid(1_893_456_000)),
         ),
         (
             format!("sig={good}&exp=1893456000&scene_id=123&size=99&utm_id=1"),
-            valid(1_893_456_000),
+            Ok(valid(1_893_456_000)),
         ),
-        (of("scene_id=123"), Verdict::Valid { exp: None }),
-        (of("exp=1790000001&scene_id=1"), valid(1_790_000_001)),
-        (of("exp=1790000000&scene_id=1"), Verdict::Expired),
-        (of("exp=0&scene_id=1"), Verdict::Expired),
-        (of("exp=soon&scene_id=1"), Verdict::Bad),
-        (of("exp=1893456000000&scene_id=1"), Verdict::Bad),
-        (of("scene_id=1&scene_id=1"), Verdict::Bad),
-        (format!("scene_id=123&sig={good}"), Verdict::Bad),
+        (of("scene_id=123"), Ok(Link::Signed { exp: None })),
+        (of("exp=1790000001&scene_id=1"), Ok(valid(1_790_000_001))),
+        (of("exp=1790000000&scene_id=1"), Err(LinkError::Expired)),
+        (of("exp=0&scene_id=1"), Err(LinkError::Expired)),
+        (of("exp=soon&scene_id=1"), Err(LinkError::BadSignature)),
+        (
+            of("exp=1893456000000&scene_id=1"),
+            Err(LinkError::BadSignature),
+        ),
+        (of("scene_id=1&scene_id=1"), Err(LinkError::BadSignature)),
+        (
+            format!("scene_id=123&sig={good}"),
+            Err(LinkError::BadSignature),
+        ),
         (
             format!("scene_id=124&exp=1893456000&sig={good}"),
-            Verdict::Bad,
+            Err(LinkError::BadSignature),
         ),
-        ("scene_id=123&sig=".to_owned(), Verdict::Bad),
-        ("sig=x".to_owned(), Verdict::Bad),
+        ("scene_id=123&sig=".to_owned(), Err(LinkError::BadSignature)),
+        ("sig=x".to_owned(), Err(LinkError::BadSignature)),
     ] {
-        assert_eq!(verdict(&keys("link-key-1"), &query), want, "query {query}");
-        let without_keys = verdict(&LinkKeys::default(), &query);
+        assert_eq!(verified(&keys("link-key-1"), &query), want, "query {query}");
+        let without_keys = verified(&LinkKeys::default(), &query);
         let want = if query.contains("sig=") {
-            Verdict::Bad
+            Err(LinkError::BadSignature)
         } else {
             want
         };
@@ -157,8 +163,8 @@ fn a_signature_has_one_spelling() {
         format!("%20{good}"),
         good.to_lowercase(),
     ] {
-        let got = verdict(&key, &format!("{query}&sig={sig}"));
-        assert_eq!(got, Verdict::Bad, "sig {sig}");
+        let got = verified(&key, &format!("{query}&sig={sig}"));
+        assert_eq!(got, Err(LinkError::BadSignature), "sig {sig}");
     }
     assert!(good.ends_with('w'), "x and y differ from it in nothing");
 }
@@ -178,8 +184,8 @@ fn the_first_key_signs_and_all_verify() {
         (&new, link(&old), false),
         (&old, link(&both), false),
     ] {
-        let got = verdict(verifier, &link);
-        assert_eq!(matches!(got, Verdict::Valid { .. }), want, "{verifier:?}");
+        let got = verified(verifier, &link);
+        assert_eq!(matches!(got, Ok(Link::Signed { .. })), want, "{verifier:?}");
     }
     assert_eq!(LinkKeys::default().sign([("scene_id", "1")]), None);
 }
@@ -417,7 +423,7 @@ fn no_mutation_of_a_link_changes_what_was_signed() {
             return Ok(());
         };
         let same = Some(meant) == meaning(&link);
-        let got = matches!(verdict(&keys, &mutated), Verdict::Valid { .. });
+        let got = matches!(verified(&keys, &mutated), Ok(Link::Signed { .. }));
         prop_assert_eq!(got, same, "{} became {}", link, mutated);
         let count = if got { &accepted } else { &refused };
         count.set(count.get() + 1);

@@ -1,21 +1,21 @@
-//! `GET /api/account`: how the account stands, for its owner.
+//! `GET /api/account`: the state of the account, for its owner.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::require;
-use crate::access::Scope;
-use crate::account::Fault;
+use crate::account::{Account, Fault};
 use crate::callback::{LastRefusal, Summary};
-use crate::codes::Supplies;
-use crate::http::AppState;
-use crate::http::extract::caller::Authenticated;
-use crate::http::html::whole_seconds;
+use crate::codes::{Codes, Supplies};
+use crate::http::callback::Callback;
+use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
+use crate::http::time_format::rfc3339;
+use crate::token::Tokens;
 
 /// How the account stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -130,16 +130,18 @@ pub(crate) struct FaultBody {
     tag = "operating",
 )]
 pub(crate) async fn show(
-    State(app): State<AppState>,
-    caller: Authenticated,
+    State(codes): State<Arc<Codes>>,
+    State(tokens): State<Arc<Tokens>>,
+    State(account): State<Arc<Account>>,
+    State(callback): State<Option<Arc<Callback>>>,
+    _: WithScope<Stats>,
 ) -> Result<Json<AccountBody>, Problem> {
-    require(&caller, Scope::Stats)?;
-    let supplies = app.codes.supplies().await?;
-    let expires_at = app.tokens.expires_at();
+    let supplies = codes.supplies().await?;
+    let expires_at = tokens.expires_at();
     Ok(Json(AccountBody {
         token: TokenState {
             state: if expires_at.is_some() { "held" } else { "none" },
-            expires_at: expires_at.map(whole_seconds),
+            expires_at: expires_at.map(rfc3339),
         },
         mints_today: supplies.mints_today,
         budget: Budget {
@@ -147,17 +149,14 @@ pub(crate) async fn show(
             left: supplies.budget_left,
         },
         permanent: permanent(&supplies),
-        fault: app.account.fault().as_ref().map(fault),
-        callback: app
-            .callback
-            .as_ref()
-            .map(|callback| pushes(callback.summary())),
+        fault: account.fault().as_ref().map(fault),
+        callback: callback.map(|callback| pushes(callback.summary())),
     }))
 }
 
 fn pushes(summary: Summary) -> CallbackBody {
     CallbackBody {
-        last_push_at: summary.last_push_at.map(whole_seconds),
+        last_push_at: summary.last_push_at.map(rfc3339),
         accepted: summary.accepted,
         refused: summary.refused,
         refused_since_accepted: summary.refused_since_accepted,
@@ -171,7 +170,7 @@ fn refusal(last: LastRefusal) -> RefusalBody {
         reason: last.diagnosis.to_string(),
         action: last.diagnosis.action(),
         proven: last.diagnosis.is_proven(),
-        at: whole_seconds(last.at),
+        at: rfc3339(last.at),
         accepted_since: last.accepted_since,
     }
 }
@@ -192,6 +191,6 @@ fn fault(fault: &Fault) -> FaultBody {
         meaning: errcode.meaning(),
         action: errcode.action(),
         ip: fault.refusal.address(),
-        at: whole_seconds(fault.at),
+        at: rfc3339(fault.at),
     }
 }

@@ -1,50 +1,53 @@
 //! `/api/bindings`: a visitor of a web site signs in by scanning.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{FromRef, FromRequestParts, Path, RawQuery, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
-use super::require;
-use super::wanted::object;
-use crate::access::Scope;
 use crate::bindings::{Bindings, Error, Status};
-use crate::http::AppState;
-use crate::http::extract::caller::Authenticated;
+use crate::clock::Clock;
+use crate::http::extract::json::read_object;
+use crate::http::extract::key_holder::{Bind, WithScope};
 use crate::http::extract::query::form_pairs;
-use crate::http::html::whole_seconds;
-use crate::http::i18n::message::Message;
-use crate::http::problem::{Code, Document, Problem};
-use crate::http::qrcode::body::{CodeBody, SceneBody, TicketBody, dated};
+use crate::http::problem::{Document, ErrorCode, Problem};
+use crate::http::qrcode::body::{CodeBody, SceneBody, TicketBody};
+use crate::http::site::Site;
+use crate::http::time_format::{date_header, rfc3339};
 use crate::listen::ByteBudget;
 use crate::scene::Lifetime;
 
-/// A context of the longest kind, escaped, fits.
+/// The longest body, in bytes. The longest context fits with every byte escaped.
 const MAX_BODY: usize = 16 * 1024;
 
 /// The longest context, in bytes.
-const LONGEST_CONTEXT: usize = 1024;
+const MAX_CONTEXT: usize = 1024;
 
-/// The life of a binding, in seconds: time to take out a telephone, and not a day in which a code can be sent around.
-const LIVES: std::ops::RangeInclusive<u64> = 60..=1800;
-const DEFAULT_LIFE: u64 = 300;
+/// The lifetime of a binding, in seconds: time to take out a phone, and not a day in which a code can
+/// be passed around. Chosen.
+const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=1800;
+const DEFAULT_LIFETIME: u64 = 300;
 
-/// How long a caller may wait, in seconds: below the half minute after which proxies give up.
-const LONGEST_WAIT: u64 = 25;
+/// The longest wait for a scan, in seconds: below the 30 s after which proxies give up.
+const MAX_WAIT: u64 = 25;
 
 /// A binding that is wanted.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = WantedBinding)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WantedBinding {
+pub(crate) struct NewBinding {
     /// Seconds until it ends, 60 to 1800. Default: 300.
     expire_seconds: Option<u64>,
     /// Comes back with the claim, at most 1024 bytes.
@@ -100,7 +103,7 @@ pub(crate) struct WaitParams {
 #[utoipa::path(
     post,
     path = "/api/bindings",
-    request_body(content = WantedBinding, description = "May be empty"),
+    request_body(content = NewBinding, description = "May be empty"),
     responses(
         (status = 201, description = "The binding and its code", body = NewBindingBody),
         (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
@@ -110,23 +113,25 @@ pub(crate) struct WaitParams {
     tag = "bindings",
 )]
 pub(crate) async fn create(
-    State(app): State<AppState>,
-    caller: Authenticated,
+    State(site): State<Arc<Site>>,
+    State(clock): State<Arc<dyn Clock>>,
+    State(bodies): State<ByteBudget>,
+    _: WithScope<Bind>,
+    EnabledBindings(bindings): EnabledBindings,
     body: Body,
 ) -> Result<Response, Problem> {
-    let bindings = bindings(&app, &caller)?;
-    let (lifetime, context) = wanted(body, &app.bodies).await?.checked()?;
+    let (lifetime, context) = NewBinding::read(body, &bodies).await?.checked()?;
     let created = bindings.create(lifetime, context).await?;
-    let now = app.clock.now();
+    let now = clock.now();
     let scene = created.spec.scene();
     let body = NewBindingBody {
         binding: BindingBody::new(created.id, Status::Pending, created.expires_at),
         code: CodeBody {
             scene: SceneBody::new(&scene),
-            ticket: TicketBody::new(&app.site, &created.served.code, now, None),
+            ticket: TicketBody::new(&site, &created.served.code, now, None),
         },
     };
-    Ok((StatusCode::CREATED, dated(now), Json(body)).into_response())
+    Ok((StatusCode::CREATED, date_header(now), Json(body)).into_response())
 }
 
 /// Tells how a binding stands: at once, or as soon as it is not pending. May be asked again and again.
@@ -143,19 +148,19 @@ pub(crate) async fn create(
     tag = "bindings",
 )]
 pub(crate) async fn show(
-    State(app): State<AppState>,
-    caller: Authenticated,
+    State(draining): State<CancellationToken>,
+    _: WithScope<Bind>,
+    EnabledBindings(bindings): EnabledBindings,
     id: Result<Path<String>, PathRejection>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<BindingBody>, Problem> {
-    let bindings = bindings(&app, &caller)?;
     let id = text(id)?;
     let wait = wait(raw.as_deref().unwrap_or_default())?;
     let standing = bindings.standing(&id, Instant::now() + wait);
     let standing = tokio::select! {
         standing = standing => standing?,
-        // Nobody who waits holds up the end.
-        () = app.draining.cancelled() => bindings.standing(&id, Instant::now()).await?,
+        // A waiting request must not delay the shutdown.
+        () = draining.cancelled() => bindings.standing(&id, Instant::now()).await?,
     };
     Ok(Json(BindingBody::new(
         id,
@@ -180,11 +185,10 @@ pub(crate) async fn show(
     tag = "bindings",
 )]
 pub(crate) async fn claim(
-    State(app): State<AppState>,
-    caller: Authenticated,
+    _: WithScope<Bind>,
+    EnabledBindings(bindings): EnabledBindings,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ClaimedBody>, Problem> {
-    let bindings = bindings(&app, &caller)?;
     let id = text(id)?;
     let claimed = bindings.claim(&id).await?;
     Ok(Json(ClaimedBody {
@@ -195,75 +199,75 @@ pub(crate) async fn claim(
     }))
 }
 
-/// The id of a path. What is not UTF-8 is one that nobody knows.
+/// The id in the path. One that is not UTF-8 does not exist.
 fn text(id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
     let Path(id) = id.map_err(|_| Error::Unknown)?;
     Ok(id)
 }
 
-/// The use case, for a key that may use it.
-fn bindings<'a>(app: &'a AppState, caller: &Authenticated) -> Result<&'a Bindings, Problem> {
-    require(caller, Scope::Bind)?;
-    app.bindings.as_deref().ok_or_else(|| {
-        let message = Message::new(
-            "扫码绑定需要安全模式：请设置 WXQR_CALLBACK_TOKEN 和 WXQR_ENCODING_AES_KEY",
-            "bindings need the safe mode: set WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY",
-        );
-        Problem::new(Code::BindingsNeedSafeMode, message)
-    })
-}
+/// The bindings, where pushes are encrypted.
+#[derive(Debug)]
+pub(crate) struct EnabledBindings(Arc<Bindings>);
 
-async fn wanted(body: Body, budget: &ByteBudget) -> Result<WantedBinding, Problem> {
-    let fields = object(body, MAX_BODY, budget).await?;
-    // Every field is optional, so the one at fault is at fault alone too.
-    for (name, value) in &fields {
-        let alone = Map::from_iter([(name.clone(), value.clone())]);
-        if WantedBinding::deserialize(Value::Object(alone)).is_err() {
-            return Err(misfit(name));
-        }
+impl<S> FromRequestParts<S> for EnabledBindings
+where
+    Option<Arc<Bindings>>: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let bindings = Option::<Arc<Bindings>>::from_ref(state);
+        bindings.map(Self).ok_or_else(|| {
+            let message =
+                "bindings need the safe mode: set WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY";
+            Problem::new(ErrorCode::BindingsNeedSafeMode, message)
+        })
     }
-    WantedBinding::deserialize(Value::Object(fields)).map_err(|_| Problem::internal())
 }
 
-/// A field that is not ours, or whose value is of another type than ours.
+/// The problem of an unknown field, or of a value of the wrong type.
 fn misfit(name: &str) -> Problem {
     match name {
         "expire_seconds" => bad_life(),
         "context" => bad_context(),
         _ => Problem::invalid_body(
             name,
-            Message::new(
-                "不是可用的字段，可用的有 expire_seconds、context",
-                "is not a field of a binding; accepted: expire_seconds, context",
-            ),
+            "is not a field of a binding; accepted: expire_seconds, context",
         ),
     }
 }
 
 fn bad_life() -> Problem {
-    let message = Message::new(
-        "须为 60 至 1800 的整数，单位为秒，不加引号",
-        "must be a whole number of seconds from 60 to 1800, without quotes",
-    );
+    let message = "must be a whole number of seconds from 60 to 1800, without quotes";
     Problem::invalid_parameter("expire_seconds", message)
 }
 
 fn bad_context() -> Problem {
-    let message = Message::new(
-        format!("须为最多 {LONGEST_CONTEXT} 字节的文本，不含空字符"),
-        format!("must be a text of {LONGEST_CONTEXT} bytes at most, without NUL"),
-    );
+    let message = format!("must be a text of {MAX_CONTEXT} bytes at most, without NUL");
     Problem::invalid_parameter("context", message)
 }
 
-impl WantedBinding {
+impl NewBinding {
+    async fn read(body: Body, budget: &ByteBudget) -> Result<Self, Problem> {
+        let fields = read_object(body, MAX_BODY, budget).await?;
+        // Every field is optional, so the one at fault fails alone too.
+        for (name, value) in &fields {
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
+            if Self::deserialize(Value::Object(alone)).is_err() {
+                return Err(misfit(name));
+            }
+        }
+        Self::deserialize(Value::Object(fields)).map_err(|_| Problem::internal())
+    }
+
     fn checked(self) -> Result<(Lifetime, Option<String>), Problem> {
-        let seconds = self.expire_seconds.unwrap_or(DEFAULT_LIFE);
+        let seconds = self.expire_seconds.unwrap_or(DEFAULT_LIFETIME);
         let lifetime = Lifetime::try_from(seconds)
             .ok()
-            .filter(|_| LIVES.contains(&seconds));
-        // PostgreSQL has no place for a NUL.
-        let fits = |context: &String| context.len() <= LONGEST_CONTEXT && !context.contains('\0');
+            .filter(|_| LIFETIMES.contains(&seconds));
+        // PostgreSQL stores no NUL.
+        let fits = |context: &String| context.len() <= MAX_CONTEXT && !context.contains('\0');
         if !self.context.as_ref().is_none_or(fits) {
             return Err(bad_context());
         }
@@ -275,21 +279,12 @@ fn wait(raw: &str) -> Result<Duration, Problem> {
     let mut wait = Duration::ZERO;
     for (name, value) in form_pairs(raw, &["wait"])? {
         if name != "wait" {
-            let message = Message::new(
-                "不是可用的参数，可用的有 wait",
-                "is not a parameter here; accepted: wait",
-            );
+            let message = "is not a parameter here; accepted: wait";
             return Err(Problem::invalid_parameter(&name, message));
         }
-        let seconds = value
-            .parse()
-            .ok()
-            .filter(|&seconds| seconds <= LONGEST_WAIT);
+        let seconds = value.parse().ok().filter(|&seconds| seconds <= MAX_WAIT);
         wait = seconds.map(Duration::from_secs).ok_or_else(|| {
-            let message = Message::new(
-                "须为 0 至 25 的整数，单位为秒",
-                "must be a whole number of seconds from 0 to 25",
-            );
+            let message = "must be a whole number of seconds from 0 to 25";
             Problem::invalid_parameter("wait", message)
         })?;
     }
@@ -301,7 +296,7 @@ impl BindingBody {
         Self {
             id,
             status: status_text(status),
-            expires_at: whole_seconds(expires_at),
+            expires_at: rfc3339(expires_at),
         }
     }
 }

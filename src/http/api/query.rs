@@ -1,82 +1,64 @@
-//! What the queries below `/api` have in common: every parameter is ours, given once, and checked.
+//! Queries below `/api`, parsed strictly: every parameter is known and given once.
 
 use jiff::civil::Date;
 
 use crate::http::extract::query::form_pairs;
-use crate::http::i18n::lang::Lang;
-use crate::http::i18n::message::Message;
 use crate::http::problem::Problem;
 use crate::scene::{SceneError, SceneId, SceneText};
 
-/// How many items a page of a list may have, and how many it has if nothing is said.
-pub(super) const MOST_ITEMS: u16 = 1000;
+/// The largest and the default number of items of a page.
+pub(super) const MAX_ITEMS: u16 = 1000;
 pub(super) const DEFAULT_ITEMS: u16 = 100;
 
-/// The decoded pairs, the name of each one of `known`.
+/// Decodes a query whose names are all `known`.
 pub(super) fn known_pairs(
     raw: Option<&str>,
     known: &[&str],
 ) -> Result<Vec<(String, String)>, Problem> {
     let pairs = form_pairs(raw.unwrap_or_default(), known)?;
     for (name, value) in &pairs {
-        // No name or scene has any, and PostgreSQL takes no NUL.
+        // No name or scene has any, and PostgreSQL stores no NUL.
         if value.chars().any(char::is_control) {
-            let message = Message::new("不能含有控制字符", "must have no control characters");
+            let message = "must have no control characters";
             return Err(Problem::invalid_parameter(name, message));
         }
         if !known.contains(&name.as_str()) {
-            let message = Message::new(
-                format!("不是这里的参数，可用的有 {}", known.join("、")),
-                format!("is not a parameter here; accepted: {}", known.join(", ")),
-            );
+            let message = format!("is not a parameter here; accepted: {}", known.join(", "));
             return Err(Problem::invalid_parameter(name, message));
         }
     }
     Ok(pairs)
 }
 
-/// The size of a page.
+/// Parses the number of items of a page.
 pub(super) fn limit(value: &str) -> Result<u16, Problem> {
     let limit = value.parse().ok();
-    let limit = limit.filter(|limit| (1..=MOST_ITEMS).contains(limit));
+    let limit = limit.filter(|limit| (1..=MAX_ITEMS).contains(limit));
     limit.ok_or_else(|| {
-        let message = Message::new(
-            "须为 1 至 1000 的整数",
-            "must be a whole number from 1 to 1000",
-        );
+        let message = "must be a whole number from 1 to 1000";
         Problem::invalid_parameter("limit", message)
     })
 }
 
-/// A scene of either life: its text, and whether it is a number.
+/// Parses the filter by scene: its text, and whether it is a number.
 pub(super) fn scene(value: &str) -> Result<(String, bool), Problem> {
-    let bad = |message: Message| Problem::invalid_parameter("scene", message);
+    let bad = |message: String| Problem::invalid_parameter("scene", message);
     let (text, number) = match value.split_once(':') {
         Some(("id", text)) => (text, text.parse::<SceneId>().map(|_| true)),
         Some(("str", text)) => (text, text.parse::<SceneText>().map(|_| false)),
-        _ => {
-            let message = Message::new(
-                "须写作 id:数字 或 str:文本",
-                "must be id:NUMBER or str:TEXT",
-            );
-            return Err(bad(message));
-        }
+        _ => return Err(bad("must be id:NUMBER or str:TEXT".to_owned())),
     };
-    let number = number.map_err(|error| bad(after_the_colon(error)))?;
+    let number = number.map_err(|error| bad(after_the_colon(&error)))?;
     Ok((text.to_owned(), number))
 }
 
-fn after_the_colon(error: SceneError) -> Message {
-    let error = Message::from(error);
-    Message::new(
-        format!("冒号之后{}", error.text(Lang::Zh)),
-        format!("is not good after the colon: {}", error.text(Lang::En)),
-    )
+fn after_the_colon(error: &SceneError) -> String {
+    format!("is not good after the colon: {error}")
 }
 
-/// A day as `YYYY-MM-DD`, from 1970 on: WeChat's clock knows no earlier one.
+/// Parses a day as `YYYY-MM-DD`, from 1970 on, where WeChat's clock begins.
 pub(super) fn day(text: &str) -> Option<Date> {
-    // The library reads more spellings than one.
+    // `Date` parses other spellings too.
     let is_plain = text.len() == 10
         && text.bytes().enumerate().all(|(at, byte)| match at {
             4 | 7 => byte == b'-',
@@ -86,7 +68,7 @@ pub(super) fn day(text: &str) -> Option<Date> {
     day.filter(|day| *day >= FIRST_DAY)
 }
 
-/// The first day that can be asked for.
+/// The first valid day.
 pub(super) const FIRST_DAY: Date = Date::constant(1970, 1, 1);
 
 #[cfg(test)]

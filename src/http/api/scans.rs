@@ -8,14 +8,12 @@ use jiff::tz::Offset;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::attribution::AttributionBody;
-use super::{query, require};
 use crate::access::Scope;
-use crate::http::AppState;
-use crate::http::extract::caller::Authenticated;
-use crate::http::html::whole_seconds;
-use crate::http::i18n::message::Message;
+use crate::http::api::attribution::AttributionBody;
+use crate::http::api::query::{DEFAULT_ITEMS, day, known_pairs, limit, scene};
+use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
+use crate::http::time_format::rfc3339;
 use crate::store::{EventFilter, EventOrder, Store, StoredEvent};
 use crate::text::decimal;
 
@@ -82,14 +80,14 @@ pub(crate) struct EventPage {
     tag = "statistics",
 )]
 pub(crate) async fn list(
-    State(app): State<AppState>,
-    caller: Authenticated,
+    State(store): State<Store>,
+    State(time_zone): State<Offset>,
+    holder: WithScope<Stats>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<EventPage>, Problem> {
-    require(&caller, Scope::Stats)?;
-    let wanted = WantedEvents::parse(raw.as_deref(), app.time_zone)?;
-    let (events, cursor) = wanted.read(&app.store).await?;
-    let shows_openids = caller.0.allows(Scope::People);
+    let query = ScansQuery::parse(raw.as_deref(), time_zone)?;
+    let (events, cursor) = query.read(&store).await?;
+    let shows_openids = holder.caller().allows(Scope::People);
     let items = events.into_iter();
     let items = items.map(|event| shown(event, shows_openids)).collect();
     let cursor = cursor.to_string();
@@ -100,7 +98,7 @@ fn shown(event: StoredEvent, shows_openid: bool) -> EventBody {
     let openid = event.openid.filter(|_| shows_openid);
     EventBody {
         id: event.id,
-        at: whole_seconds(event.at),
+        at: rfc3339(event.at),
         event: event.kind.as_str(),
         code: event.attribution.as_ref().map(AttributionBody::from),
         person: event.person,
@@ -108,43 +106,41 @@ fn shown(event: StoredEvent, shows_openid: bool) -> EventBody {
     }
 }
 
-/// What a query asks for.
+/// The parsed query.
 #[derive(Debug)]
-struct WantedEvents {
+struct ScansQuery {
     filter: EventFilter,
     after: Option<u64>,
     limit: usize,
 }
 
-impl WantedEvents {
+impl ScansQuery {
     fn parse(raw: Option<&str>, time_zone: Offset) -> Result<Self, Problem> {
-        let mut wanted = Self {
+        let mut query = Self {
             filter: EventFilter::default(),
             after: None,
-            limit: query::DEFAULT_ITEMS.into(),
+            limit: DEFAULT_ITEMS.into(),
         };
-        for (name, value) in query::known_pairs(raw, KNOWN)? {
+        for (name, value) in known_pairs(raw, KNOWN)? {
             match name.as_str() {
-                "scene" => wanted.filter.scene = Some(query::scene(&value)?),
-                "since" => wanted.filter.since = Some(since(&value, time_zone)?),
-                "cursor" => wanted.after = Some(cursor(&value)?),
+                "scene" => query.filter.scene = Some(scene(&value)?),
+                "since" => query.filter.since = Some(since(&value, time_zone)?),
+                "cursor" => query.after = Some(cursor(&value)?),
                 // "limit": no other name is left.
-                _ => wanted.limit = query::limit(&value)?.into(),
+                _ => query.limit = limit(&value)?.into(),
             }
         }
-        Ok(wanted)
+        Ok(query)
     }
-}
 
-impl WantedEvents {
-    /// The events, and the place up to which a caller knows all when they are read.
+    /// The events, and the cursor for the next page.
     async fn read(&self, store: &Store) -> Result<(Vec<StoredEvent>, u64), Problem> {
         let order = match self.after {
             None => EventOrder::NewestFirst,
             Some(after) => EventOrder::StoredAfter(after),
         };
         let page = store.events(&self.filter, order, self.limit).await?;
-        // A store that was put back to an earlier day would keep its next events from whoever has a cursor of a later one.
+        // A restored backup would withhold its next events from clients with a later cursor.
         if self.after > Some(page.last_seq) {
             return Err(beyond_the_last());
         }
@@ -156,27 +152,21 @@ impl WantedEvents {
 }
 
 fn beyond_the_last() -> Problem {
-    let message = Message::new(
-        "在最后一个事件之后，存储可能恢复过备份；请从 cursor=0 重新开始",
-        "is beyond the last event, as if the store had been put back to an earlier state; begin again with cursor=0",
-    );
+    let message = "is beyond the last event, as if the store had been put back to an earlier state; begin again with cursor=0";
     Problem::invalid_parameter("cursor", message)
 }
 
 /// An instant, or the first of a day.
 fn since(value: &str, time_zone: Offset) -> Result<Timestamp, Problem> {
     let midnight = |value: &str| {
-        let day = query::day(value)?;
+        let day = day(value)?;
         time_zone
             .to_timestamp(day.to_datetime(Time::midnight()))
             .ok()
     };
     let since = value.parse().ok().or_else(|| midnight(value));
     since.ok_or_else(|| {
-        let message = Message::new(
-            "须为 2026-11-22T08:00:00Z 这样的时刻，或 2026-11-22 这样的日期；时区中的加号须写作 %2B",
-            "must be a time such as 2026-11-22T08:00:00Z, or a day such as 2026-11-22; the + of an offset is written %2B",
-        );
+        let message = "must be a time such as 2026-11-22T08:00:00Z, or a day such as 2026-11-22; the + of an offset is written %2B";
         Problem::invalid_parameter("since", message)
     })
 }
@@ -187,10 +177,7 @@ fn cursor(value: &str) -> Result<u64, Problem> {
     decimal::<i64>(value)
         .and_then(|cursor| cursor.try_into().ok())
         .ok_or_else(|| {
-            let message = Message::new(
-                "须为本列表某次应答的 cursor，或 0（从头开始）",
-                "must be the cursor of an answer of this list, or 0 for the beginning",
-            );
+            let message = "must be the cursor of an answer of this list, or 0 for the beginning";
             Problem::invalid_parameter("cursor", message)
         })
 }

@@ -1,5 +1,9 @@
-//! What handlers read of a request.
+//! Extractors: what handlers read of a request. Every rejection is a [`Problem`].
+//!
+//! [`Problem`]: crate::http::problem::Problem
 
-pub(crate) mod caller;
+pub(crate) mod authenticator;
+pub(crate) mod body;
+pub(crate) mod json;
+pub(crate) mod key_holder;
 pub(crate) mod query;
-pub(crate) mod scene_params;

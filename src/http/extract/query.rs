@@ -1,20 +1,21 @@
-//! The query of `/qrcode`: read once, strictly, into values that cannot be wrong.
+//! The query of `/qrcode`, parsed strictly: no misspelt, repeated or hidden parameter is ignored.
 
+use std::str::FromStr;
 use std::sync::LazyLock;
 
 use qr_image::{Colors, Margin, PixelSize, Rgb, Style};
 
 use crate::access::Expiry;
 use crate::form::{self, disguise};
-use crate::http::extract::scene_params::{UncheckedSpec, parsed};
 use crate::http::i18n::lang::Lang;
 use crate::http::i18n::message::Message;
 use crate::http::negotiation::format::Format;
 use crate::http::problem::Problem;
+use crate::http::scene_params::SceneParams;
 use crate::scene::{CodeSpec, Lifetime};
 
-/// The parameters that are ours. Each may be given once.
-pub(crate) const OURS: &[&str] = &[
+/// The known parameters. Each may be given once.
+pub(crate) const KNOWN: &[&str] = &[
     "scene_id",
     "scene_str",
     "permanent",
@@ -30,12 +31,13 @@ pub(crate) const OURS: &[&str] = &[
     "sig",
 ];
 
-/// Modules on a side of the symbol of WeChat's urls. All that are known have 43 or 45 bytes; from 43 to 62 it is that many
-/// at the error correction that we draw with (ISO/IEC 18004, table 7).
+/// Modules on a side of the symbol of WeChat's urls. All that are known have 43 or 45 bytes; from 43
+/// to 62 bytes it is this size at the error correction used here (ISO/IEC 18004, table 7).
 const WECHAT_SYMBOL: usize = 33;
 
-/// Words that can only be meant for one of ours, besides those that differ by a letter, by case or by separators. Words of
-/// everyday such as `id`, `ttl` or `background` are not here: WeChat and campaigns add what they like, and that is ignored.
+/// Names that can only be meant for a known parameter, besides those that differ by a letter, by case
+/// or by separators. Common words such as `id`, `ttl` or `background` are not here: WeChat and
+/// campaigns add parameters of their own, which are ignored.
 const NEAR_MISSES: &[(&str, &str)] = &[
     ("scene", "scene_id or scene_str"),
     ("expire", "expire_seconds"),
@@ -46,13 +48,13 @@ const NEAR_MISSES: &[(&str, &str)] = &[
     ("colour", "color"),
 ];
 
-/// What is looked for in disguise.
-static OURS_AND_NEAR_MISSES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+/// The names that are searched for in disguise.
+static KNOWN_AND_NEAR_MISSES: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let near_misses = NEAR_MISSES.iter().map(|&(name, _)| name);
-    OURS.iter().copied().chain(near_misses).collect()
+    KNOWN.iter().copied().chain(near_misses).collect()
 });
 
-/// A query, decoded but not yet understood.
+/// The known parameters of a query, decoded; their values are parsed by each method.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
@@ -62,13 +64,13 @@ impl Query {
     /// Decodes a form-encoded query.
     ///
     /// # Errors
-    /// When it is not UTF-8, repeats a parameter of ours, or has one that looks like a misspelling of ours or hides one.
+    /// When it is not UTF-8, or repeats, misspells or hides a known parameter.
     pub(crate) fn parse(raw: &str) -> Result<Self, Problem> {
-        refuse_disguises(raw, &OURS_AND_NEAR_MISSES)?;
+        refuse_disguises(raw, &KNOWN_AND_NEAR_MISSES)?;
         let mut query = Self::default();
         for (name, value) in form::pieces(raw) {
             let name = form_decoded(name, "query")?;
-            if OURS.contains(&name.as_str()) {
+            if KNOWN.contains(&name.as_str()) {
                 let value = form_decoded(value, &name)?;
                 query.add(name, value)?;
             } else if let Some(meant) = near_miss(&name) {
@@ -90,7 +92,8 @@ impl Query {
         Ok(())
     }
 
-    /// Without the pairs whose value is empty, as a form sends the fields that were left blank. It has none for a signature.
+    /// Removes pairs with an empty value, as a form sends fields that were left blank. The form has no
+    /// field for `exp` and `sig`.
     pub(crate) fn without_blanks(mut self) -> Self {
         let of_link = |name: &str| matches!(name, "exp" | "sig");
         self.pairs
@@ -98,7 +101,7 @@ impl Query {
         self
     }
 
-    /// Without that parameter.
+    /// Removes one parameter.
     pub(crate) fn without(mut self, unwanted: &str) -> Self {
         self.pairs.retain(|(name, _)| name != unwanted);
         self
@@ -107,43 +110,43 @@ impl Query {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.pairs
             .iter()
-            .find(|(known, _)| known == name)
+            .find(|(given, _)| given == name)
             .map(|(_, value)| value.as_str())
     }
 
-    /// All that is ours, decoded.
+    /// All known parameters, decoded.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.pairs
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The parameters that say which code and which picture is meant, in the order in which they came.
+    /// The parameters that decide the code and its picture, in the order in which they came.
     pub(crate) fn picture_link_pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         const NOT_PASSED_ON: &[&str] = &["format", "fragment", "lang"];
         self.pairs()
             .filter(|(name, _)| !NOT_PASSED_ON.contains(name))
     }
 
-    /// A parameter's value as a checked one; none if it is not given.
+    /// Parses one parameter's value; none if it is not given.
     fn parsed<T>(&self, name: &str) -> Result<Option<T>, Problem>
     where
-        T: std::str::FromStr<Err: Into<Message>>,
+        T: FromStr<Err: Into<Message>>,
     {
         self.get(name).map(|text| parsed(name, text)).transpose()
     }
 
-    /// The representation, where it is asked for by name.
+    /// The representation, if given by name.
     pub(crate) fn format(&self) -> Result<Option<Format>, Problem> {
         self.parsed("format")
     }
 
-    /// The language, where it is asked for.
+    /// The language, if given.
     pub(crate) fn lang(&self) -> Result<Option<Lang>, Problem> {
         self.parsed("lang")
     }
 
-    /// Whether only the image element is wanted.
+    /// Whether only the image element is asked for.
     pub(crate) fn fragment(&self) -> Result<bool, Problem> {
         match self.get("fragment") {
             None => Ok(false),
@@ -155,34 +158,18 @@ impl Query {
         }
     }
 
-    fn permanent(&self) -> Result<bool, Problem> {
-        match self.get("permanent") {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => {
-                let message = Message::new("只能是 true 或 false", "must be true or false");
-                Err(Problem::invalid_parameter("permanent", message))
-            }
-        }
-    }
-
-    /// When the link ends, where it says so.
+    /// When the signed link ends, if ever.
     pub(crate) fn exp(&self) -> Result<Option<Expiry>, Problem> {
         self.parsed("exp")
     }
 
-    /// The wish for a code.
+    /// The code that is asked for.
     pub(crate) fn code_spec(&self, default_expire: Lifetime) -> Result<CodeSpec, Problem> {
-        let spec = UncheckedSpec {
-            scene_id: self.get("scene_id"),
-            scene_str: self.get("scene_str"),
-            permanent: self.permanent()?,
-            expire_seconds: self.get("expire_seconds"),
-        };
-        spec.checked(default_expire)
+        Ok(SceneParams::of(self.pairs()).spec(default_expire)?)
     }
 
-    /// How our own picture is to look. A size that WeChat's code will not fit is refused here, before it is made.
+    /// The style of a picture drawn here. A size that does not fit WeChat's code is refused before
+    /// the code is minted.
     pub(crate) fn style(&self) -> Result<Style, Problem> {
         let size: Option<PixelSize> = self.parsed("size")?;
         let margin: Option<Margin> = self.parsed("margin")?;
@@ -208,7 +195,19 @@ impl Query {
     }
 }
 
-/// The decoded pairs of a query in which every parameter is ours, each at most once. The caller looks whether each name is
+/// Parses a parameter's value.
+///
+/// # Errors
+/// `invalid_parameter`.
+pub(crate) fn parsed<T>(name: &str, text: &str) -> Result<T, Problem>
+where
+    T: FromStr<Err: Into<Message>>,
+{
+    text.parse()
+        .map_err(|error| Problem::invalid_parameter(name, error))
+}
+
+/// Decodes a query in which each parameter may be given once. The caller checks whether each name is
 /// one of `known`.
 ///
 /// # Errors
@@ -218,7 +217,7 @@ pub(crate) fn form_pairs(raw: &str, known: &[&str]) -> Result<Vec<(String, Strin
     let mut pairs: Vec<(String, String)> = Vec::new();
     for (name, value) in form::pieces(raw) {
         let name = form_decoded(name, "query")?;
-        if pairs.iter().any(|(known, _)| *known == name) {
+        if pairs.iter().any(|(given, _)| *given == name) {
             return Err(Problem::invalid_parameter(&name, given_twice()));
         }
         let value = form_decoded(value, &name)?;
@@ -227,10 +226,10 @@ pub(crate) fn form_pairs(raw: &str, known: &[&str]) -> Result<Vec<(String, Strin
     Ok(pairs)
 }
 
-/// Refuses a query that holds one of these parameters in a form in which it would not be read.
+/// Refuses a query that holds a known parameter in a form in which it would be ignored.
 ///
 /// # Errors
-/// Names the parameter, and says what was sent for what.
+/// `invalid_parameter`, which says what was sent for what.
 pub(crate) fn refuse_disguises(raw: &str, known: &[&str]) -> Result<(), Problem> {
     let Some(found) = disguise::find(raw, known) else {
         return Ok(());
@@ -252,7 +251,7 @@ pub(crate) fn refuse_disguises(raw: &str, known: &[&str]) -> Result<(), Problem>
     Err(Problem::invalid_parameter(found.name, message))
 }
 
-/// A form-encoded piece as text.
+/// Decodes one name or value.
 fn form_decoded(piece: &str, name: &str) -> Result<String, Problem> {
     form::decoded(piece).map_err(|_| Problem::invalid_parameter(name, not_utf_8()))
 }
@@ -268,8 +267,8 @@ pub(crate) fn given_twice() -> Message {
     Message::new("只能出现一次", "must be given once only")
 }
 
-/// The parameter that an unknown one was certainly meant to be: a listed word, or ours but for case, separators or one
-/// letter.
+/// The known parameter that a name is a typo of: a listed word, or a known one but for case,
+/// separators or one letter.
 fn near_miss(name: &str) -> Option<&'static str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "");
     // Behind what is left of an entity, as in `amp;expire`.
@@ -280,16 +279,17 @@ fn near_miss(name: &str) -> Option<&'static str> {
         .find(|(miss, _)| plain(miss) == written)
         .map(|&(_, meant)| meant);
     listed.or_else(|| {
-        OURS.iter()
-            .find(|ours| is_close(&written, &plain(ours)))
+        KNOWN
+            .iter()
+            .find(|known| is_close(&written, &plain(known)))
             .copied()
     })
 }
 
-fn is_close(written: &str, ours: &str) -> bool {
+fn is_close(written: &str, known: &str) -> bool {
     /// Short words have too many neighbours: `form` and `from` are not `format`, but `rang` might be `lang`.
     const LONG_ENOUGH: usize = 6;
-    written == ours || (ours.len() >= LONG_ENOUGH && strsim::osa_distance(written, ours) == 1)
+    written == known || (known.len() >= LONG_ENOUGH && strsim::osa_distance(written, known) == 1)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The two languages of the pages.
+//! The two languages of the service: Chinese and English.
 
 pub(crate) mod lang;
 pub(crate) mod message;

@@ -1,8 +1,8 @@
-//! Which representation of a code a caller gets: path extension over `format` over `Accept` over HTML.
+//! The representations of a code, and the one that `Accept` prefers.
 
 use std::str::FromStr;
 
-use crate::http::i18n::message::Message;
+use crate::http::negotiation::weighted::weighted;
 
 /// A representation of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,37 +107,24 @@ fn names_pictures_only(ranges: &[(&str, f32)]) -> bool {
         && !named.iter().any(|range| PAGES.contains(&range.as_str()))
 }
 
-impl FromStr for Format {
-    type Err = Message;
+/// The text names no representation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be html, json, png, svg or jpg")]
+pub(crate) struct FormatError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl FromStr for Format {
+    type Err = FormatError;
+
+    fn from_str(text: &str) -> Result<Self, FormatError> {
         match text {
             "html" => Ok(Self::Html),
             "json" => Ok(Self::Json),
             "png" => Ok(Self::Png),
             "svg" => Ok(Self::Svg),
             "jpg" => Ok(Self::Jpg),
-            _ => Err(Message::new(
-                "只能是 html、json、png、svg 或 jpg",
-                "must be html, json, png, svg or jpg",
-            )),
+            _ => Err(FormatError),
         }
     }
-}
-
-/// The items of an `Accept` or `Accept-Language` header with their weights. An item with a weight that cannot be read
-/// counts as 0.
-pub(crate) fn weighted(header: &str) -> impl Iterator<Item = (&str, f32)> {
-    header.split(',').map(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let range = parts.next().unwrap_or_default();
-        let weight =
-            parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        (
-            range,
-            weight.map_or(1.0, |text| text.parse::<f32>().unwrap_or(0.0).min(1.0)),
-        )
-    })
 }
 
 #[cfg(test)]

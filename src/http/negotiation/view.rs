@@ -1,12 +1,14 @@
-//! How a caller wants to be answered, errors included. Never fails: what cannot be read counts as not said.
+//! The negotiated representation and language of a response, errors included. It never fails: what
+//! cannot be parsed counts as absent.
 
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::form;
 use crate::http::i18n::lang::Lang;
 use crate::http::negotiation::format::Format;
+use crate::http::negotiation::language::preferred;
 
-/// The representation and language of an answer, and which headers decided them.
+/// The representation and language of a response, and which headers decided them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     pub(crate) format: Format,
@@ -17,8 +19,9 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Path extension over `format` over `Accept`; `lang` over `Accept-Language`. At `/callback` and below `/api`, where programs call, it is
-    /// JSON whatever they say. `base_path` is the path of the public URL.
+    /// The path's extension wins over `format`, and that over `Accept`; `lang` wins over
+    /// `Accept-Language`. At `/callback` and below `/api`, where programs call, it is always JSON.
+    /// `base_path` is the path of the public URL.
     pub(crate) fn of(uri: &Uri, headers: &HeaderMap, base_path: &str) -> Self {
         if is_for_programs(uri.path(), base_path) {
             return Self {
@@ -41,20 +44,19 @@ impl View {
         Self {
             format: named.unwrap_or_else(|| Format::from_accept(&all(headers, header::ACCEPT))),
             fragment,
-            lang: spoken
-                .unwrap_or_else(|| Lang::from_header(text(headers, header::ACCEPT_LANGUAGE))),
+            lang: spoken.unwrap_or_else(|| preferred(text(headers, header::ACCEPT_LANGUAGE))),
             by_accept: named.is_none(),
             by_accept_language: spoken.is_none(),
         }
     }
 
-    /// The language as a parameter for links to other pages, where it was asked for by one.
+    /// The `lang` parameter for links to other pages, if the request has one.
     pub(crate) fn lang_pair(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let pair = ("lang", self.lang.pick("zh", "en"));
         (!self.by_accept_language).then_some(pair).into_iter()
     }
 
-    /// The request headers that an answer of this view depends on.
+    /// The `Vary` header: what the response depends on.
     pub(crate) fn vary(self) -> Option<HeaderValue> {
         let by_language = self.by_accept_language && self.format == Format::Html;
         match (self.by_accept, by_language) {
@@ -65,15 +67,15 @@ impl View {
         }
     }
 
-    /// The same for a page that has no other representation.
+    /// Like [`Self::vary`], for a page that has no other representation.
     pub(crate) fn vary_of_a_page(self) -> Option<HeaderValue> {
         self.by_accept_language
             .then(|| HeaderValue::from_static("accept-language"))
     }
 }
 
-/// Whether the path is `/callback`, or `/api` or below it, with the public URL's path or without. Where that path itself
-/// begins with `/api`, only what follows it counts.
+/// Whether the path is `/callback`, or `/api` or below it, with or without the public URL's path. If
+/// that path itself begins with `/api`, only what follows it counts.
 fn is_for_programs(path: &str, base_path: &str) -> bool {
     let leads_to_api =
         |path: &str| matches!(path, "/api" | "/callback") || path.starts_with("/api/");
@@ -109,7 +111,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
         .unwrap_or_default()
 }
 
-/// All lines of a header as one, as a list may be sent.
+/// Joins all lines of a list header.
 fn all(headers: &HeaderMap, name: header::HeaderName) -> String {
     let lines = headers.get_all(name).into_iter();
     let lines: Vec<&str> = lines.filter_map(|value| value.to_str().ok()).collect();

@@ -1,20 +1,20 @@
-//! What the demo shows besides: the numbers of a code, without a key, so that a newcomer sees a scan arrive.
+//! `GET /demo/numbers`, in the demo only: the numbers of a code without a key, so that a newcomer sees
+//! a scan arrive.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::http::AppState;
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
-use crate::scene::{Scene, SceneValue};
-use crate::store::{Attribution, Numbers, NumbersFilter, Span};
+use crate::scene::{Lifetime, Scene, SceneValue};
+use crate::store::{Attribution, Numbers, NumbersFilter, Span, Store};
 
-/// Where they are, with the query of the code. Only in the demo.
+/// The path of the numbers; the query is that of the code.
 pub(crate) const PATH: &str = "/demo/numbers";
 
-/// The numbers of a code since ever.
+/// The numbers of a code over all days.
 #[derive(Debug, Serialize)]
 pub(crate) struct NumbersBody {
     scans: u64,
@@ -24,12 +24,13 @@ pub(crate) struct NumbersBody {
 }
 
 pub(crate) async fn numbers(
-    State(app): State<AppState>,
+    State(store): State<Store>,
+    State(default_expire): State<Lifetime>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<NumbersBody>, Problem> {
     let query = Query::parse(&raw.unwrap_or_default())?;
-    let scene = query.code_spec(app.default_expire)?.scene();
-    let rows = app.store.numbers(&of_all_days(&scene)).await?;
+    let scene = query.code_spec(default_expire)?.scene();
+    let rows = store.numbers(&of_all_days(&scene)).await?;
     let code = Attribution::Code(scene);
     let row = rows.into_iter().find(|row| row.attribution == code);
     let Numbers {

@@ -1,102 +1,220 @@
 //! `GET /`: what this is, and a form that builds a link and shows its code.
 
+use std::iter;
 use std::sync::Arc;
 
+use askama::Template;
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
-use crate::access::Caller;
-use crate::http::AppState;
-use crate::http::extract::caller::Authenticated;
+use crate::clock::Clock;
+use crate::codes::Codes;
+use crate::http::extract::authenticator::{Authenticator, Identity};
 use crate::http::extract::query::Query;
-use crate::http::html::constant::PageByLanguage;
-use crate::http::html::{self, Expiry, Form, HomePage, HomeResult, Snippet, image_element};
+use crate::http::html;
+use crate::http::html::csp::{DEMO_SCRIPT, HOME_SCRIPT, STYLE};
+use crate::http::i18n::lang::Lang;
 use crate::http::negotiation::view::View;
+use crate::http::pages::by_language::{PageByLanguage, static_page};
 use crate::http::pages::demo;
-use crate::http::problem::{Code, Problem};
+use crate::http::pages::snippets::{self, Snippet};
+use crate::http::problem::{ErrorCode, Problem};
 use crate::http::qrcode::issue::issue;
-use crate::scene::CodeSpec;
+use crate::http::qrcode::page::{Expiry, image_element};
+use crate::http::site::Site;
+use crate::http::static_response::StaticResponse;
+use crate::scene::Lifetime;
 
-/// What the demo shows while nobody has asked for a scene.
+/// What the demo shows before a scene is filled in.
 const DEMO_SCENE: &str = "scene_id=123";
 
-/// What a link says instead of a host where none is configured; the page's script knows it.
-const UNKNOWN_ORIGIN: &str = "{origin}";
+/// The template.
+#[derive(Debug, Template)]
+#[template(path = "home.html")]
+pub(super) struct HomePage<'a> {
+    pub(super) site: &'a Site,
+    pub(super) lang: Lang,
+    pub(super) form: Form<'a>,
+    pub(super) default_expire: u32,
+    pub(super) result: HomeResult,
+    /// The parameter at fault.
+    pub(super) at_fault: Option<String>,
+    pub(super) stats: String,
+    pub(super) openapi: String,
+    pub(super) other_language: String,
+}
 
-/// Of the frame: as wide as the column that it stands in, and as high as the page of a code at its widest, the note of the
-/// sandbox included. The size is in attributes, so that it holds where a page's policy forbids inline style.
-const FRAME_ATTRIBUTES: &str =
-    "width=\"100%\" height=\"700\" style=\"width:100%;max-width:430px;border:0\"";
+/// What the form was filled in with.
+#[derive(Debug)]
+pub(super) struct Form<'a> {
+    pub(super) scene_id: &'a str,
+    pub(super) scene_str: &'a str,
+    pub(super) expire_seconds: &'a str,
+    pub(super) permanent: bool,
+    pub(super) lang: Option<&'a str>,
+}
+
+/// What the first page shows beside its form.
+#[derive(Debug)]
+pub(super) enum HomeResult {
+    Empty,
+    Problem {
+        title: &'static str,
+        explanation: String,
+        /// What helps out of it.
+        snippets: Vec<Snippet>,
+    },
+    Code {
+        image: String,
+        expiry: Option<Expiry>,
+        /// Its own page, and the page that plays a phone which scans it.
+        page: String,
+        phone: Option<String>,
+        /// Where the numbers of the code are, in the demo.
+        numbers: Option<String>,
+        /// Pictures to take away.
+        png: String,
+        svg: String,
+        snippets: Vec<Snippet>,
+    },
+}
+
+/// The parts of the service that the page uses.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    pub(crate) site: Arc<Site>,
+    pub(crate) codes: Arc<Codes>,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) default_expire: Lifetime,
+}
 
 pub(crate) async fn show(
-    State(app): State<AppState>,
+    State(home): State<Home>,
     Extension(view): Extension<View>,
-    Authenticated(caller): Authenticated,
+    identity: Identity,
     Extension(empty_pages): Extension<Arc<PageByLanguage>>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut raw = raw.unwrap_or_default();
-    if !app.site.sandbox && matches!(raw.as_str(), "" | "lang=zh" | "lang=en") {
-        let write = || {
-            let query = Query::parse(&raw)?;
-            let page = home_page(&app, view, &query, HomeResult::Empty, None);
-            html::constant_page(&page, app.site.home_page_policy())
+    let raw = raw.unwrap_or_default();
+    if !home.site.sandbox && matches!(raw.as_str(), "" | "lang=zh" | "lang=en") {
+        let page = empty_pages.get(view, || home.empty_page(view, &raw))?;
+        return Ok(page.respond(&headers));
+    }
+    if home.site.sandbox && !raw.contains("scene") {
+        let with_scene = format!("{raw}&{DEMO_SCENE}");
+        return home.filled_page(view, identity, &with_scene).await;
+    }
+    home.filled_page(view, identity, &raw).await
+}
+
+impl Home {
+    fn empty_page(&self, view: View, raw: &str) -> Result<StaticResponse, Problem> {
+        let query = Query::parse(raw)?;
+        let page = self.page(view, &query, HomeResult::Empty, None);
+        static_page(&page, self.site.home_page_policy())
+    }
+
+    /// The page with the code that was asked for, or with what is wrong.
+    async fn filled_page(
+        &self,
+        view: View,
+        identity: Identity,
+        raw: &str,
+    ) -> Result<Response, Problem> {
+        let (query, result) = match Query::parse(raw) {
+            Ok(query) => {
+                let query = without_unused_fields(query);
+                let result = self.result(view, identity, &query).await;
+                (query, result)
+            }
+            Err(problem) => (Query::default(), Err(problem)),
         };
-        return Ok(empty_pages.get(view, write)?.answer(&headers));
-    }
-    if app.site.sandbox && !raw.contains("scene") {
-        raw = format!("{raw}&{DEMO_SCENE}");
-    }
-    let (query, result) = match Query::parse(&raw) {
-        Ok(query) => {
-            let query = filled_in(query);
-            let result = result(&app, view, caller, &query).await;
-            (query, result)
+        let (result, at_fault) = match result {
+            Ok(result) => (result, None),
+            Err(problem) => (self.problem(view, &query, &problem), problem.parameter),
+        };
+        let page = self.page(view, &query, result, at_fault);
+        let mut response = html::page(&page, self.site.home_page_policy())?;
+        if let Some(vary) = view.vary_of_a_page() {
+            response.headers_mut().insert(header::VARY, vary);
         }
-        Err(problem) => (Query::default(), Err(problem)),
-    };
-    let (result, at_fault) = match result {
-        Ok(result) => (result, None),
-        Err(problem) => (trouble(&app, view, &query, &problem), problem.parameter),
-    };
-    let page = home_page(&app, view, &query, result, at_fault);
-    let mut response = html::page(&page, app.site.home_page_policy())?;
-    if let Some(vary) = view.vary_of_a_page() {
-        response.headers_mut().insert(header::VARY, vary);
+        Ok(response)
     }
-    Ok(response)
+
+    fn page<'a>(
+        &'a self,
+        view: View,
+        query: &'a Query,
+        result: HomeResult,
+        at_fault: Option<String>,
+    ) -> HomePage<'a> {
+        let site = &*self.site;
+        let other_lang = iter::once(("lang", view.lang.pick("en", "zh")));
+        HomePage {
+            site,
+            lang: view.lang,
+            form: form(query),
+            default_expire: self.default_expire.as_secs(),
+            result,
+            at_fault,
+            stats: site.link("/stats", view.lang_pair()),
+            openapi: site.link("/openapi.json", iter::empty()),
+            other_language: site.link("/", query.picture_link_pairs().chain(other_lang)),
+        }
+    }
+
+    /// The code for what was filled in; nothing if no scene was.
+    async fn result(
+        &self,
+        view: View,
+        identity: Identity,
+        query: &Query,
+    ) -> Result<HomeResult, Problem> {
+        query.lang()?;
+        if query.get("scene_id").is_none() && query.get("scene_str").is_none() {
+            return Ok(HomeResult::Empty);
+        }
+        let spec = query.code_spec(self.default_expire)?;
+        let caller = self
+            .authenticator
+            .caller(identity, query, self.clock.now())?;
+        let served = issue(&self.codes, &spec, &caller).await?;
+        let site = &*self.site;
+        let link = |path| site.link(path, query.picture_link_pairs());
+        let phone = || {
+            let lang = view.lang.pick("zh", "en");
+            format!("{}?lang={lang}", served.code.url.as_str())
+        };
+        Ok(HomeResult::Code {
+            image: image_element(site, &served.code.ticket, view.lang)?,
+            expiry: served.code.expires_at().map(Expiry::new),
+            page: link("/qrcode"),
+            png: link("/qrcode.png"),
+            svg: link("/qrcode.svg"),
+            phone: site.sandbox.then(phone),
+            numbers: site.sandbox.then(|| link(demo::PATH)),
+            snippets: snippets::of_code(site, view.lang, query, &spec),
+        })
+    }
+
+    /// What is wrong, and how to mint a code that does not exist yet.
+    fn problem(&self, view: View, query: &Query, problem: &Problem) -> HomeResult {
+        let needs_key = problem.code == ErrorCode::MintNotAllowed;
+        let snippet = needs_key.then(|| snippets::with_a_key(&self.site, view.lang, query));
+        HomeResult::Problem {
+            title: problem.code.title(view.lang),
+            explanation: problem.explanation(view.lang),
+            snippets: snippet.into_iter().collect(),
+        }
+    }
 }
 
-fn home_page<'a>(
-    app: &'a AppState,
-    view: View,
-    query: &'a Query,
-    result: HomeResult,
-    at_fault: Option<String>,
-) -> HomePage<'a> {
-    let other_lang = [("lang", view.lang.pick("en", "zh"))];
-    let none = || std::iter::empty::<(&str, &str)>();
-    HomePage {
-        site: &app.site,
-        lang: view.lang,
-        form: form(query),
-        default_expire: app.default_expire.as_secs(),
-        result,
-        at_fault,
-        stats: app.site.link("/stats", view.lang_pair()),
-        openapi: app.site.link("/openapi.json", none()),
-        other_language: app
-            .site
-            .link("/", query.picture_link_pairs().chain(other_lang)),
-    }
-}
-
-/// What the form means: fields that were left blank are not given, and the life that may stand in the field has no
-/// meaning with a permanent code.
-fn filled_in(query: Query) -> Query {
+/// Removes fields that were left blank, and the lifetime of a permanent code: the form always sends it.
+fn without_unused_fields(query: Query) -> Query {
     let query = query.without_blanks();
     if query.get("permanent") == Some("true") {
         query.without("expire_seconds")
@@ -113,97 +231,4 @@ fn form(query: &Query) -> Form<'_> {
         permanent: query.get("permanent") == Some("true"),
         lang: query.get("lang"),
     }
-}
-
-/// The code for what was filled in; nothing while nothing was.
-async fn result(
-    app: &AppState,
-    view: View,
-    caller: Caller,
-    query: &Query,
-) -> Result<HomeResult, Problem> {
-    query.lang()?;
-    if query.get("scene_id").is_none() && query.get("scene_str").is_none() {
-        return Ok(HomeResult::Empty);
-    }
-    let spec = query.code_spec(app.default_expire)?;
-    let caller = app.access.of_link(caller, query, app.clock.now())?;
-    let served = issue(app, &spec, &caller).await?;
-    let link = |path| app.site.link(path, query.picture_link_pairs());
-    Ok(HomeResult::Code {
-        image: image_element(&app.site, &served.code.ticket, view.lang)?,
-        expiry: served.code.expires_at().map(Expiry::new),
-        page: link("/qrcode"),
-        png: link("/qrcode.png"),
-        svg: link("/qrcode.svg"),
-        phone: app.site.sandbox.then(|| {
-            format!(
-                "{}?lang={}",
-                served.code.url.as_str(),
-                view.lang.pick("zh", "en")
-            )
-        }),
-        numbers: app.site.sandbox.then(|| link(demo::PATH)),
-        snippets: snippets(app, view, query, &spec),
-    })
-}
-
-/// What went wrong, and for a code that nobody has made yet, how to make it.
-fn trouble(app: &AppState, view: View, query: &Query, problem: &Problem) -> HomeResult {
-    let mut snippets = Vec::new();
-    if problem.code == Code::MintNotAllowed {
-        snippets.push(Snippet {
-            title: view.lang.pick("用密钥生成", "Make it with a key"),
-            text: format!(
-                "curl -H 'Authorization: Bearer API_KEY' '{}'",
-                whole_link(app, query, "/qrcode.json")
-            ),
-        });
-    }
-    HomeResult::Problem {
-        title: problem.code.title(view.lang),
-        explanation: problem.explanation(view.lang),
-        snippets,
-    }
-}
-
-/// A link that works on other people's pages.
-fn whole_link(app: &AppState, query: &Query, path: &str) -> String {
-    let link = app.site.link(path, query.picture_link_pairs());
-    if link.starts_with('/') {
-        format!("{UNKNOWN_ORIGIN}{link}")
-    } else {
-        link
-    }
-}
-
-fn snippets(app: &AppState, view: View, query: &Query, spec: &CodeSpec) -> Vec<Snippet> {
-    let link = |path: &str| whole_link(app, query, path);
-    let alt = view.lang.pick("微信二维码", "WeChat QR code");
-    let attribute = |path: &str| link(path).replace('&', "&amp;");
-    let mut snippets = vec![
-        Snippet {
-            title: view.lang.pick("图片", "Picture"),
-            text: format!(
-                "<img src=\"{}\" alt=\"{alt}\" width=\"430\" height=\"430\">",
-                attribute("/qrcode.png")
-            ),
-        },
-        Snippet {
-            title: "JSON",
-            text: format!("curl '{}'", link("/qrcode.json")),
-        },
-    ];
-    // A page renews a code that dies; a permanent one needs no frame.
-    if spec.lifetime().is_some() {
-        let text = format!(
-            "<iframe src=\"{}\" title=\"{alt}\" {FRAME_ATTRIBUTES}></iframe>",
-            attribute("/qrcode")
-        );
-        let title = view
-            .lang
-            .pick("内嵌页面，到期前自动更新", "Frame, renews itself");
-        snippets.insert(1, Snippet { title, text });
-    }
-    snippets
 }

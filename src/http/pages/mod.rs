@@ -1,5 +1,8 @@
 //! The pages for people.
 
+pub(crate) mod by_language;
 pub(crate) mod demo;
 pub(crate) mod home;
+pub(crate) mod robots;
+mod snippets;
 pub(crate) mod stats;

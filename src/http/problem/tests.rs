@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use axum::http::StatusCode;
+
 use super::*;
 use crate::codes::{self, MintError};
 use crate::http::extract::query::Query;

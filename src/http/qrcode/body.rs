@@ -1,16 +1,16 @@
-//! A code as JSON, wherever one is answered.
+//! A code as JSON.
 
-use axum::http::{HeaderName, HeaderValue, header};
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Caller;
-use crate::http::extract::caller::Access;
-use crate::http::extract::query::Query;
-use crate::http::html::site::Site;
-use crate::http::html::whole_seconds;
-use crate::scene::{Lifetime, Scene, SceneValue};
+use crate::http::qrcode::link::{LinkQuery, LinkSigner};
+use crate::http::site::Site;
+use crate::http::time_format::rfc3339;
+use crate::scene::{Scene, SceneValue};
 use crate::ticket::IssuedCode;
 
 /// What a code carries, as JSON.
@@ -92,7 +92,7 @@ impl TicketBody {
             ticket: code.ticket.as_str().to_owned(),
             url: code.url.as_str().to_owned(),
             expire_seconds: expires_at.map(|end| (end.as_second() - now.as_second()).max(0)),
-            expires_at: expires_at.map(whole_seconds),
+            expires_at: expires_at.map(rfc3339),
             image_url: site.image_url(&code.ticket),
             png_url: picture("/qrcode.png"),
             svg_url: picture("/qrcode.svg"),
@@ -100,56 +100,23 @@ impl TicketBody {
     }
 }
 
-/// The query of a link of ours to a code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LinkQuery(Vec<(String, String)>);
-
-impl LinkQuery {
-    /// What was asked, shown in another way.
-    pub(crate) fn of(query: &Query) -> Self {
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Self(query.picture_link_pairs().map(owned).collect())
-    }
-
-    /// By what a code carries, and the life to ask for; none for a permanent one.
-    pub(crate) fn to(scene: &Scene, life: Option<Lifetime>) -> Self {
-        let value = scene.value();
-        let name = match value {
-            SceneValue::Id(_) => "scene_id",
-            SceneValue::Text(_) => "scene_str",
-        };
-        let mut pairs = vec![(name.to_owned(), value.to_string())];
-        if scene.kind().is_permanent() {
-            pairs.push(("permanent".to_owned(), "true".to_owned()));
-        }
-        if let Some(life) = life {
-            pairs.push(("expire_seconds".to_owned(), life.as_secs().to_string()));
-        }
-        Self(pairs)
-    }
-
-    /// The same link as one that lets a visitor mint, where that takes a signature: for a caller who may mint, and a code
-    /// that can die. A signature that is there stays.
-    pub(crate) fn signed_for(mut self, caller: &Caller, access: &Access) -> Self {
-        let has = |wanted| self.pairs().any(|pair| pair == wanted);
-        let is_signed = self.pairs().any(|(name, _)| name == "sig");
-        if access.signs_for(caller) && !has(("permanent", "true")) && !is_signed {
-            let sig = access.sign(self.pairs());
-            self.0.extend(sig.map(|sig| ("sig".to_owned(), sig)));
-        }
-        self
-    }
-
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
+/// Writes codes as JSON for callers of `/api`.
+#[derive(Debug, Clone)]
+pub(crate) struct CodePresenter {
+    pub(crate) site: Arc<Site>,
+    pub(crate) signer: LinkSigner,
 }
 
-/// The `Date` that `expire_seconds` counts from.
-pub(crate) fn dated(now: Timestamp) -> [(HeaderName, HeaderValue); 1] {
-    let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let value = HeaderValue::from_str(&text).expect("a date is ASCII");
-    [(header::DATE, value)]
+impl CodePresenter {
+    /// The ticket of a code, with a link that is signed if the caller may mint.
+    pub(crate) fn ticket(
+        &self,
+        code: &IssuedCode,
+        link: LinkQuery,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> TicketBody {
+        let link = self.signer.signed_for(caller, link);
+        TicketBody::new(&self.site, code, now, Some(&link))
+    }
 }

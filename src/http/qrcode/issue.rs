@@ -1,40 +1,41 @@
-//! A code for a wish from outside, which may be a slip: asked for by every handler in the same way.
+//! Issues a code, unless it would be a new permanent one for a text that is probably a mistake.
 
 use crate::access::Caller;
-use crate::codes::{self, Served};
+use crate::codes::{self, Codes, Served};
 use crate::form::{disguise, escaped};
-use crate::http::AppState;
-use crate::http::extract::query::OURS;
+use crate::http::extract::query::KNOWN;
 use crate::http::i18n::message::Message;
 use crate::http::problem::Problem;
 use crate::scene::{CodeSpec, SceneValue};
 
-/// The code for a wish, see [`codes::Codes::issue`]. A new permanent code whose text is probably a slip is refused, because
-/// it would be another channel for ever; one that exists is answered as any other.
+/// Issues the code by [`Codes::issue`]. A new permanent code whose text is probably a mistake is
+/// refused, because it would be another channel for ever; one that exists is answered.
 ///
 /// # Errors
-/// `invalid_parameter` for such a text; else as [`codes::Codes::issue`].
+/// `invalid_parameter` for such a text; else as [`Codes::issue`].
 pub(crate) async fn issue(
-    app: &AppState,
+    codes: &Codes,
     spec: &CodeSpec,
     caller: &Caller,
 ) -> Result<Served, Problem> {
-    let Some(slip) = slip_in(spec) else {
-        return Ok(app.codes.issue(spec, caller).await?);
+    let Some(mistake) = mistake_in(spec) else {
+        return Ok(codes.issue(spec, caller).await?);
     };
     // A caller without a key gets permanent codes that exist, and no new ones.
     let without_key = Caller {
         key: None,
         ..caller.clone()
     };
-    match app.codes.issue(spec, &without_key).await {
-        Err(codes::Error::MintNotAllowed(_)) => Err(Problem::invalid_parameter("scene_str", slip)),
+    match codes.issue(spec, &without_key).await {
+        Err(codes::Error::MintNotAllowed(_)) => {
+            Err(Problem::invalid_parameter("scene_str", mistake))
+        }
         result => Ok(result?),
     }
 }
 
-/// What is probably wrong with the text of a permanent code.
-fn slip_in(spec: &CodeSpec) -> Option<Message> {
+/// What is probably wrong with the text of a permanent code, if anything.
+fn mistake_in(spec: &CodeSpec) -> Option<Message> {
     let scene = spec.scene();
     let SceneValue::Text(text) = scene.value() else {
         return None;
@@ -49,7 +50,7 @@ fn slip_in(spec: &CodeSpec) -> Option<Message> {
         ));
     }
     let link = format!("scene_str={}", escaped(text));
-    let hidden = disguise::find(&link, OURS)?;
+    let hidden = disguise::find(&link, KNOWN)?;
     Some(Message::new(
         format!("含有参数 {}，像是链接的一部分；请去掉", hidden.name),
         format!(
@@ -59,7 +60,7 @@ fn slip_in(spec: &CodeSpec) -> Option<Message> {
     ))
 }
 
-/// White space, and what is not seen at all; the selectors that end many emoji are neither.
+/// White space or an invisible character. The variation selectors that end many emoji are neither.
 fn is_blank(letter: char) -> bool {
     const FILLERS: [char; 2] = ['\u{2800}', '\u{3164}'];
     let is_selector = matches!(letter, '\u{fe00}'..='\u{fe0f}');

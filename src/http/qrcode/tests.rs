@@ -1,5 +1,11 @@
-use super::*;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::codes::Standing;
+use crate::http::qrcode::caching::CachePolicy;
 use crate::http::qrcode::fixture::served;
+use crate::http::qrcode::presentation::renewal;
 
 #[test]
 fn a_page_is_renewed_before_its_code_dies_even_from_a_cache() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use wxqr::access::{Expiry, LinkKeys, Verdict};
+use wxqr::access::{Expiry, Link, LinkKeys};
 use wxqr::clock::{Clock, SystemClock};
 use wxqr::form::{self, escaped};
 
@@ -302,9 +302,9 @@ async fn the_command_makes_links_that_end() {
         .collect();
     assert_eq!(texts[0], ("scene_str", "展会 7"));
     let keys: LinkKeys = KEY.parse().unwrap();
-    let verdict = keys.verify(texts, Some(&sig), after);
-    let Verdict::Valid { exp: Some(exp) } = verdict else {
-        panic!("{link}: {verdict:?}");
+    let verified = keys.verify(texts, Some(&sig), after);
+    let Ok(Link::Signed { exp: Some(exp) }) = verified else {
+        panic!("{link}: {verified:?}");
     };
     let days = std::time::Duration::from_hours(30 * 24);
     let range = Expiry::from(before + days)..=Expiry::from(after + days);

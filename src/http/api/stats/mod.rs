@@ -1,8 +1,10 @@
 //! `GET /api/stats` and `/api/stats.csv`: how many scanned, followed and left.
 
 pub(crate) mod definitions;
+mod query;
 mod spreadsheet;
-mod wanted;
+
+use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::header;
@@ -11,14 +13,12 @@ use jiff::tz::Offset;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use self::wanted::{Wanted, too_many_rows};
-use super::attribution::AttributionBody;
-use super::require;
-use crate::access::Scope;
+use self::query::{StatsQuery, too_many_rows};
+use crate::clock::Clock;
 use crate::form::escaped;
-use crate::http::AppState;
+use crate::http::api::attribution::AttributionBody;
 use crate::http::api::stats::definitions::Definitions;
-use crate::http::extract::caller::Authenticated;
+use crate::http::extract::key_holder::{self, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::store::{NumbersFilter, NumbersRow, Span, Store, Sums};
 use crate::telemetry::Causes;
@@ -147,19 +147,20 @@ fn net(new_followers: u64, lost: u64) -> i64 {
     tag = "statistics",
 )]
 pub(crate) async fn show(
-    State(app): State<AppState>,
-    caller: Authenticated,
+    State(store): State<Store>,
+    State(time_zone): State<Offset>,
+    State(clock): State<Arc<dyn Clock>>,
+    _: WithScope<key_holder::Stats>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    require(&caller, Scope::Stats)?;
-    let wanted = Wanted::parse(raw.as_deref(), wanted::OF_JSON, today(&app))?;
-    let time_zone = app.time_zone;
-    let body = if wanted.sum {
-        let sums = app.store.sums(&wanted.filter).await?;
-        on_a_thread(move || stats(&wanted, time_zone, sums)).await?
+    let today = time_zone.to_datetime(clock.now()).date();
+    let query = StatsQuery::parse(raw.as_deref(), query::OF_JSON, today)?;
+    let body = if query.sum {
+        let sums = store.sums(&query.filter).await?;
+        on_a_thread(move || stats(&query, time_zone, sums)).await?
     } else {
-        let numbers = numbers(&app, &wanted).await?;
-        on_a_thread(move || stats(&wanted, time_zone, numbers)).await?
+        let numbers = numbers(&store, &query).await?;
+        on_a_thread(move || stats(&query, time_zone, numbers)).await?
     };
     let media_type = [(header::CONTENT_TYPE, "application/json")];
     Ok((media_type, body).into_response())
@@ -180,18 +181,20 @@ pub(crate) async fn show(
     tag = "statistics",
 )]
 pub(crate) async fn csv_file(
-    State(app): State<AppState>,
-    caller: Authenticated,
+    State(store): State<Store>,
+    State(time_zone): State<Offset>,
+    State(clock): State<Arc<dyn Clock>>,
+    _: WithScope<key_holder::Stats>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    require(&caller, Scope::Stats)?;
-    let wanted = Wanted::parse(raw.as_deref(), wanted::OF_FILE, today(&app))?;
-    let numbers = numbers(&app, &wanted).await?;
-    let disposition = disposition(&wanted.filter);
+    let today = time_zone.to_datetime(clock.now()).date();
+    let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
+    let numbers = numbers(&store, &query).await?;
+    let disposition = disposition(&query.filter);
     let file = on_a_thread(move || {
-        let by_day = wanted.filter.span == Span::Day;
+        let by_day = query.filter.span == Span::Day;
         let rows: Vec<_> = numbers.into_iter().map(Row::from).collect();
-        spreadsheet::written(&rows, by_day, wanted.lang)
+        spreadsheet::written(&rows, by_day, query.lang)
     });
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
@@ -237,30 +240,26 @@ fn disposition(filter: &NumbersFilter) -> String {
     )
 }
 
-fn today(app: &AppState) -> jiff::civil::Date {
-    app.time_zone.to_datetime(app.clock.now()).date()
-}
-
 /// The numbers of each code.
-async fn numbers(app: &AppState, wanted: &Wanted) -> Result<Vec<NumbersRow>, Problem> {
-    let numbers = app.store.numbers(&wanted.filter).await?;
+async fn numbers(store: &Store, query: &StatsQuery) -> Result<Vec<NumbersRow>, Problem> {
+    let numbers = store.numbers(&query.filter).await?;
     if numbers.len() > Store::MOST_NUMBERS {
         return Err(too_many_rows());
     }
     Ok(numbers)
 }
 
-/// The body of the answer.
-fn stats(wanted: &Wanted, time_zone: Offset, numbers: Vec<impl Into<Row>>) -> Vec<u8> {
+/// Serializes the JSON.
+fn stats(query: &StatsQuery, time_zone: Offset, numbers: Vec<impl Into<Row>>) -> Vec<u8> {
     let stats = Stats {
-        from: wanted.filter.from.to_string(),
-        to: wanted.filter.to.to_string(),
-        by: match wanted.filter.span {
+        from: query.filter.from.to_string(),
+        to: query.filter.to.to_string(),
+        by: match query.filter.span {
             Span::Day => "day",
             Span::Total => "total",
         },
         time_zone: offset_text(time_zone),
-        definitions: Definitions::of(wanted.lang),
+        definitions: Definitions::of(query.lang),
         rows: numbers.into_iter().map(Into::into).collect(),
     };
     serde_json::to_vec(&stats).expect("numbers and texts are JSON")

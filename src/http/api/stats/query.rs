@@ -1,12 +1,11 @@
-//! Which numbers a query asks for.
+//! The query of `/api/stats` and `/api/stats.csv`.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use super::super::query;
-use crate::http::i18n::lang::Lang;
-use crate::http::i18n::message::Message;
-use crate::http::problem::{Code, Problem};
+use crate::http::api::query;
+use crate::http::i18n::lang::{Lang, LangError};
+use crate::http::problem::{ErrorCode, Problem};
 use crate::store::{NumbersFilter, Span, Store};
 
 /// The parameters of the JSON, and those of the file.
@@ -16,16 +15,16 @@ pub(super) const OF_FILE: &[&str] = &["scene", "group", "from", "to", "by", "lan
 /// Days in the range if nothing is said.
 const DEFAULT_DAYS: i32 = 30;
 
-/// What a query asks for.
+/// The parsed query.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct StatsQuery {
     pub(super) filter: NumbersFilter,
     /// Whether all codes are counted together.
     pub(super) sum: bool,
     pub(super) lang: Lang,
 }
 
-impl Wanted {
+impl StatsQuery {
     /// `today` is the last day if nothing is said.
     pub(super) fn parse(raw: Option<&str>, known: &[&str], today: Date) -> Result<Self, Problem> {
         let mut filter = NumbersFilter {
@@ -62,10 +61,7 @@ fn first_day_until(to: Date) -> Date {
 
 fn check_range(filter: &NumbersFilter) -> Result<(), Problem> {
     if filter.from > filter.to {
-        let message = Message::new(
-            format!("不能晚于 to（{}）", filter.to),
-            format!("must not be after to ({})", filter.to),
-        );
+        let message = format!("must not be after to ({})", filter.to);
         return Err(Problem::invalid_parameter("from", message));
     }
     let days = (filter.to - filter.from).get_days().unsigned_abs() as usize + 1;
@@ -77,19 +73,13 @@ fn check_range(filter: &NumbersFilter) -> Result<(), Problem> {
 
 /// Says how to ask for less.
 pub(super) fn too_many_rows() -> Problem {
-    let message = Message::new(
-        "结果超过 100,000 行，请缩小 from 至 to 的范围，或指定 group、scene",
-        "that would be more than 100,000 rows; narrow the range from ... to, or name a group or a scene",
-    );
-    Problem::new(Code::InvalidParameter, message)
+    let message = "that would be more than 100,000 rows; narrow the range from ... to, or name a group or a scene";
+    Problem::new(ErrorCode::InvalidParameter, message)
 }
 
 fn day(name: &str, value: &str) -> Result<Date, Problem> {
     query::day(value).ok_or_else(|| {
-        let message = Message::new(
-            "须为 2026-11-22 这样的日期，不早于 1970-01-01",
-            "must be a day such as 2026-11-22, not before 1970-01-01",
-        );
+        let message = "must be a day such as 2026-11-22, not before 1970-01-01";
         Problem::invalid_parameter(name, message)
     })
 }
@@ -99,7 +89,7 @@ fn span(value: &str) -> Result<Span, Problem> {
         "day" => Ok(Span::Day),
         "total" => Ok(Span::Total),
         _ => {
-            let message = Message::new("只能是 day 或 total", "must be day or total");
+            let message = "must be day or total";
             Err(Problem::invalid_parameter("by", message))
         }
     }
@@ -107,7 +97,7 @@ fn span(value: &str) -> Result<Span, Problem> {
 
 fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
     value.parse().map_err(|_| {
-        let message = Message::new("只能是 true 或 false", "must be true or false");
+        let message = "must be true or false";
         Problem::invalid_parameter(name, message)
     })
 }
@@ -115,7 +105,7 @@ fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
 fn language(value: &str) -> Result<Lang, Problem> {
     value
         .parse()
-        .map_err(|message: Message| Problem::invalid_parameter("lang", message))
+        .map_err(|error: LangError| Problem::invalid_parameter("lang", error))
 }
 
 #[cfg(test)]
@@ -125,7 +115,7 @@ mod tests {
     const TODAY: Date = Date::constant(2026, 11, 22);
 
     fn range(raw: &str) -> Result<(String, String), String> {
-        let wanted = Wanted::parse(Some(raw), OF_JSON, TODAY);
+        let wanted = StatsQuery::parse(Some(raw), OF_JSON, TODAY);
         let wanted = wanted.map_err(|problem| problem.explanation(Lang::En))?;
         let filter = wanted.filter;
         Ok((filter.from.to_string(), filter.to.to_string()))

@@ -1,5 +1,7 @@
 //! `GET /api/codes`: the ledger.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -9,15 +11,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{query, require};
-use crate::access::Scope;
-use crate::http::AppState;
-use crate::http::extract::caller::Authenticated;
-use crate::http::i18n::message::Message;
+use crate::access::Caller;
+use crate::clock::Clock;
+use crate::http::api::query::{DEFAULT_ITEMS, known_pairs, limit, scene};
+use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
-use crate::http::qrcode::body::{LinkQuery, SceneBody, TicketBody, dated};
+use crate::http::qrcode::body::{CodePresenter, SceneBody, TicketBody};
+use crate::http::qrcode::link::LinkQuery;
+use crate::http::time_format::date_header;
 use crate::scene::Scene;
-use crate::store::{ChannelFilter, ListedCode};
+use crate::store::{ChannelFilter, ListedCode, Store};
 
 /// The parameters of the list.
 const KNOWN: &[&str] = &["label", "group", "permanent", "scene", "cursor", "limit"];
@@ -83,31 +86,30 @@ pub(crate) struct ListPage {
     tag = "codes",
 )]
 pub(crate) async fn list(
-    State(app): State<AppState>,
-    caller: Authenticated,
+    State(store): State<Store>,
+    State(presenter): State<CodePresenter>,
+    State(clock): State<Arc<dyn Clock>>,
+    holder: WithScope<Stats>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    require(&caller, Scope::Stats)?;
-    let wanted = WantedPage::parse(raw.as_deref())?;
-    let page = app
-        .store
-        .list(&wanted.filter, wanted.after.as_ref(), wanted.limit)
+    let query = ListQuery::parse(raw.as_deref())?;
+    let page = store
+        .list(&query.filter, query.after.as_ref(), query.limit)
         .await?;
     let last = page.items.last().filter(|_| page.has_more);
     let next_cursor = last.map(|listed| cursor(&listed.scene));
-    let now = app.clock.now();
+    let now = clock.now();
     let items = page.items.into_iter();
     let items = items
-        .map(|listed| shown(&app, &caller, listed, now))
+        .map(|listed| shown(&presenter, holder.caller(), listed, now))
         .collect();
-    Ok((dated(now), Json(ListPage { items, next_cursor })).into_response())
+    Ok((date_header(now), Json(ListPage { items, next_cursor })).into_response())
 }
 
-fn shown(app: &AppState, caller: &Authenticated, listed: ListedCode, now: Timestamp) -> Listed {
+fn shown(presenter: &CodePresenter, caller: &Caller, listed: ListedCode, now: Timestamp) -> Listed {
     let ticket = listed.code.as_ref().map(|code| {
         let link = LinkQuery::to(&listed.scene, code.asked());
-        let link = link.signed_for(&caller.0, &app.access);
-        TicketBody::new(&app.site, code, now, Some(&link))
+        presenter.ticket(code, link, caller, now)
     });
     Listed {
         scene: SceneBody::new(&listed.scene),
@@ -118,49 +120,46 @@ fn shown(app: &AppState, caller: &Authenticated, listed: ListedCode, now: Timest
     }
 }
 
-/// What a query asks for.
+/// The parsed query.
 #[derive(Debug)]
-struct WantedPage {
+struct ListQuery {
     filter: ChannelFilter,
     after: Option<Scene>,
     limit: u16,
 }
 
-impl WantedPage {
+impl ListQuery {
     fn parse(raw: Option<&str>) -> Result<Self, Problem> {
-        let mut wanted = Self {
+        let mut query = Self {
             filter: ChannelFilter::default(),
             after: None,
-            limit: query::DEFAULT_ITEMS,
+            limit: DEFAULT_ITEMS,
         };
-        for (name, value) in query::known_pairs(raw, KNOWN)? {
+        for (name, value) in known_pairs(raw, KNOWN)? {
             match name.as_str() {
-                "label" => wanted.filter.label = Some(value),
-                "group" => wanted.filter.group = Some(value),
-                "permanent" => wanted.filter.permanent = Some(permanent(&value)?),
-                "scene" => wanted.filter.scene = Some(query::scene(&value)?),
-                "cursor" => wanted.after = Some(after(&value)?),
+                "label" => query.filter.label = Some(value),
+                "group" => query.filter.group = Some(value),
+                "permanent" => query.filter.permanent = Some(permanent(&value)?),
+                "scene" => query.filter.scene = Some(scene(&value)?),
+                "cursor" => query.after = Some(after(&value)?),
                 // "limit": no other name is left.
-                _ => wanted.limit = query::limit(&value)?,
+                _ => query.limit = limit(&value)?,
             }
         }
-        Ok(wanted)
+        Ok(query)
     }
 }
 
 fn permanent(value: &str) -> Result<bool, Problem> {
     value.parse().map_err(|_| {
-        let message = Message::new("只能是 true 或 false", "must be true or false");
+        let message = "must be true or false";
         Problem::invalid_parameter("permanent", message)
     })
 }
 
 fn after(value: &str) -> Result<Scene, Problem> {
     scene_of(value).ok_or_else(|| {
-        let message = Message::new(
-            "须为本列表某一页的 next_cursor",
-            "must be the next_cursor of a page of this list",
-        );
+        let message = "must be the next_cursor of a page of this list";
         Problem::invalid_parameter("cursor", message)
     })
 }

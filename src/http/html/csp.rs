@@ -1,6 +1,6 @@
-//! How the service presents itself: where its links point, and what its pages may load.
+//! The inline styles and scripts of the pages, and the content security policies (CSP) that allow
+//! them by their hashes.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use axum::http::HeaderValue;
@@ -8,11 +8,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::form::escaped;
-use crate::ticket::Ticket;
+use crate::http::site::Site;
 
-/// The style of all pages, what the statistics need besides, and the scripts. Inline, so that a page is one request, and
-/// allowed by their hashes.
+// Inline, so that a page is one request.
 pub(crate) const STYLE: &str = include_str!("../../../templates/style.css");
 pub(crate) const STATS_STYLE: &str = include_str!("../../../templates/stats.css");
 pub(crate) const RENEW_SCRIPT: &str = include_str!("../../../templates/renew.js");
@@ -27,45 +25,9 @@ static DEMO_HASH: LazyLock<String> = LazyLock::new(|| hash_source(DEMO_SCRIPT));
 static STATS_STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STATS_STYLE));
 static STATS_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STATS_SCRIPT));
 
-/// What the pages and links need to know of the set-up.
-#[derive(Debug, Clone)]
-pub struct Site {
-    /// The base of our own links without a trailing slash; empty makes them relative to the host.
-    pub public_url: String,
-    /// The host of `showqrcode`, without a trailing slash.
-    pub image_base: String,
-    /// Who may frame `/qrcode`, as the content security policy spells it.
-    pub frame_ancestors: String,
-    /// Whether the codes are the sandbox's.
-    pub sandbox: bool,
-}
-
 impl Site {
-    /// WeChat's picture of a ticket, which is percent-encoded exactly once.
-    pub(crate) fn image_url(&self, ticket: &Ticket) -> String {
-        format!(
-            "{}/cgi-bin/showqrcode?ticket={}",
-            self.image_base,
-            escaped(ticket.as_str())
-        )
-    }
-
-    /// A link of our own.
-    pub(crate) fn link<'a>(
-        &self,
-        path: &str,
-        pairs: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> String {
-        let mut link = format!("{}{path}", self.public_url);
-        for (n, (name, value)) in pairs.enumerate() {
-            let separator = if n == 0 { '?' } else { '&' };
-            write!(link, "{separator}{name}={}", escaped(value))
-                .expect("a string takes all that is written");
-        }
-        link
-    }
-
-    /// The policy of the code's page: WeChat's picture, our style, our script; framed by whom the owner allows.
+    /// The policy of a code's page. It shows WeChat's picture, and may be framed by whom the owner
+    /// allows.
     pub(crate) fn code_page_policy(&self) -> HeaderValue {
         policy(&format!(
             "img-src data: {}; script-src {}; form-action 'none'{}",
@@ -75,10 +37,10 @@ impl Site {
         ))
     }
 
-    /// The end of a policy of what the owner lets others frame.
+    /// The `frame-ancestors` directive of what others may frame.
     ///
-    /// Where everybody may, there is no directive at all: `frame-ancestors *` matches network schemes only (CSP 3, 6.7.2.8), and
-    /// keeps out pages from `file:` and of apps.
+    /// Where everybody may, there is no directive: `frame-ancestors *` matches network schemes only
+    /// (CSP 3, 6.7.2.8), and keeps out pages from `file:` and of apps.
     fn framing(&self) -> String {
         match self.frame_ancestors.as_str() {
             "*" => String::new(),
@@ -86,7 +48,7 @@ impl Site {
         }
     }
 
-    /// What the image element may do when it is opened by itself or framed: show WeChat's picture.
+    /// The policy of the image element, opened by itself or framed: it shows WeChat's picture.
     pub(crate) fn fragment_policy(&self) -> HeaderValue {
         let policy = format!(
             "default-src 'none'; img-src {}{}",
@@ -96,13 +58,13 @@ impl Site {
         HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
     }
 
-    /// The same for the line that stands in its place where there is no code.
+    /// The policy of the line that stands in place of the image element where there is no code.
     pub(crate) fn problem_fragment_policy(&self) -> HeaderValue {
         let policy = format!("default-src 'none'{}", self.framing());
         HeaderValue::from_str(&policy).expect("ancestors are checked to be plain ASCII")
     }
 
-    /// What an SVG file may do when it is opened by itself or framed: nothing but be seen.
+    /// The policy of an SVG file, opened by itself or framed: it runs no script.
     pub(crate) fn svg_policy(&self) -> HeaderValue {
         let policy = format!(
             "default-src 'none'; style-src 'unsafe-inline'; sandbox{}",
@@ -111,7 +73,7 @@ impl Site {
         HeaderValue::from_str(&policy).expect("ancestors are checked to be plain ASCII")
     }
 
-    /// The policy of the first page, which has a form. The demo's asks for numbers.
+    /// The policy of the home page, which has a form. The demo's script also fetches numbers.
     pub(crate) fn home_page_policy(&self) -> HeaderValue {
         let demo = if self.sandbox {
             format!(" {}; connect-src 'self'", *DEMO_HASH)
@@ -124,7 +86,7 @@ impl Site {
         ))
     }
 
-    /// The policy of the statistics, whose script asks this service and nobody else.
+    /// The policy of the statistics page, whose script fetches from this service only.
     pub(crate) fn stats_page_policy() -> HeaderValue {
         policy_with(
             &format!("{} {}", *STYLE_HASH, *STATS_STYLE_HASH),
@@ -135,7 +97,7 @@ impl Site {
         )
     }
 
-    /// The policy of an error page, which shows no picture. In place of the code's page it may be framed as that may.
+    /// The policy of an error page. In place of a code's page it may be framed like that page.
     pub(crate) fn problem_page_policy(&self, of_code: bool) -> HeaderValue {
         let framing = if of_code {
             self.framing()
@@ -146,12 +108,13 @@ impl Site {
     }
 }
 
-/// What all pages have in common, and the rest. Their icon is empty data, so that no browser asks for one.
+/// The directives that all pages share, and the rest. The icon is empty data, so that no browser
+/// requests one.
 fn policy(rest: &str) -> HeaderValue {
     policy_with(&STYLE_HASH, rest)
 }
 
-/// The same for a page with other styles.
+/// Like [`policy`], for a page with other styles.
 fn policy_with(styles: &str, rest: &str) -> HeaderValue {
     let policy = format!("default-src 'none'; style-src {styles}; base-uri 'none'; {rest}");
     HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")

@@ -1,0 +1,223 @@
+//! `POST /api/codes`: makes one code or many, names them, and records codes that were minted elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::StreamExt;
+use futures_util::stream;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
+
+use crate::clock::Clock;
+use crate::codes::{Codes, Served, Source};
+use crate::http::api::codes::new_code::{self, NewCode, Order};
+use crate::http::extract::json::JsonBody;
+use crate::http::extract::key_holder::KeyHolder;
+use crate::http::middleware::request_id::RequestId;
+use crate::http::problem::{Document, ErrorCode, Problem};
+use crate::http::qrcode::body::{CodeBody, CodePresenter, SceneBody};
+use crate::http::qrcode::issue::issue;
+use crate::http::qrcode::link::LinkQuery;
+use crate::http::time_format::date_header;
+use crate::listen::ByteBudget;
+use crate::scene::{CodeSpec, Lifetime};
+use crate::store::{Channel, Store};
+
+/// How long a request with many codes may take. Items that are not done by then say so, and may be sent
+/// again. Chosen.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many codes of one request are made at a time. Chosen.
+const CONCURRENCY: usize = 16;
+
+/// A code with the names that its owner gave it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NamedCode {
+    #[serde(flatten)]
+    code: CodeBody,
+    /// The owner's name for the scene.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    /// The group that the scene belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+}
+
+/// What became of one of many.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Item {
+    /// The status that this code alone would have had.
+    status: u16,
+    /// The code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<NamedCode>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Document>,
+}
+
+/// What became of many, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Items {
+    items: Vec<Item>,
+}
+
+/// Makes codes.
+///
+/// One object or an array of at most 100. A permanent code that exists is answered as it is, so a request may be sent
+/// again. Temporary codes need the scope `mint`, permanent ones `permanent`, recording one `admin`.
+#[utoipa::path(
+    post,
+    path = "/api/codes",
+    request_body(content = NewCode, description = "One object, or an array of at most 100"),
+    responses(
+        (status = 200, description = "One code, which was known", body = NamedCode),
+        (status = 201, description = "One code, which is new", body = NamedCode),
+        (status = 207, description = "Many codes, each with its own status", body = Items),
+        (status = 409, description = "The permanent codes are used up, or something else is recorded for the scene, the ticket or the url", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "WeChat or the service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "codes",
+)]
+pub(crate) async fn make(
+    State(maker): State<CodeMaker>,
+    State(presenter): State<CodePresenter>,
+    State(clock): State<Arc<dyn Clock>>,
+    State(bodies): State<ByteBudget>,
+    holder: KeyHolder,
+    Extension(id): Extension<RequestId>,
+    body: Body,
+) -> Result<Response, Problem> {
+    match new_code::read(body, &bodies).await? {
+        JsonBody::Array(items) => {
+            let made = maker.make_many(&holder, items).await;
+            let now = clock.now();
+            let items = made.into_iter().map(|made| match made {
+                Ok(made) => Item::made(made.status(), made.named(&presenter, &holder, now)),
+                Err(problem) => Item::failed(&problem, &id),
+            });
+            let items = Items {
+                items: items.collect(),
+            };
+            Ok((StatusCode::MULTI_STATUS, date_header(now), Json(items)).into_response())
+        }
+        json => {
+            let made = maker.make(&holder, json).await?;
+            let now = clock.now();
+            let status = made.status();
+            let code = made.named(&presenter, &holder, now);
+            Ok((status, date_header(now), Json(code)).into_response())
+        }
+    }
+}
+
+impl Item {
+    fn made(status: StatusCode, code: NamedCode) -> Self {
+        Self {
+            status: status.as_u16(),
+            code: Some(code),
+            problem: None,
+        }
+    }
+
+    fn failed(problem: &Problem, id: &RequestId) -> Self {
+        Self {
+            status: problem.code.status().as_u16(),
+            code: None,
+            problem: Some(problem.document(id.as_str())),
+        }
+    }
+}
+
+/// The parts of the service that make codes for key holders.
+#[derive(Debug, Clone)]
+pub(crate) struct CodeMaker {
+    pub(crate) codes: Arc<Codes>,
+    pub(crate) store: Store,
+    pub(crate) default_expire: Lifetime,
+}
+
+impl CodeMaker {
+    /// Makes codes concurrently, in their order, until [`BATCH_TIMEOUT`].
+    async fn make_many(
+        &self,
+        holder: &KeyHolder,
+        items: Vec<JsonBody>,
+    ) -> Vec<Result<Made, Problem>> {
+        let deadline = Instant::now() + BATCH_TIMEOUT;
+        let makings = items.into_iter().map(|item| async move {
+            // Checked first, because a future that is polled even once may start a mint.
+            if Instant::now() >= deadline {
+                return Err(late());
+            }
+            let made = timeout_at(deadline, self.make(holder, item)).await;
+            made.unwrap_or_else(|_| Err(late()))
+        });
+        stream::iter(makings).buffered(CONCURRENCY).collect().await
+    }
+
+    async fn make(&self, holder: &KeyHolder, json: JsonBody) -> Result<Made, Problem> {
+        let order = Order::of(json, self.default_expire)?;
+        holder.require(order.scope())?;
+        // Checked before anything is minted: without the database the code's names could not be kept.
+        if !self.store.is_up() {
+            return Err(Problem::store_unavailable());
+        }
+        let served = match &order.minted_elsewhere {
+            Some((scene, code)) => self.codes.import(scene, code.clone()).await?,
+            None => issue(&self.codes, &order.spec, holder.caller()).await?,
+        };
+        let scene = order.spec.scene();
+        let channel = self.store.name_channel(&scene, &order.channel).await?;
+        Ok(Made {
+            spec: order.spec,
+            served,
+            channel,
+        })
+    }
+}
+
+fn late() -> Problem {
+    let message = "there was no time left for this one; send it again";
+    Problem::new(ErrorCode::UpstreamTimeout, message)
+}
+
+/// A code that was minted or known, and its names.
+struct Made {
+    spec: CodeSpec,
+    served: Served,
+    channel: Channel,
+}
+
+impl Made {
+    fn status(&self) -> StatusCode {
+        if self.served.source == Source::Minted {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        }
+    }
+
+    fn named(self, presenter: &CodePresenter, holder: &KeyHolder, now: Timestamp) -> NamedCode {
+        let scene = self.spec.scene();
+        let link = LinkQuery::to(&scene, self.spec.lifetime());
+        let code = CodeBody {
+            scene: SceneBody::new(&scene),
+            ticket: presenter.ticket(&self.served.code, link, holder.caller(), now),
+        };
+        NamedCode {
+            code,
+            label: self.channel.label,
+            group: self.channel.group,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! `/api/codes`: the ledger of codes.
+
+pub(crate) mod list;
+pub(crate) mod make;
+mod new_code;

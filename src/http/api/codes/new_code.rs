@@ -1,0 +1,214 @@
+//! What `POST /api/codes` is sent, parsed into orders that cannot be wrong.
+
+use axum::body::Body;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+use utoipa::ToSchema;
+
+use crate::access::Scope;
+use crate::http::extract::json::{JsonBody, not_json};
+use crate::http::extract::query::{given_twice, parsed};
+use crate::http::problem::{ErrorCode, Problem};
+use crate::http::scene_params::SceneParams;
+use crate::listen::ByteBudget;
+use crate::scene::{CodeSpec, Lifetime, PermanentScene};
+use crate::store::Channel;
+use crate::ticket::{CodeUrl, IssuedCode, Life};
+
+/// The most codes of one request.
+const MOST_ITEMS: usize = 100;
+
+/// The longest body, in bytes: 100 items with the longest scenes, labels and tickets fit.
+const MAX_BODY: usize = 512 * 1024;
+
+/// The longest label or group name, in characters.
+const MAX_NAME: usize = 100;
+
+/// A code that is wanted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Wanted)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewCode {
+    /// 1 to 4294967295, for a permanent code 1 to 100000. This or `scene_str`.
+    scene_id: Option<u64>,
+    /// 1 to 64 characters. This or `scene_id`.
+    scene_str: Option<String>,
+    /// Default: false.
+    permanent: Option<bool>,
+    /// Seconds, 1 to 2592000; for temporary codes only.
+    expire_seconds: Option<u64>,
+    /// The owner's name for the scene, 1 to 100 characters. If absent, the one it has stays.
+    label: Option<String>,
+    /// The group that the scene belongs to, 1 to 100 characters. If absent, the one it has stays.
+    group: Option<String>,
+    /// With `url`, for a permanent code that was minted elsewhere: its ticket. Needs the scope `admin`.
+    ticket: Option<String>,
+    /// With `ticket`: the text inside its picture, an `http` or `https` address.
+    url: Option<String>,
+}
+
+/// A checked [`NewCode`].
+pub(super) struct Order {
+    pub(super) spec: CodeSpec,
+    pub(super) channel: Channel,
+    /// The code to record instead of minting one.
+    pub(super) minted_elsewhere: Option<(PermanentScene, IssuedCode)>,
+}
+
+impl Order {
+    /// The scope that it takes.
+    pub(super) fn scope(&self) -> Scope {
+        match (&self.minted_elsewhere, &self.spec) {
+            (Some(_), _) => Scope::Admin,
+            (None, CodeSpec::Permanent { .. }) => Scope::Permanent,
+            (None, CodeSpec::Temporary { .. }) => Scope::Mint,
+        }
+    }
+}
+
+/// One code, or an array of at most [`MOST_ITEMS`].
+///
+/// # Errors
+/// When the body is too large, is not JSON, or has too many items.
+pub(super) async fn read(body: Body, budget: &ByteBudget) -> Result<JsonBody, Problem> {
+    match JsonBody::read(body, MAX_BODY, budget).await? {
+        JsonBody::Array(items) if items.len() > MOST_ITEMS => Err(too_many(items.len())),
+        json => Ok(json),
+    }
+}
+
+impl NewCode {
+    /// Deserializes one code, and names the field at fault.
+    fn of(json: JsonBody) -> Result<Self, Problem> {
+        let JsonBody::Object { fields, twice } = json else {
+            let message = "a code must be a JSON object, such as {\"scene_id\": 123}";
+            return Err(Problem::new(ErrorCode::InvalidBody, message));
+        };
+        if let Some(name) = twice {
+            return Err(Problem::invalid_body(&name, given_twice()));
+        }
+        // Every field is optional, so the one at fault fails alone too.
+        for (name, value) in &fields {
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
+            if Self::deserialize(Value::Object(alone)).is_err() {
+                return Err(misfit(name));
+            }
+        }
+        Self::deserialize(Value::Object(fields)).map_err(|error| not_json(&error))
+    }
+}
+
+fn too_many(items: usize) -> Problem {
+    let message = format!("the array has {items} items; accepted: {MOST_ITEMS} at most");
+    Problem::new(ErrorCode::InvalidBody, message)
+}
+
+impl Order {
+    /// Checks one code. A temporary one without a lifetime lives for `default_expire`.
+    ///
+    /// # Errors
+    /// Names the field, and what would be accepted.
+    pub(super) fn of(json: JsonBody, default_expire: Lifetime) -> Result<Self, Problem> {
+        let new = NewCode::of(json)?;
+        let channel = Channel {
+            label: name("label", new.label.as_deref())?,
+            group: name("group", new.group.as_deref())?,
+        };
+        let spec = new.scene_params().spec(default_expire)?;
+        let minted_elsewhere = new.minted_elsewhere(&spec)?;
+        Ok(Self {
+            spec,
+            channel,
+            minted_elsewhere,
+        })
+    }
+}
+
+impl NewCode {
+    fn scene_params(&self) -> SceneParams {
+        SceneParams {
+            scene_id: self.scene_id.map(|id| id.to_string()),
+            scene_str: self.scene_str.clone(),
+            permanent: self.permanent.map(|permanent| permanent.to_string()),
+            expire_seconds: self.expire_seconds.map(|seconds| seconds.to_string()),
+        }
+    }
+
+    /// The code to record, if `ticket` and `url` are given.
+    fn minted_elsewhere(
+        &self,
+        spec: &CodeSpec,
+    ) -> Result<Option<(PermanentScene, IssuedCode)>, Problem> {
+        let (parameter, message) = match (spec, &self.ticket, &self.url) {
+            (_, None, None) => return Ok(None),
+            (CodeSpec::Permanent { scene }, Some(ticket), Some(url)) => {
+                let code = IssuedCode {
+                    ticket: parsed("ticket", ticket)?,
+                    url: web_address(url)?,
+                    life: Life::Permanent,
+                };
+                return Ok(Some((scene.clone(), code)));
+            }
+            (CodeSpec::Permanent { .. }, Some(_), None) => (
+                "url",
+                "must be given with ticket, for a code that was minted elsewhere",
+            ),
+            (CodeSpec::Permanent { .. }, None, Some(_)) => (
+                "ticket",
+                "must be given with url, for a code that was minted elsewhere",
+            ),
+            (CodeSpec::Temporary { .. }, ..) => (
+                "permanent",
+                "must be true where ticket and url are given: only permanent codes are recorded",
+            ),
+        };
+        Err(Problem::invalid_parameter(parameter, message))
+    }
+}
+
+/// The problem of an unknown field, or of a value of the wrong type.
+fn misfit(name: &str) -> Problem {
+    let message = match name {
+        "scene_id" => {
+            "must be a whole number from 1 to 4294967295, for a permanent code to 100000, without quotes"
+        }
+        "expire_seconds" => {
+            "must be a whole number of seconds from 1 to 2592000 (30 days), without quotes"
+        }
+        "permanent" => "must be true or false, without quotes",
+        "scene_str" | "label" | "group" | "ticket" | "url" => "must be a text in quotes",
+        _ => {
+            let message = "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, ticket, url";
+            return Problem::invalid_body(name, message);
+        }
+    };
+    Problem::invalid_parameter(name, message)
+}
+
+/// Parses the url of an imported code: http or https only, because the phone that scans the code opens it.
+fn web_address(text: &str) -> Result<CodeUrl, Problem> {
+    let url = parsed("url", text)?;
+    let start = text.to_ascii_lowercase();
+    let is_spelled_out = start.starts_with("http://") || start.starts_with("https://");
+    let is_address = is_spelled_out
+        && Url::parse(text).is_ok_and(|url| {
+            url.has_host() && url.username().is_empty() && url.password().is_none()
+        });
+    if is_address {
+        return Ok(url);
+    }
+    let message = "must be an address with http:// or https:// and a host, without a user";
+    Err(Problem::invalid_parameter("url", message))
+}
+
+/// Checks a label or the name of a group.
+fn name(parameter: &str, given: Option<&str>) -> Result<Option<String>, Problem> {
+    let Some(text) = given else { return Ok(None) };
+    let plain = !text.chars().any(char::is_control);
+    if plain && (1..=MAX_NAME).contains(&text.chars().count()) {
+        return Ok(Some(text.to_owned()));
+    }
+    let message = format!("must have 1 to {MAX_NAME} characters, none of them a control character");
+    Err(Problem::invalid_parameter(parameter, message))
+}

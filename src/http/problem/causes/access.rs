@@ -1,0 +1,52 @@
+//! Refusals of `access`.
+
+use crate::access::{LinkError, Needed, Scope};
+use crate::http::i18n::message::Message;
+use crate::http::problem::{ErrorCode, Problem};
+
+impl From<Needed> for Problem {
+    fn from(needed: Needed) -> Self {
+        let message = match needed {
+            Needed::Key(Scope::Permanent) => Message::new(
+                "该永久二维码尚未生成，生成它需要具有 permanent 权限的密钥",
+                "this permanent code does not exist yet; a key with the scope \"permanent\" can make it",
+            ),
+            Needed::Key(scope) => Message::new(
+                format!("该二维码尚未生成，生成它需要具有 {scope} 权限的密钥"),
+                format!(
+                    "this code does not exist yet; a key with the scope \"{scope}\" can make it"
+                ),
+            ),
+            Needed::SignedLink => Message::new(
+                "该二维码尚未生成，生成它需要已签名的链接",
+                "this code does not exist yet; it takes a signed link (sig) to make it",
+            ),
+        };
+        Self::new(ErrorCode::MintNotAllowed, message)
+    }
+}
+
+impl From<LinkError> for Problem {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::BadSignature => Self::new(
+                ErrorCode::BadSignature,
+                Message::new(
+                    "签名与链接不符，请使用完整的原始链接",
+                    "the signature is not that of this link; use the link as it was given, whole and unchanged",
+                ),
+            ),
+            LinkError::Expired => Self::new(
+                ErrorCode::LinkExpired,
+                Message::new(
+                    "请索取新的链接",
+                    "the link is no longer good; ask for a new one",
+                ),
+            ),
+            LinkError::ExpiryWithoutSignature => {
+                let message = Message::new("须与 sig 一同使用", "goes with sig only");
+                Self::invalid_parameter("exp", message)
+            }
+        }
+    }
+}

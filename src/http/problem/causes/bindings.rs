@@ -1,0 +1,31 @@
+//! Errors of `bindings`, which only `/api` shows.
+
+use crate::bindings::Error;
+use crate::http::problem::{ErrorCode, Problem};
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let (code, message) = match error {
+            Error::Code(error) => return error.into(),
+            Error::Store(error) => return error.into(),
+            Error::Unknown => (
+                ErrorCode::NotFound,
+                "there is no such binding, or it ended long ago",
+            ),
+            Error::NotScanned => (
+                ErrorCode::BindingNotScanned,
+                "claim it once its status is \"scanned\"",
+            ),
+            Error::AlreadyClaimed => (
+                ErrorCode::BindingClaimed,
+                "a binding can be claimed once; make a new one",
+            ),
+            Error::Expired => (ErrorCode::BindingExpired, "make a new binding"),
+            Error::FollowerLeft => (
+                ErrorCode::FollowerLeft,
+                "who it was is not known any more; make a new binding",
+            ),
+        };
+        Self::new(code, message)
+    }
+}

@@ -1,0 +1,113 @@
+//! Errors of `codes`.
+
+use std::time::Duration;
+
+use crate::account::KEY_PROBE_EVERY;
+use crate::codes::{self, BudgetExhausted, MintError};
+use crate::http::i18n::message::Message;
+use crate::http::problem::causes::BUSY_RETRY;
+use crate::http::problem::{ErrorCode, Problem};
+
+impl From<codes::Error> for Problem {
+    fn from(error: codes::Error) -> Self {
+        match error {
+            codes::Error::MintNotAllowed(needed) => needed.into(),
+            codes::Error::RateLimited(limit) => Self::new(
+                ErrorCode::RateLimited,
+                Message::new(
+                    "您触发生成的新二维码过多，已有的二维码仍可使用，请稍后再试",
+                    "you have caused as many new codes as one visitor may; known codes are still served",
+                ),
+            )
+            .after(limit.retry_after),
+            codes::Error::BudgetExhausted(budget) => budget.into(),
+            codes::Error::Mint(cause) => (&*cause).into(),
+            codes::Error::Timeout => Self::new(
+                ErrorCode::UpstreamTimeout,
+                Message::new(
+                    "微信没有及时应答，稍后再试时二维码可能已经生成",
+                    "WeChat did not answer in time; the code may be there on the next try",
+                ),
+            )
+            .after(BUSY_RETRY),
+            codes::Error::TooMany => Self::crowded(),
+            codes::Error::ImportConflict(conflict) => conflict.into(),
+            codes::Error::Store(error) => error.into(),
+            codes::Error::Lost(_) => Self::internal(),
+        }
+    }
+}
+
+impl From<&MintError> for Problem {
+    fn from(error: &MintError) -> Self {
+        match error {
+            MintError::WeChat(error) => error.into(),
+            MintError::MinuteLimit(error) => Self::from(error).after(KEY_PROBE_EVERY),
+            MintError::Token(cause) => (&**cause).into(),
+            MintError::Stopped(stop) => stop.into(),
+            MintError::Budget(budget) => (*budget).into(),
+            MintError::LedgerFull => Self::new(
+                ErrorCode::PermanentStockExhausted,
+                Message::new(
+                    "永久二维码台账已满（WXQR_PERMANENT_LIMIT），请改用临时二维码",
+                    "the ledger of permanent codes is full (WXQR_PERMANENT_LIMIT); ask for a temporary one",
+                ),
+            ),
+            MintError::OutcomeUnknown { retry_after } => Self::outcome_unknown(*retry_after),
+            MintError::Store(_) | MintError::Unwritten => Self::store_unavailable(),
+            MintError::Crowded => Self::crowded(),
+            MintError::Paced(exceeded) => Self::paced(exceeded.retry_after),
+            MintError::Timeout | MintError::DeadOnArrival | MintError::TokenTimeout => {
+                Self::upstream_timeout()
+            }
+            MintError::Lost(_) => Self::internal(),
+        }
+    }
+}
+
+impl From<BudgetExhausted> for Problem {
+    fn from(budget: BudgetExhausted) -> Self {
+        let message = Message::new(
+            "访客今天触发生成的新二维码已达上限，已有的二维码仍可使用，请明天再试",
+            "visitors have caused as many new codes today as they may; known codes are still served",
+        );
+        Self::new(ErrorCode::BudgetExhausted, message).after(budget.retry_after)
+    }
+}
+
+impl Problem {
+    /// WeChat has nothing to do with it, but for the caller it is the same.
+    pub(super) fn crowded() -> Self {
+        let message = Message::new(
+            "本服务正在生成的二维码过多，请稍后再试",
+            "this service is making as many codes at once as it can; try again shortly",
+        );
+        Self::new(ErrorCode::UpstreamBusy, message).after(BUSY_RETRY)
+    }
+
+    fn paced(retry_after: Duration) -> Self {
+        let message = Message::new(
+            "访客触发生成新二维码的速度已达本服务的上限，已有的二维码仍可使用，请稍后再试",
+            "visitors ask for new codes faster than this service makes them; known codes are still served; try again shortly",
+        );
+        Self::new(ErrorCode::UpstreamBusy, message).after(retry_after)
+    }
+
+    /// A permanent mint that nobody knows the end of. `retry_after` is none once it was repeated as often as it may be.
+    fn outcome_unknown(retry_after: Option<Duration>) -> Self {
+        let message = match retry_after {
+            Some(_) => Message::new(
+                "此前的请求是否已生成该永久二维码尚不确定，请稍后再试",
+                "nobody knows yet whether an earlier try made this permanent code; ask again later",
+            ),
+            None => Message::new(
+                "无法确定此前的请求是否已生成该永久二维码，请用 ticket 和 url 登记，或换一个场景值",
+                "nobody knows whether earlier tries made this permanent code; record it with ticket and url, or use another scene",
+            ),
+        };
+        Self {
+            retry_after,
+            ..Self::new(ErrorCode::UpstreamTimeout, message)
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What the error of each room becomes: one `match` for each, which decides the status and what a
+//! stranger may know of the cause.
+
+mod access;
+mod bindings;
+mod codes;
+mod listen;
+mod origin;
+mod pictures;
+mod scans;
+mod store;
+mod values;
+mod wechat;
+
+use std::time::Duration;
+
+/// `Retry-After` once WeChat or this service was too busy. Chosen: WeChat's document says only
+/// "later".
+const BUSY_RETRY: Duration = Duration::from_secs(5);

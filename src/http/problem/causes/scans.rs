@@ -1,0 +1,13 @@
+//! Errors of `scans`.
+
+use crate::http::problem::Problem;
+use crate::scans::NotRecorded;
+
+impl From<NotRecorded> for Problem {
+    fn from(error: NotRecorded) -> Self {
+        match error {
+            NotRecorded::Store(error) => error.into(),
+            NotRecorded::Crowded | NotRecorded::Late => Self::store_unavailable(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The page of a code, and the image element in it.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use crate::clock::China;
+use crate::http::html::csp::{RENEW_SCRIPT, STYLE};
+use crate::http::html::render;
+use crate::http::i18n::lang::Lang;
+use crate::http::problem::Problem;
+use crate::http::site::Site;
+use crate::http::time_format::rfc3339;
+use crate::ticket::Ticket;
+
+/// The visitor's page of a code.
+#[derive(Debug, Template)]
+#[template(path = "code.html")]
+pub(crate) struct CodePage<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) lang: Lang,
+    /// An image element, from [`image_element`].
+    pub(crate) image: String,
+    pub(crate) expiry: Option<Expiry>,
+    /// Seconds until the page should show a newer code.
+    pub(crate) renew_in: Option<u64>,
+}
+
+/// When a code expires, for people and for programs.
+#[derive(Debug)]
+pub(crate) struct Expiry {
+    pub(crate) machine: String,
+    pub(crate) human: String,
+}
+
+impl Expiry {
+    pub(crate) fn new(at: Timestamp) -> Self {
+        let human = China::time(at).strftime("%Y-%m-%d %H:%M").to_string();
+        Self {
+            machine: rfc3339(at),
+            human,
+        }
+    }
+}
+
+#[derive(Debug, Template)]
+#[template(path = "image.html")]
+struct ImageElement<'a> {
+    lang: Lang,
+    src: &'a str,
+}
+
+/// The one element that a phone inside WeChat can press and hold: WeChat's own picture of the ticket.
+pub(crate) fn image_element(site: &Site, ticket: &Ticket, lang: Lang) -> Result<String, Problem> {
+    let src = site.image_url(ticket);
+    render(&ImageElement { lang, src: &src })
+}

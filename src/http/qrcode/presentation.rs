@@ -1,0 +1,147 @@
+//! Presents an issued code as a page, an image element, JSON, a redirect or a picture.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use jiff::Timestamp;
+
+use crate::access::Link;
+use crate::codes::{Served, Standing};
+use crate::http::html;
+use crate::http::negotiation::format::Format;
+use crate::http::problem::Problem;
+use crate::http::qrcode::body::{CodeBody, SceneBody, TicketBody};
+use crate::http::qrcode::caching::CachePolicy;
+use crate::http::qrcode::link::{LinkQuery, LinkSigner};
+use crate::http::qrcode::page::{CodePage, Expiry, image_element};
+use crate::http::qrcode::request::QrcodeRequest;
+use crate::http::site::Site;
+use crate::http::time_format::date_header;
+use crate::pictures::{Drawn, Pictures};
+use crate::ticket::IssuedCode;
+
+/// The shortest time between two renewals of a page. Chosen.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(10);
+
+/// How long before the end of a code its page shows a newer one, at the latest: twice as long as a
+/// cache may keep the page.
+const RENEWAL_LEAD: Duration = Duration::from_mins(2);
+
+/// An issued code, and what decides how it is shown.
+pub(super) struct Presentation<'a> {
+    pub(super) site: &'a Site,
+    pub(super) signer: &'a LinkSigner,
+    pub(super) request: &'a QrcodeRequest,
+    pub(super) served: Served,
+    pub(super) now: Timestamp,
+}
+
+impl Presentation<'_> {
+    pub(super) async fn respond(
+        &self,
+        pictures: &Pictures,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let view = self.request.view;
+        match view.format {
+            Format::Html if view.fragment => self.fragment(),
+            Format::Html => self.html_page(),
+            Format::Json => Ok(self.json()),
+            Format::Jpg => Ok(self.redirect()),
+            Format::Png => self.picture(pictures, Drawn::Png, headers).await,
+            Format::Svg => self.picture(pictures, Drawn::Svg, headers).await,
+        }
+    }
+
+    pub(super) fn code(&self) -> &IssuedCode {
+        &self.served.code
+    }
+
+    fn html_page(&self) -> Result<Response, Problem> {
+        let template = CodePage {
+            site: self.site,
+            lang: self.request.view.lang,
+            image: image_element(self.site, &self.code().ticket, self.request.view.lang)?,
+            expiry: self.code().expires_at().map(Expiry::new),
+            renew_in: renewal(&self.served, self.now),
+        };
+        let response = html::page(&template, self.site.code_page_policy())?;
+        Ok(self.with_headers(response, CachePolicy::for_page(&self.served, self.now)))
+    }
+
+    fn fragment(&self) -> Result<Response, Problem> {
+        let element = image_element(self.site, &self.code().ticket, self.request.view.lang)?;
+        let policy = self.site.fragment_policy();
+        let response = ([(header::CONTENT_SECURITY_POLICY, policy)], Html(element)).into_response();
+        Ok(self.with_text_headers(response))
+    }
+
+    fn json(&self) -> Response {
+        let link = LinkQuery::of(&self.request.query);
+        let given = link.clone();
+        let link = self.signer.signed_for(&self.request.caller, link);
+        let mut response = (date_header(self.now), Json(self.body(&link))).into_response();
+        if self.signer.is_active() {
+            let vary = HeaderValue::from_static("authorization");
+            response.headers_mut().append(header::VARY, vary);
+        }
+        if link == given {
+            self.with_text_headers(response)
+        } else {
+            // A link that was signed for this caller is not for other clients of a shared cache.
+            self.with_headers(response, CachePolicy::NoStore)
+        }
+    }
+
+    fn redirect(&self) -> Response {
+        let location = HeaderValue::from_str(&self.site.image_url(&self.code().ticket))
+            .expect("a base and an escaped ticket are ASCII");
+        let response = (StatusCode::FOUND, [(header::LOCATION, location)]).into_response();
+        self.with_picture_headers(response)
+    }
+
+    fn with_text_headers(&self, response: Response) -> Response {
+        self.with_headers(response, CachePolicy::for_text(&self.served, self.now))
+    }
+
+    pub(super) fn with_picture_headers(&self, response: Response) -> Response {
+        self.with_headers(response, CachePolicy::for_picture(&self.served, self.now))
+    }
+
+    fn with_headers(&self, mut response: Response, policy: CachePolicy) -> Response {
+        let policy = match self.request.caller.link {
+            Link::Signed { exp: Some(exp) } => policy.until(exp.at(), self.now),
+            _ => policy,
+        };
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, policy.header());
+        if let Some(vary) = self.request.view.vary() {
+            response.headers_mut().append(header::VARY, vary);
+        }
+        response
+    }
+
+    fn body(&self, link: &LinkQuery) -> CodeBody {
+        CodeBody {
+            scene: SceneBody::new(&self.request.spec.scene()),
+            ticket: TicketBody::new(self.site, self.code(), self.now, Some(link)),
+        }
+    }
+}
+
+/// The seconds after which a page fetches a newer code: as late as the freshness floor allows, so that
+/// an open page costs few mints. None for a code that does not expire.
+pub(super) fn renewal(served: &Served, now: Timestamp) -> Option<u64> {
+    let left = served.code.left(now)?;
+    let wait = match served.standing {
+        Standing::Stale => SHORTEST_RENEWAL,
+        // A second more, because a code exactly at its floor is still served.
+        Standing::Fresh { floor } => {
+            left.saturating_sub(floor.min(RENEWAL_LEAD)) + Duration::from_secs(1)
+        }
+    };
+    Some(wait.max(SHORTEST_RENEWAL).as_secs())
+}

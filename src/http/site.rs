@@ -1,0 +1,45 @@
+//! Where the service's links point, and who may frame its pages.
+
+use std::fmt::Write;
+
+use crate::form::escaped;
+use crate::ticket::Ticket;
+
+/// The settings that pages and links depend on.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The base of our own links without a trailing slash; empty makes them relative to the host.
+    pub public_url: String,
+    /// The host of `showqrcode`, without a trailing slash.
+    pub image_base: String,
+    /// Who may frame `/qrcode`, as the content security policy spells it.
+    pub frame_ancestors: String,
+    /// Whether the codes are the sandbox's.
+    pub sandbox: bool,
+}
+
+impl Site {
+    /// The URL of WeChat's picture of a ticket, which is percent-encoded exactly once.
+    pub(crate) fn image_url(&self, ticket: &Ticket) -> String {
+        format!(
+            "{}/cgi-bin/showqrcode?ticket={}",
+            self.image_base,
+            escaped(ticket.as_str())
+        )
+    }
+
+    /// A link to this service.
+    pub(crate) fn link<'a>(
+        &self,
+        path: &str,
+        pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> String {
+        let mut link = format!("{}{path}", self.public_url);
+        for (n, (name, value)) in pairs.enumerate() {
+            let separator = if n == 0 { '?' } else { '&' };
+            write!(link, "{separator}{name}={}", escaped(value))
+                .expect("a string takes all that is written");
+        }
+        link
+    }
+}
