@@ -16,16 +16,16 @@ use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::account::Priority;
-use crate::app;
+use crate::app::{self, Stores};
 use crate::clock::{Clock, SystemClock};
+use crate::codes::Priority;
+use crate::codes::TokenError;
 use crate::codes::{MintError, Parts};
 use crate::config::{Config, ConfigErrors, ExtraCa, Limitation};
+use crate::db::{ClockDifference, Database, OpenError, SchemaState};
 use crate::outbound::{self, ProbeError};
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
-use crate::store::{ClockDifference, OpenError, Standing, Store};
 use crate::telemetry::Causes;
-use crate::token;
 use crate::wechat::{self, Class, Errcode, Refusal, TokenSource};
 
 /// How long a host may take to answer. The service itself waits less, so a slower host is no help.
@@ -188,7 +188,7 @@ async fn check_account(
     tell: &mut (dyn FnMut(Finding) + Send),
 ) {
     let store = check_store(config, &clock, tell).await;
-    for shared in Store::shared_files(&config.database_url) {
+    for shared in Database::shared_files(&config.database_url) {
         let trouble = Trouble::new(shared.to_string(), shared.action());
         tell(Finding::warned(STORE, trouble));
     }
@@ -205,7 +205,7 @@ async fn check_account(
         skip_calls("the store, where the classic token is shared", tell);
         return;
     };
-    let parts = app::parts(config, store, clock, &TaskTracker::new())
+    let parts = app::parts(config, store.codes, clock, &TaskTracker::new())
         .expect("the hosts were asked with such a client");
     if check_token(&parts, tell).await {
         check_codes(&parts, tell).await;
@@ -225,17 +225,17 @@ async fn check_store(
     config: &Config,
     clock: &Arc<dyn Clock>,
     tell: &mut (dyn FnMut(Finding) + Send),
-) -> Option<Store> {
-    let note = match Store::look(&config.database_url).await {
-        Ok(Standing::Ready) => return check_ready_store(config, clock, tell).await,
-        Ok(Standing::Absent) => "not there yet: `wxqr serve` makes it",
-        Ok(Standing::Older) => "of an older version: `wxqr serve` brings it up to date",
+) -> Option<Stores> {
+    let note = match Database::schema_state(&config.database_url).await {
+        Ok(SchemaState::Current) => return check_ready_store(config, clock, tell).await,
+        Ok(SchemaState::Missing) => "not there yet: `wxqr serve` makes it",
+        Ok(SchemaState::Outdated) => "of an older version: `wxqr serve` brings it up to date",
         Err(error) => {
             tell(Finding::failed(STORE, store_trouble(&error)));
             return None;
         }
     };
-    let database = Store::database(&config.database_url);
+    let database = Database::system(&config.database_url);
     tell(Finding::fine(STORE, format!("{database}, {note}")));
     None
 }
@@ -244,10 +244,10 @@ async fn check_ready_store(
     config: &Config,
     clock: &Arc<dyn Clock>,
     tell: &mut (dyn FnMut(Finding) + Send),
-) -> Option<Store> {
+) -> Option<Stores> {
     let app_id = config.account.app_id.as_str();
     let upstream = app::upstream(config);
-    let opened = Store::open_now(
+    let opened = Stores::open_now(
         &config.database_url,
         app_id,
         &upstream,
@@ -261,7 +261,7 @@ async fn check_ready_store(
             return None;
         }
     };
-    let used = match store.stock().await {
+    let used = match store.codes.stock().await {
         Ok(stock) => stock.used,
         Err(error) => {
             let happened = Causes(&error).to_string();
@@ -270,9 +270,9 @@ async fn check_ready_store(
             return None;
         }
     };
-    let detail = format!("{store}, permanent codes in the ledger: {used}");
+    let detail = format!("{}, permanent codes in the ledger: {used}", store.database);
     tell(Finding::fine(STORE, detail));
-    if let Some(difference) = store.clock_difference() {
+    if let Some(difference) = store.database.clock_difference() {
         tell(clock_finding(difference));
     }
     Some(store)
@@ -291,10 +291,10 @@ fn clock_finding(difference: ClockDifference) -> Finding {
 }
 
 /// A stable token is not written down, so it can be checked without the store.
-async fn in_memory(config: &Config, clock: &Arc<dyn Clock>) -> Store {
+async fn in_memory(config: &Config, clock: &Arc<dyn Clock>) -> Stores {
     let url = SecretString::from("sqlite::memory:");
     let app_id = config.account.app_id.as_str();
-    Store::open_now(
+    Stores::open_now(
         &url,
         app_id,
         &app::upstream(config),
@@ -404,15 +404,15 @@ fn is_about_the_address(refusal: &Refusal) -> bool {
         || refusal.errcode.class() == Class::AccountBlocked
 }
 
-fn token_trouble(error: &token::Error) -> Trouble {
+fn token_trouble(error: &TokenError) -> Trouble {
     match error {
-        token::Error::WeChat(error) => wechat_trouble(error),
-        token::Error::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
-        token::Error::Store(error) => Trouble::new(
+        TokenError::WeChat(error) => wechat_trouble(error),
+        TokenError::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
+        TokenError::Store(error) => Trouble::new(
             format!("without the store no token is taken: {}", Causes(error)),
             "see the store's line",
         ),
-        token::Error::ForcedTooOften => Trouble::new(error.to_string(), "try again in a minute"),
+        TokenError::ForcedTooOften => Trouble::new(error.to_string(), "try again in a minute"),
     }
 }
 

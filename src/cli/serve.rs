@@ -5,7 +5,7 @@ use std::pin::pin;
 use clap::ArgMatches;
 use wxqr::app::App;
 use wxqr::config::{Config, Limitation};
-use wxqr::store::Store;
+use wxqr::db::Database;
 use wxqr::telemetry;
 
 use super::stop_signal;
@@ -13,7 +13,7 @@ use super::stop_signal;
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let (config, _) = Config::load(matches, std::env::vars_os())?;
     telemetry::start_logging(&config.log);
-    Store::keep_new_files_private();
+    Database::keep_new_files_private();
     let mut stop = pin!(stop_signal()?);
     let app = tokio::select! {
         app = App::bind(&config) => app?,

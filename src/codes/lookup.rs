@@ -9,8 +9,9 @@ use std::time::Duration;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
+use super::sql::CodeStore;
+use crate::db;
 use crate::scene::Scene;
-use crate::store::{self, Store};
 use crate::ticket::IssuedCode;
 
 /// How long an answer of the store is good for the next caller. A code that another replica makes is seen after that.
@@ -50,14 +51,14 @@ impl LookUps {
     pub(super) async fn find(
         &self,
         scene: &Scene,
-        store: &Store,
-    ) -> Result<Option<Arc<IssuedCode>>, store::Error> {
+        store: &CodeStore,
+    ) -> Result<Option<Arc<IssuedCode>>, db::Error> {
         let look = async {
             let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
-            let _turn = turn.map_err(|_| store::Error::Busy)?;
+            let _turn = turn.map_err(|_| db::Error::Busy)?;
             store.find(scene).await.map(|found| found.map(Arc::new))
         };
         let found = self.recent.try_get_with_by_ref(scene, look).await;
-        found.map_err(|error: Arc<store::Error>| (*error).clone())
+        found.map_err(|error: Arc<db::Error>| (*error).clone())
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::mint::MintError;
+use super::error::{BudgetExhausted, MintError};
+use super::sql::CodeStore;
 use crate::access::Payer;
 use crate::clock::China;
-use crate::store::Store;
 use crate::telemetry::{self, Causes};
 
 /// While the store cannot be asked, a process spends this part of what was left when it was asked last.
@@ -41,22 +41,6 @@ pub(super) struct Budget {
     told: Mutex<Option<String>>,
 }
 
-/// The budget is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the visitors' mints of the day are used up")]
-pub struct BudgetExhausted {
-    /// Until the next day begins in China.
-    pub retry_after: Duration,
-}
-
-impl BudgetExhausted {
-    fn at(now: Timestamp) -> Self {
-        Self {
-            retry_after: China::until_midnight(now),
-        }
-    }
-}
-
 impl Budget {
     pub(super) fn new(a_day: u64) -> Self {
         Self {
@@ -86,7 +70,7 @@ impl Budget {
     pub(super) async fn pay(
         &self,
         payer: Payer,
-        store: &Store,
+        store: &CodeStore,
         now: Timestamp,
     ) -> Result<Paid, MintError> {
         if payer == Payer::Key {
@@ -133,7 +117,7 @@ impl Budget {
     }
 
     /// Gives back what was paid for a mint whose request never left.
-    pub(super) async fn refund(&self, paid: Paid, store: &Store) {
+    pub(super) async fn refund(&self, paid: Paid, store: &CodeStore) {
         match paid {
             Paid::Nothing => {}
             Paid::Offline => {
@@ -173,7 +157,7 @@ mod tests {
         // 23:59:58 in China.
         let start = "2026-11-22T15:59:58Z".parse().unwrap();
         let clock = Arc::new(ManualClock::starting_at(start));
-        let store = Store::in_memory(clock.clone() as Arc<dyn Clock>).await;
+        let store = CodeStore::in_memory(clock.clone() as Arc<dyn Clock>).await;
         let budget = Budget::new(1);
         let visitor = Payer::Visitor(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
         let pay = || budget.pay(visitor, &store, clock.now());

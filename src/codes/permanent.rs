@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, priority};
+use super::error::MintError;
+use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
+use super::request::{Minted, Source};
+use super::sql::{CodeStore, Intent, REPEAT_AFTER, Reservation};
 use crate::access::Payer;
+use crate::db;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
-use crate::store::{self, Intent, REPEAT_AFTER, Reservation, Store};
+
 use crate::telemetry::Causes;
 use crate::ticket::IssuedCode;
 
@@ -158,7 +162,7 @@ fn log_unwritten(scene: &Scene, code: &IssuedCode) {
 }
 
 /// Tries to write a result until it is written.
-async fn confirm_at_last(store: &Store, intent: &Intent, code: &IssuedCode) {
+async fn confirm_at_last(store: &CodeStore, intent: &Intent, code: &IssuedCode) {
     let (kind, value) = (intent.scene().kind(), intent.scene().value());
     match write_at_last(|| store.confirm(intent, code)).await {
         Ok(_) => tracing::info!(%kind, scene = ?value, "the permanent code is written down"),
@@ -172,14 +176,14 @@ async fn confirm_at_last(store: &Store, intent: &Intent, code: &IssuedCode) {
 }
 
 /// Repeats a write until the store takes it, or has a row in its way that cannot be read.
-async fn write_at_last<T, F>(mut write: impl FnMut() -> F) -> Result<T, store::Error>
+async fn write_at_last<T, F>(mut write: impl FnMut() -> F) -> Result<T, db::Error>
 where
-    F: Future<Output = Result<T, store::Error>>,
+    F: Future<Output = Result<T, db::Error>>,
 {
     loop {
         tokio::time::sleep(WRITE_PAUSE).await;
         match write().await {
-            Err(store::Error::Timeout | store::Error::Busy | store::Error::Failed(_)) => {}
+            Err(db::Error::Timeout | db::Error::Busy | db::Error::Failed(_)) => {}
             result => return result,
         }
     }

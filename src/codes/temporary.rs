@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::is_free;
-use super::mint::{MINT_TIMEOUT, MintError, Minted, Minter, POLL, Source, Wish, priority};
+use super::error::{MintError, is_free};
+use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
 use super::payment::Paid;
+use super::request::{Minted, Source, Wish};
 use super::slots::Slot;
+use super::sql::Lease;
 use crate::access::{PaceExceeded, Payer, Payment};
+use crate::db;
 use crate::scene::{Scene, TemporaryScene};
-use crate::store::{self, Lease};
 use crate::ticket::IssuedCode;
 
 /// How long one replica has a scene to itself: a mint, and the time to write it down.
@@ -93,7 +95,7 @@ impl Minter {
                 Ok(Some(turn)) => return Ok(turn),
                 // Another replica mints it.
                 Ok(None) => {}
-                Err(trouble @ store::Error::BadRow(_)) => return Ok(Turn::Unreadable(trouble)),
+                Err(trouble @ db::Error::BadRow(_)) => return Ok(Turn::Unreadable(trouble)),
                 // The store refused this call alone, perhaps because of a crowd, which shall not grow by this.
                 Err(_) if self.store().is_up() => pause = LONGEST_PAUSE.min(pause * 2),
                 Err(trouble) => {
@@ -128,7 +130,7 @@ impl Minter {
         slot: Slot<'a>,
         scene: &Scene,
         wish: &Wish,
-    ) -> Result<Option<Turn<'a>>, store::Error> {
+    ) -> Result<Option<Turn<'a>>, db::Error> {
         let lease = self.store().lease(&scene.to_string(), LEASE).await?;
         let Some(lease) = lease else { return Ok(None) };
         Ok(Some(match self.find_good_enough(scene, wish).await? {
@@ -142,7 +144,7 @@ impl Minter {
         &self,
         scene: &Scene,
         wish: &Wish,
-    ) -> Result<Option<Arc<IssuedCode>>, store::Error> {
+    ) -> Result<Option<Arc<IssuedCode>>, db::Error> {
         let Some(code) = self.store().find(scene).await?.map(Arc::new) else {
             return Ok(None);
         };
@@ -201,14 +203,14 @@ impl Minter {
 enum Turn<'a> {
     Found(Arc<IssuedCode>),
     /// The store has a row in the way.
-    Unreadable(store::Error),
+    Unreadable(db::Error),
     Ours {
         lease: Lease,
         _slot: Slot<'a>,
     },
     /// The store is down.
     Offline {
-        trouble: store::Error,
+        trouble: db::Error,
         _slot: Slot<'a>,
     },
 }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::sql::CodeStore;
+use crate::db;
 use crate::scene::Scene;
-use crate::store::{self, Store};
 use crate::ticket::IssuedCode;
 
 /// How many codes are held for the store. A bound on memory, chosen; those beyond it a restart would mint again, and their
@@ -50,7 +51,7 @@ impl Unsaved {
     }
 
     /// Tells the store what it missed. What it does not take is held on. Not cancel safe: a number may count twice.
-    pub(super) async fn tell(&self, store: &Store) -> Result<(), store::Error> {
+    pub(super) async fn tell(&self, store: &CodeStore) -> Result<(), db::Error> {
         let (mints, anonymous) = {
             let missed = self.missed();
             (missed.mints, missed.anonymous)
@@ -66,7 +67,7 @@ impl Unsaved {
         self.tell_codes(store).await
     }
 
-    async fn tell_codes(&self, store: &Store) -> Result<(), store::Error> {
+    async fn tell_codes(&self, store: &CodeStore) -> Result<(), db::Error> {
         while let Some((scene, code)) = self.first_code() {
             store.save(&scene, &code).await?;
             let mut missed = self.missed();
@@ -116,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn the_store_learns_everything_once() {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
-        let store = Store::in_memory(clock).await;
+        let store = CodeStore::in_memory(clock).await;
         let unsaved = Unsaved::default();
         let scenes = ["1", "2"].map(scene);
         for scene in &scenes {
@@ -139,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn a_scan_of_an_older_code_of_the_scene_is_known_too() {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
-        let store = Store::in_memory(clock).await;
+        let store = CodeStore::in_memory(clock).await;
         let unsaved = Unsaved::default();
         let scene = scene("1");
         for ticket in ["older", "newer"] {
@@ -156,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_store_does_not_take_is_held() {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
-        let store = Store::in_memory(clock).await;
+        let store = CodeStore::in_memory(clock).await;
         store.close().await;
         let unsaved = Unsaved::default();
         unsaved.count_mint();

@@ -10,7 +10,7 @@ use super::setting::Range;
 use super::values::{self, PublicUrl};
 use super::{Reader, Reported, settings};
 use crate::callback::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
-use crate::tally::{PersonKey, PersonKeyError};
+use crate::statistics::{PersonKey, PersonKeyError};
 
 /// Callback, relay and statistics.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use crate::access::{Keyring, LinkKeys, Mode, Rate, TrustedProxies};
 use crate::callback::{CallbackToken, EncodingAesKey};
 use crate::codes::Reuse;
 use crate::scene::Lifetime;
-use crate::tally::PersonKey;
+use crate::statistics::PersonKey;
 use crate::telemetry::LogFormat;
 use crate::wechat::TokenSource;
 

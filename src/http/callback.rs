@@ -18,8 +18,8 @@ use crate::clock::Clock;
 use crate::http::extract::body::read_body;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::listen::{ByteBudget, HeldBody};
-use crate::relay::{Delivery, Relay};
-use crate::scans::Scans;
+use crate::statistics::Scans;
+use crate::statistics::{Delivery, Relay};
 use crate::telemetry::{self, Causes};
 
 /// How long after a push the response must start: WeChat waits for 5 s.

@@ -13,9 +13,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use crate::account::Account;
+use crate::codes::Account;
+use crate::db::Database;
 use crate::http::problem::Problem;
-use crate::store::Store;
 
 /// Answers while the process lives.
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives")), tag = "operating")]
@@ -46,11 +46,11 @@ pub(crate) struct Readiness {
 pub(crate) async fn readyz(
     State(draining): State<CancellationToken>,
     State(account): State<Arc<Account>>,
-    State(store): State<Store>,
+    State(database): State<Database>,
 ) -> Response {
     let (code, status) = if draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
-    } else if account.fault().is_some() || !store.is_up() {
+    } else if account.fault().is_some() || !database.is_up() {
         (StatusCode::OK, "degraded")
     } else {
         (StatusCode::OK, "ok")

@@ -6,10 +6,11 @@ use axum::extract::FromRef;
 use jiff::tz::Offset;
 use tokio_util::sync::CancellationToken;
 
-use crate::account::Account;
 use crate::bindings::Bindings;
+use crate::channels::ChannelStore;
 use crate::clock::Clock;
-use crate::codes::Codes;
+use crate::codes::{Account, Codes, Tokens};
+use crate::db::Database;
 use crate::http::api::codes::make::CodeMaker;
 use crate::http::callback::Callback;
 use crate::http::extract::authenticator::Authenticator;
@@ -19,10 +20,8 @@ use crate::http::qrcode::link::LinkSigner;
 use crate::http::site::Site;
 use crate::listen::ByteBudget;
 use crate::pictures::Pictures;
-use crate::scans::Scans;
 use crate::scene::Lifetime;
-use crate::store::Store;
-use crate::token::Tokens;
+use crate::statistics::{EventStore, Scans};
 
 /// All parts of the service that handlers use.
 #[derive(Debug, Clone)]
@@ -47,8 +46,12 @@ pub struct AppState {
     pub scans: Arc<Scans>,
     /// What bodies of requests with a key hold together while they are read.
     pub bodies: ByteBudget,
-    /// Lists and statistics.
-    pub store: Store,
+    /// Names and lists of codes.
+    pub channels: ChannelStore,
+    /// Events and numbers.
+    pub events: EventStore,
+    /// The health of the database.
+    pub database: Database,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Links and pages.
@@ -82,7 +85,9 @@ parts! {
     bindings: Option<Arc<Bindings>>,
     scans: Arc<Scans>,
     bodies: ByteBudget,
-    store: Store,
+    channels: ChannelStore,
+    events: EventStore,
+    database: Database,
     clock: Arc<dyn Clock>,
     site: Arc<Site>,
     default_expire: Lifetime,
@@ -106,7 +111,7 @@ impl FromRef<AppState> for CodeMaker {
     fn from_ref(app: &AppState) -> Self {
         Self {
             codes: Arc::clone(&app.codes),
-            store: app.store.clone(),
+            channels: app.channels.clone(),
             default_expire: app.default_expire,
         }
     }

@@ -8,14 +8,14 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::account::{Account, Fault};
 use crate::callback::{LastRefusal, Summary};
+use crate::codes::Tokens;
+use crate::codes::{Account, Fault};
 use crate::codes::{Codes, Supplies};
 use crate::http::callback::Callback;
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::time_format::rfc3339;
-use crate::token::Tokens;
 
 /// How the account stands.
 #[derive(Debug, Serialize, ToSchema)]

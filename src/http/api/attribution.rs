@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::scene::SceneValue;
-use crate::store::Attribution;
+use crate::statistics::Attribution;
 
 /// Which code a scan is counted under, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

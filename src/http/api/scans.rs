@@ -14,7 +14,7 @@ use crate::http::api::query::{DEFAULT_ITEMS, day, known_pairs, limit, scene};
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::time_format::rfc3339;
-use crate::store::{EventFilter, EventOrder, Store, StoredEvent};
+use crate::statistics::{EventFilter, EventOrder, EventStore, StoredEvent};
 use crate::text::decimal;
 
 /// The parameters of the list.
@@ -80,13 +80,13 @@ pub(crate) struct EventPage {
     tag = "statistics",
 )]
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(events): State<EventStore>,
     State(time_zone): State<Offset>,
     holder: WithScope<Stats>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<EventPage>, Problem> {
     let query = ScansQuery::parse(raw.as_deref(), time_zone)?;
-    let (events, cursor) = query.read(&store).await?;
+    let (events, cursor) = query.read(&events).await?;
     let shows_openids = holder.caller().allows(Scope::People);
     let items = events.into_iter();
     let items = items.map(|event| shown(event, shows_openids)).collect();
@@ -134,12 +134,12 @@ impl ScansQuery {
     }
 
     /// The events, and the cursor for the next page.
-    async fn read(&self, store: &Store) -> Result<(Vec<StoredEvent>, u64), Problem> {
+    async fn read(&self, events: &EventStore) -> Result<(Vec<StoredEvent>, u64), Problem> {
         let order = match self.after {
             None => EventOrder::NewestFirst,
             Some(after) => EventOrder::StoredAfter(after),
         };
-        let page = store.events(&self.filter, order, self.limit).await?;
+        let page = events.events(&self.filter, order, self.limit).await?;
         // A restored backup would withhold its next events from clients with a later cursor.
         if self.after > Some(page.last_seq) {
             return Err(beyond_the_last());

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
 use crate::scene::{Lifetime, Scene, SceneValue};
-use crate::store::{Attribution, Numbers, NumbersFilter, Span, Store};
+use crate::statistics::{Attribution, EventStore, Numbers, NumbersFilter, Span};
 
 /// The path of the numbers; the query is that of the code.
 pub(crate) const PATH: &str = "/demo/numbers";
@@ -24,13 +24,13 @@ pub(crate) struct NumbersBody {
 }
 
 pub(crate) async fn numbers(
-    State(store): State<Store>,
+    State(events): State<EventStore>,
     State(default_expire): State<Lifetime>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<NumbersBody>, Problem> {
     let query = Query::parse(&raw.unwrap_or_default())?;
     let scene = query.code_spec(default_expire)?.scene();
-    let rows = store.numbers(&of_all_days(&scene)).await?;
+    let rows = events.numbers(&of_all_days(&scene)).await?;
     let code = Attribution::Code(scene);
     let row = rows.into_iter().find(|row| row.attribution == code);
     let Numbers {

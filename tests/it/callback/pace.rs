@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use wxqr::store::Store;
+use wxqr::app::Stores;
 
 use crate::support::Server;
 use crate::support::callback::{events, store};
@@ -43,7 +43,7 @@ async fn followers_come(replica: &Replica, per_second: u32, time: Duration) -> M
     load.finish().await
 }
 
-async fn all_are_stored(store: &Store, met: &Met) {
+async fn all_are_stored(store: &Stores, met: &Met) {
     assert!(met.failures.is_empty(), "{}", met.failures[0]);
     assert_eq!(events(store).await.len(), met.asked());
 }

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use wxqr::event::EventKind;
-use wxqr::store::Attribution;
+use wxqr::statistics::Attribution;
 
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;

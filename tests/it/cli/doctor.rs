@@ -10,9 +10,10 @@ use axum::http::StatusCode;
 use reqwest::Method;
 use tokio::net::TcpListener;
 use url::Url;
+use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
+use wxqr::db::Upstream;
 use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
-use wxqr::store::{Store, Upstream};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
@@ -557,7 +558,7 @@ async fn the_clock_of_the_databases_server_is_compared() {
 async fn make_store(database: &Database) {
     let url = database.url.as_str().into();
     let upstream = Upstream::of_host("127.0.0.1");
-    let opened = Store::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
+    let opened = Stores::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
     opened.unwrap();
 }
 

@@ -141,10 +141,10 @@ async fn a_hundred_kills_lose_no_event_and_count_none_twice() {
     figures.exactly(&what, 0, twice);
 }
 
-async fn openids(store: &wxqr::store::Store) -> Vec<String> {
+async fn openids(store: &wxqr::app::Stores) -> Vec<String> {
     let events = events(store).await;
     let openid =
-        |event: &wxqr::store::StoredEvent| event.openid.as_ref().unwrap().as_str().to_owned();
+        |event: &wxqr::statistics::StoredEvent| event.openid.as_ref().unwrap().as_str().to_owned();
     events.iter().map(openid).collect()
 }
 
@@ -194,11 +194,12 @@ async fn while_the_store_is_away_nothing_is_acknowledged_and_nothing_lost() {
     .await;
     wechat.repeat_all(&client(), address).await;
     let database_url = cluster.url().into();
-    let store = wxqr::store::Store::open(
+    let store = wxqr::app::Stores::open(
         &database_url,
         APP_ID,
-        &wxqr::store::Upstream::of_host("127.0.0.1"),
+        &wxqr::db::Upstream::of_host("127.0.0.1"),
         Arc::new(wxqr::clock::SystemClock),
+        None,
     )
     .await
     .unwrap();
@@ -214,7 +215,7 @@ async fn while_the_store_is_away_nothing_is_acknowledged_and_nothing_lost() {
 }
 
 /// Of those who have not left.
-async fn openids_held(store: &wxqr::store::Store) -> BTreeSet<String> {
+async fn openids_held(store: &wxqr::app::Stores) -> BTreeSet<String> {
     let events = events(store).await;
     let held = events.iter().filter_map(|event| event.openid.as_ref());
     held.map(|openid| openid.as_str().to_owned()).collect()

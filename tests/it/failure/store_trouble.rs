@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use tokio::task::{JoinHandle, block_in_place};
-use wxqr::store::DEADLINE;
+use wxqr::db::DEADLINE;
 
 use crate::support::answer::Answer;
 use crate::support::database::{Cluster, Database};

@@ -5,9 +5,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use jiff::tz::Offset;
+use wxqr::app::Stores;
+use wxqr::bindings::NewBinding;
+use wxqr::db;
 use wxqr::event::{Event, EventKind, Scan};
-use wxqr::scans::{NotRecorded, Scans};
-use wxqr::store::{self, NewBinding, Recorded, Store};
+use wxqr::statistics::Recorded;
+use wxqr::statistics::{NotRecorded, Scans};
 
 use crate::support::app::APP_ID;
 use crate::support::callback::{events, numbers, store};
@@ -16,8 +19,8 @@ use crate::support::eventually_async;
 
 const NEW: Recorded = Recorded::New { binding: None };
 
-fn scans(store: &Store) -> Scans {
-    Scans::new(store.clone(), Offset::UTC)
+fn scans(store: &Stores) -> Scans {
+    Scans::new(store.events.clone(), Offset::UTC)
 }
 
 /// A scan by the follower of that number.
@@ -50,7 +53,7 @@ async fn only_the_event_that_meets_a_bad_row_is_refused(database: Database) {
         match result {
             Ok(recorded) => assert_eq!((recorded, ticket), (&NEW, "good")),
             Err(NotRecorded::Store(error)) => {
-                assert!(matches!(error, store::Error::BadRow(_)), "{error}");
+                assert!(matches!(error, db::Error::BadRow(_)), "{error}");
                 assert_eq!(ticket, "bad");
             }
             Err(error) => unreachable!("{error}"),
@@ -84,7 +87,10 @@ async fn whoever_finds_too_many_waiting_is_sent_away_at_once() {
         answer.is_some()
     };
     let waiting = (0..10_000).find(refused_at_once).unwrap();
-    assert!(waiting >= 2 * Store::MOST_EVENTS, "{waiting} may wait");
+    assert!(
+        waiting >= 2 * wxqr::statistics::EventStore::MOST_EVENTS,
+        "{waiting} may wait"
+    );
     assert!(refused_at_once(&waiting), "as long as nothing is written");
     eventually_async("those who waited are stored", || async {
         events(&store).await.len() == waiting
@@ -137,7 +143,7 @@ async fn a_database_that_is_too_slow_gets_half_as_many_until_it_keeps_up() {
         assert_eq!(counts, (100 + 50, 50));
         drop(lock);
         eventually_async("the database is there again", || async {
-            store.ping().await.is_ok()
+            store.database.ping().await.is_ok()
         })
         .await;
         // With every write that succeeds the next one may be larger again.
@@ -160,7 +166,7 @@ async fn the_scan_of_a_binding_is_told_here_once() {
         created_at: "2026-11-22T09:59:00Z".parse().unwrap(),
         expires_at: "2026-11-22T10:01:00Z".parse().unwrap(),
     };
-    store.add_binding(&new).await.unwrap();
+    store.bindings.add_binding(&new).await.unwrap();
     database
         .run(&format!(
             "INSERT INTO ticket (appid, ticket, kind, scene) VALUES ('{APP_ID}', 'its', 'QR_STR_SCENE', 'its scene')"

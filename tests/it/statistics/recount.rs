@@ -9,13 +9,14 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use wxqr::app::Stores;
 use wxqr::clock::{Clock, SystemClock};
+use wxqr::codes::Reservation;
+use wxqr::db::{Error, Upstream};
 use wxqr::event::{Event, EventKind, Scan};
 use wxqr::openid::OpenId;
 use wxqr::scene::{Kind, PermanentScene, Scene};
-use wxqr::store::{
-    Attribution, Dated, Error, Numbers, NumbersFilter, Recorded, Reservation, Span, Store, Upstream,
-};
+use wxqr::statistics::{Attribution, Dated, Numbers, NumbersFilter, Recorded, Span};
 use wxqr::ticket::{IssuedCode, Life};
 
 use crate::support::database::Database;
@@ -249,16 +250,16 @@ impl<'a> Recount<'a> {
     }
 }
 
-async fn open(database: &Database) -> Store {
+async fn open(database: &Database) -> Stores {
     let upstream = Upstream::of_host("test");
     let url = database.url.as_str().into();
-    Store::open(&url, APP_ID, &upstream, Arc::new(SystemClock))
+    Stores::open(&url, APP_ID, &upstream, Arc::new(SystemClock), None)
         .await
         .unwrap()
 }
 
 /// Codes whose tickets are known, and a binding.
-async fn set_up(database: &Database, store: &Store) {
+async fn set_up(database: &Database, store: &Stores) {
     for (kind, scene, tickets) in CODES {
         let Ok(kind) = kind.parse::<Kind>() else {
             continue;
@@ -281,7 +282,7 @@ async fn set_up(database: &Database, store: &Store) {
     }
 }
 
-async fn store_code(store: &Store, scene: &Scene, ticket: &str) {
+async fn store_code(store: &Stores, scene: &Scene, ticket: &str) {
     let life = match scene {
         Scene::Permanent(_) => Life::Permanent,
         Scene::Temporary(_) => Life::Temporary {
@@ -297,25 +298,25 @@ async fn store_code(store: &Store, scene: &Scene, ticket: &str) {
     };
     match scene {
         Scene::Permanent(scene) => confirm(store, scene, &code).await,
-        Scene::Temporary(_) => store.save(scene, &code).await.unwrap(),
+        Scene::Temporary(_) => store.codes.save(scene, &code).await.unwrap(),
     }
 }
 
-async fn confirm(store: &Store, scene: &PermanentScene, code: &IssuedCode) {
-    let Ok(Reservation::Granted(intent)) = store.reserve(scene, 100).await else {
+async fn confirm(store: &Stores, scene: &PermanentScene, code: &IssuedCode) {
+    let Ok(Reservation::Granted(intent)) = store.codes.reserve(scene, 100).await else {
         unreachable!("the stock is whole");
     };
-    store.confirm(&intent, code).await.unwrap();
+    store.codes.confirm(&intent, code).await.unwrap();
 }
 
 /// Stores batches one after another, each until it is stored. Tells how many events were new.
-async fn deliver(store: Store, batches: Vec<Vec<Dated>>) -> usize {
+async fn deliver(store: Stores, batches: Vec<Vec<Dated>>) -> usize {
     let mut new = 0;
     for batch in batches {
         let recorded = loop {
-            match store.record_events(&batch).await {
+            match store.events.record_events(&batch).await {
                 Ok(recorded) => break recorded,
-                Err(Error::Timeout) => store.ping().await.ok(),
+                Err(Error::Timeout) => store.database.ping().await.ok(),
                 Err(Error::Busy | Error::Failed(_)) => None,
                 Err(error) => unreachable!("{error}"),
             };
@@ -338,7 +339,7 @@ fn deliveries(dice: &mut Dice, facts: &[Fact], repeats: usize) -> [Vec<Vec<Dated
     let mut sent = sent.into_iter().map(Fact::dated).peekable();
     let mut deliveries = [Vec::new(), Vec::new()];
     while sent.peek().is_some() {
-        let size = 1 + dice.roll(Store::MOST_EVENTS);
+        let size = 1 + dice.roll(wxqr::statistics::EventStore::MOST_EVENTS);
         deliveries[dice.roll(2)].push(sent.by_ref().take(size).collect());
     }
     deliveries
@@ -355,7 +356,7 @@ fn code_of(attribution: &Attribution) -> usize {
 
 /// What the store tells of some days, by code and day.
 async fn told(
-    store: &Store,
+    store: &Stores,
     from: Date,
     to: Date,
     span: Span,
@@ -367,7 +368,7 @@ async fn told(
         to,
         span,
     };
-    let rows = store.numbers(&filter).await.unwrap();
+    let rows = store.events.numbers(&filter).await.unwrap();
     let told = rows
         .into_iter()
         .map(|row| ((code_of(&row.attribution), row.day), row.numbers));
@@ -423,7 +424,7 @@ fn eprintln_once(nth: usize, text: &str) {
     }
 }
 
-async fn compare(store: &Store, recount: &Recount<'_>, ranges: &[(i64, i64)]) -> Comparison {
+async fn compare(store: &Stores, recount: &Recount<'_>, ranges: &[(i64, i64)]) -> Comparison {
     let start = recount.facts.iter().map(Fact::day).min().unwrap();
     let day = |n: i64| start + n.days();
     let mut comparison = Comparison::default();
@@ -509,7 +510,7 @@ fn openids_in(bytes: &[u8]) -> BTreeSet<String> {
 /// Those who stand in a table and may not be known, and in the files of SQLite once they are scrubbed.
 async fn strangers(
     database: &Database,
-    stores: &[Store],
+    stores: &[Stores],
     known: &BTreeSet<String>,
 ) -> BTreeSet<String> {
     let mut found = openids_in(dump(database).await.as_bytes());
@@ -520,7 +521,7 @@ async fn strangers(
     let log = database.file().with_extension("db-wal");
     eventually_async("the log is cut", || async {
         for store in stores {
-            store.scrub().await.unwrap();
+            store.database.truncate_wal().await.unwrap();
         }
         std::fs::metadata(&log).unwrap().len() == 0
     })
@@ -539,7 +540,7 @@ async fn no_number_differs(database: Database) {
     let facts = facts(&mut dice, facts_of, people);
     let stores = [open(&database).await, open(&database).await];
     set_up(&database, &stores[0]).await;
-    let engine = stores[0].to_string();
+    let engine = stores[0].database.to_string();
     let mut figures = Figures::of(format!(
         "{} random events on {engine}, repeats and late ones among them, stored by two replicas at once, against a naive recount",
         grouped(EVENTS)
@@ -588,7 +589,7 @@ async fn no_number_differs(database: Database) {
 /// After the retention the numbers are what they were.
 async fn forget_half(
     database: &Database,
-    stores: &[Store],
+    stores: &[Stores],
     recount: &Recount<'_>,
     ranges: &[(i64, i64)],
 ) {
@@ -598,9 +599,9 @@ async fn forget_half(
     for fact in recount.facts {
         *left.entry(fact.at >= before).or_insert(0_u64) += 1;
     }
-    let forgotten = stores[0].forget_events(before).await.unwrap();
+    let forgotten = stores[0].events.forget_events(before).await.unwrap();
     assert!(forgotten >= 500, "{forgotten}");
-    while stores[1].forget_events(before).await.unwrap() > 0 {}
+    while stores[1].events.forget_events(before).await.unwrap() > 0 {}
     let known = recount.known_openids(before);
     assert!(!known.is_empty() && known.len() < recount.known_openids(start).len());
     assert_eq!(strangers(database, stores, &known).await, BTreeSet::new());

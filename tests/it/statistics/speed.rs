@@ -13,12 +13,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reqwest::Method;
+use wxqr::app::Stores;
+use wxqr::channels::Channel;
 use wxqr::clock::SystemClock;
+use wxqr::codes::Reservation;
+use wxqr::db::Upstream;
 use wxqr::event::{Event, EventKind, Scan};
 use wxqr::scene::{PermanentScene, Scene};
-use wxqr::store::{
-    Channel, Dated, EventFilter, EventOrder, NumbersFilter, Reservation, Span, Store, Upstream,
-};
+use wxqr::statistics::{Dated, EventFilter, EventOrder, NumbersFilter, Span};
 use wxqr::ticket::{IssuedCode, Life};
 
 use crate::support::answer::Answer;
@@ -93,10 +95,11 @@ impl Campaign {
         self.people / 5
     }
 
-    async fn open(&self, store: &Store) {
+    async fn open(&self, store: &Stores) {
         for channel in 1..=self.channels {
             let scene = PermanentScene::Id(channel.to_string().parse().unwrap());
-            let Ok(Reservation::Granted(intent)) = store.reserve(&scene, 100_000).await else {
+            let Ok(Reservation::Granted(intent)) = store.codes.reserve(&scene, 100_000).await
+            else {
                 unreachable!("the stock is whole");
             };
             let code = IssuedCode {
@@ -104,12 +107,13 @@ impl Campaign {
                 url: "http://weixin.qq.com/q/1".parse().unwrap(),
                 life: Life::Permanent,
             };
-            store.confirm(&intent, &code).await.unwrap();
+            store.codes.confirm(&intent, &code).await.unwrap();
             let names = Channel {
                 label: Some(format!("shop {channel}")),
                 group: Some(format!("city {}", channel % 20)),
             };
             store
+                .channels
                 .name_channel(&Scene::Permanent(scene), &names)
                 .await
                 .unwrap();
@@ -117,15 +121,18 @@ impl Campaign {
     }
 
     /// Stores all events, and tells how long the batches took, the shortest first.
-    async fn run(&self, store: &Store) -> Vec<Duration> {
+    async fn run(&self, store: &Stores) -> Vec<Duration> {
         let mut times = Vec::new();
         let mut events = (0..self.events).map(|n| self.event(n)).peekable();
         while events.peek().is_some() {
-            let batch: Vec<_> = events.by_ref().take(Store::MOST_EVENTS).collect();
+            let batch: Vec<_> = events
+                .by_ref()
+                .take(wxqr::statistics::EventStore::MOST_EVENTS)
+                .collect();
             let started = Instant::now();
             // A disk that others use may be too slow for once.
-            while store.record_events(&batch).await.is_err() {
-                store.ping().await.ok();
+            while store.events.record_events(&batch).await.is_err() {
+                store.database.ping().await.ok();
             }
             times.push(started.elapsed());
         }
@@ -163,11 +170,11 @@ fn filter(from: usize, to: usize, span: Span) -> NumbersFilter {
 }
 
 /// The longest of some times, and how many rows came.
-async fn ask(store: &Store, filter: &NumbersFilter) -> (Duration, usize) {
+async fn ask(store: &Stores, filter: &NumbersFilter) -> (Duration, usize) {
     let (mut longest, mut rows) = (Duration::ZERO, 0);
     for _ in 0..TIMES {
         let started = Instant::now();
-        rows = store.numbers(filter).await.unwrap().len();
+        rows = store.events.numbers(filter).await.unwrap().len();
         longest = longest.max(started.elapsed());
     }
     (longest, rows)
@@ -194,7 +201,7 @@ async fn measure(database: Database) {
         .await;
     let upstream = Upstream::of_host("127.0.0.1");
     let url = database.url.as_str().into();
-    let store = Store::open(&url, APP_ID, &upstream, Arc::new(SystemClock)).await;
+    let store = Stores::open(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
     let store = store.unwrap();
     let campaign = Campaign::sized();
     let Campaign {
@@ -202,7 +209,8 @@ async fn measure(database: Database) {
     } = campaign;
     let [of, by] = [grouped(events), grouped(channels)];
     let mut figures = Figures::of(format!(
-        "statistics of {of} events, {by} channels and {DAYS} days, on {store}"
+        "statistics of {of} events, {by} channels and {DAYS} days, on {}",
+        store.database
     ));
     campaign.open(&store).await;
     let started = Instant::now();
@@ -250,7 +258,11 @@ async fn measure(database: Database) {
         millis(ask(&store, &group).await.0),
     );
     lists(&store, &mut figures).await;
-    let all = store.numbers(&filter(0, 89, Span::Total)).await.unwrap();
+    let all = store
+        .events
+        .numbers(&filter(0, 89, Span::Total))
+        .await
+        .unwrap();
     let scans: u64 = all.iter().map(|row| row.numbers.scans).sum();
     let told = [campaign.events - campaign.leavers(), campaign.leavers()];
     let lost: u64 = all.iter().map(|row| row.numbers.lost).sum();
@@ -259,10 +271,10 @@ async fn measure(database: Database) {
         lost > 0 && lost <= u64::try_from(told[1]).unwrap(),
         "{lost} lost"
     );
-    store.close().await;
+    store.database.close().await;
 }
 
-async fn lists(store: &Store, figures: &mut Figures) {
+async fn lists(store: &Stores, figures: &mut Figures) {
     let scene = |scene: Option<&str>| EventFilter {
         scene: scene.map(|text| (text.to_owned(), true)),
         since: None,
@@ -293,7 +305,12 @@ async fn lists(store: &Store, figures: &mut Figures) {
         let mut longest = Duration::ZERO;
         for _ in 0..TIMES {
             let started = Instant::now();
-            let events = store.events(&filter, order, 100).await.unwrap().events;
+            let events = store
+                .events
+                .events(&filter, order, 100)
+                .await
+                .unwrap()
+                .events;
             longest = longest.max(started.elapsed());
             assert!(!events.is_empty(), "{what}");
         }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use uuid::Uuid;
+use wxqr::app::Stores;
+use wxqr::channels::{Channel, ChannelFilter};
 use wxqr::clock::{Clock, ManualClock, SystemClock};
+use wxqr::codes::{ImportConflict, Imported, Intent, Reservation, Stock, Stop};
+use wxqr::db::{ClockDifference, Error, OpenError, Upstream};
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
-use wxqr::store::{
-    Channel, ChannelFilter, ClockDifference, Error, ImportConflict, Imported, Intent, OpenError,
-    Reservation, Stock, Stop, Store, Upstream,
-};
 use wxqr::ticket::{IssuedCode, Life};
 
 use crate::support::database::Database;
@@ -29,7 +29,7 @@ struct Bench {
     clock: Arc<ManualClock>,
     appid: String,
     /// The only handle to a database in memory.
-    memory: Option<Store>,
+    memory: Option<Stores>,
 }
 
 impl Bench {
@@ -49,18 +49,18 @@ impl Bench {
     }
 
     /// The store as another replica opens it.
-    async fn store(&self) -> Store {
+    async fn store(&self) -> Stores {
         match &self.memory {
             Some(store) => store.clone(),
             None => self.open("test").await.unwrap(),
         }
     }
 
-    async fn three(&self) -> [Store; 3] {
+    async fn three(&self) -> [Stores; 3] {
         [self.store().await, self.store().await, self.store().await]
     }
 
-    async fn open(&self, host: &str) -> Result<Store, OpenError> {
+    async fn open(&self, host: &str) -> Result<Stores, OpenError> {
         open(&self.database.url, &self.appid, host, self.clock.clone()).await
     }
 
@@ -74,12 +74,12 @@ async fn open(
     appid: &str,
     host: &str,
     clock: Arc<dyn Clock>,
-) -> Result<Store, OpenError> {
-    Store::open(&url.into(), appid, &Upstream::of_host(host), clock).await
+) -> Result<Stores, OpenError> {
+    Stores::open(&url.into(), appid, &Upstream::of_host(host), clock, None).await
 }
 
 /// Does a thing many times at once, in turn with each store, until the store has an answer for each.
-async fn crowd<T, F>(size: usize, stores: &[Store], act: impl Fn(Store) -> F + Copy) -> Vec<T>
+async fn crowd<T, F>(size: usize, stores: &[Stores], act: impl Fn(Stores) -> F + Copy) -> Vec<T>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -127,13 +127,13 @@ fn for_a_while(ticket: &str, minted_at: Timestamp, granted: u64) -> IssuedCode {
     code(ticket, life)
 }
 
-async fn ticket_of(store: &Store, scene: &Scene) -> Option<String> {
-    let found = store.find(scene).await.unwrap()?;
+async fn ticket_of(store: &Stores, scene: &Scene) -> Option<String> {
+    let found = store.codes.find(scene).await.unwrap()?;
     Some(found.ticket.as_str().to_owned())
 }
 
-async fn granted(store: &Store, scene: &PermanentScene) -> Intent {
-    match store.reserve(scene, 100).await.unwrap() {
+async fn granted(store: &Stores, scene: &PermanentScene) -> Intent {
+    match store.codes.reserve(scene, 100).await.unwrap() {
         Reservation::Granted(intent) => intent,
         other => unreachable!("{other:?}"),
     }
@@ -143,31 +143,36 @@ async fn a_code_is_found_as_it_was_saved(bench: Bench) {
     let [store, other, _] = bench.three().await;
     let scene = temporary(7);
     assert_eq!(
-        store.find(&scene).await.unwrap().map(|code| code.ticket),
+        store
+            .codes
+            .find(&scene)
+            .await
+            .unwrap()
+            .map(|code| code.ticket),
         None
     );
     let saved = for_a_while("first", bench.now(), 1800);
-    store.save(&scene, &saved).await.unwrap();
-    let found = other.find(&scene).await.unwrap().unwrap();
+    store.codes.save(&scene, &saved).await.unwrap();
+    let found = other.codes.find(&scene).await.unwrap().unwrap();
     assert_eq!(
         (found.ticket, found.url, found.life),
         (saved.ticket, saved.url, saved.life)
     );
     let text = Scene::Temporary(TemporaryScene::Text("7".parse().unwrap()));
     assert!(
-        other.find(&text).await.unwrap().is_none(),
+        other.codes.find(&text).await.unwrap().is_none(),
         "a text is no number"
     );
     let stranger = open_as(&bench, "wxsomebodyelse").await;
     if let Some(stranger) = stranger {
         assert!(
-            stranger.find(&scene).await.unwrap().is_none(),
+            stranger.codes.find(&scene).await.unwrap().is_none(),
             "another account"
         );
     }
 }
 
-async fn open_as(bench: &Bench, appid: &str) -> Option<Store> {
+async fn open_as(bench: &Bench, appid: &str) -> Option<Stores> {
     if bench.memory.is_some() {
         return None;
     }
@@ -185,6 +190,7 @@ async fn of_two_codes_the_later_minted_stays(bench: Bench) {
         ("c", bench.now() + second, "c"),
     ] {
         store
+            .codes
             .save(&scene, &for_a_while(ticket, minted_at, 60))
             .await
             .unwrap();
@@ -194,7 +200,7 @@ async fn of_two_codes_the_later_minted_stays(bench: Bench) {
             "after {ticket}"
         );
     }
-    let refused = store.save(&scene, &for_ever("d")).await;
+    let refused = store.codes.save(&scene, &for_ever("d")).await;
     assert!(
         matches!(refused, Err(Error::BadRow(_))),
         "a permanent code goes through the ledger"
@@ -205,20 +211,25 @@ async fn only_the_dead_are_purged_and_only_in_batches(bench: Bench) {
     let store = bench.store().await;
     for id in 1..=510 {
         let dead = for_a_while("dead", bench.now() - MINUTE, 30);
-        store.save(&temporary(id), &dead).await.unwrap();
+        store.codes.save(&temporary(id), &dead).await.unwrap();
     }
     let living = for_a_while("living", bench.now(), 60);
-    store.save(&temporary(1000), &living).await.unwrap();
+    store.codes.save(&temporary(1000), &living).await.unwrap();
     let intent = granted(&store, &permanent("for ever")).await;
-    store.confirm(&intent, &for_ever("for-ever")).await.unwrap();
+    store
+        .codes
+        .confirm(&intent, &for_ever("for-ever"))
+        .await
+        .unwrap();
     granted(&store, &permanent("unknown")).await;
 
     let mut removed = Vec::new();
     for _ in 0..3 {
-        removed.push(store.purge_dead(bench.now()).await.unwrap());
+        removed.push(store.codes.purge_dead(bench.now()).await.unwrap());
     }
     assert_eq!(removed, [500, 10, 0]);
     let all = store
+        .channels
         .list(&ChannelFilter::default(), None, 1000)
         .await
         .unwrap();
@@ -228,47 +239,47 @@ async fn only_the_dead_are_purged_and_only_in_batches(bench: Bench) {
 async fn a_lease_is_held_by_one(bench: Bench) {
     let stores = bench.three().await;
     let taken = crowd(30, &stores, |store| async move {
-        store.lease("x", MINUTE).await
+        store.codes.lease("x", MINUTE).await
     })
     .await;
     let mut held: Vec<_> = taken.into_iter().flatten().collect();
     assert_eq!(held.len(), 1);
     assert!(
-        stores[0].lease("y", MINUTE).await.unwrap().is_some(),
+        stores[0].codes.lease("y", MINUTE).await.unwrap().is_some(),
         "another name is free"
     );
     held.pop().unwrap().release().await;
     assert!(
-        stores[1].lease("x", MINUTE).await.unwrap().is_some(),
+        stores[1].codes.lease("x", MINUTE).await.unwrap().is_some(),
         "given back"
     );
 }
 
 async fn a_lease_ends_by_itself_and_is_then_not_its_holders(bench: Bench) {
     let store = bench.store().await;
-    let late = store.lease("x", MINUTE).await.unwrap().unwrap();
+    let late = store.codes.lease("x", MINUTE).await.unwrap().unwrap();
     bench
         .clock
         .advance(MINUTE.saturating_sub(Duration::from_millis(1)));
-    assert!(store.lease("x", MINUTE).await.unwrap().is_none());
+    assert!(store.codes.lease("x", MINUTE).await.unwrap().is_none());
     bench.clock.advance(Duration::from_millis(1));
-    let next = store.lease("x", MINUTE).await.unwrap();
+    let next = store.codes.lease("x", MINUTE).await.unwrap();
     assert!(next.is_some(), "its time is over");
     late.release().await;
     assert!(
-        store.lease("x", MINUTE).await.unwrap().is_none(),
+        store.codes.lease("x", MINUTE).await.unwrap().is_none(),
         "the next one's lease stands"
     );
     bench.clock.advance(MINUTE * 2);
-    store.purge_leases(bench.now()).await.unwrap();
-    assert!(store.lease("x", MINUTE).await.unwrap().is_some());
+    store.codes.purge_leases(bench.now()).await.unwrap();
+    assert!(store.codes.lease("x", MINUTE).await.unwrap().is_some());
 }
 
 async fn a_lease_that_is_dropped_is_given_back(bench: Bench) {
     let store = bench.store().await;
-    drop(store.lease("x", MINUTE).await.unwrap().unwrap());
+    drop(store.codes.lease("x", MINUTE).await.unwrap().unwrap());
     eventually_async("the lease is free", || async {
-        store.lease("x", MINUTE).await.unwrap().is_some()
+        store.codes.lease("x", MINUTE).await.unwrap().is_some()
     })
     .await;
 }
@@ -276,77 +287,84 @@ async fn a_lease_that_is_dropped_is_given_back(bench: Bench) {
 async fn a_lease_takes_the_longest_scene(bench: Bench) {
     let store = bench.store().await;
     let name = format!("QR_STR_SCENE:Text({:?})", "\u{202e}".repeat(64));
-    let held = store.lease(&name, MINUTE).await.unwrap();
+    let held = store.codes.lease(&name, MINUTE).await.unwrap();
     assert!(held.is_some());
-    assert!(store.lease(&name, MINUTE).await.unwrap().is_none());
+    assert!(store.codes.lease(&name, MINUTE).await.unwrap().is_none());
 }
 
 async fn the_budget_is_never_passed(bench: Bench) {
     let stores = bench.three().await;
     let taken = crowd(100, &stores, |store| async move {
-        store.take_anonymous_mint(30).await
+        store.codes.take_anonymous_mint(30).await
     })
     .await;
     let taken = taken.into_iter().filter(|taken| *taken).count();
     assert!(taken <= 30, "{taken} taken");
-    while stores[0].take_anonymous_mint(30).await.unwrap() {}
-    assert_eq!(stores[1].mints_today().await.unwrap().0, 30);
-    assert!(!stores[1].take_anonymous_mint(0).await.unwrap());
+    while stores[0].codes.take_anonymous_mint(30).await.unwrap() {}
+    assert_eq!(stores[1].codes.mints_today().await.unwrap().0, 30);
+    assert!(!stores[1].codes.take_anonymous_mint(0).await.unwrap());
 }
 
 async fn a_refund_can_be_spent_again_and_no_more_than_was_taken(bench: Bench) {
     let store = bench.store().await;
-    store.refund_anonymous_mint().await.unwrap();
-    assert_eq!(store.mints_today().await.unwrap().0, 0);
-    assert!(store.take_anonymous_mint(1).await.unwrap());
-    assert!(!store.take_anonymous_mint(1).await.unwrap());
-    store.refund_anonymous_mint().await.unwrap();
-    store.refund_anonymous_mint().await.unwrap();
-    assert!(store.take_anonymous_mint(1).await.unwrap());
-    assert!(!store.take_anonymous_mint(1).await.unwrap());
+    store.codes.refund_anonymous_mint().await.unwrap();
+    assert_eq!(store.codes.mints_today().await.unwrap().0, 0);
+    assert!(store.codes.take_anonymous_mint(1).await.unwrap());
+    assert!(!store.codes.take_anonymous_mint(1).await.unwrap());
+    store.codes.refund_anonymous_mint().await.unwrap();
+    store.codes.refund_anonymous_mint().await.unwrap();
+    assert!(store.codes.take_anonymous_mint(1).await.unwrap());
+    assert!(!store.codes.take_anonymous_mint(1).await.unwrap());
 }
 
 async fn what_was_missed_counts_beyond_the_budget(bench: Bench) {
     let store = bench.store().await;
-    assert!(store.take_anonymous_mint(2).await.unwrap());
-    store.count_anonymous_mints(5).await.unwrap();
-    store.count_mints(6).await.unwrap();
-    assert_eq!(store.mints_today().await.unwrap(), (6, 6));
-    assert!(!store.take_anonymous_mint(2).await.unwrap());
+    assert!(store.codes.take_anonymous_mint(2).await.unwrap());
+    store.codes.count_anonymous_mints(5).await.unwrap();
+    store.codes.count_mints(6).await.unwrap();
+    assert_eq!(store.codes.mints_today().await.unwrap(), (6, 6));
+    assert!(!store.codes.take_anonymous_mint(2).await.unwrap());
 }
 
 async fn a_day_begins_at_midnight_in_china(bench: Bench) {
     let store = bench.store().await;
-    store.count_mints(1).await.unwrap();
-    assert!(store.take_anonymous_mint(1).await.unwrap());
+    store.codes.count_mints(1).await.unwrap();
+    assert!(store.codes.take_anonymous_mint(1).await.unwrap());
     bench
         .clock
         .advance(Duration::from_hours(12).saturating_sub(Duration::from_millis(1)));
-    assert!(!store.take_anonymous_mint(1).await.unwrap(), "still today");
-    assert_eq!(store.mints_today().await.unwrap(), (1, 1));
+    assert!(
+        !store.codes.take_anonymous_mint(1).await.unwrap(),
+        "still today"
+    );
+    assert_eq!(store.codes.mints_today().await.unwrap(), (1, 1));
     bench.clock.advance(Duration::from_millis(1));
-    assert_eq!(store.mints_today().await.unwrap(), (0, 0));
-    assert!(store.take_anonymous_mint(1).await.unwrap(), "midnight");
+    assert_eq!(store.codes.mints_today().await.unwrap(), (0, 0));
+    assert!(
+        store.codes.take_anonymous_mint(1).await.unwrap(),
+        "midnight"
+    );
 }
 
 async fn one_of_many_probes_a_stopped_call(bench: Bench) {
     let stores = bench.three().await;
-    assert_eq!(stores[0].stop_of("create").await.unwrap(), None);
+    assert_eq!(stores[0].codes.stop_of("create").await.unwrap(), None);
     let stop = Stop {
         errcode: 45009,
         next_probe: bench.now() + MINUTE,
     };
-    stores[0].stop_calls("create", stop).await.unwrap();
-    assert_eq!(stores[1].stop_of("create").await.unwrap(), Some(stop));
-    assert_eq!(stores[1].stop_of("token").await.unwrap(), None);
+    stores[0].codes.stop_calls("create", stop).await.unwrap();
+    assert_eq!(stores[1].codes.stop_of("create").await.unwrap(), Some(stop));
+    assert_eq!(stores[1].codes.stop_of("token").await.unwrap(), None);
     let then = bench.now() + MINUTE * 2;
     let probes = crowd(30, &stores, |store| async move {
-        store.take_probe("create", stop, then).await
+        store.codes.take_probe("create", stop, then).await
     })
     .await;
     assert_eq!(probes.iter().filter(|taken| **taken).count(), 1);
     assert_eq!(
         stores[2]
+            .codes
             .stop_of("create")
             .await
             .unwrap()
@@ -354,8 +372,8 @@ async fn one_of_many_probes_a_stopped_call(bench: Bench) {
             .next_probe,
         then
     );
-    stores[2].resume_calls("create").await.unwrap();
-    assert_eq!(stores[0].stop_of("create").await.unwrap(), None);
+    stores[2].codes.resume_calls("create").await.unwrap();
+    assert_eq!(stores[0].codes.stop_of("create").await.unwrap(), None);
 }
 
 async fn a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart(bench: Bench) {
@@ -363,7 +381,7 @@ async fn a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart(bench: B
     let stores = bench.three().await;
     replicas_force_once(&bench).await;
     bench.clock.advance(Duration::from_hours(25));
-    let take = |store: Store| async move { store.take_forced_refresh(20, APART).await };
+    let take = |store: Stores| async move { store.codes.take_forced_refresh(20, APART).await };
     let taken = crowd(20, &stores, take).await;
     assert_eq!(
         taken.iter().filter(|taken| **taken).count(),
@@ -404,7 +422,10 @@ async fn replicas_force_once(bench: &Bench) {
         replicas.push(replica.unwrap());
     }
     let taken = crowd(6, &replicas, |store| async move {
-        store.take_forced_refresh(20, Duration::from_secs(30)).await
+        store
+            .codes
+            .take_forced_refresh(20, Duration::from_secs(30))
+            .await
     })
     .await;
     let taken = taken.iter().filter(|taken| **taken).count();
@@ -414,10 +435,14 @@ async fn replicas_force_once(bench: &Bench) {
 async fn replicas_share_a_classic_token(bench: Bench) {
     use secrecy::ExposeSecret as _;
     let [store, other, _] = bench.three().await;
-    assert!(store.classic_token().await.unwrap().is_none());
+    assert!(store.codes.classic_token().await.unwrap().is_none());
     for (token, end) in [("t1", bench.now() + MINUTE), ("t2", bench.now())] {
-        store.share_classic_token(&token.into(), end).await.unwrap();
-        let (shared, shared_end) = other.classic_token().await.unwrap().unwrap();
+        store
+            .codes
+            .share_classic_token(&token.into(), end)
+            .await
+            .unwrap();
+        let (shared, shared_end) = other.codes.classic_token().await.unwrap().unwrap();
         assert_eq!((shared.expose_secret(), shared_end), (token, end));
     }
 }
@@ -427,7 +452,7 @@ async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
     let scene = permanent("poster");
     let intent = granted(&store, &scene).await;
     assert_eq!(
-        store.stock().await.unwrap(),
+        store.codes.stock().await.unwrap(),
         Stock {
             used: 1,
             unknown: 1
@@ -435,12 +460,14 @@ async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
     );
     assert!(
         store
+            .codes
             .find(&Scene::Permanent(scene.clone()))
             .await
             .unwrap()
             .is_none()
     );
     let listed = other
+        .channels
         .list(&ChannelFilter::default(), None, 10)
         .await
         .unwrap();
@@ -449,20 +476,20 @@ async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
         "an intent is listed without a code"
     );
 
-    let kept = store.confirm(&intent, &for_ever("t1")).await.unwrap();
+    let kept = store.codes.confirm(&intent, &for_ever("t1")).await.unwrap();
     assert_eq!(kept.ticket.as_str(), "t1");
     assert_eq!(
-        other.stock().await.unwrap(),
+        other.codes.stock().await.unwrap(),
         Stock {
             used: 1,
             unknown: 0
         }
     );
-    match other.reserve(&scene, 1).await.unwrap() {
+    match other.codes.reserve(&scene, 1).await.unwrap() {
         Reservation::Exists(code) => assert_eq!(code.ticket.as_str(), "t1"),
         unexpected => unreachable!("{unexpected:?}"),
     }
-    let kept = other.confirm(&intent, &for_ever("t2")).await.unwrap();
+    let kept = other.codes.confirm(&intent, &for_ever("t2")).await.unwrap();
     assert_eq!(kept.ticket.as_str(), "t1", "the first result wins");
 }
 
@@ -470,20 +497,20 @@ async fn a_withdrawn_intent_gives_its_stock_back(bench: Bench) {
     let [store, other, _] = bench.three().await;
     let scene = permanent("poster");
     let intent = granted(&store, &scene).await;
-    store.withdraw(&intent).await.unwrap();
-    store.withdraw(&intent).await.unwrap();
+    store.codes.withdraw(&intent).await.unwrap();
+    store.codes.withdraw(&intent).await.unwrap();
     assert_eq!(
-        store.stock().await.unwrap(),
+        store.codes.stock().await.unwrap(),
         Stock {
             used: 0,
             unknown: 0
         }
     );
     let intent = granted(&other, &scene).await;
-    other.confirm(&intent, &for_ever("t1")).await.unwrap();
-    store.withdraw(&intent).await.unwrap();
+    other.codes.confirm(&intent, &for_ever("t1")).await.unwrap();
+    store.codes.withdraw(&intent).await.unwrap();
     assert_eq!(
-        store.stock().await.unwrap(),
+        store.codes.stock().await.unwrap(),
         Stock {
             used: 1,
             unknown: 0
@@ -504,7 +531,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         bench
             .clock
             .advance(MINUTE.saturating_sub(Duration::from_secs(1)));
-        let early = stores[1].reserve(scene, 100).await.unwrap();
+        let early = stores[1].codes.reserve(scene, 100).await.unwrap();
         assert_eq!(
             pending(&early),
             Some(Duration::from_secs(1)),
@@ -512,7 +539,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         );
         bench.clock.advance(Duration::from_secs(1));
         let reserved = crowd(30, &stores, |store| async move {
-            store.reserve(scene, 100).await
+            store.codes.reserve(scene, 100).await
         })
         .await;
         let (won, lost): (Vec<_>, Vec<_>) = reserved
@@ -529,7 +556,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
             }
         }
         assert_eq!(
-            stores[0].stock().await.unwrap(),
+            stores[0].codes.stock().await.unwrap(),
             Stock {
                 used: 1,
                 unknown: 1
@@ -537,13 +564,13 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         );
     }
     bench.clock.advance(MINUTE);
-    let over = stores[1].reserve(scene, 100).await.unwrap();
+    let over = stores[1].codes.reserve(scene, 100).await.unwrap();
     assert_eq!(pending(&over), None, "no fourth repeat");
 
     for intent in &intents {
-        stores[0].withdraw(intent).await.unwrap();
+        stores[0].codes.withdraw(intent).await.unwrap();
     }
-    let stock = stores[0].stock().await.unwrap();
+    let stock = stores[0].codes.stock().await.unwrap();
     assert_eq!(
         stock,
         Stock {
@@ -554,12 +581,13 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
     );
     assert!(
         matches!(
-            stores[0].reserve(scene, 100).await.unwrap(),
+            stores[0].codes.reserve(scene, 100).await.unwrap(),
             Reservation::Granted(_)
         ),
         "a repeat that certainly made none is not counted"
     );
     let late = stores[2]
+        .codes
         .confirm(&intents[0], &for_ever("late"))
         .await
         .unwrap();
@@ -572,7 +600,11 @@ async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
         let store = stores[n % 3].clone();
         async move {
             loop {
-                match store.reserve(&permanent(&format!("scene {n}")), 30).await {
+                match store
+                    .codes
+                    .reserve(&permanent(&format!("scene {n}")), 30)
+                    .await
+                {
                     Ok(reservation) => return reservation,
                     Err(Error::Timeout | Error::Busy | Error::Failed(_)) => {
                         tokio::task::yield_now().await;
@@ -587,7 +619,7 @@ async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
         .iter()
         .filter(|r| matches!(r, Reservation::Exhausted))
         .count();
-    let stock = stores[0].stock().await.unwrap();
+    let stock = stores[0].codes.stock().await.unwrap();
     assert_eq!((stock.used, stock.unknown), (30, 30));
     assert_eq!(refused, 70);
 }
@@ -597,7 +629,7 @@ async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
     for round in 1..=10 {
         let scene = &permanent(&format!("round {round}"));
         let reserved = crowd(12, &stores, |store| async move {
-            store.reserve(scene, round).await
+            store.codes.reserve(scene, round).await
         })
         .await;
         let granted = reserved
@@ -613,7 +645,7 @@ async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
             "round {round}: whoever comes second waits for the first"
         );
         assert!(granted <= 1, "round {round}");
-        assert_eq!(stores[0].stock().await.unwrap().used, round);
+        assert_eq!(stores[0].codes.stock().await.unwrap().used, round);
     }
 }
 
@@ -622,10 +654,11 @@ async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
     for round in 1..=10 {
         let scene = &permanent(&format!("round {round}"));
         let reserving = crowd(6, &stores, |store| async move {
-            store.reserve(scene, 100).await
+            store.codes.reserve(scene, 100).await
         });
         let importing = crowd(6, &stores, |store| async move {
             store
+                .codes
                 .import(scene, &for_ever(&Uuid::now_v7().to_string()))
                 .await
         });
@@ -640,23 +673,27 @@ async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
         assert_eq!(tickets.len(), 1, "the first result wins");
         assert!(news(&imported) <= 1);
         assert_eq!(
-            stores[0].stock().await.unwrap(),
+            stores[0].codes.stock().await.unwrap(),
             Stock {
                 used: round,
                 unknown: 0
             }
         );
     }
-    let new = stores[0].import(&permanent("11"), &for_ever("t11")).await;
+    let new = stores[0]
+        .codes
+        .import(&permanent("11"), &for_ever("t11"))
+        .await;
     assert!(matches!(new, Ok(Imported::New)));
-    let full = stores[0].reserve(&permanent("12"), 11).await.unwrap();
+    let full = stores[0].codes.reserve(&permanent("12"), 11).await.unwrap();
     assert!(matches!(full, Reservation::Exhausted), "imports count");
     stores[0]
+        .codes
         .import(&permanent("13"), &for_ever("t13"))
         .await
         .unwrap();
     assert_eq!(
-        stores[0].stock().await.unwrap().used,
+        stores[0].codes.stock().await.unwrap().used,
         12,
         "and exist beyond the limit"
     );
@@ -695,7 +732,7 @@ async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench)
         let imported = join_all(pair.iter().zip(&stores).map(
             |((scene, code), store)| async move {
                 loop {
-                    if let Ok(imported) = store.import(scene, code).await {
+                    if let Ok(imported) = store.codes.import(scene, code).await {
                         return imported;
                     }
                 }
@@ -706,7 +743,7 @@ async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench)
         let is_conflict = |one: &Imported| matches!(one, Imported::Conflict(_));
         assert!(imported.iter().any(is_conflict), "{imported:?}");
         for ((scene, code), before) in pair.iter().zip(&imported) {
-            let again = stores[2].import(scene, code).await.unwrap();
+            let again = stores[2].codes.import(scene, code).await.unwrap();
             assert_eq!(
                 is_conflict(&again),
                 is_conflict(before),
@@ -714,7 +751,7 @@ async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench)
             );
             assert!(!matches!(again, Imported::New), "{again:?}");
         }
-        assert_eq!(stores[0].stock().await.unwrap().used, round);
+        assert_eq!(stores[0].codes.stock().await.unwrap().used, round);
     }
 }
 
@@ -726,9 +763,12 @@ async fn the_url_of_an_expired_temporary_code_may_be_imported(bench: Bench) {
         ..code
     };
     let living = url(for_a_while("temporary", bench.now(), 60));
-    store.save(&temporary(7), &living).await.unwrap();
+    store.codes.save(&temporary(7), &living).await.unwrap();
     let import = || async {
-        let imported = store.import(&permanent("a"), &url(for_ever("t"))).await;
+        let imported = store
+            .codes
+            .import(&permanent("a"), &url(for_ever("t")))
+            .await;
         imported.unwrap()
     };
     let imported = import().await;
@@ -748,14 +788,16 @@ async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(benc
         let intent = granted(&store, &scene).await;
         let ticket = format!("t{round}");
         let code = for_ever(&ticket);
-        let (withdrawn, imported) =
-            tokio::join!(store.withdraw(&intent), other.import(&scene, &code));
+        let (withdrawn, imported) = tokio::join!(
+            store.codes.withdraw(&intent),
+            other.codes.import(&scene, &code)
+        );
         withdrawn.unwrap();
         imported.unwrap();
         let scene = Scene::Permanent(scene);
         assert_eq!(ticket_of(&store, &scene).await, Some(ticket));
         assert_eq!(
-            store.stock().await.unwrap(),
+            store.codes.stock().await.unwrap(),
             Stock {
                 used: round,
                 unknown: 0
@@ -769,17 +811,17 @@ async fn a_result_is_recorded_although_its_intent_is_gone(bench: Bench) {
     let scene = permanent("poster");
     let intent = granted(&store, &scene).await;
     if bench.memory.is_some() {
-        store.withdraw(&intent).await.unwrap();
+        store.codes.withdraw(&intent).await.unwrap();
     } else {
         // As when a backup is put back.
         bench.database.run("DELETE FROM code").await;
         bench.database.run("DELETE FROM stock").await;
     }
-    let kept = store.confirm(&intent, &for_ever("t")).await.unwrap();
+    let kept = store.codes.confirm(&intent, &for_ever("t")).await.unwrap();
     assert_eq!(kept.ticket.as_str(), "t");
     let scene = Scene::Permanent(scene);
     assert_eq!(ticket_of(&store, &scene).await.as_deref(), Some("t"));
-    let stock = store.stock().await.unwrap();
+    let stock = store.codes.stock().await.unwrap();
     assert_eq!((stock.used, stock.unknown), (1, 0));
 }
 
@@ -798,41 +840,41 @@ async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
         (name(None, None), name(Some("展会"), Some("g"))),
     ] {
         assert_eq!(
-            store.name_channel(&scene, &given).await.unwrap(),
+            store.channels.name_channel(&scene, &given).await.unwrap(),
             want,
             "given {given:?}"
         );
-        assert_eq!(other.channel(&scene).await.unwrap(), want);
+        assert_eq!(other.channels.channel(&scene).await.unwrap(), want);
     }
     assert_eq!(
-        store.channel(&temporary(8)).await.unwrap(),
+        store.channels.channel(&temporary(8)).await.unwrap(),
         name(None, None)
     );
 }
 
 /// Forty temporary codes, forty permanent ones of which some have names, and a dead one. Gives the scenes that live.
-async fn stock_up(bench: &Bench, store: &Store) -> BTreeSet<String> {
+async fn stock_up(bench: &Bench, store: &Stores) -> BTreeSet<String> {
     let mut scenes = BTreeSet::new();
     for n in 1..=40 {
         let scene = temporary(n);
         scenes.insert(format!("{scene:?}"));
         let code = for_a_while("t", bench.now(), 60);
-        store.save(&scene, &code).await.unwrap();
+        store.codes.save(&scene, &code).await.unwrap();
 
         let first = ["a", "B", "-", "é"][n as usize % 4];
         let scene = permanent(&format!("{first}展 {n}"));
         let code = for_ever(&format!("p{n}"));
-        store.import(&scene, &code).await.unwrap();
+        store.codes.import(&scene, &code).await.unwrap();
         let scene = Scene::Permanent(scene);
         scenes.insert(format!("{scene:?}"));
         let channel = Channel {
             label: (n % 4 == 0).then(|| "four".to_owned()),
             group: (n % 2 == 0).then(|| "even".to_owned()),
         };
-        store.name_channel(&scene, &channel).await.unwrap();
+        store.channels.name_channel(&scene, &channel).await.unwrap();
     }
     let dead = for_a_while("t", bench.now() - MINUTE, 60);
-    store.save(&temporary(1000), &dead).await.unwrap();
+    store.codes.save(&temporary(1000), &dead).await.unwrap();
     scenes
 }
 
@@ -874,10 +916,14 @@ async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
     }
 }
 
-async fn walk(store: &Store, filter: &ChannelFilter, limit: u16) -> Vec<String> {
+async fn walk(store: &Stores, filter: &ChannelFilter, limit: u16) -> Vec<String> {
     let (mut scenes, mut after) = (Vec::new(), None);
     loop {
-        let page = store.list(filter, after.as_ref(), limit).await.unwrap();
+        let page = store
+            .channels
+            .list(filter, after.as_ref(), limit)
+            .await
+            .unwrap();
         assert!(page.items.len() <= limit.into());
         after = page.items.last().map(|last| last.scene.clone());
         scenes.extend(page.items.iter().map(|item| format!("{:?}", item.scene)));
@@ -1083,6 +1129,7 @@ mod opening {
             let bench = Bench::new(Database::sqlite());
             let store = bench.open("test").await.unwrap();
             store
+                .codes
                 .save(&temporary(1), &for_a_while("t", bench.now(), 60))
                 .await
                 .unwrap();
@@ -1131,7 +1178,7 @@ mod opening {
                     let _guard = log.listen();
                     open(&database.url, "wxtest", "test", clock.clone()).await
                 };
-                let difference = store.unwrap().clock_difference();
+                let difference = store.unwrap().database.clock_difference();
                 let is_server = database.url.starts_with("postgres");
                 let told = difference.is_some_and(ClockDifference::is_too_much);
                 assert_eq!(difference.is_some(), is_server, "a file has no clock");
@@ -1173,7 +1220,7 @@ mod opening {
         for known in [None, Some("kept".to_owned())] {
             let store = open(&url, "wxtest", "test", clock.clone()).await.unwrap();
             assert_eq!(ticket_of(&store, &scene).await, known);
-            store.save(&scene, &saved).await.unwrap();
+            store.codes.save(&scene, &saved).await.unwrap();
         }
         assert!(file.exists());
     }
@@ -1185,7 +1232,7 @@ mod opening {
             let started = std::time::Instant::now();
             let opened = join_all((0..5).map(|_| bench.open("test"))).await;
             for store in opened {
-                store.unwrap().ping().await.unwrap();
+                store.unwrap().database.ping().await.unwrap();
             }
             assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
         }

@@ -7,9 +7,11 @@ use futures_util::future::join_all;
 use sqlx::{Connection as _, Row as _};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
+use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
+use wxqr::codes::{Intent, Reservation};
+use wxqr::db::{Error, OpenError, Upstream};
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
-use wxqr::store::{Error, Intent, OpenError, Reservation, Store, Upstream};
 use wxqr::ticket::{IssuedCode, Life};
 
 use crate::support::database::Database;
@@ -22,9 +24,9 @@ const APP_ID: &str = "wxtest";
 const END_THE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-async fn open(url: &str) -> Store {
+async fn open(url: &str) -> Stores {
     let upstream = Upstream::of_host("test");
-    Store::open(&url.into(), APP_ID, &upstream, Arc::new(SystemClock))
+    Stores::open(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None)
         .await
         .unwrap()
 }
@@ -53,7 +55,7 @@ fn short_lived() -> IssuedCode {
     })
 }
 
-async fn granted(store: &Store, scene: &str) -> Intent {
+async fn granted(store: &Stores, scene: &str) -> Intent {
     match reserved(store, scene).await {
         Reservation::Granted(intent) => intent,
         other => unreachable!("{other:?}"),
@@ -61,26 +63,26 @@ async fn granted(store: &Store, scene: &str) -> Intent {
 }
 
 /// Reserves a scene, however busy the machine is. A refusal of the database fails the test.
-async fn reserved(store: &Store, scene: &str) -> Reservation {
+async fn reserved(store: &Stores, scene: &str) -> Reservation {
     loop {
-        match store.reserve(&permanent(scene), 10_000).await {
+        match store.codes.reserve(&permanent(scene), 10_000).await {
             Ok(reservation) => return reservation,
-            Err(Error::Timeout | Error::Busy) => store.ping().await.ok(),
+            Err(Error::Timeout | Error::Busy) => store.database.ping().await.ok(),
             Err(error) => unreachable!("{error:?}"),
         };
     }
 }
 
 /// Waits until the database refuses a call, and nothing worse. A busy machine may be too slow for that at first.
-async fn fails_alone<T, F>(store: &Store, call: impl Fn() -> F)
+async fn fails_alone<T, F>(store: &Stores, call: impl Fn() -> F)
 where
     F: Future<Output = Result<T, Error>>,
 {
     eventually_async("the call fails, and the store is up", || async {
-        store.ping().await.ok();
+        store.database.ping().await.ok();
         let result = call().await;
         assert!(result.is_err(), "it needs the lock");
-        matches!(result, Err(Error::Failed(_))) && store.is_up()
+        matches!(result, Err(Error::Failed(_))) && store.database.is_up()
     })
     .await;
 }
@@ -97,16 +99,21 @@ async fn a_locked_row_fails_the_call_that_needs_it_and_nothing_else() {
         .await;
     for store in [&store, &replica] {
         fails_alone(store, || async {
-            store.reserve(&permanent("second"), 100).await
+            store.codes.reserve(&permanent("second"), 100).await
         })
         .await;
     }
     store
+        .codes
         .confirm(&intent, &code(Life::Permanent))
         .await
         .unwrap();
-    store.save(&temporary(1), &short_lived()).await.unwrap();
-    assert!(replica.find(&temporary(1)).await.unwrap().is_some());
+    store
+        .codes
+        .save(&temporary(1), &short_lived())
+        .await
+        .unwrap();
+    assert!(replica.codes.find(&temporary(1)).await.unwrap().is_some());
     theirs.close().await.unwrap();
     granted(&store, "second").await;
 }
@@ -121,11 +128,11 @@ async fn a_result_is_written_while_a_crowd_waits_for_a_lock() {
     let theirs = database
         .lock(&["BEGIN", "LOCK TABLE channel IN ACCESS EXCLUSIVE MODE"])
         .await;
-    let crowd = join_all((0..100).map(|_| async { store.channel(&temporary(1)).await }));
+    let crowd = join_all((0..100).map(|_| async { store.channels.channel(&temporary(1)).await }));
     let confirm = async {
         // They came first.
         tokio::task::yield_now().await;
-        store.confirm(&intent, &code(Life::Permanent)).await
+        store.codes.confirm(&intent, &code(Life::Permanent)).await
     };
     let (crowd, confirmed) = tokio::join!(crowd, confirm);
     assert!(
@@ -135,7 +142,7 @@ async fn a_result_is_written_while_a_crowd_waits_for_a_lock() {
     assert!(crowd.iter().all(Result::is_err));
     assert!(crowd.iter().any(|one| matches!(one, Err(Error::Busy))));
     theirs.close().await.unwrap();
-    store.channel(&temporary(1)).await.unwrap();
+    store.channels.channel(&temporary(1)).await.unwrap();
 }
 
 /// More than one process has turns for, for longer than one waits for another's lock.
@@ -154,26 +161,34 @@ async fn writers_of_one_process_do_not_fail_each_other() {
     for writer in join_all(writers).await {
         writer.unwrap();
     }
-    assert_eq!(store.stock().await.unwrap().used, 32 * 40);
+    assert_eq!(store.codes.stock().await.unwrap().used, 32 * 40);
 }
 
 #[tokio::test]
 async fn a_writer_of_another_process_fails_writes_and_not_the_store() {
     let database = Database::sqlite();
     let store = open(&database.url).await;
-    store.save(&temporary(1), &short_lived()).await.unwrap();
+    store
+        .codes
+        .save(&temporary(1), &short_lived())
+        .await
+        .unwrap();
     let theirs = database.lock(&["BEGIN IMMEDIATE"]).await;
     fails_alone(&store, || async {
-        store.save(&temporary(2), &short_lived()).await
+        store.codes.save(&temporary(2), &short_lived()).await
     })
     .await;
     fails_alone(&store, || async {
-        store.reserve(&permanent("second"), 100).await
+        store.codes.reserve(&permanent("second"), 100).await
     })
     .await;
-    assert!(store.find(&temporary(1)).await.unwrap().is_some());
+    assert!(store.codes.find(&temporary(1)).await.unwrap().is_some());
     theirs.close().await.unwrap();
-    store.save(&temporary(2), &short_lived()).await.unwrap();
+    store
+        .codes
+        .save(&temporary(2), &short_lived())
+        .await
+        .unwrap();
     granted(&store, "second").await;
 }
 
@@ -183,7 +198,7 @@ async fn a_database_that_is_far_away_is_opened_all_the_same() {
         return;
     };
     let upstream = Upstream::of_host("test");
-    let store = Store::open_now(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None).await;
+    let store = Stores::open_now(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None).await;
     granted(&store.unwrap(), "poster").await;
 }
 
@@ -211,7 +226,7 @@ async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
     let url = format!("postgres://{}/x", silent.local_addr().unwrap());
     let url = url.as_str().into();
     let upstream = Upstream::of_host("test");
-    let open = Store::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None);
+    let open = Stores::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None);
     let opened = tokio::time::timeout(Duration::from_mins(1), open).await;
     let refused = opened.expect("it ends by itself").unwrap_err();
     assert!(matches!(refused, OpenError::Unreachable(_)), "{refused:?}");
@@ -224,13 +239,13 @@ async fn a_database_that_does_not_answer_is_down_until_it_does() {
     };
     let store = open(&url).await;
     wire.cut();
-    let unanswered = store.find(&temporary(1)).await;
+    let unanswered = store.codes.find(&temporary(1)).await;
     assert!(unanswered.is_err(), "{unanswered:?}");
-    assert!(!store.is_up());
+    assert!(!store.database.is_up());
     wire.mend();
-    eventually_async("it is up", || async { store.ping().await.is_ok() }).await;
-    assert!(store.is_up());
-    store.find(&temporary(1)).await.unwrap();
+    eventually_async("it is up", || async { store.database.ping().await.is_ok() }).await;
+    assert!(store.database.is_up());
+    store.codes.find(&temporary(1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -251,9 +266,9 @@ async fn a_database_that_may_only_be_read_is_down_until_it_may_be_written_to() {
             ])
             .await;
         eventually_async("the store is as its database", || async {
-            store.save(&temporary(1), &short_lived()).await.ok();
-            store.ping().await.ok();
-            store.is_up() == is_up
+            store.codes.save(&temporary(1), &short_lived()).await.ok();
+            store.database.ping().await.ok();
+            store.database.is_up() == is_up
         })
         .await;
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use reqwest::Method;
+use wxqr::app::Stores;
 use wxqr::clock::SystemClock;
-use wxqr::store::{
-    EventFilter, EventOrder, NumbersFilter, NumbersRow, Span, Store, StoredEvent, Upstream,
-};
+use wxqr::db::Upstream;
+use wxqr::statistics::{EventFilter, EventOrder, NumbersFilter, NumbersRow, Span, StoredEvent};
 
 use super::answer::Answer;
 use super::app::{APP_ID, Builder, TestApp};
@@ -21,19 +21,20 @@ pub(crate) fn with_callback(database: &Database) -> Builder {
 }
 
 /// The store of a service, as another replica sees it.
-pub(crate) async fn store(database: &Database) -> Store {
+pub(crate) async fn store(database: &Database) -> Stores {
     let url = database.url.clone().into();
     let upstream = Upstream::of_host("127.0.0.1");
-    Store::open(&url, APP_ID, &upstream, Arc::new(SystemClock))
+    Stores::open(&url, APP_ID, &upstream, Arc::new(SystemClock), None)
         .await
         .unwrap()
 }
 
 /// Every event, as it was stored.
-pub(crate) async fn events(store: &Store) -> Vec<StoredEvent> {
+pub(crate) async fn events(store: &Stores) -> Vec<StoredEvent> {
     let (mut all, mut after) = (Vec::new(), 0);
     loop {
         let page = store
+            .events
             .events(&EventFilter::default(), EventOrder::StoredAfter(after), 500)
             .await
             .unwrap()
@@ -45,7 +46,7 @@ pub(crate) async fn events(store: &Store) -> Vec<StoredEvent> {
 }
 
 /// What the statistics say of all time.
-pub(crate) async fn numbers(store: &Store) -> Vec<NumbersRow> {
+pub(crate) async fn numbers(store: &Stores) -> Vec<NumbersRow> {
     let filter = NumbersFilter {
         scene: None,
         group: None,
@@ -53,7 +54,7 @@ pub(crate) async fn numbers(store: &Store) -> Vec<NumbersRow> {
         to: "2100-01-01".parse().unwrap(),
         span: Span::Total,
     };
-    store.numbers(&filter).await.unwrap()
+    store.events.numbers(&filter).await.unwrap()
 }
 
 /// Sends a push.

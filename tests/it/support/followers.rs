@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use reqwest::Method;
 use serde_json::Value;
+use wxqr::app::Stores;
 use wxqr::clock::SystemClock;
+use wxqr::db::{self, Upstream};
 use wxqr::event::{Event, EventKind, Scan};
-use wxqr::store::{self, Dated, Recorded, Store, Upstream};
+use wxqr::statistics::{Dated, Recorded};
 
 use super::answer::Answer;
 use super::app::{APP_ID, Builder, TestApp};
@@ -23,7 +25,7 @@ pub(crate) const ADMIN: &str = "admin-key-012345678";
 /// A service with a key for each scope, and a second handle to its store.
 pub(crate) struct Followed {
     pub(crate) app: TestApp,
-    pub(crate) store: Store,
+    pub(crate) store: Stores,
     _database: Database,
 }
 
@@ -87,7 +89,7 @@ impl Followed {
         let app = more(builder).spawn().await;
         let upstream = Upstream::of_host(&app.sandbox_address.ip().to_string());
         let url = database.url.as_str().into();
-        let store = Store::open(&url, APP_ID, &upstream, Arc::new(SystemClock)).await;
+        let store = Stores::open(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
         Self {
             app,
             store: store.unwrap(),
@@ -115,8 +117,8 @@ impl Followed {
     async fn record_some(&self, events: &[Dated]) {
         let mut is_retry = false;
         let recorded = loop {
-            match self.store.record_events(events).await {
-                Err(store::Error::Timeout) => is_retry = true,
+            match self.store.events.record_events(events).await {
+                Err(db::Error::Timeout) => is_retry = true,
                 result => break result.unwrap(),
             }
         };

@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Caller;
+use crate::channels::{ChannelFilter, ChannelStore, ListedCode};
 use crate::clock::Clock;
 use crate::http::api::query::{DEFAULT_ITEMS, known_pairs, limit, scene};
 use crate::http::extract::key_holder::{Stats, WithScope};
@@ -20,7 +21,6 @@ use crate::http::qrcode::body::{CodePresenter, SceneBody, TicketBody};
 use crate::http::qrcode::link::LinkQuery;
 use crate::http::time_format::date_header;
 use crate::scene::Scene;
-use crate::store::{ChannelFilter, ListedCode, Store};
 
 /// The parameters of the list.
 const KNOWN: &[&str] = &["label", "group", "permanent", "scene", "cursor", "limit"];
@@ -86,14 +86,14 @@ pub(crate) struct ListPage {
     tag = "codes",
 )]
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(channels): State<ChannelStore>,
     State(presenter): State<CodePresenter>,
     State(clock): State<Arc<dyn Clock>>,
     holder: WithScope<Stats>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let query = ListQuery::parse(raw.as_deref())?;
-    let page = store
+    let page = channels
         .list(&query.filter, query.after.as_ref(), query.limit)
         .await?;
     let last = page.items.last().filter(|_| page.has_more);

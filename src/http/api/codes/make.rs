@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
+use crate::channels::{Channel, ChannelStore};
 use crate::clock::Clock;
 use crate::codes::{Codes, Served, Source};
 use crate::http::api::codes::new_code::{self, NewCode, Order};
@@ -28,7 +29,6 @@ use crate::http::qrcode::link::LinkQuery;
 use crate::http::time_format::date_header;
 use crate::listen::ByteBudget;
 use crate::scene::{CodeSpec, Lifetime};
-use crate::store::{Channel, Store};
 
 /// How long a request with many codes may take. Items that are not done by then say so, and may be sent
 /// again. Chosen.
@@ -142,7 +142,7 @@ impl Item {
 #[derive(Debug, Clone)]
 pub(crate) struct CodeMaker {
     pub(crate) codes: Arc<Codes>,
-    pub(crate) store: Store,
+    pub(crate) channels: ChannelStore,
     pub(crate) default_expire: Lifetime,
 }
 
@@ -169,7 +169,7 @@ impl CodeMaker {
         let order = Order::of(json, self.default_expire)?;
         holder.require(order.scope())?;
         // Checked before anything is minted: without the database the code's names could not be kept.
-        if !self.store.is_up() {
+        if !self.channels.is_up() {
             return Err(Problem::store_unavailable());
         }
         let served = match &order.minted_elsewhere {
@@ -177,7 +177,7 @@ impl CodeMaker {
             None => issue(&self.codes, &order.spec, holder.caller()).await?,
         };
         let scene = order.spec.scene();
-        let channel = self.store.name_channel(&scene, &order.channel).await?;
+        let channel = self.channels.name_channel(&scene, &order.channel).await?;
         Ok(Made {
             spec: order.spec,
             served,

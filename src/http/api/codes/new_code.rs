@@ -7,13 +7,13 @@ use url::Url;
 use utoipa::ToSchema;
 
 use crate::access::Scope;
+use crate::channels::Channel;
 use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
 use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scene_params::SceneParams;
 use crate::listen::ByteBudget;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene};
-use crate::store::Channel;
 use crate::ticket::{CodeUrl, IssuedCode, Life};
 
 /// The most codes of one request.

@@ -20,7 +20,7 @@ use crate::http::api::attribution::AttributionBody;
 use crate::http::api::stats::definitions::Definitions;
 use crate::http::extract::key_holder::{self, WithScope};
 use crate::http::problem::{Document, Problem};
-use crate::store::{NumbersFilter, NumbersRow, Span, Store, Sums};
+use crate::statistics::{EventStore, NumbersFilter, NumbersRow, Span, Sums};
 use crate::telemetry::Causes;
 
 /// What both are asked for, as the document says it.
@@ -147,7 +147,7 @@ fn net(new_followers: u64, lost: u64) -> i64 {
     tag = "statistics",
 )]
 pub(crate) async fn show(
-    State(store): State<Store>,
+    State(events): State<EventStore>,
     State(time_zone): State<Offset>,
     State(clock): State<Arc<dyn Clock>>,
     _: WithScope<key_holder::Stats>,
@@ -156,10 +156,10 @@ pub(crate) async fn show(
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_JSON, today)?;
     let body = if query.sum {
-        let sums = store.sums(&query.filter).await?;
+        let sums = events.sums(&query.filter).await?;
         on_a_thread(move || stats(&query, time_zone, sums)).await?
     } else {
-        let numbers = numbers(&store, &query).await?;
+        let numbers = numbers(&events, &query).await?;
         on_a_thread(move || stats(&query, time_zone, numbers)).await?
     };
     let media_type = [(header::CONTENT_TYPE, "application/json")];
@@ -181,7 +181,7 @@ pub(crate) async fn show(
     tag = "statistics",
 )]
 pub(crate) async fn csv_file(
-    State(store): State<Store>,
+    State(events): State<EventStore>,
     State(time_zone): State<Offset>,
     State(clock): State<Arc<dyn Clock>>,
     _: WithScope<key_holder::Stats>,
@@ -189,7 +189,7 @@ pub(crate) async fn csv_file(
 ) -> Result<Response, Problem> {
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
-    let numbers = numbers(&store, &query).await?;
+    let numbers = numbers(&events, &query).await?;
     let disposition = disposition(&query.filter);
     let file = on_a_thread(move || {
         let by_day = query.filter.span == Span::Day;
@@ -241,9 +241,9 @@ fn disposition(filter: &NumbersFilter) -> String {
 }
 
 /// The numbers of each code.
-async fn numbers(store: &Store, query: &StatsQuery) -> Result<Vec<NumbersRow>, Problem> {
-    let numbers = store.numbers(&query.filter).await?;
-    if numbers.len() > Store::MOST_NUMBERS {
+async fn numbers(events: &EventStore, query: &StatsQuery) -> Result<Vec<NumbersRow>, Problem> {
+    let numbers = events.numbers(&query.filter).await?;
+    if numbers.len() > EventStore::MOST_NUMBERS {
         return Err(too_many_rows());
     }
     Ok(numbers)

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use crate::http::api::query;
 use crate::http::i18n::lang::{Lang, LangError};
 use crate::http::problem::{ErrorCode, Problem};
-use crate::store::{NumbersFilter, Span, Store};
+use crate::statistics::{EventStore, NumbersFilter, Span};
 
 /// The parameters of the JSON, and those of the file.
 pub(super) const OF_JSON: &[&str] = &["scene", "group", "from", "to", "by", "sum", "lang"];
@@ -65,7 +65,7 @@ fn check_range(filter: &NumbersFilter) -> Result<(), Problem> {
         return Err(Problem::invalid_parameter("from", message));
     }
     let days = (filter.to - filter.from).get_days().unsigned_abs() as usize + 1;
-    if filter.span == Span::Day && days > Store::MOST_NUMBERS {
+    if filter.span == Span::Day && days > EventStore::MOST_NUMBERS {
         return Err(too_many_rows());
     }
     Ok(())

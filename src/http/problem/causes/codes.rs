@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::account::KEY_PROBE_EVERY;
+use crate::codes::KEY_PROBE_EVERY;
 use crate::codes::{self, BudgetExhausted, MintError};
 use crate::http::i18n::message::Message;
 use crate::http::problem::causes::BUSY_RETRY;

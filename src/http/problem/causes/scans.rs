@@ -1,7 +1,7 @@
 //! Errors of `scans`.
 
 use crate::http::problem::Problem;
-use crate::scans::NotRecorded;
+use crate::statistics::NotRecorded;
 
 impl From<NotRecorded> for Problem {
     fn from(error: NotRecorded) -> Self {

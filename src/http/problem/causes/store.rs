@@ -1,11 +1,12 @@
 //! Errors of `store`.
 
+use crate::codes::ImportConflict;
+use crate::db;
 use crate::http::problem::Problem;
 use crate::scene::{Scene, SceneValue};
-use crate::store::{self, ImportConflict};
 
-impl From<store::Error> for Problem {
-    fn from(_: store::Error) -> Self {
+impl From<db::Error> for Problem {
+    fn from(_: db::Error) -> Self {
         Self::store_unavailable()
     }
 }

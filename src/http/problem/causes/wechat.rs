@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::account::{KEY_PROBE_EVERY, Stopped};
+use crate::codes::TokenError;
+use crate::codes::{KEY_PROBE_EVERY, Stopped};
 use crate::http::i18n::message::Message;
 use crate::http::problem::causes::BUSY_RETRY;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::token;
 use crate::wechat::{self, Class, Errcode};
 
 /// How far apart WeChat lets tokens be renewed by force.
@@ -15,13 +15,13 @@ const FORCED_RETRY: Duration = Duration::from_secs(30);
 /// `Retry-After` once a quota ended: until the next probe is due.
 const QUOTA_RETRY: Duration = Duration::from_mins(1);
 
-impl From<&token::Error> for Problem {
-    fn from(error: &token::Error) -> Self {
+impl From<&TokenError> for Problem {
+    fn from(error: &TokenError) -> Self {
         match error {
-            token::Error::WeChat(error) => Self::from_token_call(error),
-            token::Error::Stopped(stop) => stop.into(),
-            token::Error::Store(_) => Self::store_unavailable(),
-            token::Error::ForcedTooOften => Self::new(
+            TokenError::WeChat(error) => Self::from_token_call(error),
+            TokenError::Stopped(stop) => stop.into(),
+            TokenError::Store(_) => Self::store_unavailable(),
+            TokenError::ForcedTooOften => Self::new(
                 ErrorCode::UpstreamBusy,
                 Message::new(
                     "微信不接受它自己给出的 access_token，半分钟内可以强制更新",

@@ -1,0 +1,338 @@
+//! Settings become a service: each room is built from those below it.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use metrics_exporter_prometheus::BuildError;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use url::Url;
+
+use super::run::App;
+use super::stores::Stores;
+use super::upkeep::Upkeep;
+use crate::bindings::Bindings;
+use crate::callback::Gate;
+use crate::clock::{Clock, SystemClock};
+use crate::codes::{self, Account, CodeStore, Codes, Tokens};
+use crate::config::{Config, ExtraCa};
+use crate::db::{OpenError, Upstream};
+use crate::http::{self, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site};
+use crate::listen::{self, ByteBudget, Limits};
+use crate::origin::{OriginGuard, TrustedHosts};
+use crate::outbound::{self, ClientError};
+use crate::pictures::Pictures;
+use crate::sandbox::Sandbox;
+use crate::statistics::{Relay, Scans};
+use crate::telemetry;
+use crate::wechat::{self, WeChat};
+
+/// What bodies of requests with a key may take together, in bytes: a hundred arrays of 512 KiB at once, as each may be.
+const KEYED_BODIES: usize = 50 * 1024 * 1024;
+
+/// How long requests may still take that came while the service was starting.
+const LAST_START_ANSWERS: Duration = Duration::from_millis(200);
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The client for calls to WeChat cannot be built: in practice, a bad `WXQR_EXTRA_CA_FILE`.
+    #[error("WXQR_EXTRA_CA_FILE holds a certificate that cannot be used")]
+    Client(#[from] ClientError),
+    /// The store is not opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Metrics cannot be collected.
+    #[error("metrics cannot be collected")]
+    Metrics(#[from] BuildError),
+}
+
+impl App {
+    /// Takes the addresses and builds the service. Until the store is open, the listener answers that it is not ready.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let listener = listen(config.listen)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        build(config, listener, clock, None).await
+    }
+}
+
+/// Builds the service on a listener that is bound, in the demo with its sandbox.
+pub(super) async fn build(
+    config: &Config,
+    listener: TcpListener,
+    clock: Arc<dyn Clock>,
+    sandbox: Option<&Sandbox>,
+) -> Result<App, StartError> {
+    let metrics = match config.metrics_listen {
+        // Not collected where nobody reads them: the histograms would grow.
+        Some(address) => Some((listen(address)?, telemetry::start_metrics()?)),
+        None => None,
+    };
+    let site = Arc::new(site(config, sandbox.is_some()));
+    let base_path = config.public_url.as_ref().map_or("", |url| url.path());
+    let tasks = TaskTracker::new();
+    let draining = CancellationToken::new();
+    let routing = RouterSettings {
+        site: Arc::clone(&site),
+        base_path: base_path.to_owned(),
+        secret_words: Arc::clone(&config.secret_words),
+    };
+    let answering = http::starting_router(&routing);
+    let opening = open_store(config, Arc::clone(&clock));
+    let limits = limits(config);
+    let (listener, stores) =
+        serve_starting_page_while(listener, answering, limits, opening).await?;
+    let stores = stores?;
+    let parts = parts(config, stores.codes.clone(), clock, &tasks)?;
+    let tokens = Arc::clone(&parts.tokens);
+    let callback = callback(config)?.map(Arc::new);
+    let state = state(
+        config,
+        stores.clone(),
+        parts,
+        callback,
+        Arc::clone(&site),
+        &tasks,
+        draining.clone(),
+    );
+    let upkeep = Upkeep {
+        stores,
+        codes: Arc::clone(&state.codes),
+        retention: config.scans.retention,
+        clock: Arc::clone(&state.clock),
+    };
+    let others = sandbox.map_or_else(Router::new, Sandbox::router);
+    let guard = sandbox.map(|_| OriginGuard::new(TrustedHosts::of_url(&site.public_url)));
+    let router = http::router(
+        state,
+        &routing,
+        &config.cors_origins,
+        others,
+        guard.as_ref(),
+    );
+    Ok(App {
+        listener,
+        metrics,
+        router,
+        tokens,
+        upkeep,
+        limits,
+        drain: config.drain,
+        draining,
+        tasks,
+    })
+}
+
+/// Binds an address.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    listen::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+/// What visitors' connections may cost, as far as the machine allows it.
+fn limits(config: &Config) -> Limits {
+    let limits = config.limits.within_open_files();
+    if limits != config.limits {
+        tracing::warn!(
+            connections = limits.max_connections,
+            "the limit of open files allows fewer connections than WXQR_MAX_CONNECTIONS"
+        );
+    }
+    limits
+}
+
+/// The rooms that make codes, on a store that is open.
+pub(crate) fn parts(
+    config: &Config,
+    store: CodeStore,
+    clock: Arc<dyn Clock>,
+    tasks: &TaskTracker,
+) -> Result<codes::Parts, ClientError> {
+    let clients = wechat::Clients {
+        pooled: outbound::http_client(extra_ca(config))?,
+        unpooled: outbound::unpooled_http_client(extra_ca(config))?,
+    };
+    let settings = wechat::Settings {
+        app_id: config.account.app_id.as_str().to_owned(),
+        app_secret: config.account.app_secret.clone(),
+        api_bases: config.upstream.api_bases.clone(),
+        token_source: config.upstream.token_source,
+    };
+    let wechat = Arc::new(WeChat::new(clients, settings));
+    let account = Arc::new(Account::new(store.clone(), Arc::clone(&clock)));
+    let tokens = Arc::new(Tokens::new(
+        Arc::clone(&wechat),
+        Arc::clone(&account),
+        store.clone(),
+        Arc::clone(&clock),
+        tasks.clone(),
+    ));
+    Ok(codes::Parts {
+        wechat,
+        tokens,
+        account,
+        store,
+        clock,
+    })
+}
+
+async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Stores, OpenError> {
+    let app_id = config.account.app_id.as_str();
+    let person_key = config.scans.person_key.as_ref();
+    Stores::open(
+        &config.database_url,
+        app_id,
+        &upstream(config),
+        clock,
+        person_key,
+    )
+    .await
+}
+
+/// The WeChat that the codes come from.
+pub(crate) fn upstream(config: &Config) -> Upstream {
+    let host = config.upstream.api_bases.first().and_then(Url::host_str);
+    Upstream::of_host(host.unwrap_or_default())
+}
+
+fn state(
+    config: &Config,
+    stores: Stores,
+    parts: codes::Parts,
+    callback: Option<Arc<Callback>>,
+    site: Arc<Site>,
+    tasks: &TaskTracker,
+    draining: CancellationToken,
+) -> AppState {
+    let scans = Arc::new(Scans::new(stores.events.clone(), config.scans.time_zone));
+    let clock = Arc::clone(&parts.clock);
+    let (account, tokens) = (Arc::clone(&parts.account), Arc::clone(&parts.tokens));
+    let codes = Arc::new(Codes::new(parts, code_settings(config), tasks.clone()));
+    let bindings = Bindings::new(
+        Arc::clone(&codes),
+        Arc::clone(&scans),
+        stores.bindings,
+        Arc::clone(&clock),
+    );
+    AppState {
+        bindings: pushes_are_sealed(config).then(|| Arc::new(bindings)),
+        account,
+        tokens,
+        callback,
+        bodies: ByteBudget::new(KEYED_BODIES),
+        scans,
+        channels: stores.channels,
+        events: stores.events,
+        database: stores.database,
+        clock,
+        codes,
+        pictures: Pictures::new(),
+        authenticator: Arc::new(authenticator(config)),
+        signer: LinkSigner::new(config.access.mode, config.access.link_keys.clone()),
+        site,
+        default_expire: config.codes.default_expire,
+        time_zone: config.scans.time_zone,
+        draining,
+    }
+}
+
+fn code_settings(config: &Config) -> codes::Settings {
+    codes::Settings {
+        reuse: config.codes.reuse,
+        timeout: config.upstream.timeout,
+        cache_entries: config.codes.cache_entries,
+        mode: config.access.mode,
+        visitor_rate: config.access.visitor_rate,
+        visitor_pace: config.access.visitor_pace,
+        anonymous_budget: config.codes.anonymous_budget,
+        permanent_limit: config.codes.permanent_limit,
+    }
+}
+
+/// Whether WeChat's pushes are encrypted, and so cannot be made up by whoever has seen one.
+fn pushes_are_sealed(config: &Config) -> bool {
+    let callback = config.scans.callback.as_ref();
+    callback.is_some_and(|credentials| credentials.keys.is_some())
+}
+
+/// The door for WeChat's pushes, if the account's owner has set one up.
+fn callback(config: &Config) -> Result<Option<Callback>, ClientError> {
+    let Some(credentials) = config.scans.callback.clone() else {
+        return Ok(None);
+    };
+    let gate = Gate::new(credentials, config.account.app_id.as_str());
+    let relay = match &config.scans.relay {
+        Some(url) => Some(Relay::new(url.clone(), extra_ca(config))?),
+        None => None,
+    };
+    Ok(Some(Callback::new(gate, relay)))
+}
+
+/// The certificates that calls to others trust besides the built-in ones.
+fn extra_ca(config: &Config) -> Option<&[u8]> {
+    config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem)
+}
+
+fn authenticator(config: &Config) -> Authenticator {
+    Authenticator::new(
+        config.keys.clone(),
+        config.access.link_keys.clone(),
+        config.access.trusted_proxies.clone(),
+    )
+}
+
+fn site(config: &Config, is_demo: bool) -> Site {
+    let public_url = config.public_url.as_ref().map_or("", |url| url.as_str());
+    // The demo's pictures come from the sandbox, which is wherever the service is.
+    let image_base = if is_demo {
+        public_url
+    } else {
+        config.upstream.mp_base.as_str().trim_end_matches('/')
+    };
+    Site {
+        public_url: public_url.to_owned(),
+        image_base: image_base.to_owned(),
+        frame_ancestors: config.frame_ancestors.as_csp().to_owned(),
+        sandbox: is_demo,
+    }
+}
+
+/// Waits for `work` while the listener answers that the service is starting, so that a health check sees a
+/// process that is alive and not ready. Gives the listener back.
+async fn serve_starting_page_while<T>(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    work: impl Future<Output = T>,
+) -> Result<(TcpListener, T), StartError> {
+    let address = listener
+        .local_addr()
+        .expect("a bound listener has an address");
+    let failed = |source| StartError::Listen { address, source };
+    let listener = listener.into_std().map_err(failed)?;
+    let shared = listener.try_clone().and_then(TcpListener::from_std);
+    let done = CancellationToken::new();
+    let server = listen::serve(shared.map_err(failed)?, router, limits, done.clone());
+    let server = AbortOnDropHandle::new(tokio::spawn(server));
+    let result = work.await;
+    done.cancel();
+    // Requests that are in flight are answered; silent connections are not waited for.
+    tokio::time::timeout(LAST_START_ANSWERS, server).await.ok();
+    let listener = TcpListener::from_std(listener).map_err(failed)?;
+    Ok((listener, result))
+}

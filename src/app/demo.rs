@@ -1,0 +1,67 @@
+//! The demo: the service and a sandbox that plays WeChat for it, on one listener.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::build::{self, StartError};
+use super::run::App;
+use crate::callback;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::sandbox::{self, Credentials, Options, Sandbox};
+
+impl App {
+    /// Takes the addresses and builds the service with a sandbox on the same listener, which plays WeChat for
+    /// it. `config` must be the demo's.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn bind_demo(mut config: Config) -> Result<(Self, Sandbox), StartError> {
+        let listener = build::listen(config.listen)?;
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let base = crate::config::local_url(address);
+        let public_url = config.public_url.get_or_insert_with(|| {
+            base.as_str()
+                .trim_end_matches('/')
+                .parse()
+                .expect("an address makes a URL")
+        });
+        let sandbox = Sandbox::new(Options {
+            base: public_url.as_str().to_owned(),
+            accounts: vec![Credentials {
+                app_id: config.account.app_id.as_str().to_owned(),
+                app_secret: config.account.app_secret.clone(),
+            }],
+            clock: Arc::clone(&clock),
+        });
+        let url = base.join("callback").expect("a host has paths");
+        set_callback(&mut config, &sandbox, url);
+        config.upstream.api_bases = vec![base];
+        let app = build::build(&config, listener, clock, Some(&sandbox)).await?;
+        Ok((app, sandbox))
+    }
+}
+
+/// Sets up the callback on both sides, in safe mode, with secrets that live as long as the process.
+fn set_callback(config: &mut Config, sandbox: &Sandbox, url: Url) {
+    let token = sandbox::CallbackToken::made_up();
+    let key = sandbox::EncodingAesKey::made_up();
+    config.scans.callback = Some(callback::Credentials {
+        token: token.as_str().parse().expect("both are WeChat's form"),
+        keys: Some(callback::AesKeys {
+            current: key.as_str().parse().expect("both are WeChat's form"),
+            previous: None,
+        }),
+    });
+    let callback = sandbox::Callback {
+        url,
+        token,
+        mode: sandbox::Mode::Safe(key),
+        format: sandbox::DataFormat::Xml,
+    };
+    sandbox.set_callback(config.account.app_id.as_str(), Some(callback));
+}

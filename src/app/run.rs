@@ -1,0 +1,129 @@
+//! A built service: it serves until it is told to stop, then drains.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::upkeep::Upkeep;
+use crate::codes::Tokens;
+use crate::config::Drain;
+use crate::http;
+use crate::listen::{self, Limits};
+
+/// How often the metrics' histograms are tidied.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Connections of the metrics' listener: some collectors, and whoever looks.
+const METRICS_CONNECTIONS: usize = 64;
+
+/// A service that has its addresses and can be started.
+#[derive(Debug)]
+pub struct App {
+    pub(super) listener: TcpListener,
+    pub(super) metrics: Option<(TcpListener, PrometheusHandle)>,
+    pub(super) router: Router,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) upkeep: Upkeep,
+    pub(super) limits: Limits,
+    pub(super) drain: Drain,
+    pub(super) draining: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+impl App {
+    /// Where the service listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener
+            .local_addr()
+            .expect("a bound listener has an address")
+    }
+
+    /// Where the metrics are, if anywhere.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        let (listener, _) = self.metrics.as_ref()?;
+        Some(
+            listener
+                .local_addr()
+                .expect("a bound listener has an address"),
+        )
+    }
+
+    /// Serves until `stop` is ready, then stops gently: not ready at once, no more connections after the drain delay, what
+    /// is in flight finished within the drain deadline.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let background = CancellationToken::new();
+        let tokens = Arc::clone(&self.tokens);
+        let database = self.upkeep.stores.database.clone();
+        self.tasks.spawn({
+            let background = background.clone();
+            async move { tokens.keep_renewed(background).await }
+        });
+        let codes = Arc::clone(&self.upkeep.codes);
+        self.tasks.spawn(self.upkeep.run(background.clone()));
+        if let Some((listener, recorder)) = self.metrics {
+            let limits = Limits {
+                max_connections: METRICS_CONNECTIONS,
+                ..self.limits
+            };
+            self.tasks.spawn(serve_metrics(
+                listener,
+                recorder,
+                limits,
+                background.clone(),
+            ));
+        }
+        let closing = CancellationToken::new();
+        let server = listen::serve(self.listener, self.router, self.limits, closing.clone());
+        let mut server = AbortOnDropHandle::new(tokio::spawn(server));
+        tokio::select! {
+            ended = &mut server => return ended.expect("the listener's task does not panic"),
+            () = stop => {}
+        }
+        tracing::info!("stopping");
+        self.draining.cancel();
+        tokio::time::sleep(self.drain.delay).await;
+        closing.cancel();
+        background.cancel();
+        let finish = async {
+            server.await.expect("the listener's task does not panic");
+            self.tasks.close();
+            self.tasks.wait().await;
+            codes.catch_up().await;
+        };
+        if tokio::time::timeout(self.drain.timeout, finish)
+            .await
+            .is_err()
+        {
+            tracing::warn!("some requests were still in flight at the drain deadline");
+        }
+        database.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn serve_metrics(
+    listener: TcpListener,
+    recorder: PrometheusHandle,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let upkeep = async {
+        let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+        loop {
+            ticks.tick().await;
+            recorder.run_upkeep();
+        }
+    };
+    let router = http::metrics_router(recorder.clone());
+    tokio::select! {
+        () = upkeep => {}
+        () = listen::serve(listener, router, limits, stop) => {}
+    }
+}

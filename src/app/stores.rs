@@ -1,0 +1,80 @@
+//! What the features keep, over one database.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::bindings::BindingStore;
+use crate::channels::ChannelStore;
+use crate::clock::Clock;
+use crate::codes::CodeStore;
+use crate::db::{Database, OpenError, Upstream};
+use crate::statistics::{EventStore, PersonKey, person_key};
+
+/// The repositories of all features. Clones are handles to the same database.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    /// The database itself: health, closing.
+    pub database: Database,
+    /// Codes, and what replicas agree on.
+    pub codes: CodeStore,
+    /// Names of scenes.
+    pub channels: ChannelStore,
+    /// Events, followers and numbers.
+    pub events: EventStore,
+    /// Bindings.
+    pub bindings: BindingStore,
+}
+
+impl Stores {
+    /// Opens an account's database, and waits half a minute for it. With a key of persons from outside
+    /// the database keeps none. Warns of files that other users may read.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(
+        url: &SecretString,
+        appid: &str,
+        upstream: &Upstream,
+        clock: Arc<dyn Clock>,
+        key: Option<&PersonKey>,
+    ) -> Result<Self, OpenError> {
+        let opened = Database::open_with(url, appid, upstream, clock, &|connection| {
+            Box::pin(person_key::settle(connection, key.cloned()))
+        })
+        .await?;
+        let stores = Self::over(opened);
+        if key.is_some() {
+            stores.events.drop_held_key().await;
+        }
+        Ok(stores)
+    }
+
+    /// The same in one try, without a warning, and without removing a key from the database.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_now(
+        url: &SecretString,
+        appid: &str,
+        upstream: &Upstream,
+        clock: Arc<dyn Clock>,
+        key: Option<&PersonKey>,
+    ) -> Result<Self, OpenError> {
+        let opened = Database::open_now_with(url, appid, upstream, clock, &|connection| {
+            Box::pin(person_key::settle(connection, key.cloned()))
+        })
+        .await?;
+        Ok(Self::over(opened))
+    }
+
+    fn over((database, key): (Database, PersonKey)) -> Self {
+        Self {
+            codes: CodeStore::new(database.clone()),
+            channels: ChannelStore::new(database.clone()),
+            events: EventStore::new(database.clone(), key),
+            bindings: BindingStore::new(database.clone()),
+            database,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What is done at regular times and for nobody in particular: watching the store, telling the metrics what is left,
+//! clearing away the dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::stores::Stores;
+use crate::clock::Clock;
+use crate::codes::{Codes, Supplies};
+use crate::db;
+
+/// How soon the service notices that a store is back of which nobody asks anything.
+const PING_EVERY: Duration = Duration::from_secs(1);
+
+/// How old the numbers of the metrics may be.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
+/// How often the dead are cleared away.
+const PURGE_EVERY: Duration = Duration::from_mins(1);
+
+/// The pause between two batches: visitors and scans write too.
+const BETWEEN_BATCHES: Duration = Duration::from_millis(20);
+
+/// How long a dead ticket or an ended binding is kept, in case clocks disagree or somebody asks late.
+const KEEP_DEAD: Duration = Duration::from_hours(1);
+
+/// From this part of the permanent stock on, the log warns.
+const WARN_FROM_PERCENT: u64 = 90;
+
+/// Keeps things tidy. Runs as one task.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    /// What is watched and cleared.
+    pub(super) stores: Stores,
+    /// Who knows what is left.
+    pub(super) codes: Arc<Codes>,
+    /// How long events and openids are kept.
+    pub(super) retention: Duration,
+    /// What time it is.
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Upkeep {
+    /// Returns when `stop` is cancelled.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.keep_watch() => {}
+            // Beside it: clearing much away takes longer than the store may go unwatched.
+            () = self.keep_clean() => {}
+        }
+    }
+
+    async fn keep_watch(&self) {
+        let [mut ping, mut count] = [PING_EVERY, COUNT_EVERY].map(ticks);
+        let mut warned_at = 0;
+        loop {
+            tokio::select! {
+                _ = ping.tick() => self.watch().await,
+                _ = count.tick() => self.count(&mut warned_at).await,
+            }
+        }
+    }
+
+    async fn keep_clean(&self) {
+        let mut purge = ticks(PURGE_EVERY);
+        loop {
+            purge.tick().await;
+            self.purge().await;
+        }
+    }
+
+    /// The store itself says when it goes and when it is back.
+    async fn watch(&self) {
+        if self.stores.database.ping().await.is_ok() {
+            self.codes.catch_up().await;
+            self.stores.database.truncate_wal().await.ok();
+        }
+    }
+
+    async fn count(&self, warned_at: &mut u64) {
+        let Ok(supplies) = self.codes.supplies().await else {
+            return;
+        };
+        let percent = used_percent(&supplies);
+        if percent >= WARN_FROM_PERCENT && percent > *warned_at {
+            let (used, limit) = (supplies.stock.used, supplies.permanent_limit);
+            tracing::warn!(
+                used,
+                limit,
+                percent,
+                "the permanent codes are nearly used up"
+            );
+        }
+        *warned_at = percent;
+    }
+
+    async fn purge(&self) {
+        let now = self.clock.now();
+        let dead = now - KEEP_DEAD;
+        self.stores.codes.purge_leases(dead).await.ok();
+        self.until_done(|| self.stores.codes.purge_dead(dead)).await;
+        self.until_done(|| self.stores.bindings.purge_bindings(dead))
+            .await;
+        self.until_done(|| self.stores.codes.purge_tickets(now))
+            .await;
+        self.until_done(|| self.stores.events.forget_events(now - self.retention))
+            .await;
+    }
+
+    /// Removes batch after batch, as long as there is something to remove and the store is well, and leaves others a turn
+    /// after each.
+    async fn until_done<F>(&self, mut remove: impl FnMut() -> F)
+    where
+        F: Future<Output = Result<u64, db::Error>>,
+    {
+        while self.stores.database.is_up() && remove().await.is_ok_and(|removed| removed > 0) {
+            tokio::time::sleep(BETWEEN_BATCHES).await;
+        }
+    }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn used_percent(supplies: &Supplies) -> u64 {
+    (supplies.stock.used * 100)
+        .checked_div(supplies.permanent_limit)
+        .unwrap_or(0)
+}

@@ -1,0 +1,201 @@
+//! Codes that somebody scans to sign in: made, scanned once, claimed once. The scan itself is set where events are stored.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::db::{Database, Error, PURGE_BATCH, Purpose, row};
+use crate::openid::OpenId;
+use crate::statistics::columns;
+
+/// A binding that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBinding {
+    /// Its name. Cannot be guessed.
+    pub id: String,
+    /// The text that its code carries. Cannot be guessed either, and tells nothing of the name.
+    pub scene: String,
+    /// What the owner wants to have back with the claim.
+    pub context: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// A scan or a claim after this does not count.
+    pub expires_at: Timestamp,
+}
+
+/// A binding as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// A scan or a claim after this does not count.
+    pub expires_at: Timestamp,
+    /// Whether somebody has scanned its code.
+    pub is_scanned: bool,
+    /// Whether it was claimed.
+    pub is_claimed: bool,
+}
+
+/// What a claim gives, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// Who scanned.
+    pub openid: OpenId,
+    /// What was given when the binding was made.
+    pub context: Option<String>,
+}
+
+const PURGE_BINDINGS: &str =
+    "DELETE FROM binding WHERE appid = $1 AND expires_at + 0 < $2 AND id IN (
+     SELECT id FROM binding WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
+
+/// PostgreSQL looks at the conditions again once a claim before it has ended.
+const CLAIM: &str = "UPDATE binding SET claimed_at = $3
+     WHERE appid = $1 AND id = $2 AND claimed_at IS NULL AND expires_at >= $3 AND EXISTS (
+         SELECT 1 FROM follower WHERE follower.appid = $1 AND follower.person = binding.person AND held = 1)
+     RETURNING person, context";
+
+/// Bindings, as the database keeps them.
+#[derive(Debug, Clone)]
+pub struct BindingStore {
+    db: Database,
+}
+
+impl BindingStore {
+    /// Over the account's database.
+    pub fn new(db: Database) -> Self {
+        Self { db }
+    }
+
+    /// Keeps a new binding.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn add_binding(&self, new: &NewBinding) -> Result<(), Error> {
+        let query = sqlx::query(
+            "INSERT INTO binding (appid, id, scene, context, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(self.db.appid())
+        .bind(&new.id)
+        .bind(&new.scene)
+        .bind(new.context.as_deref())
+        .bind(new.created_at.as_millisecond())
+        .bind(new.expires_at.as_millisecond());
+        self.db
+            .within_deadline(Purpose::Write, async {
+                query.execute(self.db.autocommit()).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// How a binding stands; none if there is none of that name. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn binding(&self, id: &str) -> Result<Option<Binding>, Error> {
+        let query = sqlx::query(
+            "SELECT expires_at, person, claimed_at FROM binding WHERE appid = $1 AND id = $2",
+        )
+        .bind(self.db.appid())
+        .bind(id);
+        self.db
+            .within_deadline(Purpose::Read, async {
+                let found = query.fetch_optional(self.db.autocommit()).await?;
+                found.as_ref().map(binding).transpose()
+            })
+            .await
+    }
+
+    /// Takes what a scanned binding has, if it was not taken before and has not ended at `now`, and if whoever scanned may
+    /// still be known: not after leaving the account. Of callers at the same time one gets it. Not cancel safe: it may be
+    /// taken for nobody.
+    ///
+    /// # Errors
+    /// When the store cannot be used. It may be taken all the same.
+    pub async fn claim_binding(&self, id: &str, now: Timestamp) -> Result<Option<Claimed>, Error> {
+        let claim = sqlx::query(CLAIM)
+            .bind(self.db.appid())
+            .bind(id)
+            .bind(now.as_millisecond());
+        self.db
+            .within_deadline(Purpose::Write, async {
+                let mut transaction = self.db.begin().await?;
+                let Some(taken) = claim.fetch_optional(&mut transaction).await? else {
+                    return Ok(None);
+                };
+                let known = sqlx::query(
+                    "SELECT openid FROM follower WHERE appid = $1 AND person = $2 AND held = 1",
+                )
+                .bind(self.db.appid())
+                .bind(taken.try_get::<String, _>("person")?)
+                .fetch_optional(&mut transaction)
+                .await?;
+                let Some(known) = known else {
+                    return Ok(None);
+                };
+                transaction.commit().await?;
+                claimed(&taken, &known).map(Some)
+            })
+            .await
+    }
+
+    /// Removes some of the bindings that ended before `before`, and tells how many. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn purge_bindings(&self, before: Timestamp) -> Result<u64, Error> {
+        let query = sqlx::query(PURGE_BINDINGS)
+            .bind(self.db.appid())
+            .bind(before.as_millisecond())
+            .bind(PURGE_BATCH);
+        self.db
+            .within_deadline(Purpose::Write, async {
+                Ok(query.execute(self.db.autocommit()).await?.rows_affected())
+            })
+            .await
+    }
+}
+
+fn binding(row: &AnyRow) -> Result<Binding, Error> {
+    Ok(Binding {
+        expires_at: row::instant(row.try_get("expires_at")?)?,
+        is_scanned: row.try_get::<Option<String>, _>("person")?.is_some(),
+        is_claimed: row.try_get::<Option<i64>, _>("claimed_at")?.is_some(),
+    })
+}
+
+fn claimed(taken: &AnyRow, known: &AnyRow) -> Result<Claimed, Error> {
+    let openid = columns::openid(known.try_get("openid")?)?;
+    Ok(Claimed {
+        openid: openid.ok_or(Error::BadRow("a held openid"))?,
+        context: taken.try_get("context")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_claim_asks_about_one_follower() {
+        let store = BindingStore::new(Database::in_memory(Arc::new(SystemClock)).await);
+        let plan = store.db.plan(CLAIM.to_owned()).await;
+        for step in ["binding USING INDEX", "(appid=? AND person=?)"] {
+            assert!(plan.iter().any(|got| got.contains(step)), "{plan:?}");
+        }
+        let lists = |step: &String| step.starts_with("LIST") || step.starts_with("SCAN");
+        assert!(!plan.iter().any(lists), "{plan:?}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_ended_bindings_is_found_by_an_index() {
+        let store = BindingStore::new(Database::in_memory(Arc::new(SystemClock)).await);
+        let plan = store.db.plan(PURGE_BINDINGS.to_owned()).await;
+        let by_end = "binding_by_end (appid=? AND expires_at<?)";
+        assert!(plan.iter().any(|step| step.contains(by_end)), "{plan:?}");
+        let scans = |step: &String| step.starts_with("SCAN");
+        assert!(!plan.iter().any(scans), "{plan:?}");
+    }
+}

@@ -1,0 +1,286 @@
+//! What the owner calls a scene, and the list of codes.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::codes::columns;
+use crate::db::{Database, Error, Purpose};
+use crate::scene::{Kind, Scene};
+use crate::ticket::IssuedCode;
+
+/// The names that an owner gave a scene. They belong to the scene and its kind, and outlive a ticket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Channel {
+    /// Its own name.
+    pub label: Option<String>,
+    /// The name of the group that it belongs to.
+    pub group: Option<String>,
+}
+
+/// Which codes to list. What is not given does not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct ChannelFilter {
+    /// Exactly this label.
+    pub label: Option<String>,
+    /// Exactly this group.
+    pub group: Option<String>,
+    /// Permanent codes only, or temporary ones only.
+    pub permanent: Option<bool>,
+    /// Codes that carry this scene, of whatever kind: its text, and whether it is a number.
+    pub scene: Option<(String, bool)>,
+}
+
+/// A code in the list.
+#[derive(Debug, Clone)]
+pub struct ListedCode {
+    /// What it carries.
+    pub scene: Scene,
+    /// What its owner calls it.
+    pub channel: Channel,
+    /// The code; none where the outcome of a mint is not known.
+    pub code: Option<IssuedCode>,
+}
+
+/// Part of a list, in the order of kind and scene.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The codes.
+    pub items: Vec<ListedCode>,
+    /// Whether more follow.
+    pub has_more: bool,
+}
+
+/// Names of scenes and the list of codes, as the database keeps them.
+#[derive(Debug, Clone)]
+pub struct ChannelStore {
+    db: Database,
+}
+
+impl ChannelStore {
+    /// Over the account's database.
+    pub fn new(db: Database) -> Self {
+        Self { db }
+    }
+
+    /// Whether the database was well when it was last used.
+    pub(crate) fn is_up(&self) -> bool {
+        self.db.is_up()
+    }
+
+    /// Names a scene. A given name replaces the one before it, an absent one leaves it. Tells what holds now.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn name_channel(&self, scene: &Scene, given: &Channel) -> Result<Channel, Error> {
+        if *given == Channel::default() {
+            return self.channel(scene).await;
+        }
+        let query = sqlx::query(
+            "INSERT INTO channel (appid, kind, scene, label, group_name) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (appid, kind, scene) DO UPDATE SET
+                 label = COALESCE(excluded.label, channel.label),
+                 group_name = COALESCE(excluded.group_name, channel.group_name)
+             RETURNING label, group_name",
+        )
+        .bind(self.db.appid())
+        .bind(scene.kind().action_name())
+        .bind(columns::scene_text(scene))
+        .bind(given.label.as_deref())
+        .bind(given.group.as_deref());
+        self.db
+            .within_deadline(Purpose::Write, async {
+                channel(&query.fetch_one(self.db.autocommit()).await?)
+            })
+            .await
+    }
+
+    /// What a scene is called.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn channel(&self, scene: &Scene) -> Result<Channel, Error> {
+        let query = sqlx::query(
+            "SELECT label, group_name FROM channel WHERE appid = $1 AND kind = $2 AND scene = $3",
+        )
+        .bind(self.db.appid())
+        .bind(scene.kind().action_name())
+        .bind(columns::scene_text(scene));
+        self.db
+            .within_deadline(Purpose::Read, async {
+                let found = query.fetch_optional(self.db.autocommit()).await?;
+                found
+                    .as_ref()
+                    .map_or_else(|| Ok(Channel::default()), channel)
+            })
+            .await
+    }
+
+    /// Lists the codes that live after a scene, at most `limit` of them. Those of bindings are left out.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn list(
+        &self,
+        filter: &ChannelFilter,
+        after: Option<&Scene>,
+        limit: u16,
+    ) -> Result<Page, Error> {
+        let limit = usize::from(limit);
+        self.db
+            .within_deadline(Purpose::Read, async {
+                let mut items = Vec::new();
+                for (kind, after_scene) in filter.kinds_after(after) {
+                    let left = limit + 1 - items.len();
+                    items.extend(self.list_kind(filter, kind, &after_scene, left).await?);
+                    if items.len() > limit {
+                        break;
+                    }
+                }
+                let has_more = items.len() > limit;
+                items.truncate(limit);
+                Ok(Page { items, has_more })
+            })
+            .await
+    }
+
+    /// Those of one kind. In somebody's turn.
+    async fn list_kind(
+        &self,
+        filter: &ChannelFilter,
+        kind: Kind,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<ListedCode>, Error> {
+        let found = sqlx::query(AssertSqlSafe(filter.sql(kind)))
+            .bind(self.db.appid())
+            .bind(kind.action_name())
+            .bind(after)
+            .bind(self.db.now().as_millisecond())
+            .bind(filter.label.as_deref())
+            .bind(filter.group.as_deref())
+            .bind(filter.scene.as_ref().map(|(text, _)| text.as_str()))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(self.db.autocommit())
+            .await?;
+        let listed = found.iter().map(|found| {
+            Ok(ListedCode {
+                scene: columns::scene(found)?,
+                channel: channel(found)?,
+                code: columns::code(found)?,
+            })
+        });
+        listed.collect()
+    }
+}
+
+/// The names of a row.
+pub(crate) fn channel(row: &AnyRow) -> Result<Channel, Error> {
+    Ok(Channel {
+        label: row.try_get("label")?,
+        group: row.try_get("group_name")?,
+    })
+}
+
+impl ChannelFilter {
+    /// The kinds that are not left out, in their order, and after which scene of each the list goes on.
+    fn kinds_after(&self, after: Option<&Scene>) -> impl Iterator<Item = (Kind, String)> {
+        /// By their names.
+        const IN_ORDER: [Kind; 4] = [
+            Kind::QrLimitScene,
+            Kind::QrLimitStrScene,
+            Kind::QrScene,
+            Kind::QrStrScene,
+        ];
+        let reached = after.map(|scene| (scene.kind(), columns::scene_text(scene)));
+        let first = reached.as_ref().map_or("", |(kind, _)| kind.action_name());
+        let kinds = IN_ORDER
+            .into_iter()
+            .filter(|kind| kind.action_name() >= first && self.allows(*kind));
+        let kinds: Vec<_> = kinds.collect();
+        kinds.into_iter().map(move |kind| match &reached {
+            Some((reached, scene)) if *reached == kind => (kind, scene.clone()),
+            _ => (kind, String::new()),
+        })
+    }
+
+    fn allows(&self, kind: Kind) -> bool {
+        let is_number = matches!(kind, Kind::QrScene | Kind::QrLimitScene);
+        self.permanent
+            .is_none_or(|asked| asked == kind.is_permanent())
+            && self
+                .scene
+                .as_ref()
+                .is_none_or(|(_, asked)| *asked == is_number)
+    }
+
+    /// Of millions of codes only those are read that may be in the list: after a scene, of a scene, or with a name. A
+    /// filter that is not given is NULL, and PostgreSQL wants to know the type of such a NULL.
+    fn sql(&self, kind: Kind) -> String {
+        let (first, both) = if self.label.is_some() || self.group.is_some() {
+            ("channel", "channel JOIN code")
+        } else {
+            ("code", "code LEFT JOIN channel")
+        };
+        let scene = if self.scene.is_some() {
+            format!("{first}.scene = $7")
+        } else {
+            "CAST($7 AS TEXT) IS NULL".to_owned()
+        };
+        // They are temporary, and carry a text.
+        let no_binding = if kind == Kind::QrStrScene {
+            "AND NOT EXISTS (SELECT 1 FROM binding WHERE binding.appid = code.appid AND binding.scene = code.scene)"
+        } else {
+            ""
+        };
+        format!(
+            "SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted, label, group_name
+             FROM {both}
+               ON channel.appid = code.appid AND channel.kind = code.kind AND channel.scene = code.scene
+             WHERE {first}.appid = $1 AND {first}.kind = $2 AND {first}.scene > $3 AND {scene}
+               AND (expires_at IS NULL OR expires_at > $4)
+               AND (CAST($5 AS TEXT) IS NULL OR label = $5)
+               AND (CAST($6 AS TEXT) IS NULL OR group_name = $6)
+               {no_binding}
+             ORDER BY {first}.scene LIMIT $8"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn no_list_reads_all_codes() {
+        let store = ChannelStore::new(Database::in_memory(Arc::new(SystemClock)).await);
+        for (label, scene, first) in [
+            (None, None, "code"),
+            (None, Some("7"), "code"),
+            (Some("a"), None, "channel"),
+            (Some("a"), Some("7"), ""),
+        ] {
+            let filter = ChannelFilter {
+                label: label.map(str::to_owned),
+                scene: scene.map(|text| (text.to_owned(), true)),
+                ..ChannelFilter::default()
+            };
+            let start = format!("SEARCH {first}");
+            let by_key = |step: &String| step.contains("(appid=? AND kind=? AND scene");
+            let plan = store.db.plan(filter.sql(Kind::QrScene)).await;
+            assert!(plan[0].starts_with(&start), "{filter:?}: {plan:?}");
+            assert!(plan.iter().all(by_key), "{filter:?}: {plan:?}");
+            let plan = store.db.plan(filter.sql(Kind::QrStrScene)).await;
+            assert!(plan[0].starts_with(&start), "{filter:?}: {plan:?}");
+            let (bindings, plan): (Vec<_>, Vec<_>) = plan
+                .into_iter()
+                .filter(|step| !step.starts_with("CORRELATED"))
+                .partition(|step| step.contains("binding"));
+            let by_scene = "binding_by_scene (appid=? AND scene=?)";
+            assert!(bindings[0].contains(by_scene), "{filter:?}: {bindings:?}");
+            assert!(plan.iter().all(by_key), "{filter:?}: {plan:?}");
+        }
+    }
+}

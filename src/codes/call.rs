@@ -1,0 +1,131 @@
+//! The call to WeChat that creates a code, with a token that works.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
+
+use super::breaker::{Account, Priority};
+use super::error::MintError;
+use super::single_flight::Lost;
+use super::sql::CodeStore;
+use super::token::{self, Death, Tokens};
+use crate::clock::Clock;
+use crate::scene::CodeSpec;
+use crate::telemetry;
+use crate::ticket::{IssuedCode, Life};
+use crate::wechat::{AccessToken, Api, Class, CreatedCode, WeChat};
+
+/// The rooms below.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The client.
+    pub wechat: Arc<WeChat>,
+    /// The access token.
+    pub tokens: Arc<Tokens>,
+    /// The account's faults and quotas.
+    pub account: Arc<Account>,
+    /// Where codes are kept.
+    pub store: CodeStore,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Parts {
+    /// Creates the ticket. A dead token is replaced and the call sent again, as [`Renewals`] allows; after `deadline`
+    /// nothing is waited for. Nothing is looked up or kept. Not cancel safe: a ticket that WeChat made meanwhile would be
+    /// lost.
+    pub(crate) async fn create(
+        &self,
+        spec: &CodeSpec,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<IssuedCode, MintError> {
+        let mut token = token_by(deadline, self.tokens.get()).await?;
+        let mut renewals = Renewals::default();
+        loop {
+            let refused = match self.call(&token, spec, priority, deadline).await {
+                Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenDead) => error,
+                result => {
+                    if result.is_ok() {
+                        self.tokens.accepted(&token);
+                    }
+                    return result;
+                }
+            };
+            let (newer, death) = token_by(deadline, self.tokens.replace(&token)).await?;
+            if !renewals.allow(death) {
+                return Err(MintError::WeChat(refused));
+            }
+            telemetry::token_retry(death.as_str());
+            token = newer;
+        }
+    }
+
+    /// One call, if the account's quota lets it through.
+    async fn call(
+        &self,
+        token: &AccessToken,
+        spec: &CodeSpec,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<IssuedCode, MintError> {
+        let pass = self.account.admit(Api::Create, priority).await;
+        let pass = pass.map_err(MintError::Stopped)?;
+        let minted_at = self.clock.now();
+        let called = timeout_at(deadline, self.wechat.create_code(token, spec)).await;
+        let result = called.map_err(|_| MintError::Timeout)?;
+        self.account.learn(pass, &result).await;
+        result
+            .map(|created| issued(spec, minted_at, created))
+            .map_err(|error| MintError::of_call(error, priority))
+    }
+}
+
+/// Bounds how often one mint goes on with a newer token after WeChat refused the one that it had.
+///
+/// A second refusal of the newest token that never worked ends the mint, because the account is at fault then. A token
+/// that another holder of the account ended meanwhile says nothing about the account.
+#[derive(Debug, Default)]
+struct Renewals {
+    all: u32,
+    of_newest: u32,
+}
+
+impl Renewals {
+    /// The most newer tokens for one mint. Chosen: a mint takes part of a second, and who takes the token away more often
+    /// than that leaves no usable token to any caller.
+    const MOST: u32 = 4;
+
+    fn allow(&mut self, death: Death) -> bool {
+        self.all += 1;
+        self.of_newest += u32::from(death != Death::Superseded);
+        let account_at_fault = death == Death::NeverAccepted && self.of_newest > 1;
+        self.all <= Self::MOST && !account_at_fault
+    }
+}
+
+async fn token_by<T>(
+    deadline: Instant,
+    taking: impl Future<Output = Result<Result<T, Arc<token::Error>>, Lost>>,
+) -> Result<T, MintError> {
+    let in_time = timeout_at(deadline, taking).await;
+    let token = in_time.map_err(|_| MintError::TokenTimeout)??;
+    token.map_err(MintError::Token)
+}
+
+fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> IssuedCode {
+    let life = match (spec.lifetime(), created.granted) {
+        (Some(asked), granted) => Life::Temporary {
+            minted_at,
+            asked,
+            granted: granted.unwrap_or(asked),
+        },
+        (None, _) => Life::Permanent,
+    };
+    IssuedCode {
+        ticket: created.ticket,
+        url: created.url,
+        life,
+    }
+}

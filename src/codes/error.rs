@@ -1,0 +1,230 @@
+//! How a request and a mint can fail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::breaker::{Priority, Stopped};
+use super::request::{Minted, Source, Wish};
+use super::single_flight::Lost;
+use super::sql::ImportConflict;
+use super::token;
+use crate::access::{Needed, PaceExceeded, RateExceeded};
+use crate::clock::China;
+use crate::db;
+use crate::scene::{Lifetime, Scene};
+use crate::telemetry::Causes;
+use crate::wechat::{self, Errcode};
+
+/// Why a caller gets no code.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The code does not exist yet, and this caller may not have it made.
+    #[error("the caller may not mint")]
+    MintNotAllowed(Needed),
+    /// The code does not exist yet, and this visitor has minted enough for now.
+    #[error(transparent)]
+    RateLimited(#[from] RateExceeded),
+    /// The code does not exist yet, and the visitors' mints of the day are used up.
+    #[error(transparent)]
+    BudgetExhausted(#[from] BudgetExhausted),
+    /// The mint failed; shared by all who waited for it.
+    #[error(transparent)]
+    Mint(Arc<MintError>),
+    /// No code within the time that a caller waits. The mint goes on.
+    #[error("no code in time")]
+    Timeout,
+    /// More mints are under way than we keep in memory.
+    #[error("too many codes are being made")]
+    TooMany,
+    /// Something else is recorded than what was to be.
+    #[error("something else is recorded")]
+    ImportConflict(ImportConflict),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] db::Error),
+    /// A defect of ours.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+/// Why a mint gave no code.
+#[derive(Debug, thiserror::Error)]
+pub enum MintError {
+    /// WeChat refused, or could not be heard.
+    #[error("no ticket")]
+    WeChat(#[source] wechat::Error),
+    /// WeChat's minute limit refused a call with high priority, whose next probe is near.
+    #[error("no ticket within WeChat's minute limit")]
+    MinuteLimit(#[source] wechat::Error),
+    /// There is no access token to call with; the cause is in the log already.
+    #[error("no ticket without a token")]
+    Token(#[source] Arc<token::Error>),
+    /// The account's quota is used up.
+    #[error("no ticket while calls are stopped")]
+    Stopped(#[source] Stopped),
+    /// The visitors' mints of the day are used up.
+    #[error(transparent)]
+    Budget(#[from] BudgetExhausted),
+    /// The ledger is full.
+    #[error("the ledger of permanent codes is full")]
+    LedgerFull,
+    /// Nobody knows whether an earlier mint of this permanent code made one.
+    #[error("the outcome of an earlier mint of this permanent code is not known")]
+    OutcomeUnknown {
+        /// Until it may be repeated; none once it was repeated as often as it may be.
+        retry_after: Option<Duration>,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] db::Error),
+    /// No turn to call WeChat came in time.
+    #[error("too many codes are being made")]
+    Crowded,
+    /// A permanent code was made and is not in the ledger yet: this process goes on trying to write it.
+    #[error("a result of this permanent code is still to be written down")]
+    Unwritten,
+    /// The token came too late to ask WeChat.
+    #[error("no token in time")]
+    TokenTimeout,
+    /// It took longer than a mint may.
+    #[error("the mint took too long")]
+    Timeout,
+    /// The code's life was over by the time that WeChat's answer was here.
+    #[error("the mint took longer than the code was to live")]
+    DeadOnArrival,
+    /// Visitors have as many codes made as they may all together.
+    #[error(transparent)]
+    Paced(#[from] PaceExceeded),
+    /// A defect of ours.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+/// The budget is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the visitors' mints of the day are used up")]
+pub struct BudgetExhausted {
+    /// Until the next day begins in China.
+    pub retry_after: Duration,
+}
+
+impl BudgetExhausted {
+    pub(super) fn at(now: Timestamp) -> Self {
+        Self {
+            retry_after: China::until_midnight(now),
+        }
+    }
+}
+
+impl MintError {
+    pub(super) fn of_call(error: wechat::Error, priority: Priority) -> Self {
+        let is_minute_limit = matches!(
+            &error,
+            wechat::Error::Refused(refusal) if refusal.errcode == Errcode::MINUTE_LIMIT
+        );
+        if is_minute_limit && priority == Priority::High {
+            Self::MinuteLimit(error)
+        } else {
+            Self::WeChat(error)
+        }
+    }
+
+    /// Whether the failure also answers a caller that joined the mint with another request. A failure caused by the starter's
+    /// own lifetime or deadline does not.
+    pub(super) fn concerns(&self, asked: Option<Lifetime>, wish: &Wish) -> bool {
+        match self {
+            Self::DeadOnArrival => asked >= wish.spec.lifetime(),
+            Self::Timeout | Self::TokenTimeout | Self::Crowded => false,
+            _ => true,
+        }
+    }
+
+    /// Whether it cost nothing: WeChat was not asked for a code.
+    pub(super) fn is_free(&self) -> bool {
+        self.is_before_the_call() || matches!(self, Self::Budget(_) | Self::Store(_))
+    }
+
+    /// Whether WeChat certainly made no code: it said so, or was not asked.
+    pub(super) fn is_without_effect(&self) -> bool {
+        match self {
+            Self::WeChat(error) | Self::MinuteLimit(error) => !error.is_ambiguous(),
+            Self::Token(_)
+            | Self::Stopped(_)
+            | Self::Budget(_)
+            | Self::LedgerFull
+            | Self::Crowded
+            | Self::Paced(_)
+            | Self::TokenTimeout => true,
+            Self::OutcomeUnknown { .. }
+            | Self::Unwritten
+            | Self::Store(_)
+            | Self::Timeout
+            | Self::DeadOnArrival
+            | Self::Lost(_) => false,
+        }
+    }
+
+    /// Whether the request never left.
+    pub(super) fn is_before_the_call(&self) -> bool {
+        match self {
+            Self::WeChat(error) => error.is_before_sending(),
+            Self::Token(_)
+            | Self::Stopped(_)
+            | Self::Crowded
+            | Self::Paced(_)
+            | Self::TokenTimeout => true,
+            _ => false,
+        }
+    }
+
+    pub(super) fn log(&self, scene: &Scene) {
+        match self {
+            // The rooms below have logged the causes of these, once for many mints.
+            Self::Token(_)
+            | Self::Stopped(_)
+            | Self::Store(_)
+            | Self::Budget(_)
+            | Self::Unwritten => {}
+            Self::Paced(_) => tracing::debug!(error = %self, "code not minted"),
+            Self::LedgerFull | Self::OutcomeUnknown { .. } | Self::Crowded => tracing::warn!(
+                kind = %scene.kind(),
+                scene = ?scene.value(),
+                error = %Causes(self),
+                "code not minted"
+            ),
+            Self::WeChat(_)
+            | Self::MinuteLimit(_)
+            | Self::TokenTimeout
+            | Self::Timeout
+            | Self::DeadOnArrival
+            | Self::Lost(_) => self.log_fault(scene),
+        }
+    }
+
+    fn log_fault(&self, scene: &Scene) {
+        let refusal = match self {
+            Self::WeChat(wechat::Error::Refused(refusal))
+            | Self::MinuteLimit(wechat::Error::Refused(refusal)) => Some(refusal),
+            _ => None,
+        };
+        tracing::error!(
+            kind = %scene.kind(),
+            scene = ?scene.value(),
+            errcode = refusal.map(|refusal| refusal.errcode.0),
+            errmsg = refusal.map(|refusal| refusal.errmsg.as_str()),
+            action = refusal.map(|refusal| refusal.errcode.action()),
+            error = %Causes(self),
+            "code not minted"
+        );
+    }
+}
+
+/// Whether no code was asked of WeChat.
+pub(super) fn is_free(result: &Result<Minted, MintError>) -> bool {
+    match result {
+        Ok(minted) => minted.source != Source::Minted,
+        Err(error) => error.is_free(),
+    }
+}

@@ -1,0 +1,91 @@
+//! What replicas of an account must agree on about the access token: forced refreshes, and a classic token.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::Row;
+
+use super::store::CodeStore;
+use crate::db::{Error, Purpose, row};
+
+impl CodeStore {
+    /// Takes one of the forced refreshes that WeChat allows: `most` a day, `apart` from each other.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn take_forced_refresh(&self, most: usize, apart: Duration) -> Result<bool, Error> {
+        let now = self.db.now();
+        let milliseconds = |at: Timestamp| at.as_millisecond();
+        self.db
+            .within_deadline(Purpose::Write, async {
+                let mut write = self.db.begin().await?;
+                self.line_up(&mut write, "forced refresh").await?;
+                sqlx::query("DELETE FROM forced_refresh WHERE appid = $1 AND at <= $2")
+                    .bind(self.db.appid())
+                    .bind(milliseconds(now - Duration::from_hours(24)))
+                    .execute(&mut write)
+                    .await?;
+                let taken = sqlx::query(
+                    "INSERT INTO forced_refresh (appid, at) SELECT $1, $2
+                     WHERE (SELECT COUNT(*) FROM forced_refresh WHERE appid = $1) < $3
+                       AND NOT EXISTS (SELECT 1 FROM forced_refresh WHERE appid = $1 AND at > $4)
+                     ON CONFLICT (appid, at) DO NOTHING",
+                )
+                .bind(self.db.appid())
+                .bind(milliseconds(now))
+                .bind(i64::try_from(most).unwrap_or(i64::MAX))
+                .bind(milliseconds(now - apart))
+                .execute(&mut write)
+                .await?;
+                write.commit().await?;
+                Ok(taken.rows_affected() == 1)
+            })
+            .await
+    }
+
+    /// The classic token that some replica took, and when it ends.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn classic_token(&self) -> Result<Option<(SecretString, Timestamp)>, Error> {
+        let query = sqlx::query("SELECT token, expires_at FROM classic_token WHERE appid = $1")
+            .bind(self.db.appid());
+        self.db
+            .within_deadline(Purpose::Read, async {
+                let Some(found) = query.fetch_optional(self.db.autocommit()).await? else {
+                    return Ok(None);
+                };
+                let token: String = found.try_get("token")?;
+                Ok(Some((
+                    token.into(),
+                    row::instant(found.try_get("expires_at")?)?,
+                )))
+            })
+            .await
+    }
+
+    /// Shares a classic token. The caller holds the lease for taking one, so nobody writes at the same time.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn share_classic_token(
+        &self,
+        token: &SecretString,
+        expires_at: Timestamp,
+    ) -> Result<(), Error> {
+        let query = sqlx::query(
+            "INSERT INTO classic_token (appid, token, expires_at) VALUES ($1, $2, $3)
+             ON CONFLICT (appid) DO UPDATE SET token = excluded.token, expires_at = excluded.expires_at",
+        )
+        .bind(self.db.appid())
+        .bind(token.expose_secret())
+        .bind(expires_at.as_millisecond());
+        self.db
+            .within_deadline(Purpose::HighPriority, async {
+                query.execute(self.db.autocommit()).await?;
+                Ok(())
+            })
+            .await
+    }
+}

@@ -1,0 +1,73 @@
+//! How scenes and codes are written in rows, and read back.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::db::{Error, row};
+use crate::scene::{Kind, Lifetime, Scene, SceneText, TemporaryScene};
+use crate::ticket::{IssuedCode, Life};
+
+/// A scene's value as its column has it.
+pub(crate) fn scene_text(scene: &Scene) -> String {
+    scene.value().to_string()
+}
+
+/// The scene of a row.
+pub(crate) fn scene(found: &AnyRow) -> Result<Scene, Error> {
+    let kind: String = found.try_get("kind")?;
+    let text: String = found.try_get("scene")?;
+    scene_of(&kind, &text)
+}
+
+/// The scene of the columns `kind` and `scene`.
+pub(crate) fn scene_of(kind: &str, text: &str) -> Result<Scene, Error> {
+    let kind = kind.parse().map_err(|_| Error::BadRow("a kind"))?;
+    // Nobody may ask for such a text, so the parser refuses it.
+    if let (Kind::QrStrScene, Some(name)) = (kind, text.strip_prefix(SceneText::RESERVED_PREFIX)) {
+        return Ok(Scene::Temporary(TemporaryScene::Text(SceneText::reserved(
+            name,
+        ))));
+    }
+    Scene::new(kind, text).map_err(|_| Error::BadRow("a scene"))
+}
+
+/// The kinds of codes that carry a number, or a text, as SQL lists them.
+pub(crate) fn kinds(is_number: bool) -> &'static str {
+    if is_number {
+        "'QR_SCENE', 'QR_LIMIT_SCENE'"
+    } else {
+        "'QR_STR_SCENE', 'QR_LIMIT_STR_SCENE'"
+    }
+}
+
+/// The code of a row; none for an intent.
+pub(crate) fn code(found: &AnyRow) -> Result<Option<IssuedCode>, Error> {
+    let ticket: Option<String> = found.try_get("ticket")?;
+    let url: Option<String> = found.try_get("url")?;
+    let (Some(ticket), Some(url)) = (ticket, url) else {
+        return Ok(None);
+    };
+    Ok(Some(IssuedCode {
+        ticket: ticket.parse().map_err(|_| Error::BadRow("a ticket"))?,
+        url: url.parse().map_err(|_| Error::BadRow("a url"))?,
+        life: life(found)?,
+    }))
+}
+
+fn life(found: &AnyRow) -> Result<Life, Error> {
+    let asked: Option<i64> = found.try_get("asked")?;
+    let granted: Option<i64> = found.try_get("granted")?;
+    let (Some(asked), Some(granted)) = (asked, granted) else {
+        return Ok(Life::Permanent);
+    };
+    let lifetime = |seconds: i64| {
+        let seconds = u64::try_from(seconds).map_err(|_| Error::BadRow("a life"))?;
+        Lifetime::try_from(seconds).map_err(|_| Error::BadRow("a life"))
+    };
+    let minted_at = row::instant(found.try_get("minted_at")?)?;
+    Ok(Life::Temporary {
+        minted_at,
+        asked: lifetime(asked)?,
+        granted: lifetime(granted)?,
+    })
+}

@@ -1,0 +1,18 @@
+//! What of codes outlives the process, and what replicas of an account agree on.
+
+mod access_token;
+pub(crate) mod columns;
+mod daily_counters;
+mod importing;
+mod lease;
+mod ledger;
+mod stops;
+mod store;
+mod temporary;
+mod tickets;
+
+pub use self::importing::{ImportConflict, Imported};
+pub use self::lease::Lease;
+pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
+pub use self::stops::Stop;
+pub use self::store::CodeStore;

@@ -1,0 +1,94 @@
+//! Which code a ticket is of. A scan carries the ticket, perhaps long after another one took its place.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::columns;
+use super::store::CodeStore;
+use crate::db::{Error, PURGE_BATCH, Purpose, Transaction};
+use crate::scene::Scene;
+use crate::ticket::IssuedCode;
+#[cfg(test)]
+use crate::ticket::Ticket;
+
+/// How long the ticket of a temporary code is remembered after its death. The first tickets were given that long by migration
+/// `0003_scans.sql`.
+const KEPT_AFTER_DEATH: Duration = Duration::from_hours(60 * 24);
+
+/// As with dead codes, the rows of a batch are found by an index and removed by their keys.
+const PURGE: &str = "DELETE FROM ticket WHERE appid = $1 AND kept_until + 0 < $2 AND ticket IN (
+     SELECT ticket FROM ticket WHERE appid = $1 AND kept_until < $2 LIMIT $3)";
+
+impl CodeStore {
+    /// Remembers whose a ticket is, in the transaction that stores its code. A ticket that is known keeps its code: no other
+    /// one's scans go to a code that it was not given for.
+    pub(super) async fn remember_ticket(
+        &self,
+        write: &mut Transaction,
+        scene: &Scene,
+        code: &IssuedCode,
+    ) -> Result<(), Error> {
+        let kept_until = code.expires_at().map(|end| end + KEPT_AFTER_DEATH);
+        sqlx::query(
+            "INSERT INTO ticket (appid, ticket, kind, scene, kept_until) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (appid, ticket) DO UPDATE SET kept_until = excluded.kept_until
+             WHERE ticket.kind = excluded.kind AND ticket.scene = excluded.scene
+               AND ticket.kept_until < excluded.kept_until",
+        )
+        .bind(self.db.appid())
+        .bind(code.ticket.as_str())
+        .bind(scene.kind().action_name())
+        .bind(columns::scene_text(scene))
+        .bind(kept_until.map(Timestamp::as_millisecond))
+        .execute(&mut *write)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets some of the tickets that were to be kept until before `before`, and tells how many. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn purge_tickets(&self, before: Timestamp) -> Result<u64, Error> {
+        let query = sqlx::query(PURGE)
+            .bind(self.db.appid())
+            .bind(before.as_millisecond())
+            .bind(PURGE_BATCH);
+        self.db
+            .within_deadline(Purpose::Write, async {
+                Ok(query.execute(self.db.autocommit()).await?.rows_affected())
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+impl CodeStore {
+    /// The scene of the code that a scan of this ticket is of.
+    pub(crate) async fn scene_of(&self, ticket: &Ticket) -> Option<String> {
+        sqlx::query_scalar("SELECT scene FROM ticket WHERE appid = $1 AND ticket = $2")
+            .bind(self.db.appid())
+            .bind(ticket.as_str())
+            .fetch_optional(self.db.autocommit())
+            .await
+            .expect("the store is in memory")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_batch_of_old_tickets_is_found_by_their_keys() {
+        let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
+        let plan = store.db.plan(PURGE.to_owned()).await;
+        assert!(plan[0].contains("(appid=? AND ticket=?)"), "{plan:?}");
+        let old = |step: &String| step.contains("ticket_by_end (appid=? AND kept_until<?)");
+        assert!(plan[1..].iter().any(old), "{plan:?}");
+    }
+}

@@ -1,0 +1,142 @@
+//! The handle through which every feature uses the database.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::admission::Purpose;
+use super::clocks::ClockDifference;
+use super::engine::Engine;
+use super::error::Error;
+use super::limits::DEADLINE;
+use super::transaction::{Autocommit, Transaction};
+use crate::clock::Clock;
+
+/// The database of one account. Clones are handles to the same one.
+///
+/// Each feature has a repository of its own over it, with the SQL of that feature.
+#[derive(Debug, Clone)]
+pub struct Database {
+    engine: Arc<Engine>,
+    appid: Arc<str>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Database {
+    pub(super) fn new(engine: Engine, appid: &str, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            engine: Arc::new(engine),
+            appid: appid.into(),
+            clock,
+        }
+    }
+
+    /// Whether the database was well when it was last used. A call that failed alone does not count.
+    pub fn is_up(&self) -> bool {
+        self.engine.is_up()
+    }
+
+    /// Health check; one that failed before is repeated as a write.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.within_deadline(Purpose::HighPriority, self.engine.ping())
+            .await
+    }
+
+    /// How far this machine's clock was from the database's when it was opened; none with SQLite,
+    /// which has no clock of its own.
+    pub fn clock_difference(&self) -> Option<ClockDifference> {
+        self.engine.clock_difference()
+    }
+
+    /// Truncates SQLite's write-ahead log, which would keep what this process erased.
+    ///
+    /// To be called every second or so; does nothing where nothing was erased. While others read for
+    /// long it gives up soon, and the next call tries again. Cancel safe.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn truncate_wal(&self) -> Result<(), Error> {
+        if !self.engine.needs_truncation() {
+            return Ok(());
+        }
+        self.within_deadline(Purpose::Write, self.engine.truncate_wal())
+            .await
+    }
+
+    /// Closes the connections, within [`DEADLINE`]; no handle can be used after that. The last process
+    /// to leave an SQLite file brings it up to date, and removes the files beside it.
+    pub async fn close(&self) {
+        let closed = tokio::time::timeout(DEADLINE, self.engine.pool().close());
+        if closed.await.is_err() {
+            tracing::warn!("the store was still in use at the end");
+        }
+    }
+
+    /// The account, which is the first column of every key.
+    pub(crate) fn appid(&self) -> &str {
+        &self.appid
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Runs a call once it is admitted, and cuts it off at its deadline.
+    ///
+    /// # Errors
+    /// The call's own, or why it was not admitted or not answered.
+    pub(crate) async fn within_deadline<T>(
+        &self,
+        purpose: Purpose,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.engine.within_deadline(purpose, call).await
+    }
+
+    /// Executor of statements that are a transaction each.
+    pub(crate) fn autocommit(&self) -> Autocommit<'_> {
+        self.engine.autocommit()
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
+        self.engine.begin().await
+    }
+
+    /// Begins a transaction that reads one snapshot, with the deadline of statistics.
+    pub(crate) async fn begin_statistics(&self) -> Result<Transaction, Error> {
+        self.engine.begin_statistics().await
+    }
+
+    /// Notes that something was erased which must not stay in a file: see [`Database::truncate_wal`].
+    pub(crate) fn mark_erased(&self) {
+        self.engine.mark_erased();
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.engine.name())
+    }
+}
+
+#[cfg(test)]
+impl Database {
+    /// A database of its own in memory, for tests of the features.
+    pub(crate) async fn in_memory(clock: Arc<dyn Clock>) -> Self {
+        let url = "sqlite::memory:".into();
+        Self::open(&url, "wxtest", &super::Upstream::of_host("test"), clock)
+            .await
+            .expect("memory can be opened")
+    }
+
+    /// The query plan of SQLite, a line for each step.
+    pub(crate) async fn plan(&self, sql: String) -> Vec<String> {
+        self.engine.plan(sql).await
+    }
+}

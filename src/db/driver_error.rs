@@ -1,0 +1,489 @@
+//! What an error of the driver means: for the whole database, or for one call.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
+/// Drops what PostgreSQL's driver adds to the server's message: "at line 948", a line of the server's own
+/// sources.
+pub(super) fn without_source_line(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::Database(error) if error.try_downcast_ref::<PgDatabaseError>().is_some() => {
+            sqlx::Error::Database(Box::new(MessageOnly(error)))
+        }
+        other => other,
+    }
+}
+
+/// A database's error whose text is its message.
+#[derive(Debug)]
+struct MessageOnly(Box<dyn DatabaseError>);
+
+impl fmt::Display for MessageOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl Error for MessageOnly {}
+
+impl DatabaseError for MessageOnly {
+    fn message(&self) -> &str {
+        self.0.message()
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        self.0.code()
+    }
+
+    fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        self.0.as_error()
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+        self.0.as_error_mut()
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+        self.0.into_error()
+    }
+
+    fn kind(&self) -> ErrorKind {
+        self.0.kind()
+    }
+}
+
+/// Whether the database is of no use to any call now. Otherwise it refused one call, such as after too
+/// long a wait for a lock, and others go on.
+pub(super) fn is_connection_error(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            ErrorCode::of(&**error).is_some_and(|code| code.is_connection_error())
+        }
+        sqlx::Error::Configuration(_)
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// Whether the database refused a value: one that does not fit its column or breaks a constraint.
+pub(super) fn is_data_error(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(ErrorCode::of);
+    match code {
+        Some(ErrorCode::Sqlite(code)) => {
+            matches!(code, sqlite::TOOBIG | sqlite::CONSTRAINT | sqlite::MISMATCH)
+        }
+        // Data exceptions, and violated constraints.
+        Some(ErrorCode::Postgres(state)) => state.starts_with("22") || state.starts_with("23"),
+        None => false,
+    }
+}
+
+/// Whether the file is damaged, or no database.
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(ErrorCode::of);
+    matches!(
+        code,
+        Some(ErrorCode::Sqlite(sqlite::CORRUPT | sqlite::NOTADB))
+    )
+}
+
+/// Why a server refuses, and will go on to until its owner changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such database.
+    NoDatabase,
+    /// Not this user, not with this password, or not from here.
+    NotThisUser,
+    /// One side demands TLS and the other has none, or a certificate that is not trusted.
+    Tls,
+    /// The user may not do what the service needs.
+    NotPermitted,
+    /// A pooler in between does not know what the driver asks of a new connection.
+    StartupParameter,
+    /// A pooler in between lends a connection for one statement, and the service needs transactions.
+    StatementPooling,
+    /// A pooler in between does not know the database, or cannot use its own configuration for it.
+    PoolerConfiguration,
+}
+
+impl Refusal {
+    pub(super) fn of(error: &sqlx::Error) -> Option<Self> {
+        match error {
+            sqlx::Error::Tls(_) => Some(Self::Tls),
+            // What the TLS library says comes as this.
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Some(Self::Tls),
+            sqlx::Error::Database(error) => match ErrorCode::of(&**error)? {
+                ErrorCode::Postgres(state) => Self::of_state(&state, error.message()),
+                ErrorCode::Sqlite(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// By PostgreSQL's code. PgBouncer has one code for nearly everything, and its words are always English.
+    fn of_state(state: &str, message: &str) -> Option<Self> {
+        match state {
+            "3D000" => Some(Self::NoDatabase),
+            "28000" | "28P01" => Some(Self::NotThisUser),
+            "42501" | "3F000" => Some(Self::NotPermitted),
+            "08P01" => Self::of_pooler(message),
+            _ => None,
+        }
+    }
+
+    /// By PgBouncer's words, or by those of the server that it passes on under its own code.
+    fn of_pooler(message: &str) -> Option<Self> {
+        let says = |part| message.contains(part);
+        let is_absent = |what| says(what) && says("does not exist");
+        if says("unsupported startup parameter") {
+            Some(Self::StartupParameter)
+        } else if says("in statement pooling mode") {
+            Some(Self::StatementPooling)
+        } else if says("bouncer config error") {
+            Some(Self::PoolerConfiguration)
+        } else if says("no such database") || is_absent("database \"") {
+            Some(Self::NoDatabase)
+        } else if says("authentication failed")
+            || says("no such user")
+            || says("no pg_hba.conf entry")
+            || is_absent("role \"")
+        {
+            Some(Self::NotThisUser)
+        } else {
+            None
+        }
+    }
+
+    /// What the owner can do about it.
+    pub(super) fn action(self) -> &'static str {
+        match self {
+            Self::NoDatabase => "make the database, or name another one in the address",
+            Self::NotThisUser => {
+                "check user and password in the address, and that the server's pg_hba.conf lets this user in from here, with TLS where it asks for that"
+            }
+            Self::Tls => {
+                "let the server speak TLS with a certificate that the address's sslrootcert trusts, or change the address's sslmode"
+            }
+            Self::NotPermitted => "let this user own the database",
+            Self::StartupParameter => {
+                "put ignore_startup_parameters = extra_float_digits into PgBouncer's configuration"
+            }
+            Self::StatementPooling => {
+                "set pool_mode = transaction in PgBouncer's configuration, for this database"
+            }
+            Self::PoolerConfiguration => {
+                "check that the [databases] of PgBouncer's configuration have the database that the address names, and look at its log"
+            }
+        }
+    }
+}
+
+/// Whether SQLite cannot open the file or write to it, which another try does not change.
+pub(super) fn is_file_error(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    // Of the parameter `vfs`; its code is that of all mistakes in a statement.
+    let is_url_error = error.message().starts_with("no such vfs");
+    is_url_error
+        || matches!(
+            ErrorCode::of(error),
+            Some(ErrorCode::Sqlite(
+                sqlite::PERM | sqlite::READONLY | sqlite::CANTOPEN | sqlite::AUTH
+            ))
+        )
+}
+
+/// The driver's message about a URL, without what it quotes of it: any piece may be the password.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AddressProblem(String);
+
+impl AddressProblem {
+    pub(super) fn new(cause: &(dyn Error + 'static)) -> Self {
+        // The driver wraps its own error, and says the same twice.
+        let innermost = std::iter::successors(Some(cause), |&cause| cause.source()).last();
+        Self(unquoted(&innermost.unwrap_or(cause).to_string()))
+    }
+}
+
+/// A text with `…` for all that stands in quotes, but for the names of parameters that have a fixed set of values.
+fn unquoted(text: &str) -> String {
+    const NAMES: &[&str] = &["ssl_mode", "mode", "cache", "immutable"];
+    let mut rest = text;
+    let mut said = String::new();
+    while let Some(at) = rest.find(['"', '`']) {
+        let (before, quoted) = rest.split_at(at);
+        said += before;
+        let (quote, inside) = quoted.split_at(1);
+        let (inside, after) = split_at_quote(inside, quote);
+        match NAMES.iter().find(|name| **name == inside) {
+            Some(name) => said += name,
+            None => said.push('…'),
+        }
+        rest = after;
+    }
+    said + rest
+}
+
+/// What comes before the closing quote and after it. Without one, all is quoted.
+fn split_at_quote<'a>(text: &'a str, quote: &str) -> (&'a str, &'a str) {
+    let closing = text
+        .match_indices(quote)
+        .find(|(at, _)| !text[..*at].ends_with('\\'));
+    closing.map_or((text, ""), |(at, _)| (&text[..at], &text[at + 1..]))
+}
+
+/// How a database names an error.
+#[derive(Debug, PartialEq, Eq)]
+enum ErrorCode<'a> {
+    /// A primary result code.
+    Sqlite(u32),
+    /// An SQLSTATE of five characters, of which the first two are its class.
+    Postgres(Cow<'a, str>),
+}
+
+/// SQLite's primary result codes (sqlite.org/rescode.html).
+mod sqlite {
+    pub(super) const PERM: u32 = 3;
+    pub(super) const READONLY: u32 = 8;
+    pub(super) const IOERR: u32 = 10;
+    pub(super) const CORRUPT: u32 = 11;
+    pub(super) const FULL: u32 = 13;
+    pub(super) const CANTOPEN: u32 = 14;
+    pub(super) const TOOBIG: u32 = 18;
+    pub(super) const CONSTRAINT: u32 = 19;
+    pub(super) const MISMATCH: u32 = 20;
+    pub(super) const AUTH: u32 = 23;
+    pub(super) const NOTADB: u32 = 26;
+}
+
+impl<'a> ErrorCode<'a> {
+    fn of(error: &'a dyn DatabaseError) -> Option<Self> {
+        let code = error.code()?;
+        if error.try_downcast_ref::<SqliteError>().is_none() {
+            return Some(Self::Postgres(code));
+        }
+        // More exact codes have the primary one in their lowest byte.
+        let exact: u32 = code.parse().ok()?;
+        Some(Self::Sqlite(exact & 0xff))
+    }
+
+    fn is_connection_error(&self) -> bool {
+        match self {
+            Self::Sqlite(code) => matches!(
+                *code,
+                sqlite::READONLY
+                    | sqlite::IOERR
+                    | sqlite::CORRUPT
+                    | sqlite::FULL
+                    | sqlite::CANTOPEN
+                    | sqlite::NOTADB
+            ),
+            // PostgreSQL's appendix A. The classes: no connection, no permission to connect, no resources, which a full
+            // disk is too, and trouble below the server. Then a read-only server, no such database, shutting down,
+            // crashed, starting, and damaged data.
+            Self::Postgres(code) => {
+                matches!(code.get(..2), Some("08" | "28" | "53" | "58"))
+                    || matches!(
+                        &**code,
+                        "25006"
+                            | "3D000"
+                            | "57P01"
+                            | "57P02"
+                            | "57P03"
+                            | "57P04"
+                            | "XX001"
+                            | "XX002"
+                    )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_or_a_bad_value_is_no_connection_error() {
+        for (code, what) in [
+            (5, "busy"),
+            (6, "locked"),
+            (9, "interrupted"),
+            (19, "a constraint"),
+            (1, "an error in the statement"),
+        ] {
+            assert!(!ErrorCode::Sqlite(code).is_connection_error(), "{what}");
+        }
+        for (code, what) in [
+            ("55P03", "a lock timeout"),
+            ("57014", "a statement timeout"),
+            ("25P03", "idle in a transaction"),
+            ("40001", "a serialization failure"),
+            ("40P01", "a deadlock"),
+            ("23505", "a constraint"),
+            ("22021", "a character that it does not take"),
+            ("42P01", "no such table"),
+        ] {
+            assert!(
+                !ErrorCode::Postgres(code.into()).is_connection_error(),
+                "{what}"
+            );
+        }
+        for error in [
+            sqlx::Error::RowNotFound,
+            sqlx::Error::ColumnNotFound("ticket".to_owned()),
+            sqlx::Error::Decode("not a number".into()),
+            sqlx::Error::BeginFailed,
+        ] {
+            assert!(!is_connection_error(&error), "{error}");
+        }
+    }
+
+    #[test]
+    fn permanent_refusals_are_told_from_transient_ones() {
+        for (state, message, want) in [
+            ("3D000", "", Some(Refusal::NoDatabase)),
+            ("28000", "", Some(Refusal::NotThisUser)),
+            ("28P01", "", Some(Refusal::NotThisUser)),
+            ("42501", "", Some(Refusal::NotPermitted)),
+            (
+                "08P01",
+                "unsupported startup parameter: extra_float_digits",
+                Some(Refusal::StartupParameter),
+            ),
+            ("08P01", "no such database: x", Some(Refusal::NoDatabase)),
+            (
+                "08P01",
+                "SASL authentication failed",
+                Some(Refusal::NotThisUser),
+            ),
+            (
+                "08P01",
+                "database \"x\" does not exist",
+                Some(Refusal::NoDatabase),
+            ),
+            (
+                "08P01",
+                "server login has been failing, cached error: database \"x\" does not exist (server_login_retry)",
+                Some(Refusal::NoDatabase),
+            ),
+            (
+                "08P01",
+                "role \"x\" does not exist",
+                Some(Refusal::NotThisUser),
+            ),
+            (
+                "08P01",
+                "no pg_hba.conf entry for host \"127.0.0.1\"",
+                Some(Refusal::NotThisUser),
+            ),
+            (
+                "08P01",
+                "transaction blocks not allowed in statement pooling mode",
+                Some(Refusal::StatementPooling),
+            ),
+            (
+                "08P01",
+                "bouncer config error",
+                Some(Refusal::PoolerConfiguration),
+            ),
+            ("08P01", "client_login_timeout (server down)", None),
+            ("08P01", "pgbouncer cannot connect to server", None),
+            (
+                "08P01",
+                "server login has been failing, try again later",
+                None,
+            ),
+            ("57P03", "the database system is starting up", None),
+            ("53300", "too many connections", None),
+            ("25006", "read-only", None),
+        ] {
+            let got = Refusal::of_state(state, message);
+            assert_eq!(got, want, "{state} {message}");
+        }
+        for error in [
+            sqlx::Error::PoolTimedOut,
+            sqlx::Error::Io(io::ErrorKind::ConnectionRefused.into()),
+            sqlx::Error::Io(io::ErrorKind::TimedOut.into()),
+            sqlx::Error::Io(io::ErrorKind::UnexpectedEof.into()),
+        ] {
+            assert_eq!(Refusal::of(&error), None, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_driver_quotes_of_a_url_is_redacted() {
+        for (said, want) in [
+            ("invalid port number", "invalid port number"),
+            (
+                "unknown value \"secret\" for `ssl_mode`",
+                "unknown value … for ssl_mode",
+            ),
+            (
+                "unknown query parameter `secret` while",
+                "unknown query parameter … while",
+            ),
+            (
+                r#"unrecognized: "postgres://a:\"secret\"@b""#,
+                "unrecognized: …",
+            ),
+            ("half \"secret", "half …"),
+            ("", ""),
+        ] {
+            assert_eq!(unquoted(said), want, "said {said:?}");
+        }
+    }
+
+    #[test]
+    fn no_connection_a_full_disk_and_damage_are_connection_errors() {
+        for (code, what) in [
+            (8, "read-only"),
+            (10, "input or output"),
+            (11, "damaged"),
+            (13, "a full disk"),
+            (14, "cannot be opened"),
+            (26, "no database"),
+        ] {
+            assert!(ErrorCode::Sqlite(code).is_connection_error(), "{what}");
+        }
+        for (code, what) in [
+            ("08006", "the connection failed"),
+            ("57P01", "shutting down"),
+            ("57P02", "crashed"),
+            ("57P03", "starting"),
+            ("53100", "a full disk"),
+            ("53300", "too many connections"),
+            ("25006", "read-only"),
+            ("28P01", "a wrong password"),
+            ("3D000", "no such database"),
+            ("58030", "input or output"),
+            ("XX001", "damaged"),
+        ] {
+            assert!(
+                ErrorCode::Postgres(code.into()).is_connection_error(),
+                "{what}"
+            );
+        }
+        for error in [
+            sqlx::Error::PoolTimedOut,
+            sqlx::Error::WorkerCrashed,
+            sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()),
+            sqlx::Error::Tls("no certificate".into()),
+        ] {
+            assert!(is_connection_error(&error), "{error}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The connection pool behind admission control and deadlines, and the health state.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use sqlx::{AnyPool, AssertSqlSafe, Executor, Row};
+use uuid::Uuid;
+
+use super::admission::{Admission, Permit, Purpose};
+use super::clocks::ClockDifference;
+use super::error::Error;
+use super::limits::{DEADLINE, STATISTICS_DEADLINE};
+use super::pool;
+use super::transaction::{Autocommit, Transaction};
+use super::url::{DatabaseUrl, Dialect};
+use crate::telemetry::{self, Causes};
+
+/// How long a truncation waits for readers, while it keeps others from writing.
+const TRUNCATE_BUSY_TIMEOUT_MS: u32 = 50;
+
+/// Connections to either database, and who may use them.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pool: AnyPool,
+    dialect: Dialect,
+    up: AtomicBool,
+    admission: Admission,
+    clock_difference: Option<ClockDifference>,
+    /// Erasures so far, and those that are gone from SQLite's write-ahead log too.
+    erasures: AtomicU64,
+    truncated: AtomicU64,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        pool: AnyPool,
+        url: &DatabaseUrl,
+        clock_difference: Option<ClockDifference>,
+    ) -> Self {
+        Self {
+            pool,
+            dialect: url.dialect(),
+            up: AtomicBool::new(true),
+            admission: Admission::new(url),
+            clock_difference,
+            // A process that was killed may have left something.
+            erasures: AtomicU64::new(url.is_file().into()),
+            truncated: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Executor of statements that are a transaction each.
+    pub(crate) fn autocommit(&self) -> Autocommit<'_> {
+        Autocommit {
+            pool: &self.pool,
+            dialect: self.dialect,
+        }
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
+        Ok(Transaction::begin(&self.pool, self.dialect).await?)
+    }
+
+    /// Begins a transaction that reads one snapshot, with the deadline of statistics.
+    pub(crate) async fn begin_statistics(&self) -> Result<Transaction, Error> {
+        Ok(Transaction::begin_statistics(&self.pool, self.dialect).await?)
+    }
+
+    /// Notes an erasure that must not stay in a file.
+    pub(crate) fn mark_erased(&self) {
+        if self.dialect == Dialect::Sqlite {
+            self.erasures.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn needs_truncation(&self) -> bool {
+        self.erasures.load(Ordering::Relaxed) != self.truncated.load(Ordering::Relaxed)
+    }
+
+    /// Checkpoints SQLite's write-ahead log into the file and truncates it.
+    ///
+    /// A reader of an older snapshot prevents the truncation; writers are blocked meanwhile, so it gives
+    /// up soon and stays to be done. Cancel safe: it runs to its end in a task, and leaves its connection
+    /// as it was, or closed if it failed.
+    pub(crate) async fn truncate_wal(&self) -> Result<(), Error> {
+        let usual = pool::BUSY_TIMEOUT_MS;
+        let cut = format!(
+            "PRAGMA busy_timeout = {TRUNCATE_BUSY_TIMEOUT_MS}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {usual}"
+        );
+        let erasures = self.erasures.load(Ordering::Relaxed);
+        let pool = self.pool.clone();
+        let cut = async move {
+            let mut connection = pool.acquire().await?;
+            let told = connection.fetch_all(AssertSqlSafe(cut)).await;
+            if told.is_err() {
+                // Its busy timeout may not be the usual one.
+                connection.close_on_drop();
+            }
+            told
+        };
+        let told = tokio::spawn(cut)
+            .await
+            .expect("a statement does not panic")?;
+        let busy = told
+            .iter()
+            .find_map(|row| row.try_get::<i64, _>("busy").ok());
+        if busy == Some(0) {
+            self.truncated.store(erasures, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Health check. A database that failed is checked by a write, because one whose disk is full still
+    /// answers reads.
+    pub(crate) async fn ping(&self) -> Result<(), Error> {
+        if self.is_up() {
+            // A pooler would answer a ping by itself.
+            self.pool.execute("SELECT 1").await?;
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO about (name, value) VALUES ('probe', $1)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(Uuid::now_v7().to_string())
+        .execute(self.autocommit())
+        .await?;
+        self.up.store(true, Ordering::Relaxed);
+        telemetry::store_up(true);
+        tracing::info!("the store is back");
+        Ok(())
+    }
+
+    /// Runs a call once it is admitted, and cuts it off at its deadline; a transaction in it is rolled
+    /// back. Late statistics do not count as a failure of the database.
+    pub(crate) async fn within_deadline<T>(
+        &self,
+        purpose: Purpose,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let _permit = self.admit(purpose).await?;
+        let (deadline, late) = match purpose {
+            Purpose::Statistics => (STATISTICS_DEADLINE, Error::Busy),
+            Purpose::Read | Purpose::Write | Purpose::HighPriority => (DEADLINE, Error::Timeout),
+        };
+        let result = tokio::time::timeout(deadline, call)
+            .await
+            .unwrap_or(Err(late));
+        if let Err(error) = &result {
+            self.record_failure(error);
+        }
+        result
+    }
+
+    /// While the database is down, calls fail at once instead of queueing. Exceptions: results of calls to
+    /// WeChat, and the health check.
+    async fn admit(&self, purpose: Purpose) -> Result<Permit<'_>, Error> {
+        if let Some(permit) = self.admission.try_acquire(purpose) {
+            return Ok(permit);
+        }
+        let waits = || self.is_up() || purpose == Purpose::HighPriority;
+        if !waits() {
+            return Err(Error::Timeout);
+        }
+        let permit = self.admission.acquire(purpose).await.ok_or(Error::Busy)?;
+        if waits() {
+            Ok(permit)
+        } else {
+            Err(Error::Timeout)
+        }
+    }
+
+    /// Logs a call that failed alone, and the database's own failure once. Only [`Self::ping`] ends the
+    /// state of being down.
+    fn record_failure(&self, error: &Error) {
+        let error_text = Causes(error);
+        if !error.is_connection_error() {
+            if self.is_up() {
+                tracing::warn!(error = %error_text, "a call of the store failed");
+            }
+            return;
+        }
+        telemetry::store_up(false);
+        if self.up.swap(false, Ordering::Relaxed) {
+            tracing::error!(error = %error_text, "the store cannot be used");
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn clock_difference(&self) -> Option<ClockDifference> {
+        self.clock_difference
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.dialect.name()
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    /// The query plan of SQLite, a line for each step.
+    pub(crate) async fn plan(&self, sql: String) -> Vec<String> {
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let steps = sqlx::query(explained).fetch_all(&self.pool).await;
+        let steps = steps.expect("the statement is right");
+        steps.iter().map(|step| step.get("detail")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::db::Database;
+
+    #[tokio::test]
+    async fn statistics_that_take_too_long_are_no_fault_of_the_database() {
+        let store = Database::in_memory(Arc::new(SystemClock)).await;
+        tokio::time::pause();
+        for (purpose, deadline, is_up) in [
+            (Purpose::Statistics, STATISTICS_DEADLINE, true),
+            (Purpose::Read, DEADLINE, false),
+        ] {
+            let started = tokio::time::Instant::now();
+            let slow = std::future::pending::<Result<(), Error>>();
+            let result = store.within_deadline(purpose, slow).await;
+            // A timer has whole milliseconds.
+            let times = deadline..=deadline + Duration::from_millis(1);
+            assert!(times.contains(&started.elapsed()), "{purpose:?}");
+            assert_eq!(matches!(result, Err(Error::Busy)), is_up, "{result:?}");
+            assert_eq!(store.is_up(), is_up, "{purpose:?}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Why a call of the database failed.
+
+use std::sync::Arc;
+
+use super::driver_error;
+
+/// Why a call failed; it is in the log already. It never names the database's address.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No answer within [`DEADLINE`](super::DEADLINE): the database is taken to be down, and calls fail
+    /// instead of queueing.
+    #[error("the store does not answer in time")]
+    Timeout,
+    /// No admission within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), so that the database was not
+    /// asked; or statistics that took longer than [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE).
+    #[error("the store has too much to do")]
+    Busy,
+    /// The database could not be reached, or refused every call, or this one, such as after too long a
+    /// wait for a lock.
+    #[error("the store failed")]
+    Failed(#[source] Arc<sqlx::Error>),
+    /// A row that this version cannot have written.
+    #[error("the store holds a row that cannot be read: {0}")]
+    BadRow(&'static str),
+}
+
+impl Error {
+    /// Whether a value or a row may be the reason, rather than a lock, a full queue or silence: the same
+    /// call fails again, and others do not.
+    pub fn is_data_error(&self) -> bool {
+        match self {
+            Self::BadRow(_) => true,
+            Self::Failed(error) => driver_error::is_data_error(error),
+            Self::Busy | Self::Timeout => false,
+        }
+    }
+
+    /// Whether the whole database is of no use, rather than to this call.
+    pub(super) fn is_connection_error(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Failed(error) => driver_error::is_connection_error(error),
+            Self::Busy | Self::BadRow(_) => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(Arc::new(driver_error::without_source_line(error)))
+    }
+}

@@ -1,0 +1,37 @@
+//! One account's database: SQLite or PostgreSQL, under one SQL text.
+//!
+//! Read [`Database`] first. It has a connection pool, admission control in front of it, a deadline for
+//! every call, and a health state. It must not know any feature: the SQL of each is in that feature's
+//! `sql`.
+
+mod admission;
+mod clocks;
+mod database;
+mod driver_error;
+mod engine;
+mod error;
+mod files;
+mod limits;
+mod open_error;
+mod opening;
+pub(crate) mod placeholders;
+mod pool;
+pub(crate) mod row;
+mod schema;
+mod transaction;
+mod url;
+
+pub use self::clocks::ClockDifference;
+pub use self::database::Database;
+pub use self::driver_error::{AddressProblem, Refusal};
+pub use self::error::Error;
+pub use self::files::{FileProblem, SharedFile};
+pub use self::limits::{ACQUIRE_TIMEOUT, DEADLINE, STATISTICS_DEADLINE};
+pub use self::open_error::OpenError;
+pub use self::opening::Upstream;
+pub use self::schema::SchemaState;
+
+pub(crate) use self::admission::Purpose;
+pub(crate) use self::limits::PURGE_BATCH;
+pub(crate) use self::open_error::classify;
+pub(crate) use self::transaction::Transaction;

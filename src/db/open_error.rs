@@ -1,0 +1,122 @@
+//! Why a database is not opened, and what its owner can do.
+
+use sqlx::migrate::MigrateError;
+
+use super::driver_error::{self, AddressProblem, Refusal};
+use super::files::FileProblem;
+use super::url::DatabaseUrl;
+
+/// Why a database is not opened. No message holds its URL, which may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is not one.
+    #[error("WXQR_DATABASE_URL cannot be used as an address")]
+    Address(#[source] AddressProblem),
+    /// The database was not reached for as long as the start waits.
+    #[error("WXQR_DATABASE_URL: the database cannot be reached")]
+    Unreachable(#[source] sqlx::Error),
+    /// The file is damaged, or no database.
+    #[error("WXQR_DATABASE_URL: the file is damaged or no SQLite database")]
+    Damaged(#[source] sqlx::Error),
+    /// The file cannot be read and written.
+    #[error("WXQR_DATABASE_URL: {0}")]
+    File(FileProblem),
+    /// The server refuses, and will go on to.
+    #[error("WXQR_DATABASE_URL: the database refuses: {1}")]
+    Refused(Refusal, String),
+    /// There are no tables, and the user may not create them.
+    #[error("WXQR_DATABASE_URL: this user may not make tables")]
+    NotPermitted,
+    /// The database belongs to another program.
+    #[error("WXQR_DATABASE_URL: the database holds another program's tables")]
+    Foreign,
+    /// The database belongs to another WeChat.
+    #[error("WXQR_DATABASE_URL: the store holds codes of {held}, but WXQR_API_BASE is {asked}")]
+    OtherUpstream {
+        /// The WeChat of the codes in the store.
+        held: String,
+        /// The WeChat that is configured.
+        asked: String,
+    },
+    /// A feature refuses the database.
+    #[error("{problem}")]
+    Feature {
+        /// What is wrong.
+        problem: &'static str,
+        /// What the owner can do about it.
+        action: &'static str,
+    },
+    /// The tables cannot be brought up to date.
+    #[error("WXQR_DATABASE_URL: the tables cannot be brought up to date")]
+    Migration(#[source] MigrateError),
+}
+
+impl OpenError {
+    /// Whether another try may help.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_)
+                | Self::Migration(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
+        )
+    }
+
+    /// Whether the owner has to change the settings, rather than to wait or to repair.
+    pub fn is_configuration(&self) -> bool {
+        !self.is_transient()
+    }
+
+    /// The permanent problem behind this one, where there is one.
+    pub(super) fn or_permanent(self, url: &DatabaseUrl) -> Self {
+        let (Self::Unreachable(cause)
+        | Self::Migration(
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _),
+        )) = &self
+        else {
+            return self;
+        };
+        match (url.file(), Refusal::of(cause)) {
+            (Some(file), _) if driver_error::is_file_error(cause) => {
+                Self::File(FileProblem::explain(file, cause))
+            }
+            (None, Some(refusal)) => Self::Refused(refusal, cause.to_string()),
+            _ => self,
+        }
+    }
+
+    /// What the owner can do about it.
+    pub fn action(&self) -> String {
+        let action = match self {
+            Self::File(problem) => return problem.action(),
+            Self::Refused(refusal, _) => refusal.action(),
+            Self::Feature { action, .. } => action,
+            Self::Address(_) => {
+                "write it as sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"
+            }
+            Self::Unreachable(_) => {
+                "check that the address is right, that the database runs, and that this user may write to it"
+            }
+            Self::NotPermitted => "let this user own the database",
+            Self::Damaged(_) => "move it away or restore a backup",
+            Self::Foreign => "give the service one of its own",
+            Self::OtherUpstream { .. } => "give each its own database",
+            Self::Migration(_) if self.is_transient() => {
+                "check that this user may make tables, and look at the database's own log"
+            }
+            Self::Migration(_) => "run the version that made the tables, or a newer one",
+        };
+        action.to_owned()
+    }
+}
+
+/// The problem that an error of the driver shows.
+pub(crate) fn classify(error: sqlx::Error) -> OpenError {
+    let error = driver_error::without_source_line(error);
+    if let sqlx::Error::Configuration(cause) = &error {
+        OpenError::Address(AddressProblem::new(&**cause))
+    } else if driver_error::is_damage(&error) {
+        OpenError::Damaged(error)
+    } else {
+        OpenError::Unreachable(error)
+    }
+}

@@ -1,0 +1,66 @@
+//! The connection pool of one process: its size, and the settings of each connection.
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
+
+use super::limits::DEADLINE;
+use super::url::{DatabaseUrl, Dialect};
+
+/// How long SQLite waits for another process that writes. A transaction waits once, at its beginning, and
+/// the rest of [`DEADLINE`] is for its statements, so that a lock alone never makes a call pass it.
+pub(super) const BUSY_TIMEOUT_MS: u32 = 700;
+
+/// Makes the pool, without a connection yet.
+pub(super) fn make(url: &DatabaseUrl, options: AnyConnectOptions) -> AnyPool {
+    let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
+    let pool = if url.is_memory() {
+        // A database in memory belongs to its one connection, which must never be closed.
+        pool.max_connections(url.connections())
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    } else {
+        pool.max_connections(url.connections())
+            .min_connections(url.idle_connections())
+            .after_release(|connection, _| Box::pin(is_free(connection)))
+    };
+    let dialect = url.dialect();
+    pool.after_connect(move |connection, _| Box::pin(tune(connection, dialect)))
+        .connect_lazy_with(options)
+}
+
+/// Opens the connections that stay open, one after another. Each may take as long as a call, so that a
+/// database may be far away; the pool would give that time to all of them together.
+pub(super) async fn fill(pool: &AnyPool, url: &DatabaseUrl) -> Result<(), sqlx::Error> {
+    let mut made = Vec::new();
+    for _ in 0..url.idle_connections().max(1) {
+        made.push(pool.acquire().await?);
+    }
+    Ok(())
+}
+
+/// Sets up a connection to a file. With PostgreSQL each transaction has its own settings instead.
+async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
+    if dialect == Dialect::Postgres {
+        return Ok(());
+    }
+    // FULL: what was acknowledged is on the disk. The ledger cannot be made again. Secure: what was erased, openids, is
+    // overwritten in the file.
+    let settings = format!(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON;
+         PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"
+    );
+    connection.execute(AssertSqlSafe(settings)).await?;
+    Ok(())
+}
+
+/// Whether a connection comes back without a transaction. After a full disk SQLite has ended the
+/// transaction itself, but the driver still counts one, and would never begin another on this connection.
+async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        connection.ping().await?; // A roll-back may be on its way.
+    }
+    Ok(!connection.is_in_transaction())
+}

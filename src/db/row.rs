@@ -1,0 +1,16 @@
+//! How times are written in rows, and read back.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::error::Error;
+
+/// An instant of a row.
+pub(crate) fn instant(milliseconds: i64) -> Result<Timestamp, Error> {
+    Timestamp::from_millisecond(milliseconds).map_err(|_| Error::BadRow("an instant"))
+}
+
+/// A day, such as `2026-11-22`.
+pub(crate) fn day(text: &str) -> Result<Date, Error> {
+    text.parse().map_err(|_| Error::BadRow("a day"))
+}

@@ -1,0 +1,262 @@
+//! The database URL: which database, where, and how many connections it gets.
+
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use url::{Url, form_urlencoded};
+
+/// Connections of one process. SQLite has one writer at a time, and PostgreSQL serves several replicas.
+const CONNECTIONS: u32 = 8;
+
+/// The two kinds of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// A database URL, parsed. It may hold a password.
+pub(crate) struct DatabaseUrl {
+    url: String,
+    kind: Kind,
+}
+
+/// What a URL names.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Memory,
+    File(DatabaseFile),
+    Server,
+}
+
+/// SQLite's file, as the URL describes it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DatabaseFile {
+    pub(crate) path: PathBuf,
+    /// Whether opening creates a file that is missing.
+    pub(crate) creates_file: bool,
+    /// The parameter that forbids writing.
+    pub(crate) read_only_by: Option<&'static str>,
+}
+
+impl DatabaseUrl {
+    /// Reads a URL that the settings allow: `sqlite:` with a file or `:memory:` and perhaps parameters,
+    /// else PostgreSQL's.
+    pub(crate) fn new(url: &str) -> Self {
+        if !url.starts_with("sqlite:") {
+            let (url, kind) = (url.to_owned(), Kind::Server);
+            return Self { url, kind };
+        }
+        // As the driver will read it, which resolves `..` for one.
+        let url = Url::parse(url).map_or_else(|_| url.to_owned(), String::from);
+        let rest = url.strip_prefix("sqlite:").unwrap_or(&url);
+        let (file, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let file = file.strip_prefix("//").unwrap_or(file);
+        let values = |of: &'static str| {
+            let pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.filter_map(move |(name, value)| (name == of).then_some(value))
+        };
+        let modes: Vec<_> = values("mode").collect();
+        let read_only_by = if modes.iter().any(|mode| mode == "ro") {
+            Some("mode=ro")
+        } else if matches!(values("immutable").last().as_deref(), Some("true" | "1")) {
+            Some("immutable=true")
+        } else {
+            None
+        };
+        let kind = if file == ":memory:" || modes.iter().any(|mode| mode == "memory") {
+            Kind::Memory
+        } else {
+            let decoded = percent_decode_str(file).decode_utf8_lossy();
+            Kind::File(DatabaseFile {
+                path: decoded.into_owned().into(),
+                creates_file: modes.is_empty() || modes.iter().any(|mode| mode == "rwc"),
+                read_only_by,
+            })
+        };
+        let url = match kind {
+            Kind::File(_) if modes.is_empty() => with_mode(&url, "rwc"),
+            _ => url.clone(),
+        };
+        Self { url, kind }
+    }
+
+    /// The URL for the driver. One of SQLite creates a missing file, unless it says otherwise itself.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.kind {
+            Kind::Memory | Kind::File(_) => Dialect::Sqlite,
+            Kind::Server => Dialect::Postgres,
+        }
+    }
+
+    pub(crate) fn is_memory(&self) -> bool {
+        self.kind == Kind::Memory
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File(_))
+    }
+
+    /// SQLite's file.
+    pub(crate) fn file(&self) -> Option<&DatabaseFile> {
+        match &self.kind {
+            Kind::File(file) => Some(file),
+            Kind::Memory | Kind::Server => None,
+        }
+    }
+
+    /// Whether opening will create SQLite's file.
+    pub(crate) fn is_new_file(&self) -> bool {
+        self.file().is_some_and(|file| {
+            file.creates_file && file.path.try_exists().is_ok_and(|there| !there)
+        })
+    }
+
+    /// The size of the pool. A database in memory belongs to its one connection.
+    pub(crate) fn connections(&self) -> u32 {
+        if self.is_memory() { 1 } else { CONNECTIONS }
+    }
+
+    /// How many connections stay open. A handshake with PostgreSQL takes longer than a call should; a file
+    /// is opened at once.
+    pub(crate) fn idle_connections(&self) -> u32 {
+        match self.dialect() {
+            Dialect::Sqlite => 0,
+            Dialect::Postgres => self.connections(),
+        }
+    }
+
+    /// The URL that opens SQLite's file without writing to it.
+    pub(crate) fn read_only(&self) -> Option<String> {
+        self.is_file().then(|| with_mode(&self.url, "ro"))
+    }
+}
+
+/// The URL with this mode instead of its own.
+fn with_mode(url: &str, mode: &str) -> String {
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let others = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "mode");
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(others)
+        .append_pair("mode", mode)
+        .finish();
+    format!("{place}?{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_told_from_memory_by_path_and_mode_alone() {
+        let described = |path: &str, creates_file, read_only_by| {
+            Kind::File(DatabaseFile {
+                path: path.into(),
+                creates_file,
+                read_only_by,
+            })
+        };
+        let file = |path: &str| described(path, true, None);
+        for (url, kind, opened) in [
+            ("sqlite::memory:", Kind::Memory, "sqlite::memory:"),
+            ("sqlite://:memory:", Kind::Memory, "sqlite://:memory:"),
+            (
+                "sqlite://x?cache=shared&mode=memory",
+                Kind::Memory,
+                "sqlite://x?cache=shared&mode=memory",
+            ),
+            (
+                "sqlite://wxqr.db",
+                file("wxqr.db"),
+                "sqlite://wxqr.db?mode=rwc",
+            ),
+            (
+                "sqlite:///data/mode=memory",
+                file("/data/mode=memory"),
+                "sqlite:///data/mode=memory?mode=rwc",
+            ),
+            (
+                "sqlite:///data/a:memory:b",
+                file("/data/a:memory:b"),
+                "sqlite:///data/a:memory:b?mode=rwc",
+            ),
+            (
+                "sqlite:///a%20b%3Fmode=ro",
+                file("/a b?mode=ro"),
+                "sqlite:///a%20b%3Fmode=ro?mode=rwc",
+            ),
+            (
+                "sqlite:///data/old/../x",
+                file("/data/x"),
+                "sqlite:///data/x?mode=rwc",
+            ),
+            (
+                "sqlite://x?cache=private",
+                file("x"),
+                "sqlite://x?cache=private&mode=rwc",
+            ),
+            (
+                "sqlite://x?mode=rwc&cache=private",
+                file("x"),
+                "sqlite://x?mode=rwc&cache=private",
+            ),
+            (
+                "sqlite://x?mode=rw",
+                described("x", false, None),
+                "sqlite://x?mode=rw",
+            ),
+            (
+                "sqlite://x?mode=rwc&mode=ro",
+                described("x", true, Some("mode=ro")),
+                "sqlite://x?mode=rwc&mode=ro",
+            ),
+            (
+                "sqlite://x?immutable=1",
+                described("x", true, Some("immutable=true")),
+                "sqlite://x?immutable=1&mode=rwc",
+            ),
+            (
+                "sqlite://x?immutable=true&immutable=false",
+                file("x"),
+                "sqlite://x?immutable=true&immutable=false&mode=rwc",
+            ),
+            (
+                "postgres://user::memory:mode=memory@host/x",
+                Kind::Server,
+                "postgres://user::memory:mode=memory@host/x",
+            ),
+        ] {
+            let parsed = DatabaseUrl::new(url);
+            assert_eq!((&parsed.kind, parsed.url()), (&kind, opened), "{url}");
+        }
+    }
+
+    #[test]
+    fn read_only_changes_the_mode_and_nothing_else() {
+        for (url, look) in [
+            ("sqlite://wxqr.db", Some("sqlite://wxqr.db?mode=ro")),
+            (
+                "sqlite:///mode=rw?mode=rw&cache=private",
+                Some("sqlite:///mode=rw?cache=private&mode=ro"),
+            ),
+            ("sqlite::memory:", None),
+            ("postgres://host/x?mode=rw", None),
+        ] {
+            let got = DatabaseUrl::new(url).read_only();
+            assert_eq!(got.as_deref(), look, "{url}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Events become numbers: each is stored before it is acknowledged, counted once, and forgotten after its time.
+//!
+//! Read [`Scans::record`] first, then [`Count`].
+
+mod privacy;
+mod relay;
+mod scans;
+mod sql;
+mod tally;
+
+pub use self::privacy::{EventId, Person, PersonKey, PersonKeyError};
+pub use self::relay::{Answer, Delivery, Relay, RelayError};
+pub use self::scans::{NotRecorded, Scans};
+pub use self::sql::{
+    Dated, EventFilter, EventOrder, EventPage, EventStore, Numbers, NumbersFilter, NumbersRow,
+    Recorded, Span, StoredEvent, Sums,
+};
+pub use self::tally::{
+    Arrival, Attribution, Changes, Count, Happening, Known, Standing, State, Tally,
+};
+
+pub(crate) use self::sql::{columns, person_key};

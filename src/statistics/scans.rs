@@ -1,0 +1,163 @@
+//! The use case of events: each is stored before anybody is told that it was.
+//!
+//! Read [`Scans::record`] first. Free of HTTP. Events that come together are stored together, so that a disk which takes
+//! long for each write takes long once for all of them.
+
+use std::time::Duration;
+
+use jiff::tz::Offset;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::db;
+use crate::event::Event;
+use crate::statistics::sql::{Dated, EventStore, Recorded};
+use crate::telemetry;
+
+/// How many events one write may take: the most that [`EventStore::record_events`] does.
+const MOST_TOGETHER: usize = EventStore::MOST_EVENTS;
+
+/// How many events may wait. A bound on memory: an event has a few hundred bytes. Chosen: as many as come in two seconds
+/// when a campaign brings 500 a second.
+const MOST_WAITING: usize = 1000;
+
+/// How many scanned bindings are held for somebody who is slow to hear of them. Who misses one looks for itself.
+const MOST_UNHEARD: usize = 256;
+
+/// How long a caller waits. WeChat takes its push for lost after 5 s, and a relay may need time after us.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// Stores events. One is made at start and shared; dropping it ends its task.
+#[derive(Debug)]
+pub struct Scans {
+    entrance: mpsc::Sender<Waiting>,
+    scanned_bindings: broadcast::Sender<String>,
+    _recorder: AbortOnDropHandle<()>,
+}
+
+/// Why an event is not known to be stored. It may come again: stored twice, it counts once.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotRecorded {
+    /// Too many events wait already.
+    #[error("too many events wait to be stored")]
+    Crowded,
+    /// Not stored in time. It still may be.
+    #[error("the event was not stored in time")]
+    Late,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] db::Error),
+}
+
+/// An event whose caller waits for word.
+#[derive(Debug)]
+struct Waiting {
+    event: Event,
+    tell: oneshot::Sender<Result<Recorded, db::Error>>,
+}
+
+impl Scans {
+    /// Must be called in a runtime. `time_zone` bounds the days of statistics.
+    pub fn new(store: EventStore, time_zone: Offset) -> Self {
+        let (entrance, waiting) = mpsc::channel(MOST_WAITING);
+        let scanned_bindings = broadcast::Sender::new(MOST_UNHEARD);
+        let recorder = Recorder {
+            store,
+            time_zone,
+            scanned_bindings: scanned_bindings.clone(),
+        };
+        Self {
+            entrance,
+            scanned_bindings,
+            _recorder: AbortOnDropHandle::new(tokio::spawn(recorder.run(waiting))),
+        }
+    }
+
+    /// Stores an event, and counts it unless it was stored before. Cancel safe: who leaves changes nothing for the event.
+    ///
+    /// # Errors
+    /// [`NotRecorded`]: it must not be acknowledged then.
+    pub async fn record(&self, event: Event) -> Result<Recorded, NotRecorded> {
+        let (tell, told) = oneshot::channel();
+        self.entrance
+            .try_send(Waiting { event, tell })
+            .map_err(|_| NotRecorded::Crowded)?;
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(Ok(result)) => Ok(result?),
+            Ok(Err(_)) | Err(_) => Err(NotRecorded::Late),
+        }
+    }
+
+    /// The ids of bindings whose code was scanned, as this process hears of it.
+    pub fn scanned_bindings(&self) -> broadcast::Receiver<String> {
+        self.scanned_bindings.subscribe()
+    }
+}
+
+/// The task that writes.
+struct Recorder {
+    store: EventStore,
+    time_zone: Offset,
+    scanned_bindings: broadcast::Sender<String>,
+}
+
+impl Recorder {
+    async fn run(self, mut waiting: mpsc::Receiver<Waiting>) {
+        let mut together = Vec::with_capacity(MOST_TOGETHER);
+        let mut most = MOST_TOGETHER;
+        while waiting.recv_many(&mut together, most).await > 0 {
+            let (events, tell): (Vec<_>, Vec<_>) = together
+                .drain(..)
+                .map(|waiting| (self.dated(waiting.event), waiting.tell))
+                .unzip();
+            let results = self.record(&events).await;
+            // A database that is too slow for so many gets fewer, until it keeps up.
+            most = if results.iter().all(Result::is_ok) {
+                MOST_TOGETHER.min(most * 2)
+            } else {
+                (most / 2).max(1)
+            };
+            for (tell, result) in tell.into_iter().zip(results) {
+                // Who has left hears it when WeChat repeats the push.
+                tell.send(result).ok();
+            }
+        }
+    }
+
+    /// All together. If the store is well and takes a value of theirs amiss, one by one, so that such an event costs no other.
+    async fn record(&self, events: &[Dated]) -> Vec<Result<Recorded, db::Error>> {
+        match self.write(events).await {
+            Ok(recorded) => recorded.into_iter().map(Ok).collect(),
+            Err(error) if events.len() == 1 || !error.is_data_error() || !self.store.is_up() => {
+                events.iter().map(|_| Err(error.clone())).collect()
+            }
+            Err(_) => {
+                let mut results = Vec::with_capacity(events.len());
+                for event in events {
+                    let recorded = self.write(std::slice::from_ref(event)).await;
+                    results.push(recorded.map(|mut recorded| recorded.remove(0)));
+                }
+                results
+            }
+        }
+    }
+
+    async fn write(&self, events: &[Dated]) -> Result<Vec<Recorded>, db::Error> {
+        let recorded = self.store.record_events(events).await?;
+        for (dated, recorded) in events.iter().zip(&recorded) {
+            if let Recorded::New { binding } = recorded {
+                telemetry::scan(dated.event.kind.as_str());
+                if let Some(id) = binding {
+                    // Nobody may be waiting.
+                    self.scanned_bindings.send(id.clone()).ok();
+                }
+            }
+        }
+        Ok(recorded)
+    }
+
+    fn dated(&self, event: Event) -> Dated {
+        let day = self.time_zone.to_datetime(event.created_at).date();
+        Dated { event, day }
+    }
+}

@@ -1,0 +1,211 @@
+//! What followers did, as it goes into the store and as it is listed.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::columns;
+use super::store::EventStore;
+use crate::codes::columns::kinds;
+use crate::db::{Error, Purpose, row};
+use crate::event::{Event, EventKind};
+use crate::openid::OpenId;
+use crate::statistics::tally::Attribution;
+
+/// An event on its way into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dated {
+    /// What happened.
+    pub event: Event,
+    /// The owner's day on which it did.
+    pub day: Date,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// It was stored now.
+    New {
+        /// The binding whose code was scanned.
+        binding: Option<String>,
+    },
+    /// It had been stored before; nothing was counted.
+    Repeat,
+}
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its name in answers, the same for every repeat.
+    pub id: String,
+    /// Its place in the order in which events were stored: later ones have larger ones, from 1 on, with gaps.
+    pub seq: u64,
+    /// When, by WeChat's clock.
+    pub at: Timestamp,
+    /// Which.
+    pub kind: EventKind,
+    /// The code; none where none was scanned.
+    pub attribution: Option<Attribution>,
+    /// A keyed hash of the openid, the same for all events of one follower.
+    pub person: String,
+    /// The follower; none once it may not be known any more.
+    pub openid: Option<OpenId>,
+}
+
+/// Which events to list. What is not given does not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Events of codes with this scene, of whatever kind: its text, and whether it is a number. Scenes of unknown tickets
+    /// have a text only, which either finds.
+    pub scene: Option<(String, bool)>,
+    /// Events from this time on, by WeChat's clock.
+    pub since: Option<Timestamp>,
+}
+
+/// In which order, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventOrder {
+    /// By the time of the event, the newest first; of one second, the one that was stored last.
+    NewestFirst,
+    /// In the order in which they were stored, those after this `seq`. Late events are not missed.
+    StoredAfter(u64),
+}
+
+/// Some of the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPage {
+    /// They, in the order that was asked for.
+    pub events: Vec<StoredEvent>,
+    /// The place of the event that had been stored last when the page was read, of whatever code; 0 before the first.
+    pub last_seq: u64,
+}
+
+impl EventStore {
+    /// Lists events, at most `limit` of them. Those of bindings are left out. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used, [`Error::Busy`] also when it took too long: a filter may pass over many events.
+    pub async fn events(
+        &self,
+        filter: &EventFilter,
+        order: EventOrder,
+        limit: usize,
+    ) -> Result<EventPage, Error> {
+        let since = filter.since.unwrap_or(Timestamp::MIN);
+        let mut query = sqlx::query(AssertSqlSafe(filter.sql(order)))
+            .bind(self.db.appid())
+            .bind(since.as_millisecond())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        if let Some((scene, _)) = &filter.scene {
+            query = query.bind(scene);
+        }
+        if let EventOrder::StoredAfter(seq) = order {
+            query = query.bind(i64::try_from(seq).unwrap_or(i64::MAX));
+        }
+        let last = sqlx::query_scalar("SELECT last_seq FROM event_log WHERE appid = $1");
+        let (last, found) = self
+            .db
+            .within_deadline(Purpose::Statistics, async {
+                let mut read = self.db.begin_statistics().await?;
+                let last = last.bind(self.db.appid()).fetch_optional(&mut read).await?;
+                let found = query.fetch_all(&mut read).await?;
+                read.rollback().await?;
+                Ok((last, found))
+            })
+            .await?;
+        Ok(EventPage {
+            events: found.iter().map(stored).collect::<Result<_, _>>()?,
+            last_seq: place(last.unwrap_or(0))?,
+        })
+    }
+}
+
+fn place(seq: i64) -> Result<u64, Error> {
+    u64::try_from(seq).map_err(|_| Error::BadRow("a place"))
+}
+
+impl EventFilter {
+    /// Whatever is asked for, there is an index in its order.
+    fn sql(&self, order: EventOrder) -> String {
+        let scene = match &self.scene {
+            Some((_, is_number)) => {
+                format!("AND scene = $4 AND kind IN ({}, '')", kinds(*is_number))
+            }
+            None => String::new(),
+        };
+        let (start, by) = match (order, &self.scene) {
+            (EventOrder::NewestFirst, _) => ("at >= $2", "at DESC, seq DESC"),
+            (EventOrder::StoredAfter(_), None) => ("at >= $2 AND seq > $4", "seq"),
+            (EventOrder::StoredAfter(_), Some(_)) => ("at >= $2 AND seq > $5", "seq"),
+        };
+        format!(
+            "SELECT id, seq, at, event, event.person, kind, scene, openid
+             FROM event LEFT JOIN follower
+               ON follower.appid = event.appid AND follower.person = event.person
+             WHERE event.appid = $1 AND {start} AND binding IS NULL {scene}
+             ORDER BY {by} LIMIT $3"
+        )
+    }
+}
+
+fn stored(found: &AnyRow) -> Result<StoredEvent, Error> {
+    let kind: String = found.try_get("event")?;
+    let is_of_code = found.try_get::<Option<String>, _>("kind")?.is_some();
+    let openid: Option<String> = found.try_get("openid")?;
+    Ok(StoredEvent {
+        id: found.try_get("id")?,
+        seq: place(found.try_get("seq")?)?,
+        at: row::instant(found.try_get("at")?)?,
+        kind: EventKind::ALL
+            .into_iter()
+            .find(|one| one.as_str() == kind)
+            .ok_or(Error::BadRow("an event"))?,
+        attribution: is_of_code
+            .then(|| columns::attribution(found))
+            .transpose()?,
+        person: found.try_get("person")?,
+        openid: openid.map_or(Ok(None), |openid| columns::openid(&openid))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn every_list_has_an_index_in_its_order() {
+        let store = EventStore::in_memory(Arc::new(SystemClock)).await;
+        let newest = EventOrder::NewestFirst;
+        for (scene, order, index) in [
+            (false, newest, "event_by_time (appid=? AND at>?)"),
+            (
+                false,
+                EventOrder::StoredAfter(0),
+                "event_by_seq (appid=? AND seq>?)",
+            ),
+            (
+                true,
+                newest,
+                "event_by_scene_and_time (appid=? AND scene=? AND at>?)",
+            ),
+            (
+                true,
+                EventOrder::StoredAfter(0),
+                "event_by_scene_and_seq (appid=? AND scene=? AND seq>?)",
+            ),
+        ] {
+            let filter = EventFilter {
+                scene: scene.then(|| ("1".to_owned(), true)),
+                since: None,
+            };
+            let plan = store.db.plan(filter.sql(order)).await;
+            assert!(plan[0].contains(index), "{index}: {plan:?}");
+            let sorts = |step: &String| step.contains("TEMP B-TREE") || step.starts_with("SCAN");
+            assert!(!plan.iter().any(sorts), "{plan:?}");
+        }
+    }
+}

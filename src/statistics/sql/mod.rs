@@ -1,0 +1,13 @@
+//! Events, and the numbers that are counted from them.
+
+pub(crate) mod columns;
+mod events;
+mod numbers;
+pub(crate) mod person_key;
+mod recording;
+mod retention;
+mod store;
+
+pub use self::events::{Dated, EventFilter, EventOrder, EventPage, Recorded, StoredEvent};
+pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span, Sums};
+pub use self::store::EventStore;

@@ -1,0 +1,286 @@
+//! Events into the store: each once, in one transaction for all that come together, whose number of statements does not grow
+//! with theirs. What an event changes is counted by [`crate::statistics::Count`].
+
+mod reading;
+mod writing;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::events::{Dated, Recorded};
+use super::store::EventStore;
+use crate::db::{Error, Purpose, Transaction};
+use crate::scene::{Scene, SceneText};
+use crate::statistics::privacy::{EventId, Person, PersonKey};
+use crate::statistics::tally::{Attribution, Changes, Count, Happening};
+
+impl EventStore {
+    /// The most events that one call takes, so that it ends within [`crate::db::DEADLINE`].
+    pub const MOST_EVENTS: usize = 100;
+
+    /// Stores events, at most [`EventEventStore::MOST_EVENTS`], and counts those that were not stored before. Tells what became of each, in
+    /// order. All of them are stored or none is. Cancel safe: who leaves may come again with the same events.
+    ///
+    /// # Errors
+    /// When the store cannot be used. Then nobody may be told that the events are stored, although they may be.
+    pub async fn record_events(&self, events: &[Dated]) -> Result<Vec<Recorded>, Error> {
+        let named: Vec<_> = events
+            .iter()
+            .map(|dated| Named::new(dated, &self.person_key))
+            .collect();
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.db
+            .within_deadline(Purpose::Write, async {
+                let recording = Recording {
+                    appid: self.db.appid(),
+                    write: self.db.begin().await?,
+                };
+                self.record_named(recording, &named).await
+            })
+            .await
+    }
+
+    async fn record_named(
+        &self,
+        mut recording: Recording<'_>,
+        named: &[Named<'_>],
+    ) -> Result<Vec<Recorded>, Error> {
+        let first_seq = recording.line_up(named.len()).await?;
+        let stored = recording.stored(named).await?;
+        let fresh = fresh(named, &stored);
+        if fresh.is_empty() {
+            recording.write.rollback().await?;
+            return Ok(vec![Recorded::Repeat; named.len()]);
+        }
+        let fresh = recording.sorted_out(fresh, first_seq).await?;
+        let changes = recording.count(&fresh).await?;
+        if changes.states.values().any(|state| state.openid.is_none()) {
+            // Before it is done: nobody may hear whether it was.
+            self.db.mark_erased();
+        }
+        recording.store(&fresh, &changes).await?;
+        recording.write.commit().await?;
+        Ok(results(named.len(), &fresh))
+    }
+}
+
+/// A transaction that records events of an account.
+struct Recording<'a> {
+    appid: &'a str,
+    write: Transaction,
+}
+
+/// An event with its names.
+struct Named<'a> {
+    dated: &'a Dated,
+    id: EventId,
+    person: Person,
+}
+
+/// An event that was not stored before, and what it is about.
+struct Fresh<'a> {
+    named: &'a Named<'a>,
+    /// Its place in what was handed over.
+    index: usize,
+    seq: i64,
+    about: About,
+}
+
+/// What an event is about, as far as numbers go.
+enum About {
+    /// Following or leaving, and no code.
+    NoCode,
+    /// A code that is counted.
+    Code(Attribution),
+    /// A code of the service's own, which is not counted: of a binding, if that is still known.
+    Own(Option<Binding>),
+}
+
+/// Whose a ticket is.
+struct Owner {
+    scene: Scene,
+    binding: Option<Binding>,
+}
+
+/// A binding whose code was scanned.
+#[derive(Clone)]
+struct Binding {
+    id: String,
+    expires_at: Timestamp,
+}
+
+impl<'a> Named<'a> {
+    fn new(dated: &'a Dated, key: &PersonKey) -> Self {
+        Self {
+            dated,
+            id: key.event(&dated.event),
+            person: key.person(&dated.event.openid),
+        }
+    }
+
+    fn ticket(&self) -> Option<&'a str> {
+        let scan = self.dated.event.scan.as_ref()?;
+        Some(scan.ticket.as_ref()?.as_str())
+    }
+
+    /// What it is about, by the owners of the tickets that are known.
+    fn about(&self, owners: &HashMap<String, Owner>) -> About {
+        let Some(scan) = &self.dated.event.scan else {
+            return About::NoCode;
+        };
+        let owner = self.ticket().and_then(|ticket| owners.get(ticket));
+        match owner {
+            Some(Owner {
+                binding: Some(binding),
+                ..
+            }) => About::Own(Some(binding.clone())),
+            _ if scan.scene.starts_with(SceneText::RESERVED_PREFIX) => About::Own(None),
+            Some(owner) => About::Code(Attribution::Code(owner.scene.clone())),
+            None => About::Code(Attribution::Unknown(scan.scene.clone())),
+        }
+    }
+}
+
+impl Fresh<'_> {
+    fn at(&self) -> Timestamp {
+        self.named.dated.event.created_at
+    }
+
+    fn code(&self) -> Option<&Attribution> {
+        match &self.about {
+            About::Code(code) => Some(code),
+            About::NoCode | About::Own(_) => None,
+        }
+    }
+
+    /// The binding that this scan takes, unless another one took it before.
+    fn takes(&self) -> Option<&str> {
+        match &self.about {
+            About::Own(Some(binding)) if self.at() <= binding.expires_at => Some(&binding.id),
+            _ => None,
+        }
+    }
+
+    fn happening(&self) -> Happening<'_> {
+        let Named { dated, person, .. } = self.named;
+        Happening {
+            person: person.clone(),
+            openid: &dated.event.openid,
+            kind: dated.event.kind,
+            at: dated.event.created_at,
+            day: dated.day,
+            code: self.code().cloned(),
+        }
+    }
+}
+
+impl Recording<'_> {
+    async fn sorted_out<'a>(
+        &mut self,
+        fresh: Vec<(usize, &'a Named<'a>)>,
+        first_seq: i64,
+    ) -> Result<Vec<Fresh<'a>>, Error> {
+        let tickets: BTreeSet<_> = fresh.iter().filter_map(|(_, one)| one.ticket()).collect();
+        let owners = self.owners(&tickets).await?;
+        let seqs = first_seq..;
+        let sorted = fresh
+            .into_iter()
+            .zip(seqs)
+            .map(|((index, named), seq)| Fresh {
+                named,
+                index,
+                seq,
+                about: named.about(&owners),
+            });
+        Ok(sorted.collect())
+    }
+
+    async fn count(&mut self, fresh: &[Fresh<'_>]) -> Result<Changes, Error> {
+        let known = self.known(fresh).await?;
+        let mut count = Count::from(known);
+        for event in fresh {
+            count.add(&event.happening());
+        }
+        Ok(count.finish())
+    }
+
+    async fn store(&mut self, fresh: &[Fresh<'_>], changes: &Changes) -> Result<(), Error> {
+        self.write_events(fresh).await?;
+        self.write_states(&changes.states).await?;
+        self.write_arrivals(&changes.arrivals).await?;
+        self.write_tallies(&changes.tallies).await?;
+        self.write_revisits(&changes.revisits).await?;
+        self.write_takings(&takings(fresh)).await
+    }
+}
+
+/// The events that are not stored yet, each once, with their places.
+fn fresh<'a>(named: &'a [Named<'a>], stored: &HashSet<String>) -> Vec<(usize, &'a Named<'a>)> {
+    let mut seen = HashSet::new();
+    named
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| !stored.contains(one.id.as_str()) && seen.insert(&one.id))
+        .collect()
+}
+
+/// The bindings that were scanned in time, each with the first scan of it.
+fn takings<'a>(fresh: &'a [Fresh<'a>]) -> BTreeMap<&'a str, &'a Fresh<'a>> {
+    let mut takings = BTreeMap::new();
+    for event in fresh {
+        if let Some(binding) = event.takes() {
+            takings.entry(binding).or_insert(event);
+        }
+    }
+    takings
+}
+
+fn results(count: usize, fresh: &[Fresh<'_>]) -> Vec<Recorded> {
+    let mut results = vec![Recorded::Repeat; count];
+    for event in fresh {
+        let binding = match &event.about {
+            About::Own(Some(binding)) => Some(binding.id.clone()),
+            _ => None,
+        };
+        results[event.index] = Recorded::New { binding };
+    }
+    results
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn nothing_is_looked_for_without_an_index() {
+        let store = EventStore::in_memory(Arc::new(SystemClock)).await;
+        for sql in [
+            reading::stored_sql(3),
+            reading::owners_sql(3),
+            reading::people_sql(3),
+            reading::days_sql(3),
+        ] {
+            let plan = store.db.plan(sql.clone()).await;
+            let scans = |step: &&String| {
+                step.starts_with("SCAN")
+                    && !step.contains("CONSTANT ROWS")
+                    && !step.contains("wanted")
+            };
+            assert_eq!(plan.iter().find(scans), None, "{sql}: {plan:?}");
+        }
+        let days = store.db.plan(reading::days_sql(3)).await;
+        let one_day = |end: &str| {
+            let step = format!(
+                "COVERING INDEX event_by_person (appid=? AND person=? AND kind=? AND scene=? AND day{end}?)"
+            );
+            days.iter().any(|found| found.contains(&step))
+        };
+        assert!(one_day("<") && one_day(">"), "{days:?}");
+    }
+}

@@ -1,0 +1,202 @@
+//! What has to be known before events are counted.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::columns;
+use super::{Binding, Fresh, Named, Owner, Recording};
+use crate::codes::columns as scene_columns;
+use crate::db::{Error, placeholders, row};
+use crate::statistics::privacy::Person;
+use crate::statistics::tally::{Arrival, Attribution, Known, Standing};
+
+/// A person who scanned a code on a day.
+type Visit<'a> = (&'a Person, &'a Attribution, Date);
+
+impl Recording<'_> {
+    /// Waits until nobody else of this account writes events, and takes so many places in their order. From here on the database
+    /// is as PostgreSQL's other writers left it, and they wait for us.
+    pub(super) async fn line_up(&mut self, events: usize) -> Result<i64, Error> {
+        let places = i64::try_from(events).unwrap_or(i64::MAX);
+        let last: i64 = sqlx::query(
+            "INSERT INTO event_log (appid, last_seq) VALUES ($1, $2)
+             ON CONFLICT (appid) DO UPDATE SET last_seq = event_log.last_seq + excluded.last_seq
+             RETURNING last_seq",
+        )
+        .bind(self.appid)
+        .bind(places)
+        .fetch_one(&mut self.write)
+        .await?
+        .try_get(0)?;
+        Ok(last - places + 1)
+    }
+
+    /// Which of the events are stored.
+    pub(super) async fn stored(&mut self, named: &[Named<'_>]) -> Result<HashSet<String>, Error> {
+        let ids = named.iter().map(|one| one.id.as_str());
+        let found = self.look_up(stored_sql(named.len()), ids).await?;
+        let ids = found.iter().map(|row| row.try_get("id"));
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// Whose the tickets are.
+    pub(super) async fn owners(
+        &mut self,
+        tickets: &BTreeSet<&str>,
+    ) -> Result<HashMap<String, Owner>, Error> {
+        if tickets.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = owners_sql(tickets.len());
+        let found = self.look_up(sql, tickets.iter().copied()).await?;
+        found.iter().map(owner).collect()
+    }
+
+    /// What is known of the persons of these events, and of the codes that they scanned.
+    pub(super) async fn known(&mut self, fresh: &[Fresh<'_>]) -> Result<Known, Error> {
+        let persons: BTreeSet<_> = fresh.iter().map(|event| &event.named.person).collect();
+        let visits = fresh.iter().filter_map(|event| {
+            let named = event.named;
+            Some((&named.person, event.code()?, named.dated.day))
+        });
+        Ok(Known {
+            people: self.people(&persons).await?,
+            days: self.days(&visits.collect()).await?,
+        })
+    }
+
+    async fn people(
+        &mut self,
+        persons: &BTreeSet<&Person>,
+    ) -> Result<HashMap<Person, Standing>, Error> {
+        let sql = people_sql(persons.len());
+        let names = persons.iter().map(|person| person.as_str());
+        let found = self.look_up(sql, names).await?;
+        found.iter().map(standing).collect()
+    }
+
+    async fn days(
+        &mut self,
+        visits: &BTreeSet<Visit<'_>>,
+    ) -> Result<HashMap<(Person, Attribution), BTreeSet<Date>>, Error> {
+        if visits.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut query = placeholders::query(days_sql(visits.len()), visits.len(), self.appid);
+        for (person, code, day) in visits {
+            let (kind, scene) = columns::code_columns(code);
+            query = query
+                .bind(person.as_str())
+                .bind(kind)
+                .bind(scene)
+                .bind(day.to_string());
+        }
+        let found = query.fetch_all(&mut self.write).await?;
+        let mut days: HashMap<_, BTreeSet<_>> = HashMap::new();
+        for found in &found {
+            let visitor = (person(found)?, columns::attribution(found)?);
+            let known = days.entry(visitor).or_default();
+            for column in ["earlier", "later", "forgotten"] {
+                if let Some(day) = found.try_get::<Option<String>, _>(column)? {
+                    known.insert(row::day(&day)?);
+                }
+            }
+        }
+        Ok(days)
+    }
+
+    async fn look_up<'v>(
+        &mut self,
+        sql: String,
+        values: impl ExactSizeIterator<Item = &'v str>,
+    ) -> Result<Vec<AnyRow>, Error> {
+        let mut query = placeholders::query(sql, values.len(), self.appid);
+        for value in values {
+            query = query.bind(value.to_owned());
+        }
+        Ok(query.fetch_all(&mut self.write).await?)
+    }
+}
+
+pub(super) fn stored_sql(events: usize) -> String {
+    format!(
+        "SELECT id FROM event WHERE appid = $1 AND id IN ({})",
+        placeholders::list(events)
+    )
+}
+
+/// Only temporary codes with a text are of bindings.
+pub(super) fn owners_sql(tickets: usize) -> String {
+    format!(
+        "SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at
+         FROM ticket LEFT JOIN binding
+           ON binding.appid = ticket.appid AND binding.scene = ticket.scene AND ticket.kind = 'QR_STR_SCENE'
+         WHERE ticket.appid = $1 AND ticket.ticket IN ({})",
+        placeholders::list(tickets)
+    )
+}
+
+pub(super) fn people_sql(persons: usize) -> String {
+    format!(
+        "SELECT follower.person, seen_at, away, newcomer.at, kind, scene, day
+         FROM follower LEFT JOIN newcomer
+           ON newcomer.appid = follower.appid AND newcomer.person = follower.person
+         WHERE follower.appid = $1 AND follower.person IN ({})",
+        placeholders::list(persons)
+    )
+}
+
+/// The neighbours of a day, each by one step into an index, however often a person scanned a code.
+pub(super) fn days_sql(visits: usize) -> String {
+    let of_event = "FROM event WHERE event.appid = $1 AND event.person = wanted.person
+             AND event.kind = wanted.kind AND event.scene = wanted.scene";
+    format!(
+        "WITH wanted (person, kind, scene, day) AS (VALUES {})
+         SELECT person, kind, scene,
+           (SELECT MAX(event.day) {of_event} AND event.day <= wanted.day) AS earlier,
+           (SELECT MIN(event.day) {of_event} AND event.day > wanted.day) AS later,
+           (SELECT last_visit.day FROM last_visit
+              WHERE last_visit.appid = $1 AND last_visit.person = wanted.person
+                AND last_visit.kind = wanted.kind AND last_visit.scene = wanted.scene) AS forgotten
+         FROM wanted",
+        placeholders::rows(visits, 4)
+    )
+}
+
+fn owner(found: &AnyRow) -> Result<(String, Owner), Error> {
+    let scene = scene_columns::scene(found)?;
+    let binding = match found.try_get::<Option<String>, _>("id")? {
+        Some(id) => Some(Binding {
+            id,
+            expires_at: row::instant(found.try_get("expires_at")?)?,
+        }),
+        None => None,
+    };
+    Ok((found.try_get("ticket")?, Owner { scene, binding }))
+}
+
+fn standing(found: &AnyRow) -> Result<(Person, Standing), Error> {
+    let arrival = match found.try_get::<Option<i64>, _>("at")? {
+        Some(at) => Some(Arrival {
+            at: row::instant(at)?,
+            code: columns::attribution(found)?,
+            day: row::day(&found.try_get::<String, _>("day")?)?,
+        }),
+        None => None,
+    };
+    let seen_at: Timestamp = row::instant(found.try_get("seen_at")?)?;
+    let standing = Standing {
+        seen_at,
+        away: found.try_get::<i64, _>("away")? != 0,
+        arrival,
+    };
+    Ok((person(found)?, standing))
+}
+
+fn person(found: &AnyRow) -> Result<Person, Error> {
+    Ok(Person::from_text(found.try_get("person")?))
+}

@@ -1,0 +1,159 @@
+//! Forgetting: events and openids after their time, bindings after their end, and what erased openids left in the files.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::columns;
+use super::store::EventStore;
+use crate::db::{Error, PURGE_BATCH, Purpose, Transaction, placeholders, row};
+use crate::statistics::tally::Attribution;
+
+/// The oldest ones that may go: those that are listed, and those of bindings.
+const OLD_EVENTS: [&str; 2] = [
+    "SELECT id, person, kind, scene, day FROM event
+     WHERE appid = $1 AND at < $2 AND binding IS NULL ORDER BY at LIMIT $3",
+    "SELECT id, person, kind, scene, day FROM event
+     WHERE appid = $1 AND at < $2 AND binding IS NOT NULL ORDER BY at LIMIT $3",
+];
+
+/// The openid is overwritten in its place.
+const ERASE: &str = "UPDATE follower SET openid = $4, held = 0 WHERE appid = $1 AND person IN (
+     SELECT person FROM follower WHERE appid = $1 AND held = 1 AND seen_at < $2 LIMIT $3)";
+
+impl EventStore {
+    /// Forgets some of the events from before `before`, and some of the openids of whom nothing was heard since then. Tells how
+    /// many of both; none means that nothing is left to be forgotten. The numbers stay, and stay right for whoever comes again:
+    /// who was ever counted, under a name that says nothing, is known for ever. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn forget_events(&self, before: Timestamp) -> Result<u64, Error> {
+        self.db
+            .within_deadline(Purpose::Write, async {
+                let mut write = self.db.begin().await?;
+                self.line_up_with_events(&mut write).await?;
+                let mut events = 0;
+                for sql in OLD_EVENTS {
+                    events += self.remove_events(&mut write, sql, before).await?;
+                }
+                let erased = sqlx::query(ERASE)
+                    .bind(self.db.appid())
+                    .bind(before.as_millisecond())
+                    .bind(PURGE_BATCH)
+                    .bind(columns::openid_column(None))
+                    .execute(&mut write)
+                    .await?;
+                if erased.rows_affected() > 0 {
+                    self.db.mark_erased();
+                }
+                write.commit().await?;
+                Ok(events + erased.rows_affected())
+            })
+            .await
+    }
+
+    /// Waits until nobody else writes events, so that no two transactions wait for each other.
+    async fn line_up_with_events(&self, write: &mut Transaction) -> Result<(), Error> {
+        sqlx::query("UPDATE event_log SET last_seq = last_seq WHERE appid = $1")
+            .bind(self.db.appid())
+            .execute(&mut *write)
+            .await?;
+        Ok(())
+    }
+
+    async fn remove_events(
+        &self,
+        write: &mut Transaction,
+        old: &'static str,
+        before: Timestamp,
+    ) -> Result<u64, Error> {
+        let old = sqlx::query(old)
+            .bind(self.db.appid())
+            .bind(before.as_millisecond())
+            .bind(PURGE_BATCH)
+            .fetch_all(&mut *write)
+            .await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        self.keep_last_visits(write, &old).await?;
+        let sql = format!(
+            "DELETE FROM event WHERE appid = $1 AND id IN ({})",
+            placeholders::list(old.len())
+        );
+        let mut delete = placeholders::query(sql, old.len(), self.db.appid());
+        for event in &old {
+            delete = delete.bind(event.try_get::<String, _>("id")?);
+        }
+        Ok(delete.execute(&mut *write).await?.rows_affected())
+    }
+
+    /// Who scans a code again is still known to have been there before.
+    async fn keep_last_visits(&self, write: &mut Transaction, old: &[AnyRow]) -> Result<(), Error> {
+        let visits = last_visits(old)?;
+        if visits.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "INSERT INTO last_visit (appid, person, kind, scene, day) VALUES {}
+             ON CONFLICT (appid, person, kind, scene) DO UPDATE SET day = excluded.day
+             WHERE last_visit.day < excluded.day",
+            placeholders::rows_of_account(visits.len(), 4)
+        );
+        let mut query = placeholders::query(sql, visits.len(), self.db.appid());
+        for ((person, code), day) in &visits {
+            let (kind, scene) = columns::code_columns(code);
+            query = query
+                .bind(person.as_str())
+                .bind(kind)
+                .bind(scene)
+                .bind(day.to_string());
+        }
+        query.execute(&mut *write).await?;
+        Ok(())
+    }
+}
+
+/// The last day of each person with each code.
+fn last_visits(old: &[AnyRow]) -> Result<BTreeMap<(String, Attribution), Date>, Error> {
+    let mut visits = BTreeMap::new();
+    for event in old {
+        if event.try_get::<Option<String>, _>("kind")?.is_none() {
+            continue;
+        }
+        let day = row::day(&event.try_get::<String, _>("day")?)?;
+        let visitor = (event.try_get("person")?, columns::attribution(event)?);
+        let last = visits.entry(visitor).or_insert(day);
+        *last = day.max(*last);
+    }
+    Ok(visits)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn what_may_go_is_found_by_its_time() {
+        let store = EventStore::in_memory(Arc::new(SystemClock)).await;
+        for (sql, index) in [
+            (OLD_EVENTS[0], "event_by_time (appid=? AND at<?)"),
+            (OLD_EVENTS[1], "event_of_binding (appid=? AND at<?)"),
+            (ERASE, "follower_with_openid (appid=? AND seen_at<?)"),
+        ] {
+            let plan = store.db.plan(sql.to_owned()).await;
+            assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
+            assert!(
+                !plan.iter().any(|step| step.starts_with("SCAN")),
+                "{plan:?}"
+            );
+        }
+    }
+}

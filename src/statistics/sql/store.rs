@@ -1,0 +1,36 @@
+//! The repository of events and numbers.
+
+#[cfg(test)]
+use std::sync::Arc;
+
+use super::super::privacy::PersonKey;
+#[cfg(test)]
+use crate::clock::Clock;
+use crate::db::Database;
+
+/// Events, followers and numbers, as the database keeps them.
+#[derive(Debug, Clone)]
+pub struct EventStore {
+    pub(super) db: Database,
+    pub(super) person_key: PersonKey,
+}
+
+impl EventStore {
+    /// Over the account's database, with the key that was settled when it was opened.
+    pub(crate) fn new(db: Database, person_key: PersonKey) -> Self {
+        Self { db, person_key }
+    }
+
+    /// Whether the database was well when it was last used.
+    pub(crate) fn is_up(&self) -> bool {
+        self.db.is_up()
+    }
+}
+
+#[cfg(test)]
+impl EventStore {
+    /// A store of its own in memory.
+    pub(crate) async fn in_memory(clock: Arc<dyn Clock>) -> Self {
+        Self::new(Database::in_memory(clock).await, PersonKey::random())
+    }
+}

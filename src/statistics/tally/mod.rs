@@ -1,0 +1,249 @@
+//! How scans, people, new followers and lost ones are counted, purely: from what is known and an event to what changes.
+//!
+//! Read [`Count`] first. It knows no store: the numbers are the same whatever keeps them, and in whatever order the events come.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::event::EventKind;
+use crate::openid::OpenId;
+use crate::scene::Scene;
+use crate::statistics::privacy::Person;
+
+/// Which code a scan is counted under. In an order that is the same in every build.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Attribution {
+    /// The code whose ticket the scan carried.
+    Code(Scene),
+    /// None that we know, under the text of its scene.
+    Unknown(String),
+}
+
+/// The follow through a code that brought a person: of several the earliest. In the same second it is the one whose code
+/// comes first in the order of [`Attribution`], so that it does not depend on which arrived first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival {
+    /// When, by WeChat's clock.
+    pub at: Timestamp,
+    /// By which code.
+    pub code: Attribution,
+    /// The owner's day.
+    pub day: Date,
+}
+
+/// How a person stands after all events that are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The time of the latest event.
+    pub seen_at: Timestamp,
+    /// Whether it says that the person left. Of events in the same second one that says so wins.
+    pub away: bool,
+    /// What brought the person first; none if it was no code.
+    pub arrival: Option<Arrival>,
+}
+
+/// An event that was not counted yet.
+#[derive(Debug, Clone)]
+pub struct Happening<'a> {
+    /// Who.
+    pub person: Person,
+    /// The same as WeChat names them.
+    pub openid: &'a OpenId,
+    /// What happened.
+    pub kind: EventKind,
+    /// When, by WeChat's clock.
+    pub at: Timestamp,
+    /// The owner's day.
+    pub day: Date,
+    /// The code that was scanned; none if there was none, or if it is outside the statistics.
+    pub code: Option<Attribution>,
+}
+
+/// What is known before the events are counted, of all their persons and codes.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The persons of whom there were events.
+    pub people: HashMap<Person, Standing>,
+    /// Days on which a person scanned a code: for each event, if there are any, its own day, the last one before it and the first
+    /// one after it. More do no harm.
+    pub days: HashMap<(Person, Attribution), BTreeSet<Date>>,
+}
+
+/// Counts events one after another. Whatever order they come in, the sum of the changes is the same.
+#[derive(Debug)]
+pub struct Count {
+    before: HashMap<Person, Standing>,
+    known: Known,
+    changes: Changes,
+}
+
+/// What counting changed. In order, so that whoever writes it down takes its rows in the same order as others do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What is new of a person's state.
+    pub states: BTreeMap<Person, State>,
+    /// Persons of whom another arrival is now known to be the first.
+    pub arrivals: BTreeMap<Person, Arrival>,
+    /// Changes of the numbers of codes and days.
+    pub tallies: BTreeMap<(Attribution, Date), Tally>,
+    /// Changes of how many people came back to a code on a day, by the day on which they had scanned it last before. By code,
+    /// day, and that earlier day.
+    pub revisits: BTreeMap<(Attribution, Date, Date), i64>,
+}
+
+/// How a person stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The time of the latest event.
+    pub seen_at: Timestamp,
+    /// Who it is, while the person follows; none means that the openid must not be known any more.
+    pub openid: Option<OpenId>,
+}
+
+/// Changes of numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Scans, and follows through the code.
+    pub scans: i64,
+    /// Distinct persons of that day among them.
+    pub people: i64,
+    /// Persons whom this code brought first.
+    pub new_followers: i64,
+    /// Of those, the ones away.
+    pub lost: i64,
+}
+
+impl Count {
+    /// Begins with what is known.
+    pub fn from(known: Known) -> Self {
+        Self {
+            before: known.people.clone(),
+            known,
+            changes: Changes::default(),
+        }
+    }
+
+    /// Counts an event. It must not have been counted before.
+    pub fn add(&mut self, event: &Happening<'_>) {
+        self.follow(event);
+        if let Some(code) = &event.code {
+            self.scan(event, code);
+        }
+    }
+
+    /// What all of them changed.
+    pub fn finish(mut self) -> Changes {
+        for (person, now) in &self.known.people {
+            let before = self.before.get(person);
+            self.changes.recount(before, -1);
+            self.changes.recount(Some(now), 1);
+            let arrival = now.arrival.as_ref();
+            if let Some(arrival) = arrival.filter(|_| arrival != before.and_then(arrival_of)) {
+                self.changes
+                    .arrivals
+                    .insert(person.clone(), arrival.clone());
+            }
+        }
+        let Changes {
+            tallies, revisits, ..
+        } = &mut self.changes;
+        tallies.retain(|_, change| *change != Tally::default());
+        revisits.retain(|_, change| *change != 0);
+        self.changes
+    }
+
+    /// Whether the person is there, which the latest event says.
+    fn follow(&mut self, event: &Happening<'_>) {
+        let leaves = event.kind == EventKind::Unsubscribe;
+        let known = self.known.people.get(&event.person);
+        let is_heard = known.is_none_or(|known| {
+            event.at > known.seen_at || (event.at == known.seen_at && leaves && !known.away)
+        });
+        if !is_heard {
+            return;
+        }
+        let now = Standing {
+            seen_at: event.at,
+            away: leaves,
+            arrival: known.and_then(arrival_of).cloned(),
+        };
+        self.known.people.insert(event.person.clone(), now);
+        let state = State {
+            seen_at: event.at,
+            openid: (!leaves).then(|| event.openid.clone()),
+        };
+        self.changes.states.insert(event.person.clone(), state);
+    }
+
+    fn scan(&mut self, event: &Happening<'_>, code: &Attribution) {
+        self.visit(event, code);
+        if event.kind != EventKind::Subscribe {
+            return;
+        }
+        let arrival = Arrival {
+            at: event.at,
+            code: code.clone(),
+            day: event.day,
+        };
+        let standing = self.known.people.get_mut(&event.person);
+        let first = &mut standing.expect("who scans was seen").arrival;
+        if first.as_ref().is_none_or(|first| arrival < *first) {
+            *first = Some(arrival);
+        }
+    }
+
+    /// A scan, and a person more on that day if it is the first one. The person's days with the code are a chain, each day
+    /// with the one before it, and a new day goes in between.
+    fn visit(&mut self, event: &Happening<'_>, code: &Attribution) {
+        let day = event.day;
+        self.changes.tally(code, day).scans += 1;
+        let key = (event.person.clone(), code.clone());
+        let days = self.known.days.entry(key).or_default();
+        if !days.insert(day) {
+            return;
+        }
+        self.changes.tally(code, day).people += 1;
+        let before = days.range(..day).next_back().copied();
+        let after = days.range(day..).nth(1).copied();
+        let mut revisit = |day, since: Option<Date>, change| {
+            if let Some(since) = since {
+                *self
+                    .changes
+                    .revisits
+                    .entry((code.clone(), day, since))
+                    .or_default() += change;
+            }
+        };
+        revisit(day, before, 1);
+        if let Some(after) = after {
+            revisit(after, before, -1);
+            revisit(after, Some(day), 1);
+        }
+    }
+}
+
+fn arrival_of(standing: &Standing) -> Option<&Arrival> {
+    standing.arrival.as_ref()
+}
+
+impl Changes {
+    fn tally(&mut self, code: &Attribution, day: Date) -> &mut Tally {
+        self.tallies.entry((code.clone(), day)).or_default()
+    }
+
+    /// Counts a person with the code that brought them, or uncounts.
+    fn recount(&mut self, standing: Option<&Standing>, change: i64) {
+        let Some((standing, arrival)) = standing.and_then(|one| Some((one, arrival_of(one)?)))
+        else {
+            return;
+        };
+        let tally = self.tally(&arrival.code, arrival.day);
+        tally.new_followers += change;
+        tally.lost += if standing.away { change } else { 0 };
+    }
+}
+
+#[cfg(test)]
+mod tests;
