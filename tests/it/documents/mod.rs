@@ -2,6 +2,7 @@
 
 mod architecture;
 mod container;
+mod glossary;
 mod readme;
 mod settings;
 mod threat_model;

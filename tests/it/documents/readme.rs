@@ -28,7 +28,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// Pages of `docs/` that are not translated.
-const ENGLISH_ONLY: &[&str] = &["docs/reliability.md", "docs/threat-model.md"];
+const ENGLISH_ONLY: &[&str] = &[
+    "docs/glossary.md",
+    "docs/reliability.md",
+    "docs/threat-model.md",
+];
 
 /// What the pages call the demo.
 const DEMO_ADDRESS: &str = "127.0.0.1:8080";
