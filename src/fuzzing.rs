@@ -1,5 +1,5 @@
-//! Doors for the targets in `fuzz/`: each reads what comes from outside, as the service does, and asserts what must hold whatever
-//! it was. A panic is a finding.
+//! Entry points of the targets in `fuzz/`: each parses untrusted input as the service does, and
+//! asserts the invariants. A panic is a finding.
 //!
 //! Not behind a feature, so that every build checks it, but hidden: nothing else may come in here.
 
@@ -36,7 +36,8 @@ pub fn query(data: &[u8]) {
     assert_eq!(spec(&query), spec(&again), "{printed}");
 }
 
-/// The body of an answer of WeChat: a value that comes out of it is within its bounds, and an error can be shown.
+/// Parses the body of a response of WeChat: a value is within its bounds, and an error can be
+/// shown.
 pub fn upstream(data: &[u8]) {
     match decode::<TokenAnswer>(data).and_then(GrantedToken::checked) {
         Ok(granted) => {
@@ -57,7 +58,7 @@ pub fn upstream(data: &[u8]) {
     }
 }
 
-/// The query of a link: its canonical text says exactly what is covered, and what is signed is what is accepted.
+/// Signs and verifies a link: its canonical text is exactly what is covered.
 pub fn link(data: &[u8]) {
     let Some(pairs) = str::from_utf8(data)
         .ok()
@@ -106,7 +107,7 @@ fn due(covered: &[(&str, &str)]) -> Result<Link, LinkError> {
     }
 }
 
-/// The text is the path and nothing but plain `name=value`, from which the covered parameters can be read back.
+/// The text is the path and plain `name=value`, from which the covered parameters can be parsed.
 fn assert_canonical(text: &str, covered: &[(&str, &str)]) {
     let query = text
         .strip_prefix("/qrcode\n")

@@ -25,13 +25,13 @@ use crate::telemetry::{self, Causes};
 /// How long after a push the response must start: WeChat waits for 5 s.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(4700);
 
-/// Byte budget of pushes whose query is signed, while they are read and relayed: 2000 of the longest
-/// messages.
+/// Byte budget of pushes whose query is signed, while they are read and relayed: 2000 of the
+/// longest messages.
 const SIGNED_BODIES: usize = 16 * 1024 * 1024;
 
-/// Byte budget of pushes of unknown senders. They cannot use up the budget of WeChat's signed queries;
-/// to evict a push with an unsigned one, strangers would have to send all of this in the time of some
-/// packets.
+/// Byte budget of pushes of unknown senders. They cannot use up the budget of WeChat's signed
+/// queries; to evict a push with an unsigned one, strangers would have to send all of this in the
+/// time of some packets.
 const STRANGERS_BODIES: usize = 16 * 1024 * 1024;
 
 /// The body that acknowledges a push without a reply to the follower. An empty one means the same.
@@ -214,8 +214,8 @@ fn unread(content: &Content) -> Option<Diagnosis> {
     }
 }
 
-/// The relay target's response; else an empty one, which WeChat takes for a silent success: it would
-/// show an error to the follower.
+/// The relay target's response; else an empty one, which WeChat takes for a silent success: it
+/// would show an error to the follower.
 async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Response {
     match relay.pass_on(delivery, deadline).await {
         Ok(answer) => {

@@ -1,4 +1,4 @@
-//! Which code a scan is counted under, wherever that is answered.
+//! The attribution of a scan to a code, as JSON.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! `GET /api/scans`: what followers did, event by event.
+//! `GET /api/scans`: lists events.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -20,7 +20,7 @@ use crate::text::decimal;
 /// The parameters of the list.
 const KNOWN: &[&str] = &["scene", "since", "cursor", "limit"];
 
-/// What the list is asked for, as the document says it.
+/// The query, for the document only.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
@@ -156,7 +156,7 @@ fn beyond_the_last() -> Problem {
     Problem::invalid_parameter("cursor", message)
 }
 
-/// An instant, or the first of a day.
+/// Parses a time, or a day, which stands for its first instant.
 fn since(value: &str, time_zone: Offset) -> Result<Timestamp, Problem> {
     let midnight = |value: &str| {
         let day = day(value)?;
@@ -171,7 +171,7 @@ fn since(value: &str, time_zone: Offset) -> Result<Timestamp, Problem> {
     })
 }
 
-/// A place in the order in which events were stored.
+/// Parses a position in the order in which events were stored.
 fn cursor(value: &str) -> Result<u64, Problem> {
     // The store counts in signed numbers.
     decimal::<i64>(value)

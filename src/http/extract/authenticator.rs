@@ -29,8 +29,8 @@ pub struct Authenticator {
     logged_malformed: AtomicBool,
 }
 
-/// A sender whose key, if any, is known. It becomes a [`Caller`] by [`Authenticator::caller`], which
-/// checks its link.
+/// A sender whose key, if any, is known. It becomes a [`Caller`] by [`Authenticator::caller`],
+/// which checks its link.
 #[derive(Debug)]
 pub(crate) struct Identity {
     key: Option<Arc<Key>>,

@@ -12,8 +12,8 @@ use crate::http::extract::query::given_twice;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::listen::ByteBudget;
 
-/// A JSON value. Where a field is given twice, `serde_json::Value` keeps the last silently; this type
-/// keeps the name.
+/// A JSON value. Where a field is given twice, `serde_json::Value` keeps the last silently; this
+/// type keeps the name.
 #[derive(Debug)]
 pub(crate) enum JsonBody {
     Object {
@@ -123,8 +123,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// Removes the byte-order mark that editors and shells on Windows write (RFC 8259, 8.1: a parser may
-/// ignore it).
+/// Removes the byte-order mark that editors and shells on Windows write (RFC 8259, 8.1: a parser
+/// may ignore it).
 fn without_mark(body: &[u8]) -> &[u8] {
     const UTF_8_MARK: &[u8] = b"\xEF\xBB\xBF";
     body.strip_prefix(UTF_8_MARK).unwrap_or(body)

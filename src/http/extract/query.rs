@@ -31,12 +31,12 @@ pub(crate) const KNOWN: &[&str] = &[
     "sig",
 ];
 
-/// Modules on a side of the symbol of WeChat's urls. All that are known have 43 or 45 bytes; from 43
-/// to 62 bytes it is this size at the error correction used here (ISO/IEC 18004, table 7).
+/// Modules on a side of the symbol of WeChat's urls. All that are known have 43 or 45 bytes; from
+/// 43 to 62 bytes it is this size at the error correction used here (ISO/IEC 18004, table 7).
 const WECHAT_SYMBOL: usize = 33;
 
-/// Names that can only be meant for a known parameter, besides those that differ by a letter, by case
-/// or by separators. Common words such as `id`, `ttl` or `background` are not here: WeChat and
+/// Names that can only be meant for a known parameter, besides those that differ by a letter, by
+/// case or by separators. Common words such as `id`, `ttl` or `background` are not here: WeChat and
 /// campaigns add parameters of their own, which are ignored.
 const NEAR_MISSES: &[(&str, &str)] = &[
     ("scene", "scene_id or scene_str"),
@@ -92,8 +92,8 @@ impl Query {
         Ok(())
     }
 
-    /// Removes pairs with an empty value, as a form sends fields that were left blank. The form has no
-    /// field for `exp` and `sig`.
+    /// Removes pairs with an empty value, as a form sends fields that were left blank. The form has
+    /// no field for `exp` and `sig`.
     pub(crate) fn without_blanks(mut self) -> Self {
         let of_link = |name: &str| matches!(name, "exp" | "sig");
         self.pairs
@@ -207,8 +207,8 @@ where
         .map_err(|error| Problem::invalid_parameter(name, error))
 }
 
-/// Decodes a query in which each parameter may be given once. The caller checks whether each name is
-/// one of `known`.
+/// Decodes a query in which each parameter may be given once. The caller checks whether each name
+/// is one of `known`.
 ///
 /// # Errors
 /// When it is not UTF-8, repeats a parameter, or hides one of `known`.
@@ -287,7 +287,7 @@ fn near_miss(name: &str) -> Option<&'static str> {
 }
 
 fn is_close(written: &str, known: &str) -> bool {
-    /// Short words have too many neighbours: `form` and `from` are not `format`, but `rang` might be `lang`.
+    /// Short words have too many neighbours: `rang` might be `lang`.
     const LONG_ENOUGH: usize = 6;
     written == known || (known.len() >= LONG_ENOUGH && strsim::osa_distance(written, known) == 1)
 }

@@ -1,4 +1,5 @@
-//! Renders the [`Problem`] that a handler returned, in the representation that the client asked for.
+//! Renders the [`Problem`] that a handler returned, in the representation that the client asked
+//! for.
 
 use std::sync::Arc;
 

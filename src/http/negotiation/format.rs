@@ -16,7 +16,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Those that `Accept` can choose, in the order that settles a draw.
+    /// The representations that `Accept` can choose; the first wins a draw.
     const NEGOTIABLE: [Self; 4] = [Self::Html, Self::Json, Self::Png, Self::Svg];
 
     fn media_type(self) -> (&'static str, &'static str) {
@@ -42,8 +42,8 @@ impl Format {
 
     /// The representation with the highest weight in an `Accept` header (RFC 9110, 12.5.1).
     ///
-    /// Where only `*/*` or nothing leads to one of ours, it is a picture if the header names picture types and no page, as
-    /// `image/avif,image/webp,*/*` does, which browsers send for an `<img>`; else HTML.
+    /// Where only `*/*` or nothing matches, it is a picture if the header names picture types and
+    /// no page, as browsers do for an `<img>` (`image/avif,image/webp,*/*`); else HTML.
     pub(crate) fn from_accept(accept: &str) -> Self {
         let ranges: Vec<(&str, f32)> = weighted(accept).collect();
         let mut best = (Self::Html, Match::default());
@@ -62,7 +62,7 @@ impl Format {
         format
     }
 
-    /// What the most specific range that covers this type says.
+    /// The most specific range that covers this type.
     fn matched(self, ranges: &[(&str, f32)]) -> Match {
         let (kind, subtype) = self.media_type();
         let specificity = |range: &str| match range.split_once('/') {
@@ -98,7 +98,7 @@ impl Match {
     }
 }
 
-/// Whether the ranges name a picture type, and no type of a page. One with the weight 0 is not named.
+/// Whether the ranges name a picture type and no type of a page. Weight 0 does not count.
 fn names_pictures_only(ranges: &[(&str, f32)]) -> bool {
     const PAGES: [&str; 3] = ["text/html", "text/*", "application/xhtml+xml"];
     let named = |(range, weight): &(&str, f32)| (*weight > 0.0).then(|| range.to_ascii_lowercase());

@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_heavier_of_the_two_wins() {
+    fn the_higher_weight_in_accept_language_wins() {
         for (header, want) in [
             ("", Lang::Zh),
             ("en", Lang::En),

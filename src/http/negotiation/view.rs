@@ -74,8 +74,8 @@ impl View {
     }
 }
 
-/// Whether the path is `/callback`, or `/api` or below it, with or without the public URL's path. If
-/// that path itself begins with `/api`, only what follows it counts.
+/// Whether the path is `/callback`, or `/api` or below it, with or without the public URL's path.
+/// If that path itself begins with `/api`, only what follows it counts.
 fn is_for_programs(path: &str, base_path: &str) -> bool {
     let leads_to_api =
         |path: &str| matches!(path, "/api" | "/callback") || path.starts_with("/api/");

@@ -1,7 +1,7 @@
 //! Headers whose items have weights (RFC 9110, 12.4.2).
 
-/// The items of an `Accept` or `Accept-Language` header with their weights. A malformed weight counts
-/// as 0.
+/// The items of an `Accept` or `Accept-Language` header with their weights. A malformed weight
+/// counts as 0.
 pub(super) fn weighted(header: &str) -> impl Iterator<Item = (&str, f32)> {
     header.split(',').map(|item| {
         let mut parts = item.split(';').map(str::trim);

@@ -1,5 +1,5 @@
-//! `GET /demo/numbers`, in the demo only: the numbers of a code without a key, so that a newcomer sees
-//! a scan arrive.
+//! `GET /demo/numbers`, in the demo only: the numbers of a code without a key, so that a newcomer
+//! sees a scan arrive.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};

@@ -213,7 +213,8 @@ impl Home {
     }
 }
 
-/// Removes fields that were left blank, and the lifetime of a permanent code: the form always sends it.
+/// Removes fields that were left blank, and the lifetime of a permanent code: the form always sends
+/// it.
 fn without_unused_fields(query: Query) -> Query {
     let query = query.without_blanks();
     if query.get("permanent") == Some("true") {

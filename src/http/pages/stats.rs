@@ -1,5 +1,5 @@
-//! `GET /stats`: the page of the statistics. It holds no numbers: its script fetches them with the key
-//! that is typed in, so anybody may have it.
+//! `GET /stats`: the page of the statistics. It holds no numbers: its script fetches them with the
+//! key that is typed in, so anybody may have it.
 
 use std::iter;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use crate::http::pages::by_language::{PageByLanguage, static_page};
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 
-/// The parameters of the page. All but `lang` are for its script, which keeps in them what is shown.
+/// The parameters of the page. All but `lang` are for its script, which keeps in them what is
+/// shown.
 const PARAMETERS: &[&str] = &["lang", "days", "from", "to", "channel", "q", "sort"];
 
 #[derive(Debug, Template)]

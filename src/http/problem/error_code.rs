@@ -50,7 +50,8 @@ const fn both(english: &'static str, chinese: &'static str) -> Title {
     (english, Some(chinese))
 }
 
-/// Of errors below `/api` and at `/callback`, which are answered in JSON whatever the caller accepts.
+/// Of errors below `/api` and at `/callback`, which are answered in JSON whatever the caller
+/// accepts.
 const fn only(english: &'static str) -> Title {
     (english, None)
 }

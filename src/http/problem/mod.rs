@@ -22,7 +22,8 @@ use crate::wechat::Errcode;
 /// `Retry-After` while the database is down: the service probes it every second. Chosen.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
-/// `Retry-After` while bodies use up their byte budget: each arrives or ends within seconds. Chosen.
+/// `Retry-After` while bodies use up their byte budget: each arrives or ends within seconds.
+/// Chosen.
 const BODIES_RETRY: Duration = Duration::from_secs(5);
 
 /// An error on its way to the caller. It holds nothing that a stranger may not read.

@@ -123,7 +123,7 @@ fn outcome_unknown(retry_after: Option<Duration>) -> codes::Error {
 }
 
 #[test]
-fn who_waits_as_long_as_he_is_told_is_not_too_early() {
+fn retry_after_is_rounded_up_to_whole_seconds() {
     for (wait, want) in [
         (Duration::ZERO, 1),
         (Duration::from_millis(1), 1),
@@ -138,7 +138,7 @@ fn who_waits_as_long_as_he_is_told_is_not_too_early() {
 }
 
 #[test]
-fn what_passes_by_itself_says_when_to_come_back() {
+fn transient_problems_have_retry_after() {
     for (problem, title) in [
         (Problem::store_unavailable(), "The store cannot be used"),
         (Problem::starting(), "The store cannot be used"),

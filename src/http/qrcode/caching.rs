@@ -1,4 +1,4 @@
-//! How long an answer may be kept: never longer than the code in it is good.
+//! The `Cache-Control` of a code: no cache may serve it after its freshness floor.
 
 use std::time::Duration;
 
@@ -7,43 +7,43 @@ use jiff::Timestamp;
 
 use crate::codes::{Served, Standing};
 
-/// The longest that anything is kept.
-const LONGEST: Duration = Duration::from_hours(24);
+/// The longest `max-age`. Chosen.
+const MAX_AGE: Duration = Duration::from_hours(24);
 
-/// The longest that a page or a JSON document is kept: it tells how much life is left.
-const LONGEST_TEXT: Duration = Duration::from_mins(1);
+/// The longest `max-age` of pages and JSON, which say how much lifetime is left. Chosen.
+const MAX_TEXT_AGE: Duration = Duration::from_mins(1);
 
 /// A named `Cache-Control` policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CachePolicy {
-    /// Nobody keeps it.
+    /// No cache may keep it.
     NoStore,
-    /// Anybody keeps it for so long, and asks again after.
+    /// Any cache may keep it for so long, and revalidates after.
     Public(Duration),
 }
 
 impl CachePolicy {
-    /// For a picture of ours, or the way to WeChat's: until the code no longer satisfies such a wish.
+    /// For a picture drawn here, or the redirect to WeChat's: until the freshness floor.
     pub(crate) fn for_picture(served: &Served, now: Timestamp) -> Self {
-        Self::until_floor(served, now, LONGEST)
+        Self::until_floor(served, now, MAX_AGE)
     }
 
-    /// For a document.
+    /// For JSON and for the image element.
     pub(crate) fn for_text(served: &Served, now: Timestamp) -> Self {
-        Self::until_floor(served, now, LONGEST_TEXT)
+        Self::until_floor(served, now, MAX_TEXT_AGE)
     }
 
-    /// For a page, which counts the time to its renewal from when it is shown: what it spent in a cache must not cost the
-    /// code its life. The renewal comes no later than at twice this before the code's end.
+    /// For a page. It counts the time to its renewal from when it is shown, so the time in a cache
+    /// must not outlast the code: the renewal is at the latest twice this before the code's end.
     pub(crate) fn for_page(served: &Served, now: Timestamp) -> Self {
         let longest = match served.standing {
-            Standing::Fresh { floor } if !floor.is_zero() => LONGEST_TEXT.min(floor / 2),
-            _ => LONGEST_TEXT,
+            Standing::Fresh { floor } if !floor.is_zero() => MAX_TEXT_AGE.min(floor / 2),
+            _ => MAX_TEXT_AGE,
         };
         Self::until_floor(served, now, longest)
     }
 
-    /// The same, but no longer than until `end`.
+    /// Shortens the policy to end no later than `end`.
     pub(crate) fn until(self, end: Timestamp, now: Timestamp) -> Self {
         let left = Duration::try_from(now.duration_until(end)).unwrap_or_default();
         match self {
@@ -71,7 +71,7 @@ impl CachePolicy {
         }
     }
 
-    /// The header.
+    /// The value of `Cache-Control`.
     pub(crate) fn header(self) -> HeaderValue {
         match self {
             Self::NoStore => HeaderValue::from_static("no-store"),

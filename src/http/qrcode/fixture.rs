@@ -1,4 +1,4 @@
-//! For the tests of this room.
+//! Codes for the tests of `qrcode`.
 
 use std::sync::Arc;
 

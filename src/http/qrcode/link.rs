@@ -63,8 +63,8 @@ impl LinkSigner {
         self.mode == Mode::Signed
     }
 
-    /// Signs a link for a caller who could mint the code, unless it is signed already or the code is
-    /// permanent.
+    /// Signs a link for a caller who could mint the code, unless it is signed already or the code
+    /// is permanent.
     pub(crate) fn signed_for(&self, caller: &Caller, mut link: LinkQuery) -> LinkQuery {
         if self.is_active() && caller.allows(Scope::Mint) && link.takes_signature() {
             let sig = self.keys.sign(link.pairs());

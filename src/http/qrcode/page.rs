@@ -21,7 +21,7 @@ pub(crate) struct CodePage<'a> {
     /// An image element, from [`image_element`].
     pub(crate) image: String,
     pub(crate) expiry: Option<Expiry>,
-    /// Seconds until the page should show a newer code.
+    /// Seconds until the page fetches a newer code.
     pub(crate) renew_in: Option<u64>,
 }
 
@@ -49,7 +49,8 @@ struct ImageElement<'a> {
     src: &'a str,
 }
 
-/// The one element that a phone inside WeChat can press and hold: WeChat's own picture of the ticket.
+/// Renders WeChat's own picture of the ticket, the one element that works by press and hold inside
+/// WeChat.
 pub(crate) fn image_element(site: &Site, ticket: &Ticket, lang: Lang) -> Result<String, Problem> {
     let src = site.image_url(ticket);
     render(&ImageElement { lang, src: &src })

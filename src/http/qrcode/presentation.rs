@@ -132,8 +132,8 @@ impl Presentation<'_> {
     }
 }
 
-/// The seconds after which a page fetches a newer code: as late as the freshness floor allows, so that
-/// an open page costs few mints. None for a code that does not expire.
+/// The seconds after which a page fetches a newer code: as late as the freshness floor allows, so
+/// that an open page costs few mints. None for a code that does not expire.
 pub(super) fn renewal(served: &Served, now: Timestamp) -> Option<u64> {
     let left = served.code.left(now)?;
     let wait = match served.standing {

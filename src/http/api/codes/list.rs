@@ -1,4 +1,4 @@
-//! `GET /api/codes`: the ledger.
+//! `GET /api/codes`: lists codes.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::scene::Scene;
 /// The parameters of the list.
 const KNOWN: &[&str] = &["label", "group", "permanent", "scene", "cursor", "limit"];
 
-/// What the list is asked for, as the document says it.
+/// The query, for the document only.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
@@ -164,7 +164,7 @@ fn after(value: &str) -> Result<Scene, Problem> {
     })
 }
 
-/// Where the next page begins: after this scene.
+/// The cursor of the page after this scene.
 fn cursor(scene: &Scene) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(scene.to_string())
 }

@@ -1,4 +1,4 @@
-//! `POST /api/codes`: makes one code or many, names them, and records codes that were minted elsewhere.
+//! `POST /api/codes`: mints one code or many, names them, and records codes minted elsewhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,8 @@ use crate::http::time_format::date_header;
 use crate::listen::ByteBudget;
 use crate::scene::{CodeSpec, Lifetime};
 
-/// How long a request with many codes may take. Items that are not done by then say so, and may be sent
-/// again. Chosen.
+/// How long a request with many codes may take. Items that are not done by then say so, and may be
+/// sent again. Chosen.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How many codes of one request are made at a time. Chosen.
@@ -168,7 +168,8 @@ impl CodeMaker {
     async fn make(&self, holder: &KeyHolder, json: JsonBody) -> Result<Made, Problem> {
         let order = Order::of(json, self.default_expire)?;
         holder.require(order.scope())?;
-        // Checked before anything is minted: without the database the code's names could not be kept.
+        // Checked before anything is minted: without the database the code's names could not be
+        // kept.
         if !self.channels.is_up() {
             return Err(Problem::store_unavailable());
         }

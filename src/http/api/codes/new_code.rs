@@ -1,4 +1,4 @@
-//! What `POST /api/codes` is sent, parsed into orders that cannot be wrong.
+//! The body of `POST /api/codes`, parsed into valid orders.
 
 use axum::body::Body;
 use serde::Deserialize;
@@ -16,8 +16,8 @@ use crate::listen::ByteBudget;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene};
 use crate::ticket::{CodeUrl, IssuedCode, Life};
 
-/// The most codes of one request.
-const MOST_ITEMS: usize = 100;
+/// The largest number of codes of one request. Chosen.
+const MAX_ITEMS: usize = 100;
 
 /// The longest body, in bytes: 100 items with the longest scenes, labels and tickets fit.
 const MAX_BODY: usize = 512 * 1024;
@@ -67,13 +67,13 @@ impl Order {
     }
 }
 
-/// One code, or an array of at most [`MOST_ITEMS`].
+/// One code, or an array of at most [`MAX_ITEMS`].
 ///
 /// # Errors
 /// When the body is too large, is not JSON, or has too many items.
 pub(super) async fn read(body: Body, budget: &ByteBudget) -> Result<JsonBody, Problem> {
     match JsonBody::read(body, MAX_BODY, budget).await? {
-        JsonBody::Array(items) if items.len() > MOST_ITEMS => Err(too_many(items.len())),
+        JsonBody::Array(items) if items.len() > MAX_ITEMS => Err(too_many(items.len())),
         json => Ok(json),
     }
 }
@@ -100,7 +100,7 @@ impl NewCode {
 }
 
 fn too_many(items: usize) -> Problem {
-    let message = format!("the array has {items} items; accepted: {MOST_ITEMS} at most");
+    let message = format!("the array has {items} items; accepted: {MAX_ITEMS} at most");
     Problem::new(ErrorCode::InvalidBody, message)
 }
 
@@ -186,7 +186,8 @@ fn misfit(name: &str) -> Problem {
     Problem::invalid_parameter(name, message)
 }
 
-/// Parses the url of an imported code: http or https only, because the phone that scans the code opens it.
+/// Parses the url of an imported code: `http` or `https` only, because the phone that scans opens
+/// it.
 fn web_address(text: &str) -> Result<CodeUrl, Problem> {
     let url = parsed("url", text)?;
     let start = text.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! What the numbers mean: the words of the API, of the file and of the page, which stand wherever the numbers do.
+//! What each number means, in both languages, for the API, the CSV file and the page.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -49,7 +49,7 @@ const CHINESE: Definitions = Definitions {
     unattributed: "ticket 不是本服务已知的，只按场景值计数。",
 };
 
-/// What the numbers are called.
+/// The names of the numbers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names {
     pub(crate) scans: &'static str,
@@ -71,7 +71,7 @@ impl Names {
     }
 }
 
-/// Of which sort a code is.
+/// The name of a kind of code.
 pub(crate) fn kind_name(permanent: Option<bool>, lang: Lang) -> &'static str {
     match permanent {
         Some(true) => lang.pick("永久", "permanent"),

@@ -1,6 +1,7 @@
-//! `GET /api/stats` and `/api/stats.csv`: how many scanned, followed and left.
+//! `GET /api/stats` and `/api/stats.csv`: scans, people and followers by code and day.
 
 pub(crate) mod definitions;
+mod file_name;
 mod query;
 mod spreadsheet;
 
@@ -15,15 +16,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use self::query::{StatsQuery, too_many_rows};
 use crate::clock::Clock;
-use crate::form::escaped;
 use crate::http::api::attribution::AttributionBody;
 use crate::http::api::stats::definitions::Definitions;
 use crate::http::extract::key_holder::{self, WithScope};
 use crate::http::problem::{Document, Problem};
-use crate::statistics::{EventStore, NumbersFilter, NumbersRow, Span, Sums};
+use crate::statistics::{EventStore, NumbersRow, Span, Sums};
 use crate::telemetry::Causes;
 
-/// What both are asked for, as the document says it.
+/// The query of both, for the document only.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
@@ -46,7 +46,7 @@ pub(crate) struct StatsParams {
     lang: Option<String>,
 }
 
-/// What only the JSON is asked for.
+/// The further parameters of the JSON, for the document only.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
@@ -157,10 +157,10 @@ pub(crate) async fn show(
     let query = StatsQuery::parse(raw.as_deref(), query::OF_JSON, today)?;
     let body = if query.sum {
         let sums = events.sums(&query.filter).await?;
-        on_a_thread(move || stats(&query, time_zone, sums)).await?
+        serialize(move || stats(&query, time_zone, sums)).await?
     } else {
         let numbers = numbers(&events, &query).await?;
-        on_a_thread(move || stats(&query, time_zone, numbers)).await?
+        serialize(move || stats(&query, time_zone, numbers)).await?
     };
     let media_type = [(header::CONTENT_TYPE, "application/json")];
     Ok((media_type, body).into_response())
@@ -190,8 +190,8 @@ pub(crate) async fn csv_file(
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
     let numbers = numbers(&events, &query).await?;
-    let disposition = disposition(&query.filter);
-    let file = on_a_thread(move || {
+    let disposition = file_name::disposition(&query.filter);
+    let file = serialize(move || {
         let by_day = query.filter.span == Span::Day;
         let rows: Vec<_> = numbers.into_iter().map(Row::from).collect();
         spreadsheet::written(&rows, by_day, query.lang)
@@ -203,44 +203,7 @@ pub(crate) async fn csv_file(
     Ok((headers, file.await?).into_response())
 }
 
-/// A name that says what the file holds: whose numbers, of which days, and whether by day. Files that differ have names that do.
-fn disposition(filter: &NumbersFilter) -> String {
-    let scene = filter.scene.as_ref().map(|(text, is_number)| {
-        let parameter = if *is_number { "scene_id" } else { "scene_str" };
-        (parameter, text.as_str())
-    });
-    let group = filter.group.as_deref().map(|group| ("group", group));
-    let chosen = [group, scene].into_iter().flatten();
-    let chosen: String = chosen
-        .flat_map(|(parameter, value)| ["-", parameter, "-", value])
-        .collect();
-    let span = match filter.span {
-        Span::Day => "by-day",
-        Span::Total => "total",
-    };
-    let name = |chosen: &str| {
-        format!(
-            "wxqr-stats{chosen}-{span}-{}-to-{}.csv",
-            filter.from, filter.to
-        )
-    };
-    let is_kept = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    let replaced = |is_kept: &dyn Fn(char) -> bool| -> String {
-        chosen
-            .chars()
-            .map(|letter| if is_kept(letter) { letter } else { '_' })
-            .collect()
-    };
-    // Windows refuses these in a name.
-    let full = replaced(&|letter| !"\\/:*?\"<>|".contains(letter) && !letter.is_control());
-    format!(
-        "attachment; filename=\"{}\"; filename*=UTF-8''{}",
-        name(&replaced(&is_kept)),
-        escaped(&name(&full))
-    )
-}
-
-/// The numbers of each code.
+/// Reads the numbers of each code.
 async fn numbers(events: &EventStore, query: &StatsQuery) -> Result<Vec<NumbersRow>, Problem> {
     let numbers = events.numbers(&query.filter).await?;
     if numbers.len() > EventStore::MOST_NUMBERS {
@@ -265,7 +228,7 @@ fn stats(query: &StatsQuery, time_zone: Offset, numbers: Vec<impl Into<Row>>) ->
     serde_json::to_vec(&stats).expect("numbers and texts are JSON")
 }
 
-/// Such as `+08:00`.
+/// Formats an offset like `+08:00`.
 pub(crate) fn offset_text(offset: Offset) -> String {
     let minutes = offset.seconds() / 60;
     let sign = if minutes < 0 { '-' } else { '+' };
@@ -273,8 +236,8 @@ pub(crate) fn offset_text(offset: Offset) -> String {
     format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// Writes an answer on a thread that may block: for a hundred thousand rows it takes longer than others should wait.
-async fn on_a_thread(write: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<Vec<u8>, Problem> {
+/// Serializes on a blocking thread: 100 000 rows take longer than other requests should wait.
+async fn serialize(write: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<Vec<u8>, Problem> {
     let written = tokio::task::spawn_blocking(write).await;
     written.map_err(|error| {
         tracing::error!(error = %Causes(&error), "an answer could not be written");

@@ -12,7 +12,7 @@ use crate::statistics::{EventStore, NumbersFilter, Span};
 pub(super) const OF_JSON: &[&str] = &["scene", "group", "from", "to", "by", "sum", "lang"];
 pub(super) const OF_FILE: &[&str] = &["scene", "group", "from", "to", "by", "lang"];
 
-/// Days in the range if nothing is said.
+/// Days in a range without `from`.
 const DEFAULT_DAYS: i32 = 30;
 
 /// The parsed query.
@@ -25,7 +25,7 @@ pub(super) struct StatsQuery {
 }
 
 impl StatsQuery {
-    /// `today` is the last day if nothing is said.
+    /// Parses the query. `today` is the default of `to`.
     pub(super) fn parse(raw: Option<&str>, known: &[&str], today: Date) -> Result<Self, Problem> {
         let mut filter = NumbersFilter {
             scene: None,
@@ -53,7 +53,7 @@ impl StatsQuery {
     }
 }
 
-/// Where the range begins that ends there and is as long as it is if nothing is said.
+/// The default of `from`.
 fn first_day_until(to: Date) -> Date {
     to.saturating_sub((DEFAULT_DAYS - 1).days())
         .max(query::FIRST_DAY)
@@ -71,7 +71,7 @@ fn check_range(filter: &NumbersFilter) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Says how to ask for less.
+/// The problem of a result that is too large.
 pub(super) fn too_many_rows() -> Problem {
     let message = "that would be more than 100,000 rows; narrow the range from ... to, or name a group or a scene";
     Problem::new(ErrorCode::InvalidParameter, message)

@@ -1,4 +1,5 @@
-//! The numbers as a file for spreadsheets. They run what looks like a formula, and strangers choose some of the texts.
+//! The numbers as CSV. Texts are escaped against formula injection, because strangers choose some
+//! of them and spreadsheets run what looks like a formula.
 
 use csv::{Terminator, WriterBuilder};
 
@@ -6,14 +7,14 @@ use super::Row;
 use crate::http::api::stats::definitions::{Names, kind_name};
 use crate::http::i18n::lang::Lang;
 
-/// Tells a spreadsheet that the file is UTF-8.
+/// The mark by which spreadsheets recognise UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// What a formula may begin with: in Chinese and Japanese spreadsheets the wide forms too. A tab or a line's end in front is
-/// skipped by some.
+/// The characters that a formula may begin with, in Chinese and Japanese spreadsheets also the wide
+/// forms. Some spreadsheets skip a tab or a line break in front.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// RFC 4180, with the byte-order mark in front.
+/// Writes CSV (RFC 4180) after a byte-order mark.
 pub(super) fn written(rows: &[Row], by_day: bool, lang: Lang) -> Vec<u8> {
     let mut file = BYTE_ORDER_MARK.to_vec();
     let mut writer = WriterBuilder::new()
@@ -76,7 +77,7 @@ fn cells(row: &Row, by_day: bool, lang: Lang) -> Vec<String> {
     cells
 }
 
-/// A text as a cell that is one.
+/// Escapes a text that would be a formula.
 fn text(text: Option<&str>) -> String {
     let text = text.unwrap_or_default();
     if text.starts_with(FORMULA) {

@@ -98,7 +98,7 @@ fn bad_queries_name_the_parameter() {
 }
 
 #[test]
-fn only_what_must_be_a_slip_is_one() {
+fn only_a_likely_typo_of_a_known_parameter_is_an_error() {
     for (name, meant) in [
         ("scene", Some("scene_id or scene_str")),
         ("Scene", Some("scene_id or scene_str")),

@@ -76,7 +76,7 @@ impl From<BudgetExhausted> for Problem {
 }
 
 impl Problem {
-    /// WeChat has nothing to do with it, but for the caller it is the same.
+    /// Too many mints at once here: for the caller the same as when WeChat is busy.
     pub(super) fn crowded() -> Self {
         let message = Message::new(
             "本服务正在生成的二维码过多，请稍后再试",
@@ -93,7 +93,7 @@ impl Problem {
         Self::new(ErrorCode::UpstreamBusy, message).after(retry_after)
     }
 
-    /// A permanent mint that nobody knows the end of. `retry_after` is none once it was repeated as often as it may be.
+    /// A permanent mint of unknown outcome. `retry_after` is none once its retries are used up.
     fn outcome_unknown(retry_after: Option<Duration>) -> Self {
         let message = match retry_after {
             Some(_) => Message::new(

@@ -4,7 +4,7 @@ use crate::http::problem::{ErrorCode, Problem};
 use crate::listen::ReadError;
 
 impl Problem {
-    /// `limit` is what the body may have, in bytes.
+    /// `limit` is the most that the body may have, in bytes.
     pub(crate) fn from_read_error(error: ReadError, limit: usize) -> Self {
         match error {
             ReadError::TooLarge => Self::new(

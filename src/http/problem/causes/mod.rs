@@ -1,5 +1,5 @@
-//! What the error of each room becomes: one `match` for each, which decides the status and what a
-//! stranger may know of the cause.
+//! Converts each room's error into a problem: one `match` for each, which decides the status and
+//! how much of the cause strangers may know.
 
 mod access;
 mod bindings;

@@ -9,7 +9,7 @@ use crate::http::problem::causes::BUSY_RETRY;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::wechat::{self, Class, Errcode};
 
-/// How far apart WeChat lets tokens be renewed by force.
+/// The shortest interval at which WeChat lets tokens be renewed by force.
 const FORCED_RETRY: Duration = Duration::from_secs(30);
 
 /// `Retry-After` once a quota ended: until the next probe is due.
@@ -120,8 +120,8 @@ impl Problem {
         problem.caused_by(errcode)
     }
 
-    /// On a token call, a refusal of the scene or of the stock is no such thing. Every token call has high priority, so that
-    /// the minute limit is probed soon.
+    /// Token calls carry no scene, so those errcodes mean a refusal of the token. They have high
+    /// priority, so that the minute limit is probed soon.
     fn from_token_call(error: &wechat::Error) -> Self {
         match error {
             wechat::Error::Refused(refusal)

@@ -1,4 +1,6 @@
-//! `/api/bindings`: a visitor of a web site signs in by scanning.
+//! `/api/bindings`: signing in to a web site by a scan.
+
+mod new_binding;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +13,14 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::bindings::{Bindings, Error, Status};
 use crate::clock::Clock;
-use crate::http::extract::json::read_object;
+use crate::http::api::bindings::new_binding::NewBinding;
 use crate::http::extract::key_holder::{Bind, WithScope};
 use crate::http::extract::query::form_pairs;
 use crate::http::problem::{Document, ErrorCode, Problem};
@@ -27,32 +28,9 @@ use crate::http::qrcode::body::{CodeBody, SceneBody, TicketBody};
 use crate::http::site::Site;
 use crate::http::time_format::{date_header, rfc3339};
 use crate::listen::ByteBudget;
-use crate::scene::Lifetime;
-
-/// The longest body, in bytes. The longest context fits with every byte escaped.
-const MAX_BODY: usize = 16 * 1024;
-
-/// The longest context, in bytes.
-const MAX_CONTEXT: usize = 1024;
-
-/// The lifetime of a binding, in seconds: time to take out a phone, and not a day in which a code can
-/// be passed around. Chosen.
-const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=1800;
-const DEFAULT_LIFETIME: u64 = 300;
 
 /// The longest wait for a scan, in seconds: below the 30 s after which proxies give up.
 const MAX_WAIT: u64 = 25;
-
-/// A binding that is wanted.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[schema(as = WantedBinding)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewBinding {
-    /// Seconds until it ends, 60 to 1800. Default: 300.
-    expire_seconds: Option<u64>,
-    /// Comes back with the claim, at most 1024 bytes.
-    context: Option<String>,
-}
 
 /// A binding as it stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -89,7 +67,7 @@ pub(crate) struct ClaimedBody {
     context: Option<String>,
 }
 
-/// How long to wait, as the document says it.
+/// The query of [`show`], for the document only.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
@@ -223,55 +201,6 @@ where
                 "bindings need the safe mode: set WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY";
             Problem::new(ErrorCode::BindingsNeedSafeMode, message)
         })
-    }
-}
-
-/// The problem of an unknown field, or of a value of the wrong type.
-fn misfit(name: &str) -> Problem {
-    match name {
-        "expire_seconds" => bad_life(),
-        "context" => bad_context(),
-        _ => Problem::invalid_body(
-            name,
-            "is not a field of a binding; accepted: expire_seconds, context",
-        ),
-    }
-}
-
-fn bad_life() -> Problem {
-    let message = "must be a whole number of seconds from 60 to 1800, without quotes";
-    Problem::invalid_parameter("expire_seconds", message)
-}
-
-fn bad_context() -> Problem {
-    let message = format!("must be a text of {MAX_CONTEXT} bytes at most, without NUL");
-    Problem::invalid_parameter("context", message)
-}
-
-impl NewBinding {
-    async fn read(body: Body, budget: &ByteBudget) -> Result<Self, Problem> {
-        let fields = read_object(body, MAX_BODY, budget).await?;
-        // Every field is optional, so the one at fault fails alone too.
-        for (name, value) in &fields {
-            let alone = Map::from_iter([(name.clone(), value.clone())]);
-            if Self::deserialize(Value::Object(alone)).is_err() {
-                return Err(misfit(name));
-            }
-        }
-        Self::deserialize(Value::Object(fields)).map_err(|_| Problem::internal())
-    }
-
-    fn checked(self) -> Result<(Lifetime, Option<String>), Problem> {
-        let seconds = self.expire_seconds.unwrap_or(DEFAULT_LIFETIME);
-        let lifetime = Lifetime::try_from(seconds)
-            .ok()
-            .filter(|_| LIFETIMES.contains(&seconds));
-        // PostgreSQL stores no NUL.
-        let fits = |context: &String| context.len() <= MAX_CONTEXT && !context.contains('\0');
-        if !self.context.as_ref().is_none_or(fits) {
-            return Err(bad_context());
-        }
-        Ok((lifetime.ok_or_else(bad_life)?, self.context))
     }
 }
 

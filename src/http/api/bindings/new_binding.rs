@@ -1,0 +1,82 @@
+//! The body of `POST /api/bindings`.
+
+use axum::body::Body;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::http::extract::json::read_object;
+use crate::http::problem::Problem;
+use crate::listen::ByteBudget;
+use crate::scene::Lifetime;
+
+/// The longest body, in bytes. The longest context fits with every byte escaped.
+const MAX_BODY: usize = 16 * 1024;
+
+/// The longest context, in bytes.
+const MAX_CONTEXT: usize = 1024;
+
+/// The lifetime of a binding, in seconds: time to take out a phone, and not a day in which a code
+/// can be passed around. Chosen.
+const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=1800;
+const DEFAULT_LIFETIME: u64 = 300;
+
+/// A binding that is wanted.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = WantedBinding)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBinding {
+    /// Seconds until it ends, 60 to 1800. Default: 300.
+    expire_seconds: Option<u64>,
+    /// Comes back with the claim, at most 1024 bytes.
+    context: Option<String>,
+}
+
+impl NewBinding {
+    pub(super) async fn read(body: Body, budget: &ByteBudget) -> Result<Self, Problem> {
+        let fields = read_object(body, MAX_BODY, budget).await?;
+        // Every field is optional, so the one at fault fails alone too.
+        for (name, value) in &fields {
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
+            if Self::deserialize(Value::Object(alone)).is_err() {
+                return Err(misfit(name));
+            }
+        }
+        Self::deserialize(Value::Object(fields)).map_err(|_| Problem::internal())
+    }
+
+    pub(super) fn checked(self) -> Result<(Lifetime, Option<String>), Problem> {
+        let seconds = self.expire_seconds.unwrap_or(DEFAULT_LIFETIME);
+        let lifetime = Lifetime::try_from(seconds)
+            .ok()
+            .filter(|_| LIFETIMES.contains(&seconds));
+        // PostgreSQL stores no NUL.
+        let fits = |context: &String| context.len() <= MAX_CONTEXT && !context.contains('\0');
+        if !self.context.as_ref().is_none_or(fits) {
+            return Err(bad_context());
+        }
+        Ok((lifetime.ok_or_else(bad_life)?, self.context))
+    }
+}
+
+/// The problem of an unknown field, or of a value of the wrong type.
+fn misfit(name: &str) -> Problem {
+    match name {
+        "expire_seconds" => bad_life(),
+        "context" => bad_context(),
+        _ => Problem::invalid_body(
+            name,
+            "is not a field of a binding; accepted: expire_seconds, context",
+        ),
+    }
+}
+
+fn bad_life() -> Problem {
+    let message = "must be a whole number of seconds from 60 to 1800, without quotes";
+    Problem::invalid_parameter("expire_seconds", message)
+}
+
+fn bad_context() -> Problem {
+    let message = format!("must be a text of {MAX_CONTEXT} bytes at most, without NUL");
+    Problem::invalid_parameter("context", message)
+}
