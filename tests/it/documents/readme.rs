@@ -518,7 +518,7 @@ fn errors_in(source: &str) -> Vec<(&str, StatusCode)> {
 
 #[test]
 fn the_pages_name_every_error_with_its_status() {
-    let source = read("src/http/problem.rs");
+    let source = read("src/http/problem/error_code.rs");
     let errors = errors_in(&source);
     assert!(errors.len() > 20, "{errors:?}");
     for file in ["docs/api.md", "docs/zh/api.md"] {
