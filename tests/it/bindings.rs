@@ -8,28 +8,18 @@ use serde_json::{Value, json};
 
 use crate::support::answer::Answer;
 use crate::support::app::{Builder, TestApp};
-use crate::support::callback::{events, numbers, post, store, with_callback};
+use crate::support::callback::{events, numbers, post, with_callback};
 use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, sized};
-use crate::support::pushes::{AES_KEY, Happening, sealed};
-
-const BIND_KEY: &str = "bind-key-of-the-tests-00";
-const OTHER_KEY: &str = "other-key-of-the-tests-0";
-const ALICE: &str = "oAlice0000000000000000000001";
-const BOB: &str = "oBob000000000000000000000002";
+use crate::support::keys;
+use crate::support::pushes::{AES_KEY, ALICE, BOB, Happening, sealed};
 
 fn service(database: &Database) -> Builder {
-    let others = "mint+permanent+stats+people";
-    with_callback(database)
-        .set("ENCODING_AES_KEY", AES_KEY)
-        .set(
-            "API_KEYS",
-            format!("site:{BIND_KEY}:bind,other:{OTHER_KEY}:{others}"),
-        )
+    with_callback(database).set("ENCODING_AES_KEY", AES_KEY)
 }
 
 async fn ask(app: &TestApp, method: Method, path: &str, body: &Value) -> Answer {
-    let request = app.request(method, path).bearer_auth(BIND_KEY);
+    let request = app.request(method, path).bearer_auth(keys::BIND);
     Answer::to(request.json(body)).await
 }
 
@@ -94,10 +84,7 @@ async fn push(app: &TestApp, happening: &Happening) {
 
 #[tokio::test]
 async fn without_the_safe_mode_there_are_no_bindings() {
-    let app = with_callback(&Database::memory())
-        .set("API_KEYS", format!("site:{BIND_KEY}:bind"))
-        .spawn()
-        .await;
+    let app = with_callback(&Database::memory()).spawn().await;
     let answer = ask(&app, Method::POST, "/api/bindings", &json!({})).await;
     assert_eq!(
         answer.problem(),
@@ -116,9 +103,11 @@ async fn only_a_key_with_the_scope_binds() {
     ] {
         let nobody = Answer::to(app.request(method.clone(), &path)).await;
         assert_eq!(nobody.problem(), (401, "unauthorized".to_owned()), "{path}");
-        let other = app.request(method, &path).bearer_auth(OTHER_KEY);
-        let other = Answer::to(other).await;
-        assert_eq!(other.problem(), (403, "scope_missing".to_owned()), "{path}");
+        for key in [keys::MINT, keys::PERMANENT, keys::STATS, keys::PEOPLE] {
+            let other = app.request(method.clone(), &path).bearer_auth(key);
+            let other = Answer::to(other).await;
+            assert_eq!(other.problem(), (403, "scope_missing".to_owned()), "{path}");
+        }
     }
 }
 
@@ -147,12 +136,10 @@ async fn a_scan_ends_the_wait_and_is_claimed_once() {
         (409, "binding_claimed".to_owned())
     );
     assert_eq!(made.status(&app, 25).await, "claimed");
-    let rows = numbers(&store(&database).await).await;
+    let rows = numbers(&database.store().await).await;
     assert!(rows.is_empty(), "outside the statistics: {rows:?}");
-    let listed = app
-        .request(Method::GET, "/api/codes")
-        .bearer_auth(OTHER_KEY);
-    assert_eq!(Answer::to(listed).await.json()["items"], json!([]));
+    let listed = app.get_as(keys::STATS, "/api/codes").await;
+    assert_eq!(listed.json()["items"], json!([]));
 }
 
 #[tokio::test]
@@ -168,7 +155,7 @@ async fn the_code_of_a_binding_is_nobody_elses_and_is_never_counted() {
     // Long after, when the binding was cleared away.
     database.run("DELETE FROM binding").await;
     made.scanned_by(&app, BOB).await;
-    let store = store(&database).await;
+    let store = database.store().await;
     assert!(numbers(&store).await.is_empty());
     assert!(events(&store).await.is_empty(), "nor listed");
 }
@@ -270,14 +257,8 @@ async fn a_wish_is_read_strictly() {
         assert_eq!(answer.field("parameter"), parameter, "{body}");
     }
     for body in ["", "{}"] {
-        let request = app
-            .request(Method::POST, "/api/bindings")
-            .bearer_auth(BIND_KEY);
-        assert_eq!(
-            Answer::to(request.body(body)).await.status,
-            201,
-            "body {body:?}"
-        );
+        let made = app.post_as(keys::BIND, "/api/bindings", body).await;
+        assert_eq!(made.status, 201, "body {body:?}");
     }
     let made = make(&app).await;
     for query in ["wait=26", "wait=-1", "wait=", "weit=1", "wait=1&wait=1"] {

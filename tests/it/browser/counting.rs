@@ -1,8 +1,9 @@
 //! The demo's first page: a newcomer presses "scan", and the numbers of the code move.
 
+use super::check_page;
 use super::chromium::{Chromium, Screen, keep};
 use super::login::until;
-use super::{Demo, check_page};
+use crate::support::demo::Demo;
 
 const NUMBERS: &str =
     "[...document.querySelectorAll('.numbers dd')].map(it => it.textContent).join()";

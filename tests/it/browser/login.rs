@@ -1,13 +1,13 @@
 //! `examples/login`: a visitor signs in by a scan, from the page to the phone and back.
 
-use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::Demo;
 use super::chromium::{Chromium, Page, Screen, keep};
+use crate::support::demo::Demo;
+use crate::support::files::path;
 use crate::support::skip::skip;
 
 /// The example's back end on a port of its own. Dropping it ends it.
@@ -21,7 +21,7 @@ struct Site {
 impl Site {
     /// None where there is no Python, which is said.
     async fn start(demo: &Demo) -> Option<Self> {
-        let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/login/server.py");
+        let server = path("examples/login/server.py");
         let started = Command::new("python3")
             .arg(server)
             .arg("0")

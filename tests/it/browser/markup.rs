@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Demo;
 use super::chromium::{Chromium, Page, Screen};
+use crate::support::demo::Demo;
 use crate::support::figures::{Figures, grouped, sized};
 use crate::support::payloads::{encoded, payloads};
 

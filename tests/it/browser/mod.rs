@@ -9,83 +9,18 @@ mod markup;
 mod phone;
 mod stats;
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
 
 use self::chromium::{Chromium, Page, Screen, keep};
-
 use crate::support::PATIENCE;
+use crate::support::demo::Demo;
+use crate::support::picture::decode_png;
 
 const SCREENS: [Screen; 2] = [Screen::PHONE, Screen::DESK];
 const LANGS: [&str; 2] = ["zh", "en"];
-
-/// `wxqr demo` on a port of its own. Dropping it ends it.
-struct Demo {
-    /// Without a trailing slash.
-    base: String,
-    key: String,
-    client: reqwest::Client,
-    _process: Child,
-    /// Held open: the demo could not say its last line to a closed pipe.
-    _lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Demo {
-    async fn start() -> Self {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_wxqr"))
-            .args(["demo", "--listen", "127.0.0.1:0"])
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let (mut base, mut key) = (None, None);
-        while base.is_none() || key.is_none() {
-            let line = lines.next_line().await.unwrap().expect("the demo starts");
-            if let Some(page) = line.strip_prefix("Page:") {
-                base = Some(page.trim().trim_end_matches('/').to_owned());
-            } else if let Some(rest) = line.strip_prefix("API key:") {
-                key = rest.split_whitespace().next().map(str::to_owned);
-            }
-        }
-        let client = reqwest::Client::builder()
-            .tls_certs_only([])
-            .no_proxy()
-            .timeout(Duration::from_secs(20))
-            .build()
-            .unwrap();
-        Self {
-            base: base.unwrap(),
-            key: key.unwrap(),
-            client,
-            _process: process,
-            _lines: lines,
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
-    }
-
-    /// The code of a query, as JSON; made with the key, so that permanent ones are too.
-    async fn code(&self, query: &str) -> Value {
-        let request = self.client.get(self.url(&format!("/qrcode.json?{query}")));
-        let answer = request.bearer_auth(&self.key).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{query}");
-        answer.json().await.unwrap()
-    }
-}
 
 /// Gets both, or leaves the test where there is no browser.
 macro_rules! demo_and_browser {
@@ -165,17 +100,7 @@ async fn keep_dark(page: &mut Page, name: &str) {
 
 /// The texts of the codes in a picture, read by two independent readers where the second is installed.
 fn decoded(png: &[u8]) -> Vec<String> {
-    let picture = image::load_from_memory(png).unwrap().to_luma8();
-    let mut prepared = rqrr::PreparedImage::prepare_from_greyscale(
-        picture.width() as usize,
-        picture.height() as usize,
-        |x, y| picture.get_pixel(u32::try_from(x).unwrap(), u32::try_from(y).unwrap())[0],
-    );
-    let texts: Vec<String> = prepared
-        .detect_grids()
-        .iter()
-        .map(|grid| grid.decode().unwrap().1)
-        .collect();
+    let (_, texts) = decode_png(png);
     if let Some(second) = read_by_zbar(png) {
         assert_eq!(second, texts, "zbarimg reads the same");
     }

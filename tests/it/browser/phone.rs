@@ -1,50 +1,36 @@
 //! The page that plays the phone: a newcomer presses a button, and the account's callback is told.
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
 
 use super::chromium::{Chromium, Page, keep};
-use super::{Demo, LANGS, SCREENS, check_page};
+use super::{LANGS, SCREENS, check_page};
+use crate::support::demo::Demo;
+use crate::support::following_client;
 use crate::support::owner::{Owner, Reply};
+use crate::support::process::Process;
 
 /// `wxqr sandbox` on a port of its own, with a callback. Dropping it ends it.
 struct Sandbox {
     /// Without a trailing slash.
     base: String,
     client: reqwest::Client,
-    _process: Child,
-    /// Held open: it could not say its last line to a closed pipe.
-    _lines: Lines<BufReader<ChildStdout>>,
+    _process: Process,
 }
 
 impl Sandbox {
     async fn start(callback: &str) -> Self {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_wxqr"))
-            .args(["sandbox", "--listen", "127.0.0.1:0"])
-            .args(["--account", "wxtest:secret"])
-            .args(["--callback-url", callback, "--callback-token", "Token1"])
-            .env_clear()
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = lines.next_line().await.unwrap().expect("it starts");
+        let arguments = [
+            ["sandbox", "--listen", "127.0.0.1:0"],
+            ["--account", "wxtest:secret", "--callback-url"],
+            [callback, "--callback-token", "Token1"],
+        ];
+        let process = Process::start(&arguments.concat(), &[]);
+        let line = process.wait_for_line("SANDBOX of").await;
         let base = line.split_whitespace().last().unwrap();
         Self {
             base: base.trim_end_matches('/').to_owned(),
-            client: reqwest::Client::builder()
-                .tls_certs_only([])
-                .no_proxy()
-                .build()
-                .unwrap(),
+            client: following_client(),
             _process: process,
-            _lines: lines,
         }
     }
 

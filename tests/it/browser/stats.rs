@@ -9,7 +9,8 @@ use wxqr::event::EventKind;
 use super::chromium::{Chromium, Page, Screen, keep};
 use super::{LANGS, SCREENS, check_reading};
 use crate::support::eventually;
-use crate::support::followers::{Deed, Followed, MINT, STATS};
+use crate::support::followers::{Deed, Followed};
+use crate::support::keys;
 use crate::support::payloads::payloads;
 
 /// Gets both, or leaves the test where there is no browser.
@@ -52,7 +53,7 @@ impl Page {
     async fn open_board(&mut self, followed: &Followed, lang: &str) {
         self.open(&followed.app.url(&format!("/stats?lang={lang}")))
             .await;
-        self.enter(STATS).await;
+        self.enter(keys::STATS).await;
         self.until("!board.hidden").await;
     }
 
@@ -196,7 +197,7 @@ async fn the_page_is_readable_with_and_without_numbers() {
                 .await;
             keep(&format!("{name}-entry"), &page.full_screenshot().await);
             check_reading(&mut page, &format!("{name}-entry")).await;
-            page.enter(STATS).await;
+            page.enter(keys::STATS).await;
             page.until("!board.hidden").await;
             keep(&name, &page.full_screenshot().await);
             check_reading(&mut page, &name).await;
@@ -212,7 +213,7 @@ async fn the_page_is_readable_with_and_without_numbers() {
 
             page.open(&empty.app.url(&format!("/stats?lang={lang}")))
                 .await;
-            page.enter(STATS).await;
+            page.enter(keys::STATS).await;
             page.until("!board.hidden").await;
             keep(&format!("{name}-empty"), &page.full_screenshot().await);
             check_reading(&mut page, &format!("{name}-empty")).await;
@@ -436,7 +437,7 @@ async fn what_is_chosen_is_in_the_address() {
     // What is no choice is passed over.
     let odd = "/stats?lang=en&days=8&from=2026-02-30&to=x&channel=permanent:wxqr.x&sort=-nothing";
     page.open(&followed.app.url(odd)).await;
-    page.enter(STATS).await;
+    page.enter(keys::STATS).await;
     page.until("!board.hidden").await;
     let got = page.eval(CHOSEN).await;
     let first = (today() - 29.days()).to_string();
@@ -513,7 +514,7 @@ async fn a_key_that_is_not_good_is_told_why_and_a_good_one_stays_in_its_tab() {
         for (key, want) in [
             ("no-such-key-0123456", unknown),
             ("钥匙", unknown),
-            (MINT, lacking),
+            (keys::MINT, lacking),
         ] {
             page.enter(key).await;
             page.until(&format!("trouble.textContent.startsWith('{want}')"))
@@ -684,7 +685,7 @@ async fn the_file_that_is_downloaded_is_the_apis() {
             let name = format!("wxqr-stats{chosen}-{span}-{from}-to-{to}.csv");
             let file = folder.path().join(&name);
             let want = followed
-                .get(STATS, &format!("{base}&by={by}{scene}"))
+                .get(keys::STATS, &format!("{base}&by={by}{scene}"))
                 .await
                 .body;
             page.click(&format!("[data-file={by}]")).await;

@@ -3,20 +3,16 @@
 use std::net::SocketAddr;
 
 use futures_util::future::join_all;
-use reqwest::Method;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-use crate::support::answer::Answer;
 use crate::support::app::TestApp;
 use crate::support::callback::{post, with_callback};
 use crate::support::database::Database;
-use crate::support::pushes::{AES_KEY, Happening, sealed, signed_query};
-use crate::support::{PATIENCE, eventually};
-
-const ALICE: &str = "oAlice0000000000000000000001";
-const KEY: &str = "bodies-key-of-the-tests-0";
+use crate::support::eventually;
+use crate::support::keys;
+use crate::support::pushes::{AES_KEY, ALICE, Happening, sealed, signed_query};
+use crate::support::raw::RawAnswer;
 
 /// The longest body of a push.
 const LONGEST: usize = 64 * 1024;
@@ -24,7 +20,6 @@ const LONGEST: usize = 64 * 1024;
 async fn with_keys() -> TestApp {
     with_callback(&Database::memory())
         .set("ENCODING_AES_KEY", AES_KEY)
-        .set("API_KEYS", format!("shop:{KEY}:mint"))
         .spawn()
         .await
 }
@@ -37,13 +32,6 @@ async fn holding(address: SocketAddr, target: &str) -> TcpStream {
     // Who is refused early may find the door shut while it still sends.
     stream.write_all(&vec![b'a'; LONGEST - 1]).await.ok();
     stream
-}
-
-async fn answer(mut stream: TcpStream) -> String {
-    let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    read.expect("the connection is closed").ok();
-    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A query of which only the body can tell that it is not WeChat's.
@@ -67,10 +55,10 @@ async fn a_query_that_can_never_be_valid_is_refused_before_the_body_is_there() {
         unsigned().replace("timestamp=", "timestamp=1"),
         unsigned().replace("nonce=", "number="),
     ] {
-        let answer = answer(holding(app.address, &format!("/callback?{query}")).await).await;
-        assert!(answer.starts_with("HTTP/1.1 403 "), "{query}: {answer}");
-        let (_, document) = answer.split_once("\r\n\r\n").unwrap();
-        let mut document: serde_json::Value = serde_json::from_str(document).unwrap();
+        let stream = holding(app.address, &format!("/callback?{query}")).await;
+        let answer = RawAnswer::read(stream).await;
+        assert_eq!(answer.status, 403, "{query}: {answer:?}");
+        let mut document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         document["request_id"].take();
         documents.push(document);
     }
@@ -115,8 +103,8 @@ async fn bodies_that_strangers_hold_keep_neither_pushes_nor_keys_out() {
         );
     }
     // That it is read is all that is asked here: to make a code needs the store and WeChat.
-    let codes = app.request(Method::POST, "/api/codes").bearer_auth(KEY);
-    let read = Answer::to(codes.body(r#"{"scene_id": 0}"#)).await;
+    let body = r#"{"scene_id": 0}"#;
+    let read = app.post_as(keys::MINT, "/api/codes", body).await;
     assert_eq!(read.problem(), (400, "invalid_parameter".to_owned()));
 }
 
@@ -126,8 +114,11 @@ async fn who_makes_room_is_asked_to_come_back() {
     let target = format!("/callback?{}", unsigned());
     let oldest = holding(app.address, &target).await;
     let _later = join_all((0..256).map(|_| holding(app.address, &target))).await;
-    let answer = answer(oldest).await;
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.contains("retry-after: 5\r\n"), "{answer}");
-    assert!(answer.contains("\"code\":\"overloaded\""), "{answer}");
+    let answer = RawAnswer::read(oldest).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.headers("retry-after"), ["5"], "{answer:?}");
+    assert!(
+        answer.text().contains("\"code\":\"overloaded\""),
+        "{answer:?}"
+    );
 }

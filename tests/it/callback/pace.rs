@@ -7,7 +7,7 @@ use axum::Router;
 use wxqr::app::Stores;
 
 use crate::support::Server;
-use crate::support::callback::{events, store};
+use crate::support::callback::events;
 use crate::support::client;
 use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, millis, sized};
@@ -54,7 +54,7 @@ async fn events_are_acknowledged(database: Database, engine: &str) {
     let settings = [("CALLBACK_TOKEN", TOKEN)];
     let replica = upstream.replica(&database.url, &settings).await;
     let met = followers_come(&replica, 500, Duration::from_secs(seconds)).await;
-    all_are_stored(&store(&database).await, &met).await;
+    all_are_stored(&database.store().await, &met).await;
     let mut figures = Figures::of(format!(
         "500 events a second for {seconds} s, stored in {engine}"
     ));
@@ -95,7 +95,7 @@ async fn a_relay_that_hangs_costs_no_event() {
     let settings = [("CALLBACK_TOKEN", TOKEN), ("RELAY_URL", &old)];
     let replica = upstream.replica(&database.url, &settings).await;
     let met = followers_come(&replica, per_second, Duration::from_secs(seconds)).await;
-    all_are_stored(&store(&database).await, &met).await;
+    all_are_stored(&database.store().await, &met).await;
     let mut figures = Figures::of(format!(
         "The relay answers nothing, {per_second} events a second for {seconds} s"
     ));

@@ -6,13 +6,11 @@ use wxqr::statistics::Attribution;
 
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;
-use crate::support::callback::{events, numbers, post, push, store, with_callback};
+use crate::support::callback::{events, numbers, post, push, with_callback};
 use crate::support::client;
 use crate::support::database::Database;
 use crate::support::fleet::Upstream;
-use crate::support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_query};
-
-const ALICE: &str = "oAlice0000000000000000000001";
+use crate::support::pushes::{AES_KEY, ALICE, Happening, TOKEN, sealed, signed_query};
 
 #[tokio::test]
 async fn without_a_token_there_is_no_callback() {
@@ -81,7 +79,7 @@ async fn an_event_is_stored_once_under_the_code_of_its_ticket() {
         let answer = push(&app, &follow).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, "success"));
     }
-    let store = store(&database).await;
+    let store = database.store().await;
     let stored = events(&store).await;
     assert_eq!(stored.len(), 1, "{stored:?}");
     assert_eq!(stored[0].kind, EventKind::Subscribe);
@@ -123,7 +121,7 @@ async fn what_is_no_event_is_acknowledged_and_not_stored() {
             "{body}"
         );
     }
-    assert!(events(&store(&database).await).await.is_empty());
+    assert!(events(&database.store().await).await.is_empty());
 }
 
 #[tokio::test]
@@ -168,7 +166,7 @@ async fn a_forged_push_is_refused_in_one_way_and_changes_nothing() {
         answers.windows(2).all(|pair| pair[0] == pair[1]),
         "{answers:#?}"
     );
-    assert!(events(&store(&database).await).await.is_empty());
+    assert!(events(&database.store().await).await.is_empty());
 }
 
 #[tokio::test]

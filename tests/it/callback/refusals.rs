@@ -10,9 +10,7 @@ use crate::support::answer::Answer;
 use crate::support::client;
 use crate::support::database::Database;
 use crate::support::fleet::{Replica, Upstream};
-use crate::support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_by, signed_query};
-
-const ALICE: &str = "oAlice0000000000000000000001";
+use crate::support::pushes::{AES_KEY, ALICE, Happening, TOKEN, sealed, signed_by, signed_query};
 
 const OTHER_KEY: &str = "bmV3S2V5T2ZUaGVUZXN0c25ld0tleU9mVGhlVGVzdHM";
 

@@ -12,14 +12,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::app::TestApp;
-use crate::support::callback::{events, post, push, store, with_callback};
+use crate::support::callback::{events, post, push, with_callback};
 use crate::support::closing::ClosingPeer;
 use crate::support::database::Database;
-use crate::support::pushes::{Happening, signed_query};
+use crate::support::pushes::{ALICE, Happening, signed_query};
 use crate::support::upstream::Reply;
 use crate::support::{Server, closed_port};
-
-const ALICE: &str = "oAlice0000000000000000000001";
 
 /// What a server was sent: query, content type, body.
 type Got = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
@@ -81,7 +79,7 @@ async fn a_push_and_its_answer_pass_byte_for_byte() {
         assert_eq!(push(&app, &leave).await.body, said);
     }
     assert_eq!(got.lock().unwrap().len(), 3);
-    assert_eq!(events(&store(&database).await).await.len(), 1);
+    assert_eq!(events(&database.store().await).await.len(), 1);
 }
 
 #[tokio::test]
@@ -194,7 +192,7 @@ async fn a_server_that_hangs_costs_no_event_and_no_deadline() {
         answer.took
     );
     assert_eq!(got.lock().unwrap().len(), 1);
-    assert_eq!(events(&store(&database).await).await.len(), 1);
+    assert_eq!(events(&database.store().await).await.len(), 1);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
 use crate::support::database::Database;
 use crate::support::owner::{Owner, Reply};
 use crate::support::process::{Output, run};
-use crate::support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_by, signed_query};
+use crate::support::pushes::{AES_KEY, ALICE, Happening, TOKEN, sealed, signed_by, signed_query};
 use crate::support::{Server, closed_port};
 
 /// Settings that are right for a sandbox, then those of the test, of which the last one counts.
@@ -377,10 +377,9 @@ async fn refused_pushes_fail_the_check_until_one_is_accepted() {
     let listen = service.address.to_string();
     let listen = ("WXQR_LISTEN", listen.as_str());
     let public = ("WXQR_PUBLIC_URL", here.as_str());
-    let openid = "oAlice0000000000000000000001";
-    let xml = Happening::leave(openid).xml();
-    let (sealed_query, sealed_body) = sealed(openid, &xml);
-    let foreign = || signed_by("anotherToken", openid, SystemClock.now());
+    let xml = Happening::leave(ALICE).xml();
+    let (sealed_query, sealed_body) = sealed(ALICE, &xml);
+    let foreign = || signed_by("anotherToken", ALICE, SystemClock.now());
     for (pushed, start, parts) in [
         (
             None,
@@ -400,7 +399,7 @@ async fn refused_pushes_fail_the_check_until_one_is_accepted() {
             &["0 pushes accepted and 2 requests refused", "Token"],
         ),
         (
-            Some((signed_query(openid), &xml, 403)),
+            Some((signed_query(ALICE), &xml, 403)),
             "FAIL  callback: ",
             &[
                 "0 pushes accepted and 3 requests refused",
@@ -460,15 +459,14 @@ async fn a_token_that_was_changed_later_fails_the_check() {
         ("WXQR_LISTEN", &listen),
         keys,
     ];
-    let openid = "oAlice0000000000000000000001";
-    let xml = Happening::leave(openid).xml();
+    let xml = Happening::leave(ALICE).xml();
     let push = async |query: &str| {
         let request = service.request(Method::POST, &format!("/callback?{query}"));
         Answer::to(request.body(xml.clone())).await.status
     };
-    assert_eq!(push(&signed_query(openid)).await, 200);
+    assert_eq!(push(&signed_query(ALICE)).await, 200);
     // In the same second, and with a stranger's requests in between, which count for nothing.
-    let foreign = signed_by("anotherToken", openid, SystemClock.now());
+    let foreign = signed_by("anotherToken", ALICE, SystemClock.now());
     for (query, verdict, refused) in [
         (foreign.as_str(), "warn", "1 request"),
         ("", "warn", "2 requests"),

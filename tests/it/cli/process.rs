@@ -7,49 +7,16 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::process::Command;
-use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
+use wxqr::sandbox::{Api, Fault, FaultKind, Target};
 
 use crate::support::answer::Answer;
-use crate::support::app::{APP_ID, APP_SECRET, spawn_sandbox};
-use crate::support::process::{Addresses, Process, run};
+use crate::support::app::{APP_ID, APP_SECRET};
+use crate::support::files::path;
+use crate::support::process::{Process, run};
 use crate::support::raw::send;
+use crate::support::served::Served;
 use crate::support::skip::skip;
-use crate::support::{Server, client, closed_port, eventually, eventually_async};
-
-/// `serve` as a process, and its sandbox.
-struct Served {
-    process: Process,
-    addresses: Addresses,
-    sandbox: Sandbox,
-    client: reqwest::Client,
-    _server: Server,
-}
-
-impl Served {
-    async fn with(variables: &[(&str, &str)]) -> Self {
-        let (sandbox, address, server) = spawn_sandbox(APP_SECRET, |router| router).await;
-        let base = format!("http://{address}");
-        let mut all = vec![
-            ("WXQR_APP_ID", APP_ID),
-            ("WXQR_APP_SECRET", APP_SECRET),
-            ("WXQR_API_BASE", &base),
-            ("WXQR_MP_BASE", &base),
-        ];
-        all.extend_from_slice(variables);
-        let (process, addresses) = Process::serve(&all).await;
-        Self {
-            process,
-            addresses,
-            sandbox,
-            client: client(),
-            _server: server,
-        }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        get(&self.client, self.addresses.http, path).await
-    }
-}
+use crate::support::{client, closed_port, eventually, eventually_async};
 
 async fn get(client: &reqwest::Client, address: SocketAddr, path: &str) -> Answer {
     Answer::to(client.get(format!("http://{address}{path}"))).await
@@ -481,7 +448,7 @@ async fn quotes_that_docker_keeps_are_a_mistake_in_every_command() {
 #[tokio::test]
 async fn the_secrets_of_a_new_set_up_are_made_by_one_command() {
     let run_script = || async {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/secrets.sh");
+        let script = path("deploy/secrets.sh");
         let output = Command::new("sh").arg(script).output().await.unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
@@ -503,7 +470,7 @@ async fn the_secrets_of_a_new_set_up_are_made_by_one_command() {
 
 #[tokio::test]
 async fn without_its_tools_the_script_makes_no_secrets() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/secrets.sh");
+    let script = path("deploy/secrets.sh");
     let mut command = Command::new("/bin/sh");
     let output = command
         .arg(script)

@@ -1,6 +1,6 @@
 //! Links are signed alike by `wxqr sign`, by every program in `examples/signing` and by the service's own keys.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -8,6 +8,7 @@ use wxqr::access::{Expiry, Link, LinkKeys};
 use wxqr::clock::{Clock, SystemClock};
 use wxqr::form::{self, escaped};
 
+use crate::support::files::path;
 use crate::support::process::run;
 use crate::support::skip::skip;
 
@@ -69,7 +70,7 @@ struct Example {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/signing")
+    path("examples/signing")
 }
 
 fn is_there(program: &str) -> bool {

@@ -2,50 +2,23 @@
 
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
-use wxqr::access::LinkKeys;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, Builder, TestApp};
+use crate::support::keys::{self, signed, signed_by};
 use crate::support::process::Process;
 use crate::support::{client, eventually_async};
-
-const MINT_KEY: &str = "mint-key-of-the-tests-00";
-const PERMANENT_KEY: &str = "permanent-key-of-the-tests";
-const STATS_KEY: &str = "stats-key-of-the-tests-0";
-const LINK_KEY: &str = "link-key-1";
 
 fn in_mode(mode: &str) -> Builder {
     TestApp::with()
         .set("ACCESS", mode)
-        .set("LINK_KEYS", LINK_KEY)
-        .set(
-            "API_KEYS",
-            format!("a:{MINT_KEY}:mint,b:{PERMANENT_KEY}:permanent,c:{STATS_KEY}:stats"),
-        )
-}
-
-/// The query with its signature.
-fn signed(query: &str) -> String {
-    signed_by(LINK_KEY, query)
-}
-
-fn signed_by(key: &str, query: &str) -> String {
-    let keys: LinkKeys = key.parse().unwrap();
-    let pairs = wxqr::form::pairs(query).unwrap();
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    format!("{query}&sig={}", keys.sign(pairs).unwrap())
+        .set("LINK_KEYS", keys::LINK)
 }
 
 async fn ask(app: &TestApp, query: &str) -> Answer {
     app.get(&format!("/qrcode.json?{query}")).await
-}
-
-async fn ask_with(app: &TestApp, key: &str, path: &str) -> Answer {
-    Answer::to(app.request(Method::GET, path).bearer_auth(key)).await
 }
 
 fn refused(answer: &Answer) -> (u16, String) {
@@ -75,9 +48,9 @@ async fn the_mode_says_who_may_mint_and_what_exists_is_for_everybody() {
             }
         }
         // A key without the scope is a visitor.
-        let answer = ask_with(&app, STATS_KEY, "/qrcode.json?scene_id=4").await;
+        let answer = app.get_as(keys::STATS, "/qrcode.json?scene_id=4").await;
         assert_eq!(answer.status == StatusCode::OK, unsigned, "{mode}");
-        let made = ask_with(&app, MINT_KEY, "/qrcode.json?scene_id=5").await;
+        let made = app.get_as(keys::MINT, "/qrcode.json?scene_id=5").await;
         assert_eq!(made.status, StatusCode::OK, "{mode}");
         let creates = app.creates();
         assert_eq!(ask(&app, "scene_id=5").await.ticket(), made.ticket());
@@ -90,11 +63,11 @@ async fn a_permanent_code_is_never_made_by_a_link() {
     for mode in ["open", "signed", "keyed"] {
         let app = in_mode(mode).spawn().await;
         let query = signed("permanent=true&scene_id=7");
-        for key in [None, Some(MINT_KEY), Some(STATS_KEY)] {
+        for key in [None, Some(keys::MINT), Some(keys::STATS)] {
             let path = format!("/qrcode.json?{query}");
             let answer = match key {
                 None => app.get(&path).await,
-                Some(key) => ask_with(&app, key, &path).await,
+                Some(key) => app.get_as(key, &path).await,
             };
             assert_eq!(
                 refused(&answer),
@@ -105,7 +78,7 @@ async fn a_permanent_code_is_never_made_by_a_link() {
         assert_eq!(app.creates(), 0, "{mode}");
         let path = "/qrcode.json?permanent=true&scene_id=7";
         assert_eq!(
-            ask_with(&app, PERMANENT_KEY, path).await.status,
+            app.get_as(keys::PERMANENT, path).await.status,
             StatusCode::OK
         );
         assert_eq!(
@@ -122,7 +95,7 @@ async fn a_signature_that_is_given_must_be_good_in_every_mode() {
         let app = in_mode(mode).spawn().await;
         // The code exists, so nothing but the signature can be refused.
         assert_eq!(
-            ask_with(&app, MINT_KEY, "/qrcode?scene_id=1").await.status,
+            app.get_as(keys::MINT, "/qrcode?scene_id=1").await.status,
             StatusCode::OK
         );
         let good = signed("scene_id=1");
@@ -180,12 +153,12 @@ async fn one_signature_covers_every_representation_and_is_passed_on() {
 #[tokio::test]
 async fn links_for_a_key_are_signed_where_visitors_need_it_and_in_no_cache() {
     let app = in_mode("signed").spawn().await;
-    let answer = ask_with(
-        &app,
-        MINT_KEY,
-        "/qrcode.json?scene_id=1&expire_seconds=60&color=036",
-    )
-    .await;
+    let answer = app
+        .get_as(
+            keys::MINT,
+            "/qrcode.json?scene_id=1&expire_seconds=60&color=036",
+        )
+        .await;
     let link = answer.field("png_url");
     assert!(link.contains("&sig="), "{link}");
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -194,7 +167,7 @@ async fn links_for_a_key_are_signed_where_visitors_need_it_and_in_no_cache() {
 
     let posted = app
         .request(Method::POST, "/api/codes")
-        .bearer_auth(MINT_KEY)
+        .bearer_auth(keys::MINT)
         .body(r#"{"scene_str": "a b", "expire_seconds": 60}"#);
     let link = Answer::to(posted).await.field("svg_url");
     assert!(link.contains("expire_seconds=60&sig="), "{link}");
@@ -205,10 +178,10 @@ async fn links_for_a_key_are_signed_where_visitors_need_it_and_in_no_cache() {
     assert_eq!(fresh.creates(), 1);
 
     for (key, path) in [
-        (STATS_KEY, "/qrcode.json?scene_id=1"),
-        (PERMANENT_KEY, "/qrcode.json?scene_id=9&permanent=true"),
+        (keys::STATS, "/qrcode.json?scene_id=1"),
+        (keys::PERMANENT, "/qrcode.json?scene_id=9&permanent=true"),
     ] {
-        let answer = ask_with(&app, key, path).await;
+        let answer = app.get_as(key, path).await;
         assert!(!answer.field("png_url").contains("sig="), "{path}");
     }
     let anonymous = ask(&app, "scene_id=1&expire_seconds=60").await;
@@ -281,7 +254,7 @@ async fn a_visitor_mints_at_a_rate_and_reads_what_exists_for_free() {
     assert_eq!(from("2001:db8:0:1::1", 20).await.status, StatusCode::OK);
     let key = app.request(Method::GET, "/qrcode.json?scene_id=30");
     let key = key
-        .bearer_auth(MINT_KEY)
+        .bearer_auth(keys::MINT)
         .header("x-forwarded-for", "192.0.2.1");
     assert_eq!(
         Answer::to(key).await.status,
@@ -309,7 +282,7 @@ async fn a_forwarded_address_from_a_stranger_is_not_believed() {
 async fn what_costs_wechat_nothing_costs_the_visitor_nothing() {
     let app = in_mode("open").set("VISITOR_RATE", "1/1h").spawn().await;
     assert_eq!(
-        ask_with(&app, MINT_KEY, "/qrcode.json?scene_id=1")
+        app.get_as(keys::MINT, "/qrcode.json?scene_id=1")
             .await
             .status,
         StatusCode::OK
@@ -361,7 +334,7 @@ async fn a_budget_that_is_used_up_lets_nobody_come_to_the_rate() {
         assert_eq!(answer.problem(), (429, "budget_exhausted".to_owned()));
     }
     assert_eq!(
-        ask_with(&app, MINT_KEY, "/qrcode.json?scene_id=1")
+        app.get_as(keys::MINT, "/qrcode.json?scene_id=1")
             .await
             .status,
         StatusCode::OK
@@ -375,7 +348,7 @@ async fn a_link_of_the_api_asks_for_the_life_that_was_ordered() {
     for (life, want) in [(2_592_000, "2592000"), (60, "60")] {
         let posted = app
             .request(Method::POST, "/api/codes")
-            .bearer_auth(MINT_KEY)
+            .bearer_auth(keys::MINT)
             .body(format!(r#"{{"scene_id": 1, "expire_seconds": {life}}}"#));
         let link = Answer::to(posted).await.field("png_url");
         assert!(

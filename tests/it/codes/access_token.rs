@@ -12,6 +12,7 @@ use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, Builder, TestApp};
+use crate::support::keys;
 use crate::support::process::Process;
 use crate::support::upstream::{Reply, Seen, Upstream};
 use crate::support::{PATIENCE, client, eventually, eventually_async};
@@ -422,12 +423,11 @@ fn patient(upstream: &Upstream) -> Builder {
     TestApp::with()
         .set("API_BASE", upstream.url())
         .set("UPSTREAM_TIMEOUT", "30s")
-        .set("API_KEYS", "owner:owner-key-of-the-tests:admin")
 }
 
 fn slow_request(app: &TestApp, query: &str) -> tokio::task::JoinHandle<Answer> {
     let request = app.request(Method::GET, &format!("/qrcode.json?scene_str=slow{query}"));
-    tokio::spawn(Answer::to(request.bearer_auth("owner-key-of-the-tests")))
+    tokio::spawn(Answer::to(request.bearer_auth(keys::ADMIN)))
 }
 
 #[tokio::test]

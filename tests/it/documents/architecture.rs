@@ -1,8 +1,8 @@
 //! Who may use whom, as `ARCHITECTURE.md` draws it, read from the sources.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::support::files::{read, texts_below};
 
 /// The rooms that each room may name, from the ground up.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -193,24 +193,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 
 /// Every source file by its path under `src/`, without its comments.
 fn sources() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut folders = vec![root.clone()];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
-            let text = fs::read_to_string(&path).unwrap();
-            let code: Vec<&str> = text
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"))
-                .collect();
-            found.push((name.to_owned(), code.join("\n")));
-        }
+    let mut found = texts_below("src");
+    for (_, text) in &mut found {
+        let is_code = |line: &&str| !line.trim_start().starts_with("//");
+        *text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
     }
     assert!(found.len() > 20, "the sources are under src/");
     found
@@ -282,8 +268,7 @@ fn a_framework_stays_in_its_rooms() {
 
 #[test]
 fn the_drawing_names_every_room() {
-    let drawing =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let drawing = read("ARCHITECTURE.md");
     for (room, _) in MAY_USE {
         assert!(
             drawing.contains(&format!("**{room}**")),

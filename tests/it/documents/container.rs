@@ -1,13 +1,10 @@
 //! The container files say what the settings and the manifest say.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use wxqr::config::SETTINGS;
 
-fn read(file: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
-}
+use crate::support::files::read;
 
 /// The words of an instruction, continued lines joined.
 fn instruction(dockerfile: &str, name: &str) -> Vec<String> {

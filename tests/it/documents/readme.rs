@@ -6,11 +6,13 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use reqwest::StatusCode;
 use serde_json::Value;
+
+use crate::support::files::{path, read};
 
 /// Lines that are not run here, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -53,14 +55,9 @@ struct Block {
     line: usize,
 }
 
-fn read(file: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
-}
-
 /// The files of a folder that end with `.md`, by their paths from the root.
 fn pages_in(folder: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let names = std::fs::read_dir(path).unwrap();
+    let names = std::fs::read_dir(path(folder)).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let pages = names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "md"));
     let mut pages: Vec<String> = pages.map(|name| format!("{folder}/{name}")).collect();
@@ -138,8 +135,7 @@ impl Demo {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("deploy")).unwrap();
         for file in [".env.example", "deploy/secrets.sh"] {
-            let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
-            std::fs::copy(ours, folder.path().join(file)).unwrap();
+            std::fs::copy(path(file), folder.path().join(file)).unwrap();
         }
         let (process, printed) = start("demo", "Ctrl-C", folder.path());
         assert!(printed.len() <= 10, "{printed:?}");

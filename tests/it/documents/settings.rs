@@ -1,17 +1,12 @@
 //! The tables of settings in `docs/` say what the code does.
 
-use std::path::Path;
-
 use wxqr::config::SETTINGS;
 
-/// The rows `| variable | default | meaning |` of a page; none if the file is not there.
-fn rows(file: &str) -> Option<Vec<[String; 3]>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    if !path.exists() {
-        return None;
-    }
-    let text = std::fs::read_to_string(path).unwrap();
-    Some(text.lines().filter_map(row).collect())
+use crate::support::files::read;
+
+/// The rows `| variable | default | meaning |` of a page.
+fn rows(file: &str) -> Vec<[String; 3]> {
+    read(file).lines().filter_map(row).collect()
 }
 
 fn row(line: &str) -> Option<[String; 3]> {
@@ -29,9 +24,7 @@ fn row(line: &str) -> Option<[String; 3]> {
 
 #[test]
 fn the_page_lists_every_setting_as_it_is() {
-    let Some(got) = rows("docs/configuration.md") else {
-        return;
-    };
+    let got = rows("docs/configuration.md");
     let want: Vec<_> = SETTINGS
         .iter()
         .map(|setting| {
@@ -51,10 +44,7 @@ const TRANSLATIONS: [(&str, &str); 2] = [("unset", "未设置"), ("required", "�
 
 #[test]
 fn the_chinese_page_lists_every_setting_with_its_default() {
-    let Some(got) = rows("docs/zh/configuration.md") else {
-        return;
-    };
-    let got: Vec<_> = got
+    let got: Vec<_> = rows("docs/zh/configuration.md")
         .into_iter()
         .map(|[variable, default, _]| [variable, default])
         .collect();

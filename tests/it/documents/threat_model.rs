@@ -1,27 +1,8 @@
 //! `docs/threat-model.md` names tests: each of them is there, and no threat is without one.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 
-/// Every file below a folder, by its path from there.
-fn files(folder: &str) -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let mut folders = vec![root.clone()];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
-            found.push((name.to_owned(), fs::read_to_string(&path).unwrap()));
-        }
-    }
-    found
-}
+use crate::support::files::{read, texts_below};
 
 /// How the document writes a file: `it/hostile/budget.rs` as `it::hostile::budget`, and `main.rs`, `mod.rs` and `tests.rs` as
 /// the folder that they are in.
@@ -47,7 +28,9 @@ fn tests(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn all_tests() -> BTreeSet<String> {
-    let all = ["tests", "src"].iter().flat_map(|folder| files(folder));
+    let all = ["tests", "src"]
+        .iter()
+        .flat_map(|folder| texts_below(folder));
     let all = all.flat_map(|(file, text)| {
         let place = place(&file);
         let names = tests(&text).map(|name| format!("{place}::{name}"));
@@ -60,8 +43,7 @@ fn all_tests() -> BTreeSet<String> {
 
 /// The threats of the document: title and text.
 fn threats() -> Vec<(String, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/threat-model.md");
-    let text = fs::read_to_string(path).unwrap();
+    let text = read("docs/threat-model.md");
     let sections = text.split("\n### ").skip(1);
     let threats = sections.map(|section| {
         let (title, rest) = section.split_once('\n').unwrap();

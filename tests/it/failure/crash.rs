@@ -15,18 +15,11 @@ use wxqr::sandbox::{Api, FaultKind, Target};
 use crate::support::answer::Answer;
 use crate::support::database::Database;
 use crate::support::eventually_async;
-use crate::support::figures::{Figures, grouped};
-use crate::support::fleet::{KEY, Replica, Upstream, created, spread, tickets};
+use crate::support::figures::{Figures, grouped, tell};
+use crate::support::fleet::{Replica, Upstream, created, spread, tickets};
+use crate::support::keys;
 
 const PERMANENT: &str = "/qrcode.json?scene_str=poster&permanent=true";
-
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures are for whoever asks for them"
-)]
-fn tell(what: &str, figure: impl std::fmt::Debug) {
-    println!("{what}: {figure:?}");
-}
 
 /// A moment of a permanent mint at which the process can be caught.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +71,7 @@ async fn kill_at(moment: Moment, upstream: &Upstream, database: &Database) {
         refuse_results(database).await;
     }
     let asking = tokio::spawn(Answer::to_willing(
-        replica.request(PERMANENT).bearer_auth(KEY),
+        replica.request(PERMANENT).bearer_auth(keys::ADMIN),
     ));
     eventually_async("the mint is at the moment", || async {
         replica.stock().await == (1, 1) && upstream.creates() == moment.creates
@@ -236,7 +229,9 @@ async fn kill_once_it_is_stored(
     let theirs = database
         .lock(&["BEGIN", "LOCK TABLE daily IN SHARE MODE"])
         .await;
-    let asking = tokio::spawn(Answer::to_willing(replica.request(path).bearer_auth(KEY)));
+    let asking = tokio::spawn(Answer::to_willing(
+        replica.request(path).bearer_auth(keys::ADMIN),
+    ));
     eventually_async("the code is stored", || async {
         replica.stock().await == stock
     })
@@ -268,7 +263,7 @@ impl Load {
             };
             let request = replica
                 .request(&format!("/qrcode.json?scene_str={scene}"))
-                .bearer_auth(KEY);
+                .bearer_auth(keys::ADMIN);
             let Ok(answer) = request.send().await else {
                 return;
             };

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use reqwest::Client;
 
-use crate::support::app::APP_ID;
-use crate::support::callback::{events, numbers, store};
+use crate::support::callback::{events, numbers};
 use crate::support::client;
-use crate::support::database::{Cluster, Database};
+use crate::support::database::{Cluster, Database, store_at};
 use crate::support::eventually_async;
 use crate::support::figures::{Figures, grouped, sized};
 use crate::support::fleet::Upstream;
@@ -109,7 +108,7 @@ async fn a_hundred_kills_lose_no_event_and_count_none_twice() {
         load.finish().await;
     }
     let replica = upstream.replica(&database.url, &settings).await;
-    let before = store(&database).await;
+    let before = database.store().await;
     let stored: BTreeSet<_> = openids(&before).await.into_iter().collect();
     let acknowledged = wechat.acknowledged.lock().unwrap().clone();
     let lost = acknowledged.difference(&stored).count();
@@ -193,16 +192,7 @@ async fn while_the_store_is_away_nothing_is_acknowledged_and_nothing_lost() {
     })
     .await;
     wechat.repeat_all(&client(), address).await;
-    let database_url = cluster.url().into();
-    let store = wxqr::app::Stores::open(
-        &database_url,
-        APP_ID,
-        &wxqr::db::Upstream::of_host("127.0.0.1"),
-        Arc::new(wxqr::clock::SystemClock),
-        None,
-    )
-    .await
-    .unwrap();
+    let store = store_at(&cluster.url()).await;
     let stored: BTreeSet<_> = openids_held(&store).await;
     let acknowledged = wechat.acknowledged.lock().unwrap().clone();
     assert_eq!(stored, acknowledged);

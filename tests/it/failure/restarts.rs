@@ -11,7 +11,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::support::answer::Answer;
 use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, millis, sized};
-use crate::support::fleet::{KEY, Upstream};
+use crate::support::fleet::Upstream;
+use crate::support::keys;
 use crate::support::load::Paced;
 use crate::support::process::Process;
 use crate::support::{client, eventually};
@@ -128,7 +129,7 @@ async fn ask(balancer: Arc<Balancer>, n: usize) -> Result<(), String> {
     let request = backend
         .client
         .get(format!("http://{}/qrcode.json?{path}", backend.address));
-    let answer = Answer::to_willing(request.bearer_auth(KEY)).await;
+    let answer = Answer::to_willing(request.bearer_auth(keys::ADMIN)).await;
     match answer {
         Ok(answer) if answer.status == StatusCode::OK => Ok(()),
         Ok(answer) => Err(format!("{path}: {answer:?}")),

@@ -17,8 +17,9 @@ use wxqr::sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::database::{Cluster, Database, is_root};
-use crate::support::figures::{Figures, grouped, in_time};
-use crate::support::fleet::{KEY, Replica, Upstream, tickets};
+use crate::support::figures::{Figures, grouped, in_time, tell};
+use crate::support::fleet::{Replica, Upstream, tickets};
+use crate::support::keys;
 use crate::support::skip::skip;
 use crate::support::visitors::{HEALED_WITHIN, NOBODY_WAITS_LONGER, known_codes, readiness, visit};
 use crate::support::{client, closed_port, eventually, eventually_async};
@@ -28,14 +29,6 @@ use crate::support::{client, closed_port, eventually, eventually_async};
 fn outage() -> Duration {
     let seconds = std::env::var("STORE_DOWN_SECONDS").ok();
     Duration::from_secs(seconds.map_or(10, |seconds| seconds.parse().unwrap()))
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures are for whoever asks for them"
-)]
-fn tell(what: &str, figure: impl std::fmt::Debug) {
-    println!("{what}: {figure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -328,8 +321,8 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
     }
     let crowd = (0..30).map(|n| {
         let path = format!("/qrcode.json?scene_str=crowd-{n}&permanent=true");
-        let replica = &replica;
-        async move { replica.keyed(&path).await.status }
+        let request = replica.request(&path).bearer_auth(keys::ADMIN);
+        async move { Answer::once_the_store_is_free(request).await.status }
     });
     let crowd = join_all(crowd).await;
     assert!(
@@ -549,7 +542,7 @@ async fn a_filter_that_no_database_takes_is_the_callers_mistake() {
     for filter in ["label=%00", "group=a%00b", "scene=str:%00"] {
         let request = replica
             .request(&format!("/api/codes?{filter}"))
-            .bearer_auth(KEY);
+            .bearer_auth(keys::ADMIN);
         assert_eq!(Answer::to(request).await.problem().0, 400, "{filter}");
     }
     assert_eq!(

@@ -14,7 +14,8 @@ use wxqr::db::DEADLINE;
 use crate::support::answer::Answer;
 use crate::support::database::{Cluster, Database};
 use crate::support::figures::in_time;
-use crate::support::fleet::{KEY, Replica, Upstream, tickets};
+use crate::support::fleet::{Replica, Upstream, tickets};
+use crate::support::keys;
 use crate::support::visitors::{HEALED_WITHIN, NOBODY_WAITS_LONGER, known_codes, readiness, visit};
 use crate::support::wire::Wire;
 use crate::support::{eventually, eventually_async};
@@ -30,7 +31,7 @@ fn unavailable() -> (u16, String) {
 
 /// Asks with the key, in a task of its own.
 fn asking(replica: &Replica, path: &str) -> JoinHandle<Answer> {
-    tokio::spawn(Answer::to(replica.request(path).bearer_auth(KEY)))
+    tokio::spawn(Answer::to(replica.request(path).bearer_auth(keys::ADMIN)))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,8 @@ use crate::support::answer::Answer;
 use crate::support::database::Database;
 use crate::support::eventually;
 use crate::support::figures::{Figures, grouped, sized};
-use crate::support::fleet::{KEY, Replica, Upstream};
+use crate::support::fleet::{Replica, Upstream};
+use crate::support::keys;
 use crate::support::load::Paced;
 
 /// New codes a second.
@@ -32,7 +33,7 @@ fn mints(replicas: &[Replica]) -> Paced {
     Paced::start(PER_SECOND, move |n| {
         let (client, address) = &doors[n % doors.len()];
         let request = client.get(format!("http://{address}/qrcode.json?scene_str=minted-{n}"));
-        mint(request.bearer_auth(KEY))
+        mint(request.bearer_auth(keys::ADMIN))
     })
 }
 

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use wxqr::sandbox::{Fault, FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, HASTE, TestApp, spawn_sandbox};
 use crate::support::closing::ClosingPeer;
 use crate::support::figures::Figures;
+use crate::support::keys;
 use crate::support::process::Process;
 use crate::support::upstream::{Reply, Seen, Upstream};
 use crate::support::{client, closed_port, eventually, eventually_async};
@@ -464,19 +465,14 @@ async fn closing() -> ClosingPeer {
 #[tokio::test]
 async fn a_permanent_mint_never_goes_out_on_a_connection_that_was_used_before() {
     let peer = closing().await;
-    let app = TestApp::with()
-        .set("API_BASE", peer.url())
-        .set("API_KEYS", "owner:owner-key-of-the-tests-0:admin")
-        .spawn()
-        .await;
+    let app = TestApp::with().set("API_BASE", peer.url()).spawn().await;
     eventually("the first token", || peer.answered("token") == 1).await;
     for id in 1..=5 {
         // Leaves a connection behind that the next call may find.
         assert_eq!(app.scene(id).await.status, StatusCode::OK);
         let cut = peer.cut();
         let path = format!("/qrcode.json?scene_id={id}&permanent=true");
-        let request = app.request(Method::GET, &path);
-        let answer = Answer::to(request.bearer_auth("owner-key-of-the-tests-0")).await;
+        let answer = app.get_as(keys::ADMIN, &path).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         assert_eq!(peer.cut(), cut, "it met a used connection");
     }

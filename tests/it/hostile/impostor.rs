@@ -6,16 +6,16 @@ use axum::body::Bytes;
 use axum::http::header;
 use axum::response::IntoResponse as _;
 use futures_util::future::join_all;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, HASTE, TestApp};
+use crate::support::keys;
 use crate::support::process::Process;
 use crate::support::upstream::{Reply, Seen, Upstream};
 use crate::support::{Server, client};
 
-const KEY: &str = "owner-key-of-the-tests-0";
 const TICKET: &str = "gQH47joAAAAAAAAAASxodHRwOi8vd2VpeGluLnFxLmNvbS9xL2taZ2Z3TVRtNzJXV1Brb3ZhYmJJAAIEZ23sUwMEmm3sUw==";
 
 /// A service whose WeChat answers a token call and a create call with these texts.
@@ -34,7 +34,6 @@ async fn service(token: &str, create: &str) -> (Upstream, TestApp) {
     .await;
     let app = TestApp::with()
         .set("API_BASE", upstream.url())
-        .set("API_KEYS", format!("owner:{KEY}:admin"))
         .spawn()
         .await;
     (upstream, app)
@@ -109,7 +108,7 @@ async fn a_permanent_code_is_not_lost_over_its_seconds() {
     ] {
         let (upstream, app) = service(&token("7200"), &code(seconds)).await;
         let path = "/qrcode.json?permanent=true&scene_id=1";
-        let answer = Answer::to(app.request(Method::GET, path).bearer_auth(KEY)).await;
+        let answer = app.get_as(keys::ADMIN, path).await;
         assert_eq!(answer.status, 200, "{seconds}: {answer:?}");
         assert_eq!((answer.ticket().as_str(), upstream.creates()), (TICKET, 1));
     }

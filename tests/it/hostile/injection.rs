@@ -7,9 +7,8 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::support::app::TestApp;
 use crate::support::figures::{Figures, grouped, sized};
+use crate::support::keys;
 use crate::support::raw::{RawAnswer, send};
-
-const KEY: &str = "admin-key-of-the-owner-0";
 
 /// How many requests are under way at once.
 const ABREAST: usize = 16;
@@ -143,9 +142,9 @@ fn requests_with_breaks() -> Vec<Vec<u8>> {
             }
         }
         let body = format!("{{\"scene_id\": 1, \"label\": \"{end}\", \"{end}\": 1}}");
-        let length = body.len();
+        let (length, key) = (body.len(), keys::ADMIN);
         let post = format!(
-            "POST /api/codes HTTP/1.1\r\nHost: wxqr\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            "POST /api/codes HTTP/1.1\r\nHost: wxqr\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         );
         requests.push(post.into_bytes());
     }
@@ -177,10 +176,7 @@ fn flaw(answer: &RawAnswer) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_text_of_a_stranger_becomes_a_header() {
-    let app = TestApp::with()
-        .set("API_KEYS", format!("k:{KEY}:admin"))
-        .spawn()
-        .await;
+    let app = TestApp::with().spawn().await;
     let requests = requests_with_breaks();
     let sent = requests.len();
     let mut asking = stream::iter(requests)

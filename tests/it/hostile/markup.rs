@@ -9,9 +9,8 @@ use serde_json::json;
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;
 use crate::support::figures::{Figures, grouped, sized};
+use crate::support::keys;
 use crate::support::payloads::{encoded, payloads};
-
-const KEY: &str = "admin-key-of-the-owner-0";
 
 /// How many requests are under way at once.
 const ABREAST: usize = 16;
@@ -112,7 +111,7 @@ fn places() -> Vec<Place> {
 fn api_places() -> [Place; 3] {
     let post = |app: &TestApp, body: serde_json::Value| {
         let request = app.request(Method::POST, "/api/codes");
-        request.bearer_auth(KEY).body(body.to_string())
+        request.bearer_auth(keys::ADMIN).body(body.to_string())
     };
     [
         Place::new("the name of a field", move |app, text| {
@@ -123,7 +122,7 @@ fn api_places() -> [Place; 3] {
         }),
         Place::new("a filter", |app, text| {
             let path = format!("/api/codes?label={}", encoded(text));
-            app.request(Method::GET, &path).bearer_auth(KEY)
+            app.request(Method::GET, &path).bearer_auth(keys::ADMIN)
         }),
     ]
 }
@@ -240,10 +239,7 @@ async fn ask(request: RequestBuilder) -> Option<Answer> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stranger_writes_is_shown_as_text_in_every_format() {
-    let app = TestApp::with()
-        .set("API_KEYS", format!("k:{KEY}:admin"))
-        .spawn()
-        .await;
+    let app = TestApp::with().spawn().await;
     let (places, payloads) = (places(), payloads());
     let (mut looked_at, mut flaws) = (0, Vec::new());
     // In small, each place meets another part of them.

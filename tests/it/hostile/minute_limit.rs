@@ -17,11 +17,10 @@ use crate::support::Server;
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, Builder, TestApp, spawn_sandbox};
 use crate::support::fleet::created;
+use crate::support::keys;
 use crate::support::process::Process;
 use crate::support::pushes::{AES_KEY, TOKEN};
 use crate::support::{client, eventually_async};
-
-const KEY: &str = "owner-key-of-the-tests-0";
 
 /// A WeChat that refuses `qrcode/create` beyond a number of calls in any `window`.
 struct Limited {
@@ -66,7 +65,6 @@ impl Limited {
             .set("API_BASE", &self.base)
             .set("TRUSTED_PROXIES", "127.0.0.1")
             .set("VISITOR_RATE", "30/1m")
-            .set("API_KEYS", format!("owner:{KEY}:admin"))
             .set("CALLBACK_TOKEN", TOKEN)
             .set("ENCODING_AES_KEY", AES_KEY)
     }
@@ -112,12 +110,12 @@ async fn strangers(app: &TestApp, numbers: std::ops::Range<usize>) -> Vec<Answer
 
 async fn mint(app: &TestApp, n: usize) -> Answer {
     let path = format!("/qrcode.json?scene_str=owner-{n}");
-    Answer::to(app.request(Method::GET, &path).bearer_auth(KEY)).await
+    app.get_as(keys::ADMIN, &path).await
 }
 
 async fn sign_in(app: &TestApp) -> Answer {
     let request = app.request(Method::POST, "/api/bindings");
-    Answer::to(request.bearer_auth(KEY).json(&json!({}))).await
+    Answer::to(request.bearer_auth(keys::ADMIN).json(&json!({}))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +197,7 @@ async fn a_key_waits_for_no_minute_limit_and_has_its_living_code_at_once() {
         let app = service.spawn().await;
         let of_life = |n: usize, seconds: u32| {
             let path = format!("/qrcode.json?scene_str=owner-{n}&expire_seconds={seconds}");
-            Answer::to(app.request(Method::GET, &path).bearer_auth(KEY))
+            Answer::to(app.request(Method::GET, &path).bearer_auth(keys::ADMIN))
         };
         let short = of_life(0, 120).await.ticket();
         // Too little is left of it for this request, and no new one can be had.

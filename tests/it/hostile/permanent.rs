@@ -6,19 +6,12 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::Method;
-use wxqr::access::LinkKeys;
 use wxqr::sandbox::Api;
 
-use crate::support::answer::Answer;
 use crate::support::app::TestApp;
 use crate::support::figures::{Figures, grouped};
+use crate::support::keys::{self, signed};
 use crate::support::raw::{RawAnswer, send};
-
-const PERMANENT_KEY: &str = "permanent-key-of-the-owner";
-const MINT_KEY: &str = "mint-key-of-a-landing-page";
-const STATS_KEY: &str = "stats-key-of-a-reader-00";
-const LINK_KEY: &str = "link-key-of-the-owner";
 
 /// How often it is tried.
 const ATTEMPTS: usize = 10_000;
@@ -130,7 +123,7 @@ fn headers() -> Vec<String> {
         "Authorization: Bearer permanent-key-of-the-owner,admin",
         "Authorization: Bearer permanent-key-of-the-owne",
         "Authorization: Bearer PERMANENT-KEY-OF-THE-OWNER",
-        "Authorization: Bearer shop:permanent-key-of-the-owner:permanent",
+        "Authorization: Bearer permanent:permanent-key-of-the-owner:permanent",
         "Authorization: Bearer\tpermanent-key-of-the-owner",
         "Proxy-Authorization: Bearer permanent-key-of-the-owner",
         "X-Api-Key: permanent-key-of-the-owner",
@@ -140,13 +133,13 @@ fn headers() -> Vec<String> {
     .map(str::to_owned)
     .to_vec();
     headers.extend([
-        basic(PERMANENT_KEY),
-        basic(&format!("shop:{PERMANENT_KEY}")),
-        bearer(MINT_KEY),
-        bearer(STATS_KEY),
-        bearer(&format!("{MINT_KEY} ")),
-        format!("{}\r\n{}", bearer(MINT_KEY), bearer(PERMANENT_KEY)),
-        format!("{}\r\nX-HTTP-Method-Override: GET", bearer(MINT_KEY)),
+        basic(keys::PERMANENT),
+        basic(&format!("permanent:{}", keys::PERMANENT)),
+        bearer(keys::MINT),
+        bearer(keys::STATS_AND_PEOPLE),
+        bearer(&format!("{} ", keys::MINT)),
+        format!("{}\r\n{}", bearer(keys::MINT), bearer(keys::PERMANENT)),
+        format!("{}\r\nX-HTTP-Method-Override: GET", bearer(keys::MINT)),
     ]);
     headers
 }
@@ -248,15 +241,6 @@ fn requests(wanted: usize) -> Vec<String> {
     by_query.chain(by_body).collect()
 }
 
-fn signed(query: &str) -> String {
-    let keys: LinkKeys = LINK_KEY.parse().unwrap();
-    let pairs = wxqr::form::pairs(query).unwrap();
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    format!("{query}&sig={}", keys.sign(pairs).unwrap())
-}
-
 fn request(start: &str, header: &str, media_type: &str, body: &str) -> String {
     let host = if header.starts_with("Host:") {
         ""
@@ -293,18 +277,10 @@ fn permanent_creates(app: &TestApp) -> usize {
         .count()
 }
 
-async fn owners(app: &TestApp, path: &str) -> Answer {
-    Answer::to(app.request(Method::GET, path).bearer_auth(PERMANENT_KEY)).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_trick_makes_a_permanent_code_without_the_scope() {
-    let keys = format!(
-        "shop:{PERMANENT_KEY}:permanent+stats,page:{MINT_KEY}:mint,reader:{STATS_KEY}:stats+people+bind"
-    );
     let app = TestApp::with()
-        .set("API_KEYS", keys)
-        .set("LINK_KEYS", LINK_KEY)
+        .set("LINK_KEYS", keys::LINK)
         .set("PUBLIC_URL", "https://qr.example.com/wx")
         .set("TRUSTED_PROXIES", "127.0.0.1")
         .spawn()
@@ -327,11 +303,12 @@ async fn no_trick_makes_a_permanent_code_without_the_scope() {
     }
     let creates = permanent_creates(&app);
     assert_eq!(creates, 0);
-    let ledger = owners(&app, "/api/account").await.json();
+    let ledger = app.get_as(keys::ADMIN, "/api/account").await.json();
     assert_eq!(ledger["permanent"]["used"], 0, "not even an intent");
 
     // It would have been seen.
-    let made = owners(&app, "/qrcode.json?scene_id=7&permanent=true").await;
+    let path = "/qrcode.json?scene_id=7&permanent=true";
+    let made = app.get_as(keys::PERMANENT, path).await;
     assert_eq!((made.status.as_u16(), permanent_creates(&app)), (200, 1));
 
     let mut figures = Figures::of(format!(

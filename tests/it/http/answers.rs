@@ -1,7 +1,6 @@
 //! The answers of the service: representations, headers, links, errors, and the document that describes them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -9,24 +8,13 @@ use serde_json::{Value, json};
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;
 use crate::support::client;
+use crate::support::files::path;
+use crate::support::keys;
 use crate::support::picture::{decode_png, decode_svg};
 use crate::support::upstream::{Reply, Upstream};
 
-/// The secret of a key that may make permanent codes.
-const KEY: &str = "0123456789abcdef";
-
 /// Set to any value, it makes the test of `docs/openapi.json` write the file instead of reading it.
 const UPDATE: &str = "UPDATE_OPENAPI";
-
-async fn spawn_with_key() -> TestApp {
-    let keys = format!("k:{KEY}:permanent");
-    TestApp::with().set("API_KEYS", keys).spawn().await
-}
-
-/// Asks with the key.
-async fn get_keyed(app: &TestApp, path: &str) -> Answer {
-    Answer::to(app.request(Method::GET, path).bearer_auth(KEY)).await
-}
 
 /// Asks as a program does, which gets errors as documents.
 async fn ask(app: &TestApp, method: Method, path: &str) -> Answer {
@@ -133,9 +121,9 @@ async fn every_answer_carries_the_common_headers() {
 
 #[tokio::test]
 async fn an_answer_is_kept_no_longer_than_its_code_is_fresh() {
-    let app = spawn_with_key().await;
+    let app = TestApp::spawn().await;
     let kept = async |path: &str| {
-        let answer = get_keyed(&app, path).await;
+        let answer = app.get_as(keys::PERMANENT, path).await;
         let header = answer.header("cache-control");
         let rest = header.strip_prefix("public, max-age=").unwrap();
         rest.strip_suffix(", must-revalidate")
@@ -463,10 +451,12 @@ const DISGUISES: &[&str] = &[
 
 #[tokio::test]
 async fn a_parameter_in_disguise_is_refused_and_costs_no_mint() {
-    let app = spawn_with_key().await;
+    let app = TestApp::spawn().await;
     for disguise in DISGUISES {
         for start in ["/qrcode.json?scene_str=print1", "/qrcode.json?scene_id=1"] {
-            let answer = get_keyed(&app, &format!("{start}{disguise}")).await;
+            let answer = app
+                .get_as(keys::PERMANENT, &format!("{start}{disguise}"))
+                .await;
             let want = (400, "invalid_parameter".to_owned());
             assert_eq!(answer.problem(), want, "{start}{disguise}");
             assert_eq!(answer.field("parameter"), "permanent", "{start}{disguise}");
@@ -478,7 +468,12 @@ async fn a_parameter_in_disguise_is_refused_and_costs_no_mint() {
         let text = page.text();
         assert!(text.contains("permanent is not read, because"), "{text}");
     }
-    let detail = get_keyed(&app, "/qrcode.json?scene_str=a&amp;permanent=true").await;
+    let detail = app
+        .get_as(
+            keys::PERMANENT,
+            "/qrcode.json?scene_str=a&amp;permanent=true",
+        )
+        .await;
     let detail = detail.field("detail");
     assert!(detail.contains(r#""&amp;" was sent for "&""#), "{detail}");
     // A signed link that lost its signature on the way is no unsigned one.
@@ -493,7 +488,9 @@ async fn a_parameter_in_disguise_is_refused_and_costs_no_mint() {
         "&%EF%BC%A5xpire=60",
         "&expires%EF%BC%9D60",
     ] {
-        let answer = get_keyed(&app, &format!("/qrcode.json?scene_id=1{slip}")).await;
+        let answer = app
+            .get_as(keys::PERMANENT, &format!("/qrcode.json?scene_id=1{slip}"))
+            .await;
         assert_eq!(
             answer.problem(),
             (400, "invalid_parameter".to_owned()),
@@ -502,7 +499,12 @@ async fn a_parameter_in_disguise_is_refused_and_costs_no_mint() {
     }
     assert_eq!(app.creates(), 0);
 
-    let genuine = get_keyed(&app, "/qrcode.json?scene_str=A%26B&permanent=true").await;
+    let genuine = app
+        .get_as(
+            keys::PERMANENT,
+            "/qrcode.json?scene_str=A%26B&permanent=true",
+        )
+        .await;
     assert_eq!(genuine.json()["scene_str"], "A&B");
     assert_eq!(app.creates(), 1);
 }
@@ -619,7 +621,6 @@ async fn paths_and_methods_that_are_not_there_are_problems_too() {
 async fn one_trailing_slash_does_not_matter() {
     let app = TestApp::with()
         .set("PUBLIC_URL", "https://qr.example.com/wx")
-        .set("API_KEYS", format!("k:{KEY}:admin"))
         .spawn()
         .await;
     for path in [
@@ -640,7 +641,7 @@ async fn one_trailing_slash_does_not_matter() {
                 let without = with.replacen("/?", "?", 1);
                 let without = without.strip_suffix('/').unwrap_or(&without);
                 let ask = async |path: &str| {
-                    Answer::to(app.request(method.clone(), path).bearer_auth(KEY)).await
+                    Answer::to(app.request(method.clone(), path).bearer_auth(keys::ADMIN)).await
                 };
                 let (with, without) = (ask(&with).await, ask(without).await);
                 assert_eq!(with.status, StatusCode::OK, "{method} {base}{path}");
@@ -652,7 +653,7 @@ async fn one_trailing_slash_does_not_matter() {
             }
             let made = app
                 .request(Method::POST, &format!("{base}/api/codes/"))
-                .bearer_auth(KEY)
+                .bearer_auth(keys::ADMIN)
                 .body(r#"{"scene_id":1}"#);
             assert_eq!(Answer::to(made).await.status, StatusCode::OK, "{base}");
         }
@@ -720,9 +721,8 @@ async fn the_openapi_file_is_what_the_service_answers() {
             .starts_with("application/json")
     );
     let served = serde_json::to_string_pretty(&answer.json()).unwrap() + "\n";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    let path = path("docs/openapi.json");
     if std::env::var_os(UPDATE).is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &served).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
@@ -980,9 +980,9 @@ async fn a_code_whose_url_is_longer_than_ever_is_kept_for_a_larger_picture() {
 
 #[tokio::test]
 async fn a_files_name_says_which_code_it_is() {
-    let app = spawn_with_key().await;
+    let app = TestApp::spawn().await;
     let path = "/qrcode.png?scene_str=%E5%B1%95%2F%22a%22&permanent=true";
-    let answer = get_keyed(&app, path).await;
+    let answer = app.get_as(keys::PERMANENT, path).await;
     assert_eq!(
         answer.header("content-disposition"),
         "inline; filename=\"qrcode-___a_-permanent.png\"; filename*=UTF-8''qrcode-%E5%B1%95_%22a%22-permanent.png"

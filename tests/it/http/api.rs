@@ -10,49 +10,17 @@ use serde_json::{Value, json};
 use wxqr::sandbox::{Api, FaultKind, Target};
 
 use crate::support::answer::Answer;
-use crate::support::app::{APP_SECRET, Builder, TestApp};
+use crate::support::app::{APP_SECRET, TestApp};
 use crate::support::eventually_async;
-
-const MINT: &str = "mint-key-0123456789";
-const PERMANENT: &str = "permanent-key-01234";
-const STATS: &str = "stats-key-012345678";
-const PEOPLE: &str = "people-key-01234567";
-const BIND: &str = "bind-key-0123456789";
-const ADMIN: &str = "admin-key-012345678";
-
-fn with_keys() -> Builder {
-    let keys = [
-        (MINT, "mint"),
-        (PERMANENT, "permanent"),
-        (STATS, "stats"),
-        (PEOPLE, "people"),
-        (BIND, "bind"),
-        (ADMIN, "admin"),
-    ];
-    let keys = keys.map(|(secret, scope)| format!("{scope}:{secret}:{scope}"));
-    TestApp::with().set("API_KEYS", keys.join(","))
-}
-
-async fn spawn() -> TestApp {
-    with_keys().spawn().await
-}
+use crate::support::keys::{ADMIN, BIND, MINT, PEOPLE, PERMANENT, STATS};
 
 async fn post(app: &TestApp, key: &str, body: &Value) -> Answer {
-    post_text(app, key, body.to_string()).await
-}
-
-async fn post_text(app: &TestApp, key: &str, body: impl Into<reqwest::Body>) -> Answer {
-    let request = app.request(Method::POST, "/api/codes");
-    Answer::to(request.bearer_auth(key).body(body)).await
-}
-
-async fn get(app: &TestApp, key: &str, path: &str) -> Answer {
-    Answer::to(app.request(Method::GET, path).bearer_auth(key)).await
+    app.post_as(key, "/api/codes", body.to_string()).await
 }
 
 /// The permanent stock, as `(used, unknown)`.
 async fn stock(app: &TestApp) -> (u64, u64) {
-    let permanent = &get(app, STATS, "/api/account").await.json()["permanent"];
+    let permanent = &app.get_as(STATS, "/api/account").await.json()["permanent"];
     let number = |name: &str| permanent[name].as_u64().unwrap();
     (number("used"), number("unknown"))
 }
@@ -82,7 +50,7 @@ fn names(object: &Value) -> BTreeSet<&str> {
 
 #[tokio::test]
 async fn a_code_is_made_once_and_known_after() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let wanted = json!({"scene_id": 123, "expire_seconds": 600});
     let first = post(&app, MINT, &wanted).await;
     assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
@@ -122,7 +90,7 @@ fn assert_seconds_count_from_the_date(code: &Value, answer: &Answer) {
 
 #[tokio::test]
 async fn a_given_name_replaces_and_an_absent_one_stays() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     for (given, label, group) in [
         (json!({}), json!(null), json!(null)),
         (json!({"label": "Poster 7"}), json!("Poster 7"), json!(null)),
@@ -160,7 +128,7 @@ async fn a_given_name_replaces_and_an_absent_one_stays() {
 
 #[tokio::test]
 async fn a_permanent_code_is_there_for_everybody_once_it_is_made() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let path = "/qrcode.json?scene_id=7&permanent=true";
     assert_eq!(
         app.get(path).await.problem(),
@@ -182,7 +150,7 @@ async fn a_permanent_code_is_there_for_everybody_once_it_is_made() {
 
 #[tokio::test]
 async fn a_blank_at_an_end_makes_no_new_permanent_code() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     for text in [
         " a",
         "a ",
@@ -203,7 +171,7 @@ async fn a_blank_at_an_end_makes_no_new_permanent_code() {
         );
         for refused in [
             post(&app, PERMANENT, &wanted).await,
-            get(&app, PERMANENT, &query).await,
+            app.get_as(PERMANENT, &query).await,
             app.get(&query).await,
         ] {
             let want = (400, "invalid_parameter".to_owned());
@@ -260,7 +228,7 @@ async fn a_blank_at_an_end_makes_no_new_permanent_code() {
 
 #[tokio::test]
 async fn each_scope_opens_its_own_door() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let temporary = json!({"scene_id": 1});
     let permanent = json!({"scene_id": 1, "permanent": true});
     let elsewhere = json!({"scene_id": 2, "permanent": true, "ticket": "gQH47joAAA", "url": "http://weixin.qq.com/q/abc"});
@@ -287,19 +255,19 @@ async fn each_scope_opens_its_own_door() {
     }
     for path in ["/api/codes", "/api/account"] {
         for key in [MINT, PERMANENT, PEOPLE, BIND] {
-            let answer = get(&app, key, path).await;
+            let answer = app.get_as(key, path).await;
             assert_eq!(answer.problem(), (403, "scope_missing".to_owned()));
             assert!(answer.field("detail").contains("stats"), "{answer:?}");
         }
         for key in [STATS, ADMIN] {
-            assert_eq!(get(&app, key, path).await.status, StatusCode::OK);
+            assert_eq!(app.get_as(key, path).await.status, StatusCode::OK);
         }
     }
 }
 
 #[tokio::test]
 async fn without_a_known_key_nothing_is_done() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     for (method, path) in [
         (Method::POST, "/api/codes"),
         (Method::GET, "/api/codes"),
@@ -367,16 +335,19 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
 
 #[tokio::test]
 async fn a_body_that_is_not_right_is_told_why() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     for &(body, code, parameter, accepted) in WRONG {
-        let answer = post_text(&app, ADMIN, body).await;
+        let answer = app.post_as(ADMIN, "/api/codes", body).await;
         assert_eq!(answer.problem(), (400, code.to_owned()), "{body}");
         let problem = answer.json();
         let named = problem["parameter"].as_str().unwrap_or_default();
         assert_eq!(named, parameter, "{body}");
         let detail = answer.field("detail");
         assert!(detail.contains(accepted), "{body}: {detail}");
-        let many = post_text(&app, ADMIN, format!("[{body}]")).await.json();
+        let many = app
+            .post_as(ADMIN, "/api/codes", format!("[{body}]"))
+            .await
+            .json();
         assert_eq!(many["items"][0]["problem"]["code"], code, "{body}");
     }
     for (length, status) in [(100, StatusCode::CREATED), (101, StatusCode::BAD_REQUEST)] {
@@ -384,7 +355,7 @@ async fn a_body_that_is_not_right_is_told_why() {
         assert_eq!(post(&app, MINT, &wanted).await.status, status, "{length}");
     }
     for text in ["", "{", "scene_id=1", "{}\u{feff}"] {
-        let answer = post_text(&app, ADMIN, text).await;
+        let answer = app.post_as(ADMIN, "/api/codes", text).await;
         let want = (400, "invalid_body".to_owned());
         assert_eq!(answer.problem(), want, "{text:?}");
     }
@@ -394,7 +365,7 @@ async fn a_body_that_is_not_right_is_told_why() {
 
 #[tokio::test]
 async fn a_byte_order_mark_in_front_of_a_body_is_passed_over() {
-    let app = with_keys()
+    let app = TestApp::with()
         .set("CALLBACK_TOKEN", "callbacktokenOfTheTests")
         .set(
             "ENCODING_AES_KEY",
@@ -413,7 +384,7 @@ async fn a_byte_order_mark_in_front_of_a_body_is_passed_over() {
         (" \u{feff}{\"scene_id\": 3}", StatusCode::BAD_REQUEST),
         ("\u{feff}", StatusCode::BAD_REQUEST),
     ] {
-        let answer = post_text(&app, MINT, body).await;
+        let answer = app.post_as(MINT, "/api/codes", body).await;
         assert_eq!(answer.status, status, "{body:?}: {answer:?}");
     }
     let bind = async |body: Vec<u8>| {
@@ -446,15 +417,17 @@ async fn a_byte_order_mark_in_front_of_a_body_is_passed_over() {
 
 #[tokio::test]
 async fn a_body_has_a_bound() {
-    let app = spawn().await;
-    let answer = post_text(&app, MINT, " ".repeat(512 * 1024 + 1)).await;
+    let app = TestApp::spawn().await;
+    let answer = app
+        .post_as(MINT, "/api/codes", " ".repeat(512 * 1024 + 1))
+        .await;
     assert_eq!(answer.problem(), (413, "too_large".to_owned()));
     assert!(answer.field("detail").contains("524288"), "{answer:?}");
 }
 
 #[tokio::test]
 async fn below_api_every_error_is_json_and_no_other_origin_is_let_in() {
-    let app = with_keys()
+    let app = TestApp::with()
         .set("PUBLIC_URL", "https://qr.example.com/wx")
         .spawn()
         .await;
@@ -502,7 +475,7 @@ async fn below_api_every_error_is_json_and_no_other_origin_is_let_in() {
 
 #[tokio::test]
 async fn many_are_answered_in_their_order_and_may_be_sent_again() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let wanted = json!([
         {"scene_id": 1, "label": "one"},
         {"scene_id": 0},
@@ -553,7 +526,7 @@ async fn many_are_answered_in_their_order_and_may_be_sent_again() {
 
 #[tokio::test]
 async fn a_hundred_at_once_cost_a_hundred_and_more_are_refused() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let wanted = |count: u32| -> Value {
         (1..=count)
             .map(|id| json!({"scene_id": id, "permanent": true}))
@@ -582,7 +555,7 @@ async fn a_hundred_at_once_cost_a_hundred_and_more_are_refused() {
 /// Takes the 20 s that such a request may take.
 #[tokio::test]
 async fn what_a_slow_wechat_leaves_undone_says_so_in_time() {
-    let app = with_keys().set("UPSTREAM_TIMEOUT", "30s").spawn().await;
+    let app = TestApp::with().set("UPSTREAM_TIMEOUT", "30s").spawn().await;
     let wanted = |ids: std::ops::RangeInclusive<u32>| -> Value {
         ids.map(|id| json!({"scene_id": id})).collect()
     };
@@ -619,7 +592,7 @@ async fn what_a_slow_wechat_leaves_undone_says_so_in_time() {
 
 #[tokio::test]
 async fn a_code_minted_elsewhere_is_counted_served_and_never_minted() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let ticket = |ticket: &str| json!({"scene_str": "old shop", "permanent": true, "label": "Old shop", "ticket": ticket, "url": "http://weixin.qq.com/q/02abc"});
     let first = post(&app, ADMIN, &ticket("gQH47joAAAAA")).await;
     assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
@@ -647,7 +620,7 @@ async fn a_code_minted_elsewhere_is_counted_served_and_never_minted() {
 
 #[tokio::test]
 async fn a_refusal_gives_the_stock_back() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     for (scene, errcode, status, code) in [
         (1, 45029, 409, "permanent_stock_exhausted"),
         (2, 48001, 502, "upstream_refused"),
@@ -672,7 +645,7 @@ async fn a_refusal_gives_the_stock_back() {
 
 #[tokio::test]
 async fn a_full_ledger_refuses_before_the_call() {
-    let app = with_keys().set("PERMANENT_LIMIT", "2").spawn().await;
+    let app = TestApp::with().set("PERMANENT_LIMIT", "2").spawn().await;
     let wanted = json!([
         {"scene_id": 1, "permanent": true},
         {"scene_id": 2, "permanent": true},
@@ -685,7 +658,7 @@ async fn a_full_ledger_refuses_before_the_call() {
         (409, "permanent_stock_exhausted".to_owned())
     );
     assert_eq!(app.creates(), 2);
-    let account = get(&app, STATS, "/api/account").await.json();
+    let account = app.get_as(STATS, "/api/account").await.json();
     assert_eq!(
         account["permanent"],
         json!({"used": 2, "unknown": 0, "left": 0, "limit": 2})
@@ -696,7 +669,7 @@ async fn a_full_ledger_refuses_before_the_call() {
 
 #[tokio::test]
 async fn an_unknown_outcome_counts_and_is_not_repeated_at_once() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let gateway = FaultKind::Status(StatusCode::BAD_GATEWAY);
     for (scene, fault, code) in [
         (1, FaultKind::Half, "upstream_invalid"),
@@ -722,7 +695,7 @@ async fn an_unknown_outcome_counts_and_is_not_repeated_at_once() {
         assert!((10..=60).contains(&wait), "{fault:?}: {wait} s");
         assert_eq!(app.creates(), scene, "{fault:?}: no second call");
     }
-    let list = get(&app, STATS, "/api/codes?permanent=true").await.json();
+    let list = app.get_as(STATS, "/api/codes?permanent=true").await.json();
     let unknown = &list["items"][0];
     assert_eq!(unknown["outcome"], "unknown", "{list}");
     assert!(!names(unknown).contains("ticket"), "{list}");
@@ -739,7 +712,7 @@ async fn an_unknown_outcome_counts_and_is_not_repeated_at_once() {
 /// The field at fault, and who has it.
 #[tokio::test]
 async fn a_record_that_contradicts_another_is_refused_and_names_it() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let record = |scene: &Value, ticket: &str, url: &str| {
         let mut record = scene.clone();
         record["permanent"] = true.into();
@@ -799,7 +772,7 @@ async fn a_record_that_contradicts_another_is_refused_and_names_it() {
 
 #[tokio::test]
 async fn an_import_is_compared_with_every_spelling_of_a_url_and_with_temporary_codes() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let record = |scene: &str, ticket: &str, url: &str| json!({"scene_str": scene, "permanent": true, "ticket": ticket, "url": url});
     let first = record("first", "gQFirst", "http://weixin.qq.com/q/First#a");
     assert_eq!(post(&app, ADMIN, &first).await.status, StatusCode::CREATED);
@@ -826,7 +799,7 @@ async fn an_import_is_compared_with_every_spelling_of_a_url_and_with_temporary_c
 
 #[tokio::test]
 async fn the_list_can_be_filtered_and_walked() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let wanted = json!([
         {"scene_id": 7, "label": "a", "group": "shops"},
         {"scene_id": 8, "label": "b", "group": "shops"},
@@ -856,7 +829,7 @@ async fn the_list_can_be_filtered_and_walked() {
         ("?scene=id:7&permanent=false", vec![2]),
         ("?limit=1000", vec![0, 1, 2, 3, 4]),
     ] {
-        let answer = get(&app, STATS, &format!("/api/codes{query}")).await;
+        let answer = app.get_as(STATS, &format!("/api/codes{query}")).await;
         let page = answer.json();
         let want: Vec<_> = want.into_iter().map(|n| all[n]).collect();
         assert_eq!(listed(&page), want, "{query}");
@@ -875,7 +848,7 @@ async fn the_list_can_be_filtered_and_walked() {
         let mut path = format!("/api/codes?limit={limit}");
         let mut walked = Vec::new();
         loop {
-            let page = get(&app, STATS, &path).await.json();
+            let page = app.get_as(STATS, &path).await.json();
             let items = listed(&page);
             assert!((1..=limit).contains(&items.len()), "{path}");
             walked.extend(items);
@@ -891,7 +864,7 @@ async fn the_list_can_be_filtered_and_walked() {
 
 #[tokio::test]
 async fn a_parameter_of_a_list_in_disguise_is_told_why() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     for (path, parameter) in [
         ("/api/codes?permanent=true&amp;group=A", "group"),
         ("/api/codes?label=A%26group=B", "group"),
@@ -901,7 +874,7 @@ async fn a_parameter_of_a_list_in_disguise_is_told_why() {
         ("/api/stats.csv?%E2%80%8Bgroup=A", "group"),
         ("/api/stats?group=A;scene=id:1", "scene"),
     ] {
-        let answer = get(&app, STATS, path).await;
+        let answer = app.get_as(STATS, path).await;
         let want = (400, "invalid_parameter".to_owned());
         assert_eq!(answer.problem(), want, "{path}");
         assert_eq!(answer.field("parameter"), parameter, "{path}");
@@ -917,7 +890,7 @@ async fn a_parameter_of_a_list_in_disguise_is_told_why() {
         "/stats?q=a%26to%3Db&channel=permanent%3Astr%3Ashop%3Flang%3Den",
     ] {
         assert_eq!(
-            get(&app, STATS, path).await.status,
+            app.get_as(STATS, path).await.status,
             StatusCode::OK,
             "{path}"
         );
@@ -926,7 +899,7 @@ async fn a_parameter_of_a_list_in_disguise_is_told_why() {
 
 #[tokio::test]
 async fn a_wrong_question_to_the_list_is_told_why() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     for (query, parameter) in [
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
@@ -944,7 +917,7 @@ async fn a_wrong_question_to_the_list_is_told_why() {
         ("label=%FF", "label"),
         ("labels=a", "labels"),
     ] {
-        let answer = get(&app, STATS, &format!("/api/codes?{query}")).await;
+        let answer = app.get_as(STATS, &format!("/api/codes?{query}")).await;
         assert_eq!(
             answer.problem(),
             (400, "invalid_parameter".to_owned()),
@@ -956,11 +929,11 @@ async fn a_wrong_question_to_the_list_is_told_why() {
 
 #[tokio::test]
 async fn a_dead_code_is_not_listed() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let wanted = json!([{"scene_id": 1, "expire_seconds": 1}, {"scene_id": 2}]);
     post(&app, MINT, &wanted).await;
     eventually_async("the list has the living one only", || async {
-        let page = get(&app, STATS, "/api/codes").await.json();
+        let page = app.get_as(STATS, "/api/codes").await.json();
         listed(&page) == ["QR_SCENE:2"]
     })
     .await;
@@ -968,13 +941,13 @@ async fn a_dead_code_is_not_listed() {
 
 #[tokio::test]
 async fn the_account_tells_what_is_wrong_and_what_is_left() {
-    let app = with_keys()
+    let app = TestApp::with()
         .set("ANONYMOUS_BUDGET", "5")
         .failing(Target::Token, FaultKind::Errcode(40164))
         .spawn()
         .await;
     assert_eq!(app.scene(1).await.problem().0, 502);
-    let answer = get(&app, STATS, "/api/account").await;
+    let answer = app.get_as(STATS, "/api/account").await;
     let account = answer.json();
     assert_eq!(
         names(&account),
@@ -1000,7 +973,7 @@ async fn the_account_tells_what_is_wrong_and_what_is_left() {
     })
     .await;
     post(&app, MINT, &json!({"scene_id": 2})).await;
-    let well = get(&app, STATS, "/api/account").await;
+    let well = app.get_as(STATS, "/api/account").await;
     let account = well.json();
     assert!(!names(&account).contains("fault"), "{account}");
     assert_eq!(account["token"]["state"], "held");
@@ -1029,7 +1002,7 @@ async fn the_account_tells_what_is_wrong_and_what_is_left() {
 
 #[tokio::test]
 async fn the_document_describes_all_of_it() {
-    let app = spawn().await;
+    let app = TestApp::spawn().await;
     let document = app.get("/openapi.json").await.json();
     for (path, method) in [
         ("/api/codes", "post"),

@@ -8,8 +8,7 @@ use wxqr::sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;
-
-const KEY: &str = "admin-key-of-the-owner-0";
+use crate::support::keys;
 
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
@@ -287,10 +286,7 @@ async fn a_picture_that_is_still_the_one_keeps_its_policy_and_its_frames() {
 
 #[tokio::test]
 async fn everything_else_has_exactly_its_headers_and_no_other_origin_reads_it() {
-    let app = TestApp::with()
-        .set("API_KEYS", format!("k:{KEY}:admin"))
-        .spawn()
-        .await;
+    let app = TestApp::with().spawn().await;
     let policies = Policies::of(&app).await;
     let home = policies.shown(&app.get("/").await, "'self'", "'none'");
     let stats = policies.stats(&app.get("/stats").await);
@@ -342,7 +338,7 @@ async fn everything_else_has_exactly_its_headers_and_no_other_origin_reads_it() 
         ("/api/stats", JSON),
         ("/api/stats.csv", "text/csv; charset=utf-8"),
     ] {
-        let keyed = app.request(Method::GET, path).bearer_auth(KEY);
+        let keyed = app.request(Method::GET, path).bearer_auth(keys::ADMIN);
         let keyed = Answer::to(keyed.header("origin", "https://shop.example")).await;
         assert_eq!(
             headers(&keyed),

@@ -11,50 +11,27 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::answer::Answer;
-use crate::support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
-use crate::support::process::{Addresses, Process};
-use crate::support::{PATIENCE, Server, client, eventually};
+use crate::support::app::TestApp;
+use crate::support::keys;
+use crate::support::raw::{RawAnswer, send};
+use crate::support::served::Served;
+use crate::support::{PATIENCE, client, eventually};
 
-/// `serve` as a process, and its sandbox.
-struct Served {
-    process: Process,
-    addresses: Addresses,
-    _sandbox: Server,
+/// A service that has opened what it opens for its first code.
+async fn served(variables: &[(&str, &str)]) -> Served {
+    let served = Served::with(variables).await;
+    served.is_answered(1).await;
+    served
+}
+
+/// The same under a limit of open files.
+async fn served_within(limit: &str, variables: &[(&str, &str)]) -> Served {
+    let served = Served::within(limit, variables).await;
+    served.is_answered(1).await;
+    served
 }
 
 impl Served {
-    async fn with(variables: &[(&str, &str)]) -> Self {
-        Self::within(None, variables).await
-    }
-
-    /// Under a limit of open files, as `ulimit` takes it.
-    async fn within(limit: Option<&str>, variables: &[(&str, &str)]) -> Self {
-        let (_, address, sandbox) = spawn_sandbox(APP_SECRET, |router| router).await;
-        let base = format!("http://{address}");
-        let mut all = vec![
-            ("WXQR_LISTEN", "127.0.0.1:0"),
-            ("WXQR_LOG_FORMAT", "json"),
-            ("WXQR_APP_ID", APP_ID),
-            ("WXQR_APP_SECRET", APP_SECRET),
-            ("WXQR_API_BASE", &base),
-            ("WXQR_MP_BASE", &base),
-        ];
-        all.extend_from_slice(variables);
-        let process = match limit {
-            Some(limit) => Process::start_within(limit, &["serve"], &all),
-            None => Process::start(&["serve"], &all),
-        };
-        let addresses = process.addresses().await;
-        let served = Self {
-            process,
-            addresses,
-            _sandbox: sandbox,
-        };
-        // So that what it opens for its first code is open.
-        served.is_answered(1).await;
-        served
-    }
-
     /// A visitor on a new connection, for whom a code is made or known.
     async fn is_answered(&self, scene: u32) {
         let url = format!(
@@ -117,7 +94,7 @@ async fn drip(mut stream: TcpStream) {
 #[tokio::test]
 async fn slow_clients_are_closed_and_leave_nothing_behind() {
     const EACH: usize = 200;
-    let served = Served::with(&[("WXQR_HEADER_TIMEOUT", "1s")]).await;
+    let served = served(&[("WXQR_HEADER_TIMEOUT", "1s")]).await;
     let before = served.open_files();
     let address = served.addresses.http;
     let closing = silent(address, EACH).await.into_iter().map(wait_for_close);
@@ -135,7 +112,7 @@ async fn slow_clients_are_closed_and_leave_nothing_behind() {
 #[tokio::test]
 async fn more_clients_than_there_may_be_keep_nobody_out() {
     const MOST: usize = 20;
-    let served = Served::with(&[
+    let served = served(&[
         ("WXQR_MAX_CONNECTIONS", "20"),
         ("WXQR_HEADER_TIMEOUT", "5m"),
     ])
@@ -153,7 +130,7 @@ async fn more_clients_than_there_may_be_keep_nobody_out() {
 
 #[tokio::test]
 async fn without_a_file_left_to_open_it_goes_on() {
-    let served = Served::with(&[("WXQR_HEADER_TIMEOUT", "5m")]).await;
+    let served = served(&[("WXQR_HEADER_TIMEOUT", "5m")]).await;
     let few = served.open_files() + 10;
     let old = served.set_soft_limit(few.try_into().unwrap());
     let _flood = silent(served.addresses.http, 60).await;
@@ -166,7 +143,7 @@ async fn without_a_file_left_to_open_it_goes_on() {
 
 #[tokio::test]
 async fn a_machine_that_allows_few_files_bounds_the_connections() {
-    let served = Served::within(Some("-n 200"), &[("WXQR_HEADER_TIMEOUT", "5m")]).await;
+    let served = served_within("-n 200", &[("WXQR_HEADER_TIMEOUT", "5m")]).await;
     let line = served.process.wait_for_line("limit of open files").await;
     assert!(line.contains("\"connections\":100"), "{line}");
     let before = served.open_files();
@@ -179,7 +156,7 @@ async fn a_machine_that_allows_few_files_bounds_the_connections() {
 
 #[tokio::test]
 async fn the_soft_limit_of_open_files_is_raised() {
-    let served = Served::within(Some("-Sn 256"), &[("WXQR_MAX_CONNECTIONS", "300")]).await;
+    let served = served_within("-Sn 256", &[("WXQR_MAX_CONNECTIONS", "300")]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", served.process.id()));
     let limits = limits.unwrap();
     let line = limits
@@ -192,7 +169,7 @@ async fn the_soft_limit_of_open_files_is_raised() {
 
 #[tokio::test]
 async fn the_metrics_have_the_same_limits() {
-    let served = Served::with(&[
+    let served = served(&[
         ("WXQR_METRICS_LISTEN", "127.0.0.1:0"),
         ("WXQR_HEADER_TIMEOUT", "500ms"),
     ])
@@ -231,58 +208,43 @@ async fn what_is_too_large_is_a_problem_that_says_what_fits() {
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
 }
 
-/// A key with the scope to make codes.
-const KEY: &str = "limits-key-of-the-tests-0";
-
 /// What comes back for the beginning of a `POST /api/codes`.
-async fn posted(app: &TestApp, rest: &str) -> String {
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
-    let head = format!("POST /api/codes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(rest.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
-    read.expect("it is closed").unwrap();
-    answer
+async fn posted(app: &TestApp, rest: &str) -> RawAnswer {
+    let key = keys::MINT;
+    let head = format!("POST /api/codes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n");
+    send(app.address, format!("{head}{rest}").as_bytes()).await
 }
 
 #[tokio::test]
 async fn a_body_is_not_waited_for_where_it_is_not_wanted() {
-    let keys = format!("shop:{KEY}:mint");
-    let app = TestApp::with().set("API_KEYS", keys).spawn().await;
+    let app = TestApp::spawn().await;
     for (request, key, status) in [
         ("POST /api/codes", "", 401),
         ("POST /api/codes", "unknown-key-of-nobody", 401),
         ("POST /api/bindings", "", 401),
-        ("POST /api/bindings", KEY, 403),
+        ("POST /api/bindings", keys::MINT, 403),
         ("POST /api/bindings/a/claim", "", 401),
-        ("PUT /api/codes", KEY, 405),
+        ("PUT /api/codes", keys::MINT, 405),
         ("POST /callback", "", 404),
         ("POST /nowhere", "", 404),
         ("POST /qrcode", "", 405),
         ("GET /qrcode.json?scene_id=1", "", 200),
         ("GET /healthz", "", 200),
     ] {
-        let mut stream = TcpStream::connect(app.address).await.unwrap();
         let authorization = match key {
             "" => String::new(),
             key => format!("Authorization: Bearer {key}\r\n"),
         };
         let head =
             format!("{request} HTTP/1.1\r\nHost: a\r\n{authorization}Content-Length: 2\r\n\r\n{{");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
-        read.expect("it is closed").unwrap();
-        let want = format!("HTTP/1.1 {status} ");
-        assert!(answer.starts_with(&want), "{request} {key}: {answer}");
+        let answer = send(app.address, head.as_bytes()).await;
+        assert_eq!(answer.status, status, "{request} {key}: {answer:?}");
     }
 }
 
 #[tokio::test]
 async fn a_body_that_is_too_long_or_broken_is_a_problem() {
-    let keys = format!("shop:{KEY}:mint");
-    let app = TestApp::with().set("API_KEYS", keys).spawn().await;
+    let app = TestApp::spawn().await;
     for (rest, status, code) in [
         // Nothing of it is waited for, nor asked for.
         ("Content-Length: 524289\r\n\r\n", 413, "too_large"),
@@ -303,16 +265,15 @@ async fn a_body_that_is_too_long_or_broken_is_a_problem() {
         ),
     ] {
         let answer = posted(&app, rest).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{rest:?}: {answer}"
-        );
+        assert_eq!(answer.status, status, "{rest:?}: {answer:?}");
         let code = format!("\"code\":\"{code}\"");
-        assert!(answer.contains(&code), "{rest:?}: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.text().contains(&code), "{rest:?}: {answer:?}");
+        assert!(!answer.text().contains("HTTP/1.1 "), "{answer:?}");
     }
     assert_eq!(app.creates(), 0);
-    let right = app.request(Method::POST, "/api/codes").bearer_auth(KEY);
+    let right = app
+        .request(Method::POST, "/api/codes")
+        .bearer_auth(keys::MINT);
     let right = Answer::to(right.body("{\"scene_id\": 1}")).await;
     assert_eq!(right.status, StatusCode::CREATED, "{right:?}");
 }

@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use wxqr::clock::ManualClock;
-use wxqr::sandbox::{Api, Credentials, Fault, FaultKind, Options, Sandbox, Target};
+use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
-const APP_ID: &str = "wx0123456789abcdef";
-const APP_SECRET: &str = "sandbox-secret-of-the-tests";
+use super::{APP_SECRET, clock};
+use crate::support::app::{APP_ID, spawn_sandbox_by};
+use crate::support::{Server, client};
+
 /// Long enough for a call to arrive on a busy machine.
 const SOME_TIME: Duration = Duration::from_secs(2);
 
@@ -25,47 +26,20 @@ struct Running {
     clock: Arc<ManualClock>,
     address: SocketAddr,
     client: Client,
-    server: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    _server: Server,
 }
 
 impl Running {
     async fn spawn() -> Self {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-        let start: Timestamp = "2026-11-22T04:00:00Z".parse().unwrap();
-        let clock = Arc::new(ManualClock::starting_at(start));
-        let sandbox = Sandbox::new(Options {
-            base: String::new(),
-            accounts: vec![Credentials {
-                app_id: APP_ID.to_owned(),
-                app_secret: APP_SECRET.into(),
-            }],
-            clock: Arc::clone(&clock) as Arc<dyn wxqr::clock::Clock>,
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        sandbox.set_base(&format!("http://{address}/"));
-        let router = sandbox.router();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let client = Client::builder()
-            .tls_certs_only([])
-            .no_proxy()
-            .timeout(Duration::from_secs(20))
-            .build()
-            .unwrap();
+        let clock = clock();
+        let (sandbox, address, server) =
+            spawn_sandbox_by(clock.clone(), APP_SECRET, |router| router).await;
         Self {
             sandbox,
             clock,
             address,
-            client,
-            server,
+            client: client(),
+            _server: server,
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;
-use crate::support::fleet::{KEY, Upstream};
+use crate::support::fleet::Upstream;
+use crate::support::keys;
 use crate::support::process::Process;
 use crate::support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_query};
 use crate::support::{client, closed_port};
@@ -76,7 +77,9 @@ async fn nothing_of_a_push_is_in_a_log_or_a_metric() {
     database.run("ALTER TABLE event RENAME TO hidden").await;
     let (query, body) = sealed(CANARY, &Happening::follow(CANARY, SCENE, "t").xml());
     assert_eq!(post(&url, &query, body).await.status, 503);
-    let scans = client().get(format!("{url}/api/scans")).bearer_auth(KEY);
+    let scans = client()
+        .get(format!("{url}/api/scans"))
+        .bearer_auth(keys::ADMIN);
     Answer::to(scans).await;
 
     let metrics = format!("http://{}/metrics", addresses.metrics.unwrap());

@@ -9,7 +9,8 @@ use wxqr::event::EventKind::{Scan, Subscribe, Unsubscribe};
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;
-use crate::support::followers::{ADMIN, BOTH, Deed, Followed, MINT, PEOPLE, STATS};
+use crate::support::followers::{Deed, Followed};
+use crate::support::keys;
 
 const ANN: &str = "oAnn_0123456789";
 const BOB: &str = "oBob_0123456789";
@@ -154,7 +155,7 @@ async fn the_files_name_says_what_is_in_it() {
     ] {
         let path = format!("/api/stats.csv?from=2026-11-01&to=2026-11-07&{query}");
         let got = followed
-            .get(STATS, &path)
+            .get(keys::STATS, &path)
             .await
             .header("content-disposition");
         let days = "2026-11-01-to-2026-11-07.csv";
@@ -283,7 +284,7 @@ async fn the_answer_says_which_days_it_is_about_and_what_the_numbers_mean() {
     let followed = Followed::with(|builder| builder.set("TIME_ZONE", "+14:00")).await;
     let today = || Offset::constant(14).to_datetime(now()).date();
     let before = today();
-    let stats = followed.get(STATS, "/api/stats").await;
+    let stats = followed.get(keys::STATS, "/api/stats").await;
     let after = today();
     let (from, to) = (stats.field("from"), stats.field("to"));
     // A test may begin a moment before midnight.
@@ -300,7 +301,9 @@ async fn the_answer_says_which_days_it_is_about_and_what_the_numbers_mean() {
         ("lang=en", "New followers minus lost."),
         ("lang=zh", "新增关注减去流失。"),
     ] {
-        let stats = followed.get(STATS, &format!("/api/stats?{lang}")).await;
+        let stats = followed
+            .get(keys::STATS, &format!("/api/stats?{lang}"))
+            .await;
         let definitions = &stats.json()["definitions"];
         assert_eq!(definitions["net"], want, "{lang}");
         for name in ["scans", "people", "new_followers", "lost", "unattributed"] {
@@ -322,7 +325,7 @@ fn now() -> Timestamp {
 async fn the_file_is_what_a_spreadsheet_reads_and_runs_nothing() {
     let followed = a_week().await;
     let path = format!("/api/stats.csv?{WEEK}");
-    let file = followed.get(STATS, &path).await;
+    let file = followed.get(keys::STATS, &path).await;
     assert_eq!(file.status, 200, "{file:?}");
     assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(
@@ -347,7 +350,7 @@ async fn the_file_is_what_a_spreadsheet_reads_and_runs_nothing() {
     assert_eq!(got, BTreeSet::from(want));
 
     let path = "/api/stats.csv?from=2026-11-03&to=2026-11-04&by=day&scene=str:poster&lang=zh";
-    let file = followed.get(STATS, path).await;
+    let file = followed.get(keys::STATS, path).await;
     let want = "\u{feff}名称,分组,scene_id,scene_str,类型,日期,扫码次数,扫码人数,新增关注,流失,净增\r\n\
         \"'=海报, \"\"A\"\"\",'+上海,,poster,永久,2026-11-03,2,2,1,1,0\r\n\
         \"'=海报, \"\"A\"\"\",'+上海,,poster,永久,2026-11-04,0,0,0,0,0\r\n";
@@ -358,7 +361,7 @@ async fn the_file_is_what_a_spreadsheet_reads_and_runs_nothing() {
 #[tokio::test]
 async fn events_are_told_newest_first_with_openids_for_whom_they_are() {
     let followed = a_week().await;
-    let page = followed.get(STATS, "/api/scans?limit=3").await.json();
+    let page = followed.get(keys::STATS, "/api/scans?limit=3").await.json();
     let items = page["items"].as_array().unwrap();
     let [left, eve, bob] = &items[..] else {
         unreachable!("{page}")
@@ -379,7 +382,7 @@ async fn events_are_told_newest_first_with_openids_for_whom_they_are() {
     assert_eq!(person(left), person(bob));
     assert_ne!(person(left), person(eve));
     // The openid of one who left is not held any more.
-    for key in [BOTH, ADMIN] {
+    for key in [keys::STATS_AND_PEOPLE, keys::ADMIN] {
         let page = followed.get(key, "/api/scans?limit=3").await.json();
         let openids: Vec<_> = (0..3).map(|n| page["items"][n].get("openid")).collect();
         assert_eq!(openids, [None, Some(&json!(EVE)), None], "{page}");
@@ -389,7 +392,7 @@ async fn events_are_told_newest_first_with_openids_for_whom_they_are() {
             }
             page
         };
-        let plain = followed.get(STATS, "/api/scans?limit=3").await.json();
+        let plain = followed.get(keys::STATS, "/api/scans?limit=3").await.json();
         assert_eq!(without(page), plain, "nothing else is different");
     }
     assert!(!page.to_string().contains("oEve"), "{page}");
@@ -400,7 +403,7 @@ async fn caught_up(followed: &Followed, from: &str, limit: usize) -> (Vec<String
     let (mut ids, mut cursor) = (Vec::new(), from.to_owned());
     loop {
         let path = format!("/api/scans?cursor={cursor}&limit={limit}");
-        let page = followed.get(STATS, &path).await;
+        let page = followed.get(keys::STATS, &path).await;
         assert_eq!(page.status, 200, "{page:?}");
         cursor = page.field("cursor");
         let page = page.json();
@@ -450,7 +453,7 @@ async fn a_reader_with_a_cursor_misses_nothing_however_late_it_comes() {
     assert_eq!(all, told, "in the order of storing");
     assert_eq!(end, cursor);
     // Who begins with the newest goes on with what is stored after them, old as it may be.
-    let newest = followed.get(STATS, "/api/scans?limit=5").await;
+    let newest = followed.get(keys::STATS, "/api/scans?limit=5").await;
     let times: Vec<_> = newest.json()["items"]
         .as_array()
         .unwrap()
@@ -490,7 +493,7 @@ async fn check_filters(followed: &Followed) {
     ] {
         for more in ["", "&cursor=0"] {
             let path = format!("/api/scans?{query}{more}");
-            let page = followed.get(STATS, &path).await.json();
+            let page = followed.get(keys::STATS, &path).await.json();
             assert_eq!(page["items"].as_array().unwrap().len(), want, "{path}");
         }
     }
@@ -536,7 +539,7 @@ async fn what_cannot_be_asked_is_refused_with_what_can() {
         ),
         ("/api/stats.csv?by=", "by", "day or total"),
     ] {
-        let answer = followed.get(STATS, path).await;
+        let answer = followed.get(keys::STATS, path).await;
         assert_eq!(
             answer.problem(),
             (400, "invalid_parameter".to_owned()),
@@ -546,7 +549,13 @@ async fn what_cannot_be_asked_is_refused_with_what_can() {
         let detail = answer.field("detail");
         assert!(detail.contains(want), "{path}: {detail}");
     }
-    assert_eq!(followed.get(STATS, "/api/scans?cursor=8").await.status, 200);
+    assert_eq!(
+        followed
+            .get(keys::STATS, "/api/scans?cursor=8")
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -576,7 +585,7 @@ async fn more_rows_than_anybody_reads_are_refused_before_they_are_made() {
             if path.ends_with("csv") && query.contains("sum") {
                 continue;
             }
-            let answer = followed.get(STATS, &format!("{path}?{query}")).await;
+            let answer = followed.get(keys::STATS, &format!("{path}?{query}")).await;
             assert_eq!(answer.status, want, "{path}?{query}");
             if want == 400 {
                 assert_eq!(answer.problem().1, "invalid_parameter");
@@ -590,7 +599,7 @@ async fn more_rows_than_anybody_reads_are_refused_before_they_are_made() {
 async fn only_a_key_with_the_scope_reads_the_numbers() {
     let followed = a_week().await;
     for path in ["/api/scans", "/api/stats", "/api/stats.csv"] {
-        for key in [MINT, PEOPLE] {
+        for key in [keys::MINT, keys::PEOPLE] {
             let answer = followed.get(key, path).await;
             assert_eq!(
                 answer.problem(),
@@ -605,11 +614,11 @@ async fn only_a_key_with_the_scope_reads_the_numbers() {
             (401, "unauthorized".to_owned()),
             "{path}"
         );
-        for path in [path.to_owned(), format!("{path}?key={STATS}")] {
+        for path in [path.to_owned(), format!("{path}?key={}", keys::STATS)] {
             let none: Answer = followed.app.get(&path).await;
             assert_eq!(none.problem(), (401, "unauthorized".to_owned()), "{path}");
         }
-        for key in [STATS, BOTH, ADMIN] {
+        for key in [keys::STATS, keys::STATS_AND_PEOPLE, keys::ADMIN] {
             assert_eq!(followed.get(key, path).await.status, 200, "{path}");
         }
     }

@@ -13,7 +13,7 @@ use wxqr::statistics::Recorded;
 use wxqr::statistics::{NotRecorded, Scans};
 
 use crate::support::app::APP_ID;
-use crate::support::callback::{events, numbers, store};
+use crate::support::callback::{events, numbers};
 use crate::support::database::Database;
 use crate::support::eventually_async;
 
@@ -38,7 +38,7 @@ fn scan(follower: usize, ticket: &str) -> Event {
 }
 
 async fn only_the_event_that_meets_a_bad_row_is_refused(database: Database) {
-    let store = store(&database).await;
+    let store = database.store().await;
     database
         .run(&format!(
             "INSERT INTO ticket (appid, ticket, kind, scene) VALUES ('{APP_ID}', 'bad', 'NO_KIND', 'poster')"
@@ -78,7 +78,7 @@ async fn a_row_that_cannot_be_read_costs_no_neighbour_on_postgresql() {
 
 #[tokio::test]
 async fn whoever_finds_too_many_waiting_is_sent_away_at_once() {
-    let store = store(&Database::memory()).await;
+    let store = Database::memory().store().await;
     let scans = scans(&store);
     // Who leaves takes no event along, and the task that writes them gets no turn meanwhile.
     let refused_at_once = |n: &usize| {
@@ -134,7 +134,7 @@ async fn refused_and_late(scans: &Scans, crowd: usize) -> (usize, usize) {
 #[tokio::test]
 async fn a_database_that_is_too_slow_gets_half_as_many_until_it_keeps_up() {
     let database = Database::sqlite();
-    let store = store(&database).await;
+    let store = database.store().await;
     let scans = scans(&store);
     for _ in 0..2 {
         let lock = database.lock(&["BEGIN IMMEDIATE"]).await;
@@ -158,7 +158,7 @@ async fn a_database_that_is_too_slow_gets_half_as_many_until_it_keeps_up() {
 #[tokio::test]
 async fn the_scan_of_a_binding_is_told_here_once() {
     let database = Database::sqlite();
-    let store = store(&database).await;
+    let store = database.store().await;
     let new = NewBinding {
         id: "binding".to_owned(),
         scene: "its scene".to_owned(),

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -12,18 +11,17 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock, SystemClock};
 use wxqr::codes::Reservation;
-use wxqr::db::{Error, Upstream};
+use wxqr::db::Error;
 use wxqr::event::{Event, EventKind, Scan};
 use wxqr::openid::OpenId;
 use wxqr::scene::{Kind, PermanentScene, Scene};
 use wxqr::statistics::{Attribution, Dated, Numbers, NumbersFilter, Recorded, Span};
 use wxqr::ticket::{IssuedCode, Life};
 
+use crate::support::app::APP_ID;
 use crate::support::database::Database;
 use crate::support::eventually_async;
 use crate::support::figures::{Figures, grouped, millis};
-
-const APP_ID: &str = "wxtest";
 
 /// Midnight in China.
 const START: &str = "2026-10-27T16:00:00Z";
@@ -248,14 +246,6 @@ impl<'a> Recount<'a> {
         let there = heard.filter(|(who, _)| !self.is_away(**who));
         there.map(|(who, _)| openid(*who)).collect()
     }
-}
-
-async fn open(database: &Database) -> Stores {
-    let upstream = Upstream::of_host("test");
-    let url = database.url.as_str().into();
-    Stores::open(&url, APP_ID, &upstream, Arc::new(SystemClock), None)
-        .await
-        .unwrap()
 }
 
 /// Codes whose tickets are known, and a binding.
@@ -538,7 +528,7 @@ async fn no_number_differs(database: Database) {
     let (facts_of, people) = (EVENTS * 4 / 5, EVENTS / 50);
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let facts = facts(&mut dice, facts_of, people);
-    let stores = [open(&database).await, open(&database).await];
+    let stores = [database.store().await, database.store().await];
     set_up(&database, &stores[0]).await;
     let engine = stores[0].database.to_string();
     let mut figures = Figures::of(format!(

@@ -6,27 +6,23 @@
 //!
 //! 1,000,000 events take some minutes to store, on each database. `TEST_DATABASE_URL` names a PostgreSQL server.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use reqwest::Method;
 use wxqr::app::Stores;
 use wxqr::channels::Channel;
-use wxqr::clock::SystemClock;
 use wxqr::codes::Reservation;
-use wxqr::db::Upstream;
 use wxqr::event::{Event, EventKind, Scan};
 use wxqr::scene::{PermanentScene, Scene};
 use wxqr::statistics::{Dated, EventFilter, EventOrder, NumbersFilter, Span};
 use wxqr::ticket::{IssuedCode, Life};
 
-use crate::support::answer::Answer;
-use crate::support::app::{APP_ID, TestApp};
+use crate::support::app::TestApp;
 use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, millis, sized};
+use crate::support::keys;
 
 /// Midnight by UTC, in which the days of this test are.
 const START: &str = "2026-09-01T00:00:00Z";
@@ -35,8 +31,6 @@ const DAYS: usize = 90;
 
 /// What a request for statistics of a month may take, to the last byte of the answer.
 const PROMISED: Duration = Duration::from_millis(500);
-
-const KEY: &str = "stats-key-of-a-reader-00";
 
 /// How often each question is asked; what is told is the longest.
 const TIMES: usize = 5;
@@ -186,7 +180,7 @@ async fn ask_service(app: &TestApp, span: &str, want: usize) -> Duration {
     let mut longest = Duration::ZERO;
     for _ in 0..TIMES {
         let started = Instant::now();
-        let answer = Answer::to(app.request(Method::GET, &path).bearer_auth(KEY)).await;
+        let answer = app.get_as(keys::STATS, &path).await;
         longest = longest.max(started.elapsed());
         assert_eq!(answer.json()["rows"].as_array().unwrap().len(), want);
     }
@@ -196,13 +190,9 @@ async fn ask_service(app: &TestApp, span: &str, want: usize) -> Duration {
 async fn measure(database: Database) {
     let service = TestApp::with()
         .set("DATABASE_URL", &database.url)
-        .set("API_KEYS", format!("reader:{KEY}:stats"))
         .spawn()
         .await;
-    let upstream = Upstream::of_host("127.0.0.1");
-    let url = database.url.as_str().into();
-    let store = Stores::open(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
-    let store = store.unwrap();
+    let store = database.store().await;
     let campaign = Campaign::sized();
     let Campaign {
         events, channels, ..

@@ -1,82 +1,24 @@
-//! What the store promises, against each database: a file of SQLite, SQLite in memory, PostgreSQL, and that behind PgBouncer.
+//! What the store promises about codes, against each engine: a file of SQLite, SQLite in memory, PostgreSQL, and that behind
+//! PgBouncer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use uuid::Uuid;
 use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
-use wxqr::clock::{Clock, ManualClock, SystemClock};
+use wxqr::clock::ManualClock;
 use wxqr::codes::{ImportConflict, Imported, Intent, Reservation, Stock, Stop};
-use wxqr::db::{ClockDifference, Error, OpenError, Upstream};
+use wxqr::db::Error;
 use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
-use wxqr::ticket::{IssuedCode, Life};
+use wxqr::ticket::IssuedCode;
 
-use crate::support::database::Database;
-use crate::support::{PATIENCE, closed_port, eventually_async};
-
-/// Noon in China.
-const NOON: &str = "2026-11-22T04:00:00Z";
-
-const MINUTE: Duration = Duration::from_mins(1);
-
-/// An account of its own in a database, at an hour that a test decides.
-struct Bench {
-    database: Database,
-    clock: Arc<ManualClock>,
-    appid: String,
-    /// The only handle to a database in memory.
-    memory: Option<Stores>,
-}
-
-impl Bench {
-    fn new(database: Database) -> Self {
-        Self {
-            database,
-            clock: Arc::new(ManualClock::starting_at(NOON.parse().unwrap())),
-            appid: format!("wx{}", Uuid::now_v7().simple()),
-            memory: None,
-        }
-    }
-
-    async fn in_memory() -> Self {
-        let mut bench = Self::new(Database::memory());
-        bench.memory = Some(bench.open("test").await.unwrap());
-        bench
-    }
-
-    /// The store as another replica opens it.
-    async fn store(&self) -> Stores {
-        match &self.memory {
-            Some(store) => store.clone(),
-            None => self.open("test").await.unwrap(),
-        }
-    }
-
-    async fn three(&self) -> [Stores; 3] {
-        [self.store().await, self.store().await, self.store().await]
-    }
-
-    async fn open(&self, host: &str) -> Result<Stores, OpenError> {
-        open(&self.database.url, &self.appid, host, self.clock.clone()).await
-    }
-
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-}
-
-async fn open(
-    url: &str,
-    appid: &str,
-    host: &str,
-    clock: Arc<dyn Clock>,
-) -> Result<Stores, OpenError> {
-    Stores::open(&url.into(), appid, &Upstream::of_host(host), clock, None).await
-}
+use super::contract::{
+    APP_ID, Bench, MINUTE, contract, for_a_while, for_ever, open, permanent, temporary,
+};
+use crate::support::eventually_async;
 
 /// Does a thing many times at once, in turn with each store, until the store has an answer for each.
 async fn crowd<T, F>(size: usize, stores: &[Stores], act: impl Fn(Stores) -> F + Copy) -> Vec<T>
@@ -98,35 +40,6 @@ where
     join_all((0..size).map(one)).await
 }
 
-fn temporary(id: u32) -> Scene {
-    Scene::Temporary(TemporaryScene::Id(id.to_string().parse().unwrap()))
-}
-
-fn permanent(text: &str) -> PermanentScene {
-    PermanentScene::Text(text.parse().unwrap())
-}
-
-fn code(ticket: &str, life: Life) -> IssuedCode {
-    IssuedCode {
-        ticket: ticket.parse().unwrap(),
-        url: format!("http://weixin.qq.com/q/{ticket}").parse().unwrap(),
-        life,
-    }
-}
-
-fn for_ever(ticket: &str) -> IssuedCode {
-    code(ticket, Life::Permanent)
-}
-
-fn for_a_while(ticket: &str, minted_at: Timestamp, granted: u64) -> IssuedCode {
-    let life = Life::Temporary {
-        minted_at,
-        asked: 7200.try_into().unwrap(),
-        granted: granted.try_into().unwrap(),
-    };
-    code(ticket, life)
-}
-
 async fn ticket_of(store: &Stores, scene: &Scene) -> Option<String> {
     let found = store.codes.find(scene).await.unwrap()?;
     Some(found.ticket.as_str().to_owned())
@@ -140,7 +53,7 @@ async fn granted(store: &Stores, scene: &PermanentScene) -> Intent {
 }
 
 async fn a_code_is_found_as_it_was_saved(bench: Bench) {
-    let [store, other, _] = bench.three().await;
+    let [store, other, _] = bench.replicas().await;
     let scene = temporary(7);
     assert_eq!(
         store
@@ -173,7 +86,7 @@ async fn a_code_is_found_as_it_was_saved(bench: Bench) {
 }
 
 async fn open_as(bench: &Bench, appid: &str) -> Option<Stores> {
-    if bench.memory.is_some() {
+    if bench.is_in_memory() {
         return None;
     }
     let opened = open(&bench.database.url, appid, "test", bench.clock.clone());
@@ -181,7 +94,7 @@ async fn open_as(bench: &Bench, appid: &str) -> Option<Stores> {
 }
 
 async fn of_two_codes_the_later_minted_stays(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     let scene = temporary(7);
     let second = Duration::from_secs(1);
     for (ticket, minted_at, stays) in [
@@ -208,7 +121,7 @@ async fn of_two_codes_the_later_minted_stays(bench: Bench) {
 }
 
 async fn only_the_dead_are_purged_and_only_in_batches(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     for id in 1..=510 {
         let dead = for_a_while("dead", bench.now() - MINUTE, 30);
         store.codes.save(&temporary(id), &dead).await.unwrap();
@@ -237,7 +150,7 @@ async fn only_the_dead_are_purged_and_only_in_batches(bench: Bench) {
 }
 
 async fn a_lease_is_held_by_one(bench: Bench) {
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     let taken = crowd(30, &stores, |store| async move {
         store.codes.lease("x", MINUTE).await
     })
@@ -256,7 +169,7 @@ async fn a_lease_is_held_by_one(bench: Bench) {
 }
 
 async fn a_lease_ends_by_itself_and_is_then_not_its_holders(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     let late = store.codes.lease("x", MINUTE).await.unwrap().unwrap();
     bench
         .clock
@@ -276,7 +189,7 @@ async fn a_lease_ends_by_itself_and_is_then_not_its_holders(bench: Bench) {
 }
 
 async fn a_lease_that_is_dropped_is_given_back(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     drop(store.codes.lease("x", MINUTE).await.unwrap().unwrap());
     eventually_async("the lease is free", || async {
         store.codes.lease("x", MINUTE).await.unwrap().is_some()
@@ -285,7 +198,7 @@ async fn a_lease_that_is_dropped_is_given_back(bench: Bench) {
 }
 
 async fn a_lease_takes_the_longest_scene(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     let name = format!("QR_STR_SCENE:Text({:?})", "\u{202e}".repeat(64));
     let held = store.codes.lease(&name, MINUTE).await.unwrap();
     assert!(held.is_some());
@@ -293,7 +206,7 @@ async fn a_lease_takes_the_longest_scene(bench: Bench) {
 }
 
 async fn the_budget_is_never_passed(bench: Bench) {
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     let taken = crowd(100, &stores, |store| async move {
         store.codes.take_anonymous_mint(30).await
     })
@@ -306,7 +219,7 @@ async fn the_budget_is_never_passed(bench: Bench) {
 }
 
 async fn a_refund_can_be_spent_again_and_no_more_than_was_taken(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     store.codes.refund_anonymous_mint().await.unwrap();
     assert_eq!(store.codes.mints_today().await.unwrap().0, 0);
     assert!(store.codes.take_anonymous_mint(1).await.unwrap());
@@ -318,7 +231,7 @@ async fn a_refund_can_be_spent_again_and_no_more_than_was_taken(bench: Bench) {
 }
 
 async fn what_was_missed_counts_beyond_the_budget(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     assert!(store.codes.take_anonymous_mint(2).await.unwrap());
     store.codes.count_anonymous_mints(5).await.unwrap();
     store.codes.count_mints(6).await.unwrap();
@@ -327,12 +240,12 @@ async fn what_was_missed_counts_beyond_the_budget(bench: Bench) {
 }
 
 async fn a_day_begins_at_midnight_in_china(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     store.codes.count_mints(1).await.unwrap();
     assert!(store.codes.take_anonymous_mint(1).await.unwrap());
     bench
         .clock
-        .advance(Duration::from_hours(12).saturating_sub(Duration::from_millis(1)));
+        .advance(Duration::from_hours(16).saturating_sub(Duration::from_millis(1)));
     assert!(
         !store.codes.take_anonymous_mint(1).await.unwrap(),
         "still today"
@@ -347,7 +260,7 @@ async fn a_day_begins_at_midnight_in_china(bench: Bench) {
 }
 
 async fn one_of_many_probes_a_stopped_call(bench: Bench) {
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     assert_eq!(stores[0].codes.stop_of("create").await.unwrap(), None);
     let stop = Stop {
         errcode: 45009,
@@ -378,7 +291,7 @@ async fn one_of_many_probes_a_stopped_call(bench: Bench) {
 
 async fn a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart(bench: Bench) {
     const APART: Duration = Duration::from_secs(30);
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     replicas_force_once(&bench).await;
     bench.clock.advance(Duration::from_hours(25));
     let take = |store: Stores| async move { store.codes.take_forced_refresh(20, APART).await };
@@ -412,13 +325,13 @@ async fn a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart(bench: B
 
 /// Each by a clock of its own, so that no two of them write the same instant.
 async fn replicas_force_once(bench: &Bench) {
-    if bench.memory.is_some() {
+    if bench.is_in_memory() {
         return;
     }
     let mut replicas = Vec::new();
     for n in 0..6 {
         let clock = ManualClock::starting_at(bench.now() + Duration::from_millis(n));
-        let replica = open(&bench.database.url, &bench.appid, "test", Arc::new(clock)).await;
+        let replica = open(&bench.database.url, APP_ID, "test", Arc::new(clock)).await;
         replicas.push(replica.unwrap());
     }
     let taken = crowd(6, &replicas, |store| async move {
@@ -434,7 +347,7 @@ async fn replicas_force_once(bench: &Bench) {
 
 async fn replicas_share_a_classic_token(bench: Bench) {
     use secrecy::ExposeSecret as _;
-    let [store, other, _] = bench.three().await;
+    let [store, other, _] = bench.replicas().await;
     assert!(store.codes.classic_token().await.unwrap().is_none());
     for (token, end) in [("t1", bench.now() + MINUTE), ("t2", bench.now())] {
         store
@@ -448,7 +361,7 @@ async fn replicas_share_a_classic_token(bench: Bench) {
 }
 
 async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
-    let [store, other, _] = bench.three().await;
+    let [store, other, _] = bench.replicas().await;
     let scene = permanent("poster");
     let intent = granted(&store, &scene).await;
     assert_eq!(
@@ -494,7 +407,7 @@ async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
 }
 
 async fn a_withdrawn_intent_gives_its_stock_back(bench: Bench) {
-    let [store, other, _] = bench.three().await;
+    let [store, other, _] = bench.replicas().await;
     let scene = permanent("poster");
     let intent = granted(&store, &scene).await;
     store.codes.withdraw(&intent).await.unwrap();
@@ -520,7 +433,7 @@ async fn a_withdrawn_intent_gives_its_stock_back(bench: Bench) {
 }
 
 async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(bench: Bench) {
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     let scene = &permanent("poster");
     let mut intents = vec![granted(&stores[0], scene).await];
     let pending = |reserved: &Reservation| match reserved {
@@ -595,7 +508,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
 }
 
 async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     let reserved = join_all((0..100_usize).map(|n| {
         let store = stores[n % 3].clone();
         async move {
@@ -625,7 +538,7 @@ async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
 }
 
 async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     for round in 1..=10 {
         let scene = &permanent(&format!("round {round}"));
         let reserved = crowd(12, &stores, |store| async move {
@@ -650,7 +563,7 @@ async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
 }
 
 async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     for round in 1..=10 {
         let scene = &permanent(&format!("round {round}"));
         let reserving = crowd(6, &stores, |store| async move {
@@ -706,7 +619,7 @@ fn news(imported: &[Imported]) -> usize {
 
 /// One ticket for two scenes, one url for two, two tickets for one, each at two replicas at once.
 async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench) {
-    let stores = bench.three().await;
+    let stores = bench.replicas().await;
     for round in 1..=20 {
         let name = |what: &str| format!("{what}{round}");
         let with_url = |ticket: &str, url: &str| IssuedCode {
@@ -757,7 +670,7 @@ async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench)
 
 /// A url that was a temporary code's is free once that has expired.
 async fn the_url_of_an_expired_temporary_code_may_be_imported(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     let url = |code: IssuedCode| IssuedCode {
         url: "https://weixin.qq.com/q/shared".parse().unwrap(),
         ..code
@@ -782,7 +695,7 @@ async fn the_url_of_an_expired_temporary_code_may_be_imported(bench: Bench) {
 }
 
 async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(bench: Bench) {
-    let [store, other, _] = bench.three().await;
+    let [store, other, _] = bench.replicas().await;
     for round in 1..=100 {
         let scene = permanent(&format!("round {round}"));
         let intent = granted(&store, &scene).await;
@@ -807,10 +720,10 @@ async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(benc
 }
 
 async fn a_result_is_recorded_although_its_intent_is_gone(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     let scene = permanent("poster");
     let intent = granted(&store, &scene).await;
-    if bench.memory.is_some() {
+    if bench.is_in_memory() {
         store.codes.withdraw(&intent).await.unwrap();
     } else {
         // As when a backup is put back.
@@ -826,7 +739,7 @@ async fn a_result_is_recorded_although_its_intent_is_gone(bench: Bench) {
 }
 
 async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
-    let [store, other, _] = bench.three().await;
+    let [store, other, _] = bench.replicas().await;
     let scene = temporary(7);
     let name = |label: Option<&str>, group: Option<&str>| Channel {
         label: label.map(str::to_owned),
@@ -879,7 +792,7 @@ async fn stock_up(bench: &Bench, store: &Stores) -> BTreeSet<String> {
 }
 
 async fn the_pages_of_a_list_are_the_whole_list(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     let scenes = stock_up(&bench, &store).await;
     for limit in [1, 7, 79, 80, 1000] {
         let walked = walk(&store, &ChannelFilter::default(), limit).await;
@@ -890,7 +803,7 @@ async fn the_pages_of_a_list_are_the_whole_list(bench: Bench) {
 }
 
 async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
-    let store = bench.store().await;
+    let store = bench.replica().await;
     stock_up(&bench, &store).await;
     let scene = |text: &str, is_number| Some((text.to_owned(), is_number));
     for (label, group, permanent, scene, want) in [
@@ -933,40 +846,7 @@ async fn walk(store: &Stores, filter: &ChannelFilter, limit: u16) -> Vec<String>
     }
 }
 
-macro_rules! contract {
-    ($($promise:ident,)*) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                super::$promise(super::Bench::new(super::Database::sqlite())).await;
-            })*
-        }
-        mod memory {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                super::$promise(super::Bench::in_memory().await).await;
-            })*
-        }
-        mod pgbouncer {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                if let Some(database) = super::Database::pooled().await {
-                    super::$promise(super::Bench::new(database)).await;
-                }
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                if let Some(database) = super::Database::postgres().await {
-                    super::$promise(super::Bench::new(database)).await;
-                }
-            })*
-        }
-    };
-}
-
-contract! {
+contract! { sqlite memory postgres pgbouncer: {
     a_code_is_found_as_it_was_saved,
     of_two_codes_the_later_minted_stays,
     only_the_dead_are_purged_and_only_in_batches,
@@ -994,247 +874,4 @@ contract! {
     names_replace_where_given_and_stay_where_absent,
     the_pages_of_a_list_are_the_whole_list,
     a_list_is_filtered_by_all_that_is_given,
-}
-
-/// What a database must be for the service to start with it.
-mod opening {
-    use std::fs;
-    use std::io::{self, Write};
-    use std::sync::Mutex;
-
-    use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
-
-    use super::*;
-
-    /// What this thread logs while somebody listens.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Log {
-        fn listen(&self) -> DefaultGuard {
-            // Somebody always listens: a line that another thread came to first, with nobody there, may be taken for one that
-            // nobody wants.
-            set_global_default(tracing_subscriber::registry()).ok();
-            let log = self.clone();
-            let lines = tracing_subscriber::fmt().with_ansi(false);
-            set_default(lines.with_writer(move || log.clone()).finish())
-        }
-
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    impl Write for Log {
-        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(piece)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// A clock that is an hour fast.
-    #[derive(Debug)]
-    struct Ahead;
-
-    impl Clock for Ahead {
-        fn now(&self) -> Timestamp {
-            SystemClock.now() + Duration::from_hours(1)
-        }
-    }
-
-    async fn databases() -> Vec<Database> {
-        [Some(Database::sqlite()), Database::postgres().await]
-            .into_iter()
-            .flatten()
-            .collect()
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_store_belongs_to_one_wechat_and_weixins_hosts_are_one() {
-        for database in databases().await {
-            let bench = Bench::new(database);
-            bench.open("api.weixin.qq.com").await.unwrap();
-            for host in [
-                "api2.weixin.qq.com",
-                "sh.api.weixin.qq.com",
-                "weixin.qq.com",
-            ] {
-                assert!(bench.open(host).await.is_ok(), "{host}");
-            }
-            for host in [
-                "127.0.0.1",
-                "evilweixin.qq.com",
-                "weixin.qq.com.example.org",
-            ] {
-                let error = bench.open(host).await.unwrap_err();
-                assert!(
-                    matches!(error, OpenError::OtherUpstream { .. }),
-                    "{host}: {error:?}"
-                );
-                assert!(error.is_configuration());
-                assert!(error.to_string().contains(host), "{error}");
-            }
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn another_programs_tables_are_refused_and_left_alone() {
-        for database in databases().await {
-            database.run("CREATE TABLE theirs (a INT)").await;
-            let is_file = database.url.starts_with("sqlite");
-            let before = is_file.then(|| fs::read(database.file()).unwrap());
-            let bench = Bench::new(database);
-            let error = bench.open("test").await.unwrap_err();
-            assert!(matches!(error, OpenError::Foreign), "{error:?}");
-            assert!(error.is_configuration());
-            let after = is_file.then(|| fs::read(bench.database.file()).unwrap());
-            assert_eq!(before, after, "not a byte is changed");
-            bench.database.run("DROP TABLE theirs").await;
-            assert!(
-                bench.open("test").await.is_ok(),
-                "an empty database is taken"
-            );
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_postgresql_extensions_view_is_no_foreign_table() {
-        let Some(database) = Database::postgres().await else {
-            return;
-        };
-        database
-            .run("CREATE VIEW pg_stat_something AS SELECT 1 AS one")
-            .await;
-        assert!(Bench::new(database).open("test").await.is_ok());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_damaged_file_is_refused_at_once_and_left_alone() {
-        type Damage = fn(&mut Vec<u8>);
-        let damages: [(&str, Damage); 4] = [
-            ("no database", |file| {
-                *file = b"this is no database".repeat(100);
-            }),
-            ("no header", |file| file[..100].fill(0)),
-            ("half of it", |file| file.truncate(file.len() / 2)),
-            ("a page of noise", |file| {
-                let middle = file.len() / 2 / 4096 * 4096;
-                file[middle..middle + 4096].fill(0xa5);
-            }),
-        ];
-        for (what, damage) in damages {
-            let bench = Bench::new(Database::sqlite());
-            let store = bench.open("test").await.unwrap();
-            store
-                .codes
-                .save(&temporary(1), &for_a_while("t", bench.now(), 60))
-                .await
-                .unwrap();
-            drop(store);
-            // Whatever is still in the log beside the file goes into the file.
-            bench.database.run("PRAGMA wal_checkpoint(TRUNCATE)").await;
-            for suffix in ["-wal", "-shm"] {
-                fs::remove_file(format!("{}{suffix}", bench.database.file().display())).ok();
-            }
-            let mut file = fs::read(bench.database.file()).unwrap();
-            damage(&mut file);
-            fs::write(bench.database.file(), &file).unwrap();
-
-            let started = std::time::Instant::now();
-            let error = bench.open("test").await.unwrap_err();
-            assert!(matches!(error, OpenError::Damaged(_)), "{what}: {error:?}");
-            assert!(error.is_configuration());
-            assert!(
-                started.elapsed() < PATIENCE,
-                "{what}: {:?}",
-                started.elapsed()
-            );
-            assert_eq!(fs::read(bench.database.file()).unwrap(), file, "{what}");
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn an_address_that_is_none_is_refused_at_once() {
-        let clock = Bench::new(Database::sqlite()).clock;
-        for url in ["postgres://localhost:port/x", "postgres://user:secret@[/x"] {
-            let error = open(url, "wxtest", "test", clock.clone())
-                .await
-                .unwrap_err();
-            assert!(matches!(error, OpenError::Address(_)), "{url}: {error:?}");
-            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn clocks_that_do_not_agree_are_told_in_the_log() {
-        let right: Arc<dyn Clock> = Arc::new(SystemClock);
-        for (clock, is_wrong) in [(right, false), (Arc::new(Ahead), true)] {
-            for database in databases().await {
-                let log = Log::default();
-                let store = {
-                    let _guard = log.listen();
-                    open(&database.url, "wxtest", "test", clock.clone()).await
-                };
-                let difference = store.unwrap().database.clock_difference();
-                let is_server = database.url.starts_with("postgres");
-                let told = difference.is_some_and(ClockDifference::is_too_much);
-                assert_eq!(difference.is_some(), is_server, "a file has no clock");
-                assert_eq!(told, is_server && is_wrong, "{difference:?}");
-                let line = "s ahead of the database's";
-                assert_eq!(log.text().contains(line), told, "{}", log.text());
-                let warns = log.text().contains("the clocks do not agree");
-                assert_eq!(warns, told, "{}", log.text());
-            }
-        }
-    }
-
-    /// With the clock of the runtime, which waits for nothing.
-    #[tokio::test(start_paused = true)]
-    async fn the_wait_for_a_server_is_told_now_and_then() {
-        let log = Log::default();
-        let _guard = log.listen();
-        let url = format!("postgres://user:secret@{}/x", closed_port());
-        let started = tokio::time::Instant::now();
-        let opened = open(&url, "wxtest", "test", Arc::new(SystemClock)).await;
-        assert!(
-            matches!(opened, Err(OpenError::Unreachable(_))),
-            "{opened:?}"
-        );
-        assert!(started.elapsed() >= Duration::from_secs(30));
-        let told = log.text().matches("the store is not there yet").count();
-        assert!((2..=7).contains(&told), "{told}: {}", log.text());
-        assert!(!log.text().contains("secret"), "{}", log.text());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_file_may_have_any_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a:memory:b&mode=memory");
-        let url = format!("sqlite://{}", file.display());
-        let clock = Bench::new(Database::memory()).clock;
-        let scene = temporary(7);
-        let saved = for_a_while("kept", clock.now(), 60);
-        for known in [None, Some("kept".to_owned())] {
-            let store = open(&url, "wxtest", "test", clock.clone()).await.unwrap();
-            assert_eq!(ticket_of(&store, &scene).await, known);
-            store.codes.save(&scene, &saved).await.unwrap();
-        }
-        assert!(file.exists());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn many_may_open_a_new_database_at_once() {
-        for database in databases().await {
-            let bench = Bench::new(database);
-            let started = std::time::Instant::now();
-            let opened = join_all((0..5).map(|_| bench.open("test"))).await;
-            for store in opened {
-                store.unwrap().database.ping().await.unwrap();
-            }
-            assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
-        }
-    }
-}
+}}

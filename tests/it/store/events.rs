@@ -1,4 +1,4 @@
-//! What the store promises about events, statistics and followers, against each database.
+//! What the store promises about events, statistics and followers, against each engine.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
-use wxqr::clock::{Clock, ManualClock};
+use wxqr::clock::{Clock as _, ManualClock};
 use wxqr::codes::Reservation;
 use wxqr::db::{OpenError, Upstream};
 use wxqr::event::{Event, EventKind, Scan};
@@ -18,44 +18,15 @@ use wxqr::statistics::{
     Attribution, Dated, EventFilter, EventOrder, Numbers, NumbersFilter, PersonKey, Recorded, Span,
     StoredEvent, Sums,
 };
-use wxqr::ticket::{IssuedCode, Life};
 
+use super::contract::{APP_ID, Bench, START, contract, for_a_while, for_ever, permanent};
 use crate::support::database::Database;
-
-const APP_ID: &str = "wxtest";
-
-/// Midnight, by UTC, in which these tests have their days.
-const START: &str = "2026-11-01T00:00:00Z";
 
 const DAY: Duration = Duration::from_hours(24);
 
 const NEWEST_FIRST: EventOrder = EventOrder::NewestFirst;
 
-struct Bench {
-    database: Database,
-    clock: Arc<ManualClock>,
-    store: Stores,
-}
-
 impl Bench {
-    async fn new(database: Database) -> Self {
-        let clock = Arc::new(ManualClock::starting_at(START.parse().unwrap()));
-        let store = open(&database, clock.clone()).await;
-        Self {
-            database,
-            clock,
-            store,
-        }
-    }
-
-    /// The store as another replica has it; in memory it has no other.
-    async fn replica(&self) -> Stores {
-        if self.database.url.contains(":memory:") {
-            return self.store.clone();
-        }
-        open(&self.database, self.clock.clone()).await
-    }
-
     async fn record(&self, events: &[Event]) -> Vec<Recorded> {
         self.store
             .events
@@ -143,14 +114,6 @@ impl Bench {
     }
 }
 
-async fn open(database: &Database, clock: Arc<dyn Clock>) -> Stores {
-    let upstream = Upstream::of_host("test");
-    let url = database.url.as_str().into();
-    Stores::open(&url, APP_ID, &upstream, clock, None)
-        .await
-        .unwrap()
-}
-
 fn four(numbers: Numbers) -> [u64; 4] {
     [
         numbers.scans,
@@ -164,33 +127,6 @@ fn shown(attribution: &Attribution) -> String {
     match attribution {
         Attribution::Code(scene) => scene.value().to_string(),
         Attribution::Unknown(text) => format!("?{text}"),
-    }
-}
-
-fn permanent(scene: &str) -> PermanentScene {
-    match scene.parse() {
-        Ok(id) => PermanentScene::Id(id),
-        Err(_) => PermanentScene::Text(scene.parse().unwrap()),
-    }
-}
-
-fn for_ever(ticket: &str) -> IssuedCode {
-    IssuedCode {
-        ticket: ticket.parse().unwrap(),
-        url: "http://weixin.qq.com/q/1".parse().unwrap(),
-        life: Life::Permanent,
-    }
-}
-
-fn for_a_while(ticket: &str, minted_at: Timestamp, seconds: u64) -> IssuedCode {
-    let life = Life::Temporary {
-        minted_at,
-        asked: seconds.try_into().unwrap(),
-        granted: seconds.try_into().unwrap(),
-    };
-    IssuedCode {
-        life,
-        ..for_ever(ticket)
     }
 }
 
@@ -873,26 +809,7 @@ async fn an_older_store_brings_its_tickets(bench: Bench) {
     replica.events.record_events(&scanned).await.unwrap();
 }
 
-macro_rules! contract {
-    ($($promise:ident,)*) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                super::$promise(super::Bench::new(super::Database::sqlite()).await).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                if let Some(database) = super::Database::postgres().await {
-                    super::$promise(super::Bench::new(database).await).await;
-                }
-            })*
-        }
-    };
-}
-
-contract! {
+contract! { sqlite postgres: {
     an_event_counts_once_however_often_it_comes,
     a_scan_belongs_to_the_code_of_its_ticket,
     a_ticket_is_remembered_sixty_days_past_its_end,
@@ -909,14 +826,13 @@ contract! {
     a_page_and_its_last_place_are_of_one_moment,
     sums_are_those_of_all_codes,
     an_older_store_brings_its_tickets,
-}
+}}
 
 /// A repeat is known by its name: it stays one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
-    for database in [Some(Database::sqlite()), Database::postgres().await] {
-        let Some(database) = database else { continue };
-        let bench = Bench::new(database).await;
+    for bench in [Bench::sqlite().await, Bench::postgres().await] {
+        let Some(bench) = bench else { continue };
         let events = dated(&[follow(1, "a", "1")]);
         bench.store.events.record_events(&events).await.unwrap();
         let held = "SELECT value FROM about WHERE name = 'person_key'";
@@ -965,7 +881,7 @@ async fn a_new_store_keeps_no_key_that_comes_from_outside() {
 
 #[tokio::test]
 async fn a_store_in_memory_counts_as_others_do() {
-    let bench = Bench::new(Database::memory()).await;
+    let bench = Bench::on(Database::memory()).await;
     bench.code("1").await;
     bench.record(&[follow(1, "a", "1"), leave(2, "a")]).await;
     assert_eq!(bench.total(1, 1).await, [row("1", [1, 1, 1, 1])]);

@@ -11,48 +11,24 @@ use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::codes::{Intent, Reservation};
 use wxqr::db::{Error, OpenError, Upstream};
-use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
-use wxqr::ticket::{IssuedCode, Life};
+use wxqr::ticket::IssuedCode;
 
+use super::contract::{self, APP_ID, for_a_while, for_ever, permanent, temporary};
 use crate::support::database::Database;
 use crate::support::eventually_async;
 use crate::support::wire::Wire;
-
-const APP_ID: &str = "wxtest";
 
 /// What a database is set to holds for new connections.
 const END_THE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
 async fn open(url: &str) -> Stores {
-    let upstream = Upstream::of_host("test");
-    Stores::open(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None)
-        .await
-        .unwrap()
-}
-
-fn permanent(text: &str) -> PermanentScene {
-    PermanentScene::Text(text.parse().unwrap())
-}
-
-fn temporary(id: u32) -> Scene {
-    Scene::Temporary(TemporaryScene::Id(id.to_string().parse().unwrap()))
-}
-
-fn code(life: Life) -> IssuedCode {
-    IssuedCode {
-        ticket: "ticket".parse().unwrap(),
-        url: "http://weixin.qq.com/q/1".parse().unwrap(),
-        life,
-    }
+    let opened = contract::open(url, APP_ID, "test", Arc::new(SystemClock));
+    opened.await.unwrap()
 }
 
 fn short_lived() -> IssuedCode {
-    code(Life::Temporary {
-        minted_at: SystemClock.now(),
-        asked: 60.try_into().unwrap(),
-        granted: 60.try_into().unwrap(),
-    })
+    for_a_while("ticket", SystemClock.now(), 60)
 }
 
 async fn granted(store: &Stores, scene: &str) -> Intent {
@@ -105,7 +81,7 @@ async fn a_locked_row_fails_the_call_that_needs_it_and_nothing_else() {
     }
     store
         .codes
-        .confirm(&intent, &code(Life::Permanent))
+        .confirm(&intent, &for_ever("ticket"))
         .await
         .unwrap();
     store
@@ -132,7 +108,7 @@ async fn a_result_is_written_while_a_crowd_waits_for_a_lock() {
     let confirm = async {
         // They came first.
         tokio::task::yield_now().await;
-        store.codes.confirm(&intent, &code(Life::Permanent)).await
+        store.codes.confirm(&intent, &for_ever("ticket")).await
     };
     let (crowd, confirmed) = tokio::join!(crowd, confirm);
     assert!(

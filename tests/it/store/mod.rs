@@ -1,8 +1,10 @@
 //! The store against every engine: the contract, what it opens, locks, a pooler, and replicas that share it.
 
 mod codes;
+mod contract;
 mod events;
 mod files;
 mod locks;
+mod opening;
 mod pooler;
 mod replicas;

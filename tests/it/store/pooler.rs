@@ -5,9 +5,10 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::support::answer::Answer;
-use crate::support::fleet::{KEY, Replica, Upstream, spread, tickets};
+use crate::support::fleet::{Replica, Upstream, spread, tickets};
+use crate::support::keys;
 use crate::support::pooler::Pooler;
-use crate::support::pushes::{AES_KEY, Happening, TOKEN, sealed};
+use crate::support::pushes::{AES_KEY, ALICE, Happening, TOKEN, sealed};
 
 const CALLBACK: [(&str, &str); 2] = [("CALLBACK_TOKEN", TOKEN), ("ENCODING_AES_KEY", AES_KEY)];
 
@@ -75,7 +76,10 @@ async fn scans_are_counted(replicas: &[Replica]) {
 async fn a_visitor_signs_in(replicas: &[Replica]) {
     let bindings = |path: &str| format!("http://{}/api/bindings{path}", replicas[0].address);
     let post = |path: &str| {
-        let request = replicas[0].client.post(bindings(path)).bearer_auth(KEY);
+        let request = replicas[0]
+            .client
+            .post(bindings(path))
+            .bearer_auth(keys::ADMIN);
         Answer::to(request.json(&json!({"context": "session 7"})))
     };
     let made = post("").await.json();
@@ -85,11 +89,10 @@ async fn a_visitor_signs_in(replicas: &[Replica]) {
         &made["code"]["ticket"],
     ]
     .map(|text| text.as_str().unwrap());
-    let openid = "oAlice0000000000000000000001";
-    let scanned = push(&replicas[1], Happening::scan(openid, scene, ticket)).await;
+    let scanned = push(&replicas[1], Happening::scan(ALICE, scene, ticket)).await;
     assert_eq!(scanned.status, 200, "{scanned:?}");
     let claimed = post(&format!("/{id}/claim")).await.json();
-    assert_eq!(claimed["openid"], openid, "{claimed}");
+    assert_eq!(claimed["openid"], ALICE, "{claimed}");
 }
 
 /// In safe mode, as bindings demand it.

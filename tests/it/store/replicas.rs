@@ -8,6 +8,7 @@ use wxqr::sandbox::{FaultKind, Target};
 use crate::support::answer::Answer;
 use crate::support::database::Database;
 use crate::support::eventually_async;
+use crate::support::figures::tell;
 use crate::support::fleet::{Replica, Upstream, spread, tickets};
 
 /// Long enough for a crowd to gather at every replica before WeChat answers.
@@ -46,14 +47,6 @@ impl Fleet {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures are for whoever asks for them"
-)]
-fn tell(what: &str, started: Instant) {
-    println!("{what}: {:?}", started.elapsed());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scene_is_minted_once_however_many_ask_at_all_replicas() {
     let Some(fleet) = Fleet::of(3, &[]).await else {
@@ -67,7 +60,7 @@ async fn a_scene_is_minted_once_however_many_ask_at_all_replicas() {
         fleet.upstream.sandbox.forget_calls();
         let started = Instant::now();
         let answers = fleet.ask_all(100, (0..100).map(|_| path.to_owned())).await;
-        tell(&format!("100 x one {kind} scene"), started);
+        tell(&format!("100 x one {kind} scene"), started.elapsed());
         assert_eq!(
             tickets(&answers).len(),
             1,
@@ -90,7 +83,7 @@ async fn three_hundred_scenes_are_three_hundred_mints() {
         // Each scene at each replica.
         let paths = scenes().flat_map(|path| [path.clone(), path.clone(), path]);
         let answers = fleet.ask_all(150, paths).await;
-        tell(&format!("3 x 300 {kind} scenes"), started);
+        tell(&format!("3 x 300 {kind} scenes"), started.elapsed());
         assert_eq!(tickets(&answers).len(), 300, "{kind}");
         assert_eq!(fleet.upstream.creates(), 300, "{kind}");
         let again = fleet.ask_all(50, scenes()).await;

@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Command;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Body, Client, Method, RequestBuilder};
 use tokio::sync::oneshot;
 use wxqr::app::App;
-use wxqr::clock::SystemClock;
+use wxqr::clock::{Clock, SystemClock};
 use wxqr::config::Config;
 use wxqr::sandbox::{Api, Call, Credentials, Fault, FaultKind, Options, Sandbox, Target};
 
 use super::answer::Answer;
-use super::{Server, client};
+use super::{Server, client, keys};
 
 pub(crate) const APP_ID: &str = "wx0123456789abcdef";
 /// All visitors of a test have one address, and make more codes than one visitor may.
@@ -62,6 +62,7 @@ impl Builder {
             ("WXQR_DATABASE_URL".to_owned(), "sqlite::memory:".to_owned()),
             ("WXQR_API_BASE".to_owned(), base.clone()),
             ("WXQR_MP_BASE".to_owned(), base.clone()),
+            ("WXQR_API_KEYS".to_owned(), keys::all()),
             ("WXQR_VISITOR_RATE".to_owned(), HASTE.to_owned()),
             ("WXQR_VISITOR_PACE".to_owned(), HASTE.to_owned()),
         ];
@@ -100,13 +101,22 @@ pub(crate) async fn spawn_sandbox(
     app_secret: &str,
     wrap: impl FnOnce(axum::Router) -> axum::Router,
 ) -> (Sandbox, SocketAddr, Server) {
+    spawn_sandbox_by(Arc::new(SystemClock), app_secret, wrap).await
+}
+
+/// The same by a clock whose hands the test moves.
+pub(crate) async fn spawn_sandbox_by(
+    clock: Arc<dyn Clock>,
+    app_secret: &str,
+    wrap: impl FnOnce(axum::Router) -> axum::Router,
+) -> (Sandbox, SocketAddr, Server) {
     let sandbox = Sandbox::new(Options {
         base: String::new(),
         accounts: vec![Credentials {
             app_id: APP_ID.to_owned(),
             app_secret: app_secret.into(),
         }],
-        clock: Arc::new(SystemClock),
+        clock,
     });
     let (server, address) = Server::spawn(|address| {
         sandbox.set_base(&format!("http://{address}"));
@@ -146,6 +156,17 @@ impl TestApp {
             request.header(*name, *value)
         });
         Answer::to(request).await
+    }
+
+    /// Asks with a key.
+    pub(crate) async fn get_as(&self, key: &str, path: &str) -> Answer {
+        Answer::to(self.request(Method::GET, path).bearer_auth(key)).await
+    }
+
+    /// Sends a body with a key.
+    pub(crate) async fn post_as(&self, key: &str, path: &str, body: impl Into<Body>) -> Answer {
+        let request = self.request(Method::POST, path).bearer_auth(key);
+        Answer::to(request.body(body)).await
     }
 
     /// The JSON of a scene number.

@@ -1,15 +1,11 @@
 //! A service with a callback, a look into its store, and pushes to it.
 
-use std::sync::Arc;
-
 use reqwest::Method;
 use wxqr::app::Stores;
-use wxqr::clock::SystemClock;
-use wxqr::db::Upstream;
 use wxqr::statistics::{EventFilter, EventOrder, NumbersFilter, NumbersRow, Span, StoredEvent};
 
 use super::answer::Answer;
-use super::app::{APP_ID, Builder, TestApp};
+use super::app::{Builder, TestApp};
 use super::database::Database;
 use super::pushes::{Happening, TOKEN, signed_query};
 
@@ -18,15 +14,6 @@ pub(crate) fn with_callback(database: &Database) -> Builder {
     TestApp::with()
         .set("CALLBACK_TOKEN", TOKEN)
         .set("DATABASE_URL", &database.url)
-}
-
-/// The store of a service, as another replica sees it.
-pub(crate) async fn store(database: &Database) -> Stores {
-    let url = database.url.clone().into();
-    let upstream = Upstream::of_host("127.0.0.1");
-    Stores::open(&url, APP_ID, &upstream, Arc::new(SystemClock), None)
-        .await
-        .unwrap()
 }
 
 /// Every event, as it was stored.

@@ -2,13 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
+use wxqr::app::Stores;
+use wxqr::clock::SystemClock;
+use wxqr::db::Upstream;
 
+use super::app::APP_ID;
 use super::pooler::Pooler;
 use super::skip::skip;
 
@@ -108,6 +113,11 @@ impl Database {
         }
     }
 
+    /// The store in it, as a second replica of the tests' service opens it.
+    pub(crate) async fn store(&self) -> Stores {
+        store_at(&self.url).await
+    }
+
     pub(crate) fn is_postgres(&self) -> bool {
         self.url.starts_with("postgres")
     }
@@ -163,6 +173,13 @@ impl Drop for OnServer {
         });
         dropping.join().ok();
     }
+}
+
+/// The store at an address, as a second replica of the tests' service opens it.
+pub(crate) async fn store_at(url: &str) -> Stores {
+    let upstream = Upstream::of_host("127.0.0.1");
+    let opened = Stores::open(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None).await;
+    opened.unwrap()
 }
 
 pub(crate) async fn run_sql(url: &str, sql: &str) {

@@ -3,7 +3,7 @@
 //! A test asserts what is certain on any machine. How fast a machine is, and how large a test is run on it, are figures: each
 //! comes with what is promised, and the report says whether the promise was kept.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -118,6 +118,15 @@ fn write(row: &Value) -> std::io::Result<()> {
         .open(file)?;
     // One write: other tests append at the same time.
     file.write_all(format!("{row}\n").as_bytes())
+}
+
+/// Prints a figure that is in no report, for whoever runs the test alone.
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures are for whoever asks for them"
+)]
+pub(crate) fn tell(what: &str, figure: impl Debug) {
+    println!("{what}: {figure:?}");
 }
 
 /// `12345` as `12,345`.

@@ -17,10 +17,7 @@ use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 use super::answer::Answer;
 use super::app::{APP_ID, APP_SECRET, HASTE, spawn_sandbox};
 use super::process::Process;
-use super::{Server, client};
-
-/// May do everything.
-pub(crate) const KEY: &str = "admin-key-of-the-tests-0";
+use super::{Server, client, keys};
 
 /// Between a code that WeChat made and whoever asked for it. Open at first.
 pub(crate) struct Gate(Arc<watch::Sender<bool>>);
@@ -128,7 +125,6 @@ impl Upstream {
         more: &[(&str, &str)],
         start: impl FnOnce(&[(&str, &str)]) -> Process,
     ) -> Process {
-        let keys = format!("tests:{KEY}:admin");
         let mut variables = vec![
             ("WXQR_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("WXQR_LOG_FORMAT".to_owned(), "json".to_owned()),
@@ -137,7 +133,7 @@ impl Upstream {
             ("WXQR_API_BASE".to_owned(), self.base.clone()),
             ("WXQR_MP_BASE".to_owned(), self.base.clone()),
             ("WXQR_DATABASE_URL".to_owned(), database.to_owned()),
-            ("WXQR_API_KEYS".to_owned(), keys),
+            ("WXQR_API_KEYS".to_owned(), keys::all()),
             ("WXQR_VISITOR_RATE".to_owned(), HASTE.to_owned()),
             ("WXQR_VISITOR_PACE".to_owned(), HASTE.to_owned()),
         ];
@@ -177,12 +173,12 @@ impl Replica {
         let request = self
             .client
             .post(format!("http://{}/api/codes", self.address));
-        Answer::to(request.bearer_auth(KEY).json(wanted)).await
+        Answer::to(request.bearer_auth(keys::ADMIN).json(wanted)).await
     }
 
     /// With the key.
     pub(crate) async fn keyed(&self, path: &str) -> Answer {
-        Answer::to(self.request(path).bearer_auth(KEY)).await
+        Answer::to(self.request(path).bearer_auth(keys::ADMIN)).await
     }
 
     /// The permanent stock: used, and unknown among them.
@@ -220,7 +216,7 @@ pub(crate) async fn spread(
     let requests: Vec<_> = paths
         .into_iter()
         .zip(replicas.iter().cycle())
-        .map(|(path, replica)| replica.request(&path).bearer_auth(KEY))
+        .map(|(path, replica)| replica.request(&path).bearer_auth(keys::ADMIN))
         .collect();
     stream::iter(requests.into_iter().map(Answer::once_the_store_is_free))
         .buffer_unordered(at_a_time)

@@ -1,28 +1,19 @@
 //! A service and what followers of its account did, put into its store as its callback would.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use jiff::civil::Date;
-use reqwest::Method;
 use serde_json::Value;
 use wxqr::app::Stores;
-use wxqr::clock::SystemClock;
-use wxqr::db::{self, Upstream};
+use wxqr::db;
 use wxqr::event::{Event, EventKind, Scan};
 use wxqr::statistics::{Dated, Recorded};
 
 use super::answer::Answer;
-use super::app::{APP_ID, Builder, TestApp};
+use super::app::{Builder, TestApp};
 use super::database::Database;
+use super::keys;
 
-pub(crate) const STATS: &str = "stats-key-012345678";
-pub(crate) const PEOPLE: &str = "people-key-01234567";
-pub(crate) const BOTH: &str = "both-key-0123456789";
-pub(crate) const MINT: &str = "mint-key-0123456789";
-pub(crate) const ADMIN: &str = "admin-key-012345678";
-
-/// A service with a key for each scope, and a second handle to its store.
+/// A service, and a second handle to its store.
 pub(crate) struct Followed {
     pub(crate) app: TestApp,
     pub(crate) store: Stores,
@@ -80,27 +71,22 @@ impl Followed {
 
     /// On that database, which must not be one in memory.
     pub(crate) async fn on(database: Database, more: impl FnOnce(Builder) -> Builder) -> Self {
-        let keys = format!(
-            "stats:{STATS}:stats,people:{PEOPLE}:people,both:{BOTH}:stats+people,mint:{MINT}:mint+permanent,admin:{ADMIN}:admin"
-        );
-        let builder = TestApp::with()
-            .set("API_KEYS", keys)
-            .set("DATABASE_URL", database.url.clone());
+        let builder = TestApp::with().set("DATABASE_URL", database.url.clone());
         let app = more(builder).spawn().await;
-        let upstream = Upstream::of_host(&app.sandbox_address.ip().to_string());
-        let url = database.url.as_str().into();
-        let store = Stores::open(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
+        let store = database.store().await;
         Self {
             app,
-            store: store.unwrap(),
+            store,
             _database: database,
         }
     }
 
     /// Makes a code with names, as its owner would; its ticket.
     pub(crate) async fn code(&self, body: &Value) -> String {
-        let request = self.app.request(Method::POST, "/api/codes");
-        let answer = Answer::to(request.bearer_auth(MINT).body(body.to_string())).await;
+        let answer = self
+            .app
+            .post_as(keys::ADMIN, "/api/codes", body.to_string());
+        let answer = answer.await;
         assert!(answer.status.is_success(), "{answer:?}");
         answer.ticket()
     }
@@ -127,12 +113,12 @@ impl Followed {
     }
 
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
-        Answer::to(self.app.request(Method::GET, path).bearer_auth(key)).await
+        self.app.get_as(key, path).await
     }
 
     /// The rows of the statistics for a query.
     pub(crate) async fn rows(&self, query: &str) -> Vec<Value> {
-        let answer = self.get(STATS, &format!("/api/stats?{query}")).await;
+        let answer = self.get(keys::STATS, &format!("/api/stats?{query}")).await;
         assert_eq!(answer.status, 200, "{query}: {answer:?}");
         answer.json()["rows"].as_array().unwrap().clone()
     }

@@ -5,10 +5,14 @@ pub(crate) mod app;
 pub(crate) mod callback;
 pub(crate) mod closing;
 pub(crate) mod database;
+pub(crate) mod demo;
 pub(crate) mod figures;
+pub(crate) mod files;
 pub(crate) mod fleet;
 pub(crate) mod followers;
+pub(crate) mod keys;
 pub(crate) mod load;
+pub(crate) mod log;
 pub(crate) mod owner;
 pub(crate) mod payloads;
 pub(crate) mod picture;
@@ -16,6 +20,7 @@ pub(crate) mod pooler;
 pub(crate) mod process;
 pub(crate) mod pushes;
 pub(crate) mod raw;
+pub(crate) mod served;
 pub(crate) mod skip;
 pub(crate) mod upstream;
 pub(crate) mod visitors;
@@ -25,7 +30,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, redirect};
+use reqwest::{Client, ClientBuilder, redirect};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
@@ -73,16 +78,23 @@ pub(crate) async fn eventually_async<F: Future<Output = bool>>(
 
 /// A client that follows nothing and waits longer than any answer may take.
 pub(crate) fn client() -> Client {
+    let builder = client_builder().redirect(redirect::Policy::none());
+    builder.build().unwrap()
+}
+
+/// The same, which goes where it is sent on to.
+pub(crate) fn following_client() -> Client {
+    client_builder().build().unwrap()
+}
+
+fn client_builder() -> ClientBuilder {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
     Client::builder()
         .tls_certs_only([])
         .no_proxy()
-        .redirect(redirect::Policy::none())
         .timeout(PATIENCE)
-        .build()
-        .unwrap()
 }
 
 /// An address that refuses connections: it was free a moment ago, and nobody listens.

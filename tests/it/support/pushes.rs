@@ -20,6 +20,10 @@ pub(crate) const TOKEN: &str = "callbacktokenOfTheTests";
 /// What it has as its `EncodingAESKey`: 42 characters of base64 and one that stands for nothing but zeros.
 pub(crate) const AES_KEY: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU";
 
+/// Two followers.
+pub(crate) const ALICE: &str = "oAlice0000000000000000000001";
+pub(crate) const BOB: &str = "oBob000000000000000000000002";
+
 /// An event of a follower.
 #[derive(Debug, Clone)]
 pub(crate) struct Happening {

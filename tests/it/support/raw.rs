@@ -23,13 +23,18 @@ pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> RawAnswer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // Who is refused early may find the door shut while it still talks.
     stream.write_all(request).await.ok();
-    let mut bytes = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
-    read.expect("the service closes the connection").ok();
-    RawAnswer::parse(&bytes)
+    RawAnswer::read(stream).await
 }
 
 impl RawAnswer {
+    /// Reads until the service closes the connection.
+    pub(crate) async fn read(mut stream: TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+        read.expect("the service closes the connection").ok();
+        Self::parse(&bytes)
+    }
+
     fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
         let (head, body) = end.map_or((bytes, &[][..]), |at| (&bytes[..at + 2], &bytes[at + 4..]));
@@ -40,6 +45,16 @@ impl RawAnswer {
             head,
             body: body.to_vec(),
         }
+    }
+
+    /// The values of a header, in their order.
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.split("\r\n").skip(1);
+        lines
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .collect()
     }
 
     /// The names of all headers in lower case, sorted.

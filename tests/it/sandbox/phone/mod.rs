@@ -11,24 +11,22 @@ use std::sync::Arc;
 
 use reqwest::Client;
 use serde_json::{Value, json};
-use wxqr::clock::{Clock, ManualClock};
-use wxqr::sandbox::{
-    Callback, Credentials, DataFormat, Delivery, Event, EventKind, Mode, Options, Sandbox,
-};
+use wxqr::clock::ManualClock;
+use wxqr::sandbox::{Callback, DataFormat, Delivery, Event, EventKind, Mode, Sandbox};
+
+use super::{APP_SECRET, START, clock};
 
 use crate::support::answer::Answer;
+use crate::support::app::{APP_ID, spawn_sandbox_by};
+use crate::support::files::path;
 use crate::support::owner::Owner;
 use crate::support::skip::skip;
 use crate::support::{Server, client};
 
-const APP_ID: &str = "wx0123456789abcdef";
-const APP_SECRET: &str = "sandbox-secret-of-the-tests";
 const OPENID: &str = "o6_bmjrPTlm6_2sgVt7hMZOPfL2M";
 const TOKEN: &str = "CallbackToken1";
 /// Its last character leaves two bits over.
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFf";
-/// When the clock of the tests starts.
-const START: &str = "2026-11-22T04:00:00Z";
 
 /// A sandbox on a port of its own. Dropping it ends the server.
 struct Phone {
@@ -41,20 +39,9 @@ struct Phone {
 
 impl Phone {
     async fn spawn() -> Self {
-        let clock = Arc::new(ManualClock::starting_at(START.parse().unwrap()));
-        let sandbox = Sandbox::new(Options {
-            base: String::new(),
-            accounts: vec![Credentials {
-                app_id: APP_ID.to_owned(),
-                app_secret: APP_SECRET.into(),
-            }],
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-        });
-        let (server, address) = Server::spawn(|address| {
-            sandbox.set_base(&format!("http://{address}"));
-            sandbox.router()
-        })
-        .await;
+        let clock = clock();
+        let (sandbox, address, server) =
+            spawn_sandbox_by(clock.clone(), APP_SECRET, |router| router).await;
         Self {
             sandbox,
             clock,
@@ -138,9 +125,10 @@ fn event(kind: EventKind) -> Event {
 
 /// What was pushed, opened by the script; none where Python or the backend is not installed.
 fn opened(backend: &str, pushes: &[(String, String)]) -> Option<Vec<Value>> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/callback/account.py");
+    let script = path("tests/callback/account.py");
     let mut child = Command::new("python3")
-        .args([script, backend, "open"])
+        .arg(script)
+        .args([backend, "open"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
