@@ -26,7 +26,7 @@ DOCUMENT = ROOT / "docs" / "reliability.md"
 TESTS = [
     "hostile::",
     "browser::markup::a_browser_finds_nothing_of_what_strangers_write_but_text",
-    "codes::minting::a_thousand_first_requests_cost_one_ticket_and_one_token",
+    "codes::minting::single_flight_of_a_thousand_requests_costs_one_ticket_and_one_token",
     "failure::wechat::with_three_calls_in_ten_failing_nearly_everybody_is_served",
     "failure::wechat::an_endless_body_costs_no_memory",
     "failure::hang::",

@@ -208,7 +208,7 @@ async fn no_cache_keeps_a_code_beyond_its_link() {
 }
 
 #[tokio::test]
-async fn a_visitor_mints_at_a_rate_and_reads_what_exists_for_free() {
+async fn rate_limit_counts_mints_and_no_reads() {
     let app = in_mode("open")
         .set("VISITOR_RATE", "3/1h")
         .set("TRUSTED_PROXIES", "127.0.0.1")
@@ -323,7 +323,7 @@ async fn a_forwarded_address_from_a_stranger_is_logged_once() {
 }
 
 #[tokio::test]
-async fn a_budget_that_is_used_up_lets_nobody_come_to_the_rate() {
+async fn rate_limit_is_not_charged_once_the_budget_is_used_up() {
     let app = in_mode("open")
         .set("VISITOR_RATE", "1/1h")
         .set("ANONYMOUS_BUDGET", "0")

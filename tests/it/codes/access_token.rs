@@ -86,7 +86,7 @@ async fn a_token_that_dies_early_is_renewed_once_and_the_visitor_served() {
 }
 
 #[tokio::test]
-async fn a_hundred_scenes_that_meet_a_dead_token_renew_it_once() {
+async fn single_flight_renews_a_dead_token_once_for_a_hundred_scenes() {
     let app = TestApp::spawn().await;
     assert_eq!(app.scene(1).await.status, StatusCode::OK);
     app.sandbox.rotate_tokens();

@@ -44,7 +44,7 @@ async fn tickets(crowd: Vec<JoinHandle<Answer>>) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_first_requests_cost_one_ticket_and_one_token() {
+async fn single_flight_of_a_thousand_requests_costs_one_ticket_and_one_token() {
     let app = TestApp::with()
         .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, GATHERING)

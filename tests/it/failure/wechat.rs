@@ -359,7 +359,7 @@ async fn a_refusal_of_the_first_host_is_not_taken_to_the_second() {
 }
 
 #[tokio::test]
-async fn a_code_under_its_floor_is_served_while_no_new_one_can_be_had() {
+async fn serve_stale_while_no_new_code_can_be_had() {
     let app = TestApp::with().set("REUSE", "1").spawn().await;
     let first = app.get("/qrcode.json?scene_id=1&expire_seconds=60").await;
     app.fail(Target::Create, FaultKind::Errcode(48001));

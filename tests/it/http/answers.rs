@@ -120,7 +120,7 @@ async fn every_answer_carries_the_common_headers() {
 }
 
 #[tokio::test]
-async fn an_answer_is_kept_no_longer_than_its_code_is_fresh() {
+async fn max_age_ends_with_the_freshness_of_the_code() {
     let app = TestApp::spawn().await;
     let kept = async |path: &str| {
         let answer = app.get_as(keys::PERMANENT, path).await;
@@ -152,7 +152,7 @@ async fn an_answer_is_kept_no_longer_than_its_code_is_fresh() {
 }
 
 #[tokio::test]
-async fn with_reuse_at_one_nothing_is_kept() {
+async fn with_reuse_at_one_every_code_is_no_store() {
     let app = TestApp::with().set("REUSE", "1").spawn().await;
     for extension in ["html", "json", "png", "svg", "jpg"] {
         let answer = app.get(&format!("/qrcode.{extension}?scene_id=1")).await;
@@ -161,7 +161,7 @@ async fn with_reuse_at_one_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn a_picture_that_the_caller_has_is_not_sent_again() {
+async fn etag_known_picture_is_304() {
     let app = TestApp::spawn().await;
     for extension in ["png", "svg"] {
         let path = format!("/qrcode.{extension}?scene_id=1");
@@ -698,7 +698,7 @@ async fn a_sane_request_id_is_the_callers_and_any_other_is_ours() {
 }
 
 #[tokio::test]
-async fn crawlers_are_turned_away() {
+async fn robots_txt_keeps_crawlers_away() {
     let app = TestApp::spawn().await;
     let robots = app.get("/robots.txt").await;
     assert_eq!(robots.text(), "User-agent: *\nDisallow: /\n");
@@ -816,7 +816,7 @@ async fn links_never_come_from_the_host_header() {
 }
 
 #[tokio::test]
-async fn scripts_of_other_origins_read_codes_and_nothing_else() {
+async fn cors_lets_other_origins_read_codes_and_nothing_else() {
     let any = TestApp::spawn().await;
     let origin = ("origin", "https://shop.example");
     let answer = any.get_with("/qrcode.json?scene_id=1", &[origin]).await;
@@ -874,7 +874,7 @@ async fn scripts_of_other_origins_read_codes_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn who_may_frame_a_code_is_a_setting() {
+async fn csp_frame_ancestors_are_a_setting() {
     let setting = "self,https://shop.example";
     let app = TestApp::with()
         .set("FRAME_ANCESTORS", setting)

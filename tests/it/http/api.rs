@@ -798,7 +798,7 @@ async fn an_import_is_compared_with_every_spelling_of_a_url_and_with_temporary_c
 }
 
 #[tokio::test]
-async fn the_list_can_be_filtered_and_walked() {
+async fn the_list_is_filtered_and_paged() {
     let app = TestApp::spawn().await;
     let wanted = json!([
         {"scene_id": 7, "label": "a", "group": "shops"},

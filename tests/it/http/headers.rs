@@ -267,7 +267,7 @@ async fn a_code_has_exactly_the_headers_of_its_representation() {
 }
 
 #[tokio::test]
-async fn a_picture_that_is_still_the_one_keeps_its_policy_and_its_frames() {
+async fn etag_known_picture_keeps_its_csp() {
     for (ancestors, want) in [("*", ""), ("none", "; frame-ancestors 'none'")] {
         let app = TestApp::with()
             .set("FRAME_ANCESTORS", ancestors)
@@ -366,7 +366,7 @@ async fn check_error(app: &TestApp, page: &str, query: &str, status: u16, more: 
 }
 
 #[tokio::test]
-async fn no_error_is_kept_in_any_form() {
+async fn every_error_is_no_store_in_any_form() {
     let app = TestApp::spawn().await;
     let page = Policies::of(&app).await.problem("*");
     for (query, status) in [
@@ -391,7 +391,7 @@ async fn no_error_is_kept_in_any_form() {
 }
 
 #[tokio::test]
-async fn being_turned_away_is_not_kept_either() {
+async fn rate_limit_and_budget_errors_are_no_store() {
     let app = TestApp::with().set("ANONYMOUS_BUDGET", "1").spawn().await;
     // The one that it allows.
     let page = Policies::of(&app).await.problem("*");
@@ -402,7 +402,7 @@ async fn being_turned_away_is_not_kept_either() {
 }
 
 #[tokio::test]
-async fn an_answer_depends_on_the_origin_where_only_some_may_read_it() {
+async fn cors_answers_vary_by_origin_where_only_some_may_read() {
     let app = TestApp::with()
         .set("CORS_ORIGINS", "https://shop.example")
         .spawn()
@@ -452,7 +452,7 @@ async fn an_answer_depends_on_the_origin_where_only_some_may_read_it() {
 }
 
 #[tokio::test]
-async fn only_a_code_may_be_framed_and_only_by_whom_its_owner_allows() {
+async fn csp_lets_only_codes_be_framed_by_whom_the_owner_allows() {
     for (setting, ancestors) in [
         ("*", None),
         ("none", Some("'none'")),
@@ -501,7 +501,7 @@ async fn only_a_code_may_be_framed_and_only_by_whom_its_owner_allows() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_changes_is_not_sent_again() {
+async fn etag_known_page_is_304() {
     let app = TestApp::spawn().await;
     for path in [
         "/",
