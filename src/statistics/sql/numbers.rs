@@ -91,7 +91,7 @@ impl EventStore {
 
     /// The numbers of all codes that have a name, that are permanent, or that have numbers in these days, in the order of
     /// [`Attribution`] and by day; zero rows too. With a scene, its codes are there whenever they are known. No more than
-    /// [`EventEventStore::MOST_NUMBERS`] and one: that one says that there are too many. Cancel safe.
+    /// [`EventStore::MOST_NUMBERS`] and one: that one says that there are too many. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
@@ -108,7 +108,7 @@ impl EventStore {
             .await
     }
 
-    /// What the codes of a filter did together: a row for each day, or one; zero rows too. No more than [`EventEventStore::MOST_NUMBERS`] and
+    /// What the codes of a filter did together: a row for each day, or one; zero rows too. No more than [`EventStore::MOST_NUMBERS`] and
     /// one. Cancel safe.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ impl EventStore {
     /// The most events that one call takes, so that it ends within [`crate::db::DEADLINE`].
     pub const MOST_EVENTS: usize = 100;
 
-    /// Stores events, at most [`EventEventStore::MOST_EVENTS`], and counts those that were not stored before. Tells what became of each, in
+    /// Stores events, at most [`EventStore::MOST_EVENTS`], and counts those that were not stored before. Tells what became of each, in
     /// order. All of them are stored or none is. Cancel safe: who leaves may come again with the same events.
     ///
     /// # Errors
