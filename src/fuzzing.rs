@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 pub use callback::callback;
 
-use crate::access::{Expiry, Link, LinkError, LinkKeys, SIGNED, canonical};
+use crate::access::{Link, LinkError, LinkExpiry, LinkKeys, SIGNED, canonical};
 use crate::form::{self, escaped};
 use crate::http::extract::query::Query;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, TemporaryScene};
@@ -98,7 +98,7 @@ const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 fn due(covered: &[(&str, &str)]) -> Result<Link, LinkError> {
     let is_repeated = |name| covered.iter().filter(|(given, _)| *given == name).count() > 1;
     let exp = covered.iter().find(|(name, _)| *name == "exp");
-    match exp.map(|(_, text)| text.parse::<Expiry>()) {
+    match exp.map(|(_, text)| text.parse::<LinkExpiry>()) {
         _ if SIGNED.into_iter().any(is_repeated) => Err(LinkError::BadSignature),
         None => Ok(Link::Signed { exp: None }),
         Some(Err(_)) => Err(LinkError::BadSignature),

@@ -1,71 +1,71 @@
-//! Who is asking.
+//! Authorization: what an authenticated caller may have created, and what it counts against.
 
 use std::sync::Arc;
 
 use super::{Key, Link, Mode, Scope, Visitor};
 
-/// The sender of a request.
+/// An authenticated request: API key, visitor address and link signature.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The key of ours that was presented.
+    /// The API key, if one was presented.
     pub key: Option<Arc<Key>>,
-    /// Whom the visitors' rate counts, unless a key pays.
+    /// The identity that the rate limit counts, unless a key with the scope `mint` is used.
     pub visitor: Visitor,
-    /// The link that was followed.
+    /// The verified link.
     pub link: Link,
 }
 
-/// On whose account a mint goes.
+/// The party that a mint is charged to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Payer {
-    /// Nobody's: a key with the scope may mint.
+pub enum Requester {
+    /// An API key with the scope: no rate limit, no budget.
     Key,
-    /// This visitor's rate and all visitors' budget.
+    /// A visitor: charged to its own rate and to the budget that all visitors share.
     Visitor(Visitor),
 }
 
-/// What a caller would need to mint.
+/// The permission that a caller lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needed {
-    /// A key with this scope.
+pub enum MissingPermission {
+    /// An API key with this scope.
     Key(Scope),
-    /// A signed link, or a key with the scope `mint`.
+    /// A signed link, or an API key with the scope `mint`.
     SignedLink,
 }
 
 impl Caller {
-    /// Whether the caller holds a key with this scope.
+    /// Whether the caller's key has this scope.
     pub fn allows(&self, scope: Scope) -> bool {
         self.key.as_ref().is_some_and(|key| key.allows(scope))
     }
 
-    /// Who pays for a temporary code that this caller has minted. A key without the scope `mint` makes its holder no less
-    /// than any visitor.
+    /// Authorizes a temporary code, and returns the party to charge. A key without the scope `mint`
+    /// has the same rights as a visitor without a key.
     ///
     /// # Errors
-    /// What the caller lacks.
-    pub fn may_mint(&self, mode: Mode) -> Result<Payer, Needed> {
+    /// The missing permission.
+    pub fn authorize_mint(&self, mode: Mode) -> Result<Requester, MissingPermission> {
         if self.allows(Scope::Mint) {
-            return Ok(Payer::Key);
+            return Ok(Requester::Key);
         }
         if mode.admits(self.link) {
-            return Ok(Payer::Visitor(self.visitor));
+            return Ok(Requester::Visitor(self.visitor));
         }
         Err(match mode {
-            Mode::Open | Mode::Signed => Needed::SignedLink,
-            Mode::Keyed => Needed::Key(Scope::Mint),
+            Mode::Open | Mode::Signed => MissingPermission::SignedLink,
+            Mode::Keyed => MissingPermission::Key(Scope::Mint),
         })
     }
 
-    /// Who pays for a permanent code that this caller has minted: only ever a key.
+    /// Authorizes a permanent code, which always requires a key.
     ///
     /// # Errors
-    /// What the caller lacks.
-    pub fn may_mint_permanent(&self) -> Result<Payer, Needed> {
+    /// The missing permission.
+    pub fn authorize_permanent_mint(&self) -> Result<Requester, MissingPermission> {
         if self.allows(Scope::Permanent) {
-            Ok(Payer::Key)
+            Ok(Requester::Key)
         } else {
-            Err(Needed::Key(Scope::Permanent))
+            Err(MissingPermission::Key(Scope::Permanent))
         }
     }
 }
@@ -86,26 +86,29 @@ mod tests {
     }
 
     #[test]
-    fn a_key_mints_what_its_scope_says_and_is_a_visitor_otherwise() {
-        let visitor = Ok(Payer::Visitor(IpAddr::V4(Ipv4Addr::LOCALHOST).into()));
+    fn scope_mint_authorizes_and_other_keys_count_as_visitors() {
+        let visitor = Ok(Requester::Visitor(IpAddr::V4(Ipv4Addr::LOCALHOST).into()));
         let (none, signed) = (Link::Unsigned, Link::Signed { exp: None });
-        let (link, key) = (Err(Needed::SignedLink), Err(Needed::Key(Scope::Mint)));
+        let (link, key) = (
+            Err(MissingPermission::SignedLink),
+            Err(MissingPermission::Key(Scope::Mint)),
+        );
         for (scopes, followed, [open, in_signed, keyed]) in [
             (None, none, [visitor, link, key]),
             (None, signed, [visitor, visitor, key]),
             (Some("permanent+stats"), none, [visitor, link, key]),
-            (Some("mint"), none, [Ok(Payer::Key); 3]),
-            (Some("admin"), none, [Ok(Payer::Key); 3]),
+            (Some("mint"), none, [Ok(Requester::Key); 3]),
+            (Some("admin"), none, [Ok(Requester::Key); 3]),
         ] {
             let caller = caller(scopes, followed);
-            assert_eq!(caller.may_mint(Mode::Open), open, "{scopes:?}");
-            assert_eq!(caller.may_mint(Mode::Signed), in_signed, "{scopes:?}");
-            assert_eq!(caller.may_mint(Mode::Keyed), keyed, "{scopes:?}");
+            assert_eq!(caller.authorize_mint(Mode::Open), open, "{scopes:?}");
+            assert_eq!(caller.authorize_mint(Mode::Signed), in_signed, "{scopes:?}");
+            assert_eq!(caller.authorize_mint(Mode::Keyed), keyed, "{scopes:?}");
         }
     }
 
     #[test]
-    fn a_permanent_code_takes_a_key_with_its_scope_and_no_link() {
+    fn permanent_codes_require_a_key_with_the_scope() {
         let signed = Link::Signed { exp: None };
         for (scopes, may) in [
             (None, false),
@@ -113,7 +116,7 @@ mod tests {
             (Some("permanent"), true),
             (Some("admin"), true),
         ] {
-            let got = caller(scopes, signed).may_mint_permanent();
+            let got = caller(scopes, signed).authorize_permanent_mint();
             assert_eq!(got.is_ok(), may, "{scopes:?}");
         }
     }

@@ -10,25 +10,25 @@ use subtle::ConstantTimeEq;
 
 use crate::text::is_word;
 
-/// What a key may be good for. Scopes are independent of each other, except that `admin` is all of them.
+/// A permission of an API key. Scopes are independent, except that `admin` implies all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
-    /// Temporary codes.
+    /// Create temporary codes.
     Mint,
-    /// Permanent codes, which cost stock for ever.
+    /// Create permanent codes, which use up the account's stock.
     Permanent,
-    /// Numbers, events and lists.
+    /// Read statistics, events and lists.
     Stats,
-    /// Openids in events.
+    /// Read openids in events.
     People,
     /// Account binding.
     Bind,
-    /// Everything.
+    /// All scopes.
     Admin,
 }
 
 impl Scope {
-    /// Every scope, in the order of the documents.
+    /// Every scope, in the order of the documentation.
     pub const ALL: [Self; 6] = [
         Self::Mint,
         Self::Permanent,
@@ -38,7 +38,7 @@ impl Scope {
         Self::Admin,
     ];
 
-    /// The name as it is written in settings and answers.
+    /// The name in settings and answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mint => "mint",
@@ -57,10 +57,10 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What people and editors put around a value.
+/// Quotation marks, which a value copied from a document or an editor may have.
 const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
 
-/// One API key: a name for the log, and what it allows. Its secret is held as a hash only.
+/// One API key: name, scopes, and the SHA-256 hash of its secret.
 #[derive(Clone)]
 pub struct Key {
     name: String,
@@ -69,23 +69,23 @@ pub struct Key {
 }
 
 impl Key {
-    /// The shortest secret, in characters.
+    /// Minimum length of a secret, in characters.
     pub const MIN_SECRET_LEN: usize = 16;
-    /// The longest name, in characters.
+    /// Maximum length of a name, in characters.
     pub const MAX_NAME_LEN: usize = 32;
 
-    /// What the operator calls the key: 1 to 32 of `A-Za-z0-9_-`, fit for a log line.
+    /// The name that the operator chose: 1 to 32 of `A-Za-z0-9_-`, safe to log.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many scopes it has, `admin` counted as all of them.
+    /// The number of scopes that the key has, implied ones included.
     fn breadth(&self) -> usize {
         let allowed = Scope::ALL.into_iter().filter(|scope| self.allows(*scope));
         allowed.count()
     }
 
-    /// Whether the key was given this scope, or `admin`.
+    /// Whether the key has this scope, directly or by `admin`.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
@@ -103,7 +103,7 @@ impl fmt::Debug for Key {
 impl FromStr for Key {
     type Err = KeyProblem;
 
-    /// Reads `name:secret:scope+scope`.
+    /// Parses `name:secret:scope+scope`.
     fn from_str(text: &str) -> Result<Self, KeyProblem> {
         if text.contains(QUOTES) {
             return Err(KeyProblem::Quotes);
@@ -137,7 +137,7 @@ fn parse_scopes(text: &str) -> Result<Vec<Scope>, KeyProblem> {
         .collect()
 }
 
-/// SHA-256 of a secret. Plain and fast on purpose: secrets are long and random, not passwords.
+/// SHA-256 hash of a secret. A fast hash suffices: secrets are long and random, unlike passwords.
 #[derive(Clone)]
 struct SecretHash([u8; 32]);
 
@@ -146,25 +146,25 @@ impl SecretHash {
         Self(Sha256::digest(secret).into())
     }
 
-    /// Compares in constant time.
+    /// Constant-time comparison.
     fn equals(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-/// The keys that the operator has given out. None by default.
+/// The configured API keys. Empty by default.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring(Vec<Arc<Key>>);
 
 impl Keyring {
-    /// The form that is read, in one line for a message.
+    /// The accepted form, in one line for error messages.
     pub const FORM: &'static str = "name:secret:scope+scope, comma-separated, each name and each secret once; name 1 to 32 and \
         secret 16 or more of A-Za-z0-9_-; scopes mint, permanent, stats, people, bind, admin (= all)";
 
-    /// The key with this secret. Takes the same time whichever key it is, or none.
+    /// Looks up the key with this secret, in constant time over all keys.
     pub fn find(&self, presented: &str) -> Option<&Arc<Key>> {
         let presented = SecretHash::of(presented);
-        // Every key is compared: no early exit that would tell how far we came.
+        // No early exit: the time must not reveal the position of a match.
         self.0.iter().fold(None, |found, key| {
             if key.hash.equals(&presented) {
                 Some(key)
@@ -174,18 +174,19 @@ impl Keyring {
         })
     }
 
-    /// Whether there is no key at all.
+    /// Whether no key is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether one of the keys has this scope.
+    /// Whether any key has this scope.
     pub fn allows(&self, scope: Scope) -> bool {
         self.0.iter().any(|key| key.allows(scope))
     }
 
-    /// The secret of the key in `text` that allows a scope and the fewest others, for a command that calls the running service:
-    /// a keyring itself holds hashes only. `text` is what [`Keyring::from_str`] reads.
+    /// Returns the secret of the least privileged key in `text` that has this scope. A command that
+    /// calls the running service needs it, and a keyring itself holds hashes only. `text` has the
+    /// form that [`Keyring::from_str`] parses.
     pub fn secret_with(text: &str, scope: Scope) -> Option<SecretString> {
         let entries = text.split(',').map(str::trim);
         let allowed = entries.filter_map(|entry| {
@@ -211,7 +212,7 @@ impl Keyring {
 impl FromStr for Keyring {
     type Err = KeyringError;
 
-    /// Reads `name:secret:scope+scope`, comma-separated; white space around a key is ignored.
+    /// Parses `name:secret:scope+scope`, comma-separated; white space around a key is ignored.
     fn from_str(text: &str) -> Result<Self, KeyringError> {
         let mut keyring = Self::default();
         for (index, entry) in text.split(',').enumerate() {
@@ -228,38 +229,39 @@ impl FromStr for Keyring {
     }
 }
 
-/// Which key of a list was refused, and why. Quotes nothing of it: any part may be a misplaced secret.
+/// An invalid entry in a list of keys. Quotes no part of it, because any part may be a misplaced
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key {position}: {problem}")]
 pub struct KeyringError {
     /// Position in the list, from 1.
     pub position: usize,
-    /// What is wrong with it.
+    /// Why the entry is invalid.
     pub problem: KeyProblem,
 }
 
-/// Why a key was refused.
+/// Why a key is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
     /// Not three parts.
     #[error("is not of the form name:secret:scope+scope")]
     Form,
-    /// A quotation mark anywhere.
+    /// Contains a quotation mark.
     #[error("has quotation marks, which are no part of a key")]
     Quotes,
-    /// A name that is empty, too long or has other characters.
+    /// An empty or too long name, or one with other characters.
     #[error("its name is not 1 to 32 of A-Za-z0-9_-")]
     Name,
-    /// A secret that is too short or has other characters.
+    /// A too short secret, or one with other characters.
     #[error("its secret is not 16 or more of A-Za-z0-9_-")]
     Secret,
-    /// A word that is no scope.
+    /// An unknown scope.
     #[error("has an unknown scope")]
     Scope,
-    /// A name that an earlier key has.
+    /// A duplicate name.
     #[error("its name is taken by an earlier key")]
     NameTwice,
-    /// A secret that an earlier key has.
+    /// A duplicate secret.
     #[error("its secret is that of an earlier key")]
     SecretTwice,
 }
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_finds_its_own_key_only() {
+    fn a_key_is_found_by_its_whole_secret_only() {
         let keyring: Keyring =
             "a:AAAAAAAAAAAAAAAA:mint,b:BBBBBBBBBBBBBBBB:bind,c:CCCCCCCCCCCCCCCC:admin"
                 .parse()

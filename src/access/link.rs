@@ -1,8 +1,8 @@
-//! Signed links: whoever holds a link key decides which temporary codes visitors may mint. [`LinkKeys`] is the type to read
-//! first.
+//! Signed links: HMAC-SHA256 over the parameters that decide a temporary code. [`LinkKeys`] is the
+//! type to read first.
 //!
-//! A link is signed by what decides the code and how long the link holds, not by how the code is shown: one signature covers
-//! every representation, size and colour, behind whatever base path.
+//! The signature covers what decides the code and the link's expiry, not the representation: one
+//! signature is valid for every format, size and colour, under any base path.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,10 +18,10 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::form::escaped;
 use crate::text::canonical_decimal;
 
-/// What every signature is for, whatever base path and extension the link has.
+/// The path in the signed text, whatever base path and extension the link has.
 const PATH: &str = "/qrcode";
 
-/// Names of the parameters that a signature covers, in the order in which they are signed.
+/// Names of the parameters that the signature covers, in signing order.
 pub const SIGNED: [&str; 5] = [
     "exp",
     "expire_seconds",
@@ -30,14 +30,15 @@ pub const SIGNED: [&str; 5] = [
     "scene_str",
 ];
 
-/// Length of HMAC-SHA256 in bytes.
+/// Length of an HMAC-SHA256, in bytes.
 const SIGNATURE_LEN: usize = 32;
 
-/// The text that is signed for a link with these parameters, as they are after decoding. Those that a signature does not cover
-/// are passed over.
+/// Returns the canonical text that is signed. `parameters` are decoded; those that the signature
+/// does not cover are skipped.
 ///
-/// Nothing is normalised: `permanent=false` and no `permanent` are two links. It is injective: two lists of covered parameters
-/// have the same text only if they are the same but for the order of names.
+/// Values are not normalized: `permanent=false` and an absent `permanent` are two links. The
+/// encoding is injective: equal texts imply equal covered parameters, up to the order of their
+/// names.
 pub fn canonical<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let parameters: Vec<_> = parameters.into_iter().collect();
     let covered: Vec<String> = SIGNED
@@ -48,25 +49,25 @@ pub fn canonical<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -
     format!("{PATH}\n{}", covered.join("&"))
 }
 
-/// The keys of signed links: the first signs, all verify, so that a key can be replaced while its links are still about. None
-/// by default, and then no signature is a good one.
+/// Keys of signed links, with rotation: the first key signs, all verify. Empty by default, and then
+/// no signature is valid.
 #[derive(Clone, Default)]
 pub struct LinkKeys(Vec<LinkKey>);
 
 impl LinkKeys {
-    /// The form that is read, in one line for a message.
+    /// The accepted form, in one line for error messages.
     pub const FORM: &'static str = "comma-separated, each key once, 10 or more printable ASCII characters without spaces and commas; \
         the first signs, all verify";
-    /// The shortest key, in characters. Whoever has a link can try keys on it at leisure, so a key should be random, and
-    /// rather three times as long.
+    /// Minimum length of a key, in characters. A link allows offline guessing of its key, so a key
+    /// should be random and about three times as long.
     pub const MIN_KEY_LEN: usize = 10;
 
-    /// Whether there is no key at all.
+    /// Whether no key is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The `sig` of a link with these parameters, by the first key; none without keys.
+    /// Signs a link with the first key, and returns its `sig`; `None` without keys.
     pub fn sign<'a>(
         &self,
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -76,11 +77,12 @@ impl LinkKeys {
         Some(BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// Checks a link: `parameters` as they are after decoding, `sig` the one that was given, `exp` being among the parameters.
+    /// Verifies a link. `parameters` are decoded and contain `exp`; `sig` is the given signature.
     ///
     /// # Errors
-    /// [`LinkError`]. A covered parameter that is there twice is a bad signature, because it is not known which one will be
-    /// used, and so is an `exp` that is no [`Expiry`]; whoever wants to say more about them looks before.
+    /// [`LinkError`]. A duplicate covered parameter is a bad signature, because it is ambiguous
+    /// which one will be used, and so is an `exp` that does not parse as [`LinkExpiry`]. Callers
+    /// that report these errors in detail check them first.
     pub fn verify<'a>(
         &self,
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -99,11 +101,11 @@ impl LinkKeys {
                 Some(_) => Err(LinkError::ExpiryWithoutSignature),
             };
         };
-        let is_clear = SIGNED.into_iter().all(|name| values(name).count() <= 1);
-        if !is_clear || !self.has_signed(&canonical(covered), sig) {
+        let is_unambiguous = SIGNED.into_iter().all(|name| values(name).count() <= 1);
+        if !is_unambiguous || !self.has_valid_signature(&canonical(covered), sig) {
             return Err(LinkError::BadSignature);
         }
-        match exp.map(str::parse::<Expiry>) {
+        match exp.map(str::parse::<LinkExpiry>) {
             None => Ok(Link::Signed { exp: None }),
             Some(Err(_)) => Err(LinkError::BadSignature),
             Some(Ok(exp)) if exp.has_passed(now) => Err(LinkError::Expired),
@@ -111,15 +113,15 @@ impl LinkKeys {
         }
     }
 
-    /// Takes the same time whichever key it is, or none.
-    fn has_signed(&self, canonical: &str, sig: &str) -> bool {
+    /// Compares with all keys in constant time.
+    fn has_valid_signature(&self, canonical: &str, sig: &str) -> bool {
         let Some(given) = decoded(sig) else {
             return false;
         };
-        let nobody = Choice::from(0);
+        let no_match = Choice::from(0);
         self.0
             .iter()
-            .fold(nobody, |found, key| {
+            .fold(no_match, |found, key| {
                 found | key.signature(canonical).ct_eq(&given)
             })
             .into()
@@ -135,7 +137,8 @@ impl LinkKeys {
     }
 }
 
-/// The bytes of a `sig`. One signature has one spelling: other alphabets, padding and bits behind the last byte are refused.
+/// Decodes a `sig`. Only the canonical base64url encoding is accepted: no padding, no other
+/// alphabet, no stray bits after the last byte.
 fn decoded(sig: &str) -> Option<[u8; SIGNATURE_LEN]> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(sig).ok()?;
     bytes.try_into().ok()
@@ -150,7 +153,7 @@ impl fmt::Debug for LinkKeys {
 impl FromStr for LinkKeys {
     type Err = LinkKeysError;
 
-    /// Reads keys, comma-separated; white space around a key is ignored.
+    /// Parses keys, comma-separated; white space around a key is ignored.
     fn from_str(text: &str) -> Result<Self, LinkKeysError> {
         let mut keys = Self::default();
         for (index, entry) in text.split(',').enumerate() {
@@ -187,104 +190,104 @@ impl LinkKey {
     }
 }
 
-/// Which key of a list was refused, and why. Quotes nothing of it.
+/// An invalid entry in a list of link keys. Quotes no part of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key {position} {problem}")]
 pub struct LinkKeysError {
     /// Position in the list, from 1.
     pub position: usize,
-    /// What is wrong with it.
+    /// Why the entry is invalid.
     pub problem: LinkKeyProblem,
 }
 
-/// Why a link key was refused.
+/// Why a link key is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkKeyProblem {
-    /// Fewer characters than a key must have.
+    /// Too short.
     #[error("has less than 10 characters")]
     Short,
-    /// Something else than printable ASCII.
+    /// A character other than printable ASCII.
     #[error("has a space or another character that a key cannot have")]
     Character,
-    /// An earlier key is the same.
+    /// A duplicate key.
     #[error("is the same as an earlier one")]
     Twice,
 }
 
-/// What a link that was followed is worth. Only [`LinkKeys::verify`] makes a signed one.
+/// A verified link. Only [`LinkKeys::verify`] returns a signed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Link {
-    /// It has no signature.
+    /// A link without signature.
     #[default]
     Unsigned,
-    /// Its signature is valid.
+    /// A link with a valid signature that has not expired.
     Signed {
-        /// When it ends, if ever.
-        exp: Option<Expiry>,
+        /// When the signature expires; `None`: never.
+        exp: Option<LinkExpiry>,
     },
 }
 
-/// Why a link is refused, whatever the mode.
+/// Why a link is refused, in every mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// The signature is not that of this link.
+    /// The signature is not valid for this link.
     #[error("the signature is not that of this link")]
     BadSignature,
-    /// The signature is valid, and the link has ended.
+    /// The signature is valid but has expired.
     #[error("the link has expired")]
     Expired,
-    /// It says when it ends and has no signature.
+    /// An `exp` without a signature, which has no meaning.
     #[error("exp goes with sig only")]
     ExpiryWithoutSignature,
 }
 
-/// When a link ends: seconds since 1970-01-01 UTC, in the one spelling of digits without leading zeros. The link holds before
-/// that instant, not at it.
+/// LinkExpiry of a link: unix seconds as a decimal number without leading zeros. The instant itself is
+/// excluded: the link is valid before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Expiry(Timestamp);
+pub struct LinkExpiry(Timestamp);
 
-impl Expiry {
-    /// The instant.
+impl LinkExpiry {
+    /// The instant at which the link expires.
     pub fn at(self) -> Timestamp {
         self.0
     }
 
-    /// Whether the link has ended.
+    /// Whether the link has expired.
     pub fn has_passed(self, now: Timestamp) -> bool {
         self.0 <= now
     }
 }
 
-impl From<Timestamp> for Expiry {
-    /// At the whole second.
+impl From<Timestamp> for LinkExpiry {
+    /// Truncates to the whole second.
     fn from(at: Timestamp) -> Self {
         Self(Timestamp::from_second(at.as_second()).expect("the second of an instant is one too"))
     }
 }
 
-impl FromStr for Expiry {
-    type Err = ExpiryError;
+impl FromStr for LinkExpiry {
+    type Err = LinkExpiryError;
 
-    fn from_str(text: &str) -> Result<Self, ExpiryError> {
-        let second = canonical_decimal(text).ok_or(ExpiryError)?;
-        let at = Timestamp::from_second(second).map_err(|_| ExpiryError)?;
+    fn from_str(text: &str) -> Result<Self, LinkExpiryError> {
+        let second = canonical_decimal(text).ok_or(LinkExpiryError)?;
+        let at = Timestamp::from_second(second).map_err(|_| LinkExpiryError)?;
         Ok(Self(at))
     }
 }
 
-impl fmt::Display for Expiry {
-    /// As `exp` spells it.
+impl fmt::Display for LinkExpiry {
+    /// The form of the parameter `exp`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_second().fmt(f)
     }
 }
 
-/// An `exp` that is no time. The message says what would be.
+/// An `exp` that is not a time. The message names the accepted form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be a time in whole seconds since 1970-01-01 UTC, written in digits only, such as 1924963200"
 )]
-pub struct ExpiryError;
+pub struct LinkExpiryError;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,16 @@
-//! Who may do what, and how often. Knows nothing of HTTP: it is given texts and addresses.
+//! Access control and rate limits. Independent of HTTP: the inputs are texts and addresses.
 //!
-//! | file | answers |
+//! | file | what it decides |
 //! |---|---|
-//! | `caller` | who asks, and on whose account a mint goes |
-//! | `keys` | which key of ours a caller holds, and what it allows |
-//! | `link` | whether a link was signed by somebody who may |
-//! | `proxies` | from which address a request comes |
-//! | `visitor` | whom a limit counts as one |
-//! | `rate` | whether one visitor may mint now |
-//! | `pace` | when the next mint of all visitors together may be made |
+//! | `caller` | authorization: which codes a caller may create, and who is charged |
+//! | `keys` | API keys and their scopes |
+//! | `link` | HMAC signatures of links |
+//! | `proxies` | the client's address behind trusted proxies |
+//! | `visitor` | which addresses count as one visitor |
+//! | `rate` | token bucket of each visitor |
+//! | `pace` | token bucket of all visitors together |
 //!
-//! [`Mode`] says which of them a visitor without a key must pass.
+//! [`Mode`] decides which of these checks apply to a visitor without a key.
 
 mod caller;
 mod keys;
@@ -20,26 +20,27 @@ mod proxies;
 mod rate;
 mod visitor;
 
-pub use caller::{Caller, Needed, Payer};
+pub use caller::{Caller, MissingPermission, Requester};
 pub use keys::{Key, KeyProblem, Keyring, KeyringError, Scope};
 pub use link::{
-    Expiry, ExpiryError, Link, LinkError, LinkKeyProblem, LinkKeys, LinkKeysError, SIGNED,
+    Link, LinkError, LinkExpiry, LinkExpiryError, LinkKeyProblem, LinkKeys, LinkKeysError, SIGNED,
     canonical,
 };
 pub use pace::{PaceExceeded, Pacer};
-pub use proxies::{Forwarded, ProxiesError, ProxyProblem, Trace, TrustedProxies};
-pub use rate::{Payment, Rate, RateError, RateExceeded, RateLimiter};
+pub use proxies::{ClientAddress, Forwarded, ProxiesError, ProxyProblem, TrustedProxies};
+pub use rate::{Rate, RateError, RateExceeded, RateLimiter, RateToken};
 pub use visitor::Visitor;
 
-/// Who may mint temporary codes without a key. Permanent ones always need a key, and a code that exists is for everybody.
+/// Access mode: which visitors may have temporary codes created without an API key. Permanent codes
+/// always require a key; codes that exist are public.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// Every visitor, within rate and budget.
+    /// Every visitor, within rate limit and budget.
     #[default]
     Open,
-    /// Visitors with a signed link, within rate and budget.
+    /// Visitors with a signed link, within rate limit and budget.
     Signed,
-    /// Nobody.
+    /// API keys only.
     Keyed,
 }
 
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mode_says_which_links_mint() {
+    fn the_mode_decides_which_links_may_mint() {
         for (mode, unsigned, signed) in [
             (Mode::Open, true, true),
             (Mode::Signed, false, true),

@@ -1,33 +1,33 @@
-//! How often all visitors of this process together may have WeChat called. [`Pacer`] is the type to read first.
+//! Rate limit of all visitors together, for each process. [`Pacer`] is the type to read first.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::rate::{Bucket, Payment, Rate, lock};
+use super::rate::{Rate, RateToken, TokenBucket, lock};
 use crate::clock::Clock;
 
-/// A token bucket for all visitors together, in which callers may wait for their token.
+/// A token bucket that all visitors share, and in which callers may wait for a token.
 ///
-/// [`super::RateLimiter`] bounds each visitor; this also bounds a client that uses many addresses.
+/// [`super::RateLimiter`] limits each visitor; this also limits a client that uses many addresses.
 #[derive(Debug)]
 pub struct Pacer {
     rate: Rate,
-    bucket: Arc<Mutex<Bucket>>,
+    bucket: Arc<Mutex<TokenBucket>>,
     clock: Arc<dyn Clock>,
 }
 
-/// Too many visitors wait already.
+/// The wait for a token would be too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("visitors have as many codes made as WXQR_VISITOR_PACE lets through")]
 pub struct PaceExceeded {
-    /// What the wait would have been; never zero.
+    /// The wait that would have been necessary; never zero.
     pub retry_after: Duration,
 }
 
 impl Pacer {
-    /// A full bucket.
+    /// Starts with a full bucket.
     pub fn new(rate: Rate, clock: Arc<dyn Clock>) -> Self {
-        let bucket = Arc::new(Mutex::new(Bucket::full(clock.now())));
+        let bucket = Arc::new(Mutex::new(TokenBucket::full(clock.now())));
         Self {
             rate,
             bucket,
@@ -35,22 +35,23 @@ impl Pacer {
         }
     }
 
-    /// Takes a token, and waits until it is there. Cancel safe; a token that was waited for is lost then.
+    /// Takes a token, and waits until it is available. Cancel safe; the reserved token is then
+    /// lost.
     ///
     /// # Errors
-    /// If the wait would be longer than `patience`; nothing is taken then.
-    pub async fn acquire(&self, patience: Duration) -> Result<Payment, PaceExceeded> {
-        let (payment, wait) = self.reserve(patience)?;
+    /// If the wait would be longer than `max_wait`; no token is taken then.
+    pub async fn acquire(&self, max_wait: Duration) -> Result<RateToken, PaceExceeded> {
+        let (token, wait) = self.reserve(max_wait)?;
         tokio::time::sleep(wait).await;
-        Ok(payment)
+        Ok(token)
     }
 
-    /// A token, and how long it takes until it is there.
-    fn reserve(&self, patience: Duration) -> Result<(Payment, Duration), PaceExceeded> {
+    /// Reserves a token, and returns the time until it is available.
+    fn reserve(&self, max_wait: Duration) -> Result<(RateToken, Duration), PaceExceeded> {
         let now = self.clock.now();
-        let taken = lock(&self.bucket).take_ahead(self.rate, now, patience);
+        let taken = lock(&self.bucket).reserve(self.rate, now, max_wait);
         let wait = taken.map_err(|retry_after| PaceExceeded { retry_after })?;
-        Ok((Payment::new(&self.bucket, self.rate), wait))
+        Ok((RateToken::new(&self.bucket, self.rate), wait))
     }
 }
 
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
-    const PATIENCE: Duration = Duration::from_secs(1);
+    const MAX_WAIT: Duration = Duration::from_secs(1);
 
     fn pacer(rate: &str) -> (Pacer, Arc<ManualClock>) {
         let start = "2026-11-22T12:00:00Z".parse().unwrap();
@@ -67,11 +68,12 @@ mod tests {
         (Pacer::new(rate.parse().unwrap(), clock.clone()), clock)
     }
 
-    /// The waits of the accepted calls, in milliseconds, and the `Retry-After` of the first call that is refused.
+    /// The waits of the accepted calls, in milliseconds, and the `Retry-After` of the first refused
+    /// call.
     fn rush(pacer: &Pacer) -> (Vec<u128>, Duration) {
         let mut waits = Vec::new();
         loop {
-            match pacer.reserve(PATIENCE) {
+            match pacer.reserve(MAX_WAIT) {
                 Ok((_, wait)) => waits.push(wait.as_millis()),
                 Err(exceeded) => return (waits, exceeded.retry_after),
             }
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rush_gets_a_bucket_at_once_and_then_one_by_one_within_its_patience() {
+    fn a_burst_drains_the_bucket_then_waits_up_to_the_limit() {
         let (pacer, clock) = pacer("2/1s");
         let too_long = Duration::from_millis(1500);
         assert_eq!(rush(&pacer), (vec![0, 0, 500, 1000], too_long));
@@ -95,9 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_not_needed_is_given_back() {
+    fn an_unused_token_is_refunded() {
         let (pacer, _clock) = pacer("1/1s");
-        let (first, _) = pacer.reserve(PATIENCE).unwrap();
+        let (first, _) = pacer.reserve(MAX_WAIT).unwrap();
         first.refund();
         assert_eq!(rush(&pacer).0, [0, 1000]);
     }

@@ -1,37 +1,39 @@
-//! Which proxies are believed, and so whose address a request comes from. [`TrustedProxies`] is the type to read first.
+//! Trusted proxies: the client's address from `X-Forwarded-For`. [`TrustedProxies`] is the type to
+//! read first.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// The networks whose `X-Forwarded-For` is believed. None by default, and then the header means nothing.
+/// Networks whose `X-Forwarded-For` is trusted. Empty by default, and then the header is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// The form that is read, in one line for a message.
+    /// The accepted form, in one line for error messages.
     pub const FORM: &'static str =
         "networks as in 10.0.0.0/8 or fd00::/8, or single addresses, comma-separated";
 
-    /// Finds who asks: the right-most hop that is not one of the proxies, because every proxy adds the address that it saw
-    /// on the right, and what stands left of an address that we do not trust may be made up.
+    /// Finds the client's address: the right-most untrusted hop. Each proxy appends the address of
+    /// its peer on the right, so what is left of an untrusted address may be forged.
     ///
-    /// `peer` is the other end of the connection. `forwarded_for` are the lines of `X-Forwarded-For` in the order in which
-    /// they came, together one list; what is not text in a line may be replaced by anything that is no address. Where every
-    /// hop is a proxy of ours, the left-most one asks.
+    /// `peer` is the peer of the connection. `forwarded_for` are the lines of `X-Forwarded-For` in
+    /// their order, together one list; a line that is not text may be replaced by any text that is
+    /// not an address. If all hops are trusted proxies, the client is the left-most one.
     ///
-    /// A hop that is no address (an empty one too) ends the search at the last good one: whoever wrote it does not say whom
-    /// it saw, so that nothing left of it can be believed. Its visitors then share the address of that last proxy.
-    pub fn trace<'a>(
+    /// A hop that is not an address (an empty one too) ends the search at the last valid one: its
+    /// proxy does not name its peer, so nothing left of it is trustworthy. The clients behind that
+    /// proxy then share its address.
+    pub fn client_address<'a>(
         &self,
         peer: IpAddr,
         forwarded_for: impl IntoIterator<Item = &'a str>,
-    ) -> Trace {
+    ) -> ClientAddress {
         let peer = peer.to_canonical();
         let lines: Vec<&str> = forwarded_for.into_iter().collect();
         if lines.is_empty() {
-            return Trace::new(peer, Forwarded::Absent);
+            return ClientAddress::new(peer, Forwarded::Absent);
         }
         let mut address = peer;
         for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
@@ -40,13 +42,13 @@ impl TrustedProxies {
             }
             match hop_address(hop) {
                 Some(hop) => address = hop,
-                None => return Trace::new(address, Forwarded::Garbled),
+                None => return ClientAddress::new(address, Forwarded::Malformed),
             }
         }
         if self.contains(peer) {
-            Trace::new(address, Forwarded::Believed)
+            ClientAddress::new(address, Forwarded::Trusted)
         } else {
-            Trace::new(address, Forwarded::FromStranger)
+            ClientAddress::new(address, Forwarded::UntrustedPeer)
         }
     }
 
@@ -55,36 +57,37 @@ impl TrustedProxies {
     }
 }
 
-/// Where a request comes from.
+/// The client's address, and how it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trace {
-    /// Who asks. An IPv4 address is never written as an IPv6 one.
+pub struct ClientAddress {
+    /// The address; an IPv4-mapped IPv6 address is given as IPv4.
     pub address: IpAddr,
-    /// What became of the header.
+    /// How the header was used.
     pub forwarded: Forwarded,
 }
 
-impl Trace {
+impl ClientAddress {
     fn new(address: IpAddr, forwarded: Forwarded) -> Self {
         Self { address, forwarded }
     }
 }
 
-/// What became of `X-Forwarded-For`.
+/// How `X-Forwarded-For` was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forwarded {
-    /// There was none.
+    /// There was no such header.
     Absent,
-    /// It was read.
-    Believed,
-    /// It was not looked at, because the peer is not one of the proxies: somebody pretends, or a proxy is missing in
-    /// `WXQR_TRUSTED_PROXIES`. Worth a line in the log, once.
-    FromStranger,
-    /// It was read as far as it makes sense, which was too short. Worth a line in the log, once.
-    Garbled,
+    /// The header was used.
+    Trusted,
+    /// The header was ignored because the peer is not a trusted proxy: a forged header, or a proxy
+    /// that is missing in `WXQR_TRUSTED_PROXIES`. Worth one line in the log.
+    UntrustedPeer,
+    /// The header was used up to a hop that is not an address. Worth one line in the log.
+    Malformed,
 }
 
-/// An address, with or without a port: `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:443`.
+/// Parses an address with an optional port: `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`,
+/// `[2001:db8::1]`, `[2001:db8::1]:443`.
 fn hop_address(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim_matches([' ', '\t']);
     let bare = hop
@@ -103,7 +106,7 @@ fn hop_address(hop: &str) -> Option<IpAddr> {
 impl FromStr for TrustedProxies {
     type Err = ProxiesError;
 
-    /// Reads networks and addresses, comma-separated; white space around them is ignored.
+    /// Parses networks and addresses, comma-separated; white space around them is ignored.
     fn from_str(text: &str) -> Result<Self, ProxiesError> {
         text.split(',')
             .enumerate()
@@ -130,9 +133,9 @@ fn network(text: &str) -> Result<IpNet, ProxyProblem> {
     }
 }
 
-/// A network of IPv4 addresses in the form that addresses have when they are compared with it.
+/// Turns an IPv4-mapped IPv6 network into IPv4, the form in which addresses are compared.
 fn canonical(network: IpNet) -> IpNet {
-    /// Bits in front of the IPv4 address in `::ffff:192.0.2.1`.
+    /// Bits before the IPv4 address in `::ffff:192.0.2.1`.
     const MAPPED: u8 = 96;
     match (network.addr().to_canonical(), network.prefix_len()) {
         (IpAddr::V4(address), length @ MAPPED..) => {
@@ -142,23 +145,23 @@ fn canonical(network: IpNet) -> IpNet {
     }
 }
 
-/// Which entry of a list was refused, and why. Quotes nothing of it.
+/// An invalid entry in a list of networks. Quotes no part of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("entry {position} {problem}")]
 pub struct ProxiesError {
     /// Position in the list, from 1.
     pub position: usize,
-    /// What is wrong with it.
+    /// Why the entry is invalid.
     pub problem: ProxyProblem,
 }
 
-/// Why a network was refused.
+/// Why a network is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyProblem {
     /// Neither a network nor an address.
     #[error("is neither a network nor an address")]
     Form,
-    /// An address inside the network instead of its first one: one of the two parts is a slip.
+    /// Bits are set after the prefix: either the address or the prefix length is wrong.
     #[error("has bits set behind its prefix length")]
     HostBits,
 }
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_written_out() {
+    fn networks_parse_and_host_bits_are_refused() {
         let refused = |position, problem| Err(ProxiesError { position, problem });
         for (text, want) in [
             ("10.0.0.0/8", Ok("10.0.0.0/8")),
@@ -206,77 +209,82 @@ mod tests {
     }
 
     #[test]
-    fn the_right_most_hop_that_is_no_proxy_asks() {
-        use Forwarded::{Absent, Believed, FromStranger, Garbled};
+    fn the_client_is_the_right_most_untrusted_hop() {
+        use Forwarded::{Absent, Malformed, Trusted, UntrustedPeer};
         let proxies = proxies("10.0.0.0/8, fd00::/8");
         for (peer, lines, address, forwarded) in [
             ("10.0.0.1", &[][..], "10.0.0.1", Absent),
             ("192.0.2.1", &[], "192.0.2.1", Absent),
             ("::ffff:192.0.2.1", &[], "192.0.2.1", Absent),
-            ("192.0.2.1", &["198.51.100.7"], "192.0.2.1", FromStranger),
-            ("192.0.2.1", &["?"], "192.0.2.1", FromStranger),
-            ("10.0.0.1", &["198.51.100.7"], "198.51.100.7", Believed),
+            ("192.0.2.1", &["198.51.100.7"], "192.0.2.1", UntrustedPeer),
+            ("192.0.2.1", &["?"], "192.0.2.1", UntrustedPeer),
+            ("10.0.0.1", &["198.51.100.7"], "198.51.100.7", Trusted),
             (
                 "::ffff:10.0.0.1",
                 &["::ffff:198.51.100.7"],
                 "198.51.100.7",
-                Believed,
+                Trusted,
             ),
-            // What a visitor makes up stands on the left of what the proxies add.
+            // A visitor's forged hops are left of those that the proxies append.
             (
                 "10.0.0.1",
                 &["1.1.1.1, 198.51.100.7"],
                 "198.51.100.7",
-                Believed,
+                Trusted,
             ),
             (
                 "10.0.0.1",
                 &["10.0.0.9,198.51.100.7,10.0.0.2"],
                 "198.51.100.7",
-                Believed,
+                Trusted,
             ),
             (
                 "10.0.0.1",
                 &["1.1.1.1", "198.51.100.7", "fd00::2\t, 10.0.0.2 "],
                 "198.51.100.7",
-                Believed,
+                Trusted,
             ),
             (
                 "10.0.0.1",
                 &["198.51.100.7", "10.0.0.2"],
                 "198.51.100.7",
-                Believed,
+                Trusted,
             ),
-            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3", Believed),
-            ("fd00::1", &["[2001:db8::7]:51234"], "2001:db8::7", Believed),
-            ("fd00::1", &["[2001:db8::7]"], "2001:db8::7", Believed),
-            ("fd00::1", &["2001:db8::7"], "2001:db8::7", Believed),
-            ("fd00::1", &["198.51.100.7:443"], "198.51.100.7", Believed),
-            // Nothing left of what is no address.
-            ("10.0.0.1", &["198.51.100.7, unknown"], "10.0.0.1", Garbled),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3", Trusted),
+            ("fd00::1", &["[2001:db8::7]:51234"], "2001:db8::7", Trusted),
+            ("fd00::1", &["[2001:db8::7]"], "2001:db8::7", Trusted),
+            ("fd00::1", &["2001:db8::7"], "2001:db8::7", Trusted),
+            ("fd00::1", &["198.51.100.7:443"], "198.51.100.7", Trusted),
+            // Nothing left of a malformed hop is used.
+            (
+                "10.0.0.1",
+                &["198.51.100.7, unknown"],
+                "10.0.0.1",
+                Malformed,
+            ),
             (
                 "10.0.0.1",
                 &["198.51.100.7, _hidden, 10.0.0.2"],
                 "10.0.0.2",
-                Garbled,
+                Malformed,
             ),
-            ("10.0.0.1", &["198.51.100.7,"], "10.0.0.1", Garbled),
-            ("10.0.0.1", &["198.51.100.7", ""], "10.0.0.1", Garbled),
+            ("10.0.0.1", &["198.51.100.7,"], "10.0.0.1", Malformed),
+            ("10.0.0.1", &["198.51.100.7", ""], "10.0.0.1", Malformed),
             (
                 "10.0.0.1",
                 &["unknown, 198.51.100.7"],
                 "198.51.100.7",
-                Believed,
+                Trusted,
             ),
         ] {
-            let got = proxies.trace(peer.parse().unwrap(), lines.iter().copied());
-            let want = Trace::new(address.parse().unwrap(), forwarded);
+            let got = proxies.client_address(peer.parse().unwrap(), lines.iter().copied());
+            let want = ClientAddress::new(address.parse().unwrap(), forwarded);
             assert_eq!(got, want, "{peer} {lines:?}");
         }
     }
 
     #[test]
-    fn a_hop_is_an_address_and_perhaps_a_port() {
+    fn a_hop_is_an_address_with_an_optional_port() {
         for (hop, want) in [
             ("192.0.2.1", Some("192.0.2.1")),
             ("192.0.2.1:1", Some("192.0.2.1")),
@@ -305,9 +313,9 @@ mod tests {
     }
 
     #[test]
-    fn without_proxies_nothing_is_believed() {
+    fn without_trusted_proxies_x_forwarded_for_is_ignored() {
         let peer: IpAddr = "127.0.0.1".parse().unwrap();
-        let got = TrustedProxies::default().trace(peer, ["198.51.100.7"]);
-        assert_eq!(got, Trace::new(peer, Forwarded::FromStranger));
+        let got = TrustedProxies::default().client_address(peer, ["198.51.100.7"]);
+        assert_eq!(got, ClientAddress::new(peer, Forwarded::UntrustedPeer));
     }
 }

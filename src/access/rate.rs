@@ -1,7 +1,8 @@
-//! How often one visitor may mint. [`RateLimiter`] is the type to read first.
+//! Rate limit of each visitor: one token bucket per address. [`RateLimiter`] is the type to read
+//! first.
 //!
-//! A visitor has a bucket of as many mints as the rate has; it fills again steadily, and is full after one period. So a short
-//! burst is as good as a slow trickle, and nobody waits longer than for the next single mint.
+//! The bucket holds as many tokens as the rate has mints, and refills evenly over one period. It is
+//! stored as one instant, the generic cell rate algorithm (GCRA).
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -16,7 +17,7 @@ use super::Visitor;
 use crate::clock::Clock;
 use crate::text::is_digits;
 
-/// So many mints in so much time: 1 to 1 000 000 in one second to one day.
+/// A rate: 1 to 1 000 000 mints in a period of one second to one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     mints: NonZeroU32,
@@ -24,17 +25,17 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The form that is read, in one line for a message.
+    /// The accepted form, in one line for error messages.
     pub const FORM: &'static str =
         "N/DURATION as in 30/1m, N from 1 to 1000000, the duration from 1s to 1d";
-    /// The most mints in a period.
+    /// Maximum number of mints in a period.
     pub const MAX_MINTS: u32 = 1_000_000;
     /// The shortest period.
     pub const MIN_PERIOD: Duration = Duration::from_secs(1);
     /// The longest period.
     pub const MAX_PERIOD: Duration = Duration::from_hours(24);
 
-    /// What it takes until one more mint is there.
+    /// The time in which one token is refilled.
     fn interval(self) -> Duration {
         self.period / self.mints.get()
     }
@@ -49,7 +50,7 @@ impl FromStr for Rate {
         if !is_digits(mints) {
             return Err(RateError::Form);
         }
-        // Digits that are no `u32` are a number that is too large.
+        // Digits that overflow `u32` are a number that is out of range.
         let mints: u32 = mints.parse().map_err(|_| RateError::Mints)?;
         let mints = NonZeroU32::new(mints).ok_or(RateError::Zero)?;
         if mints.get() > Self::MAX_MINTS {
@@ -62,13 +63,13 @@ impl FromStr for Rate {
     }
 }
 
-/// Why a rate was refused.
+/// Why a rate is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RateError {
     /// Not a number, a slash and a duration with its unit.
     #[error("is not a rate")]
     Form,
-    /// No mint at all.
+    /// Zero mints.
     #[error("would let no visitor mint, which is what keyed access is for")]
     Zero,
     /// Too many mints.
@@ -79,32 +80,33 @@ pub enum RateError {
     Period,
 }
 
-/// Counts what each visitor mints, in this process.
+/// Limits the mints of each visitor, within this process.
 ///
-/// It remembers a bounded number of visitors. When there are more, the one who was not seen for the longest time is forgotten,
-/// and may mint as a new one may: whoever has so many addresses needs no such trick.
+/// Holds a bounded number of buckets, with LRU eviction. An evicted visitor starts again with a
+/// full bucket, which gives no advantage to a client that has enough addresses to cause evictions.
 #[derive(Debug)]
 pub struct RateLimiter {
     rate: Rate,
-    buckets: Cache<Visitor, Arc<Mutex<Bucket>>>,
+    buckets: Cache<Visitor, Arc<Mutex<TokenBucket>>>,
     clock: Arc<dyn Clock>,
 }
 
 impl RateLimiter {
-    /// The most visitors that are remembered: three times the day's budget as it is by default, in about 13 MB (measured).
+    /// Maximum number of buckets: three times the default daily budget, in about 13 MB (measured).
     pub const MAX_VISITORS: u64 = 32_768;
 
-    /// A limiter that has seen nobody.
+    /// Starts without any bucket.
     pub fn new(rate: Rate, clock: Arc<dyn Clock>) -> Self {
-        Self::remembering(Self::MAX_VISITORS, rate, clock)
+        Self::with_capacity(Self::MAX_VISITORS, rate, clock)
     }
 
-    fn remembering(visitors: u64, rate: Rate, clock: Arc<dyn Clock>) -> Self {
+    fn with_capacity(visitors: u64, rate: Rate, clock: Arc<dyn Clock>) -> Self {
         let buckets = Cache::builder()
             .max_capacity(visitors)
-            // The default policy would rather keep whoever comes often, and not count newcomers at all.
+            // The default policy (TinyLFU) prefers frequent visitors and may not admit newcomers at
+            // all.
             .eviction_policy(EvictionPolicy::lru())
-            // By then the bucket is full, as that of somebody unknown.
+            // After one period the bucket is full, the same as a new one.
             .time_to_idle(rate.period)
             .build();
         Self {
@@ -114,82 +116,84 @@ impl RateLimiter {
         }
     }
 
-    /// Takes one mint from the visitor's bucket, before the mint is made.
+    /// Takes one token from the visitor's bucket, before the mint starts.
     ///
     /// # Errors
-    /// When the bucket is empty; nothing is taken then.
-    pub fn pay(&self, visitor: Visitor) -> Result<Payment, RateExceeded> {
+    /// If the bucket is empty; no token is taken then.
+    pub fn try_acquire(&self, visitor: Visitor) -> Result<RateToken, RateExceeded> {
         let now = self.clock.now();
         let bucket = self
             .buckets
-            .get_with(visitor, || Arc::new(Mutex::new(Bucket::full(now))));
-        lock(&bucket).take(self.rate, now)?;
-        Ok(Payment::new(&bucket, self.rate))
+            .get_with(visitor, || Arc::new(Mutex::new(TokenBucket::full(now))));
+        lock(&bucket).try_take(self.rate, now)?;
+        Ok(RateToken::new(&bucket, self.rate))
     }
 }
 
-/// One mint that was paid for. Dropping it keeps the payment.
+/// A token that was taken. Dropping it spends it.
 #[derive(Debug)]
 #[must_use = "to be given back if no request leaves; say `drop` if it is not"]
-pub struct Payment {
-    bucket: Arc<Mutex<Bucket>>,
+pub struct RateToken {
+    bucket: Arc<Mutex<TokenBucket>>,
     interval: Duration,
 }
 
-impl Payment {
-    pub(super) fn new(bucket: &Arc<Mutex<Bucket>>, rate: Rate) -> Self {
+impl RateToken {
+    pub(super) fn new(bucket: &Arc<Mutex<TokenBucket>>, rate: Rate) -> Self {
         Self {
             bucket: Arc::clone(bucket),
             interval: rate.interval(),
         }
     }
 
-    /// Gives it back, because the request to WeChat never left.
+    /// Returns the token, because no request was sent to WeChat.
     pub fn refund(self) {
         lock(&self.bucket).full_at -= self.interval;
     }
 }
 
-/// The visitor has minted as much as one may.
+/// The visitor's bucket is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this visitor has minted as often as one may")]
 pub struct RateExceeded {
-    /// Until the next mint is there; never zero, and at most what a single mint takes to come back.
+    /// Time until the next token; never zero, and at most the refill interval.
     pub retry_after: Duration,
 }
 
-/// What is left of so many mints, as the instant at which nothing will be missing. An instant in the past means nothing is.
+/// A token bucket as one instant, the time at which it will be full (GCRA). An instant in the past
+/// means a full bucket.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     full_at: Timestamp,
 }
 
-impl Bucket {
-    /// Nothing is missing.
+impl TokenBucket {
+    /// A full bucket.
     pub(super) fn full(now: Timestamp) -> Self {
         Self { full_at: now }
     }
 
-    fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), RateExceeded> {
-        let taken = self.take_ahead(rate, now, Duration::ZERO);
+    fn try_take(&mut self, rate: Rate, now: Timestamp) -> Result<(), RateExceeded> {
+        let taken = self.reserve(rate, now, Duration::ZERO);
         taken
             .map(|_| ())
             .map_err(|retry_after| RateExceeded { retry_after })
     }
 
-    /// Takes a mint that will be there within `patience`, and says when; else says how long it would have taken.
-    pub(super) fn take_ahead(
+    /// Reserves a token that is available within `max_wait`, and returns the wait; otherwise the
+    /// wait that would have been necessary.
+    pub(super) fn reserve(
         &mut self,
         rate: Rate,
         now: Timestamp,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<Duration, Duration> {
         let interval = rate.interval();
         let empty_at = now + interval * rate.mints.get();
-        // A clock that was set back must not lock anybody out for longer than a bucket takes to fill.
-        let full_at = self.full_at.clamp(now, empty_at + patience) + interval;
+        // Clamped, so that a clock that is set back blocks a visitor for one period at most.
+        let full_at = self.full_at.clamp(now, empty_at + max_wait) + interval;
         let wait = Duration::try_from(full_at.duration_since(empty_at)).unwrap_or_default();
-        if wait > patience {
+        if wait > max_wait {
             return Err(wait);
         }
         self.full_at = full_at;
@@ -197,7 +201,7 @@ impl Bucket {
     }
 }
 
-pub(super) fn lock(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {
+pub(super) fn lock(bucket: &Mutex<TokenBucket>) -> std::sync::MutexGuard<'_, TokenBucket> {
     bucket
         .lock()
         .expect("no one panics while holding a bucket, whose instants are far from the end of time")
@@ -214,7 +218,7 @@ mod tests {
         let start = "2026-11-22T12:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::starting_at(start));
         let rate = rate.parse().unwrap();
-        let limiter = RateLimiter::remembering(visitors, rate, clock.clone());
+        let limiter = RateLimiter::with_capacity(visitors, rate, clock.clone());
         (limiter, clock)
     }
 
@@ -222,10 +226,10 @@ mod tests {
         IpAddr::V4(Ipv4Addr::from_bits(number)).into()
     }
 
-    /// How many mints in a row the visitor gets.
+    /// The number of mints in a row that the visitor gets.
     fn burst(limiter: &RateLimiter, visitor: Visitor) -> usize {
         (0..100)
-            .take_while(|_| limiter.pay(visitor).is_ok())
+            .take_while(|_| limiter.try_acquire(visitor).is_ok())
             .count()
     }
 
@@ -264,14 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn a_visitor_mints_in_a_burst_and_then_as_time_goes_by() {
+    fn a_token_bucket_allows_a_burst_and_then_refills() {
         let (limiter, clock) = limiter("3/1m", 100);
         let step = Duration::from_secs(20);
         assert_eq!(burst(&limiter, visitor(1)), 3);
-        let refused = limiter.pay(visitor(1)).unwrap_err();
+        let refused = limiter.try_acquire(visitor(1)).unwrap_err();
         assert_eq!(refused, RateExceeded { retry_after: step });
         clock.advance(Duration::from_secs(15));
-        let refused = limiter.pay(visitor(1)).unwrap_err();
+        let refused = limiter.try_acquire(visitor(1)).unwrap_err();
         assert_eq!(refused.retry_after, Duration::from_secs(5));
         clock.advance(refused.retry_after);
         assert_eq!(
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn visitors_do_not_pay_for_each_other() {
+    fn each_visitor_has_a_token_bucket_of_its_own() {
         let (limiter, _clock) = limiter("2/1m", 100);
         for number in 0..50 {
             assert_eq!(burst(&limiter, visitor(number)), 2);
@@ -294,16 +298,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_gives_back_what_was_paid_and_no_more() {
+    fn a_refund_returns_one_token_and_never_overfills() {
         let (limiter, clock) = limiter("2/1m", 100);
-        let payment = limiter.pay(visitor(1)).unwrap();
-        drop(limiter.pay(visitor(1)).unwrap());
+        let token = limiter.try_acquire(visitor(1)).unwrap();
+        drop(limiter.try_acquire(visitor(1)).unwrap());
         assert_eq!(burst(&limiter, visitor(1)), 0);
-        payment.refund();
+        token.refund();
         assert_eq!(burst(&limiter, visitor(1)), 1);
         let late = {
             clock.advance(Duration::from_mins(1));
-            limiter.pay(visitor(1)).unwrap()
+            limiter.try_acquire(visitor(1)).unwrap()
         };
         clock.advance(Duration::from_mins(10));
         late.refund();
@@ -311,24 +315,24 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_locks_nobody_out() {
+    fn a_clock_set_back_blocks_for_one_period_at_most() {
         let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let rate: Rate = "2/1m".parse().unwrap();
-        let mut bucket = Bucket {
+        let mut bucket = TokenBucket {
             full_at: start + Duration::from_hours(5),
         };
-        let refused = bucket.take(rate, start).unwrap_err();
+        let refused = bucket.try_take(rate, start).unwrap_err();
         assert_eq!(refused.retry_after, Duration::from_secs(30));
     }
 
     #[test]
-    fn however_many_pay_at_once_a_bucket_has_its_size() {
+    fn concurrent_requests_never_overdraw_the_bucket() {
         let (limiter, _clock) = limiter("30/1m", 100);
         let paid: u32 = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
-                        let tries = (0..20).filter(|_| limiter.pay(visitor(1)).is_ok());
+                        let tries = (0..20).filter(|_| limiter.try_acquire(visitor(1)).is_ok());
                         u32::try_from(tries.count()).unwrap()
                     })
                 })
@@ -342,16 +346,16 @@ mod tests {
     }
 
     #[test]
-    fn many_addresses_neither_fill_the_memory_nor_hide_a_newcomer() {
+    fn lru_eviction_bounds_memory_and_admits_newcomers() {
         let (limiter, _clock) = limiter("3/1h", 100);
         for round in 0..5 {
             for number in 0..100 {
-                let paid = limiter.pay(visitor(number)).is_ok();
+                let paid = limiter.try_acquire(visitor(number)).is_ok();
                 assert_eq!(paid, round < 3, "visitor {number}, round {round}");
             }
         }
         for newcomer in 1000..1300 {
-            drop(limiter.pay(visitor(newcomer)).unwrap());
+            drop(limiter.try_acquire(visitor(newcomer)).unwrap());
             limiter.buckets.run_pending_tasks();
             assert!(limiter.buckets.entry_count() <= 100);
             assert_eq!(burst(&limiter, visitor(newcomer)), 2, "visitor {newcomer}");

@@ -1,15 +1,15 @@
-//! Who a visitor is: an address, as coarse as addresses are given out.
+//! Visitors as the limits count them: IPv4 addresses and IPv6 /64 networks.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Whom a limit counts as one: an IPv4 address, or an IPv6 /64, which is what one subscriber has at least.
+/// A visitor: an IPv4 address, or an IPv6 /64, the smallest prefix that one subscriber has.
 ///
-/// An IPv4 address is the same visitor on an IPv6 listener, where it comes as `::ffff:192.0.2.1`.
+/// An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`, on a dual-stack listener) counts as IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Visitor {
     /// One IPv4 address.
     V4(Ipv4Addr),
-    /// An IPv6 /64, by its first 64 bits.
+    /// An IPv6 /64, as its first 64 bits.
     V6(u64),
 }
 
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_visitor_is_an_ipv4_address_or_an_ipv6_network() {
+    fn ipv6_addresses_are_aggregated_by_64_bit_prefix() {
         let ipv4 = Visitor::V4(Ipv4Addr::new(192, 0, 2, 1));
         for (address, want) in [
             ("192.0.2.1", ipv4),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command};
 use jiff::Timestamp;
 use url::Url;
-use wxqr::access::{Expiry, SIGNED};
+use wxqr::access::{LinkExpiry, SIGNED};
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{Config, PublicUrl, flags_of};
 use wxqr::form::{self, disguise, escaped};
@@ -64,8 +64,8 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 }
 
 /// When a link ends that holds so long from now.
-fn expiry(now: Timestamp, duration: Duration) -> Result<Expiry, Usage> {
-    let at = now.checked_add(duration).map(Expiry::from);
+fn expiry(now: Timestamp, duration: Duration) -> Result<LinkExpiry, Usage> {
+    let at = now.checked_add(duration).map(LinkExpiry::from);
     at.ok().filter(|exp| !exp.has_passed(now)).ok_or_else(|| {
         Usage::new("--expires-in must be at least one second, and end before the year 9999")
     })
@@ -116,7 +116,7 @@ impl Link {
             .map(|(_, value)| value)
     }
 
-    fn expire(&mut self, exp: Expiry) -> Result<(), Usage> {
+    fn expire(&mut self, exp: LinkExpiry) -> Result<(), Usage> {
         if self.get("exp").is_some() {
             return Err(Usage::new(
                 "the link has an exp: leave it out, or --expires-in",
@@ -142,7 +142,10 @@ impl Link {
             return Err(Usage::new("the link has a sig: leave it out"));
         }
         self.check_scene()?;
-        match self.get("exp").map(|text| checked::<Expiry>("exp", text)) {
+        match self
+            .get("exp")
+            .map(|text| checked::<LinkExpiry>("exp", text))
+        {
             None => Ok(()),
             Some(Ok(exp)) if exp.has_passed(now) => Err(Usage::new("exp has passed")),
             Some(exp) => exp.map(drop),

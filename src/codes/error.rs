@@ -10,7 +10,7 @@ use super::request::{Minted, Source, Wish};
 use super::single_flight::Lost;
 use super::sql::ImportConflict;
 use super::token;
-use crate::access::{Needed, PaceExceeded, RateExceeded};
+use crate::access::{MissingPermission, PaceExceeded, RateExceeded};
 use crate::clock::China;
 use crate::db;
 use crate::scene::{Lifetime, Scene};
@@ -22,7 +22,7 @@ use crate::wechat::{self, Errcode};
 pub enum Error {
     /// The code does not exist yet, and this caller may not have it made.
     #[error("the caller may not mint")]
-    MintNotAllowed(Needed),
+    MintNotAllowed(MissingPermission),
     /// The code does not exist yet, and this visitor has minted enough for now.
     #[error(transparent)]
     RateLimited(#[from] RateExceeded),

@@ -20,7 +20,7 @@ use super::slots::Slots;
 use super::sql::CodeStore;
 use super::supplies::Supplies;
 use super::unsaved::Unsaved;
-use crate::access::{Pacer, Payer};
+use crate::access::{Pacer, Requester};
 use crate::db;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::telemetry;
@@ -107,11 +107,15 @@ impl Minter {
     }
 
     /// The code of the store, or a new one, known from now on. Logged here, once for all who wait.
-    pub(super) async fn obtain(&self, wish: &Wish, payer: Payer) -> Result<Minted, MintError> {
+    pub(super) async fn obtain(
+        &self,
+        wish: &Wish,
+        requester: Requester,
+    ) -> Result<Minted, MintError> {
         let started = Instant::now();
         let result = match &wish.spec {
-            CodeSpec::Temporary { scene, .. } => self.temporary(scene, wish, payer).await,
-            CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec, payer).await,
+            CodeSpec::Temporary { scene, .. } => self.temporary(scene, wish, requester).await,
+            CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec, requester).await,
         };
         let scene = wish.spec.scene();
         match &result {
@@ -165,9 +169,9 @@ fn log_mint(scene: &Scene, took: Duration) {
 }
 
 /// Calls that a key causes go before those of visitors.
-pub(super) fn priority(payer: Payer) -> Priority {
-    match payer {
-        Payer::Key => Priority::High,
-        Payer::Visitor(_) => Priority::Low,
+pub(super) fn priority(requester: Requester) -> Priority {
+    match requester {
+        Requester::Key => Priority::High,
+        Requester::Visitor(_) => Priority::Low,
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::error::{BudgetExhausted, MintError};
 use super::sql::CodeStore;
-use crate::access::Payer;
+use crate::access::Requester;
 use crate::clock::China;
 use crate::telemetry::{self, Causes};
 
@@ -69,11 +69,11 @@ impl Budget {
     /// When nothing is left, or the store cannot say.
     pub(super) async fn pay(
         &self,
-        payer: Payer,
+        requester: Requester,
         store: &CodeStore,
         now: Timestamp,
     ) -> Result<Paid, MintError> {
-        if payer == Payer::Key {
+        if requester == Requester::Key {
             return Ok(Paid::Nothing);
         }
         match store.take_anonymous_mint(self.a_day).await {
@@ -159,7 +159,7 @@ mod tests {
         let clock = Arc::new(ManualClock::starting_at(start));
         let store = CodeStore::in_memory(clock.clone() as Arc<dyn Clock>).await;
         let budget = Budget::new(1);
-        let visitor = Payer::Visitor(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
+        let visitor = Requester::Visitor(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
         let pay = || budget.pay(visitor, &store, clock.now());
         assert_eq!(pay().await.unwrap(), Paid::Budget);
         let refused = pay().await.unwrap_err();

@@ -9,7 +9,7 @@ use super::error::MintError;
 use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
 use super::request::{Minted, Source};
 use super::sql::{CodeStore, Intent, REPEAT_AFTER, Reservation};
-use crate::access::Payer;
+use crate::access::Requester;
 use crate::db;
 use crate::scene::{CodeSpec, PermanentScene, Scene};
 
@@ -28,7 +28,7 @@ impl Minter {
         &self,
         scene: &PermanentScene,
         spec: &CodeSpec,
-        payer: Payer,
+        requester: Requester,
     ) -> Result<Minted, MintError> {
         if self.unwritten.contains_key(scene) {
             return Err(MintError::Unwritten);
@@ -42,7 +42,7 @@ impl Minter {
                 });
             }
         };
-        match self.create_in_turn(spec, payer).await {
+        match self.create_in_turn(spec, requester).await {
             Ok(code) => {
                 // The ledger before the numbers.
                 let confirmed = self.confirm(scene, intent, code).await;
@@ -62,11 +62,15 @@ impl Minter {
 
     /// The wait for a slot and the call, together no longer than a mint may take, so that nobody repeats an intent whose
     /// call is still to come.
-    async fn create_in_turn(&self, spec: &CodeSpec, payer: Payer) -> Result<IssuedCode, MintError> {
+    async fn create_in_turn(
+        &self,
+        spec: &CodeSpec,
+        requester: Requester,
+    ) -> Result<IssuedCode, MintError> {
         let deadline = Instant::now() + MINT_TIMEOUT;
-        let slot = timeout_at(deadline, self.slots.take(payer)).await;
+        let slot = timeout_at(deadline, self.slots.take(requester)).await;
         let _slot = slot.map_err(|_| MintError::Crowded)?;
-        self.parts.create(spec, priority(payer), deadline).await
+        self.parts.create(spec, priority(requester), deadline).await
     }
 
     /// Waits while another replica's call may be under way.

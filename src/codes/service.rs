@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::single_flight::{Flight, Flights};
 use super::sql::Imported;
 use super::supplies::Supplies;
-use crate::access::{Caller, Mode, Needed, Payer, RateLimiter};
+use crate::access::{Caller, MissingPermission, Mode, RateLimiter, Requester};
 use crate::db;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use crate::telemetry;
@@ -86,11 +86,11 @@ impl Codes {
     /// # Errors
     /// [`Error`], once no living code is left to serve.
     pub async fn issue(&self, spec: &CodeSpec, caller: &Caller) -> Result<Served, Error> {
-        let payer = match spec {
-            CodeSpec::Temporary { .. } => caller.may_mint(self.mode),
-            CodeSpec::Permanent { .. } => caller.may_mint_permanent(),
+        let requester = match spec {
+            CodeSpec::Temporary { .. } => caller.authorize_mint(self.mode),
+            CodeSpec::Permanent { .. } => caller.authorize_permanent_mint(),
         };
-        self.issue_to(spec, payer).await
+        self.issue_to(spec, requester).await
     }
 
     /// The same for the account's owner, who may have every code made and pays for none.
@@ -98,13 +98,13 @@ impl Codes {
     /// # Errors
     /// [`Error`], once no living code is left to serve.
     pub async fn issue_for_owner(&self, spec: &CodeSpec) -> Result<Served, Error> {
-        self.issue_to(spec, Ok(Payer::Key)).await
+        self.issue_to(spec, Ok(Requester::Key)).await
     }
 
     async fn issue_to(
         &self,
         spec: &CodeSpec,
-        payer: Result<Payer, Needed>,
+        requester: Result<Requester, MissingPermission>,
     ) -> Result<Served, Error> {
         let wish = Wish {
             spec: spec.clone(),
@@ -113,7 +113,7 @@ impl Codes {
         if let Some(minted) = self.minter.remember(&wish) {
             return Ok(self.served(minted, &wish));
         }
-        let obtained = tokio::time::timeout(self.timeout, self.obtain(&wish, payer)).await;
+        let obtained = tokio::time::timeout(self.timeout, self.obtain(&wish, requester)).await;
         match obtained.unwrap_or(Err(Error::Timeout)) {
             Ok(minted) => Ok(self.served(minted, &wish)),
             Err(error) => self.fall_back(&wish.spec.scene(), error).await,
@@ -121,10 +121,14 @@ impl Codes {
     }
 
     /// From WeChat if somebody pays, else from the store.
-    async fn obtain(&self, wish: &Wish, payer: Result<Payer, Needed>) -> Result<Minted, Error> {
-        let refusal = match payer {
+    async fn obtain(
+        &self,
+        wish: &Wish,
+        requester: Result<Requester, MissingPermission>,
+    ) -> Result<Minted, Error> {
+        let refusal = match requester {
             Err(needed) => Error::MintNotAllowed(needed),
-            Ok(payer) => match self.join_mints(wish, payer).await {
+            Ok(requester) => match self.join_mints(wish, requester).await {
                 Err(refusal @ (Error::RateLimited(_) | Error::BudgetExhausted(_))) => refusal,
                 result => return result,
             },
@@ -147,13 +151,13 @@ impl Codes {
 
     /// Joins mints of the scene until one was asked for at least our life: ours, at the latest, once we start it. A failure
     /// that only the starter's wish brought about is none of ours.
-    async fn join_mints(&self, wish: &Wish, payer: Payer) -> Result<Minted, Error> {
+    async fn join_mints(&self, wish: &Wish, requester: Requester) -> Result<Minted, Error> {
         let scene = wish.spec.scene();
-        let mints = self.mints(payer);
+        let mints = self.mints(requester);
         // Registered after the first mint whose lifetime is too short, so that the next one asks for at least this lifetime.
         let mut awaited = None;
         loop {
-            let (flight, started) = self.fly(wish, payer)?;
+            let (flight, started) = self.fly(wish, requester)?;
             let about = flight.about;
             let long_enough = about >= wish.spec.lifetime();
             if !long_enough && awaited.is_none() {
@@ -176,9 +180,9 @@ impl Codes {
         }
     }
 
-    /// Joins a mint that is under way, at nobody's expense, or starts one at the payer's.
-    fn fly(&self, wish: &Wish, payer: Payer) -> Result<(MintFlight, bool), Error> {
-        let mints = self.mints(payer);
+    /// Joins a mint that is under way, at nobody's expense, or starts one at the requester's.
+    fn fly(&self, wish: &Wish, requester: Requester) -> Result<(MintFlight, bool), Error> {
+        let mints = self.mints(requester);
         let under_way = mints.flights.len();
         let scene = wish.spec.scene();
         let ours = wish.for_at_least(mints.awaited.longest(&scene));
@@ -187,17 +191,17 @@ impl Codes {
             if under_way >= MOST_FLIGHTS {
                 return Err(Error::TooMany);
             }
-            let toll = match payer {
-                Payer::Key => None,
-                Payer::Visitor(visitor) => {
+            let toll = match requester {
+                Requester::Key => None,
+                Requester::Visitor(visitor) => {
                     self.minter.budget.check(self.minter.now())?;
-                    Some(self.rate.pay(visitor)?)
+                    Some(self.rate.try_acquire(visitor)?)
                 }
             };
             let minter = Arc::clone(&self.minter);
             let awaited = lifetime.map(|lifetime| mints.awaited.add(&scene, lifetime));
             Ok(async move {
-                let result = minter.obtain(&ours, payer).await;
+                let result = minter.obtain(&ours, requester).await;
                 drop(awaited);
                 if let Some(toll) = toll.filter(|_| is_free(&result)) {
                     toll.refund();
@@ -211,10 +215,10 @@ impl Codes {
             .try_join_or_start(&scene, lifetime, concerns, start)
     }
 
-    fn mints(&self, payer: Payer) -> &Mints {
-        match payer {
-            Payer::Key => &self.keys_mints,
-            Payer::Visitor(_) => &self.visitors_mints,
+    fn mints(&self, requester: Requester) -> &Mints {
+        match requester {
+            Requester::Key => &self.keys_mints,
+            Requester::Visitor(_) => &self.visitors_mints,
         }
     }
 

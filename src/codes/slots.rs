@@ -2,7 +2,7 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::access::Payer;
+use crate::access::Requester;
 
 /// WeChat's own bound is not known; chosen to be gentle.
 const SLOTS: usize = 64;
@@ -33,12 +33,12 @@ impl Slots {
     }
 
     /// Waits for a slot, first come first served. Cancel safe.
-    pub(super) async fn take(&self, payer: Payer) -> Slot<'_> {
+    pub(super) async fn take(&self, requester: Requester) -> Slot<'_> {
         const OPEN: &str = "the semaphores are never closed";
         // The visitors' own first: one who waits for it must not stand in the line of the keys.
-        let of_visitors = match payer {
-            Payer::Key => None,
-            Payer::Visitor(_) => Some(self.visitors.acquire().await.expect(OPEN)),
+        let of_visitors = match requester {
+            Requester::Key => None,
+            Requester::Visitor(_) => Some(self.visitors.acquire().await.expect(OPEN)),
         };
         Slot {
             _of_all: self.all.acquire().await.expect(OPEN),
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::access::Visitor;
 
-    const VISITOR: Payer = Payer::Visitor(Visitor::V4(Ipv4Addr::LOCALHOST));
+    const VISITOR: Requester = Requester::Visitor(Visitor::V4(Ipv4Addr::LOCALHOST));
 
     #[tokio::test]
     async fn a_crowd_of_visitors_leaves_four_slots_for_keys() {
@@ -69,7 +69,7 @@ mod tests {
 
         let waiting = slots.take(VISITOR);
         let mut keys = Vec::new();
-        while let Some(slot) = slots.take(Payer::Key).now_or_never() {
+        while let Some(slot) = slots.take(Requester::Key).now_or_never() {
             keys.push(slot);
         }
         assert_eq!(keys.len(), 4);

@@ -11,7 +11,7 @@ use super::payment::Paid;
 use super::request::{Minted, Source, Wish};
 use super::slots::Slot;
 use super::sql::Lease;
-use crate::access::{PaceExceeded, Payer, Payment};
+use crate::access::{PaceExceeded, RateToken, Requester};
 use crate::db;
 use crate::scene::{Scene, TemporaryScene};
 use crate::ticket::IssuedCode;
@@ -29,11 +29,11 @@ impl Minter {
         &self,
         scene: &TemporaryScene,
         wish: &Wish,
-        payer: Payer,
+        requester: Requester,
     ) -> Result<Minted, MintError> {
         let scene = Scene::Temporary(scene.clone());
         let mut pace = None;
-        let result = self.temporary_at(&mut pace, &scene, wish, payer).await;
+        let result = self.temporary_at(&mut pace, &scene, wish, requester).await;
         if let Some(pace) = pace.filter(|_| is_free(&result)) {
             pace.refund();
         }
@@ -42,22 +42,22 @@ impl Minter {
 
     async fn temporary_at(
         &self,
-        pace: &mut Option<Payment>,
+        pace: &mut Option<RateToken>,
         scene: &Scene,
         wish: &Wish,
-        payer: Payer,
+        requester: Requester,
     ) -> Result<Minted, MintError> {
         let deadline = Instant::now() + MINT_TIMEOUT;
-        let turn = timeout_at(deadline, self.turn(pace, scene, wish, payer)).await;
+        let turn = timeout_at(deadline, self.turn(pace, scene, wish, requester)).await;
         match turn.map_err(|_| MintError::Crowded)?? {
             Turn::Found(code) => Ok(Minted {
                 code,
                 source: Source::Store,
             }),
             Turn::Ours { lease, _slot } => {
-                let paid = self.budget.pay(payer, self.store(), self.now()).await;
+                let paid = self.budget.pay(requester, self.store(), self.now()).await;
                 let result = match paid {
-                    Ok(paid) => self.mint_paid(scene, wish, payer, paid, deadline).await,
+                    Ok(paid) => self.mint_paid(scene, wish, requester, paid, deadline).await,
                     Err(error) => Err(error),
                 };
                 lease.release().await;
@@ -67,7 +67,7 @@ impl Minter {
             // Without the store nobody can agree on anything, so each process makes a few codes for itself, keys' codes too.
             Turn::Offline { trouble, _slot } => {
                 let paid = self.budget.pay_offline().ok_or(trouble)?;
-                self.mint_paid(scene, wish, payer, paid, deadline).await
+                self.mint_paid(scene, wish, requester, paid, deadline).await
             }
         }
     }
@@ -76,17 +76,17 @@ impl Minter {
     /// a scene while waiting in line. Cancel safe.
     async fn turn(
         &self,
-        pace: &mut Option<Payment>,
+        pace: &mut Option<RateToken>,
         scene: &Scene,
         wish: &Wish,
-        payer: Payer,
+        requester: Requester,
     ) -> Result<Turn<'_>, PaceExceeded> {
         let mut pause = POLL;
         loop {
             let looked = match self.find_good_enough(scene, wish).await {
                 Ok(Some(code)) => return Ok(Turn::Found(code)),
                 Ok(None) => {
-                    let slot = self.slot(pace, payer).await?;
+                    let slot = self.slot(pace, requester).await?;
                     self.lease(slot, scene, wish).await
                 }
                 Err(trouble) => Err(trouble),
@@ -99,7 +99,7 @@ impl Minter {
                 // The store refused this call alone, perhaps because of a crowd, which shall not grow by this.
                 Err(_) if self.store().is_up() => pause = LONGEST_PAUSE.min(pause * 2),
                 Err(trouble) => {
-                    let slot = self.slot(pace, payer).await?;
+                    let slot = self.slot(pace, requester).await?;
                     return Ok(Turn::Offline {
                         trouble,
                         _slot: slot,
@@ -114,14 +114,14 @@ impl Minter {
     /// half of a visitor's time at most, so that WeChat has the other half.
     async fn slot(
         &self,
-        pace: &mut Option<Payment>,
-        payer: Payer,
+        pace: &mut Option<RateToken>,
+        requester: Requester,
     ) -> Result<Slot<'_>, PaceExceeded> {
-        if pace.is_none() && matches!(payer, Payer::Visitor(_)) {
+        if pace.is_none() && matches!(requester, Requester::Visitor(_)) {
             let acquired = self.pacer.acquire(self.settings.timeout / 2).await;
             *pace = Some(acquired.inspect_err(|_| self.pace_log.exceeded())?);
         }
-        Ok(self.slots.take(payer).await)
+        Ok(self.slots.take(requester).await)
     }
 
     /// Looks once more with the lease: whoever held it a moment ago may have finished meanwhile.
@@ -158,13 +158,13 @@ impl Minter {
         &self,
         scene: &Scene,
         wish: &Wish,
-        payer: Payer,
+        requester: Requester,
         paid: Paid,
         deadline: Instant,
     ) -> Result<Minted, MintError> {
         let code = match self
             .parts
-            .create(&wish.spec, priority(payer), deadline)
+            .create(&wish.spec, priority(requester), deadline)
             .await
         {
             Ok(code) => Arc::new(code),
@@ -177,7 +177,7 @@ impl Minter {
         };
         self.write_down(scene, &code).await;
         self.count_mint().await;
-        if paid == Paid::Offline && payer != Payer::Key {
+        if paid == Paid::Offline && requester != Requester::Key {
             self.unsaved.count_anonymous();
         }
         // So short a life may be over by the time that WeChat's answer is here.

@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::form;
 
-/// The vectors of the contract: key, query, canonical text, signature.
+/// Test vectors of the documentation: key, query, canonical text, signature.
 const VECTORS: [(&str, &str, &str, &str); 2] = [
     (
         "wxqr-example-link-key",
@@ -24,7 +24,7 @@ const VECTORS: [(&str, &str, &str, &str); 2] = [
     ),
 ];
 
-/// Before every `exp` that is used here.
+/// Before every `exp` in this file.
 const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
 fn keys(text: &str) -> LinkKeys {
@@ -37,7 +37,7 @@ fn texts(pairs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> + Clo
         .map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-/// The decoded parameters of a query, and its one `sig` among them.
+/// The decoded parameters of a query, and its `sig`.
 fn split(query: &str) -> (Vec<(String, String)>, Option<String>) {
     let mut parameters = form::pairs(query).unwrap();
     let at = parameters.iter().position(|(name, _)| name == "sig");
@@ -51,12 +51,12 @@ fn verified(keys: &LinkKeys, query: &str) -> Result<Link, LinkError> {
 }
 
 fn valid(exp: i64) -> Link {
-    let exp = Some(Expiry(Timestamp::from_second(exp).unwrap()));
+    let exp = Some(LinkExpiry(Timestamp::from_second(exp).unwrap()));
     Link::Signed { exp }
 }
 
 #[test]
-fn the_vectors_hold() {
+fn test_vectors_are_reproduced() {
     for (key, query, text, sig) in VECTORS {
         let (parameters, _) = split(query);
         assert_eq!(canonical(texts(&parameters)), text);
@@ -67,7 +67,7 @@ fn the_vectors_hold() {
 }
 
 #[test]
-fn the_canonical_text_has_an_order_and_one_spelling() {
+fn canonical_text_is_sorted_and_percent_encoded() {
     for (query, want) in [
         ("", ""),
         ("utm_source=x&size=300&format=png&lang=en&color=fff", ""),
@@ -94,7 +94,7 @@ fn the_canonical_text_has_an_order_and_one_spelling() {
 }
 
 #[test]
-fn a_link_is_judged_by_its_signature_and_its_time() {
+fn a_link_is_verified_by_signature_and_expiry() {
     let good = "a5i5h1-M2pEmp0RmEBoryfsnYomBcfYkZdrIhenvE5g";
     let of = |query: &str| {
         let (parameters, _) = split(query);
@@ -148,10 +148,10 @@ fn a_link_is_judged_by_its_signature_and_its_time() {
 }
 
 #[test]
-fn a_signature_has_one_spelling() {
+fn only_canonical_base64url_signatures_are_accepted() {
     let (_, query, _, good) = VECTORS[0];
     let key = keys(VECTORS[0].0);
-    // The last character holds four bits of the signature and two of nothing.
+    // The last character encodes four bits of the signature and two unused ones.
     for sig in [
         format!("{good}="),
         format!("{good}A"),
@@ -191,7 +191,7 @@ fn the_first_key_signs_and_all_verify() {
 }
 
 #[test]
-fn keys_have_a_length_and_an_alphabet() {
+fn link_keys_have_a_minimum_length_and_an_alphabet() {
     let refused = |position, problem| Err(LinkKeysError { position, problem });
     for (text, want) in [
         ("link-key-1", Ok(1)),
@@ -216,7 +216,7 @@ fn keys_have_a_length_and_an_alphabet() {
 }
 
 #[test]
-fn an_expiry_has_one_spelling() {
+fn an_expiry_is_a_canonical_decimal() {
     for (text, want) in [
         ("1924963200", Some("2030-12-31T16:00:00Z")),
         ("0", Some("1970-01-01T00:00:00Z")),
@@ -234,7 +234,7 @@ fn an_expiry_has_one_spelling() {
         ("1e9", None),
         ("2030-12-31", None),
     ] {
-        let got = text.parse::<Expiry>().ok();
+        let got = text.parse::<LinkExpiry>().ok();
         assert_eq!(
             got.map(|exp| exp.at().to_string()).as_deref(),
             want,
@@ -263,7 +263,7 @@ proptest! {
     }
 
     #[test]
-    fn two_links_are_told_apart(one in parameters(), other in parameters()) {
+    fn canonical_text_is_injective(one in parameters(), other in parameters()) {
         let covered = |pairs: &[(String, String)]| {
             let mut pairs = pairs.to_vec();
             pairs.retain(|(name, _)| SIGNED.contains(&name.as_str()));
@@ -275,7 +275,7 @@ proptest! {
     }
 }
 
-/// Something done to a link on its way.
+/// A change to a link in transit.
 #[derive(Debug, Clone)]
 enum Mutation {
     Put(Index, u8),
@@ -364,7 +364,7 @@ impl Mutation {
     }
 }
 
-/// Parameters of a link, covered and not, each at most once.
+/// Parameters of a link, covered or not, each at most once.
 fn parameters() -> impl Strategy<Value = Vec<(String, String)>> {
     let text = prop_oneof![
         "[a-c1-3 +&=%_.~!*'()-]{1,8}",
@@ -390,8 +390,8 @@ fn parameters() -> impl Strategy<Value = Vec<(String, String)>> {
         .prop_shuffle()
 }
 
-/// What a link means: the code and its end. None where the edge would not even ask, because the link is not readable or has two
-/// signatures.
+/// The meaning of a link: code and expiry. `None` if the link is refused before verification,
+/// because it cannot be parsed or has two signatures.
 fn meaning(link: &str) -> Option<(Vec<(String, String)>, String)> {
     let parameters = form::pairs(link).ok()?;
     let (mut sigs, mut others): (Vec<_>, Vec<_>) =

@@ -93,23 +93,23 @@ impl Authenticator {
         let lines = headers.get_all(FORWARDED_FOR).iter();
         // What is no text is no address either.
         let lines = lines.map(|line| line.to_str().unwrap_or("?"));
-        let trace = self.trusted_proxies.trace(peer.ip(), lines);
-        match trace.forwarded {
-            Forwarded::Absent | Forwarded::Believed => {}
-            Forwarded::FromStranger => once(&self.logged_untrusted, || {
+        let client = self.trusted_proxies.client_address(peer.ip(), lines);
+        match client.forwarded {
+            Forwarded::Absent | Forwarded::Trusted => {}
+            Forwarded::UntrustedPeer => once(&self.logged_untrusted, || {
                 tracing::warn!(
                     %peer,
                     "X-Forwarded-For from an address that is not in WXQR_TRUSTED_PROXIES is not believed; not told again"
                 );
             }),
-            Forwarded::Garbled => once(&self.logged_malformed, || {
+            Forwarded::Malformed => once(&self.logged_malformed, || {
                 tracing::warn!(
                     %peer,
                     "X-Forwarded-For from a trusted proxy has something that is no address; not told again"
                 );
             }),
         }
-        trace.address.into()
+        client.address.into()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use qr_image::{Colors, Margin, PixelSize, Rgb, Style};
 
-use crate::access::Expiry;
+use crate::access::LinkExpiry;
 use crate::form::{self, disguise};
 use crate::http::i18n::lang::Lang;
 use crate::http::i18n::message::Message;
@@ -159,7 +159,7 @@ impl Query {
     }
 
     /// When the signed link ends, if ever.
-    pub(crate) fn exp(&self) -> Result<Option<Expiry>, Problem> {
+    pub(crate) fn exp(&self) -> Result<Option<LinkExpiry>, Problem> {
         self.parsed("exp")
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use wxqr::access::{Expiry, Link, LinkKeys};
+use wxqr::access::{Link, LinkExpiry, LinkKeys};
 use wxqr::clock::{Clock, SystemClock};
 use wxqr::form::{self, escaped};
 
@@ -308,7 +308,7 @@ async fn the_command_makes_links_that_end() {
         panic!("{link}: {verified:?}");
     };
     let days = std::time::Duration::from_hours(30 * 24);
-    let range = Expiry::from(before + days)..=Expiry::from(after + days);
+    let range = LinkExpiry::from(before + days)..=LinkExpiry::from(after + days);
     assert!(range.contains(&exp), "{exp} in {range:?}");
 }
 

@@ -1,23 +1,23 @@
 //! Refusals of `access`.
 
-use crate::access::{LinkError, Needed, Scope};
+use crate::access::{LinkError, MissingPermission, Scope};
 use crate::http::i18n::message::Message;
 use crate::http::problem::{ErrorCode, Problem};
 
-impl From<Needed> for Problem {
-    fn from(needed: Needed) -> Self {
+impl From<MissingPermission> for Problem {
+    fn from(needed: MissingPermission) -> Self {
         let message = match needed {
-            Needed::Key(Scope::Permanent) => Message::new(
+            MissingPermission::Key(Scope::Permanent) => Message::new(
                 "该永久二维码尚未生成，生成它需要具有 permanent 权限的密钥",
                 "this permanent code does not exist yet; a key with the scope \"permanent\" can make it",
             ),
-            Needed::Key(scope) => Message::new(
+            MissingPermission::Key(scope) => Message::new(
                 format!("该二维码尚未生成，生成它需要具有 {scope} 权限的密钥"),
                 format!(
                     "this code does not exist yet; a key with the scope \"{scope}\" can make it"
                 ),
             ),
-            Needed::SignedLink => Message::new(
+            MissingPermission::SignedLink => Message::new(
                 "该二维码尚未生成，生成它需要已签名的链接",
                 "this code does not exist yet; it takes a signed link (sig) to make it",
             ),
