@@ -48,11 +48,11 @@ BESIDE_THE_CODE = [
         "accepted with another meaning, or refused with the same",
         "access::link::tests::no_mutation_of_a_link_changes_what_was_signed",
     ),
-    ("100,000 forged pushes of every sort", "let in", "callback::tests::forged::of_100_000_forged_pushes_none_is_let_in"),
+    ("100,000 forged pushes of every sort", "let in", "callback::tests::forged::none_of_100_000_forged_pushes_is_accepted"),
     (
         "100,000 forged questions whether the callback is the account's",
         "answered with their echostr",
-        "callback::tests::forged::of_100_000_forged_verifications_none_is_echoed",
+        "callback::tests::forged::none_of_100_000_forged_url_verifications_is_echoed",
     ),
 ]
 

@@ -17,7 +17,7 @@ use super::run::App;
 use super::stores::Stores;
 use super::upkeep::Upkeep;
 use crate::bindings::Bindings;
-use crate::callback::Gate;
+use crate::callback::PushVerifier;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, Account, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
@@ -275,12 +275,12 @@ fn callback(config: &Config) -> Result<Option<Callback>, ClientError> {
     let Some(credentials) = config.scans.callback.clone() else {
         return Ok(None);
     };
-    let gate = Gate::new(credentials, config.account.app_id.as_str());
+    let verifier = PushVerifier::new(credentials, config.account.app_id.as_str());
     let relay = match &config.scans.relay {
         Some(url) => Some(Relay::new(url.clone(), extra_ca(config))?),
         None => None,
     };
-    Ok(Some(Callback::new(gate, relay)))
+    Ok(Some(Callback::new(verifier, relay)))
 }
 
 /// The certificates that calls to others trust besides the built-in ones.

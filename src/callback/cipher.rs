@@ -1,7 +1,7 @@
-//! Opens what WeChat has sealed: AES-256-CBC, the vector being the key's first half, around
-//! `random(16) || length(4, big endian) || message || AppID`, padded to 32 bytes.
+//! Decryption of pushes: AES-256-CBC, the IV being the first half of the key, over `random(16) ||
+//! length(4, big endian) || message || AppID` with PKCS#7 padding to 32 bytes.
 //!
-//! The cipher notices no change by itself: only what `msg_signature` covers may come here.
+//! CBC does not authenticate: only text that `msg_signature` covers may be passed in.
 
 use aes::Aes256;
 use aes::cipher::block_padding::NoPadding;
@@ -13,68 +13,73 @@ use cbc::Decryptor;
 use super::Reason;
 use super::credentials::{AesKeys, EncodingAesKey};
 
-/// WeChat pads to two of the cipher's blocks, so that a pad has 1 to 32 bytes; usual unpadders know 16 at most.
+/// Padding block of WeChat's PKCS#7 variant, 1 to 32 bytes. It is two cipher blocks, so the padding
+/// of the `cbc` crate (16 bytes at most) does not apply.
 const BLOCK: usize = 32;
 
-/// Bytes in front of the length that only make equal messages differ.
+/// Length of the random prefix, which makes equal messages differ.
 const RANDOM: usize = 16;
 
-/// Why a key does not open a message.
+/// Why a key does not decrypt a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Closed {
-    /// What comes out has not the form of a message.
-    Garbled,
-    /// A message, but with the `AppID` of another account.
-    NotOurs,
+enum DecryptError {
+    /// The plaintext does not have the form of a message.
+    Malformed,
+    /// A message for the `AppID` of another account.
+    OtherAccount,
 }
 
-/// What was sealed.
+/// A decrypted message.
 pub(super) struct Opened {
     pub(super) message: Vec<u8>,
-    /// Whether the current key could not open it.
+    /// Whether the current key failed.
     pub(super) needed_previous_key: bool,
 }
 
-/// Opens a message with the current key if it can, else with the previous one.
+/// Decrypts a message with the current key or, during a key rotation, with the previous one.
 pub(super) fn open(sealed: &str, keys: &AesKeys, app_id: &str) -> Result<Opened, Reason> {
     let opened = |message, needed_previous_key| Opened {
         message,
         needed_previous_key,
     };
     let sealed = STANDARD.decode(sealed).map_err(|_| Reason::Cipher)?;
-    let closed = match open_with(&keys.current, sealed.clone(), app_id) {
+    let error = match open_with(&keys.current, sealed.clone(), app_id) {
         Ok(message) => return Ok(opened(message, false)),
-        Err(closed) => closed,
+        Err(error) => error,
     };
     let Some(previous) = &keys.previous else {
-        return Err(closed.into());
+        return Err(error.into());
     };
     match open_with(previous, sealed, app_id) {
         Ok(message) => Ok(opened(message, true)),
-        // The wrong key garbles; the right one tells whose message it is.
-        Err(Closed::Garbled) => Err(closed.into()),
-        Err(Closed::NotOurs) => Err(Reason::AppId),
+        // A wrong key yields no message; the key that yields one decides whose it is.
+        Err(DecryptError::Malformed) => Err(error.into()),
+        Err(DecryptError::OtherAccount) => Err(Reason::AppId),
     }
 }
 
-fn open_with(key: &EncodingAesKey, mut sealed: Vec<u8>, app_id: &str) -> Result<Vec<u8>, Closed> {
+fn open_with(
+    key: &EncodingAesKey,
+    mut sealed: Vec<u8>,
+    app_id: &str,
+) -> Result<Vec<u8>, DecryptError> {
     if sealed.is_empty() || !sealed.len().is_multiple_of(BLOCK) {
-        return Err(Closed::Garbled);
+        return Err(DecryptError::Malformed);
     }
     let key = key.expose();
     let vector = key.first_chunk::<16>().expect("a key has 32 bytes");
     let padded = Decryptor::<Aes256>::new(key.into(), vector.into())
         .decrypt_padded::<NoPadding>(&mut sealed)
-        .map_err(|_| Closed::Garbled)?;
-    let (message, account) = parts(padded).ok_or(Closed::Garbled)?;
+        .map_err(|_| DecryptError::Malformed)?;
+    let (message, account) = parts(padded).ok_or(DecryptError::Malformed)?;
     if account == app_id.as_bytes() {
         Ok(message.to_vec())
     } else {
-        Err(Closed::NotOurs)
+        Err(DecryptError::OtherAccount)
     }
 }
 
-/// Message and `AppID`.
+/// Splits the plaintext into message and `AppID`.
 fn parts(padded: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_, rest) = unpadded(padded)?.split_at_checked(RANDOM)?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
@@ -90,11 +95,11 @@ fn unpadded(padded: &[u8]) -> Option<&[u8]> {
     is_pad.then_some(content)
 }
 
-impl From<Closed> for Reason {
-    fn from(closed: Closed) -> Self {
-        match closed {
-            Closed::Garbled => Self::Cipher,
-            Closed::NotOurs => Self::AppId,
+impl From<DecryptError> for Reason {
+    fn from(error: DecryptError) -> Self {
+        match error {
+            DecryptError::Malformed => Self::Cipher,
+            DecryptError::OtherAccount => Self::AppId,
         }
     }
 }
@@ -104,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pad_has_one_to_thirty_two_equal_bytes() {
+    fn padding_is_pkcs7_with_blocks_of_32_bytes() {
         let padded = |length: usize, pad: u8| [vec![0; length], vec![pad; pad.into()]].concat();
         for pad in 1..=32 {
             let length = 64 - usize::from(pad);
@@ -125,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_stays_within_what_there_is() {
+    fn a_length_field_is_bounds_checked() {
         let padded = |length: u32, content: &str| {
             let mut bytes = vec![7; RANDOM];
             bytes.extend(length.to_be_bytes());

@@ -1,4 +1,4 @@
-//! What the account's owner typed into WeChat's console for the callback, and gave to us as well.
+//! Callback secrets: Token and EncodingAESKeys, as entered in WeChat's console.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,30 +8,30 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::{ExposeSecret, SecretString};
 
-/// The token, and the keys if messages are encrypted.
+/// Secrets that verify and decrypt pushes.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// Signs every request.
+    /// Secret of every signature.
     pub token: CallbackToken,
-    /// Encrypt messages, in WeChat's compatible and safe mode; none: plain mode.
+    /// Keys of the compatible and the safe mode; `None`: plain mode.
     pub keys: Option<AesKeys>,
 }
 
-/// The keys that may have encrypted a message.
+/// Encryption keys, with rotation.
 #[derive(Debug, Clone)]
 pub struct AesKeys {
-    /// The one in force.
+    /// The key that is set in WeChat's console.
     pub current: EncodingAesKey,
-    /// The one before it, which WeChat may use a little longer.
+    /// The key before it, which WeChat may use for a while after a change.
     pub previous: Option<EncodingAesKey>,
 }
 
-/// The token that WeChat signs with: 3 to 32 of `A-Za-z0-9`, as its console takes it. `Debug` shows nothing of it.
+/// WeChat's Token: 3 to 32 of `A-Za-z0-9`, the form that its console accepts. `Debug` is redacted.
 #[derive(Debug, Clone)]
 pub struct CallbackToken(SecretString);
 
 impl CallbackToken {
-    /// The form that is read, in one line for a message.
+    /// The accepted form, in one line for error messages.
     pub const FORM: &'static str = "3 to 32 of A-Za-z0-9, as in WeChat's console";
 
     pub(super) fn expose(&self) -> &str {
@@ -51,19 +51,20 @@ impl FromStr for CallbackToken {
     }
 }
 
-/// The key that WeChat encrypts with: 43 characters of base64, 32 bytes. `Debug` shows nothing of it.
+/// WeChat's EncodingAESKey: 43 characters of base64, 32 bytes. `Debug` is redacted.
 #[derive(Clone)]
 pub struct EncodingAesKey([u8; 32]);
 
 impl EncodingAesKey {
-    /// The form that is read, in one line for a message.
+    /// The accepted form, in one line for error messages.
     pub const FORM: &'static str =
         "43 characters of base64 without = at the end, as in WeChat's console";
 
-    /// How many characters it has.
+    /// Length, in characters.
     pub const LEN: usize = 43;
 
-    /// 43 characters are 258 bits, and WeChat does not care for the last two: a strict decoder refuses 3 of 4 keys.
+    /// Base64 that accepts trailing bits. 43 characters are 258 bits, and WeChat's keys have
+    /// arbitrary last two bits: a strict decoder refuses 3 of 4 keys.
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new()
@@ -97,19 +98,19 @@ impl fmt::Debug for EncodingAesKey {
     }
 }
 
-/// What is wrong with a token or a key. Quotes nothing of it.
+/// Why a token or a key is invalid. Quotes no part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// Not [`CallbackToken::FORM`].
     #[error("is not a callback token")]
     Token,
-    /// Not 43 characters.
+    /// A length other than 43 characters.
     #[error("has {got} bytes instead of 43 characters")]
     KeyLength {
-        /// How many bytes it has.
+        /// The length, in bytes.
         got: usize,
     },
-    /// A character that base64 does not have.
+    /// A character outside of base64.
     #[error("has characters that base64 does not have")]
     KeyCharacters,
 }
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_what_the_console_takes() {
+    fn a_token_has_the_form_of_the_console() {
         for (text, want) in [
             ("abc", true),
             ("ABCxyz0189", true),
@@ -138,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_have_bits_to_spare() {
+    fn a_key_may_have_trailing_bits() {
         let stem = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF";
-        // The last character's upper four bits count; its lower two are whatever they are.
+        // Only the upper four bits of the last character are used.
         for (last, want) in [
             ("A", 0),
             ("B", 0),

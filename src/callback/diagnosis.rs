@@ -1,52 +1,54 @@
-//! What a refused push tells the operator: the likely cause, and what to change in WeChat's console or in the settings.
+//! Diagnosis of rejected pushes: the likely cause, and what the operator changes in WeChat's
+//! console or in the settings.
 //!
-//! A diagnosis never goes to the sender. It is *proven* where the sender knows a part of the secret, or has at least seen a
-//! request of WeChat's; strangers can cause the others at will.
+//! A diagnosis is never part of an answer to the sender. It is *proven* if the sender knows a part
+//! of the secret or has at least seen a request of WeChat's; any client on the internet can cause the
+//! others.
 
 use std::fmt;
 
-/// The cause of a refusal, as far as the operator can mend it.
+/// The likely cause of a rejection that the operator can fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Diagnosis {
-    /// Signed with the Token and in plain text, although a key is configured.
+    /// Signed with the Token but not encrypted, although a key is configured.
     NotEncrypted,
     /// Signed with the Token and encrypted, although no key is configured.
     NoKey,
-    /// Signed with the Token, and no configured key opens it.
+    /// Signed with the Token, but no configured key decrypts it.
     OtherKey,
-    /// Opened, and it names another account.
+    /// Decrypted, but addressed to another account.
     OtherAccount,
-    /// Signed with the Token for a time outside of the window.
+    /// Signed with the Token for a time outside of the replay window.
     Clock {
         /// How far this machine's clock is ahead of the signature, in seconds; negative: behind.
         ahead_seconds: i64,
     },
-    /// The query is signed with the Token, and the rest does not fit to it.
+    /// The query is signed with the Token, but the rest does not match: changed in transit.
     Altered,
-    /// Signed with the Token, and its body is no message: empty, or changed on the way.
+    /// Signed with the Token, but the body is not a message: empty, or changed in transit.
     Unreadable,
-    /// Signed with something else than the Token.
+    /// Signed with another secret than the Token.
     OtherToken,
-    /// Not signed at all, or in no form that a signature has.
+    /// Without a well-formed signature.
     Unsigned,
 }
 
-/// How much speaks for WeChat as the sender of what was refused.
+/// How strongly a rejected request suggests that WeChat sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
-    /// Nothing: any stranger's request looks so.
+    /// No evidence: any request from the internet looks like this.
     None,
-    /// It has a signature in WeChat's form, though not of our Token. A stranger has to imitate it on purpose.
+    /// A well-formed signature, but not of this Token. It can only be imitated on purpose.
     Signed,
     /// The sender knows a part of the secret, or has seen a request of WeChat's.
     Proven,
 }
 
 impl Diagnosis {
-    /// How many there are.
+    /// Number of variants.
     pub(super) const COUNT: usize = 9;
 
-    /// Where it stands among them, below [`Diagnosis::COUNT`].
+    /// Position among the variants, below [`Diagnosis::COUNT`].
     pub(super) fn index(self) -> usize {
         match self {
             Self::NotEncrypted => 0,
@@ -61,7 +63,7 @@ impl Diagnosis {
         }
     }
 
-    /// The code, for machines.
+    /// The machine-readable code.
     pub fn code(self) -> &'static str {
         match self {
             Self::NotEncrypted => "not_encrypted",
@@ -76,7 +78,7 @@ impl Diagnosis {
         }
     }
 
-    /// How much speaks for WeChat as the sender.
+    /// How strongly the request suggests that WeChat sent it.
     pub fn evidence(self) -> Evidence {
         match self {
             Self::NotEncrypted
@@ -91,12 +93,12 @@ impl Diagnosis {
         }
     }
 
-    /// Whether a stranger who has seen no request of WeChat's cannot have caused it.
+    /// Whether only a sender that has seen a request of WeChat's can have caused it.
     pub fn is_proven(self) -> bool {
         self.evidence() == Evidence::Proven
     }
 
-    /// What to do.
+    /// What to do about it.
     pub fn action(self) -> &'static str {
         match self {
             Self::NotEncrypted => {
@@ -167,13 +169,13 @@ fn write_clock(f: &mut fmt::Formatter<'_>, ahead_seconds: i64) -> fmt::Result {
     }
 }
 
-/// In the unit that a person would choose.
+/// Formats a duration in its largest fitting unit.
 fn distance(seconds: u64) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
     if seconds < 2 * HOUR {
-        // Ten minutes and one second are not ten minutes.
+        // Rounded up: 10 minutes and 1 second exceed a window of 10 minutes.
         format!("{} minutes", seconds.div_ceil(MINUTE))
     } else if seconds < 2 * DAY {
         format!("{} hours", (seconds + HOUR / 2) / HOUR)
@@ -187,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clocks_distance_has_a_fitting_unit() {
+    fn clock_skew_is_shown_in_a_fitting_unit() {
         for (seconds, want) in [
             (601, "11 minutes"),
             (2520, "42 minutes"),

@@ -1,57 +1,59 @@
-//! Reads what happened from the fields of a message.
+//! Conversion of a message's fields into an event.
 
 use jiff::Timestamp;
 
-use super::fields::{Field, Fields, Flaw};
+use super::fields::{Field, Fields, MessageError};
 use crate::event::{Event, EventKind, Scan};
 
-/// What WeChat puts before the scene when the scan made a follower. Taken off once: a scene may begin with it as well.
+/// Prefix of the scene in `EventKey` when a scan made a follower. Stripped once only, because a
+/// scene may begin with it too.
 const FOLLOWED_BY_SCAN: &str = "qrscene_";
 
-/// How the key begins when somebody followed after a payment. No code was scanned then.
+/// Prefix of `EventKey` when a payment made a follower, without a scan.
 const FOLLOWED_BY_PAYMENT: &str = "last_trade_no_";
 
-/// The event, or none if the message is another.
-pub(super) fn read(fields: &Fields) -> Result<Option<Event>, Flaw> {
+/// Returns the event, or `None` for another kind of message.
+pub(super) fn read(fields: &Fields) -> Result<Option<Event>, MessageError> {
     let kind = fields.get(Field::Event).and_then(kind_named);
     match (kind, fields.get(Field::MsgType)) {
-        (Some(_), None) => Err(Flaw::Missing(Field::MsgType)),
+        (Some(_), None) => Err(MessageError::Missing(Field::MsgType)),
         (Some(kind), Some(message)) if message.eq_ignore_ascii_case("event") => {
             event(kind, fields).map(Some)
         }
-        (_, None) if fields.get(Field::Encrypt).is_some() => Err(Flaw::Sealed),
+        (_, None) if fields.get(Field::Encrypt).is_some() => Err(MessageError::Encrypted),
         _ => Ok(None),
     }
 }
 
-/// WeChat writes `SCAN` and `subscribe`, and has been seen to write them otherwise.
+/// Case-insensitive: WeChat documents `SCAN` and `subscribe`, but other spellings have been
+/// observed.
 fn kind_named(name: &str) -> Option<EventKind> {
     EventKind::ALL
         .into_iter()
         .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
 }
 
-fn event(kind: EventKind, fields: &Fields) -> Result<Event, Flaw> {
+fn event(kind: EventKind, fields: &Fields) -> Result<Event, MessageError> {
     let openid = needed(fields, Field::FromUserName)?;
     let created_at = needed(fields, Field::CreateTime)?;
     let key = fields.get(Field::EventKey).unwrap_or_default();
-    // PostgreSQL has no place for a NUL.
+    // PostgreSQL's `text` cannot store NUL.
     if key.len() > Event::MAX_KEY || key.contains('\0') {
-        return Err(Flaw::Invalid(Field::EventKey));
+        return Err(MessageError::Invalid(Field::EventKey));
     }
     Ok(Event {
         kind,
         openid: openid
             .parse()
-            .map_err(|_| Flaw::Invalid(Field::FromUserName))?,
-        created_at: unix_time(created_at).ok_or(Flaw::Invalid(Field::CreateTime))?,
+            .map_err(|_| MessageError::Invalid(Field::FromUserName))?,
+        created_at: unix_time(created_at).ok_or(MessageError::Invalid(Field::CreateTime))?,
         key: key.to_owned(),
         scan: scan(kind, key, fields)?,
     })
 }
 
-fn needed(fields: &Fields, field: Field) -> Result<&str, Flaw> {
-    fields.get(field).ok_or(Flaw::Missing(field))
+fn needed(fields: &Fields, field: Field) -> Result<&str, MessageError> {
+    fields.get(field).ok_or(MessageError::Missing(field))
 }
 
 pub(super) fn unix_time(text: &str) -> Option<Timestamp> {
@@ -60,13 +62,13 @@ pub(super) fn unix_time(text: &str) -> Option<Timestamp> {
     Timestamp::from_second(seconds).ok()
 }
 
-/// The code by which somebody came. A ticket is proof of one; without it, the form of the key is.
-fn scan(kind: EventKind, key: &str, fields: &Fields) -> Result<Option<Scan>, Flaw> {
+/// The scanned code, if there was one: proven by a ticket, otherwise by the form of `EventKey`.
+fn scan(kind: EventKind, key: &str, fields: &Fields) -> Result<Option<Scan>, MessageError> {
     let ticket = fields.get(Field::Ticket);
     let scene = match kind {
         EventKind::Unsubscribe => None,
         EventKind::Scan if key.is_empty() && ticket.is_none() => {
-            return Err(Flaw::Missing(Field::EventKey));
+            return Err(MessageError::Missing(Field::EventKey));
         }
         EventKind::Scan => Some(key),
         EventKind::Subscribe if key.starts_with(FOLLOWED_BY_PAYMENT) => None,
@@ -95,8 +97,8 @@ mod tests {
         fields
     }
 
-    /// An event that is whole but for what is given, the last of which wins; `None` takes a field away.
-    fn read_with(changes: &[(Field, Option<&str>)]) -> Result<Option<Event>, Flaw> {
+    /// A valid event with these fields replaced, the last one winning; `None` removes a field.
+    fn read_with(changes: &[(Field, Option<&str>)]) -> Result<Option<Event>, MessageError> {
         let usual = [
             (Field::FromUserName, Some(OPENID)),
             (Field::CreateTime, Some("1700000000")),
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_says_who_what_and_when() {
+    fn an_event_has_openid_kind_and_time() {
         let event = read_with(&[]).unwrap().unwrap();
         let want = Event {
             kind: EventKind::Scan,
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn three_events_count_whatever_their_case() {
+    fn three_event_kinds_are_matched_case_insensitively() {
         for (name, want) in [
             ("subscribe", Some("subscribe")),
             ("Subscribe", Some("subscribe")),
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_is_what_came_through_a_code() {
+    fn a_scan_needs_a_ticket_or_a_scene_prefix() {
         let ticket = Some(TICKET);
         for (event, key, ticket, want) in [
             ("SCAN", Some("123"), ticket, Some(("123", true))),
@@ -220,18 +222,21 @@ mod tests {
             assert_eq!(got, want, "{event} {key:?} {ticket:?}");
         }
         let nothing = [(Field::EventKey, None), (Field::Ticket, None)];
-        assert_eq!(read_with(&nothing), Err(Flaw::Missing(Field::EventKey)));
-        // A ticket that cannot be one of ours takes no scan away.
+        assert_eq!(
+            read_with(&nothing),
+            Err(MessageError::Missing(Field::EventKey))
+        );
+        // An invalid ticket does not discard the scan.
         let strange = read_with(&[(Field::Ticket, Some("票"))]).unwrap().unwrap();
         assert_eq!(strange.scan.unwrap().ticket, None);
     }
 
     #[test]
-    fn an_event_without_what_it_needs_is_unreadable() {
+    fn an_event_without_a_required_field_is_unreadable() {
         for field in [Field::FromUserName, Field::CreateTime, Field::MsgType] {
             for text in [None, Some("")] {
                 let got = read_with(&[(field, text)]);
-                assert_eq!(got, Err(Flaw::Missing(field)), "{field} {text:?}");
+                assert_eq!(got, Err(MessageError::Missing(field)), "{field} {text:?}");
             }
         }
         let long = "k".repeat(Event::MAX_KEY + 1);
@@ -247,13 +252,13 @@ mod tests {
             (Field::EventKey, &long),
         ] {
             let got = read_with(&[(field, Some(text))]);
-            assert_eq!(got, Err(Flaw::Invalid(field)), "{field} {text:?}");
+            assert_eq!(got, Err(MessageError::Invalid(field)), "{field} {text:?}");
         }
         assert!(read_with(&[(Field::EventKey, Some(&long[1..]))]).is_ok());
     }
 
     #[test]
-    fn what_is_no_event_is_something_else() {
+    fn a_message_that_is_no_event_is_other() {
         for (changes, want) in [
             (vec![(Field::Event, None)], Ok(None)),
             (vec![(Field::MsgType, Some("text"))], Ok(None)),
@@ -268,7 +273,7 @@ mod tests {
                     (Field::MsgType, None),
                     (Field::Encrypt, Some("AAAA")),
                 ],
-                Err(Flaw::Sealed),
+                Err(MessageError::Encrypted),
             ),
             (
                 vec![(Field::Event, None), (Field::Encrypt, Some("AAAA"))],

@@ -1,24 +1,23 @@
-//! The fields of a message that mean something to us, whichever format it came in. All others are left alone, in whatever
-//! order they come.
+//! Message fields that the service uses, independent of XML or JSON. Other fields are ignored.
 
 use std::fmt;
 
 use super::{json, xml};
 
-/// A field that is read.
+/// A field that the service uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
-    /// The openid of the follower.
+    /// The follower's openid.
     FromUserName,
-    /// When it happened, in unix seconds.
+    /// Time of the event, in unix seconds.
     CreateTime,
-    /// `event` for events.
+    /// Kind of message; `event` for events.
     MsgType,
-    /// Which event.
+    /// Kind of event.
     Event,
-    /// The scene, perhaps with a prefix.
+    /// The scene, with or without a prefix.
     EventKey,
-    /// The ticket of the code that was scanned.
+    /// The ticket of the scanned code.
     Ticket,
     /// The encrypted message.
     Encrypt,
@@ -35,7 +34,7 @@ impl Field {
         Self::Encrypt,
     ];
 
-    /// The name as WeChat spells it, in XML and JSON alike.
+    /// The name in XML and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FromUserName => "FromUserName",
@@ -59,71 +58,71 @@ impl fmt::Display for Field {
     }
 }
 
-/// What makes a message unreadable. Quotes nothing of it.
+/// Why a message cannot be used. Quotes no part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
-    /// Neither XML nor JSON of the form that WeChat sends.
+pub enum MessageError {
+    /// Neither XML nor JSON in the form that WeChat sends.
     #[error("is neither a message in XML nor one in JSON")]
     Syntax,
-    /// A field is there twice, and so may say two things.
+    /// A duplicate field, which is ambiguous.
     #[error("has {0} twice")]
     Repeated(Field),
-    /// An event without a field that it needs.
+    /// An event without a required field.
     #[error("has no {0}")]
     Missing(Field),
-    /// An event with a field that cannot be true.
+    /// An event with an invalid field.
     #[error("has a {0} that cannot be one")]
     Invalid(Field),
-    /// It is encrypted, and no key is configured.
+    /// An encrypted message, although no key is configured.
     #[error("is encrypted, and no key is configured")]
-    Sealed,
+    Encrypted,
 }
 
-/// Why a document was not read.
+/// Why a document cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unread {
-    /// It has what WeChat never sends, and what parsers have been attacked with.
+pub(super) enum ReadError {
+    /// Markup that WeChat never sends and that attacks on XML parsers use.
     Forbidden,
-    /// It is not as it should be.
-    Flawed(Flaw),
+    /// A malformed document.
+    Malformed(MessageError),
 }
 
-impl From<Flaw> for Unread {
-    fn from(flaw: Flaw) -> Self {
-        Self::Flawed(flaw)
+impl From<MessageError> for ReadError {
+    fn from(error: MessageError) -> Self {
+        Self::Malformed(error)
     }
 }
 
-/// The texts of the fields, each there once at most.
+/// Values of the fields, each at most once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fields([Option<String>; Field::ALL.len()]);
 
 impl Fields {
-    /// Reads a document; which format it is in, its first character tells.
+    /// Parses a document; its first character decides between XML and JSON.
     ///
-    /// A follower's message may have bytes that are not UTF-8. They must not cost it its acknowledgement, and so are
-    /// replaced; in a field that we read, they are not at home.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Unread> {
+    /// Invalid UTF-8 is replaced: a follower's text may contain it, and the push must be
+    /// acknowledged all the same. The fields used here never contain it.
+    pub(super) fn read(body: &[u8]) -> Result<Self, ReadError> {
         let text = String::from_utf8_lossy(body);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_ascii();
         match text.as_bytes().first() {
             Some(b'<') => xml::read(text),
             Some(b'{') => Ok(json::read(text)?),
-            _ => Err(Flaw::Syntax.into()),
+            _ => Err(MessageError::Syntax.into()),
         }
     }
 
-    /// The text of a field; an empty one counts as absent.
+    /// The value of a field; an empty one counts as absent.
     pub(super) fn get(&self, field: Field) -> Option<&str> {
         self.0[field as usize]
             .as_deref()
             .filter(|text| !text.is_empty())
     }
 
-    pub(super) fn put(&mut self, field: Field, text: String) -> Result<(), Flaw> {
+    pub(super) fn put(&mut self, field: Field, text: String) -> Result<(), MessageError> {
         match self.0[field as usize].replace(text) {
             None => Ok(()),
-            Some(_) => Err(Flaw::Repeated(field)),
+            Some(_) => Err(MessageError::Repeated(field)),
         }
     }
 }
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_has_its_place_and_its_name() {
+    fn fields_are_indexed_by_declaration_order() {
         for (index, field) in Field::ALL.into_iter().enumerate() {
             assert_eq!(field as usize, index);
             assert_eq!(Field::named(field.as_str()), Some(field));
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_told_by_the_content() {
+    fn the_format_is_detected_from_the_first_character() {
         let event = |body: &[u8]| {
             Fields::read(body).map(|fields| fields.get(Field::Event).map(str::to_owned))
         };
@@ -159,7 +158,11 @@ mod tests {
         }
         for body in [b"".as_slice(), b" ", b"[]", b"Event=SCAN", b"\"\"", b"\0<"] {
             let shown = String::from_utf8_lossy(body);
-            assert_eq!(event(body), Err(Flaw::Syntax.into()), "body {shown:?}");
+            assert_eq!(
+                event(body),
+                Err(MessageError::Syntax.into()),
+                "body {shown:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What came to the callback since the process started: counts, the last refusal, and a rate-limited log of refusals.
+//! Counts of the callback since the process started: accepted and rejected pushes, the last
+//! rejection, and a rate-limited log of rejections.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,10 +7,11 @@ use jiff::Timestamp;
 
 use super::{Diagnosis, Evidence};
 
-/// The shortest time between two log lines of one diagnosis, in seconds. Strangers can cause refusals without end.
+/// Minimum interval between two log lines of one diagnosis, in seconds. Anybody on the internet can
+/// cause rejections.
 const LOG_INTERVAL_SECONDS: u64 = 60;
 
-/// Counts pushes and remembers the last refusal. Of this process alone: replicas each have their own.
+/// Counts pushes and keeps the last rejection, for this process; replicas count separately.
 #[derive(Debug, Default)]
 pub struct History(Mutex<State>);
 
@@ -19,35 +21,35 @@ struct State {
     lines: [LogLine; Diagnosis::COUNT],
 }
 
-/// What came since the process started.
+/// What the callback has received since the process started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// When the last push was accepted.
     pub last_push_at: Option<Timestamp>,
-    /// Pushes that were proven to be WeChat's and could be read.
+    /// Pushes that were verified and read.
     pub accepted: u64,
-    /// Requests that were not, WeChat's question for the URL included. An encrypted push for which no key is configured is
-    /// among them, although it is acknowledged.
+    /// All other requests, URL verifications included. An encrypted push without a configured key
+    /// counts here, although it is acknowledged.
     pub refused: u64,
-    /// Of those, since the last push was accepted, the ones whose evidence is at least [`Evidence::Signed`].
+    /// Rejections since the last accepted push whose evidence is at least [`Evidence::Signed`].
     pub refused_since_accepted: u64,
-    /// The last refusal that has a diagnosis. One with less [`Evidence`] takes its place only once a push was accepted in
-    /// between, so that strangers cannot hide what is wrong.
+    /// The last rejection that has a diagnosis. One with less [`Evidence`] replaces it only after a
+    /// push was accepted, so that requests from the internet cannot hide a real error.
     pub last_refusal: Option<LastRefusal>,
 }
 
-/// A refusal with its diagnosis.
+/// A rejection with its diagnosis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRefusal {
-    /// What was wrong.
+    /// The likely cause.
     pub diagnosis: Diagnosis,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// Whether a push was accepted after it.
+    /// Whether a push has been accepted since.
     pub accepted_since: bool,
 }
 
-/// When a diagnosis was logged last, and how often it was met since.
+/// State of the rate limit of one diagnosis: the last log line, and the rejections since.
 #[derive(Debug, Clone, Copy, Default)]
 struct LogLine {
     logged_at: Option<Timestamp>,
@@ -55,13 +57,13 @@ struct LogLine {
 }
 
 impl History {
-    /// Counts a push that was proven to be WeChat's, could be read, and is stored where it has to be.
+    /// Counts a push that was verified, read, and stored if it has to be.
     pub fn accepted(&self, now: Timestamp) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.summary.accept(now);
     }
 
-    /// Counts a refusal. Logs its diagnosis, once a minute at most for each.
+    /// Counts a rejection, and logs its diagnosis at most once a minute.
     pub fn refused(&self, diagnosis: Option<Diagnosis>, now: Timestamp) {
         let times = {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +84,7 @@ impl History {
         }
     }
 
-    /// What came so far.
+    /// The counts so far.
     pub fn summary(&self) -> Summary {
         self.0
             .lock()
@@ -119,7 +121,8 @@ impl Summary {
 }
 
 impl LogLine {
-    /// How many refusals a line stands for, this one included; none: it is too early for another line.
+    /// The number of rejections that the next log line stands for, this one included; `None`: too
+    /// early for another line.
     fn due(&mut self, now: Timestamp) -> Option<u64> {
         self.unlogged += 1;
         let is_early =
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_a_minute_says_how_many_there_were() {
+    fn log_lines_are_rate_limited_and_count_rejections() {
         let mut line = LogLine::default();
         for (second, want) in [
             (100, Some(1)),
@@ -150,7 +153,7 @@ mod tests {
             (160, Some(3)),
             (161, None),
             (400, Some(2)),
-            // A clock that was set back does not silence it.
+            // A clock that is set back does not suppress the log.
             (100, Some(1)),
         ] {
             assert_eq!(line.due(at(second)), want, "second {second}");
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn less_evidence_does_not_hide_more_until_a_push_is_accepted() {
+    fn weaker_evidence_replaces_a_rejection_only_after_an_accepted_push() {
         let history = History::default();
         let last = || history.summary().last_refusal.map(|last| last.diagnosis);
         history.refused(Some(Diagnosis::Unsigned), at(1));

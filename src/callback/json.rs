@@ -1,4 +1,4 @@
-//! A message in JSON: one object, whose values are texts or numbers where we read them.
+//! JSON messages: one object, whose used members are strings or numbers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,23 +7,25 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::fields::{Field, Fields, Flaw};
+use super::fields::{Field, Fields, MessageError};
 
-pub(super) fn read(text: &str) -> Result<Fields, Flaw> {
-    let Members(members) = serde_json::from_str(text).map_err(|_| Flaw::Syntax)?;
+pub(super) fn read(text: &str) -> Result<Fields, MessageError> {
+    let Members(members) = serde_json::from_str(text).map_err(|_| MessageError::Syntax)?;
     let mut fields = Fields::default();
     for (field, value) in members {
         match value {
             Value::String(text) => fields.put(field, text)?,
             Value::Number(number) => fields.put(field, number.to_string())?,
             Value::Null => fields.put(field, String::new())?,
-            Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(Flaw::Syntax),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                return Err(MessageError::Syntax);
+            }
         }
     }
     Ok(fields)
 }
 
-/// Every member that we read, repeated ones too: a map would keep the last of them and say nothing.
+/// All used members, duplicates included: a map would silently keep the last one.
 struct Members(Vec<(Field, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_numbers_are_read() {
+    fn strings_and_numbers_are_values() {
         for (text, want) in [
             (r#"{"EventKey":"123"}"#, Ok(Some("123"))),
             (r#"{"EventKey":123}"#, Ok(Some("123"))),
@@ -75,19 +77,19 @@ mod tests {
             ("{}", Ok(None)),
             (
                 r#"{"EventKey":"1","Event\u004bey":"2"}"#,
-                Err(Flaw::Repeated(Field::EventKey)),
+                Err(MessageError::Repeated(Field::EventKey)),
             ),
             (
                 r#"{"EventKey":null,"EventKey":"2"}"#,
-                Err(Flaw::Repeated(Field::EventKey)),
+                Err(MessageError::Repeated(Field::EventKey)),
             ),
-            (r#"{"EventKey":["1"]}"#, Err(Flaw::Syntax)),
-            (r#"{"EventKey":{}}"#, Err(Flaw::Syntax)),
-            (r#"{"EventKey":true}"#, Err(Flaw::Syntax)),
-            (r#"{"EventKey":"1"}{}"#, Err(Flaw::Syntax)),
-            (r#"{"EventKey":"1",}"#, Err(Flaw::Syntax)),
-            (r#"{"EventKey":"1""#, Err(Flaw::Syntax)),
-            (r#"{"EventKey":"\ud83d"}"#, Err(Flaw::Syntax)),
+            (r#"{"EventKey":["1"]}"#, Err(MessageError::Syntax)),
+            (r#"{"EventKey":{}}"#, Err(MessageError::Syntax)),
+            (r#"{"EventKey":true}"#, Err(MessageError::Syntax)),
+            (r#"{"EventKey":"1"}{}"#, Err(MessageError::Syntax)),
+            (r#"{"EventKey":"1",}"#, Err(MessageError::Syntax)),
+            (r#"{"EventKey":"1""#, Err(MessageError::Syntax)),
+            (r#"{"EventKey":"\ud83d"}"#, Err(MessageError::Syntax)),
         ] {
             let got = read(text);
             let got = got
@@ -99,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn a_deep_document_is_no_trouble() {
+    fn nesting_depth_is_limited() {
         for (name, want) in [
             ("Content", Ok(Fields::default())),
-            ("Event", Err(Flaw::Syntax)),
+            ("Event", Err(MessageError::Syntax)),
         ] {
             let depth = 30_000;
             let (open, close) = ("[".repeat(depth), "]".repeat(depth));

@@ -1,13 +1,14 @@
-//! WeChat's pushes, from bytes to a checked event. It must not know HTTP frameworks, nor what is done with an event.
+//! WeChat's push protocol, from bytes to a verified event. Independent of the HTTP framework and of
+//! what is done with events.
 //!
-//! [`Gate`] is the type to read first. From the outside in: `query` reads the parameters, `signature` checks who signed
-//! them, `cipher` opens what is sealed, `fields` reads XML and JSON alike, `event` says what happened. `credentials` has
-//! what the account's owner agreed on with WeChat. `diagnosis` says what the operator can do about a refusal, and `history`
-//! counts what was accepted and refused.
+//! [`PushVerifier`] is the type to read first. In order of use: `query` parses the parameters,
+//! `signature` verifies the SHA-1 signature, `cipher` decrypts, `fields` parses XML and JSON,
+//! `event` converts to events. `credentials` holds the secrets. `diagnosis` explains rejections to
+//! the operator, and `history` counts pushes.
 //!
-//! Whatever does not prove that it comes from WeChat is [`Refused`], in one way, whichever check it failed. What does, and
-//! still cannot be read, is an outcome of its own, [`Content::Unreadable`]: refused, it would come again and again, and the
-//! follower would see an error each time.
+//! A push whose origin is not proven is [`Rejected`], with the same error whichever check failed. A
+//! genuine push that cannot be parsed is [`Content::Unreadable`] instead: rejecting it would make
+//! WeChat repeat it and show an error to the follower each time.
 
 mod cipher;
 mod credentials;
@@ -27,90 +28,95 @@ use url::form_urlencoded;
 
 pub use credentials::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
 pub use diagnosis::{Diagnosis, Evidence};
-pub use fields::{Field, Flaw};
+pub use fields::{Field, MessageError};
 pub use history::{History, LastRefusal, Summary};
 
 use crate::event::Event;
 
-use fields::{Fields, Unread};
-use query::{Query, Stamp};
+use fields::{Fields, ReadError};
+use query::{Query, SignedParams};
 
-/// Lets in what WeChat sent, and nothing else.
+/// Verifies, decrypts and parses the pushes of one account.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub struct PushVerifier {
     credentials: Credentials,
     app_id: String,
 }
 
-/// Who may have sent a push, as far as its query tells.
+/// How far the query alone proves the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sender {
-    /// The plain signature is valid: the sender knows the Token, or replays a query that was signed within the time window.
-    HasToken,
-    /// Anybody: only the signature over the body can tell.
-    Unknown,
+pub enum QuerySignature {
+    /// The signature of the query is valid: the sender knows the Token, or replays a signed query
+    /// within the replay window.
+    Valid,
+    /// The query proves nothing: only the signature over the body can.
+    Unproven,
 }
 
-/// What WeChat pushed.
+/// A verified push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
-    /// What it says.
+    /// The parsed message.
     pub content: Content,
-    /// Whether only the previous key opened it: WeChat still uses the one that the owner has replaced.
+    /// Whether only the previous key decrypted it: WeChat still uses the key that was replaced.
     pub needed_previous_key: bool,
 }
 
-/// What a push says.
+/// The message of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Somebody followed, scanned or left. To be stored before it is acknowledged.
+    /// A follow, scan or unfollow. Must be stored before it is acknowledged.
     Event(Event),
-    /// Anything else, such as a message. To be acknowledged.
+    /// Any other message. To be acknowledged.
     Other,
-    /// WeChat sent it, and it makes no sense to us. To be acknowledged too, and counted: a repeat would not read better.
-    Unreadable(Flaw),
+    /// A genuine push that cannot be parsed. To be acknowledged and counted: a repeat would not be
+    /// different.
+    Unreadable(MessageError),
 }
 
-/// It was not proven that WeChat sent this. Says the same of every failure, so that a forger learns nothing.
+/// A push that is not proven to be WeChat's. The message is the same for every cause, so that it is
+/// no oracle for a forger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not from WeChat")]
-pub struct Refused {
+pub struct Rejected {
     reason: Reason,
     diagnosis: Option<Diagnosis>,
 }
 
-/// Why something was refused: for a metric, never for an answer.
+/// Why a push was rejected: for metrics, never for the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// More than [`Gate::MAX_BODY`].
+    /// More than [`PushVerifier::MAX_BODY`].
     TooLarge,
-    /// A parameter is missing, there twice, or cannot be one.
+    /// A missing, duplicate or malformed query parameter.
     Query,
-    /// Signed, and a key is configured, and nothing in the push is encrypted.
+    /// A valid signature, but no encrypted part although a key is configured.
     Unencrypted,
-    /// The document around the encrypted part cannot be read.
+    /// The envelope around the encrypted part cannot be parsed.
     Envelope,
-    /// A document type, an entity or a processing instruction: WeChat sends none.
+    /// A document type, an entity or a processing instruction, which WeChat never sends.
     Markup,
-    /// Not signed with our token.
+    /// An invalid signature.
     Signature,
-    /// Signed, but more than [`Gate::REPLAY_WINDOW_SECONDS`] ago or ahead. Many of these are a wrong clock.
+    /// A valid signature from outside of [`PushVerifier::REPLAY_WINDOW_SECONDS`]. Many of these
+    /// indicate a wrong clock.
     Stale,
-    /// Signed, but neither key opens it.
+    /// A valid signature, but no key decrypts it.
     Cipher,
-    /// Opened, and meant for another account.
+    /// Decrypted, but addressed to another account.
     AppId,
-    /// A replay of an encrypted push: its signature was made for another time, which now stands as the nonce.
+    /// A replay of an encrypted push: the signed timestamp and nonce were split in another way, so
+    /// that an old signature appears to be recent.
     Swapped,
 }
 
-impl Refused {
-    /// For a metric's label.
+impl Rejected {
+    /// The cause, for a metric's label.
     pub fn reason(self) -> Reason {
         self.reason
     }
 
-    /// The cause and the action, for the log and for holders of a key; never part of an answer to the sender.
+    /// Cause and remedy, for the log and for API keys; never part of an answer to the sender.
     pub fn diagnosis(self) -> Option<Diagnosis> {
         self.diagnosis
     }
@@ -131,7 +137,7 @@ impl Reason {
         Self::Swapped,
     ];
 
-    /// The label of a metric.
+    /// The label of the metric.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TooLarge => "too_large",
@@ -148,14 +154,16 @@ impl Reason {
     }
 }
 
-impl Gate {
-    /// The longest body, in bytes. WeChat's are a few hundred; a message of the longest text has about 7 KiB.
+impl PushVerifier {
+    /// Maximum length of a body, in bytes. WeChat's are a few hundred bytes; a message with the
+    /// longest text has about 7 KiB.
     pub const MAX_BODY: usize = 64 * 1024;
 
-    /// How far a push's time may be off, in seconds: enough for WeChat's repeats and a clock that is a little wrong.
+    /// Replay window: maximum difference between a push's timestamp and the clock, in seconds.
+    /// Covers WeChat's retries and a slightly wrong clock.
     pub const REPLAY_WINDOW_SECONDS: u64 = 600;
 
-    /// A gate for one account.
+    /// A verifier for one account.
     pub fn new(credentials: Credentials, app_id: impl Into<String>) -> Self {
         Self {
             credentials,
@@ -163,29 +171,30 @@ impl Gate {
         }
     }
 
-    /// Checks the request by which WeChat makes sure that the callback is ours, and returns the `echostr` to answer, alone
-    /// and as text. It is at most 1024 printable ASCII characters, and not signed: never answer it as HTML.
+    /// Verifies WeChat's URL verification request, and returns the `echostr` to answer, alone and
+    /// as plain text. It is at most 1024 printable ASCII characters and is not signed: never answer
+    /// it as HTML.
     ///
     /// `query` is the raw query, without the question mark.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn verify_url(&self, query: &str, now: Timestamp) -> Result<String, Refused> {
+    /// [`Rejected`].
+    pub fn verify_url(&self, query: &str, now: Timestamp) -> Result<String, Rejected> {
         let parsed = Query::parse(query);
         let verified = parsed.as_ref().map_err(|reason| *reason).and_then(|query| {
             let echo = query.echo()?.to_owned();
-            self.check_stamp(query, now)?;
+            self.check_query_signature(query, now)?;
             Ok(echo)
         });
         verified.map_err(|reason| self.refused(reason, parsed.as_ref().ok(), now))
     }
 
-    /// The query of such a request, as WeChat's console would send it with this `echostr`.
-    pub fn question(&self, echo: &str, now: Timestamp) -> String {
+    /// Builds the query of a URL verification request, as WeChat's console sends it.
+    pub fn url_verification_query(&self, echo: &str, now: Timestamp) -> String {
         let timestamp = now.as_second().to_string();
         let nonce = "wxqr";
         let token = self.credentials.token.expose();
-        let signature = signature::of(vec![token, &timestamp, nonce]);
+        let signature = signature::compute(vec![token, &timestamp, nonce]);
         form_urlencoded::Serializer::new(String::new())
             .extend_pairs([
                 ("signature", signature.as_str()),
@@ -196,12 +205,12 @@ impl Gate {
             .finish()
     }
 
-    /// Judges a push by its query alone, so that nothing is read of a body whose query can never be valid. `query` is the raw
-    /// query, without the question mark.
+    /// Checks a push by its query alone, so that no body is read if the query can never be valid.
+    /// `query` is the raw query, without the question mark.
     ///
     /// # Errors
-    /// [`Refused`]. What [`Gate::open`] lets in is never refused here.
-    pub fn admit(&self, query: &str, now: Timestamp) -> Result<Sender, Refused> {
+    /// [`Rejected`], never for a push that [`PushVerifier::verify`] accepts.
+    pub fn check_query(&self, query: &str, now: Timestamp) -> Result<QuerySignature, Rejected> {
         let parsed = Query::parse(query);
         let sender = parsed
             .as_ref()
@@ -210,54 +219,55 @@ impl Gate {
         sender.map_err(|reason| self.refused(reason, parsed.as_ref().ok(), now))
     }
 
-    fn sender(&self, query: &Query<'_>, now: Timestamp) -> Result<Sender, Reason> {
-        let stamp = query.stamp()?;
-        let signed = self.check_stamp(query, now);
+    fn sender(&self, query: &Query<'_>, now: Timestamp) -> Result<QuerySignature, Reason> {
+        let params = query.signed_params()?;
+        let signed = self.check_query_signature(query, now);
         if self.credentials.keys.is_none() {
-            return signed.map(|()| Sender::HasToken);
+            return signed.map(|()| QuerySignature::Valid);
         }
         match (signed, query.msg_signature()) {
             (Err(Reason::Stale), _) => Err(Reason::Stale),
-            // The signature of an encrypted push was lost on the way.
-            (Ok(()), None) if query.names_encryption() => Err(Reason::Signature),
+            // A proxy dropped the signature of an encrypted push.
+            (Ok(()), None) if query.declares_encryption() => Err(Reason::Signature),
             (Ok(()), None) => Err(Reason::Unencrypted),
-            (_, Some(signature)) if !signature::is_one(signature) => Err(Reason::Signature),
-            (Ok(()), Some(_)) => Ok(Sender::HasToken),
-            // WeChat signs the query of encrypted pushes as well, but says that only the other signature is to be verified,
-            // and that one covers the body.
-            (Err(_), Some(_)) if check_time(&stamp, now).is_ok() => Ok(Sender::Unknown),
+            (_, Some(signature)) if !signature::is_well_formed(signature) => Err(Reason::Signature),
+            (Ok(()), Some(_)) => Ok(QuerySignature::Valid),
+            // WeChat also signs the query of encrypted pushes, but documents that only
+            // `msg_signature`, which covers the body, is to be verified.
+            (Err(_), Some(_)) if check_time(&params, now).is_ok() => Ok(QuerySignature::Unproven),
             (Err(reason), _) => Err(reason),
         }
     }
 
-    /// Reads a push. `query` is the raw query, without the question mark; the format is told from the body itself.
+    /// Verifies and parses a push. `query` is the raw query, without the question mark; the body
+    /// itself decides between XML and JSON.
     ///
-    /// With an AES key, only the encrypted part is read, whatever stands beside it.
+    /// With an AES key, only the encrypted part is read, whatever plain fields there are.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn open(&self, query: &str, body: &[u8], now: Timestamp) -> Result<Push, Refused> {
+    /// [`Rejected`].
+    pub fn verify(&self, query: &str, body: &[u8], now: Timestamp) -> Result<Push, Rejected> {
         let parsed = Query::parse(query);
         let opened = parsed.as_ref().map_err(|reason| *reason).and_then(|query| {
             if body.len() > Self::MAX_BODY {
                 return Err(Reason::TooLarge);
             }
             match &self.credentials.keys {
-                None => self.open_plain(query, body, now),
-                Some(keys) => self.open_sealed(keys, query, body, now),
+                None => self.verify_plain(query, body, now),
+                Some(keys) => self.verify_encrypted(keys, query, body, now),
             }
         });
         opened.map_err(|reason| self.refused(reason, parsed.as_ref().ok(), now))
     }
 
-    fn refused(&self, reason: Reason, query: Option<&Query<'_>>, now: Timestamp) -> Refused {
-        Refused {
+    fn refused(&self, reason: Reason, query: Option<&Query<'_>>, now: Timestamp) -> Rejected {
+        Rejected {
             reason,
             diagnosis: self.diagnose(reason, query, now),
         }
     }
 
-    /// What a refusal tells the operator. Only the query is asked besides the reason, so that it does not matter how far the
+    /// The diagnosis of a rejection. It depends on reason and query only, not on how much of the
     /// push was read.
     fn diagnose(
         &self,
@@ -276,35 +286,35 @@ impl Gate {
             | Reason::Signature
             | Reason::Stale => {}
         }
-        let Some(stamp) = query.and_then(|query| query.stamp().ok()) else {
+        let Some(params) = query.and_then(|query| query.signed_params().ok()) else {
             return Some(Diagnosis::Unsigned);
         };
         let Some(signature) = query.and_then(Query::signature) else {
             return Some(Diagnosis::Unsigned);
         };
         if self
-            .check_signature(signature, &[stamp.timestamp, stamp.nonce])
+            .check_signature(signature, &[params.timestamp, params.nonce])
             .is_err()
         {
             return Some(Diagnosis::OtherToken);
         }
-        Some(match check_time(&stamp, now) {
+        Some(match check_time(&params, now) {
             Ok(()) => Diagnosis::Altered,
             Err(_) => Diagnosis::Clock {
-                ahead_seconds: now.as_second() - stamp.seconds,
+                ahead_seconds: now.as_second() - params.seconds,
             },
         })
     }
 
-    fn open_plain(&self, query: &Query<'_>, body: &[u8], now: Timestamp) -> Result<Push, Reason> {
-        self.check_stamp(query, now)?;
+    fn verify_plain(&self, query: &Query<'_>, body: &[u8], now: Timestamp) -> Result<Push, Reason> {
+        self.check_query_signature(query, now)?;
         Ok(Push {
             content: content(Fields::read(body))?,
             needed_previous_key: false,
         })
     }
 
-    fn open_sealed(
+    fn verify_encrypted(
         &self,
         keys: &AesKeys,
         query: &Query<'_>,
@@ -312,23 +322,23 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Push, Reason> {
         let envelope = Fields::read(body).map_err(|unread| match unread {
-            Unread::Forbidden => Reason::Markup,
-            Unread::Flawed(_) => Reason::Envelope,
+            ReadError::Forbidden => Reason::Markup,
+            ReadError::Malformed(_) => Reason::Envelope,
         })?;
         let Some(sealed) = envelope.get(Field::Encrypt) else {
-            self.check_stamp(query, now)?;
+            self.check_query_signature(query, now)?;
             return Err(Reason::Unencrypted);
         };
-        let stamp = query.stamp()?;
-        // Before anything is decrypted: the cipher alone does not notice changes.
+        let params = query.signed_params()?;
+        // Before decryption: CBC does not authenticate.
         let signature = query.msg_signature().ok_or(Reason::Signature)?;
-        self.check_signature(signature, &[stamp.timestamp, stamp.nonce, sealed])?;
-        check_time(&stamp, now)?;
+        self.check_signature(signature, &[params.timestamp, params.nonce, sealed])?;
+        check_time(&params, now)?;
         let opened = cipher::open(sealed, keys, &self.app_id)?;
         let message = Fields::read(&opened.message);
         if message
             .as_ref()
-            .is_ok_and(|fields| is_swapped(&stamp, fields))
+            .is_ok_and(|fields| is_swapped(&params, fields))
         {
             return Err(Reason::Swapped);
         }
@@ -338,17 +348,17 @@ impl Gate {
         })
     }
 
-    /// Checks the signature that covers the time and the nonce alone.
-    fn check_stamp(&self, query: &Query<'_>, now: Timestamp) -> Result<(), Reason> {
-        let stamp = query.stamp()?;
+    /// Verifies the signature over timestamp and nonce.
+    fn check_query_signature(&self, query: &Query<'_>, now: Timestamp) -> Result<(), Reason> {
+        let params = query.signed_params()?;
         let signature = query.signature().ok_or(Reason::Signature)?;
-        self.check_signature(signature, &[stamp.timestamp, stamp.nonce])?;
-        check_time(&stamp, now)
+        self.check_signature(signature, &[params.timestamp, params.nonce])?;
+        check_time(&params, now)
     }
 
     fn check_signature(&self, given: &str, parts: &[&str]) -> Result<(), Reason> {
         let parts = [&[self.credentials.token.expose()], parts].concat();
-        if signature::is_of(given, parts) {
+        if signature::verify(given, parts) {
             Ok(())
         } else {
             Err(Reason::Signature)
@@ -356,47 +366,49 @@ impl Gate {
     }
 }
 
-/// Checked after the signature, so that the reason tells an old push, or a wrong clock, from a forged one.
-fn check_time(stamp: &Stamp<'_>, now: Timestamp) -> Result<(), Reason> {
-    if stamp.seconds.abs_diff(now.as_second()) <= Gate::REPLAY_WINDOW_SECONDS {
+/// Replay protection. Checked after the signature, so that the reason separates an old push or a
+/// wrong clock from a forgery.
+fn check_time(params: &SignedParams<'_>, now: Timestamp) -> Result<(), Reason> {
+    if params.seconds.abs_diff(now.as_second()) <= PushVerifier::REPLAY_WINDOW_SECONDS {
         Ok(())
     } else {
         Err(Reason::Stale)
     }
 }
 
-/// Whether the signature was made for another time than the one in the query.
+/// Whether the signature was made for another timestamp than the query's.
 ///
-/// A signature runs over its sorted parts in a row, and so is as good with `timestamp` and `nonce` exchanged, or with digits
-/// moved from one to the other. An old nonce that looks like the present time makes an old push fit into the window again.
-/// The encrypted message has a time of its own: where another reading of the same digits is nearer to it than the query's
-/// time is, the push is a replay. A genuine push has both times seconds apart; ten minutes apart, a random nonce would come
-/// between by a chance of less than one in a million.
-fn is_swapped(stamp: &Stamp<'_>, message: &Fields) -> bool {
+/// WeChat's signature covers the concatenation of its sorted parts, so it stays valid if
+/// `timestamp` and `nonce` are exchanged or digits move between them. An old nonce that resembles
+/// the present time would bring an old push into the replay window. The encrypted message has a
+/// time of its own: if another split of the same digits is nearer to it than the query's timestamp,
+/// the push is a replay. In a genuine push both times are seconds apart; at ten minutes apart, a
+/// random nonce would be nearer with a probability below one in a million.
+fn is_swapped(params: &SignedParams<'_>, message: &Fields) -> bool {
     let Some(created) = message.get(Field::CreateTime).and_then(event::unix_time) else {
         return false;
     };
     let distance = |seconds: i64| seconds.abs_diff(created.as_second());
-    let mut parts = [stamp.timestamp, stamp.nonce];
+    let mut parts = [params.timestamp, params.nonce];
     parts.sort_unstable();
     let digits = parts.concat();
-    // Every time from 2001 to 2286 has ten digits.
+    // Unix times from 2001 to 2286 have ten digits.
     let first = digits.get(..10);
     let last = digits.get(digits.len().saturating_sub(10)..);
     [first, last]
         .into_iter()
         .flatten()
         .filter_map(|digits| digits.parse().ok())
-        .any(|seconds| distance(seconds) < distance(stamp.seconds))
+        .any(|seconds| distance(seconds) < distance(params.seconds))
 }
 
-/// What a message says once it is known to be WeChat's.
-fn content(message: Result<Fields, Unread>) -> Result<Content, Reason> {
+/// Converts a verified message.
+fn content(message: Result<Fields, ReadError>) -> Result<Content, Reason> {
     let read = message.and_then(|fields| Ok(event::read(&fields)?));
     match read {
         Ok(Some(event)) => Ok(Content::Event(event)),
         Ok(None) => Ok(Content::Other),
-        Err(Unread::Flawed(flaw)) => Ok(Content::Unreadable(flaw)),
-        Err(Unread::Forbidden) => Err(Reason::Markup),
+        Err(ReadError::Malformed(error)) => Ok(Content::Unreadable(error)),
+        Err(ReadError::Forbidden) => Err(Reason::Markup),
     }
 }

@@ -1,4 +1,4 @@
-//! The parameters that WeChat puts behind the callback's address. Those of others, such as the owner's own, are left alone.
+//! Query parameters of the callback. Unknown parameters, such as the owner's own, are ignored.
 
 use std::borrow::Cow;
 
@@ -6,22 +6,23 @@ use url::form_urlencoded;
 
 use super::Reason;
 
-/// The longest query, in bytes. WeChat's have about 250; chosen, not documented.
+/// Maximum length of the query, in bytes. WeChat's have about 250; chosen, not documented.
 const MAX_QUERY: usize = 4096;
 
-/// The longest `echostr`. WeChat's have about 20 digits; chosen, not documented.
+/// Maximum length of `echostr`. WeChat's have about 20 digits; chosen, not documented.
 const MAX_ECHO: usize = 1024;
 
-/// The longest `nonce`. WeChat's have about 10 digits.
+/// Maximum length of `nonce`. WeChat's have about 10 digits.
 ///
-/// The signature runs over all parts in a row, so that a character that is moved from one part to its neighbour leaves it
-/// as it was. 43 characters of base64 are one block of the cipher: a nonce with room for them could take a block away.
+/// The signature covers the concatenation of its parts, so it stays valid if characters move
+/// between neighbours. 43 characters of base64 are two cipher blocks: a nonce that is long enough
+/// could remove a block from the front of the message.
 const MAX_NONCE: usize = 32;
 
-/// The longest `timestamp`, in digits: until the year 5138.
+/// Maximum length of `timestamp`, in digits: until the year 5138.
 const MAX_TIMESTAMP: usize = 11;
 
-/// What a request came with. Each parameter is there once at most.
+/// The parsed parameters, each at most once.
 #[derive(Debug, Default)]
 pub(super) struct Query<'a> {
     signature: Option<Cow<'a, str>>,
@@ -29,13 +30,13 @@ pub(super) struct Query<'a> {
     timestamp: Option<Cow<'a, str>>,
     nonce: Option<Cow<'a, str>>,
     echo: Option<Cow<'a, str>>,
-    names_encryption: bool,
+    declares_encryption: bool,
 }
 
-/// What every signature covers.
+/// The parameters that every signature covers.
 #[derive(Debug)]
-pub(super) struct Stamp<'a> {
-    /// The time as it was signed.
+pub(super) struct SignedParams<'a> {
+    /// The timestamp as it was signed.
     pub(super) timestamp: &'a str,
     /// The same in unix seconds.
     pub(super) seconds: i64,
@@ -49,9 +50,9 @@ impl<'a> Query<'a> {
         }
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
-            query.names_encryption |= name == "encrypt_type" && value == "aes";
-            if let Some(place) = query.place(&name)
-                && place.replace(value).is_some()
+            query.declares_encryption |= name == "encrypt_type" && value == "aes";
+            if let Some(slot) = query.slot(&name)
+                && slot.replace(value).is_some()
             {
                 return Err(Reason::Query);
             }
@@ -59,7 +60,7 @@ impl<'a> Query<'a> {
         Ok(query)
     }
 
-    fn place(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
+    fn slot(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
         match name {
             "signature" => Some(&mut self.signature),
             "msg_signature" => Some(&mut self.msg_signature),
@@ -70,19 +71,19 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Over token, timestamp and nonce.
+    /// Covers Token, timestamp and nonce.
     pub(super) fn signature(&self) -> Option<&str> {
         self.signature.as_deref()
     }
 
-    /// Over the same and the encrypted part.
+    /// Covers the same and the encrypted part.
     pub(super) fn msg_signature(&self) -> Option<&str> {
         self.msg_signature.as_deref()
     }
 
-    /// Whether WeChat says that the body is encrypted. Nothing is signed of it.
-    pub(super) fn names_encryption(&self) -> bool {
-        self.names_encryption
+    /// Whether the query declares encryption (`encrypt_type=aes`). Not covered by any signature.
+    pub(super) fn declares_encryption(&self) -> bool {
+        self.declares_encryption
     }
 
     pub(super) fn echo(&self) -> Result<&str, Reason> {
@@ -92,10 +93,10 @@ impl<'a> Query<'a> {
         self.echo.as_deref().filter(is_sound).ok_or(Reason::Query)
     }
 
-    pub(super) fn stamp(&self) -> Result<Stamp<'_>, Reason> {
+    pub(super) fn signed_params(&self) -> Result<SignedParams<'_>, Reason> {
         let timestamp = self.timestamp.as_deref().ok_or(Reason::Query)?;
         let nonce = self.nonce.as_deref().filter(|nonce| is_nonce(nonce));
-        Ok(Stamp {
+        Ok(SignedParams {
             timestamp,
             seconds: unix_seconds(timestamp).ok_or(Reason::Query)?,
             nonce: nonce.ok_or(Reason::Query)?,
@@ -107,7 +108,7 @@ fn is_nonce(text: &str) -> bool {
     (1..=MAX_NONCE).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Digits without sign and leading zero: one time has one spelling.
+/// Parses digits without sign and leading zero: one time has one representation.
 fn unix_seconds(text: &str) -> Option<i64> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit())
         && !text.starts_with('0')
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_counts_once() {
+    fn duplicate_parameters_are_refused() {
         let twice = |name: &str| format!("a=1&a=2&{name}=1&{name}=1");
         for name in [
             "signature",
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn time_and_nonce_have_one_form() {
+    fn timestamp_and_nonce_are_canonical() {
         for (raw, want) in [
             ("timestamp=1700000000&nonce=12345", Some(1_700_000_000)),
             ("timestamp=1&nonce=aZ9", Some(1)),
@@ -163,13 +164,13 @@ mod tests {
             ("timestamp=1&nonce=123456789012345678901234567890123", None),
         ] {
             let query = Query::parse(raw).unwrap();
-            let got = query.stamp().map(|stamp| stamp.seconds);
+            let got = query.signed_params().map(|params| params.seconds);
             assert_eq!(got, want.ok_or(Reason::Query), "query {raw:?}");
         }
     }
 
     #[test]
-    fn only_plain_text_is_echoed() {
+    fn echostr_is_printable_ascii() {
         let long = format!("echostr={}", "1".repeat(MAX_ECHO));
         let longer = format!("{long}1");
         for (raw, want) in [

@@ -1,11 +1,11 @@
-//! WeChat's signature: SHA-1 over the sorted parts, in a row, as lower-case hex.
+//! WeChat's signature: SHA-1 over the concatenation of the sorted parts, in lower-case hex.
 
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
 
-/// The signature of these parts, in whatever order they come.
-pub(super) fn of(mut parts: Vec<&str>) -> String {
-    // By bytes, as `str` compares.
+/// Computes the signature of these parts, in any order.
+pub(super) fn compute(mut parts: Vec<&str>) -> String {
+    // By bytes, as WeChat does.
     parts.sort_unstable();
     let digest = parts
         .iter()
@@ -14,13 +14,13 @@ pub(super) fn of(mut parts: Vec<&str>) -> String {
     digest.iter().flat_map(|byte| hex(*byte)).collect()
 }
 
-/// Whether `given` is the signature of these parts. Takes the same time wherever the first difference is.
-pub(super) fn is_of(given: &str, parts: Vec<&str>) -> bool {
-    of(parts).as_bytes().ct_eq(given.as_bytes()).into()
+/// Constant-time comparison with the signature of these parts.
+pub(super) fn verify(given: &str, parts: Vec<&str>) -> bool {
+    compute(parts).as_bytes().ct_eq(given.as_bytes()).into()
 }
 
-/// Whether it is one at all, of whatever.
-pub(super) fn is_one(given: &str) -> bool {
+/// Whether it has the form of a signature.
+pub(super) fn is_well_formed(given: &str) -> bool {
     given.len() == 40
         && given
             .bytes()

@@ -1,6 +1,6 @@
-//! The gate as a whole. `admission` is what a query alone decides; `independent` holds it to pushes that another
-//! implementation made, `forged` to those that WeChat did not send, `cost` to those that were made to be expensive.
-//! `diagnosed` has what a refusal tells the operator.
+//! Tests of the verifier as a whole. `admission`: checks by the query alone; `independent`: pushes
+//! of another implementation; `forged`: forgeries; `cost`: expensive inputs; `diagnosed`: diagnoses
+//! and replays.
 
 mod admission;
 mod cost;
@@ -31,7 +31,7 @@ const FOLLOW: &str = "<xml><ToUserName><![CDATA[gh_0123456789ab]]></ToUserName>\
     <Event><![CDATA[subscribe]]></Event>\n<EventKey><![CDATA[qrscene_123]]></EventKey>\n\
     <Ticket><![CDATA[gQH47joAAAAAAAAAASxodHRw]]></Ticket>\n</xml>";
 
-/// Somebody who pushes: WeChat, or whoever has learnt as much.
+/// A sender of pushes: WeChat, or an attacker with some of its secrets.
 #[derive(Clone)]
 struct Sender {
     token: &'static str,
@@ -41,7 +41,7 @@ struct Sender {
     nonce: String,
 }
 
-/// WeChat, with what the gate knows.
+/// WeChat, with the secrets of the verifier.
 fn wechat() -> Sender {
     Sender {
         token: "CallbackToken1",
@@ -60,7 +60,7 @@ impl Sender {
         }
     }
 
-    /// The query of plain mode, and of URL verification but for the `echostr`.
+    /// The query of plain mode; with an `echostr`, that of URL verification.
     fn query(&self) -> String {
         let Self {
             timestamp, nonce, ..
@@ -122,9 +122,9 @@ fn signature(parts: &[&str]) -> String {
     digits.concat()
 }
 
-fn gate_with(token: &str, keys: Option<AesKeys>, app_id: &str) -> Gate {
+fn verifier_with(token: &str, keys: Option<AesKeys>, app_id: &str) -> PushVerifier {
     let token = token.parse().unwrap();
-    Gate::new(Credentials { token, keys }, app_id)
+    PushVerifier::new(Credentials { token, keys }, app_id)
 }
 
 fn keys(current: &str, previous: Option<&str>) -> AesKeys {
@@ -134,30 +134,30 @@ fn keys(current: &str, previous: Option<&str>) -> AesKeys {
     }
 }
 
-/// In safe or compatible mode.
-fn sealed_gate() -> Gate {
+/// For the safe and the compatible mode.
+fn encrypted_verifier() -> PushVerifier {
     let keys = keys(KEY, Some(PREVIOUS_KEY));
-    gate_with(wechat().token, Some(keys), APP_ID)
+    verifier_with(wechat().token, Some(keys), APP_ID)
 }
 
-/// In plain mode.
-fn plain_gate() -> Gate {
-    gate_with(wechat().token, None, APP_ID)
+/// For plain mode.
+fn plain_verifier() -> PushVerifier {
+    verifier_with(wechat().token, None, APP_ID)
 }
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
 }
 
-/// What the gate makes of it: the event's name, or why not.
-fn outcome(gate: &Gate, query: &str, body: &str) -> Result<&'static str, Reason> {
-    let push = gate.open(query, body.as_bytes(), at(NOW));
+/// The verifier's result: the name of the event, or the reason.
+fn outcome(verifier: &PushVerifier, query: &str, body: &str) -> Result<&'static str, Reason> {
+    let push = verifier.verify(query, body.as_bytes(), at(NOW));
     assert!(
-        push.is_err() || gate.admit(query, at(NOW)).is_ok(),
+        push.is_err() || verifier.check_query(query, at(NOW)).is_ok(),
         "{query}"
     );
     push.map(|push| name(&push.content))
-        .map_err(Refused::reason)
+        .map_err(Rejected::reason)
 }
 
 fn name(content: &Content) -> &'static str {
@@ -165,20 +165,20 @@ fn name(content: &Content) -> &'static str {
         Content::Event(event) => event.kind.as_str(),
         Content::Other => "other",
         Content::Unreadable(flaw) => match flaw {
-            Flaw::Syntax => "syntax",
-            Flaw::Repeated(_) => "repeated",
-            Flaw::Missing(_) => "missing",
-            Flaw::Invalid(_) => "invalid",
-            Flaw::Sealed => "sealed",
+            MessageError::Syntax => "syntax",
+            MessageError::Repeated(_) => "repeated",
+            MessageError::Missing(_) => "missing",
+            MessageError::Invalid(_) => "invalid",
+            MessageError::Encrypted => "sealed",
         },
     }
 }
 
 #[test]
-fn the_echo_is_for_wechat_alone() {
+fn url_verification_requires_a_valid_signature() {
     let right = format!("{}&echostr=4375120948345356249", wechat().query());
-    for gate in [plain_gate(), sealed_gate()] {
-        let got = gate.verify_url(&right, at(NOW));
+    for verifier in [plain_verifier(), encrypted_verifier()] {
+        let got = verifier.verify_url(&right, at(NOW));
         assert_eq!(got.as_deref(), Ok("4375120948345356249"));
     }
     let stranger = Sender {
@@ -207,13 +207,13 @@ fn the_echo_is_for_wechat_alone() {
         (format!("{right}&signature=2"), Reason::Query),
         (String::new(), Reason::Query),
     ] {
-        let got = plain_gate().verify_url(&query, at(NOW));
-        assert_eq!(got.map_err(Refused::reason), Err(want), "query {query}");
+        let got = plain_verifier().verify_url(&query, at(NOW));
+        assert_eq!(got.map_err(Rejected::reason), Err(want), "query {query}");
     }
 }
 
 #[test]
-fn ten_minutes_are_the_most_a_push_may_be_off() {
+fn the_replay_window_is_ten_minutes() {
     for (seconds, want) in [
         (NOW - 601, Err(Reason::Stale)),
         (NOW - 600, Ok("subscribe")),
@@ -223,11 +223,15 @@ fn ten_minutes_are_the_most_a_push_may_be_off() {
     ] {
         let sender = wechat().at(seconds);
         let (query, body) = sender.push(FOLLOW);
-        assert_eq!(outcome(&sealed_gate(), &query, &body), want, "{seconds}");
-        let got = outcome(&plain_gate(), &sender.query(), FOLLOW);
+        assert_eq!(
+            outcome(&encrypted_verifier(), &query, &body),
+            want,
+            "{seconds}"
+        );
+        let got = outcome(&plain_verifier(), &sender.query(), FOLLOW);
         assert_eq!(got, want, "{seconds} in plain mode");
         let query = format!("{}&echostr=1", sender.query());
-        let got = plain_gate().verify_url(&query, at(NOW));
+        let got = plain_verifier().verify_url(&query, at(NOW));
         assert_eq!(got.is_ok(), want.is_ok(), "{seconds} with an echo");
     }
 }
@@ -236,7 +240,7 @@ fn ten_minutes_are_the_most_a_push_may_be_off() {
 fn with_a_key_only_the_encrypted_part_is_read() {
     let (query, body) = wechat().push(FOLLOW);
     let scan = FOLLOW.replace("subscribe", "SCAN");
-    // Compatible mode: clear fields beside the encrypted one, and here they lie.
+    // Compatible mode: plain fields beside the encrypted part, and here they contradict it.
     let both = body.replace("</xml>", scan.strip_prefix("<xml>").unwrap());
     let both = both.replacen(
         "<ToUserName><![CDATA[gh_0123456789ab]]></ToUserName>\n",
@@ -270,7 +274,7 @@ fn with_a_key_only_the_encrypted_part_is_read() {
             &body,
             Err(Reason::Signature),
         ),
-        // `signature` does not cover the body, so that it says nothing here, right or wrong.
+        // `signature` does not cover the body, so it is irrelevant here.
         (
             &query.replacen("signature=", "x=", 1),
             &body,
@@ -278,13 +282,13 @@ fn with_a_key_only_the_encrypted_part_is_read() {
         ),
         (&format!("{query}&nonce=1"), &body, Err(Reason::Query)),
     ] {
-        let got = outcome(&sealed_gate(), query, body);
+        let got = outcome(&encrypted_verifier(), query, body);
         assert_eq!(got, want, "query {query}\nbody {body}");
     }
 }
 
 #[test]
-fn without_a_key_the_clear_part_is_read() {
+fn without_a_key_the_plain_part_is_read() {
     let query = wechat().query();
     let (sealed_query, sealed_body) = wechat().push(FOLLOW);
     let both = FOLLOW.replace("</xml>", "<Encrypt>AAAA</Encrypt></xml>");
@@ -312,15 +316,15 @@ fn without_a_key_the_clear_part_is_read() {
         (&stranger.query(), "", Err(Reason::Signature)),
         (&format!("{query}&timestamp=1"), FOLLOW, Err(Reason::Query)),
     ] {
-        let got = outcome(&plain_gate(), query, body);
+        let got = outcome(&plain_verifier(), query, body);
         assert_eq!(got, want, "query {query}\nbody {body}");
     }
-    let push = plain_gate().open(&query, FOLLOW.as_bytes(), at(NOW));
+    let push = plain_verifier().verify(&query, FOLLOW.as_bytes(), at(NOW));
     assert!(!push.unwrap().needed_previous_key);
 }
 
 #[test]
-fn what_is_genuine_and_makes_no_sense_is_told_apart_from_forgeries() {
+fn genuine_unreadable_pushes_are_not_rejected_as_forged() {
     for (message, want) in [
         ("", Ok("syntax")),
         ("hello", Ok("syntax")),
@@ -330,32 +334,32 @@ fn what_is_genuine_and_makes_no_sense_is_told_apart_from_forgeries() {
         (FOLLOW, Ok("subscribe")),
     ] {
         let (query, body) = wechat().push(message);
-        let got = outcome(&sealed_gate(), &query, &body);
+        let got = outcome(&encrypted_verifier(), &query, &body);
         assert_eq!(got, want, "message {message}");
     }
 }
 
 #[test]
-fn the_key_before_opens_what_the_present_one_does_not() {
+fn key_rotation_the_previous_key_still_decrypts() {
     for (key, want) in [
         (KEY, Ok(false)),
         (PREVIOUS_KEY, Ok(true)),
         (OTHER_KEY, Err(Reason::Cipher)),
     ] {
         let (query, body) = Sender { key, ..wechat() }.push(FOLLOW);
-        let got = sealed_gate().open(&query, body.as_bytes(), at(NOW));
+        let got = encrypted_verifier().verify(&query, body.as_bytes(), at(NOW));
         let got = got
             .map(|push| push.needed_previous_key)
-            .map_err(Refused::reason);
+            .map_err(Rejected::reason);
         assert_eq!(got, want, "key {key}");
-        let alone = gate_with(wechat().token, Some(keys(KEY, None)), APP_ID);
+        let alone = verifier_with(wechat().token, Some(keys(KEY, None)), APP_ID);
         let got = outcome(&alone, &query, &body).is_ok();
         assert_eq!(got, key == KEY, "key {key}, without one before");
     }
 }
 
 #[test]
-fn a_push_is_for_one_account() {
+fn a_push_for_another_app_id_is_rejected() {
     for app_id in [
         "wx0123456789abcde0",
         "wx0123456789abcde",
@@ -369,10 +373,10 @@ fn a_push_is_for_one_account() {
                 ..wechat()
             };
             let (query, body) = sender.push(FOLLOW);
-            let alone = gate_with(wechat().token, Some(keys(key, None)), APP_ID);
+            let alone = verifier_with(wechat().token, Some(keys(key, None)), APP_ID);
             let got = outcome(&alone, &query, &body);
             assert_eq!(got, Err(Reason::AppId), "account {app_id:?}");
-            let got = outcome(&sealed_gate(), &query, &body);
+            let got = outcome(&encrypted_verifier(), &query, &body);
             assert_eq!(got, Err(Reason::AppId), "account {app_id:?}, two keys");
         }
     }
@@ -380,18 +384,18 @@ fn a_push_is_for_one_account() {
 
 #[test]
 fn a_body_is_at_most_64_kib() {
-    let room = Gate::MAX_BODY - FOLLOW.len();
+    let room = PushVerifier::MAX_BODY - FOLLOW.len();
     let query = wechat().query();
     for (more, want) in [(0, Ok("subscribe")), (1, Err(Reason::TooLarge))] {
         let body = format!("{FOLLOW}{}", " ".repeat(room + more));
-        assert_eq!(outcome(&plain_gate(), &query, &body), want);
+        assert_eq!(outcome(&plain_verifier(), &query, &body), want);
     }
 }
 
 #[test]
-fn every_refusal_reads_the_same() {
+fn every_rejection_has_the_same_message() {
     for (index, reason) in Reason::ALL.into_iter().enumerate() {
-        let refused = sealed_gate().refused(reason, None, at(NOW));
+        let refused = encrypted_verifier().refused(reason, None, at(NOW));
         assert_eq!(refused.to_string(), "not from WeChat");
         let others = &Reason::ALL[..index];
         assert!(others.iter().all(|other| other.as_str() != reason.as_str()));
@@ -399,11 +403,11 @@ fn every_refusal_reads_the_same() {
 }
 
 #[test]
-fn nothing_prints_a_secret() {
+fn debug_output_has_no_secret() {
     let (query, body) = wechat().push(FOLLOW);
-    let gate = sealed_gate();
-    let push = gate.open(&query, body.as_bytes(), at(NOW));
-    let shown = format!("{gate:?} {push:?}");
+    let verifier = encrypted_verifier();
+    let push = verifier.verify(&query, body.as_bytes(), at(NOW));
+    let shown = format!("{verifier:?} {push:?}");
     let key = format!("{:?}", KEY.parse::<EncodingAesKey>().unwrap().expose());
     for secret in [wechat().token, KEY, PREVIOUS_KEY, &key, "o6_bmjr"] {
         assert!(!shown.contains(secret), "{shown}");

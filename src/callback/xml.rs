@@ -1,4 +1,4 @@
-//! A message in XML: `<xml>`, and in it one element for each field. Declares nothing, refers to nothing.
+//! XML messages: `<xml>` with one element for each field. No declarations, no entities.
 
 use std::borrow::Cow;
 
@@ -7,16 +7,16 @@ use quick_xml::errors::{Error, IllFormedError, SyntaxError};
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesRef, Event};
 
-use super::fields::{Field, Fields, Flaw, Unread};
+use super::fields::{Field, Fields, MessageError, ReadError};
 
-/// How deep elements may stand in each other. WeChat's stand 4 deep; chosen, not documented.
+/// Maximum depth of nested elements. WeChat's are 4 deep; chosen, not documented.
 const MAX_DEPTH: usize = 32;
 
-pub(super) fn read(text: &str) -> Result<Fields, Unread> {
+pub(super) fn read(text: &str) -> Result<Fields, ReadError> {
     let mut document = Document::default();
     let mut reader = Reader::from_str(text);
     loop {
-        match reader.read_event().map_err(|error| unread(&error))? {
+        match reader.read_event().map_err(|error| read_error(&error))? {
             Event::Start(tag) => document.open(tag.name().as_ref())?,
             Event::End(_) => document.close()?,
             Event::Empty(tag) => {
@@ -25,19 +25,19 @@ pub(super) fn read(text: &str) -> Result<Fields, Unread> {
             }
             Event::Text(text) => document.text(&text.into_inner())?,
             Event::CData(text) => document.text(&text.into_inner())?,
-            Event::GeneralRef(reference) => document.text(&referred(&reference)?)?,
+            Event::GeneralRef(reference) => document.text(&resolve_reference(&reference)?)?,
             Event::Decl(_) => document.declare()?,
             Event::Comment(_) => {}
-            Event::DocType(_) | Event::PI(_) => return Err(Unread::Forbidden),
+            Event::DocType(_) | Event::PI(_) => return Err(ReadError::Forbidden),
             Event::Eof => return Ok(document.finish()?),
         }
     }
 }
 
-/// A document as far as it was read.
+/// State of the parser.
 #[derive(Debug, Default)]
 struct Document {
-    /// How many elements are open.
+    /// Number of open elements.
     depth: usize,
     has_root: bool,
     /// The field whose element is open, and its text so far.
@@ -46,21 +46,21 @@ struct Document {
 }
 
 impl Document {
-    fn open(&mut self, name: &str) -> Result<(), Flaw> {
+    fn open(&mut self, name: &str) -> Result<(), MessageError> {
         match self.depth {
-            0 if self.has_root || name != "xml" => return Err(Flaw::Syntax),
+            0 if self.has_root || name != "xml" => return Err(MessageError::Syntax),
             0 => self.has_root = true,
             1 => self.current = Field::named(name).map(|field| (field, String::new())),
-            // Nothing stands in a field but text.
-            _ if self.current.is_some() => return Err(Flaw::Syntax),
-            MAX_DEPTH.. => return Err(Flaw::Syntax),
+            // A field contains only text.
+            _ if self.current.is_some() => return Err(MessageError::Syntax),
+            MAX_DEPTH.. => return Err(MessageError::Syntax),
             _ => {}
         }
         self.depth += 1;
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Flaw> {
+    fn close(&mut self) -> Result<(), MessageError> {
         self.depth -= 1;
         match self.current.take_if(|_| self.depth == 1) {
             Some((field, text)) => self.fields.put(field, text),
@@ -68,47 +68,47 @@ impl Document {
         }
     }
 
-    fn text(&mut self, text: &str) -> Result<(), Flaw> {
+    fn text(&mut self, text: &str) -> Result<(), MessageError> {
         if let Some((_, so_far)) = &mut self.current {
             so_far.push_str(text);
         }
         if self.depth == 0 && !text.trim_ascii().is_empty() {
-            return Err(Flaw::Syntax);
+            return Err(MessageError::Syntax);
         }
         Ok(())
     }
 
-    fn declare(&self) -> Result<(), Flaw> {
+    fn declare(&self) -> Result<(), MessageError> {
         if self.has_root {
-            return Err(Flaw::Syntax);
+            return Err(MessageError::Syntax);
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<Fields, Flaw> {
+    fn finish(self) -> Result<Fields, MessageError> {
         if self.has_root && self.depth == 0 {
             Ok(self.fields)
         } else {
-            Err(Flaw::Syntax)
+            Err(MessageError::Syntax)
         }
     }
 }
 
-/// The text for `&amp;` and the four like it, and for a character by its number. All other entities would have to be
-/// declared.
-fn referred(reference: &BytesRef<'_>) -> Result<Cow<'static, str>, Unread> {
+/// Resolves the five predefined entities and character references. Any other entity would need a
+/// declaration.
+fn resolve_reference(reference: &BytesRef<'_>) -> Result<Cow<'static, str>, ReadError> {
     if let Some(text) = resolve_xml_entity(reference) {
         return Ok(text.into());
     }
     match reference.resolve_char_ref() {
         Ok(Some(char)) => Ok(char.to_string().into()),
-        Ok(None) => Err(Unread::Forbidden),
-        Err(_) => Err(Flaw::Syntax.into()),
+        Ok(None) => Err(ReadError::Forbidden),
+        Err(_) => Err(MessageError::Syntax.into()),
     }
 }
 
-/// What is forbidden when it is whole is forbidden when it is cut off.
-fn unread(error: &Error) -> Unread {
+/// Truncated markup is forbidden like the complete one.
+fn read_error(error: &Error) -> ReadError {
     match error {
         Error::Syntax(
             SyntaxError::InvalidBangMarkup
@@ -116,8 +116,8 @@ fn unread(error: &Error) -> Unread {
             | SyntaxError::UnclosedPI
             | SyntaxError::UnclosedXmlDecl,
         )
-        | Error::IllFormed(IllFormedError::MissingDoctypeName) => Unread::Forbidden,
-        _ => Flaw::Syntax.into(),
+        | Error::IllFormed(IllFormedError::MissingDoctypeName) => ReadError::Forbidden,
+        _ => MessageError::Syntax.into(),
     }
 }
 
@@ -125,14 +125,14 @@ fn unread(error: &Error) -> Unread {
 mod tests {
     use super::*;
 
-    /// What `EventKey` says in a document with this inside.
-    fn key_in(inside: &str) -> Result<Option<String>, Unread> {
+    /// The `EventKey` of a document with this content.
+    fn key_in(inside: &str) -> Result<Option<String>, ReadError> {
         read(&format!("<xml>{inside}</xml>"))
             .map(|fields| fields.get(Field::EventKey).map(str::to_owned))
     }
 
     #[test]
-    fn a_field_is_an_element_right_under_the_root() {
+    fn a_field_is_a_child_of_the_root_element() {
         for (inside, want) in [
             ("<EventKey><![CDATA[展会 A]]></EventKey>", Some("展会 A")),
             ("<EventKey>123</EventKey>", Some("123")),
@@ -159,7 +159,7 @@ mod tests {
             let want = want.map(str::to_owned);
             assert_eq!(key_in(inside), Ok(want), "inside {inside:?}");
         }
-        let repeated = Flaw::Repeated(Field::EventKey).into();
+        let repeated = MessageError::Repeated(Field::EventKey).into();
         for inside in [
             "<EventKey>a</EventKey><EventKey>a</EventKey>",
             "<EventKey/><EventKey>a</EventKey>",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_one_element_called_xml() {
+    fn the_root_element_is_xml() {
         for text in [
             "<xml></xml>",
             "<xml/>",
@@ -196,19 +196,26 @@ mod tests {
             "<xml><![CDATA[",
             "<",
         ] {
-            assert_eq!(read(text), Err(Flaw::Syntax.into()), "document {text:?}");
+            assert_eq!(
+                read(text),
+                Err(MessageError::Syntax.into()),
+                "document {text:?}"
+            );
         }
     }
 
     #[test]
-    fn a_document_has_a_bottom() {
+    fn element_nesting_is_limited() {
         let nested = |depth| format!("{}{}", "<xml>".repeat(depth), "</xml>".repeat(depth));
         assert_eq!(read(&nested(MAX_DEPTH)), Ok(Fields::default()));
-        assert_eq!(read(&nested(MAX_DEPTH + 1)), Err(Flaw::Syntax.into()));
+        assert_eq!(
+            read(&nested(MAX_DEPTH + 1)),
+            Err(MessageError::Syntax.into())
+        );
     }
 
     #[test]
-    fn nothing_is_declared_and_nothing_included() {
+    fn doctype_entities_and_processing_instructions_are_forbidden() {
         for text in [
             "<!DOCTYPE xml><xml></xml>",
             "<!doctype xml><xml></xml>",
@@ -225,7 +232,7 @@ mod tests {
             "<xml><?xml-stylesheet href=\"a\"?></xml>",
             "<?a",
         ] {
-            assert_eq!(read(text), Err(Unread::Forbidden), "document {text:?}");
+            assert_eq!(read(text), Err(ReadError::Forbidden), "document {text:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::pushes::{self, Judgement};
 use super::{CALLBACK, Finding, PROBE_DEADLINE, Trouble};
-use crate::callback::{Credentials, Gate};
+use crate::callback::{Credentials, PushVerifier};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa, local_url};
 use crate::outbound::{self, ClientError, ProbeError};
@@ -80,9 +80,9 @@ async fn check_address(
     clock: &dyn Clock,
 ) -> Finding {
     let address = format!("{base}/callback");
-    let gate = Gate::new(credentials.clone(), config.account.app_id.as_str());
+    let verifier = PushVerifier::new(credentials.clone(), config.account.app_id.as_str());
     let echo = Uuid::now_v7().simple().to_string();
-    let question = gate.question(&echo, clock.now());
+    let question = verifier.url_verification_query(&echo, clock.now());
     match ask(config, &format!("{address}?{question}")).await {
         Ok((200, body)) if body == echo.as_bytes() => {
             let mode = mode(credentials);

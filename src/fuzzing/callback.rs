@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use sha1::{Digest, Sha1};
 
-use crate::callback::{AesKeys, Content, Credentials, Gate, Push, Refused};
+use crate::callback::{AesKeys, Content, Credentials, Push, PushVerifier, Rejected};
 use crate::event::Event;
 
 const TOKEN: &str = "FuzzToken";
@@ -44,15 +44,15 @@ fn unsigned(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == b'\n');
     let query = String::from_utf8_lossy(parts.next().unwrap_or_default());
     let body = parts.next().unwrap_or_default();
-    for gate in [plain_gate(), sealed_gate()] {
-        assert!(open(&gate, &query, body).is_err());
-        assert!(gate.verify_url(&query, NOW).is_err());
+    for verifier in [plain_verifier(), encrypted_verifier()] {
+        assert!(open(&verifier, &query, body).is_err());
+        assert!(verifier.verify_url(&query, NOW).is_err());
     }
 }
 
 /// A message reads the same in plain and in safe mode.
 fn message(data: &[u8]) {
-    let plain = open(&plain_gate(), &query(&[]), data);
+    let plain = open(&plain_verifier(), &query(&[]), data);
     let mut whole = vec![0; 16];
     let length = u32::try_from(data.len()).expect("an input is far below 4 GiB");
     whole.extend(length.to_be_bytes());
@@ -62,10 +62,10 @@ fn message(data: &[u8]) {
     let filler = u8::try_from(pad).expect("a pad has 32 bytes at most");
     whole.resize(whole.len() + pad, filler);
     let sealed = push(&STANDARD.encode(encrypted(whole)));
-    if data.len() < Gate::MAX_BODY / 2 {
-        let content = |opened: Result<Push, Refused>| {
+    if data.len() < PushVerifier::MAX_BODY / 2 {
+        let content = |opened: Result<Push, Rejected>| {
             let content = opened.map(|push| push.content);
-            content.map_err(Refused::reason)
+            content.map_err(Rejected::reason)
         };
         assert_eq!(content(plain), content(sealed));
     }
@@ -80,7 +80,7 @@ fn envelope(data: &[u8]) {
         .skip_while(|char| !char.is_ascii_alphanumeric())
         .take_while(|char| char.is_ascii_alphanumeric() || "+/=".contains(*char))
         .collect();
-    check(open(&sealed_gate(), &query(&[&sealed]), data));
+    check(open(&encrypted_verifier(), &query(&[&sealed]), data));
 }
 
 /// Bytes that nobody encrypted.
@@ -96,7 +96,7 @@ fn plaintext(data: &[u8]) {
     check(push(&STANDARD.encode(encrypted(whole))));
 }
 
-fn check(opened: Result<Push, Refused>) {
+fn check(opened: Result<Push, Rejected>) {
     if let Ok(push) = opened
         && let Content::Event(event) = push.content
     {
@@ -105,14 +105,14 @@ fn check(opened: Result<Push, Refused>) {
     }
 }
 
-fn push(sealed: &str) -> Result<Push, Refused> {
+fn push(sealed: &str) -> Result<Push, Rejected> {
     let body = format!("<xml><Encrypt><![CDATA[{sealed}]]></Encrypt></xml>");
-    open(&sealed_gate(), &query(&[sealed]), body.as_bytes())
+    open(&encrypted_verifier(), &query(&[sealed]), body.as_bytes())
 }
 
-fn open(gate: &Gate, query: &str, body: &[u8]) -> Result<Push, Refused> {
-    let opened = gate.open(query, body, NOW);
-    assert!(opened.is_err() || gate.admit(query, NOW).is_ok());
+fn open(verifier: &PushVerifier, query: &str, body: &[u8]) -> Result<Push, Rejected> {
+    let opened = verifier.verify(query, body, NOW);
+    assert!(opened.is_err() || verifier.check_query(query, NOW).is_ok());
     opened
 }
 
@@ -142,18 +142,18 @@ fn encrypted(mut plain: Vec<u8>) -> Vec<u8> {
     plain
 }
 
-fn plain_gate() -> Gate {
-    gate(None)
+fn plain_verifier() -> PushVerifier {
+    verifier(None)
 }
 
-fn sealed_gate() -> Gate {
-    gate(Some(AesKeys {
+fn encrypted_verifier() -> PushVerifier {
+    verifier(Some(AesKeys {
         current: KEY.parse().expect("it is a key"),
         previous: None,
     }))
 }
 
-fn gate(keys: Option<AesKeys>) -> Gate {
+fn verifier(keys: Option<AesKeys>) -> PushVerifier {
     let token = TOKEN.parse().expect("it is a token");
-    Gate::new(Credentials { token, keys }, APP_ID)
+    PushVerifier::new(Credentials { token, keys }, APP_ID)
 }

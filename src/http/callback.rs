@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use crate::callback::{
-    Content, Diagnosis, Flaw, Gate, History, Push, Reason, Refused, Sender, Summary,
+    Content, Diagnosis, History, MessageError, Push, PushVerifier, QuerySignature, Reason,
+    Rejected, Summary,
 };
 use crate::clock::Clock;
 use crate::http::extract::body::read_body;
@@ -40,7 +41,7 @@ const SUCCESS: &str = "success";
 /// Verifies, records and relays pushes.
 #[derive(Debug)]
 pub struct Callback {
-    verifier: Gate,
+    verifier: PushVerifier,
     relay: Option<Relay>,
     history: History,
     /// For pushes whose query is signed: WeChat's, or replays of them.
@@ -53,7 +54,7 @@ pub struct Callback {
 
 impl Callback {
     /// Verified pushes are passed on to the relay, if there is one.
-    pub fn new(verifier: Gate, relay: Option<Relay>) -> Self {
+    pub fn new(verifier: PushVerifier, relay: Option<Relay>) -> Self {
         Self {
             verifier,
             relay,
@@ -65,10 +66,10 @@ impl Callback {
         }
     }
 
-    fn bodies_of(&self, sender: Sender) -> &ByteBudget {
+    fn bodies_of(&self, sender: QuerySignature) -> &ByteBudget {
         match sender {
-            Sender::HasToken => &self.signed_bodies,
-            Sender::Unknown => &self.strangers_bodies,
+            QuerySignature::Valid => &self.signed_bodies,
+            QuerySignature::Unproven => &self.strangers_bodies,
         }
     }
 
@@ -78,7 +79,7 @@ impl Callback {
     }
 
     /// Gives the same response whatever is wrong; the cause is for the operator.
-    fn refuse(&self, refused: Refused, now: Timestamp) -> Problem {
+    fn refuse(&self, refused: Rejected, now: Timestamp) -> Problem {
         telemetry::callback_rejected(refused.reason().as_str());
         self.history.refused(refused.diagnosis(), now);
         let message = "this is not from WeChat";
@@ -122,7 +123,7 @@ pub(crate) async fn receive(
     let deadline = Instant::now() + RESPONSE_TIMEOUT;
     let callback = callback.ok_or_else(Problem::not_found)?;
     let query = query.unwrap_or_default();
-    let sender = callback.admit(&query, clock.now())?;
+    let sender = callback.check_query(&query, clock.now())?;
     let body = callback.read_body(body, sender, deadline).await?;
     let now = clock.now();
     let push = callback.open(&query, &body, now)?;
@@ -142,8 +143,8 @@ pub(crate) async fn receive(
 
 impl Callback {
     /// Checks the query, before the body is read.
-    fn admit(&self, query: &str, now: Timestamp) -> Result<Sender, Problem> {
-        let admitted = self.verifier.admit(query, now);
+    fn admit(&self, query: &str, now: Timestamp) -> Result<QuerySignature, Problem> {
+        let admitted = self.verifier.check_query(query, now);
         admitted.map_err(|refused| self.refuse(refused, now))
     }
 
@@ -151,10 +152,10 @@ impl Callback {
     async fn read_body(
         &self,
         body: Body,
-        sender: Sender,
+        sender: QuerySignature,
         deadline: Instant,
     ) -> Result<HeldBody, Problem> {
-        let read = read_body(body, Gate::MAX_BODY, self.bodies_of(sender));
+        let read = read_body(body, PushVerifier::MAX_BODY, self.bodies_of(sender));
         timeout_at(deadline, read)
             .await
             .unwrap_or_else(|_| Err(Problem::body_cut_short()))
@@ -189,7 +190,7 @@ impl Callback {
         Ok(())
     }
 
-    fn log_unreadable(&self, flaw: Flaw) {
+    fn log_unreadable(&self, flaw: MessageError) {
         if !self.logged_unreadable.swap(true, Ordering::Relaxed) {
             tracing::warn!(%flaw, "a push of WeChat's makes no sense; not told again");
         }
@@ -209,7 +210,7 @@ impl Callback {
 fn unread(content: &Content) -> Option<Diagnosis> {
     match content {
         Content::Event(_) | Content::Other => None,
-        Content::Unreadable(Flaw::Sealed) => Some(Diagnosis::NoKey),
+        Content::Unreadable(MessageError::Encrypted) => Some(Diagnosis::NoKey),
         Content::Unreadable(_) => Some(Diagnosis::Unreadable),
     }
 }

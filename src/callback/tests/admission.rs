@@ -1,20 +1,22 @@
-//! What a query alone decides, before a body is read.
+//! Checks by the query alone, before the body is read.
 
-use super::super::Sender as By;
+use super::super::QuerySignature as By;
 use super::*;
 
-fn admitted(gate: &Gate, query: &str) -> Result<By, Reason> {
-    gate.admit(query, at(NOW)).map_err(Refused::reason)
+fn checked(verifier: &PushVerifier, query: &str) -> Result<By, Reason> {
+    verifier
+        .check_query(query, at(NOW))
+        .map_err(Rejected::reason)
 }
 
-/// Without one of its parameters.
+/// The query without one of its parameters.
 fn without(query: &str, name: &str) -> String {
     let pairs = query.split('&').filter(|pair| !pair.starts_with(name));
     pairs.collect::<Vec<_>>().join("&")
 }
 
 #[test]
-fn a_query_that_can_never_be_valid_is_refused_without_the_body() {
+fn invalid_queries_are_rejected_before_the_body_is_read() {
     let (plain, (sealed, _)) = (wechat().query(), wechat().push(FOLLOW));
     let old = wechat().at(NOW - 601);
     let foreign = Sender {
@@ -23,9 +25,9 @@ fn a_query_that_can_never_be_valid_is_refused_without_the_body() {
     };
     let unsigned = without(&sealed, "signature=");
     for (query, in_plain_mode, in_safe_mode) in [
-        (plain.as_str(), Ok(By::HasToken), Err(Reason::Unencrypted)),
-        (&sealed, Ok(By::HasToken), Ok(By::HasToken)),
-        (&unsigned, Err(Reason::Signature), Ok(By::Unknown)),
+        (plain.as_str(), Ok(By::Valid), Err(Reason::Unencrypted)),
+        (&sealed, Ok(By::Valid), Ok(By::Valid)),
+        (&unsigned, Err(Reason::Signature), Ok(By::Unproven)),
         ("", Err(Reason::Query), Err(Reason::Query)),
         ("x=1", Err(Reason::Query), Err(Reason::Query)),
         (
@@ -55,11 +57,11 @@ fn a_query_that_can_never_be_valid_is_refused_without_the_body() {
             Err(Reason::Signature),
             Err(Reason::Signature),
         ),
-        // Its body may be signed with ours all the same.
+        // `msg_signature` may be valid all the same.
         (
             &foreign.push(FOLLOW).0,
             Err(Reason::Signature),
-            Ok(By::Unknown),
+            Ok(By::Unproven),
         ),
         (
             &without(&plain, "signature="),
@@ -68,27 +70,27 @@ fn a_query_that_can_never_be_valid_is_refused_without_the_body() {
         ),
         (
             &format!("{plain}&msg_signature="),
-            Ok(By::HasToken),
+            Ok(By::Valid),
             Err(Reason::Signature),
         ),
         (
             &format!("{plain}&msg_signature={}", "A".repeat(40)),
-            Ok(By::HasToken),
+            Ok(By::Valid),
             Err(Reason::Signature),
         ),
         (
             &format!("{plain}&msg_signature={}", "a".repeat(41)),
-            Ok(By::HasToken),
+            Ok(By::Valid),
             Err(Reason::Signature),
         ),
     ] {
         assert_eq!(
-            admitted(&plain_gate(), query),
+            checked(&plain_verifier(), query),
             in_plain_mode,
             "plain: {query}"
         );
         assert_eq!(
-            admitted(&sealed_gate(), query),
+            checked(&encrypted_verifier(), query),
             in_safe_mode,
             "safe: {query}"
         );
@@ -96,8 +98,11 @@ fn a_query_that_can_never_be_valid_is_refused_without_the_body() {
 }
 
 #[test]
-fn a_push_that_is_not_signed_in_its_query_is_taken_by_its_body() {
+fn msg_signature_alone_is_sufficient() {
     let (query, body) = wechat().push(FOLLOW);
     let query = without(&query, "signature=");
-    assert_eq!(outcome(&sealed_gate(), &query, &body), Ok("subscribe"));
+    assert_eq!(
+        outcome(&encrypted_verifier(), &query, &body),
+        Ok("subscribe")
+    );
 }

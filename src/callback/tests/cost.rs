@@ -1,14 +1,15 @@
-//! What a body costs that was made to cost much. Nobody without the token gets further than the envelope; these do.
+//! Bounds on the cost of malicious bodies. Without the token, no body gets past the envelope; these
+//! do.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// What a body may cost at most: ten milliseconds as it runs in earnest. Debug builds get room for slow code on a busy
-/// machine; work that grows with more than the body's length takes seconds even there.
+/// Maximum cost of a body: ten milliseconds in a release build. Debug builds get a margin for slow
+/// code on a busy machine; superlinear work takes seconds even there.
 const LIMIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 10 });
 
-/// The fastest of some tries.
+/// The fastest of several runs.
 fn fastest(mut work: impl FnMut()) -> Duration {
     (0..5)
         .map(|_| {
@@ -20,14 +21,14 @@ fn fastest(mut work: impl FnMut()) -> Duration {
         .unwrap_or_default()
 }
 
-/// As much of it as a body may have.
+/// A body of maximum length.
 fn fill(head: &str, part: &str, tail: &str) -> String {
-    let room = Gate::MAX_BODY - head.len() - tail.len();
+    let room = PushVerifier::MAX_BODY - head.len() - tail.len();
     format!("{head}{}{tail}", part.repeat(room / part.len()))
 }
 
 #[test]
-fn no_body_costs_much_time() {
+fn malicious_bodies_cost_linear_time() {
     let entities: Vec<_> = (1..20)
         .map(|n| format!("<!ENTITY e{n} \"{}\">", format!("&e{};", n - 1).repeat(50)))
         .collect();
@@ -71,22 +72,22 @@ fn no_body_costs_much_time() {
         let (sealed_query, sealed_body) = wechat().push(&body);
         let query = wechat().query();
         let shown: String = body.chars().take(40).collect();
-        for (gate, query, body) in [
-            (plain_gate(), &query, &body),
-            (sealed_gate(), &sealed_query, &body),
-            (sealed_gate(), &sealed_query, &sealed_body),
+        for (verifier, query, body) in [
+            (plain_verifier(), &query, &body),
+            (encrypted_verifier(), &sealed_query, &body),
+            (encrypted_verifier(), &sealed_query, &sealed_body),
         ] {
             let took = fastest(|| {
-                gate.open(query, body.as_bytes(), at(NOW)).ok();
+                verifier.verify(query, body.as_bytes(), at(NOW)).ok();
             });
             assert!(took < LIMIT, "{took:?} for {shown}");
         }
     }
 }
 
-/// The largest message, with its ciphertext cut off at every length of some blocks, and right behind its front.
+/// The largest message, truncated at every length of the first blocks, and right behind its head.
 #[test]
-fn a_ciphertext_that_is_cut_off_costs_no_time() {
+fn truncated_ciphertexts_are_rejected_in_linear_time() {
     let sender = wechat();
     let sealed = STANDARD
         .decode(sender.seal(" ".repeat(47_000).as_bytes()))
@@ -96,7 +97,7 @@ fn a_ciphertext_that_is_cut_off_costs_no_time() {
         let cut = STANDARD.encode(&sealed[..length]);
         let (query, body) = (sender.sealed_query(&cut), envelope(&cut));
         let mut got = Ok("");
-        let took = fastest(|| got = outcome(&sealed_gate(), &query, &body));
+        let took = fastest(|| got = outcome(&encrypted_verifier(), &query, &body));
         let want = if length == 0 {
             Reason::Unencrypted
         } else {

@@ -1,5 +1,5 @@
-//! Pushes made by `tests/callback/wechat.py`, which shares no code with us: those in `vectors.json`, and new ones where
-//! Python is installed.
+//! Interoperability with `tests/callback/wechat.py`, which shares no code with the service: the
+//! test vectors in `vectors.json`, and new pushes if Python is installed.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -15,10 +15,10 @@ use super::*;
 const VECTORS: &str = include_str!("../../../tests/callback/vectors.json");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/callback/wechat.py");
 
-/// What the script does its encryption with.
+/// Encryption backends of the script.
 const BACKENDS: [&str; 2] = ["cryptography", "openssl"];
 
-/// The script's exit code where that is not installed.
+/// Exit code of the script if the backend is not installed.
 const NOT_INSTALLED: i32 = 3;
 
 #[derive(Deserialize)]
@@ -37,18 +37,18 @@ struct Vector {
     msg_signature: String,
     openid: String,
     created_at: i64,
-    /// Kind, scene, and whether there is a ticket; none for a message that is no event.
+    /// Kind, scene, and whether there is a ticket; `None` for a message that is not an event.
     want: Option<(String, Option<String>, bool)>,
 }
 
 impl Vector {
-    fn open(&self, keys: Option<AesKeys>, body: &str) -> Result<Push, Refused> {
+    fn open(&self, keys: Option<AesKeys>, body: &str) -> Result<Push, Rejected> {
         let query = format!(
             "signature={}&timestamp={}&nonce={}&encrypt_type=aes&msg_signature={}",
             self.signature, self.timestamp, self.nonce, self.msg_signature
         );
         let now = at(self.timestamp.parse().unwrap());
-        gate_with(&self.token, keys, &self.app_id).open(&query, body.as_bytes(), now)
+        verifier_with(&self.token, keys, &self.app_id).verify(&query, body.as_bytes(), now)
     }
 
     fn check(&self, content: &Content) {
@@ -74,7 +74,7 @@ fn vectors() -> Vec<Vector> {
 }
 
 #[test]
-fn what_another_implementation_sealed_is_opened() {
+fn test_vectors_of_another_implementation_decrypt() {
     let vectors = vectors();
     for vector in &vectors {
         let current = keys(&vector.encoding_aes_key, None);
@@ -98,7 +98,7 @@ fn a_changed_vector_is_refused() {
     let open = |vector: &Vector| {
         let body = envelope(&vector.encrypt);
         let current = keys(&vector.encoding_aes_key, None);
-        vector.open(Some(current), &body).map_err(Refused::reason)
+        vector.open(Some(current), &body).map_err(Rejected::reason)
     };
     for mut vector in vectors() {
         assert!(open(&vector).is_ok(), "{}", vector.name);
@@ -129,7 +129,7 @@ fn a_changed_vector_is_refused() {
     }
 }
 
-/// What the script writes; none where Python or the backend is not installed.
+/// Output of the script; `None` if Python or the backend is not installed.
 fn script(backend: &str, task: &str, input: &str) -> Option<String> {
     let mut child = Command::new("python3")
         .args([SCRIPT, backend, task])
@@ -137,7 +137,7 @@ fn script(backend: &str, task: &str, input: &str) -> Option<String> {
         .stdout(Stdio::piped())
         .spawn()
         .ok()?;
-    // The script may end without reading.
+    // The script may end without reading its input.
     child.stdin.take()?.write_all(input.as_bytes()).ok();
     let output = child.wait_with_output().unwrap();
     if output.status.code() == Some(NOT_INSTALLED) {
@@ -147,7 +147,7 @@ fn script(backend: &str, task: &str, input: &str) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// Says that nothing was done, unless something was; `REQUIRE_PYTHON` forbids it.
+/// Reports a skipped test; with `REQUIRE_PYTHON`, fails it.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn skipped_unless(done: bool) {
     if !done {
@@ -159,7 +159,7 @@ fn skipped_unless(done: bool) {
 }
 
 #[test]
-fn the_vectors_are_what_the_script_writes() {
+fn test_vectors_match_the_script() {
     let mut done = false;
     for backend in BACKENDS {
         if let Some(got) = script(backend, "vectors", "") {
@@ -173,7 +173,7 @@ fn the_vectors_are_what_the_script_writes() {
     skipped_unless(done);
 }
 
-/// Messages of every length up to a few blocks, in any writing, with any key.
+/// Messages of every length up to a few blocks, in any script, with any key.
 fn pushes() -> impl Strategy<Value = (String, String, String)> {
     let message = prop_oneof!["[ -~]{0,80}", "\\PC{0,60}", "[\u{0}-\u{ff}]{0,60}"];
     let app_id = "[A-Za-z0-9_-]{1,20}";
@@ -181,7 +181,7 @@ fn pushes() -> impl Strategy<Value = (String, String, String)> {
 }
 
 #[test]
-fn what_the_script_seals_is_opened() {
+fn pushes_encrypted_by_the_script_decrypt() {
     let mut runner = TestRunner::deterministic();
     let made: Vec<_> = (0..200)
         .map(|_| pushes().new_tree(&mut runner).unwrap().current())
@@ -213,8 +213,8 @@ fn what_the_script_seals_is_opened() {
             let parts = vec!["Token1", "1700000010", NONCE];
             let whole = [&parts[..], &[sealed]].concat();
             let given = |name: &str| answer[name].as_str().unwrap();
-            assert!(signature::is_of(given("signature"), parts));
-            assert!(signature::is_of(given("msg_signature"), whole));
+            assert!(signature::verify(given("signature"), parts));
+            assert!(signature::verify(given("msg_signature"), whole));
         }
     }
     skipped_unless(done);
