@@ -26,7 +26,7 @@ use crate::db::{ClockDifference, Database, OpenError, SchemaState};
 use crate::outbound::{self, ProbeError};
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::telemetry::Causes;
-use crate::wechat::{self, Class, Errcode, Refusal, TokenSource};
+use crate::wechat::{self, ApiError, Class, Errcode, TokenSource};
 
 /// How long a host may take to answer. The service itself waits less, so a slower host is no help.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
@@ -399,7 +399,7 @@ fn token_detail(parts: &Parts) -> String {
     format!("{source}, good for {left} s")
 }
 
-fn is_about_the_address(refusal: &Refusal) -> bool {
+fn is_about_the_address(refusal: &ApiError) -> bool {
     matches!(refusal.errcode, Errcode(40164 | 61004))
         || refusal.errcode.class() == Class::AccountBlocked
 }
@@ -467,7 +467,7 @@ fn wechat_trouble(error: &wechat::Error) -> Trouble {
     }
 }
 
-fn refused(refusal: &Refusal) -> Trouble {
+fn refused(refusal: &ApiError) -> Trouble {
     if let (Errcode(40164), Some(address)) = (refusal.errcode, refusal.address()) {
         return Trouble::new(
             format!("WeChat does not allow the address {address} (errcode 40164)"),
@@ -481,7 +481,7 @@ fn refused(refusal: &Refusal) -> Trouble {
     Trouble::new(in_words(refusal), action)
 }
 
-fn in_words(refusal: &Refusal) -> String {
+fn in_words(refusal: &ApiError) -> String {
     let errcode = refusal.errcode;
     format!("{} (errcode {errcode})", errcode.meaning())
 }

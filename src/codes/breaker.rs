@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::sql::{CodeStore, Stop};
 use crate::clock::Clock;
 use crate::telemetry;
-use crate::wechat::{self, Api, Class, Errcode, Refusal};
+use crate::wechat::{self, Api, ApiError, Class, Errcode};
 
 /// How often a call that met an exhausted quota is tried again, whatever the number of visitors.
 const PROBE_EVERY: Duration = Duration::from_mins(1);
@@ -77,7 +77,7 @@ pub struct Fault {
     /// When WeChat said so last.
     pub at: Timestamp,
     /// Its words.
-    pub refusal: Refusal,
+    pub refusal: ApiError,
 }
 
 /// The quota of a call is used up; it was not made.
@@ -217,10 +217,10 @@ impl Account {
         }
     }
 
-    async fn refused(&self, pass: Pass, refusal: &Refusal) {
+    async fn refused(&self, pass: Pass, refusal: &ApiError) {
         let Pass { api, probe } = pass;
         let now = self.clock.now();
-        if refusal.errcode.needs_the_owner(api) {
+        if refusal.errcode.requires_the_owner(api) {
             self.state().note(now, refusal);
         }
         // A key's probe of the minute limit that fails leaves the others' stop as it is.
@@ -252,7 +252,7 @@ impl Account {
 }
 
 impl State {
-    fn note(&mut self, at: Timestamp, refusal: &Refusal) {
+    fn note(&mut self, at: Timestamp, refusal: &ApiError) {
         self.forget_fault();
         telemetry::account_fault(refusal.errcode.0, true);
         self.fault = Some(Fault {
@@ -281,7 +281,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     fn refusal<T>(errcode: i64) -> Result<T, wechat::Error> {
-        Err(wechat::Error::Refused(Refusal {
+        Err(wechat::Error::Refused(ApiError {
             errcode: Errcode(errcode),
             errmsg: String::new(),
         }))

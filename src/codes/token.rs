@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::db;
 use crate::telemetry::{self, Causes};
 use crate::wechat::{
-    self, AccessToken, Api, GrantedToken, Refusal, TokenCall, TokenSource, WeChat,
+    self, AccessToken, Api, ApiError, GrantedToken, TokenCall, TokenSource, WeChat,
 };
 
 /// How long before its end a token is renewed, at most. WeChat renews a stable token 5 minutes before the end, so an
@@ -84,7 +84,7 @@ struct State {
 /// WeChat refuses to give a token, and is left alone for a while.
 #[derive(Debug)]
 struct Rest {
-    refusal: Refusal,
+    refusal: ApiError,
     length: Duration,
     until: Timestamp,
 }
@@ -450,7 +450,7 @@ impl Inner {
     }
 
     /// What WeChat said, while it is left alone.
-    fn resting(&self) -> Option<Refusal> {
+    fn resting(&self) -> Option<ApiError> {
         let now = self.clock.now();
         let state = self.state();
         let rest = state.rest.as_ref().filter(|rest| now < rest.until)?;
@@ -460,7 +460,7 @@ impl Inner {
     fn rest_after(&self, error: &Error) {
         let Some(refusal) = error
             .refusal()
-            .filter(|refusal| refusal.errcode.needs_the_owner(Api::Token))
+            .filter(|refusal| refusal.errcode.requires_the_owner(Api::Token))
         else {
             return;
         };
@@ -482,15 +482,15 @@ impl Inner {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<ApiError> for Error {
+    fn from(refusal: ApiError) -> Self {
         Self::WeChat(wechat::Error::Refused(refusal))
     }
 }
 
 impl Error {
     /// WeChat's "no", if that was it.
-    pub fn refusal(&self) -> Option<&wechat::Refusal> {
+    pub fn refusal(&self) -> Option<&wechat::ApiError> {
         match self {
             Self::WeChat(wechat::Error::Refused(refusal)) => Some(refusal),
             _ => None,

@@ -1,4 +1,4 @@
-//! One call in spite of a bad network: which host, how long, how often.
+//! One API call with timeouts, exponential backoff and failover between hosts.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,46 +15,50 @@ use super::{Api, WeChat, errcode::Class, wire};
 use crate::outbound::read_capped;
 use crate::telemetry::{self, Causes};
 
-/// How often a call is sent at most. With three calls in ten failing, six leave less than one in a thousand.
+/// Maximum number of attempts. If three calls in ten fail, six attempts leave less than one failure
+/// in a thousand.
 const ATTEMPTS: u32 = 6;
 
-/// The first pause between attempts; it doubles. All five together stay within a visitor's five seconds.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// First backoff between attempts; it doubles. All five together stay within a visitor's five
+/// seconds.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long an answer may take where another host is there to try: half of what a visitor waits.
+/// Timeout of an attempt while there is another host to fail over to: half of what a visitor waits.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// How long an answer of the last host may take. Longer than a visitor waits, because the next one profits.
+/// Timeout of an attempt on the last host. Longer than a visitor waits, because the next visitor
+/// can use the result.
 const LAST_HOST_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long a failed call is sent again. With the last attempt's own deadline it stays under the 30 s of a mint.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a failed call is retried. With the timeout of the last attempt it stays under the 30 s
+/// of a mint.
+const RETRY_WINDOW: Duration = Duration::from_secs(20);
 
-/// How long a host that failed is passed over while another one is there.
-const HOST_REST: Duration = Duration::from_secs(30);
+/// How long a failed host is skipped while another one is available.
+const HOST_COOLDOWN: Duration = Duration::from_secs(30);
 
-/// WeChat's answers have a few hundred bytes; errors may have more.
+/// Maximum length of an answer. WeChat's have a few hundred bytes; errors may have more.
 const MAX_BODY: usize = 64 * 1024;
 
-/// When a call may be sent again.
+/// When a call may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Resend {
-    /// After any passing failure: a second effect costs little.
-    Freely,
-    /// Only when the call certainly had no effect: a second one costs stock that never comes back.
+pub(super) enum RetryPolicy {
+    /// After any transient failure: a duplicate costs little.
+    Always,
+    /// Only if the failed attempt certainly had no effect: a duplicate permanently uses up stock.
     IfWithoutEffect,
 }
 
-impl Resend {
+impl RetryPolicy {
     fn allows(self, error: &Error) -> bool {
         match error {
             Error::Refused(refusal) => refusal.errcode.class() == Class::Busy,
-            _ => self == Self::Freely || !error.is_ambiguous(),
+            _ => self == Self::Always || !error.is_ambiguous(),
         }
     }
 }
 
-/// A call as it is sent, whatever the host. Without `Debug`, because query and body hold secrets.
+/// A request, independent of the host. Has no `Debug`, because query and body hold secrets.
 pub(super) struct Request<'a> {
     method: Method,
     path: &'static str,
@@ -89,46 +93,46 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Keeps the request off connections that were used before, if `unpooled`: on one that the peer is just closing it would
-    /// fail without anybody knowing whether it was seen.
+    /// With `unpooled`, keeps the request off reused connections: if the peer is closing one, the
+    /// request fails and may or may not have been processed.
     pub(super) fn unpooled(mut self, unpooled: bool) -> Self {
         self.unpooled = unpooled;
         self
     }
 
-    /// Names the secret in the request, which is struck out of whatever WeChat echoes.
-    pub(super) fn hiding(mut self, secret: &'a str) -> Self {
+    /// Names the secret in the request, to be redacted from whatever WeChat echoes.
+    pub(super) fn redacting(mut self, secret: &'a str) -> Self {
         self.secret = secret;
         self
     }
 }
 
 impl WeChat {
-    /// Sends a request until it succeeds, fails for good or has been sent [`ATTEMPTS`] times.
+    /// Sends a request until it succeeds, fails permanently or has been sent [`ATTEMPTS`] times.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         api: Api,
-        resend: Resend,
+        retry: RetryPolicy,
         request: Request<'_>,
     ) -> Result<T, Error> {
         let started = Instant::now();
         let mut attempt = 1;
-        // Whatever comes after it, a request has left.
+        // The last ambiguous failure: a request was sent, whatever fails later.
         let mut sent: Option<Error> = None;
         loop {
-            let host = self.hosts.pick(attempt, resend);
+            let host = self.hosts.pick(attempt, retry);
             let error = match self.send(api, &host, &request).await {
                 Ok(answer) => {
-                    self.hosts.worked(host.index);
+                    self.hosts.record_success(host.index);
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
-            if error.suggests_another_host() {
-                self.hosts.failed(host.index);
+            if error.allows_failover() {
+                self.hosts.record_failure(host.index);
             }
-            let patient = attempt < ATTEMPTS && started.elapsed() < PATIENCE;
-            if !patient || !resend.allows(&error) {
+            let may_retry = attempt < ATTEMPTS && started.elapsed() < RETRY_WINDOW;
+            if !may_retry || !retry.allows(&error) {
                 return Err(sent.filter(|_| error.is_before_sending()).unwrap_or(error));
             }
             tracing::debug!(
@@ -137,8 +141,8 @@ impl WeChat {
                 error = %Causes(&error),
                 "sending the call again"
             );
-            if !(error.suggests_another_host() && self.hosts.has_untried(attempt)) {
-                tokio::time::sleep(pause_after(attempt)).await;
+            if !(error.allows_failover() && self.hosts.has_untried(attempt)) {
+                tokio::time::sleep(backoff(attempt)).await;
             }
             if error.is_ambiguous() {
                 sent = Some(error);
@@ -147,7 +151,7 @@ impl WeChat {
         }
     }
 
-    /// Sends a request once and counts it.
+    /// Sends a request once, and records the metrics.
     async fn send<T: DeserializeOwned>(
         &self,
         api: Api,
@@ -158,7 +162,7 @@ impl WeChat {
         let result = self
             .exchange(host, request)
             .await
-            .map_err(|error| scrub(error, &[request.secret, self.app_secret.expose_secret()]));
+            .map_err(|error| redact(error, &[request.secret, self.app_secret.expose_secret()]));
         let outcome = result
             .as_ref()
             .map_or_else(Error::outcome, |_| "ok".to_owned());
@@ -194,22 +198,23 @@ impl WeChat {
     }
 }
 
-/// WeChat echoes what it is sent, and gateways before it do.
-fn scrub(error: Error, secrets: &[&str]) -> Error {
+/// Redacts secrets: WeChat echoes requests, and so do gateways before it.
+fn redact(error: Error, secrets: &[&str]) -> Error {
     match error {
-        Error::Refused(refusal) => Error::Refused(refusal.fit_for_a_log(secrets)),
+        Error::Refused(refusal) => Error::Refused(refusal.redacted(secrets)),
         other => other,
     }
 }
 
-/// Half of the doubling pause for certain, the other half by chance, so that callers do not come back in step.
-fn pause_after(attempt: u32) -> Duration {
-    let full = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-    let chance = getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX));
-    full.mul_f64(0.5 + chance / 2.0)
+/// Exponential backoff with jitter: half of it is fixed, half random, so that callers do not retry
+/// in step.
+fn backoff(attempt: u32) -> Duration {
+    let full = INITIAL_BACKOFF * 2_u32.pow(attempt - 1);
+    let jitter = getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX));
+    full.mul_f64(0.5 + jitter / 2.0)
 }
 
-/// A host chosen for one attempt.
+/// The host of one attempt, with its timeout.
 #[derive(Debug)]
 struct Host {
     index: usize,
@@ -217,39 +222,39 @@ struct Host {
     timeout: Duration,
 }
 
-/// The API's hosts in order of preference, and which of them failed of late.
+/// API hosts in order of preference, with the cooldowns of failed ones.
 #[derive(Debug)]
 pub(super) struct Hosts {
     bases: Vec<Url>,
-    resting_until: Mutex<Vec<Option<Instant>>>,
+    cooldown_until: Mutex<Vec<Option<Instant>>>,
 }
 
 impl Hosts {
     pub(super) fn new(bases: Vec<Url>) -> Self {
         assert!(!bases.is_empty(), "the settings demand an API host");
-        let resting_until = Mutex::new(vec![None; bases.len()]);
+        let cooldown_until = Mutex::new(vec![None; bases.len()]);
         Self {
             bases,
-            resting_until,
+            cooldown_until,
         }
     }
 
-    /// The first host that did not fail of late; if all did, each in turn.
-    fn pick(&self, attempt: u32, resend: Resend) -> Host {
+    /// The first host without a cooldown; round-robin if all have one.
+    fn pick(&self, attempt: u32, retry: RetryPolicy) -> Host {
         let now = Instant::now();
-        let resting = self
-            .resting_until
+        let cooldowns = self
+            .cooldown_until
             .lock()
             .expect("no one panics while holding the list");
-        let awake: Vec<usize> = (0..self.bases.len())
-            .filter(|&i| resting[i].is_none_or(|until| until <= now))
+        let available: Vec<usize> = (0..self.bases.len())
+            .filter(|&i| cooldowns[i].is_none_or(|until| until <= now))
             .collect();
-        let index = match awake.first() {
+        let index = match available.first() {
             Some(&first) => first,
             None => (attempt as usize - 1) % self.bases.len(),
         };
-        let another_is_left = resend == Resend::Freely && awake.len() > 1;
-        let timeout = if another_is_left {
+        let another_host_is_left = retry == RetryPolicy::Always && available.len() > 1;
+        let timeout = if another_host_is_left {
             ATTEMPT_TIMEOUT
         } else {
             LAST_HOST_TIMEOUT
@@ -261,21 +266,21 @@ impl Hosts {
         }
     }
 
-    fn failed(&self, index: usize) {
-        self.set(index, Some(Instant::now() + HOST_REST));
+    fn record_failure(&self, index: usize) {
+        self.set_cooldown(index, Some(Instant::now() + HOST_COOLDOWN));
     }
 
-    fn worked(&self, index: usize) {
-        self.set(index, None);
+    fn record_success(&self, index: usize) {
+        self.set_cooldown(index, None);
     }
 
-    fn set(&self, index: usize, until: Option<Instant>) {
-        self.resting_until
+    fn set_cooldown(&self, index: usize, until: Option<Instant>) {
+        self.cooldown_until
             .lock()
             .expect("no one panics while holding the list")[index] = until;
     }
 
-    /// Whether a call that has been sent `attempts` times can still meet a host for the first time.
+    /// Whether a call that was sent `attempts` times can still reach a host that it has not tried.
     fn has_untried(&self, attempts: u32) -> bool {
         (attempts as usize) < self.bases.len()
     }

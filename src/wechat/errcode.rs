@@ -1,35 +1,35 @@
-//! WeChat's return codes: one table of what each means to us and what its owner can do about it.
+//! WeChat's return codes (`errcode`), with their meaning and the owner's remedy.
 
 use std::fmt;
 
 use super::Api;
 
-/// A non-zero `errcode` of WeChat's.
+/// A non-zero `errcode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errcode(pub i64);
 
-/// What a code means to this service, which decides its answer and whether a repeat can help.
+/// Class of an errcode, which decides the answer and whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Try the same call again a little later.
+    /// Transient: retry a little later.
     Busy,
-    /// The access token is no longer good (on a business call; on a token call such a code is an account fault).
+    /// The access token is invalid. On a token call the same code is a fault of the account.
     TokenDead,
-    /// A quota is used up: stop calling, probe now and then.
+    /// A quota is exhausted: stop calling, and probe from time to time.
     Quota,
     /// The 100 000 permanent codes are used up.
     StockExhausted,
-    /// The scene is not one WeChat takes.
+    /// WeChat does not accept the scene.
     SceneRefused,
-    /// We called wrongly.
+    /// The call was wrong: a defect of this service.
     OurFault,
-    /// The account or this address is held back by WeChat or awaits its administrator.
+    /// WeChat has blocked the account or this address, or waits for the account's administrator.
     AccountBlocked,
-    /// Anything else: credentials, permissions, or a code that is not in the table. A repeat does not help.
+    /// Anything else: credentials, permissions, or a code that is not in the table. A retry does
+    /// not help.
     Refused,
 }
 
-/// A row of the table.
 #[derive(Debug)]
 struct Row {
     code: i64,
@@ -50,7 +50,7 @@ const fn row(code: i64, class: Class, meaning: &'static str, action: &'static st
 const REPORT: &str = "report it as a defect of this service";
 const ADMIN: &str = "let an administrator of the account confirm this address in WeChat";
 
-/// Codes of WeChat's "global return codes" page that this service can meet.
+/// The codes of WeChat's page "global return codes" that this service can receive.
 const TABLE: &[Row] = &[
     row(-1, Class::Busy, "WeChat is busy", "none: it is tried again"),
     row(
@@ -189,13 +189,13 @@ const TABLE: &[Row] = &[
 ];
 
 impl Errcode {
-    /// More calls in a minute than WeChat lets through. How many those are is not published.
+    /// Too many calls in a minute. WeChat does not publish the limit.
     pub const MINUTE_LIMIT: Self = Self(45011);
 
-    /// Whether a call meets this again until the account's owner has done something.
-    pub fn needs_the_owner(self, api: Api) -> bool {
+    /// Whether the error persists until the account's owner acts.
+    pub fn requires_the_owner(self, api: Api) -> bool {
         match self.class() {
-            // Of a token call it says that the secret is wrong.
+            // On a token call it means that the AppSecret is wrong.
             Class::TokenDead => api == Api::Token,
             Class::Refused | Class::AccountBlocked => true,
             Class::Busy
@@ -210,12 +210,12 @@ impl Errcode {
         TABLE.iter().find(|row| row.code == self.0)
     }
 
-    /// What the code means to us. Codes outside the table are refusals.
+    /// The class. A code outside of the table is [`Class::Refused`].
     pub fn class(self) -> Class {
         self.row().map_or(Class::Refused, |row| row.class)
     }
 
-    /// What it means, in a few words.
+    /// The meaning, in a few words.
     pub fn meaning(self) -> &'static str {
         self.row()
             .map_or("a return code this service does not know", |row| {
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_three_codes_say_that_the_token_is_dead() {
+    fn three_errcodes_mean_an_invalid_access_token() {
         let dead: Vec<i64> = TABLE
             .iter()
             .filter(|row| row.class == Class::TokenDead)
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_is_a_refusal() {
+    fn an_unknown_errcode_is_refused() {
         assert_eq!(Errcode(99_999).class(), Class::Refused);
         assert_eq!(
             Errcode(42_007).class(),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sorted_and_without_repeats() {
+    fn the_errcode_table_is_sorted_and_unique() {
         assert!(TABLE.is_sorted_by(|one, next| one.code < next.code));
     }
 }

@@ -1,4 +1,4 @@
-//! Why a call to WeChat gave nothing. No message here can hold a token or a secret.
+//! Errors of calls to WeChat. No message contains a token or a secret.
 
 use std::net::IpAddr;
 
@@ -10,26 +10,26 @@ use crate::outbound::BodyError;
 pub enum Error {
     /// WeChat answered with an `errcode`.
     #[error(transparent)]
-    Refused(Refusal),
-    /// No connection, or one that closed before an answer began.
+    Refused(ApiError),
+    /// The connection failed, or was closed before an answer.
     #[error("WeChat cannot be reached")]
     Unreachable(#[source] reqwest::Error),
-    /// No answer in time.
+    /// The answer did not arrive in time.
     #[error("WeChat does not answer in time")]
     Timeout(#[source] reqwest::Error),
-    /// An answer with another HTTP status than 200: a gateway's, not the API's.
+    /// An HTTP status other than 200, which comes from a gateway and not from the API.
     #[error("WeChat answered with HTTP status {0}")]
     Status(u16),
-    /// A body that ended early or never ended.
+    /// The body was truncated or did not end.
     #[error("WeChat's answer cannot be read")]
     Body(#[source] BodyError),
-    /// A whole body that is not an answer.
+    /// A complete body that is not a valid answer.
     #[error("WeChat's answer cannot be understood: {0}")]
     Invalid(&'static str),
 }
 
 impl Error {
-    /// The `errcode`'s class, if there is one.
+    /// The class of the `errcode`, if there is one.
     pub fn class(&self) -> Option<Class> {
         match self {
             Self::Refused(refusal) => Some(refusal.errcode.class()),
@@ -37,22 +37,22 @@ impl Error {
         }
     }
 
-    /// Whether the call may have had an effect at WeChat although we saw no answer.
+    /// Whether WeChat may have processed the call although no answer arrived.
     pub fn is_ambiguous(&self) -> bool {
         !matches!(self, Self::Refused(_)) && !self.is_before_sending()
     }
 
-    /// Whether another host may do better: the connection failed, or nothing came in time.
-    pub(super) fn suggests_another_host(&self) -> bool {
+    /// Whether another host may succeed: the connection failed, or the answer timed out.
+    pub(super) fn allows_failover(&self) -> bool {
         matches!(self, Self::Timeout(_)) || self.is_before_sending()
     }
 
-    /// Whether the request certainly never left.
+    /// Whether the request was certainly not sent.
     pub fn is_before_sending(&self) -> bool {
         matches!(self, Self::Unreachable(cause) if cause.is_connect())
     }
 
-    /// One word for metrics: an errcode, or what went wrong on the way.
+    /// The metrics label: an errcode, or the kind of failure.
     pub fn outcome(&self) -> String {
         match self {
             Self::Refused(refusal) => refusal.errcode.to_string(),
@@ -63,7 +63,7 @@ impl Error {
     }
 }
 
-/// The only way in for the client's errors: it drops the URL, which carries the access token.
+/// The only conversion of the HTTP client's errors. Drops the URL, which contains the access token.
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
@@ -84,21 +84,23 @@ impl From<BodyError> for Error {
     }
 }
 
-/// WeChat's "no", for the log: its words are not for visitors.
+/// An `errcode` with its text, for the log: the text is not for visitors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("WeChat refused with errcode {errcode}: {}", errcode.meaning())]
-pub struct Refusal {
-    /// The number.
+pub struct ApiError {
+    /// The code.
     pub errcode: Errcode,
-    /// WeChat's text, shortened and without control characters. Its `rid` can be looked up there for 7 days.
+    /// WeChat's text, redacted, shortened and without control characters. Its `rid` can be looked
+    /// up at WeChat for 7 days.
     pub errmsg: String,
 }
 
-impl Refusal {
-    /// The most characters of `errmsg` that are kept.
+impl ApiError {
+    /// Maximum length of `errmsg`, in characters.
     const MAX_CHARS: usize = 300;
 
-    /// The address that WeChat does not allow, where it names one: "invalid ip 1.2.3.4 ipv6 `::ffff:1.2.3.4`, not in ...".
+    /// The address that WeChat does not allow, if the text names one: "invalid ip 1.2.3.4 ipv6
+    /// `::ffff:1.2.3.4`, not in ...".
     pub fn address(&self) -> Option<IpAddr> {
         let (_, rest) = self.errmsg.split_once("invalid ip ")?;
         let end = rest
@@ -107,12 +109,12 @@ impl Refusal {
         rest[..end].parse().ok()
     }
 
-    /// A word of this length may be a token or a secret, of which those that we do not hold ourselves cannot be known:
+    /// A word of this length may be a token or a secret, also one that this service does not know:
     /// tokens have 136 characters and more, an `AppSecret` 32. A `rid` is shorter.
     const SECRET_LEN: usize = 32;
 
-    /// What is kept of WeChat's text: without the given secrets and whatever else may be one, shortened after that.
-    pub(super) fn fit_for_a_log(self, secrets: &[&str]) -> Self {
+    /// Redacts the given secrets and all words that may be one, then shortens the text.
+    pub(super) fn redacted(self, secrets: &[&str]) -> Self {
         let mut errmsg = self.errmsg;
         for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
             errmsg = errmsg.replace(secret, "…");
@@ -133,7 +135,7 @@ fn without_long_words(text: &str) -> String {
     let mut kept = String::new();
     for piece in text.split_inclusive(|c| !is_of_word(c)) {
         let word = piece.trim_end_matches(|c| !is_of_word(c));
-        kept += if word.len() < Refusal::SECRET_LEN {
+        kept += if word.len() < ApiError::SECRET_LEN {
             word
         } else {
             "…"
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_a_secret_is_struck_out_before_the_text_is_cut() {
+    fn possible_secrets_are_redacted_before_truncation() {
         let token = format!("88_{}", "t".repeat(133));
         let (before, digest) = ("x ".repeat(140), "0123456789abcdef".repeat(2));
         for (errmsg, want) in [
@@ -167,17 +169,17 @@ mod tests {
             (&format!("{before}{token}"), Some(format!("{before}…"))),
             (&"长 ".repeat(200), Some("长 ".repeat(150))),
         ] {
-            let refusal = Refusal {
+            let refusal = ApiError {
                 errcode: Errcode(-1),
                 errmsg: errmsg.to_owned(),
             };
-            let got = refusal.fit_for_a_log(&["", "short-secret"]).errmsg;
+            let got = refusal.redacted(&["", "short-secret"]).errmsg;
             assert_eq!(got, want.unwrap_or_else(|| errmsg.to_owned()), "{errmsg:?}");
         }
     }
 
     #[test]
-    fn the_address_to_allow_is_read_from_wechats_words() {
+    fn the_address_to_allow_is_parsed_from_errmsg() {
         for (errmsg, want) in [
             (
                 "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist rid: 1-2-3",
@@ -191,7 +193,7 @@ mod tests {
             ("invalid ip none", None),
             ("ok", None),
         ] {
-            let refusal = Refusal {
+            let refusal = ApiError {
                 errcode: Errcode(40164),
                 errmsg: errmsg.to_owned(),
             };

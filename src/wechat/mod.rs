@@ -1,7 +1,7 @@
-//! The client for WeChat's API: three calls, with deadlines, a second host and retries.
+//! Client of WeChat's API: three calls, with timeouts, failover to a second host, and retries.
 //!
-//! Read [`WeChat`] first. It must not know of caches, visitors or HTTP answers. Everything it returns is checked; nothing
-//! it returns or logs holds a token or a secret.
+//! [`WeChat`] is the type to read first. Independent of caches, visitors and HTTP answers. All
+//! results are validated; no result or log line contains a token or a secret.
 
 mod call;
 mod errcode;
@@ -17,27 +17,28 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::errcode::{Class, Errcode};
-pub use self::error::{Error, Refusal};
+pub use self::error::{ApiError, Error};
 
-use self::call::{Hosts, Request, Resend};
+use self::call::{Hosts, Request, RetryPolicy};
 use self::wire::{CreateAnswer, CreateBody, LenientInteger, StableTokenBody, TokenAnswer};
 use crate::scene::{CodeSpec, Lifetime};
 use crate::ticket::{CodeUrl, Ticket};
 
-/// What `grant_type` must say, in both token calls.
+/// `grant_type` of both token calls.
 const GRANT_TYPE: &str = "client_credential";
 
 /// Which of WeChat's two token calls to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TokenSource {
-    /// `/cgi-bin/stable_token`: every caller gets the same token, so services can share an account.
+    /// `/cgi-bin/stable_token`: every caller gets the same token, so several services can share an
+    /// account.
     #[default]
     Stable,
-    /// `/cgi-bin/token`: each call kills the token before it (five minutes later).
+    /// `/cgi-bin/token`: each call invalidates the previous token (after five minutes).
     Classic,
 }
 
-/// The calls that have a quota of their own.
+/// Calls that have a quota of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Api {
     /// Both token calls.
@@ -56,21 +57,22 @@ impl Api {
     }
 }
 
-/// How a token is asked for.
+/// How a token is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenCall {
     /// WeChat decides whether the token changes.
     Normal,
-    /// The present stable token is killed: 20 a day, 30 s apart. The same as [`Self::Normal`] for a classic token.
+    /// Replaces the present stable token: 20 a day, 30 s apart. The same as [`Self::Normal`] for a
+    /// classic token.
     Forced,
 }
 
-/// The key to WeChat's business calls. `Debug` shows nothing of it.
+/// Access token of WeChat's business calls. `Debug` is redacted.
 #[derive(Clone)]
 pub struct AccessToken(SecretString);
 
 impl AccessToken {
-    /// WeChat asks to keep room for 512 characters; twice that is no token.
+    /// Maximum length. WeChat asks to reserve 512 characters; twice that is not a token.
     const MAX_LEN: usize = 1024;
 
     fn parse(text: String) -> Result<Self, Error> {
@@ -81,12 +83,12 @@ impl AccessToken {
         Ok(Self(text.into()))
     }
 
-    /// A token that another process took with this client and shared.
+    /// A token that another process has fetched and shared.
     pub fn from_shared(secret: SecretString) -> Self {
         Self(secret)
     }
 
-    /// What to share with other processes.
+    /// The secret, to share with other processes.
     pub fn secret(&self) -> &SecretString {
         &self.0
     }
@@ -104,12 +106,12 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// A token and how long WeChat says it lives, counted from before the call.
+/// A token with its remaining lifetime, counted from before the call.
 #[derive(Debug, Clone)]
 pub struct GrantedToken {
     /// The token.
     pub token: AccessToken,
-    /// What is left of its life; never more than a day, whatever came.
+    /// The remaining lifetime, clamped to a day.
     pub expires_in: Duration,
 }
 
@@ -127,14 +129,14 @@ impl GrantedToken {
     }
 }
 
-/// A code fresh from WeChat.
+/// A code that WeChat has just created.
 #[derive(Debug, Clone)]
 pub struct CreatedCode {
     /// For `showqrcode`.
     pub ticket: Ticket,
-    /// For our own pictures.
+    /// The text to draw.
     pub url: CodeUrl,
-    /// The life that WeChat granted, where the kind has one and WeChat said it.
+    /// The lifetime that WeChat granted, for a temporary code and if the answer has one.
     pub granted: Option<Lifetime>,
 }
 
@@ -149,34 +151,34 @@ impl CreatedCode {
                 .url
                 .parse()
                 .map_err(|_| Error::Invalid("url is not one"))?,
-            granted: granted(spec, &answer.expire_seconds)?,
+            granted: granted_lifetime(spec, &answer.expire_seconds)?,
         })
     }
 }
 
-/// What the client needs to know of the account and its hosts.
+/// Settings of the client: account and hosts.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The account's `AppID`.
     pub app_id: String,
     /// The account's `AppSecret`.
     pub app_secret: SecretString,
-    /// API hosts, the preferred one first; at least one.
+    /// API hosts in order of preference; at least one.
     pub api_bases: Vec<Url>,
     /// Which token call to use.
     pub token_source: TokenSource,
 }
 
-/// The hardened clients of [`crate::outbound`].
+/// HTTP clients of [`crate::outbound`].
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// For calls that may be sent again.
+    /// For calls that may be retried.
     pub pooled: Client,
-    /// For calls that may not: each has a connection of its own.
+    /// For calls that may not: each request has a connection of its own.
     pub unpooled: Client,
 }
 
-/// The client. One is made at start and shared.
+/// The API client. Created once and shared.
 #[derive(Debug)]
 pub struct WeChat {
     http: Clients,
@@ -187,7 +189,7 @@ pub struct WeChat {
 }
 
 impl WeChat {
-    /// Calls by these clients.
+    /// A client with these HTTP clients and settings.
     pub fn new(http: Clients, settings: Settings) -> Self {
         Self {
             http,
@@ -203,10 +205,10 @@ impl WeChat {
         self.token_source
     }
 
-    /// Takes a token. Not cancel safe: a classic token that WeChat issued meanwhile would be lost.
+    /// Fetches a token. Not cancel safe: a classic token that WeChat has just issued would be lost.
     ///
     /// # Errors
-    /// As [`Error`] says. An `errcode` here is never a dead token, but a fault of the account.
+    /// See [`Error`]. An `errcode` here never means a dead token, but a fault of the account.
     pub async fn fetch_token(&self, how: TokenCall) -> Result<GrantedToken, Error> {
         let secret = self.app_secret.expose_secret();
         let request = match self.token_source {
@@ -219,10 +221,11 @@ impl WeChat {
                 Request::post("/cgi-bin/stable_token", self.stable_token_body(how))
             }
         };
-        // Either ends the token before it, and the forced ones are counted.
-        let ends_another = how == TokenCall::Forced || self.token_source == TokenSource::Classic;
-        let request = request.hiding(secret).unpooled(ends_another);
-        let answer: TokenAnswer = self.call(Api::Token, Resend::Freely, request).await?;
+        // Such a call invalidates the previous token, and forced ones have a quota.
+        let invalidates_another =
+            how == TokenCall::Forced || self.token_source == TokenSource::Classic;
+        let request = request.redacting(secret).unpooled(invalidates_another);
+        let answer: TokenAnswer = self.call(Api::Token, RetryPolicy::Always, request).await?;
         GrantedToken::checked(answer)
     }
 
@@ -236,32 +239,34 @@ impl WeChat {
         serde_json::to_string(&body).expect("strings and a flag are always JSON")
     }
 
-    /// Creates a ticket. Costs quota, and stock where the kind is permanent: such a call is sent again only if
-    /// it certainly had no effect. Not cancel safe: a ticket that WeChat made meanwhile would be lost.
+    /// Creates a code. Uses up quota, and stock for a permanent code: such a call is retried only
+    /// if it certainly had no effect. Not cancel safe: a code that WeChat has just created would be
+    /// lost.
     ///
     /// # Errors
-    /// As [`Error`] says; [`Error::is_ambiguous`] tells whether a ticket may exist all the same.
+    /// See [`Error`]; with [`Error::is_ambiguous`], a code may have been created all the same.
     pub async fn create_code(
         &self,
         token: &AccessToken,
         spec: &CodeSpec,
     ) -> Result<CreatedCode, Error> {
         let token = token.0.expose_secret();
-        let resend = match spec {
-            CodeSpec::Temporary { .. } => Resend::Freely,
-            CodeSpec::Permanent { .. } => Resend::IfWithoutEffect,
+        let retry = match spec {
+            CodeSpec::Temporary { .. } => RetryPolicy::Always,
+            CodeSpec::Permanent { .. } => RetryPolicy::IfWithoutEffect,
         };
         let request = Request::post("/cgi-bin/qrcode/create", CreateBody::json(spec))
             .query(&[("access_token", token)])
-            .hiding(token)
-            .unpooled(resend == Resend::IfWithoutEffect);
-        let answer: CreateAnswer = self.call(Api::Create, resend, request).await?;
+            .redacting(token)
+            .unpooled(retry == RetryPolicy::IfWithoutEffect);
+        let answer: CreateAnswer = self.call(Api::Create, retry, request).await?;
         CreatedCode::checked(spec, &answer)
     }
 }
 
-/// The life that WeChat named. A temporary code lives as asked if none is; a permanent one has none, whatever stands there.
-fn granted(spec: &CodeSpec, said: &Value) -> Result<Option<Lifetime>, Error> {
+/// The lifetime that WeChat granted: the requested one if the answer has none. A permanent code has
+/// none, whatever the answer says.
+fn granted_lifetime(spec: &CodeSpec, said: &Value) -> Result<Option<Lifetime>, Error> {
     const INVALID: Error = Error::Invalid("expire_seconds is not a positive integer");
     let Some(asked) = spec.lifetime() else {
         return Ok(None);

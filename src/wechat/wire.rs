@@ -1,16 +1,16 @@
-//! WeChat's JSON as it travels. Private to the client: the rest of the service knows only checked values.
+//! WeChat's JSON format. Private to the client: the rest of the service uses validated values only.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::errcode::Errcode;
-use super::error::{Error, Refusal};
+use super::error::{ApiError, Error};
 use crate::scene::{CodeSpec, Lifetime, SceneValue};
 
-/// What some encoders write before UTF-8.
+/// The byte-order mark that some encoders write before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The body of `stable_token`. Without `Debug`, because it holds the secret.
+/// The body of `stable_token`. Has no `Debug`, because it contains the secret.
 #[derive(Serialize)]
 pub(super) struct StableTokenBody<'a> {
     pub(super) grant_type: &'static str,
@@ -19,7 +19,7 @@ pub(super) struct StableTokenBody<'a> {
     pub(super) force_refresh: bool,
 }
 
-/// The body of `qrcode/create`: exactly the documented fields for each of the four kinds.
+/// The body of `qrcode/create`, with exactly the documented fields of each of the four kinds.
 #[derive(Debug, Serialize)]
 pub(super) struct CreateBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ enum SceneField<'a> {
 }
 
 impl CreateBody<'_> {
-    /// As raw UTF-8 JSON: WeChat is known to take `\uXXXX` escapes for literal text.
+    /// Encodes as raw UTF-8: WeChat is known to take `\uXXXX` escapes for literal text.
     pub(super) fn json(spec: &CodeSpec) -> String {
         let scene = spec.scene();
         let body = CreateBody {
@@ -58,15 +58,15 @@ impl CreateBody<'_> {
     }
 }
 
-/// The answer of both token calls. Without `Debug`, because it holds the token.
+/// The answer of both token calls. Has no `Debug`, because it contains the token.
 #[derive(Deserialize)]
 pub(crate) struct TokenAnswer {
     pub(super) access_token: String,
     pub(super) expires_in: LenientInteger,
 }
 
-/// The answer of `qrcode/create`. Permanent codes have no `expire_seconds`, so that it is read for temporary ones only. Without
-/// `Debug`, which a ticket shows in part only.
+/// The answer of `qrcode/create`. `expire_seconds` is parsed for temporary codes only, because
+/// permanent ones have none. Has no `Debug`, which would print the whole ticket.
 #[derive(Deserialize)]
 pub(crate) struct CreateAnswer {
     pub(super) ticket: String,
@@ -75,17 +75,17 @@ pub(crate) struct CreateAnswer {
     pub(super) expire_seconds: Value,
 }
 
-/// An integer as it may come: `7200`, `"7200"`, `" 7200 "`, `7200.0` or `"7.2e3"`.
+/// An integer in a lenient notation: `7200`, `"7200"`, `" 7200 "`, `7200.0` or `"7.2e3"`.
 ///
-/// WeChat writes plain numbers. Token servers and proxies between it and us, which decode and encode its answers, do not
-/// always. A number beyond 64 bits is the largest or the smallest one within them.
+/// WeChat itself writes plain numbers; token servers and proxies that decode and encode its answers
+/// do not always. A number beyond 64 bits saturates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Value")]
 pub(super) struct LenientInteger(pub(super) i64);
 
 impl LenientInteger {
-    /// Reads a value that may be left out, as null or an empty text too.
-    pub(super) fn optional(value: &Value) -> Result<Option<Self>, NoInteger> {
+    /// Parses an optional value; null and an empty string count as absent.
+    pub(super) fn optional(value: &Value) -> Result<Option<Self>, NotAnInteger> {
         match value {
             Value::Null => Ok(None),
             Value::String(text) if text.trim().is_empty() => Ok(None),
@@ -93,7 +93,7 @@ impl LenientInteger {
         }
     }
 
-    /// Infinity, which texts such as `"1e400"` come to, has no fraction that is zero.
+    /// Excludes infinity, which strings such as `"1e400"` parse to: its fraction is not zero.
     fn of_float(number: f64) -> Option<Self> {
         #[expect(
             clippy::cast_possible_truncation,
@@ -104,7 +104,7 @@ impl LenientInteger {
 
     fn of_text(text: &str) -> Option<Self> {
         let text = text.trim();
-        // Not the words that a float can also be, such as "inf".
+        // Excludes the words that parse as a float, such as "inf".
         let is_numeric = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
         match text.parse() {
             Ok(number) => Some(Self(number)),
@@ -115,9 +115,9 @@ impl LenientInteger {
 }
 
 impl TryFrom<&Value> for LenientInteger {
-    type Error = NoInteger;
+    type Error = NotAnInteger;
 
-    fn try_from(value: &Value) -> Result<Self, NoInteger> {
+    fn try_from(value: &Value) -> Result<Self, NotAnInteger> {
         let read = match value {
             Value::Number(number) => number
                 .as_i64()
@@ -126,27 +126,27 @@ impl TryFrom<&Value> for LenientInteger {
             Value::String(text) => Self::of_text(text),
             _ => None,
         };
-        read.ok_or(NoInteger)
+        read.ok_or(NotAnInteger)
     }
 }
 
 impl TryFrom<Value> for LenientInteger {
-    type Error = NoInteger;
+    type Error = NotAnInteger;
 
-    fn try_from(value: Value) -> Result<Self, NoInteger> {
+    fn try_from(value: Value) -> Result<Self, NotAnInteger> {
         Self::try_from(&value)
     }
 }
 
-/// The value is no integer, however it may be written.
+/// The value is not an integer in any notation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an integer")]
-pub(super) struct NoInteger;
+pub(super) struct NotAnInteger;
 
-/// Reads an answer: a refusal if it names a non-zero `errcode`, else the fields asked for.
+/// Decodes an answer: an error if it has a non-zero `errcode`, otherwise the requested fields.
 ///
-/// WeChat's bodies may hold raw control characters and broken UTF-8 and begin with a byte-order mark, and numbers may come as
-/// texts; the header that names the content type is not dependable and is not looked at.
+/// WeChat's bodies may contain raw control characters and invalid UTF-8 and begin with a byte-order
+/// mark, and numbers may be strings; the content type is not reliable and is ignored.
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let text: String = String::from_utf8_lossy(body)
@@ -165,7 +165,7 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, E
                 .get("errmsg")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            Err(Error::Refused(Refusal {
+            Err(Error::Refused(ApiError {
                 errcode,
                 errmsg: errmsg.to_owned(),
             }))
@@ -173,7 +173,7 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, E
     }
 }
 
-/// The refusal that an answer names, if it does: 0 is success.
+/// The error that an answer names, if any: 0 is success.
 fn errcode(answer: &Value) -> Option<Errcode> {
     let LenientInteger(number) = answer.get("errcode")?.try_into().ok()?;
     Some(number).filter(|&number| number != 0).map(Errcode)
@@ -185,7 +185,7 @@ mod tests {
     use crate::scene::{PermanentScene, TemporaryScene};
 
     #[test]
-    fn each_kind_has_its_documented_body() {
+    fn each_kind_has_its_documented_request_body() {
         let life: Lifetime = "604800".parse().unwrap();
         for (spec, want) in [
             (
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_leniently_and_never_by_searching_its_text() {
+    fn answers_are_decoded_leniently() {
         let good =
             r#"{"ticket":"errcode","expire_seconds":60,"url":"http:\/\/weixin.qq.com\/q\/a"}"#;
         let answer: CreateAnswer = decode(good.as_bytes()).unwrap();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_may_come_in_quotes_and_with_a_fraction_of_zero() {
+    fn integers_may_be_quoted_or_have_a_zero_fraction() {
         for (text, want) in [
             ("7200", Some(7200)),
             ("7200.0", Some(7200)),
@@ -300,14 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_left_out_is_none_and_garbage_is_not() {
+    fn an_absent_value_is_none_and_an_invalid_one_is_an_error() {
         for (text, want) in [
             ("null", Ok(None)),
             (r#""""#, Ok(None)),
             (r#"" ""#, Ok(None)),
             (r#""60""#, Ok(Some(LenientInteger(60)))),
-            ("true", Err(NoInteger)),
-            ("[]", Err(NoInteger)),
+            ("true", Err(NotAnInteger)),
+            ("[]", Err(NotAnInteger)),
         ] {
             let value: Value = serde_json::from_str(text).unwrap();
             assert_eq!(LenientInteger::optional(&value), want, "input {text}");
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_invalid_and_does_not_panic() {
+    fn malformed_answers_are_invalid() {
         for body in [
             "",
             "null",
