@@ -1,4 +1,4 @@
-//! What time it is. The only place that asks the operating system, so that tests can move the hands.
+//! Wall-clock time. The only module that reads the system clock, so that tests can control time.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -9,13 +9,13 @@ use jiff::{Timestamp, ToSpan, Zoned};
 
 /// A source of wall-clock time.
 ///
-/// Deadlines and back-off use tokio's time; whatever is compared with WeChat's seconds or stored uses this.
+/// For instants that are stored or compared with WeChat's; timeouts and backoff use tokio's time.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present instant, in UTC.
+    /// The current time, in UTC.
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the machine.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -29,17 +29,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move.
+/// A clock that only moves by [`ManualClock::advance`], for tests.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
-    /// Starts at `start`.
+    /// A clock that stands at `start`.
     pub fn starting_at(start: Timestamp) -> Self {
         Self(Mutex::new(start))
     }
 
-    /// Moves the hands forward.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let mut now = self
             .0
@@ -58,7 +58,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// China's time: eight hours ahead of UTC, without summer time.
+/// China Standard Time: UTC+8 without daylight saving time.
 #[derive(Debug, Clone, Copy)]
 pub struct China;
 
@@ -68,12 +68,12 @@ impl China {
         at.to_zoned(TimeZone::fixed(Offset::constant(8)))
     }
 
-    /// The day of an instant, such as `2026-11-22`.
+    /// The local date of an instant, such as `2026-11-22`.
     pub fn day(at: Timestamp) -> String {
         Self::time(at).date().to_string()
     }
 
-    /// How long it is until the next midnight.
+    /// The time until the next local midnight.
     pub fn until_midnight(at: Timestamp) -> Duration {
         let tomorrow = Self::time(at)
             .date()

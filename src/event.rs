@@ -1,38 +1,38 @@
-//! What happened between a follower and the account: somebody followed, scanned a code, or left.
+//! Events of WeChat's callback: follow, scan, unfollow.
 
 use jiff::Timestamp;
 
 use crate::openid::OpenId;
 use crate::ticket::Ticket;
 
-/// An event that is counted.
+/// An event that the statistics count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Which one.
+    /// Kind of event.
     pub kind: EventKind,
-    /// Who.
+    /// The follower.
     pub openid: OpenId,
-    /// When, by WeChat's clock, in whole seconds.
+    /// Time by WeChat's clock, in whole seconds.
     pub created_at: Timestamp,
-    /// `EventKey` as it came, at most [`Event::MAX_KEY`] bytes without NUL; empty if there is none. With kind, time and
-    /// openid it tells a repeat.
+    /// `EventKey` as received, at most [`Event::MAX_KEY`] bytes without NUL; empty if there is
+    /// none. With kind, time and openid it identifies repeated deliveries.
     pub key: String,
-    /// The code that was scanned; none if there was none.
+    /// The scanned code; `None` without a scan.
     pub scan: Option<Scan>,
 }
 
 impl Event {
-    /// The longest `EventKey`, in bytes: a scene has 64 characters, which are 256 bytes at most, and other senders have been
-    /// seen to put more there. Chosen, not documented.
+    /// Maximum length of `EventKey`, in bytes. A scene has 64 characters, which are 256 bytes at
+    /// most, and other senders have been observed to put more there. Chosen, not documented.
     pub const MAX_KEY: usize = 1024;
 }
 
-/// Which event.
+/// Kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// Somebody became a follower, by a scan or otherwise.
+    /// A new follower, by a scan or otherwise.
     Subscribe,
-    /// A follower scanned a code.
+    /// A scan by a follower.
     Scan,
     /// A follower left.
     Unsubscribe,
@@ -42,7 +42,7 @@ impl EventKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Subscribe, Self::Scan, Self::Unsubscribe];
 
-    /// The name in answers, in the store and in metrics.
+    /// The name in answers, in the database and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Subscribe => "subscribe",
@@ -52,11 +52,11 @@ impl EventKind {
     }
 }
 
-/// The code that was scanned.
+/// The scanned code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
-    /// What it carries, as it came: a number or a text, which WeChat does not tell apart. May be empty.
+    /// The scene as received. WeChat does not distinguish numbers and texts here. May be empty.
     pub scene: String,
-    /// What it is known by. None if WeChat gave none, or one that we could not have kept.
+    /// The code's ticket; `None` if WeChat sent none, or an invalid one.
     pub ticket: Option<Ticket>,
 }

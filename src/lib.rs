@@ -1,4 +1,5 @@
-//! The rooms of wxqr, from the ground up. `ARCHITECTURE.md` has the drawing and the walk-throughs.
+//! The library of wxqr, module by module. `ARCHITECTURE.md` describes them and follows requests
+//! through them.
 
 pub mod access;
 pub mod app;

@@ -1,11 +1,11 @@
-//! `wxqr`: arguments become a command, a command becomes an exit code.
+//! `wxqr`: runs the command that the arguments name, and maps errors to exit codes.
 
 mod cli;
 
 use std::process::ExitCode;
 
-/// Gives freed memory back to the operating system within some ten seconds. The system's allocator keeps what a flood of
-/// requests has taken (`bench/held_bodies.py`).
+/// jemalloc returns freed memory to the operating system within about ten seconds; glibc's
+/// allocator keeps the peak of a burst of requests (`bench/held_bodies.py`).
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

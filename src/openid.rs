@@ -1,17 +1,18 @@
-//! Who did something, as far as WeChat tells one account: the openid. Personal data, so it has a type that does not print it.
+//! OpenIDs of followers. Personal data, so the type's `Debug` is redacted.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A follower's id, different for every account: 1 to 64 of `A-Za-z0-9_-`. `Debug` shows nothing of it.
+/// WeChat's identifier of a follower, different for every account: 1 to 64 of `A-Za-z0-9_-`.
+/// `Debug` is redacted.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct OpenId(String);
 
 impl OpenId {
-    /// The most characters we take. WeChat's have 28; chosen, not documented.
+    /// Maximum length, in characters. WeChat's have 28; chosen, not documented.
     pub const MAX_LEN: usize = 64;
 
-    /// The id as WeChat wrote it. For the store and for answers to keys with the scope `people` only.
+    /// The identifier. For the database and for answers to keys with the scope `people` only.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -37,7 +38,7 @@ impl fmt::Debug for OpenId {
     }
 }
 
-/// A text that cannot be an openid.
+/// An invalid openid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not 1 to {max} of A-Za-z0-9_-", max = OpenId::MAX_LEN)]
 pub struct OpenIdError;
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_openid_is_a_word_and_does_not_print_itself() {
+    fn openids_are_validated_and_redacted_in_debug_output() {
         for (text, want) in [
             ("o6_bmjrPTlm6_2sgVt7hMZOPfL2M", true),
             ("-", true),

@@ -1,4 +1,4 @@
-//! The one HTTP client for calls that leave the service: deadlines, no redirects, no proxy variables, bounded bodies.
+//! HTTP client for all outgoing calls: timeouts, no redirects, no proxy variables, bounded bodies.
 
 use std::error::Error;
 use std::io;
@@ -8,38 +8,39 @@ use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
-/// How long a TCP and TLS handshake may take, so that a dead host leaves time for its twin.
+/// Timeout of the TCP and TLS handshake, short enough to leave time for a second host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A last resort above every caller's own deadline.
+/// Upper bound above every caller's own timeout.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Below the minute after which load balancers commonly drop idle connections; chosen, not measured.
+/// Idle timeout of pooled connections: below the minute after which load balancers commonly drop
+/// them; chosen, not measured.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Builds the client. `extra_ca` is a PEM bundle that is trusted besides the built-in roots.
+/// Builds the client. `extra_ca` is a PEM bundle that is trusted in addition to the built-in roots.
 ///
 /// # Errors
-/// When the bundle holds no certificate that can be read.
+/// If the bundle contains no valid certificate.
 pub fn http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
     builder(extra_ca)?.build().map_err(ClientError)
 }
 
-/// Builds a client without a connection pool: each request has a connection of its own.
+/// Builds a client without connection pool: each request has a connection of its own.
 ///
-/// For calls that must not be repeated. A peer may close an idle connection at the very moment at which a request is
-/// written to it, and then nobody knows whether the request was seen.
+/// For calls that must not be repeated. A peer may close an idle connection while a request is
+/// written to it, and then it is unknown whether the request was processed.
 ///
 /// # Errors
-/// As [`http_client`].
+/// See [`http_client`].
 pub fn unpooled_http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
-    // Without room for an idle connection none is shared either, so that this holds for HTTP/2 too.
+    // Zero idle connections also disable sharing under HTTP/2.
     let builder = builder(extra_ca)?.pool_max_idle_per_host(0);
     builder.build().map_err(ClientError)
 }
 
 fn builder(extra_ca: Option<&[u8]>) -> Result<ClientBuilder, ClientError> {
-    // Fails when a provider is installed already, which is what we want.
+    // Fails if a provider is already installed, which is fine.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
@@ -61,15 +62,15 @@ fn builder(extra_ca: Option<&[u8]>) -> Result<ClientBuilder, ClientError> {
         .user_agent(concat!("wxqr/", env!("CARGO_PKG_VERSION"))))
 }
 
-/// The client could not be built.
+/// The client cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client cannot be built")]
 pub struct ClientError(#[source] reqwest::Error);
 
-/// Reads a body of at most `cap` bytes into memory and stops reading beyond it.
+/// Reads a body of at most `cap` bytes, and stops reading beyond it.
 ///
 /// # Errors
-/// When the body is longer or ends early. Cancel safe: a dropped read closes the connection.
+/// If the body is longer or truncated. Cancel safe: a dropped read closes the connection.
 pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(chunk) = response
@@ -85,24 +86,24 @@ pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, 
     Ok(body)
 }
 
-/// A body could not be read whole.
+/// Why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// Longer than we take.
+    /// Too long.
     #[error("the body is longer than {cap} bytes")]
     TooLarge {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         cap: usize,
     },
-    /// The connection failed in the middle.
+    /// The connection failed within the body.
     #[error("the body broke off")]
     Broken(#[from] reqwest::Error),
 }
 
-/// Asks a URL on this machine, once, and tells whether the answer was a success.
+/// Sends one health check to a URL on this machine; true for a success status.
 ///
 /// # Errors
-/// Why there was no answer within `deadline`.
+/// If there was no answer within `deadline`.
 pub async fn is_healthy(url: &url::Url, deadline: Duration) -> Result<bool, HealthError> {
     let client = http_client(None)?;
     let response = client
@@ -114,21 +115,21 @@ pub async fn is_healthy(url: &url::Url, deadline: Duration) -> Result<bool, Heal
     Ok(response.status().is_success())
 }
 
-/// A local service could not be asked.
+/// Why a health check has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// There is no client to ask with.
+    /// The client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// There is no answer.
+    /// No answer.
     #[error("no answer")]
     Silent(#[from] reqwest::Error),
 }
 
-/// Asks a host for an answer, whatever it is.
+/// Sends one request to test a connection; any HTTP answer is a success.
 ///
 /// # Errors
-/// How far the question came within `deadline`, which is for the body too.
+/// The step that failed within `deadline`, which includes the body.
 pub async fn probe(
     client: &Client,
     url: url::Url,
@@ -137,10 +138,10 @@ pub async fn probe(
     Ok(client.get(url).timeout(deadline).send().await?)
 }
 
-/// As [`probe`], with an API key of our own service.
+/// Like [`probe`], with an API key of this service.
 ///
 /// # Errors
-/// As [`probe`].
+/// See [`probe`].
 pub async fn probe_with_key(
     client: &Client,
     url: url::Url,
@@ -151,25 +152,25 @@ pub async fn probe_with_key(
     Ok(request.timeout(deadline).send().await?)
 }
 
-/// Why a host gives no answer.
+/// Why a host does not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
-    /// The name has no address.
+    /// The host name does not resolve.
     #[error("its name is not known to DNS")]
     Name,
-    /// The operating system made no connection.
+    /// The TCP connection failed.
     #[error("no connection: {0}")]
     Connect(String),
-    /// There is a connection, but TLS did not come about.
+    /// The TLS handshake failed.
     #[error("no TLS: {0}")]
     Tls(String),
-    /// Nobody took the connection in time.
+    /// Connect timeout.
     #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
     ConnectTimeout,
-    /// There is a connection, but nothing came in time.
+    /// Connected, but no answer in time.
     #[error("a connection, but no answer in time")]
     Silent,
-    /// There was a connection, but what came is no HTTP.
+    /// Connected, but the answer is not HTTP.
     #[error("a connection, but no HTTP answer")]
     NoHttp,
 }
@@ -200,7 +201,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// What TLS says, however deep: `io::Error` hides what it wraps from the chain of sources.
+/// Finds the TLS error at any depth: `io::Error` does not list the error that it wraps as a source.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     causes(error).find_map(|cause| {
         cause.downcast_ref::<rustls::Error>().or_else(|| {

@@ -1,4 +1,4 @@
-//! Pictures that were drawn, kept in memory under a byte budget, so that each is drawn once.
+//! In-memory cache of drawn pictures, under a byte budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,60 +15,61 @@ use tokio::time::timeout;
 
 use crate::ticket::CodeUrl;
 
-/// How many bytes of pictures are kept: some twenty thousand of the plain ones. Chosen, not measured.
-const BUDGET: u64 = 64 * 1024 * 1024;
+/// Maximum size of the cache, in bytes: some twenty thousand pictures of the default style. Chosen,
+/// not measured.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What an entry costs besides its bytes: key, tag and the cache's own bookkeeping, roughly.
+/// Approximate overhead of an entry: key, entity tag and the cache's own data.
 const OVERHEAD: usize = 512;
 
-/// How long a picture waits to be drawn. Chosen: what a visitor waits for WeChat too.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum wait for a permit to draw. Chosen: the same as a visitor's wait for WeChat.
+const DRAW_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A format that we draw.
+/// Image format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Drawn {
-    /// 1 bit a pixel.
+pub enum ImageFormat {
+    /// 1 bit per pixel.
     Png,
     /// One path.
     Svg,
 }
 
-/// The bytes of a picture and their strong entity tag.
+/// A picture with its strong entity tag.
 #[derive(Debug, Clone)]
 pub struct Picture {
     /// The file.
     pub bytes: Bytes,
-    /// The tag with its quotes, as `ETag` has it.
+    /// The entity tag with its quotes, the value of `ETag`.
     pub etag: String,
 }
 
 /// Why there is no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// It cannot be drawn.
+    /// The picture cannot be drawn.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// Too many others are drawn first.
-    #[error("too many pictures are to be drawn")]
-    Crowded,
+    /// Too many other pictures are waiting.
+    #[error("too many pictures are waiting to be drawn")]
+    Overloaded,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     url: CodeUrl,
-    drawn: Drawn,
+    format: ImageFormat,
     style: Style,
 }
 
-/// Draws and keeps. One is made at start and shared.
+/// Draws pictures and caches them. Created once and shared.
 #[derive(Debug, Clone)]
-pub struct Pictures {
-    kept: Cache<Key, Picture>,
-    /// One drawing for each core: more would only make all of them late.
-    pens: Arc<Semaphore>,
+pub struct PictureCache {
+    cache: Cache<Key, Picture>,
+    /// Limits concurrency to one drawing for each core: more would only delay all of them.
+    permits: Arc<Semaphore>,
 }
 
-impl Pictures {
+impl PictureCache {
     /// An empty cache.
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -77,50 +78,52 @@ impl Pictures {
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self {
-            kept: Cache::builder()
-                .max_capacity(BUDGET)
+            cache: Cache::builder()
+                .max_capacity(MAX_BYTES)
                 .weigher(weight)
                 .build(),
-            pens: Arc::new(Semaphore::new(cores)),
+            permits: Arc::new(Semaphore::new(cores)),
         }
     }
 
-    /// The picture of a code. Cancel safe: what nobody waits for any more is not drawn, and a drawing that was begun is
-    /// finished and kept.
+    /// Returns the picture of a code, from the cache or drawn. Cancel safe: a picture that no
+    /// request waits for is not drawn, but a started drawing is completed and cached.
     ///
     /// # Errors
-    /// When the symbol does not fit the size, or no turn to draw came within 5 s.
+    /// If the symbol does not fit the size, or no permit was available within 5 s.
     pub async fn get(
         &self,
         url: &CodeUrl,
-        drawn: Drawn,
+        format: ImageFormat,
         style: Style,
     ) -> Result<Picture, Arc<PictureError>> {
         let key = Key {
             url: url.clone(),
-            drawn,
+            format,
             style,
         };
-        if let Some(picture) = self.kept.get(&key).await {
+        if let Some(picture) = self.cache.get(&key).await {
             return Ok(picture);
         }
-        // Everybody waits alone, and whoever leaves is out of the line. The next one of the same picture finds it drawn.
-        let pen = Arc::clone(&self.pens).acquire_owned();
-        let pen = timeout(PATIENCE, pen)
+        // Each request waits for a permit of its own, so that a cancelled one leaves the queue.
+        // Later requests for the same picture find it in the cache.
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        let permit = timeout(DRAW_TIMEOUT, permit)
             .await
-            .map_err(|_| PictureError::Crowded)?
+            .map_err(|_| PictureError::Overloaded)?
             .expect("the semaphore is never closed");
-        let kept = self.kept.clone();
-        // A task of its own: moka stops a drawing whose first caller leaves, and starts it again for the next one.
+        let cache = self.cache.clone();
+        // A separate task: moka cancels a drawing with its first caller, and restarts it for the
+        // next.
         let drawing = tokio::spawn(async move {
-            let _pen = pen;
-            kept.try_get_with(key.clone(), draw(key)).await
+            let _permit = permit;
+            cache.try_get_with(key.clone(), draw(key)).await
         });
         drawing.await.expect("tasks end only with their runtime")
     }
 }
 
-impl Default for Pictures {
+impl Default for PictureCache {
     fn default() -> Self {
         Self::new()
     }
@@ -129,10 +132,11 @@ impl Default for Pictures {
 async fn draw(key: Key) -> Result<Picture, PictureError> {
     let drawing = spawn_blocking(move || {
         let bytes = match key.drawn {
-            Drawn::Png => qr_image::png(key.url.as_str(), &key.style)?,
-            Drawn::Svg => qr_image::svg(key.url.as_str(), &key.style)?.into_bytes(),
+            ImageFormat::Png => qr_image::png(key.url.as_str(), &key.style)?,
+            ImageFormat::Svg => qr_image::svg(key.url.as_str(), &key.style)?.into_bytes(),
         };
-        // Without the room to grow, which can be as much again, and which the budget does not see.
+        // Drops the spare capacity, which can be as large again and which the byte budget does not
+        // count.
         let bytes = Bytes::from(bytes.into_boxed_slice());
         Ok(Picture {
             etag: etag(&bytes),
@@ -143,7 +147,7 @@ async fn draw(key: Key) -> Result<Picture, PictureError> {
 }
 
 fn etag(bytes: &Bytes) -> String {
-    /// 16 bytes of the hash: no two pictures will ever share them.
+    /// 16 bytes of the hash make collisions negligible.
     const LENGTH: usize = 16;
     format!(
         "\"{}\"",
@@ -158,55 +162,55 @@ mod tests {
 
     use super::*;
 
-    async fn get(pictures: &Pictures, code: &str) -> Result<Picture, Arc<PictureError>> {
+    async fn get(pictures: &PictureCache, code: &str) -> Result<Picture, Arc<PictureError>> {
         let url = code.parse().unwrap();
-        pictures.get(&url, Drawn::Svg, Style::default()).await
+        pictures.get(&url, ImageFormat::Svg, Style::default()).await
     }
 
-    /// Pictures that have all pens in use until the permit is dropped.
-    fn busy() -> (Pictures, tokio::sync::OwnedSemaphorePermit) {
-        let pictures = Pictures::new();
-        let all = u32::try_from(pictures.pens.available_permits()).unwrap();
-        let pens = Arc::clone(&pictures.pens).try_acquire_many_owned(all);
-        (pictures, pens.unwrap())
+    /// A cache whose permits are all taken until the returned one is dropped.
+    fn busy() -> (PictureCache, tokio::sync::OwnedSemaphorePermit) {
+        let pictures = PictureCache::new();
+        let all = u32::try_from(pictures.permits.available_permits()).unwrap();
+        let permits = Arc::clone(&pictures.permits).try_acquire_many_owned(all);
+        (pictures, permits.unwrap())
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_any_more_is_not_drawn() {
-        let (pictures, pens) = busy();
+    async fn a_cancelled_request_is_not_drawn() {
+        let (pictures, permits) = busy();
         for n in 0..1000 {
             let code = format!("http://weixin.qq.com/q/{n}");
             assert!(get(&pictures, &code).now_or_never().is_none());
         }
-        drop(pens);
+        drop(permits);
         get(&pictures, "http://weixin.qq.com/q/a").await.unwrap();
-        pictures.kept.run_pending_tasks().await;
-        assert_eq!(pictures.kept.entry_count(), 1);
+        pictures.cache.run_pending_tasks().await;
+        assert_eq!(pictures.cache.entry_count(), 1);
     }
 
     #[tokio::test]
-    async fn the_first_may_leave_and_the_others_have_it() {
-        let (pictures, pens) = busy();
+    async fn cancelling_the_first_request_keeps_the_others() {
+        let (pictures, permits) = busy();
         let code = "http://weixin.qq.com/q/a";
         let mut first = Box::pin(get(&pictures, code));
         assert!(first.as_mut().now_or_never().is_none());
         let patient = join(get(&pictures, code), get(&pictures, code));
         let first_leaves = async {
             drop(first);
-            drop(pens);
+            drop(permits);
         };
         let ((one, other), ()) = join(patient, first_leaves).await;
         assert_eq!(one.unwrap().etag, other.unwrap().etag);
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_ever() {
-        let (pictures, _pens) = busy();
+    async fn a_request_times_out_waiting_for_a_permit() {
+        let (pictures, _permits) = busy();
         tokio::time::pause();
         let started = tokio::time::Instant::now();
         let refused = get(&pictures, "http://weixin.qq.com/q/a").await;
-        assert_eq!(*refused.unwrap_err(), PictureError::Crowded);
-        let waited = PATIENCE..=PATIENCE + Duration::from_millis(1);
+        assert_eq!(*refused.unwrap_err(), PictureError::Overloaded);
+        let waited = DRAW_TIMEOUT..=DRAW_TIMEOUT + Duration::from_millis(1);
         assert!(waited.contains(&started.elapsed()));
     }
 }

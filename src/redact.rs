@@ -1,22 +1,23 @@
-//! Redaction: takes the service's own secrets out of text that strangers wrote, before it is logged.
+//! Redaction of the service's own secrets from untrusted text, before it is logged.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// What stands in a log for a secret.
+/// Replacement of a secret.
 const MASK: &str = "********";
 
-/// The words of all secret settings, as hashes: keys are written into links by mistake, and a link is logged.
+/// SHA-256 hashes of all words of the secret settings. API keys get into links by mistake, and
+/// links are logged.
 ///
-/// A word is a run of `A-Za-z0-9_-`. Those of fewer than [`SecretWords::SHORTEST`] characters are left out, because scopes
-/// and parts of paths have them too.
+/// A word is a run of `A-Za-z0-9_-`. Words shorter than [`SecretWords::SHORTEST`] are left out,
+/// because scopes and paths contain them too.
 #[derive(Default)]
 pub struct SecretWords(HashSet<[u8; 32]>);
 
 impl SecretWords {
-    /// The fewest characters of a word that is redacted. API keys have at least 16, an `AppSecret` 32.
+    /// Minimum length of a redacted word. API keys have at least 16 characters, an `AppSecret` 32.
     pub const SHORTEST: usize = 8;
 
     /// Adds the words of a secret setting.
@@ -26,7 +27,7 @@ impl SecretWords {
         self.0.extend(long.map(hash));
     }
 
-    /// The text with each of these words masked.
+    /// Masks all known words in the text.
     pub fn redact(&self, text: &str) -> String {
         text.split_inclusive(|c| !is_of_a_word(c))
             .map(|piece| {
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_word_of_a_secret_is_masked_wherever_it_stands() {
+    fn every_word_of_a_secret_is_redacted() {
         let mut words = SecretWords::default();
         words.add("web:a-key-of-the-tests:stats+mint,old:another_key_01234:admin");
         words.add("postgres://wxqr:pa55-word-of-db@db.example/wxqr");

@@ -1,5 +1,6 @@
-//! What a code carries and how long it is asked to live. A value of these types is valid: WeChat does not check for us
-//! (it clamps numbers, and accepts malformed bodies), so nothing else is ever sent to it.
+//! Scenes: the parameter that a code carries, its kind, and the requested lifetime. Values are
+//! validated on construction, because WeChat does not validate: it clamps numbers and accepts
+//! malformed bodies.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,18 +9,18 @@ use std::time::Duration;
 /// WeChat's four `action_name`s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// Temporary, carries a number.
+    /// Temporary, with a number.
     QrScene,
-    /// Temporary, carries a text.
+    /// Temporary, with a text.
     QrStrScene,
-    /// Permanent, carries a number.
+    /// Permanent, with a number.
     QrLimitScene,
-    /// Permanent, carries a text.
+    /// Permanent, with a text.
     QrLimitStrScene,
 }
 
 impl Kind {
-    /// The name as WeChat spells it.
+    /// WeChat's name of the kind.
     pub fn action_name(self) -> &'static str {
         match self {
             Self::QrScene => "QR_SCENE",
@@ -29,7 +30,7 @@ impl Kind {
         }
     }
 
-    /// Whether codes of this kind live for ever and count against the account's stock.
+    /// Whether codes of this kind never expire and count against the account's stock.
     pub fn is_permanent(self) -> bool {
         matches!(self, Self::QrLimitScene | Self::QrLimitStrScene)
     }
@@ -100,7 +101,8 @@ impl FromStr for PermanentId {
     }
 }
 
-/// Reads plain decimal digits. One number has one spelling, so that one scene has one link, one signature and one code.
+/// Parses canonical decimal digits. One number has one notation, so one scene has one link, one
+/// signature and one code.
 fn parse_scene_number(text: &str, max: u32) -> Result<u32, SceneError> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(SceneError::NotANumber { max });
@@ -114,17 +116,17 @@ fn parse_scene_number(text: &str, max: u32) -> Result<u32, SceneError> {
     }
 }
 
-/// Scene text: 1 to 64 characters, no control characters, not beginning with our own prefix `wxqr.`.
+/// Scene text: 1 to 64 characters, no control characters, without the reserved prefix `wxqr.`.
 ///
-/// WeChat's document says "length 1 to 64" without a unit; characters are what its users count. A text that WeChat
-/// counts differently comes back as its errcode 40053.
+/// WeChat documents "length 1 to 64" without a unit; characters are what users count. If WeChat
+/// counts a text differently, it answers with errcode 40053.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SceneText(String);
 
 impl SceneText {
-    /// The most characters a scene text may have.
+    /// Maximum length, in characters.
     pub const MAX_CHARS: usize = 64;
-    /// Scene texts that begin so belong to the service itself.
+    /// Prefix of scene texts that are reserved for the service itself.
     pub const RESERVED_PREFIX: &'static str = "wxqr.";
 
     /// The text.
@@ -132,7 +134,7 @@ impl SceneText {
         &self.0
     }
 
-    /// A text of the service's own, which nobody can ask for from outside.
+    /// A reserved text, which cannot be requested from outside.
     pub(crate) fn reserved(name: &str) -> Self {
         Self(format!("{}{name}", Self::RESERVED_PREFIX))
     }
@@ -156,10 +158,10 @@ impl FromStr for SceneText {
     }
 }
 
-/// Why a scene was not accepted. The message says what would be.
+/// Why a scene is invalid. The message names what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SceneError {
-    /// Something else than decimal digits.
+    /// A character other than a decimal digit.
     #[error(
         "must be a whole number from 1 to {max}, written in digits only; use scene_str for a text"
     )]
@@ -167,7 +169,7 @@ pub enum SceneError {
         /// The largest accepted number.
         max: u32,
     },
-    /// Digits that begin with a zero.
+    /// A leading zero.
     #[error(
         "must be a whole number from 1 to {max} without leading zeros; use scene_str to keep the zeros"
     )]
@@ -181,32 +183,33 @@ pub enum SceneError {
         /// The largest accepted number.
         max: u32,
     },
-    /// An empty text, or one that is too long.
+    /// An empty or too long text.
     #[error("must have 1 to 64 characters, but has {got}")]
     Length {
-        /// How many characters came.
+        /// Its length, in characters.
         got: usize,
     },
-    /// A text with a control character in it.
+    /// A control character.
     #[error("must not contain control characters, such as a line break or a tab")]
     ControlCharacter,
     /// Not one of WeChat's four kinds.
     #[error("must be QR_SCENE, QR_STR_SCENE, QR_LIMIT_SCENE or QR_LIMIT_STR_SCENE")]
     UnknownKind,
-    /// A text in the name space of the service.
+    /// A text with the reserved prefix.
     #[error("must not begin with \"wxqr.\", which the service keeps for itself")]
     Reserved,
 }
 
-/// How long a temporary code is asked to live: 1 second to 30 days (2 592 000 seconds, WeChat's documented bound).
+/// Lifetime of a temporary code: 1 second to 30 days (2 592 000 seconds, WeChat's documented
+/// maximum).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lifetime(u32);
 
 impl Lifetime {
-    /// The longest life WeChat grants, in seconds.
+    /// The longest lifetime that WeChat grants, in seconds.
     pub const MAX_SECONDS: u32 = 2_592_000;
 
-    /// In whole seconds, as WeChat takes it.
+    /// In whole seconds, the unit of WeChat's API.
     pub fn as_secs(self) -> u32 {
         self.0
     }
@@ -238,12 +241,12 @@ impl FromStr for Lifetime {
     }
 }
 
-/// The life asked for is not one WeChat can grant.
+/// A lifetime out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number of seconds from 1 to 2592000 (30 days)")]
 pub struct LifetimeError;
 
-/// What a temporary code carries.
+/// Scene of a temporary code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TemporaryScene {
     /// `QR_SCENE`.
@@ -252,7 +255,7 @@ pub enum TemporaryScene {
     Text(SceneText),
 }
 
-/// What a permanent code carries.
+/// Scene of a permanent code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PermanentScene {
     /// `QR_LIMIT_SCENE`.
@@ -261,16 +264,16 @@ pub enum PermanentScene {
     Text(SceneText),
 }
 
-/// What a code carries, together with its kind: there is one code for each value of this type.
+/// A scene with its kind; it identifies a code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scene {
-    /// A code that dies.
+    /// Scene of a code that expires.
     Temporary(TemporaryScene),
-    /// A code that does not.
+    /// Scene of a code that never expires.
     Permanent(PermanentScene),
 }
 
-/// The bare parameter of a scene, without its kind.
+/// The value of a scene, without its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SceneValue<'a> {
     /// WeChat's `scene_id`.
@@ -279,7 +282,8 @@ pub enum SceneValue<'a> {
     Text(&'a str),
 }
 
-/// The number in digits, or the text as it is: with its [`Kind`] it makes the scene again, see [`Scene::new`].
+/// The number in digits, or the text itself. Together with its [`Kind`] it can be parsed by
+/// [`Scene::new`].
 impl fmt::Display for SceneValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -290,17 +294,17 @@ impl fmt::Display for SceneValue<'_> {
 }
 
 impl Scene {
-    /// Whether it belongs to the service itself.
+    /// Whether the scene is reserved for the service itself.
     pub fn is_reserved(&self) -> bool {
         let own = SceneText::RESERVED_PREFIX;
         matches!(self.value(), SceneValue::Text(text) if text.starts_with(own))
     }
 
-    /// The scene with this value, as [`SceneValue`] writes it.
+    /// Parses a value that [`SceneValue`] has formatted.
     ///
     /// # Errors
     ///
-    /// When there is no such scene of that kind.
+    /// If the value is invalid for this kind.
     pub fn new(kind: Kind, value: &str) -> Result<Self, SceneError> {
         Ok(match kind {
             Kind::QrScene => Self::Temporary(TemporaryScene::Id(value.parse()?)),
@@ -310,7 +314,7 @@ impl Scene {
         })
     }
 
-    /// Which of WeChat's four kinds it is.
+    /// The kind.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Temporary(TemporaryScene::Id(_)) => Kind::QrScene,
@@ -320,7 +324,7 @@ impl Scene {
         }
     }
 
-    /// The parameter itself.
+    /// The value, without the kind.
     pub fn value(&self) -> SceneValue<'_> {
         match self {
             Self::Temporary(TemporaryScene::Id(id)) => SceneValue::Id(id.get()),
@@ -331,7 +335,8 @@ impl Scene {
     }
 }
 
-/// `KIND:VALUE`, such as `QR_SCENE:123`. The same in every build: leases of replicas and cursors of lists are named so.
+/// `KIND:VALUE`, such as `QR_SCENE:123`. Stable across versions: leases of replicas and pagination
+/// cursors use it as a key.
 impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kind(), self.value())
@@ -347,25 +352,25 @@ impl FromStr for Scene {
     }
 }
 
-/// A wish for a code: what it carries and, where it dies, how long it should live.
+/// Request for a code: the scene and, for a temporary code, the lifetime.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum CodeSpec {
-    /// A code that dies.
+    /// A code that expires.
     Temporary {
-        /// What it carries.
+        /// The scene.
         scene: TemporaryScene,
-        /// The life to ask WeChat for.
+        /// The lifetime to request from WeChat.
         lifetime: Lifetime,
     },
-    /// A code that does not, from the account's stock of 100 000.
+    /// A code that never expires, from the account's stock of 100 000.
     Permanent {
-        /// What it carries.
+        /// The scene.
         scene: PermanentScene,
     },
 }
 
 impl CodeSpec {
-    /// The scene, kind included: the name under which the code is known.
+    /// The scene with its kind, which identifies the code.
     pub fn scene(&self) -> Scene {
         match self {
             Self::Temporary { scene, .. } => Scene::Temporary(scene.clone()),
@@ -373,7 +378,7 @@ impl CodeSpec {
         }
     }
 
-    /// The life asked for; none for a permanent code.
+    /// The requested lifetime; `None` for a permanent code.
     pub fn lifetime(&self) -> Option<Lifetime> {
         match self {
             Self::Temporary { lifetime, .. } => Some(*lifetime),

@@ -1,6 +1,7 @@
-//! Logs and metrics: how they are set up, and every metric's name in one place.
+//! Logs and metrics: their set-up, and the names of all metrics.
 //!
-//! It knows no other room. Labels are route templates, outcome classes and errcodes: never a scene, an openid, a path or a key.
+//! Depends on no other module. Labels are route templates, outcomes and errcodes: never a scene, an
+//! openid, a path or a key.
 
 use std::error::Error;
 use std::fmt;
@@ -21,20 +22,22 @@ use tracing_subscriber::{Layer, Registry};
 /// Requests to the service, by route template, method and status.
 const HTTP_REQUESTS: &str = "wxqr_http_requests_total";
 const HTTP_DURATION: &str = "wxqr_http_request_duration_seconds";
-/// Calls to WeChat, retries included, by API and outcome (`ok`, an errcode, `timeout`, `unreachable`, `invalid`).
+/// Calls to WeChat, retries included, by API and outcome (`ok`, an errcode, `timeout`,
+/// `unreachable`, `invalid`).
 const UPSTREAM_REQUESTS: &str = "wxqr_upstream_requests_total";
 const UPSTREAM_DURATION: &str = "wxqr_upstream_request_duration_seconds";
-/// Requests for a code (`memory`, `store`, `minted`, `joined`, `stale`, `refused`).
+/// Requests for a code, by result (`memory`, `store`, `minted`, `joined`, `stale`, `refused`).
 const CODE_LOOKUPS: &str = "wxqr_code_lookups_total";
-/// Tokens taken, by reason (`first`, `ahead`, `expired`, `refused`, `forced`, `shared`).
+/// Access tokens obtained, by reason (`first`, `ahead`, `expired`, `refused`, `forced`, `shared`).
 const TOKEN_REFRESHES: &str = "wxqr_token_refreshes_total";
-/// Mints that went on with a newer token after WeChat refused theirs (`superseded`, `revoked`, `never_accepted`).
+/// Mints retried with a newer token after WeChat refused theirs, by cause (`superseded`, `revoked`,
+/// `never_accepted`).
 const TOKEN_RETRIES: &str = "wxqr_token_retries_total";
 const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
 const ACCOUNT_FAULT: &str = "wxqr_account_fault";
 const STORE_UP: &str = "wxqr_store_up";
 const ANONYMOUS_BUDGET_REMAINING: &str = "wxqr_anonymous_budget_remaining";
-/// Mints of visitors that were refused because they came faster than the visitors' pace.
+/// Mints of visitors that were refused by the rate limit of all visitors together.
 const VISITOR_PACE_EXCEEDED: &str = "wxqr_visitor_pace_exceeded_total";
 const PERMANENT_CODES: &str = "wxqr_permanent_codes";
 const PERMANENT_LIMIT: &str = "wxqr_permanent_limit";
@@ -44,28 +47,29 @@ const LAST_PUSH: &str = "wxqr_last_push_timestamp_seconds";
 const RELAY_REQUESTS: &str = "wxqr_relay_requests_total";
 const BUILD_INFO: &str = "wxqr_build_info";
 
-/// Upper bounds of the durations' buckets, in seconds: from a code in memory to a visitor's longest wait.
+/// Upper bounds of the histogram buckets, in seconds: from a memory cache hit to a visitor's
+/// longest wait.
 const BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// What is logged, and how.
+/// Settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// A filter that `tracing_subscriber::EnvFilter` accepts.
+    /// A filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub filter: String,
-    /// How a line is written.
+    /// Format of the lines.
     pub format: LogFormat,
 }
 
-/// How a log line is written.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text on a terminal, else JSON.
+    /// Text on a terminal, otherwise JSON.
     Auto,
-    /// For people.
+    /// Readable text.
     Text,
-    /// For machines.
+    /// JSON.
     Json,
 }
 
@@ -87,8 +91,8 @@ pub fn start_logging(settings: &LogSettings) {
             .with_span_list(false)
             .boxed()
     };
-    // The settings have checked the filter already.
-    let filter = EnvFilter::new(&settings.filter).and(filter_fn(may_speak));
+    // The filter was validated with the settings.
+    let filter = EnvFilter::new(&settings.filter).and(filter_fn(is_safe_to_log));
     Registry::default()
         .with(lines.with_filter(filter))
         .try_init()
@@ -101,10 +105,10 @@ pub fn start_logging(settings: &LogSettings) {
     }));
 }
 
-/// Libraries print URLs and headers in their debug output, and ours carry tokens: no filter turns that on. The database
-/// driver warns of parameters in the database's address and quotes them, so it says nothing but which statements were
-/// slow; those have no values in them.
-fn may_speak(event: &Metadata<'_>) -> bool {
+/// Suppresses the debug output of libraries, whatever the filter says: it contains URLs and
+/// headers, and so access tokens. The database driver's warnings quote parameters of the database
+/// URL; only its slow statements are logged, which contain no values.
+fn is_safe_to_log(event: &Metadata<'_>) -> bool {
     let target = event.target();
     if target.starts_with("sqlx") && target != "sqlx::query" {
         return false;
@@ -112,10 +116,10 @@ fn may_speak(event: &Metadata<'_>) -> bool {
     target.starts_with("wxqr") || *event.level() <= Level::WARN
 }
 
-/// Starts collecting metrics, for the whole process.
+/// Installs the metrics recorder, for the whole process.
 ///
 /// # Errors
-/// When another recorder was installed by someone else.
+/// If another recorder is already installed.
 pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     if let Some(handle) = RECORDER.get() {
@@ -192,12 +196,12 @@ pub(crate) fn upstream_call(api: &'static str, outcome: String, took: Duration) 
     histogram!(UPSTREAM_DURATION, "api" => api).record(took);
 }
 
-/// Marks an errcode that only the account's owner can mend: 1 while it stands, 0 after.
+/// Sets whether an errcode that only the account's owner can resolve is present.
 pub(crate) fn account_fault(errcode: i64, stands: bool) {
     gauge!(ACCOUNT_FAULT, "errcode" => errcode.to_string()).set(if stands { 1.0 } else { 0.0 });
 }
 
-/// Counts a token taken from WeChat.
+/// Counts an access token obtained.
 pub(crate) fn token_refreshed(reason: &'static str, expires_at: Timestamp) {
     counter!(TOKEN_REFRESHES, "reason" => reason).increment(1);
     #[expect(
@@ -207,22 +211,22 @@ pub(crate) fn token_refreshed(reason: &'static str, expires_at: Timestamp) {
     gauge!(TOKEN_EXPIRY).set(expires_at.as_second() as f64);
 }
 
-/// Counts a mint that goes on with a newer token.
+/// Counts a mint that is retried with a newer token.
 pub(crate) fn token_retry(reason: &'static str) {
     counter!(TOKEN_RETRIES, "reason" => reason).increment(1);
 }
 
-/// Counts an event that was stored, or another push.
+/// Counts a stored event, or another push.
 pub(crate) fn scan(event: &'static str) {
     counter!(SCANS, "event" => event).increment(1);
 }
 
-/// Counts a request to the callback that was refused.
+/// Counts a rejected request to the callback.
 pub(crate) fn callback_rejected(reason: &'static str) {
     counter!(CALLBACK_REJECTED, "reason" => reason).increment(1);
 }
 
-/// Tells when WeChat pushed something.
+/// Sets the time of WeChat's last push.
 pub(crate) fn push(at: Timestamp) {
     #[expect(
         clippy::cast_precision_loss,
@@ -231,32 +235,32 @@ pub(crate) fn push(at: Timestamp) {
     gauge!(LAST_PUSH).set(at.as_second() as f64);
 }
 
-/// Counts a push that was passed on.
+/// Counts a push that was relayed.
 pub(crate) fn relay_request(outcome: &'static str) {
     counter!(RELAY_REQUESTS, "outcome" => outcome).increment(1);
 }
 
-/// Counts how a request for a code was met.
+/// Counts a request for a code, by result.
 pub(crate) fn code_lookup(result: &'static str) {
     counter!(CODE_LOOKUPS, "result" => result).increment(1);
 }
 
-/// Tells whether the store answers.
+/// Sets whether the database answers.
 pub(crate) fn store_up(up: bool) {
     gauge!(STORE_UP).set(if up { 1.0 } else { 0.0 });
 }
 
-/// Tells how many mints visitors may still cause today.
+/// Sets the number of mints left for visitors today.
 pub(crate) fn anonymous_budget_remaining(left: u64) {
     gauge!(ANONYMOUS_BUDGET_REMAINING).set(as_float(left));
 }
 
-/// Counts a mint of a visitor that the visitors' pace refused.
+/// Counts a mint that the rate limit of all visitors refused.
 pub(crate) fn visitor_pace_exceeded() {
     counter!(VISITOR_PACE_EXCEEDED).increment(1);
 }
 
-/// Tells how much of the permanent stock is used.
+/// Sets the number of permanent codes and its limit.
 pub(crate) fn permanent_stock(used: u64, limit: u64) {
     gauge!(PERMANENT_CODES).set(as_float(used));
     gauge!(PERMANENT_LIMIT).set(as_float(limit));
@@ -267,8 +271,8 @@ fn as_float(count: u64) -> f64 {
     count as f64
 }
 
-/// An error with its causes, in one line: what a log needs in any format. Some errors say their cause's words themselves;
-/// those come once.
+/// Formats an error with its chain of causes in one line, for any log format. Repeated text is left
+/// out: some errors already include that of their cause.
 pub(crate) struct Causes<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for Causes<'_> {
@@ -298,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_one_line_and_no_words_come_twice() {
+    fn an_error_chain_is_one_line_without_repetition() {
         let chain = [
             "no token",
             "the call failed: no\nroute",

@@ -1,4 +1,4 @@
-//! What WeChat gave us for a scene.
+//! Results of WeChat's `qrcode/create`: ticket, URL, and the lifetime of the code.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,15 +9,16 @@ use url::Url;
 
 use crate::scene::Lifetime;
 
-/// The string that WeChat's `showqrcode` exchanges for a picture. `Debug` shows its first characters only.
+/// Ticket, which WeChat's `showqrcode` exchanges for a picture. `Debug` shows only its first
+/// characters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Ticket(String);
 
 impl Ticket {
-    /// The most bytes we take. Published tickets have 96; chosen, not documented.
+    /// Maximum length, in bytes. Published tickets have 96; chosen, not documented.
     pub const MAX_LEN: usize = 1024;
 
-    /// The ticket as WeChat wrote it, not yet encoded for a URL.
+    /// The ticket as received, not percent-encoded.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -38,12 +39,13 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// The text inside the picture: what a phone reads, to be drawn exactly as it came.
+/// The text that the QR code encodes, to be drawn unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CodeUrl(String);
 
 impl CodeUrl {
-    /// The most bytes we take. Published urls have about 45; this many still fit a readable symbol.
+    /// Maximum length, in bytes. Published URLs have about 45; this many still fit a readable
+    /// symbol.
     pub const MAX_LEN: usize = 256;
 
     /// The text.
@@ -51,8 +53,9 @@ impl CodeUrl {
         &self.0
     }
 
-    /// The same for all spellings of what a phone opens (RFC 3986, section 6.2): without the scheme, a default port, a
-    /// fragment and slashes at the end, and with the host in lower case. A text that is no URL is its own key.
+    /// Normalizes the URL (RFC 3986, section 6.2), so that equivalent URLs have equal keys: without
+    /// scheme, default port, fragment and trailing slashes, with the host in lower case. A text
+    /// that is not a URL is its own key.
     pub fn key(&self) -> String {
         let Ok(url) = Url::parse(&self.0) else {
             return self.0.clone();
@@ -90,43 +93,43 @@ fn checked(text: &str, max: usize) -> Result<String, TicketError> {
     Ok(text.to_owned())
 }
 
-/// WeChat's answer carries a ticket or url that cannot be one.
+/// A ticket or URL that is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not 1 to {max} printable ASCII characters")]
 pub struct TicketError {
-    /// The most characters that are accepted.
+    /// Maximum length, in characters.
     pub max: usize,
 }
 
-/// How long a code lives.
+/// Validity of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
-    /// Until it is no longer counted: WeChat has no way to delete it.
+    /// Never expires. WeChat has no way to delete it.
     Permanent,
-    /// Until `minted_at + granted`.
+    /// Expires at `minted_at + granted`.
     Temporary {
-        /// The instant before the call to WeChat, so that we never think a code younger than it is.
+        /// The time before the call to WeChat, so that the expiry is never too late.
         minted_at: Timestamp,
-        /// What we asked for.
+        /// The requested lifetime.
         asked: Lifetime,
-        /// What WeChat granted, which may be less.
+        /// The lifetime that WeChat granted, which may be shorter.
         granted: Lifetime,
     },
 }
 
-/// A code that WeChat has made: the picture's text, the ticket for WeChat's own picture, and its life.
+/// A code that WeChat has created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedCode {
     /// For `showqrcode`.
     pub ticket: Ticket,
-    /// For our own pictures.
+    /// The text to draw.
     pub url: CodeUrl,
-    /// How long both are good for.
+    /// Validity of ticket and URL.
     pub life: Life,
 }
 
 impl IssuedCode {
-    /// The life that WeChat was asked for; none for a permanent code.
+    /// The requested lifetime; `None` for a permanent code.
     pub fn asked(&self) -> Option<Lifetime> {
         match self.life {
             Life::Permanent => None,
@@ -134,7 +137,7 @@ impl IssuedCode {
         }
     }
 
-    /// When the code dies; none for a permanent one.
+    /// When the code expires; `None` for a permanent code.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.life {
             Life::Permanent => None,
@@ -144,7 +147,7 @@ impl IssuedCode {
         }
     }
 
-    /// How much of its life is left at `now`: zero once dead, none for a permanent code.
+    /// The remaining lifetime at `now`: zero once expired, `None` for a permanent code.
     pub fn left(&self, now: Timestamp) -> Option<Duration> {
         self.expires_at()
             .map(|end| now.duration_until(end).try_into().unwrap_or(Duration::ZERO))
@@ -156,13 +159,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_does_not_print_itself_whole() {
+    fn a_tickets_debug_output_is_redacted() {
         let ticket: Ticket = "gQH47joAAAAAAAAAASxodHRw".parse().unwrap();
         assert_eq!(format!("{ticket:?}"), "Ticket(gQH47j…)");
     }
 
     #[test]
-    fn spellings_of_one_url_have_one_key() {
+    fn equivalent_urls_have_one_key() {
         let key = |text: &str| text.parse::<CodeUrl>().unwrap().key();
         let want = "weixin.qq.com/q/Ab1";
         assert_eq!(key("http://weixin.qq.com/q/Ab1"), want);
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life_ends_at_zero_and_not_below() {
+    fn the_remaining_lifetime_is_never_negative() {
         let code = IssuedCode {
             ticket: "t".parse().unwrap(),
             url: "http://weixin.qq.com/q/a".parse().unwrap(),

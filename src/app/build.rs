@@ -26,7 +26,7 @@ use crate::http::{self, AppState, Authenticator, Callback, LinkSigner, RouterSet
 use crate::listen::{self, ByteBudget, Limits};
 use crate::origin::{OriginGuard, TrustedHosts};
 use crate::outbound::{self, ClientError};
-use crate::pictures::Pictures;
+use crate::pictures::PictureCache;
 use crate::sandbox::Sandbox;
 use crate::statistics::{Relay, Scans};
 use crate::telemetry;
@@ -241,7 +241,7 @@ fn state(
         database: stores.database,
         clock,
         codes,
-        pictures: Pictures::new(),
+        pictures: PictureCache::new(),
         authenticator: Arc::new(authenticator(config)),
         signer: LinkSigner::new(config.access.mode, config.access.link_keys.clone()),
         site,

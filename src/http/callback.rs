@@ -123,7 +123,7 @@ pub(crate) async fn receive(
     let deadline = Instant::now() + RESPONSE_TIMEOUT;
     let callback = callback.ok_or_else(Problem::not_found)?;
     let query = query.unwrap_or_default();
-    let sender = callback.check_query(&query, clock.now())?;
+    let sender = callback.admit(&query, clock.now())?;
     let body = callback.read_body(body, sender, deadline).await?;
     let now = clock.now();
     let push = callback.open(&query, &body, now)?;
@@ -166,7 +166,7 @@ impl Callback {
     fn open(&self, query: &str, body: &[u8], now: Timestamp) -> Result<Push, Problem> {
         let push = self
             .verifier
-            .open(query, body, now)
+            .verify(query, body, now)
             .map_err(|refused| self.refuse(refused, now))?;
         telemetry::push(now);
         if push.needed_previous_key {

@@ -19,7 +19,7 @@ use crate::http::qrcode::body::CodePresenter;
 use crate::http::qrcode::link::LinkSigner;
 use crate::http::site::Site;
 use crate::listen::ByteBudget;
-use crate::pictures::Pictures;
+use crate::pictures::PictureCache;
 use crate::scene::Lifetime;
 use crate::statistics::{EventStore, Scans};
 
@@ -29,7 +29,7 @@ pub struct AppState {
     /// Issues codes.
     pub codes: Arc<Codes>,
     /// Draws codes.
-    pub pictures: Pictures,
+    pub pictures: PictureCache,
     /// Identifies callers.
     pub authenticator: Arc<Authenticator>,
     /// Signs links in responses.
@@ -76,7 +76,7 @@ macro_rules! parts {
 
 parts! {
     codes: Arc<Codes>,
-    pictures: Pictures,
+    pictures: PictureCache,
     authenticator: Arc<Authenticator>,
     signer: LinkSigner,
     account: Arc<Account>,

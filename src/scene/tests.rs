@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_scene_number_has_one_spelling_and_a_range() {
+fn scene_numbers_are_canonical_and_in_range() {
     for (text, want) in [
         ("1", Ok(1)),
         ("100000", Ok(100_000)),
@@ -38,7 +38,7 @@ fn a_temporary_scene_number_is_unsigned() {
 }
 
 #[test]
-fn a_scene_text_is_counted_in_characters() {
+fn scene_text_length_is_counted_in_characters() {
     let chinese = "展".repeat(64);
     let too_long = "a".repeat(65);
     for (text, want) in [
@@ -59,7 +59,7 @@ fn a_scene_text_is_counted_in_characters() {
 }
 
 #[test]
-fn a_scene_is_read_as_it_is_written() {
+fn scenes_round_trip_through_their_text() {
     for text in [
         "QR_SCENE:4294967295",
         "QR_STR_SCENE:007",

@@ -28,7 +28,7 @@ use crate::http::qrcode::presentation::Presentation;
 use crate::http::qrcode::request::QrcodeRequest;
 use crate::http::scene_params::SceneParams;
 use crate::http::site::Site;
-use crate::pictures::Pictures;
+use crate::pictures::PictureCache;
 
 /// Answers the code of a scene.
 ///
@@ -50,7 +50,7 @@ use crate::pictures::Pictures;
 )]
 pub(crate) async fn show(
     State(codes): State<Arc<Codes>>,
-    State(pictures): State<Pictures>,
+    State(pictures): State<PictureCache>,
     State(site): State<Arc<Site>>,
     State(signer): State<LinkSigner>,
     State(clock): State<Arc<dyn Clock>>,

@@ -8,36 +8,36 @@ use crate::form::escaped;
 use crate::http::problem::Problem;
 use crate::http::qrcode::presentation::Presentation;
 use crate::http::static_response::matches_etag;
-use crate::pictures::{Drawn, Pictures};
+use crate::pictures::{ImageFormat, PictureCache};
 
 impl Presentation<'_> {
     /// Responds with a picture drawn here, or 304 if the client has it.
     pub(super) async fn picture(
         &self,
-        pictures: &Pictures,
-        drawn: Drawn,
+        pictures: &PictureCache,
+        format: ImageFormat,
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
         let picture = pictures
-            .get(&self.code().url, drawn, self.request.style)
+            .get(&self.code().url, format, self.request.style)
             .await
             .map_err(|error| Problem::from(&*error))?;
         let etag = HeaderValue::from_str(&picture.etag).expect("base64 is ASCII");
         let mut response = if matches_etag(headers, &picture.etag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            self.file(drawn, picture.bytes)
+            self.file(format, picture.bytes)
         };
         let response_headers = response.headers_mut();
         response_headers.insert(header::ETAG, etag);
-        if drawn == Drawn::Svg {
+        if format == ImageFormat::Svg {
             // On a 304 too, because a cache takes over its headers.
             response_headers.insert(header::CONTENT_SECURITY_POLICY, self.site.svg_policy());
         }
         Ok(self.with_picture_headers(response))
     }
 
-    fn file(&self, drawn: Drawn, bytes: bytes::Bytes) -> Response {
+    fn file(&self, format: ImageFormat, bytes: bytes::Bytes) -> Response {
         const CROSS_ORIGIN: (HeaderName, HeaderValue) = (
             HeaderName::from_static("cross-origin-resource-policy"),
             HeaderValue::from_static("cross-origin"),
@@ -47,9 +47,9 @@ impl Presentation<'_> {
             CROSS_ORIGIN,
         ];
         let media_type = |text| [(header::CONTENT_TYPE, HeaderValue::from_static(text))];
-        match drawn {
-            Drawn::Png => (media_type("image/png"), named, bytes).into_response(),
-            Drawn::Svg => (media_type("image/svg+xml"), named, bytes).into_response(),
+        match format {
+            ImageFormat::Png => (media_type("image/png"), named, bytes).into_response(),
+            ImageFormat::Svg => (media_type("image/svg+xml"), named, bytes).into_response(),
         }
     }
 

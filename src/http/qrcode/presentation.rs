@@ -19,7 +19,7 @@ use crate::http::qrcode::page::{CodePage, Expiry, image_element};
 use crate::http::qrcode::request::QrcodeRequest;
 use crate::http::site::Site;
 use crate::http::time_format::date_header;
-use crate::pictures::{Drawn, Pictures};
+use crate::pictures::{ImageFormat, PictureCache};
 use crate::ticket::IssuedCode;
 
 /// The shortest time between two renewals of a page. Chosen.
@@ -41,7 +41,7 @@ pub(super) struct Presentation<'a> {
 impl Presentation<'_> {
     pub(super) async fn respond(
         &self,
-        pictures: &Pictures,
+        pictures: &PictureCache,
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
         let view = self.request.view;
@@ -50,8 +50,8 @@ impl Presentation<'_> {
             Format::Html => self.html_page(),
             Format::Json => Ok(self.json()),
             Format::Jpg => Ok(self.redirect()),
-            Format::Png => self.picture(pictures, Drawn::Png, headers).await,
-            Format::Svg => self.picture(pictures, Drawn::Svg, headers).await,
+            Format::Png => self.picture(pictures, ImageFormat::Png, headers).await,
+            Format::Svg => self.picture(pictures, ImageFormat::Svg, headers).await,
         }
     }
 

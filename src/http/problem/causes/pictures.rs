@@ -9,7 +9,7 @@ impl From<&PictureError> for Problem {
             // The url is longer than any that WeChat is known to give, so that its symbol is larger
             // than the size was checked for.
             PictureError::Render(error) => Self::invalid_parameter("size", *error),
-            PictureError::Crowded => Self::crowded(),
+            PictureError::Overloaded => Self::crowded(),
         }
     }
 }
