@@ -1,4 +1,4 @@
-//! `wxqr config`: the settings in force.
+//! `wxqr config`: shows the effective settings.
 
 use clap::ArgMatches;
 use wxqr::config::Config;

@@ -1,4 +1,4 @@
-//! `wxqr demo`: the service and the sandbox in one process, on one listener.
+//! `wxqr demo`: service and sandbox in one process, on one listener.
 
 use std::net::SocketAddr;
 
@@ -24,7 +24,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An account that exists in the sandbox only, and one key with all scopes.
+/// An account that exists in the sandbox only, with one key for all scopes.
 fn made_up(key: &str) -> DemoAccount {
     let keys: Keyring = format!("demo:{key}:admin")
         .parse()
@@ -53,7 +53,7 @@ fn introduction(address: SocketAddr, key: &str) -> String {
     )
 }
 
-/// 128 random bits as text.
+/// 128 random bits, in base64url.
 pub(super) fn random_text() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");

@@ -1,4 +1,4 @@
-//! `wxqr doctor`: what is wrong with a set-up, and what to do about it.
+//! `wxqr doctor`: runs the diagnostic checks.
 
 use anyhow::anyhow;
 use clap::ArgMatches;
@@ -8,10 +8,10 @@ use wxqr::doctor::{self, Finding};
 
 use super::print;
 
-/// Wrong settings are findings like others, so the exit code is 1 and not 78.
+/// Invalid settings are findings like others, so the exit code is 1, not 78.
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let (mut failed, mut printed) = (0, Ok(()));
-    let mut tell = |finding: Finding| {
+    let mut report = |finding: Finding| {
         failed += usize::from(finding.is_failure());
         if printed.is_ok() {
             printed = print(finding);
@@ -20,9 +20,9 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match Config::load(matches, std::env::vars_os()) {
         Ok((config, _)) => {
             let key = Config::find_key(matches, std::env::vars_os(), Scope::Stats);
-            doctor::examine(&config, key.as_ref(), &mut tell).await;
+            doctor::examine(&config, key.as_ref(), &mut report).await;
         }
-        Err(mistakes) => doctor::report_mistakes(&mistakes, &mut tell),
+        Err(errors) => doctor::report_config_errors(&errors, &mut report),
     }
     printed?;
     match failed {

@@ -1,4 +1,4 @@
-//! `wxqr healthcheck`: for a container, which has no shell.
+//! `wxqr healthcheck`: health check for a container image without shell.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use wxqr::config::{Config, local_url};
 use wxqr::outbound;
 
-/// Shorter than the interval at which container engines ask.
+/// Timeout, shorter than the usual interval of container engines.
 const DEADLINE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {

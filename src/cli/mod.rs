@@ -1,6 +1,6 @@
-//! The commands, one file each, and what they share: arguments, failures, signals.
+//! Subcommands, one file each, and their common parts: arguments, errors, signals.
 //!
-//! Standard output is data, standard error is talk.
+//! Data goes to standard output, messages to standard error.
 
 mod config;
 mod demo;
@@ -20,13 +20,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use wxqr::app::StartError;
 use wxqr::config::{ConfigErrors, demo_flags, flags};
 
-/// Arguments that fit the command's form and make no sense.
+/// Arguments that parse but are invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
 
 impl Usage {
-    /// As clap's own.
+    /// The same as clap's.
     const EXIT_CODE: u8 = 2;
 
     fn new(problem: impl Into<String>) -> Self {
@@ -34,7 +34,8 @@ impl Usage {
     }
 }
 
-/// Says why a command failed, and gives the exit code: 2 for wrong usage, 78 for wrong settings, 1 for anything else.
+/// Reports the error of a command, and returns the exit code: 2 for wrong usage, 78 for wrong
+/// settings, 1 for anything else.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(mistakes) = error.downcast_ref::<ConfigErrors>() {
         complain(mistakes);
@@ -56,7 +57,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// Runs the command that the arguments name. Wrong usage ends the process with 2.
+/// Runs the selected subcommand. Wrong usage exits with 2.
 pub(crate) async fn run() -> anyhow::Result<()> {
     let matches = command().get_matches();
     match matches.subcommand() {
@@ -104,18 +105,18 @@ fn print(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-/// Says on standard output how to use what was just started. Who reads only the first line, as `head -1` does, closes the
-/// pipe and still wants the rest to run.
+/// Writes usage hints to standard output, and ignores errors: `head -1` closes the pipe after the
+/// first line, and the process must go on.
 fn introduce(text: impl Display) {
     print(text).ok();
 }
 
-/// Talks on standard error, where nobody may listen.
+/// Writes a message to standard error, and ignores errors.
 fn complain(text: impl Display) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }
 
-/// Ready at the first SIGTERM or SIGINT. A second one ends the process at once.
+/// Resolves at the first SIGTERM or SIGINT. A second signal exits at once.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

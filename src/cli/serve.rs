@@ -1,4 +1,4 @@
-//! `wxqr serve`: the service, against the real WeChat.
+//! `wxqr serve`: runs the service against the real WeChat.
 
 use std::pin::pin;
 
@@ -17,7 +17,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let mut stop = pin!(stop_signal()?);
     let app = tokio::select! {
         app = App::bind(&config) => app?,
-        // While the database is waited for.
+        // Stops while it waits for the database.
         () = &mut stop => return Ok(()),
     };
     tracing::info!(address = %app.local_addr(), metrics = app.metrics_addr().map(tracing::field::display), "listening");

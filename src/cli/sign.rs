@@ -1,4 +1,4 @@
-//! `wxqr sign`: a link that visitors may use where `WXQR_ACCESS` is `signed`.
+//! `wxqr sign`: signs a link for `WXQR_ACCESS=signed`.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -16,7 +16,8 @@ use wxqr::scene::Lifetime;
 
 use super::{Usage, print};
 
-/// What decides a code and who may make it: none of it may be lost in a link that is given out.
+/// Parameters that decide the code or the access. A signed link must contain each of them at most
+/// once, unchanged.
 const PARAMETERS: [&str; 6] = [
     "exp",
     "expire_seconds",
@@ -63,7 +64,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(print(link.written(settings.public_url.as_ref()))?)
 }
 
-/// When a link ends that holds so long from now.
+/// The expiry of a link that is valid for this duration.
 fn expiry(now: Timestamp, duration: Duration) -> Result<LinkExpiry, Usage> {
     let at = now.checked_add(duration).map(LinkExpiry::from);
     at.ok().filter(|exp| !exp.has_passed(now)).ok_or_else(|| {
@@ -71,12 +72,12 @@ fn expiry(now: Timestamp, duration: Duration) -> Result<LinkExpiry, Usage> {
     })
 }
 
-/// A link to `/qrcode`, taken apart.
+/// A parsed link to `/qrcode`.
 #[derive(Debug)]
 struct Link {
-    /// Host and path as they were given; none where only parameters were.
+    /// Host and path as given; `None` if only parameters were given.
     target: Option<String>,
-    /// Names and values, decoded.
+    /// Decoded names and values.
     parameters: Vec<(String, String)>,
 }
 
@@ -126,7 +127,7 @@ impl Link {
         Ok(())
     }
 
-    /// Refuses what the service would refuse, so that no link is given out that does not work.
+    /// Applies the checks of the service, so that every signed link works.
     fn check(&self, now: Timestamp) -> Result<(), Usage> {
         for name in SIGNED {
             if self
@@ -176,14 +177,14 @@ impl Link {
     }
 }
 
-/// Whether it is more than parameters.
+/// Whether the text has a host or a path, not only parameters.
 fn is_target(text: &str) -> bool {
     ["/", "http://", "https://"]
         .iter()
         .any(|start| text.starts_with(start))
 }
 
-/// Host and path of a link that the service answers with a code.
+/// Returns host and path, if the service answers them with a code.
 fn checked_target(target: &str) -> Result<String, Usage> {
     const EXTENSIONS: [&str; 5] = ["html", "json", "png", "svg", "jpg"];
     let is_plain = target.bytes().all(|byte| byte.is_ascii_graphic());

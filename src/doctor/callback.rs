@@ -1,28 +1,30 @@
-//! Would WeChat find the callback, and are its pushes accepted there?
+//! Checks of the callback: reachability, URL verification, accepted pushes.
 
 use std::net::SocketAddr;
 
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::pushes::{self, Judgement};
-use super::{CALLBACK, Finding, PROBE_DEADLINE, Trouble};
+use super::finding::{Finding, Issue};
+use super::pushes::{self, PushHealth};
+use super::{CALLBACK, PROBE_DEADLINE};
 use crate::callback::{Credentials, PushVerifier};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa, local_url};
 use crate::outbound::{self, ClientError, ProbeError};
 
-/// Room for our own answer and for nothing much longer.
+/// Maximum length of the answer, in bytes: enough for the service's own.
 const MAX_ANSWER: usize = 1024;
 
-/// What a proxy says of a service that does not run.
-const NOBODY_BEHIND_IT: [u16; 3] = [502, 503, 504];
+/// Statuses of a proxy whose backend is not running.
+const GATEWAY_ERRORS: [u16; 3] = [502, 503, 504];
 
-/// What to do where something else answers.
-const LET_IT_PASS: &str = "run the service with these settings, and let the proxy pass this path on with its query as it is";
+/// Remedy if something else answers.
+const FORWARD_UNCHANGED: &str = "run the service with these settings, and let the proxy pass this path on with its query as it is";
 
-/// Asks the callback as WeChat's console would, at the address that WeChat would use, and then the service what has come
-/// there. A service that does not run yet, or cannot be reached from here, is no failure: WeChat may reach it.
+/// Sends WeChat's URL verification request to the public URL, then evaluates the push counts of the
+/// running service. A service that is not running or cannot be reached from here is not a failure:
+/// WeChat may be able to reach it.
 ///
 /// `key` is an API key of the service with the scope `stats`, if there is one.
 pub(super) async fn check(
@@ -38,7 +40,7 @@ pub(super) async fn check(
         ),
         Some(url) => (
             Some(url.as_str()),
-            check_address(config, credentials, url.as_str(), clock).await,
+            check_url(config, credentials, url.as_str(), clock).await,
         ),
     };
     if asked.is_failure() {
@@ -48,22 +50,22 @@ pub(super) async fn check(
         return asked.and("whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS");
     };
     let bases = keyed_bases(config.listen, public.filter(|_| asked.is_fine()));
-    match pushes::ask_first(config, &bases, key)
+    match pushes::fetch_first(config, &bases, key)
         .await
-        .map(|pushes| pushes.judge())
+        .map(|pushes| pushes.health())
     {
         None => asked.and(
             "whether pushes are accepted is not known: /api/account answers neither on this machine at WXQR_LISTEN nor over https at \
              WXQR_PUBLIC_URL",
         ),
-        Some(Judgement::Fine(detail)) => asked.and(&detail),
-        Some(Judgement::Doubtful(trouble)) => Finding::warned(CALLBACK, trouble),
-        Some(Judgement::Refused(trouble)) => Finding::failed(CALLBACK, trouble),
+        Some(PushHealth::Healthy(detail)) => asked.and(&detail),
+        Some(PushHealth::Suspect(issue)) => Finding::warned(CALLBACK, issue),
+        Some(PushHealth::Failing(issue)) => Finding::failed(CALLBACK, issue),
     }
 }
 
-/// Where an API key may be sent, in the order to try: this machine's loopback, then the public address over TLS. Anything else
-/// could read the key on the way.
+/// Base URLs that an API key may be sent to, in order: this machine's loopback, then the public URL
+/// over TLS. Without TLS the key could be read in transit.
 fn keyed_bases(listen: SocketAddr, public: Option<&str>) -> Vec<String> {
     let ip = listen.ip();
     let local = (ip.is_loopback() || ip.is_unspecified())
@@ -72,8 +74,8 @@ fn keyed_bases(listen: SocketAddr, public: Option<&str>) -> Vec<String> {
     local.into_iter().chain(public.map(str::to_owned)).collect()
 }
 
-/// Asks as WeChat's console would.
-async fn check_address(
+/// Sends WeChat's URL verification request.
+async fn check_url(
     config: &Config,
     credentials: &Credentials,
     base: &str,
@@ -82,24 +84,24 @@ async fn check_address(
     let address = format!("{base}/callback");
     let verifier = PushVerifier::new(credentials.clone(), config.account.app_id.as_str());
     let echo = Uuid::now_v7().simple().to_string();
-    let question = verifier.url_verification_query(&echo, clock.now());
-    match ask(config, &format!("{address}?{question}")).await {
+    let query = verifier.url_verification_query(&echo, clock.now());
+    match send(config, &format!("{address}?{query}")).await {
         Ok((200, body)) if body == echo.as_bytes() => {
             let mode = mode(credentials);
             let detail = format!("{address} answers as WeChat expects, {mode}");
             Finding::fine(CALLBACK, detail)
         }
-        Ok((status, _)) if NOBODY_BEHIND_IT.contains(&status) => {
+        Ok((status, _)) if GATEWAY_ERRORS.contains(&status) => {
             unanswered(&address, &format!("HTTP {status}"))
         }
         Ok((status, _)) => {
-            let happened = format!("{address} does not answer as WeChat expects (HTTP {status})");
-            Finding::failed(CALLBACK, Trouble::new(happened, LET_IT_PASS))
+            let cause = format!("{address} does not answer as WeChat expects (HTTP {status})");
+            Finding::failed(CALLBACK, Issue::new(cause, FORWARD_UNCHANGED))
         }
-        Err(Unasked::Silent(error @ (ProbeError::Tls(_) | ProbeError::NoHttp))) => {
-            let happened = format!("{address} cannot be asked: {error}");
+        Err(RequestError::Probe(error @ (ProbeError::Tls(_) | ProbeError::NoHttp))) => {
+            let cause = format!("{address} cannot be asked: {error}");
             let action = "check WXQR_PUBLIC_URL, and the certificate there";
-            Finding::failed(CALLBACK, Trouble::new(happened, action))
+            Finding::failed(CALLBACK, Issue::new(cause, action))
         }
         Err(error) => unanswered(&address, &error.to_string()),
     }
@@ -119,24 +121,24 @@ fn mode(credentials: &Credentials) -> &'static str {
     }
 }
 
-/// Why there is no answer. Neither names the signed query.
+/// Why there is no answer. The messages do not contain the signed query.
 #[derive(Debug, thiserror::Error)]
-enum Unasked {
+enum RequestError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
-    Silent(#[from] ProbeError),
+    Probe(#[from] ProbeError),
 }
 
-/// The status and the body of the answer.
-async fn ask(config: &Config, url: &str) -> Result<(u16, Vec<u8>), Unasked> {
+/// Returns status and body of the answer.
+async fn send(config: &Config, url: &str) -> Result<(u16, Vec<u8>), RequestError> {
     let url = url.parse().expect("the settings hold an address");
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
     let client = outbound::http_client(extra_ca)?;
     let answer = outbound::probe(&client, url, PROBE_DEADLINE).await?;
     let status = answer.status().as_u16();
     let body = outbound::read_capped(answer, MAX_ANSWER).await;
-    // A long page is not the answer either.
+    // A longer body is not the expected answer either.
     Ok((status, body.unwrap_or_default()))
 }
 
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_goes_to_loopback_first_and_nowhere_else_without_tls() {
+    fn an_api_key_is_sent_over_loopback_or_tls_only() {
         let (http, https) = ("http://qr.example.com", "https://qr.example.com");
         for (listen, public, want) in [
             (

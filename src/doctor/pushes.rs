@@ -1,29 +1,31 @@
-//! What came to the callback of the running service, as it says itself at `/api/account`.
+//! Push counts of the running service, from its `/api/account`.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::{PROBE_DEADLINE, Trouble};
+use super::PROBE_DEADLINE;
+use super::finding::Issue;
 use crate::callback::Diagnosis;
 use crate::config::{Config, ExtraCa};
 use crate::outbound;
 
-/// Room for the answer, in bytes; it has less than 2 KiB.
+/// Maximum length of the answer, in bytes; it has less than 2 KiB.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// The part of the answer that is read.
+/// The used part of the answer.
 #[derive(Debug, Deserialize)]
 struct AccountAnswer {
     callback: Option<Pushes>,
 }
 
-/// How many refusals in a row, at least, are not a stranger's chance: a signature that does not match the Token fails the
-/// check from there on even where pushes were accepted before. WeChat sends a push three times.
-const REFUSALS_IN_A_ROW: u64 = 3;
+/// Number of consecutive rejections that fail the check even if pushes were accepted before. A
+/// single signature that does not match the Token may be internet noise; WeChat sends each push
+/// three times.
+const FAILING_REJECTIONS: u64 = 3;
 
-/// What one process has counted since its start.
+/// Counts of one process since its start.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pushes {
     last_push_at: Option<Timestamp>,
@@ -43,33 +45,33 @@ struct LastRefusal {
     accepted_since: bool,
 }
 
-/// What the counts say about the set-up.
+/// Evaluation of the counts.
 #[derive(Debug)]
-pub(super) enum Judgement {
-    /// Pushes come in, or none has come yet.
-    Fine(String),
-    /// Refusals came after the last accepted push, and strangers may have caused them.
-    Doubtful(Trouble),
-    /// Pushes are refused, and none is accepted.
-    Refused(Trouble),
+pub(super) enum PushHealth {
+    /// Pushes are accepted, or none has arrived yet.
+    Healthy(String),
+    /// Rejections since the last accepted push, which any internet client can cause.
+    Suspect(Issue),
+    /// Pushes are rejected, and none is accepted.
+    Failing(Issue),
 }
 
-/// Asks at each base in turn until one answers.
-pub(super) async fn ask_first(
+/// Requests the counts from each base URL in turn, until one answers.
+pub(super) async fn fetch_first(
     config: &Config,
     bases: &[String],
     key: &SecretString,
 ) -> Option<Pushes> {
     for base in bases {
-        if let Some(pushes) = ask(config, base, key).await {
+        if let Some(pushes) = fetch(config, base, key).await {
             return Some(pushes);
         }
     }
     None
 }
 
-/// Asks the service at this base. None: there is no such answer, for whatever reason.
-async fn ask(config: &Config, base: &str, key: &SecretString) -> Option<Pushes> {
+/// Requests the counts; `None` without a valid answer.
+async fn fetch(config: &Config, base: &str, key: &SecretString) -> Option<Pushes> {
     let url: Url = format!("{base}/api/account").parse().ok()?;
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
     let client = outbound::http_client(extra_ca).ok()?;
@@ -82,9 +84,10 @@ async fn ask(config: &Config, base: &str, key: &SecretString) -> Option<Pushes> 
 }
 
 impl Pushes {
-    /// A refusal counts as long as no push was accepted after it. A signature that does not match may be a stranger's: where
-    /// pushes were accepted before, it takes [`REFUSALS_IN_A_ROW`] to fail the check, as after a change of the Token.
-    pub(super) fn judge(&self) -> Judgement {
+    /// Evaluates the rejections since the last accepted push. A signature that does not match may
+    /// be internet noise: if pushes were accepted before, it takes [`FAILING_REJECTIONS`] to fail
+    /// the check, as after a change of the Token.
+    pub(super) fn health(&self) -> PushHealth {
         let Self {
             accepted, refused, ..
         } = self;
@@ -93,26 +96,26 @@ impl Pushes {
             .as_ref()
             .filter(|last| !last.accepted_since)
         else {
-            return Judgement::Fine(self.so_far());
+            return PushHealth::Healthy(self.summary());
         };
-        let happened = format!(
+        let cause = format!(
             "{} accepted and {} refused since the service started, the last at {}: {}",
             counted(*accepted, "push", "pushes"),
             counted(*refused, "request", "requests"),
             last.at,
             last.reason
         );
-        let trouble = Trouble::new(happened, &last.action);
+        let issue = Issue::new(cause, &last.action);
         let is_token = last.code == Diagnosis::OtherToken.code()
-            && (*accepted == 0 || self.refused_since_accepted >= REFUSALS_IN_A_ROW);
+            && (*accepted == 0 || self.refused_since_accepted >= FAILING_REJECTIONS);
         if last.proven || is_token {
-            Judgement::Refused(trouble)
+            PushHealth::Failing(issue)
         } else {
-            Judgement::Doubtful(trouble)
+            PushHealth::Suspect(issue)
         }
     }
 
-    fn so_far(&self) -> String {
+    fn summary(&self) -> String {
         match self.last_push_at {
             None => "no push has come since the service started".to_owned(),
             Some(at) => format!(
@@ -131,7 +134,7 @@ fn counted(number: u64, one: &str, many: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Pushes that were accepted, then refusals of which the last has this diagnosis.
+    /// Counts with accepted pushes, then rejections, the last one with this diagnosis.
     fn pushes(accepted: u64, refusals: Option<(Diagnosis, u64)>) -> Pushes {
         let at = Timestamp::UNIX_EPOCH;
         Pushes {
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_fail_while_they_come_and_acceptances_do_not() {
+    fn rejections_since_the_last_accepted_push_decide() {
         use Diagnosis::{NotEncrypted, OtherToken, Unreadable, Unsigned};
         for (accepted, refusals, want) in [
             (0, None, "fine"),
@@ -168,21 +171,21 @@ mod tests {
             (0, Some((Unsigned, 0)), "doubtful"),
             (7, Some((Unsigned, 0)), "doubtful"),
         ] {
-            let got = match pushes(accepted, refusals).judge() {
-                Judgement::Fine(_) => "fine",
-                Judgement::Doubtful(_) => "doubtful",
-                Judgement::Refused(_) => "refused",
+            let got = match pushes(accepted, refusals).health() {
+                PushHealth::Healthy(_) => "fine",
+                PushHealth::Suspect(_) => "doubtful",
+                PushHealth::Failing(_) => "refused",
             };
             assert_eq!(got, want, "accepted {accepted}, refused {refusals:?}");
         }
     }
 
     #[test]
-    fn one_is_not_many() {
-        let Judgement::Fine(told) = pushes(1, None).judge() else {
+    fn counts_have_singular_and_plural() {
+        let PushHealth::Healthy(detail) = pushes(1, None).health() else {
             panic!("nothing was refused");
         };
-        assert!(told.starts_with("1 push accepted since"), "{told}");
+        assert!(detail.starts_with("1 push accepted since"), "{detail}");
         assert_eq!(counted(0, "push", "pushes"), "0 pushes");
         assert_eq!(counted(2, "push", "pushes"), "2 pushes");
     }

@@ -1,0 +1,112 @@
+//! Checks of the account: IP allow-list, access token, and the creation of a code.
+
+use std::time::Duration;
+
+use super::finding::{Finding, Issue};
+use super::wechat_errors::{defect, describe, stopped, wechat_issue};
+use super::{ALLOW_LIST, CODES, Report, TOKEN};
+use crate::codes::{MintError, Parts, Priority, TokenError};
+use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
+use crate::telemetry::Causes;
+use crate::wechat::{self, ApiError, Class, Errcode, TokenSource};
+
+/// Timeout of the creation of a code, the same as in the service.
+const MINT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Lifetime of the code that the check creates, in seconds.
+const LIFE: u64 = 60;
+
+/// Checks the access token, and with it whether WeChat allows this address.
+pub(super) async fn check_token(parts: &Parts, report: Report<'_>) -> bool {
+    let shared = parts.wechat.token_source() == TokenSource::Classic
+        && matches!(parts.store.classic_token().await, Ok(Some((_, end))) if parts.clock.now() < end);
+    let error = match parts.tokens.get().await {
+        Ok(Ok(_)) => {
+            report(if shared {
+                Finding::skipped(ALLOW_LIST, "a token call, and the service's token is used")
+            } else {
+                Finding::fine(ALLOW_LIST, "WeChat takes calls from this address")
+            });
+            report(Finding::fine(TOKEN, token_detail(parts)));
+            return true;
+        }
+        Ok(Err(error)) => error,
+        Err(aborted) => {
+            report(Finding::skipped(ALLOW_LIST, "a token"));
+            report(Finding::failed(TOKEN, defect(&aborted)));
+            return false;
+        }
+    };
+    let issue = token_issue(&error);
+    if error.refusal().is_some_and(is_about_the_address) {
+        report(Finding::failed(ALLOW_LIST, issue));
+        report(Finding::skipped(TOKEN, "the allow-list"));
+    } else {
+        report(Finding::skipped(ALLOW_LIST, "a token"));
+        report(Finding::failed(TOKEN, issue));
+    }
+    false
+}
+
+fn token_detail(parts: &Parts) -> String {
+    let source = match parts.wechat.token_source() {
+        TokenSource::Stable => "stable",
+        TokenSource::Classic => "classic, shared through the store",
+    };
+    let now = parts.clock.now();
+    let left = parts.tokens.expires_at();
+    let left = left.map_or(0, |end| now.duration_until(end).as_secs());
+    format!("{source}, good for {left} s")
+}
+
+fn is_about_the_address(refusal: &ApiError) -> bool {
+    matches!(refusal.errcode, Errcode(40164 | 61004))
+        || refusal.errcode.class() == Class::AccountBlocked
+}
+
+fn token_issue(error: &TokenError) -> Issue {
+    match error {
+        TokenError::WeChat(error) => wechat_issue(error),
+        TokenError::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
+        TokenError::Store(error) => Issue::new(
+            format!("without the store no token is taken: {}", Causes(error)),
+            "see the store's line",
+        ),
+        TokenError::ForcedTooOften => Issue::new(error.to_string(), "try again in a minute"),
+    }
+}
+
+/// Checks the creation of a code, under a reserved scene. The code is not stored.
+pub(super) async fn check_codes(parts: &Parts, report: Report<'_>) {
+    let spec = CodeSpec::Temporary {
+        scene: TemporaryScene::Text(SceneText::reserved("doctor")),
+        lifetime: Lifetime::try_from(LIFE).expect("it is within the bounds"),
+    };
+    let deadline = tokio::time::Instant::now() + MINT_DEADLINE;
+    let finding = match parts.create(&spec, Priority::High, deadline).await {
+        Ok(_) => {
+            parts.store.count_mints(1).await.ok();
+            let detail = format!("WeChat made one that lives {LIFE} s, from the day's quota");
+            Finding::fine(CODES, detail)
+        }
+        Err(error) => Finding::failed(CODES, mint_issue(&error)),
+    };
+    report(finding);
+}
+
+fn mint_issue(error: &MintError) -> Issue {
+    match error {
+        MintError::WeChat(wechat::Error::Refused(refusal))
+            if refusal.errcode.class() == Class::TokenDead =>
+        {
+            Issue::new(
+                describe(refusal),
+                "another program takes tokens of this account: let all of them use stable_token (WXQR_TOKEN_SOURCE=stable)",
+            )
+        }
+        MintError::WeChat(error) | MintError::MinuteLimit(error) => wechat_issue(error),
+        MintError::Token(error) => token_issue(error),
+        MintError::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
+        other => defect(other),
+    }
+}

@@ -1,0 +1,142 @@
+//! Checks of the database: its schema, the ledger, and the clock difference to this machine.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::finding::{Finding, Issue};
+use super::{CLOCK, Report, STORE};
+use crate::app::{self, Stores};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{ClockDifference, Database, OpenError, SchemaState};
+use crate::telemetry::Causes;
+
+/// Checks the database, and returns it if it is ready to use.
+pub(super) async fn check(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    report: Report<'_>,
+) -> Option<Stores> {
+    let store = check_schema(config, clock, report).await;
+    for shared in Database::shared_files(&config.database_url) {
+        let issue = Issue::new(shared.to_string(), shared.action());
+        report(Finding::warned(STORE, issue));
+    }
+    store
+}
+
+/// Checks the schema without creating or migrating it.
+async fn check_schema(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    report: Report<'_>,
+) -> Option<Stores> {
+    let note = match Database::schema_state(&config.database_url).await {
+        Ok(SchemaState::Current) => return check_ready_store(config, clock, report).await,
+        Ok(SchemaState::Missing) => "not there yet: `wxqr serve` makes it",
+        Ok(SchemaState::Outdated) => "of an older version: `wxqr serve` brings it up to date",
+        Err(error) => {
+            report(Finding::failed(STORE, store_issue(&error)));
+            return None;
+        }
+    };
+    let database = Database::system(&config.database_url);
+    report(Finding::fine(STORE, format!("{database}, {note}")));
+    None
+}
+
+async fn check_ready_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    report: Report<'_>,
+) -> Option<Stores> {
+    let app_id = config.account.app_id.as_str();
+    let upstream = app::upstream(config);
+    let opened = Stores::open_now(
+        &config.database_url,
+        app_id,
+        &upstream,
+        Arc::clone(clock),
+        config.scans.person_key.as_ref(),
+    );
+    let store = match opened.await {
+        Ok(store) => store,
+        Err(error) => {
+            report(Finding::failed(STORE, store_issue(&error)));
+            return None;
+        }
+    };
+    let used = match store.codes.stock().await {
+        Ok(stock) => stock.used,
+        Err(error) => {
+            let cause = Causes(&error).to_string();
+            let issue = Issue::new(cause, "look at the database's own log");
+            report(Finding::failed(STORE, issue));
+            return None;
+        }
+    };
+    let detail = format!("{}, permanent codes in the ledger: {used}", store.database);
+    report(Finding::fine(STORE, detail));
+    if let Some(difference) = store.database.clock_difference() {
+        report(clock_finding(difference));
+    }
+    Some(store)
+}
+
+fn store_issue(error: &OpenError) -> Issue {
+    Issue::new(Causes(error).to_string(), error.action())
+}
+
+fn clock_finding(difference: ClockDifference) -> Finding {
+    if difference.is_too_much() {
+        let issue = Issue::new(difference.to_string(), ClockDifference::ACTION);
+        return Finding::failed(CLOCK, issue);
+    }
+    Finding::fine(CLOCK, difference.to_string())
+}
+
+/// Opens an in-memory database, for checks without the real one: a stable token is not stored.
+pub(super) async fn open_in_memory(config: &Config, clock: &Arc<dyn Clock>) -> Stores {
+    let url = SecretString::from("sqlite::memory:");
+    let app_id = config.account.app_id.as_str();
+    Stores::open_now(
+        &url,
+        app_id,
+        &app::upstream(config),
+        Arc::clone(clock),
+        None,
+    )
+    .await
+    .expect("memory can be opened")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn clock_skew_is_a_failure_with_a_remedy() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (theirs, is_failure, line) in [
+            (
+                100,
+                false,
+                "ok    clock: this machine's is 0.000 s ahead of the database's",
+            ),
+            (
+                112,
+                true,
+                "FAIL  clock: this machine's is 12.000 s behind the database's; let NTP set the clocks of this machine and \
+                 of the database's, because replicas compare their times",
+            ),
+        ] {
+            let difference = ClockDifference::between(at(100), at(100), at(theirs));
+            let finding = clock_finding(difference);
+            assert_eq!(finding.to_string(), line);
+            assert_eq!(finding.is_failure(), is_failure);
+        }
+    }
+}

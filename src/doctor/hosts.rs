@@ -1,0 +1,62 @@
+//! Checks of the API hosts: DNS, connection, TLS and HTTP.
+
+use std::time::Instant;
+
+use url::Url;
+
+use super::finding::{Finding, Issue};
+use super::{HOST, PROBE_DEADLINE, Report};
+use crate::config::{Config, ExtraCa};
+use crate::outbound::{self, ProbeError};
+use crate::telemetry::Causes;
+
+/// Checks each API host, and returns whether any of them answers.
+pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {
+    let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
+    let client = match outbound::http_client(extra_ca) {
+        Ok(client) => client,
+        Err(error) => {
+            let issue = Issue::new(Causes(&error).to_string(), "check WXQR_EXTRA_CA_FILE");
+            report(Finding::failed(HOST, issue));
+            return false;
+        }
+    };
+    let mut answered = false;
+    for base in &config.upstream.api_bases {
+        let what = format!("{HOST} {}", authority(base));
+        let started = Instant::now();
+        match outbound::probe(&client, base.clone(), PROBE_DEADLINE).await {
+            Ok(_) => {
+                answered = true;
+                let detail = format!("answers after {} ms", started.elapsed().as_millis());
+                report(Finding::fine(what, detail));
+            }
+            Err(error) => {
+                let issue = Issue::new(error.to_string(), host_remedy(&error));
+                report(Finding::failed(what, issue));
+            }
+        }
+    }
+    answered
+}
+
+fn authority(base: &Url) -> String {
+    let host = base.host_str().unwrap_or_default();
+    base.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn host_remedy(error: &ProbeError) -> &'static str {
+    match error {
+        ProbeError::Name => "check WXQR_API_BASE, and the DNS of this machine",
+        ProbeError::Connect(_) | ProbeError::ConnectTimeout => {
+            "check WXQR_API_BASE, and that a firewall lets this machine connect to it"
+        }
+        ProbeError::Tls(_) => {
+            "check this machine's clock; if a device on the way opens TLS, name its CA in WXQR_EXTRA_CA_FILE"
+        }
+        ProbeError::Silent | ProbeError::NoHttp => {
+            "check WXQR_API_BASE, and what is on the way to it"
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Diagnostic checks of a configuration, one line each, in order of dependency.
+//!
+//! [`examine`] is the entry point. It uses the same modules as the service, so its results apply to
+//! the service; a running service is not disturbed. No finding contains a secret.
+
+mod account;
+mod callback;
+mod database;
+mod finding;
+mod hosts;
+mod pushes;
+mod wechat_errors;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
+
+pub use finding::Finding;
+
+use crate::app;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, ConfigErrors};
+use crate::wechat::TokenSource;
+
+/// Receives each finding as soon as it is known.
+type Report<'a> = &'a mut (dyn FnMut(Finding) + Send);
+
+/// Timeout of a request to a host. The service's own timeouts are shorter, so a slower host is of
+/// no use.
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Subjects of the findings, in order.
+const SETTINGS: &str = "settings";
+const STORE: &str = "store";
+const CLOCK: &str = "clock";
+const HOST: &str = "host";
+const ALLOW_LIST: &str = "allow-list";
+const TOKEN: &str = "token";
+const CODES: &str = "codes";
+const CALLBACK: &str = "callback";
+
+/// Reports all errors in the settings, and skips all other checks.
+pub fn report_config_errors(errors: &ConfigErrors, report: &mut dyn FnMut(Finding)) {
+    for line in errors.lines() {
+        // Each line already names what is accepted.
+        report(Finding::failed(SETTINGS, line));
+    }
+    for what in [STORE, HOST, ALLOW_LIST, TOKEN, CODES, CALLBACK] {
+        report(Finding::skipped(what, "the settings"));
+    }
+}
+
+/// Runs all checks, and reports each finding as soon as it is known. Creates one temporary code.
+/// Not cancel safe: a classic token that WeChat has just issued would be lost.
+///
+/// `key` is an API key of the running service with the scope `stats`, to read its push counts.
+pub async fn examine(config: &Config, key: Option<&SecretString>, report: Report<'_>) {
+    report(Finding::fine(
+        SETTINGS,
+        format!("AppID {}", config.account.app_id.as_str()),
+    ));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    check_account(config, Arc::clone(&clock), report).await;
+    for limitation in config.limitations() {
+        report(Finding::limitation(&limitation));
+    }
+    if let Some(credentials) = &config.scans.callback {
+        report(callback::check(config, credentials, &*clock, key).await);
+    }
+}
+
+/// Checks everything that the creation of a code depends on, and then the creation.
+async fn check_account(config: &Config, clock: Arc<dyn Clock>, report: Report<'_>) {
+    let store = database::check(config, &clock, report).await;
+    let store = match (store, config.upstream.token_source) {
+        (None, TokenSource::Stable) => Some(database::open_in_memory(config, &clock).await),
+        (store, _) => store,
+    };
+    if !hosts::check(config, report).await {
+        skip_calls("a host that answers", report);
+        return;
+    }
+    let Some(store) = store else {
+        // A classic token that is not shared through the database invalidates that of a running
+        // service.
+        skip_calls("the store, where the classic token is shared", report);
+        return;
+    };
+    let parts = app::parts(config, store.codes, clock, &TaskTracker::new())
+        .expect("the hosts were asked with such a client");
+    if account::check_token(&parts, report).await {
+        account::check_codes(&parts, report).await;
+    } else {
+        report(Finding::skipped(CODES, "a token"));
+    }
+}
+
+fn skip_calls(needs: &str, report: Report<'_>) {
+    for what in [ALLOW_LIST, TOKEN, CODES] {
+        report(Finding::skipped(what, needs));
+    }
+}
