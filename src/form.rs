@@ -1,6 +1,7 @@
-//! How names and values are spelled in a query: read strictly, written in one way. It must not know which parameters there are.
+//! Form encoding (`application/x-www-form-urlencoded`): a strict parser and a canonical encoder.
+//! Independent of the parameters that exist.
 
-pub mod disguise;
+pub mod mangled;
 
 use std::fmt;
 use std::str::Utf8Error;
@@ -14,34 +15,36 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The names and values of a form-encoded text, not yet decoded. A name without `=` has an empty value.
+/// Splits form-encoded text into names and values, not decoded. A name without `=` has an empty
+/// value.
 pub fn pieces(raw: &str) -> impl Iterator<Item = (&str, &str)> {
     let pieces = raw.split('&').filter(|piece| !piece.is_empty());
     pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
 }
 
-/// A name or a value as text: `+` is a space, `%HH` a byte of UTF-8. A `%` that begins no `%HH` stands for itself, as in
-/// browsers.
+/// Decodes a name or a value: `+` is a space, `%HH` a byte of UTF-8. An incomplete `%HH` stands for
+/// itself, as in browsers.
 ///
 /// # Errors
-/// When it is not UTF-8.
+/// If the text is not UTF-8.
 pub fn decoded(piece: &str) -> Result<String, Utf8Error> {
     let spaced = piece.replace('+', " ");
     let text = percent_decode_str(&spaced).decode_utf8()?;
     Ok(text.into_owned())
 }
 
-/// The decoded names and values of a form-encoded text, in the order in which they came.
+/// Parses form-encoded text into decoded names and values, in their order.
 ///
 /// # Errors
-/// When it is not UTF-8.
+/// If the text is not UTF-8.
 pub fn pairs(raw: &str) -> Result<Vec<(String, String)>, Utf8Error> {
     pieces(raw)
         .map(|(name, value)| Ok((decoded(name)?, decoded(value)?)))
         .collect()
 }
 
-/// A value for a query, a path or a file name: all but `A-Za-z0-9-._~` as upper-case `%HH`.
+/// Percent-encodes a value for a query, a path or a file name: all but `A-Za-z0-9-._~`, in upper
+/// case.
 pub fn escaped(value: &str) -> impl fmt::Display + '_ {
     utf8_percent_encode(value, ESCAPED)
 }
@@ -53,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_read_as_browsers_write_it() {
+    fn form_encoding_is_parsed_like_in_browsers() {
         for (raw, want) in [
             ("", vec![]),
             ("&&a=1&", vec![("a", "1")]),
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_unreserved_characters_stand_for_themselves() {
+    fn only_unreserved_characters_are_not_percent_encoded() {
         let unreserved = "ABCXYZabcxyz0189-._~";
         assert_eq!(escaped(unreserved).to_string(), unreserved);
         for (value, want) in [
@@ -90,7 +93,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_as_it_was(name in "\\PC{1,20}", value in any::<String>()) {
+        fn percent_encoding_round_trips(name in "\\PC{1,20}", value in any::<String>()) {
             let raw = format!("{}={}", escaped(&name), escaped(&value));
             prop_assert_eq!(pairs(&raw).unwrap(), [(name, value)]);
         }

@@ -1,7 +1,7 @@
 //! Entry points of the targets in `fuzz/`: each parses untrusted input as the service does, and
 //! asserts the invariants. A panic is a finding.
 //!
-//! Not behind a feature, so that every build checks it, but hidden: nothing else may come in here.
+//! Hidden, not behind a feature, so that every build checks it; not for other callers.
 
 mod callback;
 
@@ -18,7 +18,7 @@ use crate::scene::{CodeSpec, Lifetime, PermanentScene, TemporaryScene};
 use crate::wechat::wire::{CreateAnswer, TokenAnswer, decode};
 use crate::wechat::{CreatedCode, GrantedToken};
 
-/// A query of `/qrcode`: a link that we print for it means the same code.
+/// Query of `/qrcode`: the link that the service prints for it must mean the same code.
 pub fn query(data: &[u8]) {
     let Ok(raw) = str::from_utf8(data) else {
         return;
@@ -91,10 +91,10 @@ pub fn link(data: &[u8]) {
     }
 }
 
-/// Some instant of 2026.
+/// An arbitrary time in 2026.
 const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
-/// What a rightly signed link is worth.
+/// The expected result for a correctly signed link.
 fn due(covered: &[(&str, &str)]) -> Result<Link, LinkError> {
     let is_repeated = |name| covered.iter().filter(|(given, _)| *given == name).count() > 1;
     let exp = covered.iter().find(|(name, _)| *name == "exp");
@@ -151,9 +151,9 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// Every input that is kept, the ones of old findings above all, goes through its door.
+    /// Regression test: runs every stored input, past findings included, through its entry point.
     #[test]
-    fn the_kept_inputs_find_nothing() {
+    fn stored_fuzz_inputs_pass() {
         for (target, door) in [
             ("query", super::query as fn(&[u8])),
             ("upstream", super::upstream),

@@ -131,7 +131,7 @@ impl Default for PictureCache {
 
 async fn draw(key: Key) -> Result<Picture, PictureError> {
     let drawing = spawn_blocking(move || {
-        let bytes = match key.drawn {
+        let bytes = match key.format {
             ImageFormat::Png => qr_image::png(key.url.as_str(), &key.style)?,
             ImageFormat::Svg => qr_image::svg(key.url.as_str(), &key.style)?.into_bytes(),
         };

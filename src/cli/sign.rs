@@ -10,7 +10,7 @@ use url::Url;
 use wxqr::access::{LinkExpiry, SIGNED};
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{Config, PublicUrl, flags_of};
-use wxqr::form::{self, disguise, escaped};
+use wxqr::form::{self, escaped, mangled};
 use wxqr::http::{SceneParams, SceneParamsError};
 use wxqr::scene::Lifetime;
 
@@ -94,10 +94,10 @@ impl Link {
         } else {
             (None, text.strip_prefix('?').unwrap_or(text))
         };
-        if let Some(found) = disguise::find(query, &PARAMETERS) {
+        if let Some(found) = mangled::find(query, &PARAMETERS) {
             return Err(Usage::new(format!(
                 "the link hides its {}: {}",
-                found.name, found.flaw
+                found.name, found.mangling
             )));
         }
         let parameters = form::pairs(query)

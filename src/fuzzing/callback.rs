@@ -1,6 +1,6 @@
 //! WeChat's pushes: queries, envelopes, ciphertexts, and messages in XML and JSON.
 //!
-//! What would need the token is signed here, so that the fuzzer gets past the signature to what lies behind.
+//! Signs the inputs, so that the fuzzer reaches the code behind the signature check.
 
 use std::fmt::Write as _;
 
@@ -21,11 +21,11 @@ const KEY: &str = "YWJjZGVmZ2hpamtsbW5vcGFiY2RlZmdoaWprbG1ub3A";
 const KEY_BYTES: &[u8; 32] = b"abcdefghijklmnopabcdefghijklmnop";
 const APP_ID: &str = "wxfuzz";
 const TIMESTAMP: &str = "1700000000";
-/// Not of digits, so that no other time can be read from it and the timestamp.
+/// Not digits, so that timestamp and nonce can be split in one way only.
 const NONCE: &str = "n";
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
-/// A push: its first byte says what the rest is.
+/// A push; its first byte selects the kind of input.
 pub fn callback(data: &[u8]) {
     let Some((way, rest)) = data.split_first() else {
         return;
@@ -39,7 +39,7 @@ pub fn callback(data: &[u8]) {
     }
 }
 
-/// Query and body, with a line break between: nobody has signed them.
+/// Unsigned query and body, separated by a line break.
 fn unsigned(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == b'\n');
     let query = String::from_utf8_lossy(parts.next().unwrap_or_default());
@@ -50,7 +50,7 @@ fn unsigned(data: &[u8]) {
     }
 }
 
-/// A message reads the same in plain and in safe mode.
+/// A message must parse alike in plain and in safe mode.
 fn message(data: &[u8]) {
     let plain = open(&plain_verifier(), &query(&[]), data);
     let mut whole = vec![0; 16];
@@ -71,7 +71,7 @@ fn message(data: &[u8]) {
     }
 }
 
-/// A body with a signature over whatever its first `Encrypt` seems to hold.
+/// A body with a signature over its first `Encrypt`, as far as it can be found.
 fn envelope(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let start = text.find("Encrypt").map_or(0, |at| at + "Encrypt".len());
@@ -83,13 +83,13 @@ fn envelope(data: &[u8]) {
     check(open(&encrypted_verifier(), &query(&[&sealed]), data));
 }
 
-/// Bytes that nobody encrypted.
+/// Bytes that are not encrypted.
 fn ciphertext(data: &[u8]) {
     assert!(push(&STANDARD.encode(data)).is_err());
     check(push(&String::from_utf8_lossy(data)));
 }
 
-/// What the cipher opens, pad and all.
+/// A plaintext, padding included.
 fn plaintext(data: &[u8]) {
     let mut whole = data.to_vec();
     whole.truncate(data.len() / 32 * 32);
@@ -116,7 +116,7 @@ fn open(verifier: &PushVerifier, query: &str, body: &[u8]) -> Result<Push, Rejec
     opened
 }
 
-/// Signed, over the encrypted part too if there is one.
+/// A signed query; the signature covers the encrypted part, if there is one.
 fn query(sealed: &[&str]) -> String {
     let name = if sealed.is_empty() {
         "signature"

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use qr_image::{Colors, Margin, PixelSize, Rgb, Style};
 
 use crate::access::LinkExpiry;
-use crate::form::{self, disguise};
+use crate::form::{self, mangled};
 use crate::http::i18n::lang::Lang;
 use crate::http::i18n::message::Message;
 use crate::http::negotiation::format::Format;
@@ -231,17 +231,17 @@ pub(crate) fn form_pairs(raw: &str, known: &[&str]) -> Result<Vec<(String, Strin
 /// # Errors
 /// `invalid_parameter`, which says what was sent for what.
 pub(crate) fn refuse_disguises(raw: &str, known: &[&str]) -> Result<(), Problem> {
-    let Some(found) = disguise::find(raw, known) else {
+    let Some(found) = mangled::find(raw, known) else {
         return Ok(());
     };
-    let message = match found.flaw {
-        disguise::Flaw::Sent { sent, meant } => Message::new(
+    let message = match found.mangling {
+        mangled::Mangling::Separator { sent, meant } => Message::new(
             format!("未被读取：链接中的“{meant}”变成了“{sent}”，请使用未经改动的原始链接"),
             format!(
                 "is not read, because \"{sent}\" was sent for \"{meant}\"; use the link as it was made, with & between name=value pairs"
             ),
         ),
-        disguise::Flaw::Name(sent) => Message::new(
+        mangled::Mangling::Name(sent) => Message::new(
             format!("未被读取：参数名变成了“{sent}”，请使用未经改动的原始链接"),
             format!(
                 "is not read, because its name was sent as \"{sent}\"; use the link as it was made"

@@ -2,7 +2,7 @@
 
 use crate::access::Caller;
 use crate::codes::{self, Codes, Served};
-use crate::form::{disguise, escaped};
+use crate::form::{escaped, mangled};
 use crate::http::extract::query::KNOWN;
 use crate::http::i18n::message::Message;
 use crate::http::problem::Problem;
@@ -50,7 +50,7 @@ fn mistake_in(spec: &CodeSpec) -> Option<Message> {
         ));
     }
     let link = format!("scene_str={}", escaped(text));
-    let hidden = disguise::find(&link, KNOWN)?;
+    let hidden = mangled::find(&link, KNOWN)?;
     Some(Message::new(
         format!("含有参数 {}，像是链接的一部分；请去掉", hidden.name),
         format!(
@@ -66,5 +66,5 @@ fn is_blank(letter: char) -> bool {
     let is_selector = matches!(letter, '\u{fe00}'..='\u{fe0f}');
     letter.is_whitespace()
         || FILLERS.contains(&letter)
-        || disguise::is_invisible(letter) && !is_selector
+        || mangled::is_invisible(letter) && !is_selector
 }

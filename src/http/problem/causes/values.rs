@@ -4,7 +4,7 @@ use qr_image::{
     Colors, ColorsError, Margin, MarginError, PixelSize, PixelSizeError, RenderError, RgbError,
 };
 
-use crate::access::ExpiryError;
+use crate::access::LinkExpiryError;
 use crate::http::i18n::lang::LangError;
 use crate::http::i18n::message::Message;
 use crate::http::negotiation::format::FormatError;
@@ -13,8 +13,8 @@ use crate::http::scene_params::SceneParamsError;
 use crate::scene::{Lifetime, LifetimeError, SceneError, SceneText};
 use crate::ticket::TicketError;
 
-impl From<ExpiryError> for Message {
-    fn from(error: ExpiryError) -> Self {
+impl From<LinkExpiryError> for Message {
+    fn from(error: LinkExpiryError) -> Self {
         Self::new("须为 Unix 时间戳（秒），只写数字", error.to_string())
     }
 }

@@ -13,7 +13,8 @@ const NAMES: [&str; 7] = [
     "sig",
 ];
 
-/// A query, the parameter that it hides, what was sent, and for what; for nothing where the name is at fault.
+/// A query, its mangled parameter, what was sent, and what it replaces; empty if the name itself is
+/// mangled.
 const HIDDEN: &[(&str, &str, &str, &str)] = &[
     ("scene_str=a&amp;permanent=true", "permanent", "&amp;", "&"),
     ("scene_str=a&AMP;permanent=true", "permanent", "&AMP;", "&"),
@@ -172,32 +173,32 @@ const HIDDEN: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn whatever_hides_a_parameter_is_named() {
+fn every_mangled_parameter_is_named() {
     for &(query, parameter, sent, meant) in HIDDEN {
-        let flaw = match meant {
-            "" => Flaw::Name(sent.to_owned()),
-            _ => Flaw::Sent {
+        let mangling = match meant {
+            "" => Mangling::Name(sent.to_owned()),
+            _ => Mangling::Separator {
                 sent: sent.to_owned(),
                 meant,
             },
         };
         let got = find(query, &NAMES);
-        let want = Disguised {
+        let want = MangledParameter {
             name: parameter,
-            flaw,
+            mangling,
         };
         assert_eq!(got, Some(want), "query {query:?}");
     }
 }
 
 #[test]
-fn what_hides_nothing_is_left_alone() {
+fn well_formed_queries_are_accepted() {
     for query in [
         "",
         "&&",
         "scene_id=1&permanent=true&size=300",
         "scene%5Fid=1",
-        // Slips, which have an answer of their own.
+        // Misspellings, which are reported elsewhere.
         "Scene_Id=1&sceneid=1&LANG=en",
         "scene_str=A%26B",
         "scene_str=A%26lang",
@@ -209,7 +210,7 @@ fn what_hides_nothing_is_left_alone() {
         "scene_str=100%25",
         "scene_str=%FF",
         "scene_str=https%3A%2F%2Fa.example%2F%3Flang%3Den",
-        // What others add.
+        // Parameters that other programs add.
         "utm_source=a&from=singlemessage&isappinstalled=0&_=3&=&x=%FF",
         "utm_content=kw;lang=en;size=3",
         "amp=1&amp_js_v=0.1&ampl=1",
@@ -219,7 +220,7 @@ fn what_hides_nothing_is_left_alone() {
         "q=what%3Fsize%3D3",
         "state=eyJzaXplIjoxfQ%3D%3D",
         "subscene=1&mylang=en&lang_code=x",
-        // Escaped by a program.
+        // Encoded by a program.
         "scene_str=shop%3Flang%3Den",
         "scene_str=a%26lang%3Den&permanent=true",
         "scene_str=page%3Fscene_id%3D4",
@@ -234,7 +235,7 @@ fn what_hides_nothing_is_left_alone() {
     }
 }
 
-/// What may stand for `&`, with the rest of the entity that the separator leaves.
+/// Replacements of `&`, with the rest of the entity after the separator.
 const SEPARATORS: [&str; 14] = [
     "&amp;",
     "&AMP;",
@@ -265,11 +266,11 @@ const INVISIBLE: [&str; 8] = [
     "%EF%B8%8F",
 ];
 
-/// A parameter in disguise, and whether it is certainly one.
+/// A mangled parameter, and whether it is one without doubt.
 #[derive(Debug)]
 struct Hidden {
     name: &'static str,
-    piece: String,
+    segment: String,
     behind_ours: bool,
     behind_foreign: bool,
 }
@@ -282,50 +283,50 @@ fn hidden() -> impl Strategy<Value = Hidden> {
         select(&INVISIBLE[..]),
         0..3_u8,
     );
-    let piece = |(name, separator, equals, invisible, kind): (&'static str, &str, &str, _, _)| {
+    let segment = |(name, separator, equals, invisible, kind): (&'static str, &str, &str, _, _)| {
         let (start, end) = name.split_at(name.len() / 2);
-        let piece = match kind {
+        let segment = match kind {
             0 => format!("{separator}{name}{equals}1"),
             1 if equals != "=" => format!("&{name}{equals}1"),
             _ => format!("&{start}{invisible}{end}{equals}1"),
         };
-        let is_long = name.len() >= UNMISTAKABLE;
-        let is_ampersand = ![";", "?", "%3F"].iter().any(|it| piece.starts_with(it));
-        let is_own_piece = piece.starts_with('&');
+        let is_long = name.len() >= DISTINCTIVE_LEN;
+        let is_ampersand = ![";", "?", "%3F"].iter().any(|it| segment.starts_with(it));
+        let is_own_piece = segment.starts_with('&');
         let is_escaped = equals == "%3D";
         Hidden {
             name,
             behind_ours: is_own_piece || !is_escaped || is_ampersand && is_long,
             behind_foreign: is_own_piece || !is_escaped && (is_ampersand || is_long),
-            piece,
+            segment,
         }
     };
-    parts.prop_map(piece)
+    parts.prop_map(segment)
 }
 
 proptest! {
     #[test]
-    fn no_disguise_drops_a_parameter(hidden in hidden(), before in "(scene_str=[a-z0-9]{1,5}|scene_id=1)") {
-        let query = format!("{before}{}", hidden.piece);
+    fn no_mangled_parameter_is_dropped(hidden in hidden(), before in "(scene_str=[a-z0-9]{1,5}|scene_id=1)") {
+        let query = format!("{before}{}", hidden.segment);
         let found = find(&query, &NAMES).map(|found| found.name);
         prop_assert_eq!(found, hidden.behind_ours.then_some(hidden.name), "{}", query);
     }
 
     #[test]
-    fn behind_a_foreign_parameter_it_is_found_where_it_is_certain(hidden in hidden(), before in "utm_[a-z]{1,5}=[a-z0-9]{0,5}") {
-        let query = format!("{before}{}", hidden.piece);
+    fn mangled_parameters_are_found_after_unknown_ones(hidden in hidden(), before in "utm_[a-z]{1,5}=[a-z0-9]{0,5}") {
+        let query = format!("{before}{}", hidden.segment);
         let found = find(&query, &NAMES).map(|found| found.name);
         prop_assert_eq!(found, hidden.behind_foreign.then_some(hidden.name), "{}", query);
     }
 
     #[test]
-    fn a_value_that_a_program_escaped_is_taken_at_its_word(value in "[a-z&;?=:/ %#+_.-]{1,30}") {
+    fn percent_encoded_values_are_accepted(value in "[a-z&;?=:/ %#+_.-]{1,30}") {
         let query = format!("q={0}&state={0}", crate::form::escaped(&value));
         prop_assert_eq!(find(&query, &NAMES), None, "{}", query);
     }
 
     #[test]
-    fn no_value_of_letters_and_ampersands_is_refused(value in "[a-zA-Z0-9&;? %#+_.-]{1,30}") {
+    fn values_with_letters_and_ampersands_are_accepted(value in "[a-zA-Z0-9&;? %#+_.-]{1,30}") {
         let query = format!("scene_str={}", crate::form::escaped(&value));
         prop_assert_eq!(find(&query, &NAMES), None, "{}", query);
     }
@@ -337,24 +338,24 @@ proptest! {
 }
 
 #[test]
-fn the_longest_query_costs_no_more_than_its_length() {
-    // Each part names a parameter that is left alone, and so has everything before it looked at.
-    for (start, part) in [
+fn the_longest_query_takes_linear_time() {
+    // Each candidate is ignored, so everything before it is inspected.
+    for (start, candidate) in [
         ("x=a", "%3Bsize%3D"),
         ("x=a/?", ";sig="),
         ("x=a", ";lang="),
         ("scene_str=://", "?size="),
         ("scene_str=a", "%3Fsize%3D"),
     ] {
-        let query = |parts: usize| format!("{start}{}", part.repeat(parts));
+        let query = |parts: usize| format!("{start}{}", candidate.repeat(parts));
         let time = |query: &str| {
             let started = std::time::Instant::now();
-            assert_eq!(find(query, &NAMES), None, "{start}{part}");
+            assert_eq!(find(query, &NAMES), None, "{start}{candidate}");
             started.elapsed()
         };
-        // A quadratic search of the second takes 256 times as long as of the first.
+        // A quadratic search would take 256 times as long for the second as for the first.
         let (short, long) = (query(100), query(1600));
         let least = |query: &str| (0..5).map(|_| time(query)).min().unwrap_or_default();
-        assert!(least(&long) < least(&short) * 100, "{start}{part}");
+        assert!(least(&long) < least(&short) * 100, "{start}{candidate}");
     }
 }
