@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What strangers can make the service hold: bodies and heads that they begin and do not finish.
+"""Memory and latency under clients that send incomplete requests (slow POST, slow headers).
 
     cargo build --release
     bench/held_bodies.py target/release/wxqr [--clients 9500] [--only NAME]
 
-For each attack, starts the demo with its default limits, opens the clients from a process of their own, each of which sends
-all of its request but the last byte and holds still, and asks for a known code all the while. Prints one line of figures for
-each attack, and ends with 1 if one is not as promised: visitors' median below 50 ms, at most 256 MiB of resident memory,
-64 MiB when it is over, every client closed within 15 s of its connection, as many open files as before. Needs Linux, Python
-3.9 and a hard limit of open files (ulimit -Hn) above the number of clients.
+For each attack, starts the demo with its default limits and opens the clients from a separate process. Each client sends its
+whole request but the last byte. Meanwhile a visitor requests a cached code. Prints one line of figures for each attack, and
+exits with 1 if a promise is broken: visitors' median below 50 ms, at most 256 MiB of resident memory, 64 MiB afterwards, every
+client closed within 15 s of its connection, no leaked file descriptor. Needs Linux, Python 3.9 and a hard limit of open files
+(ulimit -Hn) above the number of clients.
 """
 
 import argparse
@@ -28,10 +28,10 @@ ASK_EVERY_S = 0.01
 MOST_MIB = 256
 MOST_MIB_AFTER = 64
 
-# Of the median: the flood opens its connections within a second and takes the same cores, and p99 is of that second.
+# Applies to the median: p99 falls into the second in which the flood connects, on the same cores.
 P50_MS = 50
 
-# Until memory that was given up is back with the operating system: the allocator keeps it for ten seconds, in case.
+# The allocator returns freed memory to the operating system after ten seconds.
 SETTLED_AFTER_S = 15
 
 LONGEST_PUSH = 64 * 1024
@@ -44,7 +44,7 @@ def request(method, target, length, header=""):
 
 
 def unsigned_push():
-    """Only the body can tell that it is not WeChat's."""
+    """A push that can only be rejected by its body."""
     query = f"timestamp={int(time.time())}&nonce=1&encrypt_type=aes&msg_signature={'0' * 40}"
     return request("POST", f"/callback?{query}", LONGEST_PUSH)
 
@@ -135,7 +135,7 @@ def measure(pid, address, clients, name, attack):
 
 
 def hold(address, clients, request, report):
-    """Opens them all, sends what the service takes, and tells how long each lived in seconds, None for those that still do."""
+    """Opens all clients, sends what the service accepts, and reports the lifetime of each in seconds, None if still open."""
     streams, left, opened, lives = {}, {}, {}, {}
     epoll = select.epoll()
     end = time.monotonic() + PATIENCE_S
@@ -155,7 +155,7 @@ def hold(address, clients, request, report):
                 try:
                     left[handle] = left[handle][streams[handle].send(left[handle]):]
                 except OSError:
-                    continue  # Closed: the next poll tells.
+                    continue  # Closed: the next poll reports it.
                 if not left[handle]:
                     epoll.modify(handle, select.EPOLLRDHUP)
     report.send(list(lives.values()))

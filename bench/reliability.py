@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Attacks and bad days in full size, and docs/reliability.md from what was measured.
+"""Runs the fault and attack tests in full size, and writes docs/reliability.md from the results.
 
     bench/reliability.py
 
-Builds the release, runs the tests below one by one with FULL_SIZE=1, then bench/slow_clients.py and bench/held_bodies.py, and writes the document. Takes
-half an hour after the build, on a machine that does nothing else. TEST_DATABASE_URL names a PostgreSQL server and a
-role that may make databases; without it replicas share an SQLite file, and what needs PostgreSQL is left out. Needs Linux, git,
-Chromium for what a browser sees, and Python 3.9. Ends with 1 if a test failed or a promise was not kept.
+Builds the release, runs the tests below one by one with FULL_SIZE=1, then bench/slow_clients.py and bench/held_bodies.py, and
+writes the document. Takes half an hour after the build, on an otherwise idle machine. TEST_DATABASE_URL names a PostgreSQL
+server and a role that may create databases; without it replicas share an SQLite file, and tests that need PostgreSQL are
+skipped. Needs Linux, git, Chromium and Python 3.9. Exits with 1 if a test failed or a promise was broken.
 """
 
 import datetime
@@ -22,7 +22,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "reliability.md"
 
-# The tests of `tests/it` that are run: one, or all below a module.
+# Tests of `tests/it` to run: single ones, or all of a module.
 TESTS = [
     "hostile::",
     "browser::markup::a_browser_finds_nothing_of_what_strangers_write_but_text",
@@ -41,7 +41,7 @@ TESTS = [
     "failure::crash::a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged",
 ]
 
-# Tests beside the code that assert a count: what was tried, what must not happen, and the test.
+# Unit tests that assert a count: what was tried, what must not happen, and the test.
 BESIDE_THE_CODE = [
     (
         "10,000 changes of signed links: bytes, order, repeats, spelling, what is left out",
@@ -85,7 +85,7 @@ def run(command):
 
 
 def run_tests(name, figures):
-    """Whether they passed. One after the other, so that they do not slow each other down."""
+    """Runs tests sequentially, so that they do not compete for the cores, and returns whether they passed."""
     environment = dict(
         os.environ, FULL_SIZE="1", RELIABILITY_FIGURES=str(figures), STORE_DOWN_SECONDS="30", RUST_BACKTRACE="0"
     )
@@ -95,14 +95,14 @@ def run_tests(name, figures):
 
 
 def failure(name):
-    """The row of a test that failed before it had all its figures, so that no fault is missing in silence."""
+    """Row of a test that failed before it had reported all figures, so that no fault is silently missing."""
     line = {"what": "tests that failed", "promised": "0", "measured": "one or more", "kept": False}
     test = f"it::{name}".rstrip(":")
     return {"fault": f"what {test} tries", "test": test, "lines": [line]}
 
 
 def beside_the_code(row):
-    """The row of a test that asserts that something never happens."""
+    """Row of a unit test that asserts that something never happens."""
     fault, what, test = row
     ended = subprocess.run(["cargo", "test", "--release", "--locked", "--lib", "--", "--exact", test], stdout=subprocess.PIPE, text=True)
     kept = ended.returncode == 0 and "1 passed" in ended.stdout
@@ -111,7 +111,7 @@ def beside_the_code(row):
 
 
 def slow_clients():
-    """The row of bench/slow_clients.py, which prints one line: what was done, a colon, and the figures."""
+    """Row of bench/slow_clients.py, which prints one line: the attack, a colon, and the figures."""
     command = [sys.executable, "bench/slow_clients.py", "target/release/wxqr"]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     fault, _, measured = ended.stdout.strip().partition(": ")
@@ -125,7 +125,7 @@ def slow_clients():
 
 
 def held_bodies():
-    """The rows of bench/held_bodies.py, which prints a line for each attack: what was done, a colon, and the figures."""
+    """Rows of bench/held_bodies.py, which prints a line for each attack: the attack, a colon, and the figures."""
     command = [sys.executable, "bench/held_bodies.py", "target/release/wxqr"]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     rows = []
@@ -144,7 +144,7 @@ def held_bodies():
 
 
 def state_of_the_tree():
-    """The commit, and whether it is what was measured."""
+    """The commit, and whether there are uncommitted changes."""
     commit = output_of(["git", "rev-parse", "--short=10", "HEAD"])
     changes = output_of(["git", "status", "--porcelain", "--", ".", f":!{DOCUMENT.relative_to(ROOT)}"])
     return f"{commit} with changes that are not committed" if changes else commit

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""How visitors fare while thousands of clients say nothing or drip a byte a second.
+"""Latency of visitors during a slowloris attack: thousands of clients that are silent or send one byte a second.
 
     cargo build --release
     bench/slow_clients.py target/release/wxqr [--silent 5000] [--dripping 5000]
 
-Starts the demo with its default limits, opens the slow clients from a process of their own, and asks for a known code all
-the while, over new connections and over a kept one in turn. Prints one line with the figures, and ends with 1 if they are
-not as promised: p99 below 50 ms, every slow client closed within 15 s, as many open files as before. Needs Linux, Python
-3.9 and a hard limit of open files (ulimit -Hn) above the number of slow clients.
+Starts the demo with its default limits and opens the slow clients from a separate process. Meanwhile a visitor requests a
+cached code, alternating between new connections and a kept-alive one. Prints one line with the figures, and exits with 1 if a
+promise is broken: p99 below 50 ms, every slow client closed within 15 s, no leaked file descriptor. Needs Linux, Python 3.9 and
+a hard limit of open files (ulimit -Hn) above the number of slow clients.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def parsed_arguments():
 
 
 def address_of(service):
-    """Where the demo says that it listens."""
+    """The listen address, from the output of the demo."""
     for line in service.stdout:
         found = re.match(r"Page:\s+http://([0-9.]+):(\d+)/", line)
         if found:
@@ -112,7 +112,7 @@ def measure(pid, address, arguments):
 
 
 class Visitor:
-    """Asks for a known code, on a new connection and on a kept one in turn."""
+    """Requests a cached code, alternating between a new connection and a kept-alive one."""
 
     def __init__(self, address):
         self.address = address
@@ -123,7 +123,7 @@ class Visitor:
         return http.client.HTTPConnection(*self.address, timeout=PATIENCE_S)
 
     def ask(self):
-        """Seconds until the whole answer was there, connecting included."""
+        """Sends one request, and returns the seconds until the whole answer, connecting included."""
         self.asked += 1
         is_new = self.asked % 2 == 0
         started = time.perf_counter()
@@ -131,7 +131,7 @@ class Visitor:
         try:
             self.read(connection)
         except (http.client.RemoteDisconnected, ConnectionResetError):
-            # A kept connection may be closed for another client; who keeps one tries again.
+            # The service may evict an idle kept-alive connection; clients retry.
             if is_new:
                 raise
             connection.close()
@@ -154,7 +154,7 @@ class Visitor:
 
 
 def slow_clients(address, silent, dripping, report):
-    """Opens them all, drips, and tells how long each lived in seconds, None for those that still do."""
+    """Opens all clients, drips, and reports the lifetime of each in seconds, None if still open."""
     clients, opened, lives = {}, {}, {}
     epoll = select.epoll()
     for number in range(silent + dripping):
@@ -170,7 +170,7 @@ def slow_clients(address, silent, dripping, report):
     next_drip = time.monotonic() + DRIP_EVERY_S
     while None in lives.values() and time.monotonic() < end:
         for handle, _ in epoll.poll(max(0.0, next_drip - time.monotonic())):
-            # Nothing is ever answered, so this is the end of it.
+            # No request is ever answered, so any event means that the connection was closed.
             lives[handle] = time.monotonic() - opened[handle]
             epoll.unregister(handle)
         if time.monotonic() >= next_drip:
@@ -185,7 +185,7 @@ def drip(client):
     try:
         client.send(b"a")
     except OSError:
-        pass  # Closed: the next poll tells.
+        pass  # Closed: the next poll reports it.
 
 
 def open_files(pid):

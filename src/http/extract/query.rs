@@ -48,7 +48,7 @@ const NEAR_MISSES: &[(&str, &str)] = &[
     ("colour", "color"),
 ];
 
-/// The names that are searched for in disguise.
+/// The names that are checked for mangling.
 static KNOWN_AND_NEAR_MISSES: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let near_misses = NEAR_MISSES.iter().map(|&(name, _)| name);
     KNOWN.iter().copied().chain(near_misses).collect()
@@ -66,7 +66,7 @@ impl Query {
     /// # Errors
     /// When it is not UTF-8, or repeats, misspells or hides a known parameter.
     pub(crate) fn parse(raw: &str) -> Result<Self, Problem> {
-        refuse_disguises(raw, &KNOWN_AND_NEAR_MISSES)?;
+        refuse_mangled(raw, &KNOWN_AND_NEAR_MISSES)?;
         let mut query = Self::default();
         for (name, value) in form::pieces(raw) {
             let name = form_decoded(name, "query")?;
@@ -213,7 +213,7 @@ where
 /// # Errors
 /// When it is not UTF-8, repeats a parameter, or hides one of `known`.
 pub(crate) fn form_pairs(raw: &str, known: &[&str]) -> Result<Vec<(String, String)>, Problem> {
-    refuse_disguises(raw, known)?;
+    refuse_mangled(raw, known)?;
     let mut pairs: Vec<(String, String)> = Vec::new();
     for (name, value) in form::pieces(raw) {
         let name = form_decoded(name, "query")?;
@@ -230,7 +230,7 @@ pub(crate) fn form_pairs(raw: &str, known: &[&str]) -> Result<Vec<(String, Strin
 ///
 /// # Errors
 /// `invalid_parameter`, which says what was sent for what.
-pub(crate) fn refuse_disguises(raw: &str, known: &[&str]) -> Result<(), Problem> {
+pub(crate) fn refuse_mangled(raw: &str, known: &[&str]) -> Result<(), Problem> {
     let Some(found) = mangled::find(raw, known) else {
         return Ok(());
     };

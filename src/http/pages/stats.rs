@@ -14,7 +14,7 @@ use jiff::tz::Offset;
 use crate::http::api::stats::definitions::{Definitions, Names};
 use crate::http::api::stats::offset_text;
 use crate::http::callback::Callback;
-use crate::http::extract::query::refuse_disguises;
+use crate::http::extract::query::refuse_mangled;
 use crate::http::html::csp::{STATS_SCRIPT, STATS_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::negotiation::view::View;
@@ -51,7 +51,7 @@ pub(crate) async fn show(
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    refuse_disguises(raw.as_deref().unwrap_or_default(), PARAMETERS)?;
+    refuse_mangled(raw.as_deref().unwrap_or_default(), PARAMETERS)?;
     let page = pages.get(view, || {
         let page = stats_page(&site, view, time_zone, callback.is_some());
         static_page(&page, Site::stats_page_policy())

@@ -426,7 +426,7 @@ async fn what_cannot_be_a_wish_is_refused_with_what_could_be() {
 }
 
 /// What programs make of `&permanent=true` on its way.
-const DISGUISES: &[&str] = &[
+const MANGLED: &[&str] = &[
     "&amp;permanent=true",
     "&AMP;permanent=true",
     "&amp%3Bpermanent=true",
@@ -450,20 +450,20 @@ const DISGUISES: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn a_parameter_in_disguise_is_refused_and_costs_no_mint() {
+async fn a_mangled_parameter_is_refused_and_costs_no_mint() {
     let app = TestApp::spawn().await;
-    for disguise in DISGUISES {
+    for mangled in MANGLED {
         for start in ["/qrcode.json?scene_str=print1", "/qrcode.json?scene_id=1"] {
             let answer = app
-                .get_as(keys::PERMANENT, &format!("{start}{disguise}"))
+                .get_as(keys::PERMANENT, &format!("{start}{mangled}"))
                 .await;
             let want = (400, "invalid_parameter".to_owned());
-            assert_eq!(answer.problem(), want, "{start}{disguise}");
-            assert_eq!(answer.field("parameter"), "permanent", "{start}{disguise}");
+            assert_eq!(answer.problem(), want, "{start}{mangled}");
+            assert_eq!(answer.field("parameter"), "permanent", "{start}{mangled}");
             assert!(answer.field("detail").contains(" sent "), "{answer:?}");
         }
         let page = app
-            .get(&format!("/?scene_str=print1{disguise}&lang=en"))
+            .get(&format!("/?scene_str=print1{mangled}&lang=en"))
             .await;
         let text = page.text();
         assert!(text.contains("permanent is not read, because"), "{text}");
@@ -481,7 +481,7 @@ async fn a_parameter_in_disguise_is_refused_and_costs_no_mint() {
     assert_eq!(answer.field("parameter"), "sig");
     assert_eq!(app.creates(), 0);
 
-    // A slip of ours in disguise is refused as it is without.
+    // A mangled misspelling is refused like a plain one.
     for slip in [
         "&expire%E2%80%8B=60",
         ";expire=60",
