@@ -164,7 +164,7 @@ fn write_clock(f: &mut fmt::Formatter<'_>, ahead_seconds: i64) -> fmt::Result {
     } else {
         write!(
             f,
-            "it was signed {distance} ago: this machine's clock is ahead by {distance}, or somebody sends an old push again"
+            "it was signed {distance} ago: this machine's clock is ahead by {distance}, or an old push is replayed"
         )
     }
 }

@@ -79,7 +79,7 @@ impl History {
                 action = diagnosis.action(),
                 proven = diagnosis.is_proven(),
                 times,
-                "what came to the callback was not counted"
+                "a request to the callback was rejected"
             );
         }
     }

@@ -22,9 +22,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     };
     tracing::info!(address = %app.local_addr(), metrics = app.metrics_addr().map(tracing::field::display), "listening");
     if config.public_url.is_none() {
-        tracing::info!(
-            "WXQR_PUBLIC_URL is not set: links in answers are relative to whatever host was asked"
-        );
+        tracing::info!("WXQR_PUBLIC_URL is not set: links in answers are relative");
     }
     for limitation in config.limitations() {
         let Limitation {

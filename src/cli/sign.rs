@@ -41,7 +41,7 @@ pub(super) fn command() -> Command {
                 .long("expires-in")
                 .value_name("DURATION")
                 .value_parser(humantime::parse_duration)
-                .help("How long the link holds, such as 12h or 30d; without it, and without exp in the link, it holds for ever"),
+                .help("How long the link is valid, such as 12h or 30d; without it, and without exp in the link, it never expires"),
         );
     flags_of(command, &["link-keys", "public-url"])
 }

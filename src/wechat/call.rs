@@ -139,7 +139,7 @@ impl WeChat {
                 api = api.as_str(),
                 attempt,
                 error = %Causes(&error),
-                "sending the call again"
+                "retrying the call"
             );
             if !(error.allows_failover() && self.hosts.has_untried(attempt)) {
                 tokio::time::sleep(backoff(attempt)).await;

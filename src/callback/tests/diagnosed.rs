@@ -8,7 +8,7 @@ fn diagnosis(verifier: &PushVerifier, query: &str, body: &str) -> Option<Diagnos
 }
 
 /// A sender without the Token.
-fn stranger() -> Sender {
+fn without_token() -> Sender {
     Sender {
         token: "CallbackToken2",
         ..wechat()
@@ -58,15 +58,15 @@ fn each_rejection_has_its_diagnosis() {
             pair(&query.replace("msg_", "x"), &body),
             Altered,
         ),
-        ("another Token", stranger().push(FOLLOW), OtherToken),
+        ("another Token", without_token().push(FOLLOW), OtherToken),
         (
             "another Token, in plain mode",
-            pair(&stranger().query(), FOLLOW),
+            pair(&without_token().query(), FOLLOW),
             OtherToken,
         ),
         (
             "another Token and another time",
-            pair(&stranger().at(1).query(), FOLLOW),
+            pair(&without_token().at(1).query(), FOLLOW),
             OtherToken,
         ),
         ("a query that was lost", pair("", &body), Unsigned),
@@ -92,7 +92,7 @@ fn url_verification_is_diagnosed_like_pushes() {
         answer.map_err(Rejected::diagnosis)
     };
     assert_eq!(asked(&wechat()), Ok("1".to_owned()));
-    assert_eq!(asked(&stranger()), Err(Some(Diagnosis::OtherToken)));
+    assert_eq!(asked(&without_token()), Err(Some(Diagnosis::OtherToken)));
     let clock = Diagnosis::Clock {
         ahead_seconds: 3600,
     };

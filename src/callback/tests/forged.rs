@@ -60,39 +60,39 @@ impl Forgery {
 }
 
 /// A genuine event, different every time.
-fn message(dice: &mut SplitMix64) -> String {
-    let scene = format!("qrscene_{}", dice.next());
+fn message(rng: &mut SplitMix64) -> String {
+    let scene = format!("qrscene_{}", rng.next());
     FOLLOW.replace("qrscene_123", &scene)
 }
 
 /// WeChat at some time within the replay window.
-fn genuine(dice: &mut SplitMix64) -> Sender {
-    let mut sender = wechat().at(NOW - 600 + i64::try_from(dice.below(1200)).unwrap());
-    sender.nonce = dice.next().to_string();
+fn genuine(rng: &mut SplitMix64) -> Sender {
+    let mut sender = wechat().at(NOW - 600 + i64::try_from(rng.below(1200)).unwrap());
+    sender.nonce = rng.next().to_string();
     sender
 }
 
 /// A sender without the Token.
-fn stranger(dice: &mut SplitMix64) -> Sender {
-    let token = ["CallbackToken2", "callbacktoken1", "weixin"][dice.below(3)];
+fn without_token(rng: &mut SplitMix64) -> Sender {
+    let token = ["CallbackToken2", "callbacktoken1", "weixin"][rng.below(3)];
     Sender {
         token,
-        ..genuine(dice)
+        ..genuine(rng)
     }
 }
 
 /// A time outside of the replay window.
-fn other_time(dice: &mut SplitMix64) -> i64 {
-    let off = 601 + i64::try_from(dice.below(100_000)).unwrap();
-    if dice.below(2) == 0 {
+fn other_time(rng: &mut SplitMix64) -> i64 {
+    let off = 601 + i64::try_from(rng.below(100_000)).unwrap();
+    if rng.below(2) == 0 {
         NOW - off
     } else {
         NOW + off
     }
 }
 
-fn bent(dice: &mut SplitMix64, text: &str) -> String {
-    let place = dice.below(text.len());
+fn with_changed_byte(rng: &mut SplitMix64, text: &str) -> String {
+    let place = rng.below(text.len());
     let mut bytes = text.as_bytes().to_vec();
     bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
     String::from_utf8(bytes).unwrap()
@@ -105,95 +105,95 @@ type Forger = fn(&mut SplitMix64) -> Forgery;
 /// One generator for each kind of forgery.
 const FORGERS: &[Forger] = &[
     // Noise.
-    |dice| {
-        let (query, body) = (dice.bytes(80), dice.bytes(200));
+    |rng| {
+        let (query, body) = (rng.bytes(80), rng.bytes(200));
         Forgery::sealed(String::from_utf8_lossy(&query).into_owned(), body)
     },
     // Missing parameters.
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
         let parts: Vec<&str> = query.split('&').collect();
         // The last of them is the signature that counts, the second and third are what it covers.
-        let kept = parts[..parts.len() - 1 - dice.below(5)].join("&");
+        let kept = parts[..parts.len() - 1 - rng.below(5)].join("&");
         Forgery::sealed(kept, body)
     },
     // Signed with another token, in either mode.
-    |dice| {
-        let (query, body) = stranger(dice).push(&message(dice));
+    |rng| {
+        let (query, body) = without_token(rng).push(&message(rng));
         Forgery::sealed(query, body)
     },
-    |dice| Forgery::plain(stranger(dice).query(), message(dice)),
+    |rng| Forgery::plain(without_token(rng).query(), message(rng)),
     // A random signature.
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
         let (rest, _) = query.rsplit_once('=').unwrap();
-        Forgery::sealed(format!("{rest}={}", dice.hex(40)), body)
+        Forgery::sealed(format!("{rest}={}", rng.hex(40)), body)
     },
-    |dice| {
+    |rng| {
         let query = format!(
             "signature={}&timestamp={NOW}&nonce={}",
-            dice.hex(40),
-            dice.next()
+            rng.hex(40),
+            rng.next()
         );
-        Forgery::plain(query, message(dice))
+        Forgery::plain(query, message(rng))
     },
     // A signature in capitals, truncated, or extended.
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
         let (rest, signature) = query.rsplit_once('=').unwrap();
-        let changed = match dice.below(3) {
+        let changed = match rng.below(3) {
             0 => format!("{}A", signature.to_uppercase()),
-            1 => signature[..dice.below(40)].to_owned(),
-            _ => format!("{signature}{}", dice.hex(1)),
+            1 => signature[..rng.below(40)].to_owned(),
+            _ => format!("{signature}{}", rng.hex(1)),
         };
         Forgery::sealed(format!("{rest}={changed}"), body)
     },
     // A plain push although a key is configured, with a recorded query.
-    |dice| Forgery::sealed(genuine(dice).query(), message(dice)),
-    |dice| {
-        let sender = genuine(dice);
-        let sealed = sender.seal(message(dice).as_bytes());
-        Forgery::sealed(sender.sealed_query(&sealed), message(dice))
+    |rng| Forgery::sealed(genuine(rng).query(), message(rng)),
+    |rng| {
+        let sender = genuine(rng);
+        let sealed = sender.seal(message(rng).as_bytes());
+        Forgery::sealed(sender.sealed_query(&sealed), message(rng))
     },
     // A recorded query with another message.
-    |dice| {
-        let (query, _) = genuine(dice).push(&message(dice));
-        let (_, body) = genuine(dice).push(&message(dice));
+    |rng| {
+        let (query, _) = genuine(rng).push(&message(rng));
+        let (_, body) = genuine(rng).push(&message(rng));
         Forgery::sealed(query, body)
     },
     // A changed byte, a truncated body.
-    |dice| {
-        let sender = genuine(dice);
-        let sealed = sender.seal(message(dice).as_bytes());
+    |rng| {
+        let sender = genuine(rng);
+        let sealed = sender.seal(message(rng).as_bytes());
         let query = sender.sealed_query(&sealed);
-        Forgery::sealed(query, envelope(&bent(dice, &sealed)))
+        Forgery::sealed(query, envelope(&with_changed_byte(rng, &sealed)))
     },
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
-        let end = dice.below(body.len());
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
+        let end = rng.below(body.len());
         Forgery::sealed(query, &body.as_bytes()[..end])
     },
     // Outside of the replay window, before and after.
-    |dice| {
-        let (query, body) = genuine(dice).at(other_time(dice)).push(&message(dice));
+    |rng| {
+        let (query, body) = genuine(rng).at(other_time(rng)).push(&message(rng));
         Forgery::sealed(query, body)
     },
-    |dice| {
-        let query = genuine(dice).at(other_time(dice)).query();
-        Forgery::plain(query, message(dice))
+    |rng| {
+        let query = genuine(rng).at(other_time(rng)).query();
+        Forgery::plain(query, message(rng))
     },
     // An old push with a new timestamp.
-    |dice| {
-        let old = genuine(dice).at(other_time(dice));
-        let (query, body) = old.push(&message(dice));
+    |rng| {
+        let old = genuine(rng).at(other_time(rng));
+        let (query, body) = old.push(&message(rng));
         let query = query.replace(&old.timestamp, &NOW.to_string());
         Forgery::sealed(query, body)
     },
     // An old push whose nonce resembles the present time, with the two exchanged.
-    |dice| {
-        let mut old = genuine(dice).at(other_time(dice));
-        old.nonce = (NOW - 600 + i64::try_from(dice.below(1200)).unwrap()).to_string();
-        let told = message(dice).replace("1700000000", &old.timestamp);
+    |rng| {
+        let mut old = genuine(rng).at(other_time(rng));
+        old.nonce = (NOW - 600 + i64::try_from(rng.below(1200)).unwrap()).to_string();
+        let told = message(rng).replace("1700000000", &old.timestamp);
         let (query, body) = old.push(&told);
         let (then, nonce) = (old.timestamp, old.nonce);
         let query = query.replace(
@@ -203,54 +203,52 @@ const FORGERS: &[Forger] = &[
         Forgery::sealed(query, body)
     },
     // A duplicate parameter, the valid one first or last.
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
-        let name = ["signature", "msg_signature", "timestamp", "nonce"][dice.below(4)];
-        let query = match dice.below(2) {
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
+        let name = ["signature", "msg_signature", "timestamp", "nonce"][rng.below(4)];
+        let query = match rng.below(2) {
             0 => format!("{query}&{name}=1"),
             _ => format!("{name}=1&{query}"),
         };
         Forgery::sealed(query, body)
     },
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
-        let more = format!("<Encrypt>{}</Encrypt>", dice.hex(64));
-        let body = match dice.below(2) {
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
+        let more = format!("<Encrypt>{}</Encrypt>", rng.hex(64));
+        let body = match rng.below(2) {
             0 => body.replace("<xml>", &format!("<xml>{more}")),
             _ => body.replace("</xml>", &format!("{more}</xml>")),
         };
         Forgery::sealed(query, body)
     },
     // Misspelled parameter names.
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
         let (name, other) = [
             ("msg_signature", "msg_signature[]"),
             ("msg_signature", "Msg_Signature"),
             ("timestamp", "timestamp%00"),
             ("nonce", "nonce%20"),
-        ][dice.below(4)];
+        ][rng.below(4)];
         Forgery::sealed(query.replace(name, other), body)
     },
     // Characters moved between adjacent signed parts.
-    |dice| {
-        let sender = genuine(dice);
-        let sealed = sender.seal(message(dice).as_bytes());
+    |rng| {
+        let sender = genuine(rng);
+        let sealed = sender.seal(message(rng).as_bytes());
         let query = sender.sealed_query(&sealed);
-        let (taken, left) = sealed.split_at(1 + dice.below(80));
+        let (taken, left) = sealed.split_at(1 + rng.below(80));
         let nonce = format!("nonce={}", sender.nonce);
         Forgery::sealed(
             query.replace(&nonce, &format!("{nonce}{taken}")),
             envelope(left),
         )
     },
-    |dice| {
-        let sender = genuine(dice);
-        let sealed = sender.seal(message(dice).as_bytes());
+    |rng| {
+        let sender = genuine(rng);
+        let sealed = sender.seal(message(rng).as_bytes());
         let query = sender.sealed_query(&sealed);
-        let (left, taken) = sender
-            .nonce
-            .split_at(1 + dice.below(sender.nonce.len() - 1));
+        let (left, taken) = sender.nonce.split_at(1 + rng.below(sender.nonce.len() - 1));
         let nonce = format!("nonce={}", sender.nonce);
         Forgery::sealed(
             query.replace(&nonce, &format!("nonce={left}")),
@@ -258,67 +256,67 @@ const FORGERS: &[Forger] = &[
         )
     },
     // Declarations.
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
         Forgery::sealed(query, format!("{DOCTYPE}{body}"))
     },
-    |dice| Forgery::plain(genuine(dice).query(), format!("{DOCTYPE}{}", message(dice))),
-    |dice| {
-        let message = message(dice).replace("<![CDATA[event]]>", "&event;");
-        Forgery::plain(genuine(dice).query(), message)
+    |rng| Forgery::plain(genuine(rng).query(), format!("{DOCTYPE}{}", message(rng))),
+    |rng| {
+        let message = message(rng).replace("<![CDATA[event]]>", "&event;");
+        Forgery::plain(genuine(rng).query(), message)
     },
     // Too long.
-    |dice| {
-        let (query, body) = genuine(dice).push(&message(dice));
+    |rng| {
+        let (query, body) = genuine(rng).push(&message(rng));
         Forgery::sealed(
             query,
             format!("{body}{}", " ".repeat(PushVerifier::MAX_BODY)),
         )
     },
     // Signed by a sender that has the Token but not the key.
-    |dice| {
+    |rng| {
         let sender = Sender {
             key: OTHER_KEY,
-            ..genuine(dice)
+            ..genuine(rng)
         };
-        let (query, body) = sender.push(&message(dice));
+        let (query, body) = sender.push(&message(rng));
         Forgery::sealed(query, body)
     },
-    |dice| {
-        let sender = genuine(dice);
-        let blocks = dice.below(8);
-        let sealed = STANDARD.encode(dice.bytes(blocks * 32));
+    |rng| {
+        let sender = genuine(rng);
+        let blocks = rng.below(8);
+        let sealed = STANDARD.encode(rng.bytes(blocks * 32));
         Forgery::sealed(sender.sealed_query(&sealed), envelope(&sealed))
     },
-    |dice| {
-        let sender = genuine(dice);
+    |rng| {
+        let sender = genuine(rng);
         let sealed = STANDARD
-            .decode(sender.seal(message(dice).as_bytes()))
+            .decode(sender.seal(message(rng).as_bytes()))
             .unwrap();
-        let sealed = STANDARD.encode(&sealed[..dice.below(sealed.len())]);
+        let sealed = STANDARD.encode(&sealed[..rng.below(sealed.len())]);
         Forgery::sealed(sender.sealed_query(&sealed), envelope(&sealed))
     },
     // Another account's push, with this Token and key.
-    |dice| {
+    |rng| {
         let sender = Sender {
             app_id: "wx0123456789abcdee",
-            ..genuine(dice)
+            ..genuine(rng)
         };
-        let (query, body) = sender.push(&message(dice));
+        let (query, body) = sender.push(&message(rng));
         Forgery::sealed(query, body)
     },
 ];
 
 #[test]
 fn none_of_100_000_forged_pushes_is_accepted() {
-    let mut dice = SplitMix64(1);
+    let mut rng = SplitMix64(1);
     let mut reasons = BTreeSet::new();
     for (round, forger) in FORGERS.iter().cycle().take(100_000).enumerate() {
         let Forgery {
             verifier,
             query,
             body,
-        } = forger(&mut dice);
+        } = forger(&mut rng);
         match verifier.verify(&query, &body, at(NOW)) {
             Err(refused) => reasons.insert(refused.reason().as_str()),
             Ok(push) => panic!("forger {}: {push:?}\n{query}", round % FORGERS.len()),
@@ -331,36 +329,36 @@ fn none_of_100_000_forged_pushes_is_accepted() {
 type EchoForger = fn(&mut SplitMix64) -> String;
 
 const ECHO_FORGERS: &[EchoForger] = &[
-    |dice| String::from_utf8_lossy(&dice.bytes(80)).into_owned(),
-    |dice| format!("echostr={}", dice.next()),
-    |dice| format!("{}&echostr={}", stranger(dice).query(), dice.next()),
-    |dice| {
-        let (signature, nonce) = (dice.hex(40), dice.next());
+    |rng| String::from_utf8_lossy(&rng.bytes(80)).into_owned(),
+    |rng| format!("echostr={}", rng.next()),
+    |rng| format!("{}&echostr={}", without_token(rng).query(), rng.next()),
+    |rng| {
+        let (signature, nonce) = (rng.hex(40), rng.next());
         format!("signature={signature}&timestamp={NOW}&nonce={nonce}&echostr=1")
     },
-    |dice| {
-        let late = genuine(dice).at(other_time(dice));
-        format!("{}&echostr={}", late.query(), dice.next())
+    |rng| {
+        let late = genuine(rng).at(other_time(rng));
+        format!("{}&echostr={}", late.query(), rng.next())
     },
-    |dice| {
-        let late = genuine(dice).at(other_time(dice));
+    |rng| {
+        let late = genuine(rng).at(other_time(rng));
         let query = late.query().replace(&late.timestamp, &NOW.to_string());
-        format!("{query}&echostr={}", dice.next())
+        format!("{query}&echostr={}", rng.next())
     },
-    |dice| {
-        let query = format!("{}&echostr={}", genuine(dice).query(), dice.next());
-        let name = ["signature", "timestamp", "nonce", "echostr"][dice.below(4)];
-        match dice.below(4) {
+    |rng| {
+        let query = format!("{}&echostr={}", genuine(rng).query(), rng.next());
+        let name = ["signature", "timestamp", "nonce", "echostr"][rng.below(4)];
+        match rng.below(4) {
             0 => format!("{query}&{name}=1"),
             1 => format!("{name}=1&{query}"),
             2 => query.replace(name, &name.to_uppercase()),
             _ => query.replace(name, &format!("{name}[]")),
         }
     },
-    |dice| {
-        let query = genuine(dice).query();
+    |rng| {
+        let query = genuine(rng).query();
         // The signature is the first parameter.
-        let place = "signature=".len() + dice.below(40);
+        let place = "signature=".len() + rng.below(40);
         let digit = if &query[place..=place] == "0" {
             "1"
         } else {
@@ -370,27 +368,27 @@ const ECHO_FORGERS: &[EchoForger] = &[
             "{}{digit}{}&echostr={}",
             &query[..place],
             &query[place + 1..],
-            dice.next()
+            rng.next()
         )
     },
     // Signed over an encrypted part, which proves nothing about a query without one.
-    |dice| {
-        let (query, _) = genuine(dice).push(&message(dice));
+    |rng| {
+        let (query, _) = genuine(rng).push(&message(rng));
         let query = query.replacen("signature=", "x=", 1);
         let query = query.replace("msg_signature=", "signature=");
-        format!("{query}&echostr={}", dice.next())
+        format!("{query}&echostr={}", rng.next())
     },
-    |dice| {
-        let echo = ["", "%0D%0A", "a%20b", "%E4%B8%AD", "%00"][dice.below(5)];
-        format!("{}&echostr={echo}", genuine(dice).query())
+    |rng| {
+        let echo = ["", "%0D%0A", "a%20b", "%E4%B8%AD", "%00"][rng.below(5)];
+        format!("{}&echostr={echo}", genuine(rng).query())
     },
 ];
 
 #[test]
 fn none_of_100_000_forged_url_verifications_is_echoed() {
-    let mut dice = SplitMix64(2);
+    let mut rng = SplitMix64(2);
     for (round, forger) in ECHO_FORGERS.iter().cycle().take(100_000).enumerate() {
-        let query = forger(&mut dice);
+        let query = forger(&mut rng);
         for verifier in [encrypted_verifier(), plain_verifier()] {
             let got = verifier.verify_url(&query, at(NOW));
             let kind = round % ECHO_FORGERS.len();

@@ -28,7 +28,7 @@ async fn callback(service: &Replica) -> Value {
 /// The log lines about what was not counted.
 fn warnings(log: &str) -> Vec<Value> {
     log.lines()
-        .filter(|line| line.contains("what came to the callback was not counted"))
+        .filter(|line| line.contains("a request to the callback was rejected"))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
