@@ -13,39 +13,49 @@ use crate::wechat::{self, ApiError, Class, Errcode, TokenSource};
 /// Timeout of the creation of a code, the same as in the service.
 const MINT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Lifetime of the code that the check creates, in seconds.
-const LIFE: u64 = 60;
+/// Lifetime of the code that the check creates.
+const LIFETIME_SECONDS: u64 = 60;
 
 /// Checks the access token, and with it whether WeChat allows this address.
 pub(super) async fn check_token(parts: &Parts, report: Report<'_>) -> bool {
-    let shared = parts.wechat.token_source() == TokenSource::Classic
+    let is_shared = parts.wechat.token_source() == TokenSource::Classic
         && matches!(parts.store.classic_token().await, Ok(Some((_, end))) if parts.clock.now() < end);
-    let error = match parts.tokens.get().await {
+    match parts.tokens.get().await {
         Ok(Ok(_)) => {
-            report(if shared {
-                Finding::skipped(ALLOW_LIST, "a token call, and the service's token is used")
-            } else {
-                Finding::fine(ALLOW_LIST, "WeChat takes calls from this address")
-            });
-            report(Finding::fine(TOKEN, token_detail(parts)));
-            return true;
+            report_token(parts, is_shared, report);
+            true
         }
-        Ok(Err(error)) => error,
+        Ok(Err(error)) => {
+            report_token_error(&error, report);
+            false
+        }
         Err(aborted) => {
             report(Finding::skipped(ALLOW_LIST, "a token"));
             report(Finding::failed(TOKEN, defect(&aborted)));
-            return false;
+            false
         }
-    };
-    let issue = token_issue(&error);
-    if error.refusal().is_some_and(is_about_the_address) {
+    }
+}
+
+/// A shared token proves nothing about the allow-list, because it took no call from this address.
+fn report_token(parts: &Parts, is_shared: bool, report: Report<'_>) {
+    report(if is_shared {
+        Finding::skipped(ALLOW_LIST, "a token call, and the service's token is used")
+    } else {
+        Finding::fine(ALLOW_LIST, "WeChat takes calls from this address")
+    });
+    report(Finding::fine(TOKEN, token_detail(parts)));
+}
+
+fn report_token_error(error: &TokenError, report: Report<'_>) {
+    let issue = token_issue(error);
+    if error.refusal().is_some_and(is_address_error) {
         report(Finding::failed(ALLOW_LIST, issue));
         report(Finding::skipped(TOKEN, "the allow-list"));
     } else {
         report(Finding::skipped(ALLOW_LIST, "a token"));
         report(Finding::failed(TOKEN, issue));
     }
-    false
 }
 
 fn token_detail(parts: &Parts) -> String {
@@ -59,7 +69,7 @@ fn token_detail(parts: &Parts) -> String {
     format!("{source}, good for {left} s")
 }
 
-fn is_about_the_address(refusal: &ApiError) -> bool {
+fn is_address_error(refusal: &ApiError) -> bool {
     matches!(refusal.errcode, Errcode(40164 | 61004))
         || refusal.errcode.class() == Class::AccountBlocked
 }
@@ -80,13 +90,14 @@ fn token_issue(error: &TokenError) -> Issue {
 pub(super) async fn check_codes(parts: &Parts, report: Report<'_>) {
     let spec = CodeSpec::Temporary {
         scene: TemporaryScene::Text(SceneText::reserved("doctor")),
-        lifetime: Lifetime::try_from(LIFE).expect("it is within the bounds"),
+        lifetime: Lifetime::try_from(LIFETIME_SECONDS).expect("it is within the bounds"),
     };
     let deadline = tokio::time::Instant::now() + MINT_DEADLINE;
     let finding = match parts.create(&spec, Priority::High, deadline).await {
         Ok(_) => {
             parts.store.count_mints(1).await.ok();
-            let detail = format!("WeChat made one that lives {LIFE} s, from the day's quota");
+            let detail =
+                format!("WeChat made one that lives {LIFETIME_SECONDS} s, from the day's quota");
             Finding::fine(CODES, detail)
         }
         Err(error) => Finding::failed(CODES, mint_issue(&error)),
