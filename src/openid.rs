@@ -1,4 +1,4 @@
-//! OpenIDs of followers. Personal data, so the type's `Debug` is redacted.
+//! Identifiers of followers (openid). Personal data, so the type's `Debug` is redacted.
 
 use std::fmt;
 use std::str::FromStr;

@@ -241,7 +241,7 @@ pub enum LinkError {
     ExpiryWithoutSignature,
 }
 
-/// LinkExpiry of a link: unix seconds as a decimal number without leading zeros. The instant itself is
+/// Expiry of a link: unix seconds as a decimal number without leading zeros. The instant itself is
 /// excluded: the link is valid before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkExpiry(Timestamp);

@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(
             burst(&limiter, visitor(1)),
             1,
-            "what was told is when it works"
+            "a token is available after retry_after"
         );
         clock.advance(2 * step);
         assert_eq!(burst(&limiter, visitor(1)), 2);
@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(
             burst(&limiter, visitor(0)),
             3,
-            "who was forgotten is as new"
+            "an evicted visitor has a full bucket"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Callback secrets: Token and EncodingAESKeys, as entered in WeChat's console.
+//! Callback secrets: Token and `EncodingAESKey`, as entered in WeChat's console.
 
 use std::fmt;
 use std::str::FromStr;
@@ -51,7 +51,7 @@ impl FromStr for CallbackToken {
     }
 }
 
-/// WeChat's EncodingAESKey: 43 characters of base64, 32 bytes. `Debug` is redacted.
+/// WeChat's `EncodingAESKey`: 43 characters of base64, 32 bytes. `Debug` is redacted.
 #[derive(Clone)]
 pub struct EncodingAesKey([u8; 32]);
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// SplitMix64: deterministic, so every run has the same forgeries.
+/// `SplitMix64`: deterministic, so every run has the same forgeries.
 struct SplitMix64(u64);
 
 impl SplitMix64 {
