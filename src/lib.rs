@@ -16,7 +16,6 @@ pub mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
-pub mod listen;
 pub mod openid;
 pub mod origin;
 pub mod outbound;

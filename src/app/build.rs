@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http_listener::{ByteBudget, Limits};
 use metrics_exporter_prometheus::BuildError;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,6 @@ use crate::codes::{self, Account, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
 use crate::db::{OpenError, Upstream};
 use crate::http::{self, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site};
-use crate::listen::{self, ByteBudget, Limits};
 use crate::origin::{OriginGuard, TrustedHosts};
 use crate::outbound::{self, ClientError};
 use crate::pictures::PictureCache;
@@ -141,7 +141,7 @@ pub(super) async fn build(
 
 /// Binds an address.
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    listen::bind(address).map_err(|source| StartError::Listen { address, source })
+    http_listener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
 /// What visitors' connections may cost, as far as the machine allows it.
@@ -327,7 +327,7 @@ async fn serve_starting_page_while<T>(
     let listener = listener.into_std().map_err(failed)?;
     let shared = listener.try_clone().and_then(TcpListener::from_std);
     let done = CancellationToken::new();
-    let server = listen::serve(shared.map_err(failed)?, router, limits, done.clone());
+    let server = http_listener::serve(shared.map_err(failed)?, router, limits, done.clone());
     let server = AbortOnDropHandle::new(tokio::spawn(server));
     let result = work.await;
     done.cancel();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http_listener::Limits;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,6 @@ use super::upkeep::Upkeep;
 use crate::codes::Tokens;
 use crate::config::Drain;
 use crate::http;
-use crate::listen::{self, Limits};
 
 /// How often the metrics' histograms are tidied.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -80,7 +80,7 @@ impl App {
             ));
         }
         let closing = CancellationToken::new();
-        let server = listen::serve(self.listener, self.router, self.limits, closing.clone());
+        let server = http_listener::serve(self.listener, self.router, self.limits, closing.clone());
         let mut server = AbortOnDropHandle::new(tokio::spawn(server));
         tokio::select! {
             ended = &mut server => return ended.expect("the listener's task does not panic"),
@@ -124,6 +124,6 @@ async fn serve_metrics(
     let router = http::metrics_router(recorder.clone());
     tokio::select! {
         () = upkeep => {}
-        () = listen::serve(listener, router, limits, stop) => {}
+        () = http_listener::serve(listener, router, limits, stop) => {}
     }
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use http_listener::{Limits, Tls};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{self, PublicUrl, local_url};
-use wxqr::listen::{self, Limits, Tls};
 use wxqr::sandbox::authority::{Identity, WECHAT_HOSTS};
 use wxqr::sandbox::{
     Callback, CallbackToken, Credentials, DataFormat, EncodingAesKey, Mode, Options, Sandbox,
@@ -144,7 +144,8 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         format: LogFormat::Auto,
     });
     let stop = stop_signal()?;
-    let listener = listen::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener =
+        http_listener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let mut base = local_url(listener.local_addr()?);
     let public: Option<&PublicUrl> = matches.get_one("public-url");
     let identity = if matches.get_flag("tls") {
@@ -188,13 +189,13 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match identity {
         None => {
             let router = sandbox.standalone_router(&[]);
-            let server = listen::serve(listener, router, limits, stopped.clone());
+            let server = http_listener::serve(listener, router, limits, stopped.clone());
             tokio::join!(server, stopping);
         }
         Some(identity) => {
             let tls = Tls::new(identity.certificate, identity.key)?;
             let router = sandbox.standalone_router(&WECHAT_HOSTS);
-            let server = listen::serve_tls(listener, tls, router, limits, stopped.clone());
+            let server = http_listener::serve_tls(listener, tls, router, limits, stopped.clone());
             tokio::join!(server, stopping);
         }
     }

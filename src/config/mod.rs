@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
+use http_listener::Limits;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -40,7 +41,6 @@ pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrig
 
 use crate::access::{Keyring, Scope};
 use crate::codes::Reuse;
-use crate::listen::Limits;
 use crate::redact::SecretWords;
 use crate::scene::Lifetime;
 use crate::telemetry::LogSettings;

@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use http_listener::{ByteBudget, HeldBody};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
@@ -18,7 +19,6 @@ use crate::callback::{
 use crate::clock::Clock;
 use crate::http::extract::body::read_body;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::listen::{ByteBudget, HeldBody};
 use crate::statistics::Scans;
 use crate::statistics::{Delivery, Relay};
 use crate::telemetry::{self, Causes};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use http_listener::ByteBudget;
 use jiff::tz::Offset;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,6 @@ use crate::http::pages::home::Home;
 use crate::http::qrcode::body::CodePresenter;
 use crate::http::qrcode::link::LinkSigner;
 use crate::http::site::Site;
-use crate::listen::ByteBudget;
 use crate::pictures::PictureCache;
 use crate::scene::Lifetime;
 use crate::statistics::{EventStore, Scans};

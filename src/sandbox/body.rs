@@ -4,8 +4,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 
+use http_listener::{HeldBody, ReadError};
+
 use super::{MAX_BODY, Sandbox};
-use crate::listen::{HeldBody, ReadError};
 
 /// All bodies that are being read together, in bytes: the demo's listener may be open to strangers, and each of its
 /// connections could hold [`MAX_BODY`].

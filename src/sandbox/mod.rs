@@ -42,11 +42,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, get, post};
+use http_listener::ByteBudget;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::clock::Clock;
-use crate::listen::ByteBudget;
 use crate::origin::{OriginGuard, TrustedHosts};
 
 pub use callback::{Callback, CallbackToken, DataFormat, EncodingAesKey, Mode, Unacceptable};

@@ -1,9 +1,9 @@
 //! Reads bodies under a limit of their own and a byte budget that all bodies of a kind share.
 
 use axum::body::Body;
+use http_listener::{ByteBudget, HeldBody};
 
 use crate::http::problem::Problem;
-use crate::listen::{ByteBudget, HeldBody};
 
 /// Reads a body of at most `limit` bytes. One whose `Content-Length` is larger is not read at all.
 ///

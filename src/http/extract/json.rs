@@ -3,6 +3,7 @@
 use std::fmt;
 
 use axum::body::Body;
+use http_listener::ByteBudget;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -10,7 +11,6 @@ use serde_json::{Map, Value};
 use crate::http::extract::body::read_body;
 use crate::http::extract::query::given_twice;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::listen::ByteBudget;
 
 /// A JSON value. Where a field is given twice, `serde_json::Value` keeps the last silently; this
 /// type keeps the name.

@@ -11,13 +11,13 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use futures_util::stream;
+use http_listener::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use wxqr::listen::{self, Limits};
 
 use crate::support::{PATIENCE, eventually, eventually_async};
 
@@ -83,7 +83,7 @@ impl Served {
             let_through: Arc::new(Semaphore::new(0)),
         };
         let stop = CancellationToken::new();
-        let server = listen::serve(listener, router(gate.clone()), limits, stop.clone());
+        let server = http_listener::serve(listener, router(gate.clone()), limits, stop.clone());
         Self {
             address,
             stop,

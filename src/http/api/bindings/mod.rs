@@ -12,6 +12,7 @@ use axum::extract::{FromRef, FromRequestParts, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use http_listener::ByteBudget;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -27,7 +28,6 @@ use crate::http::problem::{Document, ErrorCode, Problem};
 use crate::http::qrcode::body::{CodeBody, SceneBody, TicketBody};
 use crate::http::site::Site;
 use crate::http::time_format::{date_header, rfc3339};
-use crate::listen::ByteBudget;
 
 /// The longest wait for a scan, in seconds: below the 30 s after which proxies give up.
 const MAX_WAIT: u64 = 25;

@@ -1,13 +1,13 @@
 //! The body of `POST /api/bindings`.
 
 use axum::body::Body;
+use http_listener::ByteBudget;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::http::extract::json::read_object;
 use crate::http::problem::Problem;
-use crate::listen::ByteBudget;
 use crate::scene::Lifetime;
 
 /// The longest body, in bytes. The longest context fits with every byte escaped.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::StreamExt;
 use futures_util::stream;
+use http_listener::ByteBudget;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
@@ -27,7 +28,6 @@ use crate::http::qrcode::body::{CodeBody, CodePresenter, SceneBody};
 use crate::http::qrcode::issue::issue;
 use crate::http::qrcode::link::LinkQuery;
 use crate::http::time_format::date_header;
-use crate::listen::ByteBudget;
 use crate::scene::{CodeSpec, Lifetime};
 
 /// How long a request with many codes may take. Items that are not done by then say so, and may be

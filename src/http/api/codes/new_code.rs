@@ -1,6 +1,7 @@
 //! The body of `POST /api/codes`, parsed into valid orders.
 
 use axum::body::Body;
+use http_listener::ByteBudget;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
@@ -12,7 +13,6 @@ use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
 use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scene_params::SceneParams;
-use crate::listen::ByteBudget;
 use crate::scene::{CodeSpec, Lifetime, PermanentScene};
 use crate::ticket::{CodeUrl, IssuedCode, Life};
 

@@ -1,7 +1,8 @@
 //! Errors of reading a body. Only `/api` and `/callback` read any.
 
+use http_listener::ReadError;
+
 use crate::http::problem::{ErrorCode, Problem};
-use crate::listen::ReadError;
 
 impl Problem {
     /// `limit` is the most that the body may have, in bytes.
