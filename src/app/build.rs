@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use url::Url;
 
+use super::limits::service_limits;
 use super::run::App;
 use super::stores::Stores;
 use super::upkeep::Upkeep;
@@ -32,8 +33,8 @@ use crate::statistics::{Relay, Scans};
 use crate::telemetry;
 use crate::wechat::{self, WeChat};
 
-/// What bodies of requests with a key may take together, in bytes: a hundred arrays of 512 KiB at once, as each may be.
-const KEYED_BODIES: usize = 50 * 1024 * 1024;
+/// Byte budget of bodies of requests with a key: a hundred of the largest at once.
+const KEYED_BODIES: usize = 100 * http::MAX_BODY;
 
 /// How long requests may still take that came while the service was starting.
 const LAST_START_ANSWERS: Duration = Duration::from_millis(200);
@@ -95,7 +96,7 @@ pub(super) async fn build(
     };
     let answering = http::starting_router(&routing);
     let opening = open_store(config, Arc::clone(&clock));
-    let limits = limits(config);
+    let limits = service_limits(config);
     let (listener, stores) =
         serve_starting_page_while(listener, answering, limits, opening).await?;
     let stores = stores?;
@@ -142,18 +143,6 @@ pub(super) async fn build(
 /// Binds an address.
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     http_listener::bind(address).map_err(|source| StartError::Listen { address, source })
-}
-
-/// What visitors' connections may cost, as far as the machine allows it.
-fn limits(config: &Config) -> Limits {
-    let limits = config.limits.within_open_files();
-    if limits != config.limits {
-        tracing::warn!(
-            connections = limits.max_connections,
-            "the limit of open files allows fewer connections than WXQR_MAX_CONNECTIONS"
-        );
-    }
-    limits
 }
 
 /// The rooms that make codes, on a store that is open.

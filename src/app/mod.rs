@@ -4,11 +4,13 @@
 
 mod build;
 mod demo;
+mod limits;
 mod run;
 mod stores;
 mod upkeep;
 
 pub use self::build::StartError;
+pub use self::limits::sandbox_limits;
 pub use self::run::App;
 pub use self::stores::Stores;
 

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::limits::metrics_limits;
 use super::upkeep::Upkeep;
 use crate::codes::Tokens;
 use crate::config::Drain;
@@ -19,9 +20,6 @@ use crate::http;
 
 /// How often the metrics' histograms are tidied.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-
-/// Connections of the metrics' listener: some collectors, and whoever looks.
-const METRICS_CONNECTIONS: usize = 64;
 
 /// A service that has its addresses and can be started.
 #[derive(Debug)]
@@ -68,14 +66,10 @@ impl App {
         let codes = Arc::clone(&self.upkeep.codes);
         self.tasks.spawn(self.upkeep.run(background.clone()));
         if let Some((listener, recorder)) = self.metrics {
-            let limits = Limits {
-                max_connections: METRICS_CONNECTIONS,
-                ..self.limits
-            };
             self.tasks.spawn(serve_metrics(
                 listener,
                 recorder,
-                limits,
+                metrics_limits(self.limits),
                 background.clone(),
             ));
         }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use http_listener::{Limits, Tls};
+use http_listener::TlsConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use wxqr::app::sandbox_limits;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{self, PublicUrl, local_url};
 use wxqr::sandbox::authority::{Identity, WECHAT_HOSTS};
@@ -181,7 +182,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         sandbox.set_callback(&account.app_id, Some(callback));
     }
     let stopped = CancellationToken::new();
-    let limits = Limits::default().within_open_files();
+    let limits = sandbox_limits();
     let stopping = async {
         stop.await;
         stopped.cancel();
@@ -193,7 +194,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             tokio::join!(server, stopping);
         }
         Some(identity) => {
-            let tls = Tls::new(identity.certificate, identity.key)?;
+            let tls = TlsConfig::new(identity.certificate, identity.key)?;
             let router = sandbox.standalone_router(&WECHAT_HOSTS);
             let server = http_listener::serve_tls(listener, tls, router, limits, stopped.clone());
             tokio::join!(server, stopping);

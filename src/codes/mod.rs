@@ -39,4 +39,5 @@ pub use self::sql::{
 pub use self::supplies::Supplies;
 pub use self::token::{Death, Error as TokenError, Replaced, Tokens};
 
+pub(crate) use self::slots::MAX_CONCURRENT_MINTS;
 pub(crate) use self::sql::columns;

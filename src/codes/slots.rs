@@ -5,7 +5,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::access::Requester;
 
 /// WeChat's own bound is not known; chosen to be gentle.
-const SLOTS: usize = 64;
+pub(crate) const MAX_CONCURRENT_MINTS: usize = 64;
 
 /// Slots that visitors never take, so that keys are served while a crowd waits.
 const FOR_KEYS: usize = 4;
@@ -27,8 +27,8 @@ pub(super) struct Slot<'a> {
 impl Slots {
     pub(super) fn new() -> Self {
         Self {
-            all: Semaphore::new(SLOTS),
-            visitors: Semaphore::new(SLOTS - FOR_KEYS),
+            all: Semaphore::new(MAX_CONCURRENT_MINTS),
+            visitors: Semaphore::new(MAX_CONCURRENT_MINTS - FOR_KEYS),
         }
     }
 

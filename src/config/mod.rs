@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use http_listener::Limits;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -56,8 +55,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the listener for `/metrics`; `None`: no metrics.
     pub metrics_listen: Option<SocketAddr>,
-    /// Limits of the HTTP listener.
-    pub limits: Limits,
+    /// Maximum number of client connections.
+    pub max_connections: usize,
+    /// Time for the head of a request.
+    pub header_timeout: Duration,
     /// Base URL of the service's links; `None`: links are relative.
     pub public_url: Option<PublicUrl>,
     /// `AppID` and `AppSecret` of the Official Account.
@@ -261,7 +262,8 @@ impl<'a> Reader<'a> {
         let listen = self.required(&settings::LISTEN);
         let metrics_listen = self.optional(&settings::METRICS_LISTEN);
         self.refuse_same_port(&listen, &metrics_listen);
-        let limits = self.limits();
+        let max_connections = self.max_connections();
+        let header_timeout = self.required(&settings::HEADER_TIMEOUT);
         let public_url = self.optional(&settings::PUBLIC_URL);
         let upstream = self.upstream();
         let database_url = self.required(&settings::DATABASE_URL);
@@ -275,7 +277,8 @@ impl<'a> Reader<'a> {
         Ok(Config {
             listen: listen?,
             metrics_listen: metrics_listen?,
-            limits: limits?,
+            max_connections: max_connections?,
+            header_timeout: header_timeout?,
             public_url: public_url?,
             account: account?,
             upstream: upstream?,
@@ -292,14 +295,9 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn limits(&mut self) -> Result<Limits, Reported> {
-        let max_connections = self.required(&settings::MAX_CONNECTIONS);
-        let header_timeout = self.required(&settings::HEADER_TIMEOUT);
-        Ok(Limits {
-            max_connections: usize::try_from(max_connections?).expect("a million fits"),
-            header_timeout: header_timeout?,
-            ..Limits::default()
-        })
+    fn max_connections(&mut self) -> Result<usize, Reported> {
+        let connections = self.required(&settings::MAX_CONNECTIONS)?;
+        Ok(usize::try_from(connections).expect("a million fits"))
     }
 
     fn account(&mut self) -> Result<Account, Reported> {

@@ -49,7 +49,8 @@ fn an_account_is_all_that_serve_needs() {
     let (config, _) = load(&[], &ACCOUNT).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.metrics_listen, None);
-    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.max_connections, 10_000);
+    assert_eq!(config.header_timeout, Duration::from_secs(10));
     assert_eq!(config.account.app_secret.expose_secret(), "an-app-secret");
     assert_eq!(config.upstream.api_bases.len(), 2);
     assert_eq!(config.upstream.timeout, Duration::from_secs(5));

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use http_listener::{ByteBudget, HeldBody};
+use http_listener::{BufferedBody, ByteBudget};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
@@ -154,7 +154,7 @@ impl Callback {
         body: Body,
         sender: QuerySignature,
         deadline: Instant,
-    ) -> Result<HeldBody, Problem> {
+    ) -> Result<BufferedBody, Problem> {
         let read = read_body(body, PushVerifier::MAX_BODY, self.bodies_of(sender));
         timeout_at(deadline, read)
             .await

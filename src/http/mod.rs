@@ -30,8 +30,10 @@ mod state;
 mod static_response;
 mod time_format;
 
+pub(crate) use self::api::codes::MAX_BODY;
 pub use self::callback::Callback;
 pub use self::extract::authenticator::Authenticator;
+pub(crate) use self::middleware::request_limits::MAX_HEAD;
 pub use self::operators::metrics_router;
 pub use self::qrcode::link::LinkSigner;
 pub use self::router::{RouterSettings, openapi_document, router, starting_router};

@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 
-use http_listener::{HeldBody, ReadError};
+use http_listener::{BodyError, BufferedBody};
 
 use super::{MAX_BODY, Sandbox};
 
@@ -28,10 +28,10 @@ impl FromRequest<Sandbox> for SentBody {
 /// # Errors
 /// The status that says why it was not read.
 pub(super) async fn read(body: Body, sandbox: &Sandbox) -> Result<Bytes, StatusCode> {
-    match HeldBody::read(body, MAX_BODY, &sandbox.0.bodies).await {
+    match BufferedBody::read(body, MAX_BODY, &sandbox.0.bodies).await {
         Ok(body) => Ok(Bytes::from_owner(body)),
-        Err(ReadError::TooLarge) => Err(StatusCode::PAYLOAD_TOO_LARGE),
-        Err(ReadError::BrokenOff) => Err(StatusCode::BAD_REQUEST),
-        Err(ReadError::Crowded) => Err(StatusCode::SERVICE_UNAVAILABLE),
+        Err(BodyError::TooLarge) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(BodyError::Incomplete) => Err(StatusCode::BAD_REQUEST),
+        Err(BodyError::Evicted) => Err(StatusCode::SERVICE_UNAVAILABLE),
     }
 }

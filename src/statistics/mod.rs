@@ -19,4 +19,5 @@ pub use self::tally::{
     Arrival, Attribution, Changes, Count, Happening, Known, Standing, State, Tally,
 };
 
+pub(crate) use self::relay::MAX_DELIVERIES;
 pub(crate) use self::sql::{columns, person_key};

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How many deliveries may be under way: a server that hangs costs so many connections and no more. Chosen: what it could
 /// not answer at 100 pushes a second.
-const MOST_AT_ONCE: usize = 400;
+pub(crate) const MAX_DELIVERIES: usize = 400;
 
 /// Passes pushes on. One is made at start and shared.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl Relay {
         Ok(Self {
             client: outbound::unpooled_http_client(extra_ca)?,
             url,
-            free: Semaphore::new(MOST_AT_ONCE),
+            free: Semaphore::new(MAX_DELIVERIES),
         })
     }
 

@@ -1,5 +1,7 @@
-//! A budget of bytes that many holders share. When it is used up, the one that has held its bytes the longest makes room:
-//! a genuine body comes in the time of some packets, while an attacker's has to stay to cost anything.
+//! Memory admission: a byte budget that evicts the oldest reservation when it runs out.
+//!
+//! An honest body arrives within some packets; an attacker's has to stay in memory to cost
+//! anything, and so becomes the oldest.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -7,36 +9,38 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio_util::sync::CancellationToken;
 
-/// Bytes that are held at once, at most. Clones are handles to the same budget.
+/// A byte budget shared by request bodies in memory (memory admission). Clones share the budget.
 #[derive(Debug, Clone)]
 pub struct ByteBudget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     capacity: usize,
-    ledger: Mutex<Ledger>,
+    usage: Mutex<Usage>,
 }
 
 #[derive(Debug, Default)]
-struct Ledger {
-    /// Bytes that nobody can be made to give up, because they are being worked on.
-    kept: usize,
-    /// Bytes of the holders below.
+struct Usage {
+    /// Bytes that cannot be evicted, because they are being worked on.
+    pinned: usize,
+    /// Sum of the bytes of all entries.
     evictable: usize,
-    /// The oldest first.
-    holders: BTreeMap<u64, Holder>,
+    /// Reservations by age, oldest first.
+    entries: BTreeMap<u64, Entry>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Holder {
+struct Entry {
     bytes: usize,
     buffer: Arc<Buffer>,
     evicted: CancellationToken,
 }
 
-/// What a holder has in memory. Who evicts it empties it at once: the holder's task may have to wait for its turn behind
-/// thousands of others, each of which takes memory.
+/// The memory of a reservation.
+///
+/// Eviction empties it at once: the owner's task may be scheduled behind thousands of others, each
+/// of which takes memory.
 #[derive(Debug, Default)]
 struct Buffer(Mutex<Vec<u8>>);
 
@@ -53,54 +57,54 @@ impl Buffer {
 }
 
 impl ByteBudget {
-    /// Nobody holds anything yet.
+    /// Creates an unused budget of `capacity` bytes.
     pub fn new(capacity: usize) -> Self {
         Self(Arc::new(Inner {
             capacity,
-            ledger: Mutex::default(),
+            usage: Mutex::default(),
         }))
     }
 
-    /// Bytes that are held now.
+    /// Returns the number of bytes in use.
     pub fn used(&self) -> usize {
-        let ledger = self.ledger();
-        ledger.kept + ledger.evictable
+        let usage = self.usage();
+        usage.pinned + usage.evictable
     }
 
-    /// A new holder, of nothing yet. `evicted` is cancelled when it has to give up what it holds.
-    pub(super) fn enter(&self, evicted: CancellationToken) -> Share {
-        let mut ledger = self.ledger();
-        let id = ledger.next;
-        ledger.next += 1;
+    /// Opens an empty reservation. `evicted` is cancelled when it is evicted.
+    pub(crate) fn reserve(&self, evicted: CancellationToken) -> Reservation {
+        let mut usage = self.usage();
+        let id = usage.next;
+        usage.next += 1;
         let buffer = Arc::<Buffer>::default();
-        let holder = Holder {
+        let entry = Entry {
             bytes: 0,
             buffer: Arc::clone(&buffer),
             evicted,
         };
-        ledger.holders.insert(id, holder);
-        drop(ledger);
-        Share {
+        usage.entries.insert(id, entry);
+        drop(usage);
+        Reservation {
             budget: self.clone(),
             id,
             buffer,
         }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    fn usage(&self) -> MutexGuard<'_, Usage> {
         self.0
-            .ledger
+            .usage
             .lock()
-            .expect("no one panics while holding the ledger")
+            .expect("no one panics while holding the usage")
     }
 }
 
-impl Ledger {
-    /// Evicts the oldest until everything fits. Gives whom it has evicted, who are to be notified.
-    fn make_room(&mut self, capacity: usize) -> Vec<CancellationToken> {
+impl Usage {
+    /// Evicts the oldest reservations until the rest fits. Returns the tokens to cancel.
+    fn evict_oldest(&mut self, capacity: usize) -> Vec<CancellationToken> {
         let mut evicted = Vec::new();
-        while self.kept + self.evictable > capacity {
-            let Some((_, oldest)) = self.holders.pop_first() else {
+        while self.pinned + self.evictable > capacity {
+            let Some((_, oldest)) = self.entries.pop_first() else {
                 break;
             };
             self.evictable -= oldest.bytes;
@@ -110,114 +114,115 @@ impl Ledger {
         evicted
     }
 
-    fn remove(&mut self, id: u64) -> Option<Holder> {
-        let holder = self.holders.remove(&id)?;
-        self.evictable -= holder.bytes;
-        Some(holder)
+    fn remove(&mut self, id: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.evictable -= entry.bytes;
+        Some(entry)
     }
 }
 
-/// What one holder has of the budget, as long as it is not evicted. Dropping it gives it back.
+/// An evictable part of a budget. Dropping it releases its bytes.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Reservation {
     budget: ByteBudget,
     id: u64,
     buffer: Arc<Buffer>,
 }
 
-impl Share {
-    /// Takes so many bytes more.
+impl Reservation {
+    /// Reserves `bytes` more, evicting the oldest reservations if need be.
     ///
     /// # Errors
-    /// [`Evicted`], before or by this: it is the oldest itself, or there is no room beside what is being worked on.
-    pub(super) fn grow(&self, bytes: usize) -> Result<(), Evicted> {
+    /// [`Evicted`], before or now: it is the oldest itself, or does not fit beside what is pinned.
+    pub(crate) fn grow(&self, bytes: usize) -> Result<(), Evicted> {
         let capacity = self.budget.0.capacity;
-        let mut ledger = self.budget.ledger();
-        let ledger_now = &mut *ledger;
-        let holder = ledger_now.holders.get_mut(&self.id).ok_or(Evicted)?;
-        // Nobody else could make room for it.
-        if ledger_now.kept + holder.bytes + bytes > capacity {
-            ledger_now.remove(self.id);
+        let mut guard = self.budget.usage();
+        let usage = &mut *guard;
+        let entry = usage.entries.get_mut(&self.id).ok_or(Evicted)?;
+        // No eviction could make it fit.
+        if usage.pinned + entry.bytes + bytes > capacity {
+            usage.remove(self.id);
             return Err(Evicted);
         }
-        holder.bytes += bytes;
-        ledger_now.evictable += bytes;
-        let evicted = ledger_now.make_room(capacity);
-        let stays = ledger_now.holders.contains_key(&self.id);
-        drop(ledger);
+        entry.bytes += bytes;
+        usage.evictable += bytes;
+        let evicted = usage.evict_oldest(capacity);
+        let remains = usage.entries.contains_key(&self.id);
+        drop(guard);
         evicted.iter().for_each(CancellationToken::cancel);
-        if stays { Ok(()) } else { Err(Evicted) }
+        if remains { Ok(()) } else { Err(Evicted) }
     }
 
-    /// Appends bytes to what is held in memory. A buffer that has to grow at least doubles, up to `most` bytes, and takes from
-    /// the budget what it grows by.
+    /// Appends bytes to the buffer, reserving what the buffer grows by.
+    ///
+    /// A buffer that has to grow at least doubles, up to `max` bytes.
     ///
     /// # Errors
-    /// [`Evicted`], before or by this.
-    pub(super) fn append(&self, bytes: &[u8], most: usize) -> Result<(), Evicted> {
+    /// [`Evicted`], as [`Reservation::grow`].
+    pub(crate) fn append(&self, bytes: &[u8], max: usize) -> Result<(), Evicted> {
         let (length, capacity) = {
             let buffer = self.buffer.bytes();
             (buffer.len(), buffer.capacity())
         };
         let needed = length + bytes.len();
-        let wanted = needed.max(2 * capacity).min(most.max(needed));
+        let grown = needed.max(2 * capacity).min(max.max(needed));
         if needed > capacity {
-            self.grow(wanted - capacity)?;
+            self.grow(grown - capacity)?;
         }
         let mut buffer = self.buffer.bytes();
-        // Evicted since, and empty: no more is put there.
+        // Evicted meanwhile, and empty.
         if buffer.len() != length {
             return Err(Evicted);
         }
         if needed > capacity {
-            buffer.reserve_exact(wanted - length);
+            buffer.reserve_exact(grown - length);
         }
         buffer.extend_from_slice(bytes);
         Ok(())
     }
 
-    /// Bytes that were appended.
-    pub(super) fn length(&self) -> usize {
+    /// Returns the number of bytes in the buffer.
+    pub(crate) fn len(&self) -> usize {
         self.buffer.bytes().len()
     }
 
-    /// From now on it is worked on, and not evicted any more. Gives what was appended.
+    /// Makes the reservation non-evictable, and returns the buffer.
     ///
     /// # Errors
-    /// [`Evicted`], before.
-    pub(super) fn keep(self) -> Result<(Vec<u8>, Kept), Evicted> {
-        let mut ledger = self.budget.ledger();
-        let holder = ledger.remove(self.id).ok_or(Evicted)?;
-        ledger.kept += holder.bytes;
-        drop(ledger);
-        let kept = Kept {
+    /// [`Evicted`] before.
+    pub(crate) fn pin(self) -> Result<(Vec<u8>, Pinned), Evicted> {
+        let mut usage = self.budget.usage();
+        let entry = usage.remove(self.id).ok_or(Evicted)?;
+        usage.pinned += entry.bytes;
+        drop(usage);
+        let pinned = Pinned {
             budget: self.budget.clone(),
-            bytes: holder.bytes,
+            bytes: entry.bytes,
         };
-        Ok((self.buffer.take(), kept))
+        Ok((self.buffer.take(), pinned))
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.ledger().remove(self.id);
+        self.budget.usage().remove(self.id);
     }
 }
 
-/// The holder has made room for another.
+/// The reservation was evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Evicted;
+pub(crate) struct Evicted;
 
-/// Bytes that are being worked on. Dropping it gives them back.
+/// A non-evictable part of a budget. Dropping it releases its bytes.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(crate) struct Pinned {
     budget: ByteBudget,
     bytes: usize,
 }
 
-impl Drop for Kept {
+impl Drop for Pinned {
     fn drop(&mut self) {
-        self.budget.ledger().kept -= self.bytes;
+        self.budget.usage().pinned -= self.bytes;
     }
 }
 
@@ -225,81 +230,83 @@ impl Drop for Kept {
 mod tests {
     use super::*;
 
-    /// A holder of so many bytes.
-    fn holder(budget: &ByteBudget, bytes: usize) -> (Share, CancellationToken) {
+    /// A reservation of so many bytes, and its token.
+    fn reserved(budget: &ByteBudget, bytes: usize) -> (Reservation, CancellationToken) {
         let evicted = CancellationToken::new();
-        let share = budget.enter(evicted.clone());
-        share.grow(bytes).expect("it fits");
-        (share, evicted)
+        let reservation = budget.reserve(evicted.clone());
+        reservation.grow(bytes).expect("it fits");
+        (reservation, evicted)
     }
 
     #[test]
-    fn the_oldest_makes_room() {
+    fn the_oldest_reservation_is_evicted() {
         let budget = ByteBudget::new(10);
-        let (oldest, first) = holder(&budget, 4);
-        let (_second, second) = holder(&budget, 4);
-        let (_third, third) = holder(&budget, 4);
+        let (oldest, first) = reserved(&budget, 4);
+        let (_second, second) = reserved(&budget, 4);
+        let (_third, third) = reserved(&budget, 4);
         let evicted = [&first, &second, &third].map(CancellationToken::is_cancelled);
         assert_eq!((evicted, budget.used()), ([true, false, false], 8));
         assert_eq!(oldest.grow(1), Err(Evicted));
         assert_eq!(oldest.append(b"a", 1), Err(Evicted));
-        assert_eq!(oldest.keep().err(), Some(Evicted));
+        assert_eq!(oldest.pin().err(), Some(Evicted));
         assert_eq!(budget.used(), 8);
     }
 
     #[test]
-    fn as_many_make_room_as_are_needed_and_the_oldest_is_no_exception() {
+    fn as_many_reservations_are_evicted_as_needed_even_the_growing_one() {
         let budget = ByteBudget::new(10);
-        let (first, _) = holder(&budget, 5);
-        let (_second, second) = holder(&budget, 5);
+        let (first, _) = reserved(&budget, 5);
+        let (_second, second) = reserved(&budget, 5);
         assert_eq!(first.grow(1), Err(Evicted));
         assert!(!second.is_cancelled());
-        let (_third, _) = holder(&budget, 10);
+        let (_third, _) = reserved(&budget, 10);
         assert!(second.is_cancelled());
         assert_eq!(budget.used(), 10);
     }
 
     #[test]
-    fn who_is_evicted_holds_nothing_before_it_notices() {
+    fn eviction_frees_the_buffer_at_once() {
         let budget = ByteBudget::new(10);
-        let evicted = budget.enter(CancellationToken::new());
+        let evicted = budget.reserve(CancellationToken::new());
         evicted.append(b"12345678", 8).expect("it fits");
-        let (_other, _) = holder(&budget, 10);
+        let (_other, _) = reserved(&budget, 10);
         assert_eq!(evicted.buffer.bytes().capacity(), 0);
         assert_eq!(evicted.append(b"9", 10), Err(Evicted));
     }
 
     #[test]
-    fn a_buffer_grows_by_what_is_accounted_for() {
+    fn a_buffer_grows_by_what_is_reserved() {
         let budget = ByteBudget::new(100);
-        let share = budget.enter(CancellationToken::new());
+        let reservation = budget.reserve(CancellationToken::new());
         for (bytes, used) in [(4, 4), (1, 8), (3, 8), (1, 16), (9, 20)] {
-            share.append(&[b'a'; 9][..bytes], 20).expect("it fits");
+            reservation
+                .append(&[b'a'; 9][..bytes], 20)
+                .expect("it fits");
             assert_eq!(budget.used(), used);
-            assert_eq!(share.buffer.bytes().capacity(), used);
+            assert_eq!(reservation.buffer.bytes().capacity(), used);
         }
-        let (bytes, _kept) = share.keep().expect("it is not evicted");
+        let (bytes, _pinned) = reservation.pin().expect("it is not evicted");
         assert_eq!((bytes.len(), budget.used()), (18, 20));
     }
 
     #[test]
-    fn what_is_worked_on_makes_no_room() {
+    fn pinned_bytes_are_not_evicted() {
         let budget = ByteBudget::new(10);
-        let kept = holder(&budget, 8).0.keep().expect("it is not evicted");
-        let (_reading, reading) = holder(&budget, 2);
-        let late = budget.enter(CancellationToken::new());
-        // It would not fit beside what is kept, whoever is evicted.
+        let pinned = reserved(&budget, 8).0.pin().expect("it is not evicted");
+        let (_reading, reading) = reserved(&budget, 2);
+        let late = budget.reserve(CancellationToken::new());
+        // It would not fit beside the pinned bytes, whatever is evicted.
         assert_eq!(late.grow(3), Err(Evicted));
         assert!(!reading.is_cancelled());
-        drop(kept);
+        drop(pinned);
         assert_eq!(budget.used(), 2);
     }
 
     #[test]
-    fn what_is_dropped_is_given_back() {
+    fn dropping_releases_bytes() {
         let budget = ByteBudget::new(10);
-        drop(holder(&budget, 10));
-        drop(holder(&budget, 10).0.keep());
+        drop(reserved(&budget, 10));
+        drop(reserved(&budget, 10).0.pin());
         assert_eq!(budget.used(), 0);
     }
 }

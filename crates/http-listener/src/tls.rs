@@ -1,4 +1,4 @@
-//! TLS on a listener.
+//! TLS for listeners that have no proxy in front.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,27 +7,29 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// What the listener proves itself with. Clones are handles to the same.
+/// Certificate and key of a listener that serves HTTPS. Clones share them.
 #[derive(Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct TlsConfig(Arc<ServerConfig>);
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
+        f.debug_struct("TlsConfig").finish_non_exhaustive()
     }
 }
 
-/// The certificate and the key are of no use.
+/// The certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate and its key cannot be used for TLS")]
-pub struct TlsError(#[from] rustls::Error);
+pub struct TlsConfigError(#[from] rustls::Error);
 
-impl Tls {
-    /// Of one certificate (DER) that clients trust the issuer of, and its key (PKCS#8 DER). TLS 1.2 and 1.3, HTTP/1.1.
+impl TlsConfig {
+    /// Takes a certificate (DER) whose issuer clients trust, and its key (PKCS#8 DER).
+    ///
+    /// Accepts TLS 1.2 and 1.3, and offers HTTP/1.1 by ALPN.
     ///
     /// # Errors
-    /// When they cannot be read, or are not of one pair.
-    pub fn new(certificate: Vec<u8>, key: Vec<u8>) -> Result<Self, TlsError> {
+    /// When they cannot be parsed, or the key is not that of the certificate.
+    pub fn new(certificate: Vec<u8>, key: Vec<u8>) -> Result<Self, TlsConfigError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -40,7 +42,7 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.0))
     }
 }

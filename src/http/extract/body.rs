@@ -1,7 +1,7 @@
 //! Reads bodies under a limit of their own and a byte budget that all bodies of a kind share.
 
 use axum::body::Body;
-use http_listener::{ByteBudget, HeldBody};
+use http_listener::{BufferedBody, ByteBudget};
 
 use crate::http::problem::Problem;
 
@@ -16,7 +16,7 @@ pub(crate) async fn read_body(
     body: Body,
     limit: usize,
     budget: &ByteBudget,
-) -> Result<HeldBody, Problem> {
-    let read = HeldBody::read(body, limit, budget).await;
-    read.map_err(|error| Problem::from_read_error(error, limit))
+) -> Result<BufferedBody, Problem> {
+    let read = BufferedBody::read(body, limit, budget).await;
+    read.map_err(|error| Problem::from_body_error(error, limit))
 }

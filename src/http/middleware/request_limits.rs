@@ -16,6 +16,11 @@ const MAX_URI: usize = 8 * 1024;
 /// site along.
 const MAX_HEADERS: usize = 16 * 1024;
 
+/// Maximum size of a request's head, in bytes, beyond which the listener answers with a bare status.
+///
+/// What is allowed above, with some room, so that a head that is a little too large gets a problem.
+pub(crate) const MAX_HEAD: usize = MAX_URI + MAX_HEADERS + 1024;
+
 /// Answers 414 or 431 to a request beyond the limits.
 pub(crate) async fn check(request: Request, next: Next) -> Response {
     match exceeded(request.uri(), request.headers()) {

@@ -168,6 +168,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("rustix", &["db/"]),
+    (
+        "http_listener",
+        &["app/", "cli/sandbox.rs", "http/", "sandbox/"],
+    ),
     ("qr_image", &["http/", "pictures.rs", "sandbox/picture.rs"]),
     ("quick_xml", &["callback/"]),
     ("aes", &["callback/", "sandbox/", "fuzzing/"]),

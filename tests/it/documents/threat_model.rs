@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::support::files::{read, texts_below};
 
 /// The folders that have tests, each with what the document writes before the place of a test in it.
-const FOLDERS: [(&str, &str); 3] = [
+const FOLDERS: [(&str, &str); 4] = [
     ("tests", ""),
     ("src", ""),
+    ("crates/http-listener/tests", "http_listener::"),
     ("crates/http-listener/src", "http_listener::"),
 ];
 

@@ -1,4 +1,3 @@
 //! What clients may cost: connections, deadlines, sizes, open files.
 
 mod clients;
-mod listener;

@@ -3,16 +3,11 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use http_listener::{Limits, Tls};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
-use wxqr::sandbox::authority::Identity;
 
-use crate::support::PATIENCE;
 use crate::support::process::{Process, run};
 use crate::support::skip::skip;
 
@@ -786,33 +781,4 @@ async fn plain_http_on_the_port_of_https_is_told_so() {
         let ended = run(&arguments, &[]).await;
         assert_eq!(ended.status, 2, "{bad:?}: {}", ended.stderr);
     }
-}
-
-#[tokio::test]
-async fn a_client_that_never_ends_its_handshake_is_closed_at_the_deadline_of_a_head() {
-    let identity = Identity::new(&[], "2026-11-22T04:00:00Z".parse().unwrap()).unwrap();
-    let tls = Tls::new(identity.certificate, identity.key).unwrap();
-    let listener = http_listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local_addr().unwrap();
-    let limits = Limits {
-        header_timeout: Duration::from_millis(200),
-        ..Limits::default()
-    };
-    let router = axum::Router::new();
-    let server = tokio::spawn(http_listener::serve_tls(
-        listener,
-        tls,
-        router,
-        limits,
-        CancellationToken::new(),
-    ));
-    for sent in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(sent).await.unwrap();
-        let mut rest = Vec::new();
-        let closed = tokio::time::timeout(PATIENCE, client.read_to_end(&mut rest));
-        // A reset is as good an end.
-        closed.await.expect("the connection is closed").ok();
-    }
-    server.abort();
 }

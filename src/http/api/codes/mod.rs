@@ -3,3 +3,5 @@
 pub(crate) mod list;
 pub(crate) mod make;
 mod new_code;
+
+pub(crate) use self::new_code::MAX_BODY;

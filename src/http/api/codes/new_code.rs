@@ -20,7 +20,7 @@ use crate::ticket::{CodeUrl, IssuedCode, Life};
 const MAX_ITEMS: usize = 100;
 
 /// The longest body, in bytes: 100 items with the longest scenes, labels and tickets fit.
-const MAX_BODY: usize = 512 * 1024;
+pub(crate) const MAX_BODY: usize = 512 * 1024;
 
 /// The longest label or group name, in characters.
 const MAX_NAME: usize = 100;

@@ -3,8 +3,8 @@
 
 mod access;
 mod bindings;
+mod body;
 mod codes;
-mod listen;
 mod origin;
 mod pictures;
 mod scans;

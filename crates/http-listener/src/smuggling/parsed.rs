@@ -1,4 +1,4 @@
-//! Refuses parsed heads that a proxy in front could read differently: RFC 9112, 3.2 and 6.1, taken strictly.
+//! Checks of a parsed head that hyper leaves to its user: RFC 9112, 3.2 and 6.1, taken strictly.
 
 use std::net::Ipv6Addr;
 
@@ -6,44 +6,44 @@ use axum::http::header::{HOST, TRANSFER_ENCODING};
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderValue, Uri, Version};
 
-use super::fault::Fault;
+use super::Ambiguity;
 
-/// Checks what hyper leaves to its user.
+/// Checks a head for an ambiguous body length or host.
 ///
 /// # Errors
-/// The first thing that is ambiguous.
-pub(super) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
+/// The first ambiguity.
+pub(crate) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Ambiguity> {
     check_transfer_encoding(headers)?;
     let host = host(version, headers)?;
     match (uri.authority(), host) {
         (Some(target), Some(host)) if !is_same(target, &host, default_port(uri)) => {
-            Err(Fault::Authority)
+            Err(Ambiguity::Authority)
         }
         _ => Ok(()),
     }
 }
 
-/// hyper takes any list that ends in `chunked`, and decodes nothing of the rest.
-fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Fault> {
+/// Accepts `chunked` alone; hyper accepts any list that ends in it, and ignores the rest.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Ambiguity> {
     let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
     match (lines.next(), lines.next()) {
         (None, _) => Ok(()),
         (Some(line), None) if line.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Fault::TransferEncoding),
+        _ => Err(Ambiguity::TransferEncoding),
     }
 }
 
-/// The one `Host`. HTTP/1.0 may do without, as old health checks do.
-fn host(version: Version, headers: &HeaderMap) -> Result<Option<HostPort>, Fault> {
+/// Returns the only `Host`. HTTP/1.0 may do without, as old health checks do.
+fn host(version: Version, headers: &HeaderMap) -> Result<Option<HostPort>, Ambiguity> {
     let mut lines = headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {
         (None, _) if version < Version::HTTP_11 => Ok(None),
-        (Some(line), None) => HostPort::parse(line).map(Some).ok_or(Fault::Host),
-        _ => Err(Fault::Hosts),
+        (Some(line), None) => HostPort::parse(line).map(Some).ok_or(Ambiguity::Host),
+        _ => Err(Ambiguity::Hosts),
     }
 }
 
-/// A `Host` that everybody reads alike.
+/// A host and port in a spelling that all parsers read alike.
 #[derive(Debug, PartialEq, Eq)]
 struct HostPort {
     /// In lower case; an IPv6 address in its brackets.
@@ -56,7 +56,8 @@ impl HostPort {
         Self::parse_text(value.to_str().ok()?)
     }
 
-    /// Stricter than RFC 3986, which allows `!$&'()*+,;=` and `%HH` in a name too: no host in use has any.
+    /// Stricter than RFC 3986, which allows `!$&'()*+,;=` and `%HH` in a name too: no host in use
+    /// has any.
     fn parse_text(text: &str) -> Option<Self> {
         let end = match text.strip_prefix('[') {
             Some(rest) => rest.find(']')? + 2,
@@ -78,7 +79,7 @@ fn is_of_a_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// The port behind a host; one that is not there, or is empty, is none.
+/// Parses the port behind a host. An absent or empty one is `Some(None)`, a malformed one `None`.
 #[expect(
     clippy::option_option,
     reason = "a port that is wrong, one that is absent, and a port"
@@ -94,7 +95,7 @@ fn port_of(text: &str) -> Option<Option<u16>> {
     }
 }
 
-/// The port of a target that names none.
+/// Returns the port of a target that names none.
 fn default_port(uri: &Uri) -> u16 {
     if uri.scheme() == Some(&Scheme::HTTPS) {
         443
@@ -103,7 +104,7 @@ fn default_port(uri: &Uri) -> u16 {
     }
 }
 
-/// A target with user information is nobody's `Host`.
+/// Compares a target's authority with `Host`. One with user information equals none.
 fn is_same(target: &Authority, host: &HostPort, default_port: u16) -> bool {
     let Some(target) = HostPort::parse_text(target.as_str()) else {
         return false;
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_a_name_or_an_address_and_a_port() {
+    fn host_is_a_name_or_an_address_with_an_optional_port() {
         for (text, want) in [
             ("example.com", true),
             ("EXAMPLE.com.", true),

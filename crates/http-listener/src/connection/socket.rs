@@ -1,5 +1,7 @@
-//! A client's socket, with TLS or without. The handshake is part of the first read, so that the deadline of a head and the
-//! eviction of slow clients hold for it too.
+//! A client's socket, with TLS or without.
+//!
+//! The handshake is part of the first read, so that the header timeout and slow-client eviction
+//! cover it too.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,36 +12,39 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
-use super::tls::Tls;
+use crate::TlsConfig;
 
 /// The first byte of a TLS handshake record (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// What a client gets that speaks HTTP where TLS is spoken.
+/// The response to plain HTTP on a TLS listener.
 const USE_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 68\r\n\
     Connection: close\r\n\r\nThis port speaks HTTPS only: use https:// instead of http:// for it\n";
 
+/// A TCP socket, on its way to TLS or without it.
 pub(super) enum Socket {
     Plain(TcpStream),
-    /// Nothing has come yet.
-    Unheard(TcpStream, TlsAcceptor),
+    /// Waits for the first byte, which shows whether the client speaks TLS.
+    Undetected(TcpStream, TlsAcceptor),
     Handshake(Box<Accept<TcpStream>>),
     Tls(Box<TlsStream<TcpStream>>),
-    /// No TLS came. Without a socket only in between two states.
+    /// The client does not speak TLS. Without a socket only between two states.
     Refused(Option<TcpStream>),
 }
 
 impl Socket {
-    pub(super) fn new(socket: TcpStream, tls: Option<&Tls>) -> Self {
+    pub(super) fn new(socket: TcpStream, tls: Option<&TlsConfig>) -> Self {
         match tls {
-            Some(tls) => Self::Unheard(socket, tls.acceptor()),
+            Some(tls) => Self::Undetected(socket, tls.acceptor()),
             None => Self::Plain(socket),
         }
     }
 
-    /// Goes on with the handshake. Ready with true once a request can be read, with false if the client speaks no TLS, and
-    /// was sent [`USE_HTTPS`], or has left.
-    pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Drives the handshake.
+    ///
+    /// Ready with true once a request can be read; with false if the client left, or was sent
+    /// [`USE_HTTPS`] because it does not speak TLS.
+    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             match self {
                 Self::Plain(_) | Self::Tls(_) => return Poll::Ready(Ok(true)),
@@ -48,11 +53,11 @@ impl Socket {
                     let stream = ready!(Pin::new(accept).poll(cx))?;
                     *self = Self::Tls(Box::new(stream));
                 }
-                Self::Unheard(socket, _) => {
+                Self::Undetected(socket, _) => {
                     let mut first = [0];
                     let mut buffer = ReadBuf::new(&mut first);
                     let length = ready!(socket.poll_peek(cx, &mut buffer))?;
-                    let Self::Unheard(socket, acceptor) =
+                    let Self::Undetected(socket, acceptor) =
                         std::mem::replace(self, Self::Refused(None))
                     else {
                         return Poll::Ready(Ok(false));
@@ -61,7 +66,8 @@ impl Socket {
                         (0, _) => Self::Refused(Some(socket)),
                         (_, [HANDSHAKE]) => Self::Handshake(Box::new(acceptor.accept(socket))),
                         _ => {
-                            // A new socket has room for it; if not, the connection just closes.
+                            // The send buffer of a new socket is empty; if this fails, the
+                            // connection just closes.
                             socket.try_write(USE_HTTPS).ok();
                             Self::Refused(Some(socket))
                         }
@@ -78,18 +84,18 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_open(cx))?;
+        ready!(self.poll_handshake(cx))?;
         match &mut *self {
             Self::Plain(socket) | Self::Refused(Some(socket)) => {
                 Pin::new(socket).poll_read(cx, buffer)
             }
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Unheard(..) | Self::Handshake(_) | Self::Refused(None) => Poll::Ready(Ok(())),
+            Self::Undetected(..) | Self::Handshake(_) | Self::Refused(None) => Poll::Ready(Ok(())),
         }
     }
 }
 
-/// Nothing is written before the handshake: the first answer follows the first request.
+/// Nothing is written before the handshake: the first response follows the first request.
 impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -129,7 +135,7 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Plain(socket) | Self::Unheard(socket, _) | Self::Refused(Some(socket)) => {
+            Self::Plain(socket) | Self::Undetected(socket, _) | Self::Refused(Some(socket)) => {
                 Pin::new(socket).poll_shutdown(cx)
             }
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),

@@ -1,4 +1,4 @@
-//! Bodies that tell whose turn it is.
+//! Bodies that report their end to the connection's state.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,22 +8,21 @@ use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 
-use super::turn::Turn;
+use super::state::ConnectionState;
 
-/// What the client sends. Tells when it was read, or is not wanted.
+/// A request body that reports when it was read whole, or dropped before.
 pub(super) struct RequestBody {
     body: Incoming,
-    turn: Arc<Turn>,
+    state: Arc<ConnectionState>,
     is_whole: bool,
 }
 
 impl RequestBody {
-    /// Of a request that has begun.
-    pub(super) fn new(body: Incoming, turn: &Arc<Turn>) -> Self {
+    pub(super) fn new(body: Incoming, state: &Arc<ConnectionState>) -> Self {
         Self {
             is_whole: body.is_end_stream(),
             body,
-            turn: Arc::clone(turn),
+            state: Arc::clone(state),
         }
     }
 }
@@ -37,10 +36,10 @@ impl hyper::body::Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        // A body of unknown length does not know of its own end.
+        // `is_end_stream` stays false for a chunked body.
         self.is_whole |= frame.is_none() || self.body.is_end_stream();
         if self.is_whole || matches!(frame, Some(Err(_))) {
-            self.turn.body_ends(self.is_whole);
+            self.state.body_ended(self.is_whole);
         }
         Poll::Ready(frame)
     }
@@ -56,27 +55,26 @@ impl hyper::body::Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        // One that was read whole has told it, and the next request may have begun since.
+        // A whole body was reported already, and the next request may have started since.
         if !self.is_whole {
-            self.turn.body_ends(false);
+            self.state.body_ended(false);
         }
     }
 }
 
-/// What the client gets. Tells when there is no more of it to come.
-pub(super) struct AnswerBody {
+/// A response body that reports when hyper has taken all of it.
+pub(super) struct ResponseBody {
     body: Body,
-    turn: Arc<Turn>,
+    state: Arc<ConnectionState>,
 }
 
-impl AnswerBody {
-    /// Of an answer that has begun.
-    pub(super) fn new(body: Body, turn: Arc<Turn>) -> Self {
-        Self { body, turn }
+impl ResponseBody {
+    pub(super) fn new(body: Body, state: Arc<ConnectionState>) -> Self {
+        Self { body, state }
     }
 }
 
-impl hyper::body::Body for AnswerBody {
+impl hyper::body::Body for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -96,8 +94,8 @@ impl hyper::body::Body for AnswerBody {
     }
 }
 
-impl Drop for AnswerBody {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
-        self.turn.answer_is_whole();
+        self.state.response_produced();
     }
 }

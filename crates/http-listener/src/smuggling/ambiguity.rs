@@ -1,13 +1,14 @@
-//! What makes a request ambiguous: two readers of the same bytes, such as a proxy and this service, could see different
-//! requests in it.
+//! Why a request is ambiguous.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// Why a request is refused before the router sees it.
+/// A part of a request that two parsers could read differently.
+///
+/// The messages name what is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Ambiguity {
     #[error("lines of a request's head end in CR LF")]
     LineEnd,
     #[error("a request's target has no fragment")]
@@ -24,9 +25,9 @@ pub(super) enum Fault {
     Authority,
 }
 
-impl Fault {
-    /// 400 with one line of text.
-    pub(super) fn response(self) -> Response<Body> {
+impl Ambiguity {
+    /// Answers 400, with the message as plain text.
+    pub(crate) fn response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(format!("{self}\n")));
         *response.status_mut() = StatusCode::BAD_REQUEST;
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -1,36 +1,33 @@
-//! The process's limit of open files, of which every connection takes one.
+//! The process's limit of open files (`RLIMIT_NOFILE`): every connection takes one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files that are not visitors' connections: 400 pushes on their way to the relay, 64 mints at once, 64 clients of the
-/// metrics' listener, and some 50 of the store and others; rounded up.
-const RESERVE: u64 = 768;
-
-/// How many of so many connections the process can have, with the soft limit raised as far as needed and allowed.
-pub(super) fn affordable(wanted: usize) -> usize {
+/// Returns how many of the `wanted` connections the process can have beside `reserved` other files.
+///
+/// Raises the soft limit as far as needed and allowed.
+pub(crate) fn affordable(wanted: usize, reserved: u64) -> usize {
     let needed = u64::try_from(wanted)
         .unwrap_or(u64::MAX)
-        .saturating_add(RESERVE);
+        .saturating_add(reserved);
     let limit = getrlimit(Resource::Nofile);
     let raised = raised(limit, needed);
-    // A machine that refuses leaves the limit as it was.
     let soft = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
         Err(_) => limit.current,
     };
-    wanted.min(connections_of(soft))
+    wanted.min(connections_of(soft, reserved))
 }
 
-/// The limit with its soft part at what is needed, or as near to it as may be. Never lower than it was.
+/// Returns the limit with its soft part raised to `needed`, or to the hard part if that is lower.
 fn raised(limit: Rlimit, needed: u64) -> Rlimit {
-    let most = limit.maximum.unwrap_or(u64::MAX);
-    let current = limit.current.map(|current| current.max(needed.min(most)));
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    let current = limit.current.map(|soft| soft.max(needed.min(hard)));
     Rlimit { current, ..limit }
 }
 
-/// How many connections that many open files allow, without what the process needs: at least half of them.
-fn connections_of(soft: Option<u64>) -> usize {
-    let connections = soft.map_or(u64::MAX, |soft| soft.saturating_sub(RESERVE).max(soft / 2));
+/// Returns how many connections a soft limit allows: at least half of it, and at least 1.
+fn connections_of(soft: Option<u64>, reserved: u64) -> usize {
+    let connections = soft.map_or(u64::MAX, |soft| soft.saturating_sub(reserved).max(soft / 2));
     usize::try_from(connections).unwrap_or(usize::MAX).max(1)
 }
 
@@ -39,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_soft_limit_goes_up_as_far_as_needed_and_allowed() {
+    fn soft_limit_is_raised_as_far_as_needed_and_allowed() {
         for (soft, hard, needed, want) in [
             (Some(1024), Some(524_288), 10_768, Some(10_768)),
             (Some(1024), Some(4096), 10_768, Some(4096)),
@@ -57,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_keeps_some_for_itself() {
+    fn reserved_files_are_kept_from_connections() {
         for (soft, want) in [
             (Some(10_768), 10_000),
             (Some(2048), 1280),
@@ -65,7 +62,7 @@ mod tests {
             (Some(1), 1),
             (None, usize::MAX),
         ] {
-            assert_eq!(connections_of(soft), want, "soft limit {soft:?}");
+            assert_eq!(connections_of(soft, 768), want, "soft limit {soft:?}");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! Watches the raw bytes of request heads for what hyper accepts and a proxy in front could read differently (request
-//! smuggling). hyper hands over a parsed head, in which none of this can be seen any more: it takes a bare LF for a line's
-//! end, drops a `Content-Length` beside a `Transfer-Encoding` and a repeated one, and cuts a fragment off the target.
+//! Scan of the raw bytes of request heads, for ambiguities that a parsed head does not show.
 //!
-//! The watcher parses nothing else. Where a head ends, hyper says how long its body is, and so where the next head begins.
+//! hyper takes a bare LF for a line's end, drops a `Content-Length` beside a `Transfer-Encoding`
+//! and a repeated one, and cuts a fragment off the target. The scanner parses nothing else. At the
+//! end of a head, hyper gives the length of its body, and so where the next head starts.
 
 use std::mem;
 
-use super::fault::Fault;
+use super::Ambiguity;
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 
-/// Follows the bytes of one connection from head to head.
+/// Scans the bytes of a connection, head by head, for request smuggling.
 #[derive(Debug, Default)]
-pub(super) struct HeadWatcher {
+pub(crate) struct HeadScanner {
     position: Position,
-    /// Bytes behind a head of whose body hyper has yet to say the length. hyper has them in its own buffer too, which bounds
-    /// them.
+    /// Bytes behind a head that hyper has not parsed yet, so that the length of its body is
+    /// unknown. hyper's own buffer holds them too, and bounds them.
     ahead: Vec<u8>,
 }
 
@@ -24,29 +24,29 @@ enum Position {
     Head(Head),
     /// Behind a head that hyper is about to parse.
     Parsing(Head),
-    /// In a body of which so many bytes are to come.
+    /// In a body of which so many bytes are left.
     Body(u64),
     /// Behind the last head of the connection.
     Last,
 }
 
-/// What was seen of a head so far.
+/// What was scanned of a head so far.
 #[derive(Debug, Default)]
 struct Head {
-    /// Bytes that have come of it.
+    /// Length in bytes.
     bytes: usize,
     line: Line,
     /// The last byte was a CR.
     after_cr: bool,
     has_request_line: bool,
     content_lengths: usize,
-    fault: Option<Fault>,
+    ambiguity: Option<Ambiguity>,
 }
 
-/// What matters of the line that comes.
+/// What was scanned of the current line.
 #[derive(Debug, Default)]
 struct Line {
-    /// Bytes without the line's end.
+    /// Length in bytes, without the line's end.
     length: usize,
     /// Whether all bytes so far are those of `Content-Length`.
     is_content_length: bool,
@@ -60,13 +60,13 @@ impl Default for Position {
     }
 }
 
-impl HeadWatcher {
-    /// Bytes came from the client, in their order.
-    pub(super) fn received(&mut self, mut bytes: &[u8]) {
+impl HeadScanner {
+    /// Scans the next bytes from the client.
+    pub(crate) fn scan(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match &mut self.position {
                 Position::Head(head) => {
-                    let end = head.received(bytes);
+                    let end = head.scan(bytes);
                     if let Some(end) = end {
                         self.position = Position::Parsing(mem::take(head));
                         bytes = &bytes[end..];
@@ -93,30 +93,32 @@ impl HeadWatcher {
         }
     }
 
-    /// hyper has parsed the head that ended last. `body` is the length of its body in bytes, none for a chunked one: where
-    /// that ends cannot be seen here, so it has to be the connection's last.
+    /// Judges the head that ended last, once hyper has parsed it.
+    ///
+    /// `body` is the length of its body in bytes. None stands for a chunked body, whose end cannot
+    /// be seen here, so it has to be the connection's last.
     ///
     /// # Errors
-    /// What a proxy could have read differently in the head.
-    pub(super) fn parsed(&mut self, body: Option<u64>) -> Result<(), Fault> {
+    /// The head's first ambiguity.
+    pub(crate) fn head_parsed(&mut self, body: Option<u64>) -> Result<(), Ambiguity> {
         let next = match body {
             None => Position::Last,
             Some(0) => Position::default(),
             Some(length) => Position::Body(length),
         };
         let Position::Parsing(head) = mem::replace(&mut self.position, next) else {
-            return Err(Fault::LineEnd);
+            return Err(Ambiguity::LineEnd);
         };
         let ahead = mem::take(&mut self.ahead);
-        self.received(&ahead);
-        head.verdict(body.is_none())
+        self.scan(&ahead);
+        head.judge(body.is_none())
     }
 
-    /// How many bytes have come of a head that is not whole.
-    pub(super) fn unfinished(&self) -> usize {
+    /// Returns the number of bytes received of an unfinished head.
+    pub(crate) fn unfinished_bytes(&self) -> usize {
         match &self.position {
             Position::Head(head) => head.bytes,
-            // Its head is whole, but a request before it is still being answered.
+            // The head is complete, but a response before it is still being sent.
             Position::Parsing(head) => head.bytes + self.ahead.len(),
             Position::Body(_) | Position::Last => 0,
         }
@@ -124,8 +126,8 @@ impl HeadWatcher {
 }
 
 impl Head {
-    /// Where it ends in these bytes, if it does.
-    fn received(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Scans bytes, and returns where in them the head ends, if it does.
+    fn scan(&mut self, bytes: &[u8]) -> Option<usize> {
         for (at, byte) in bytes.iter().enumerate() {
             self.bytes += 1;
             if self.ends_with(*byte) {
@@ -135,23 +137,26 @@ impl Head {
         None
     }
 
+    /// Scans a byte, and returns whether it ends the head.
     fn ends_with(&mut self, byte: u8) -> bool {
         let after_cr = mem::replace(&mut self.after_cr, byte == b'\r');
         match byte {
             b'\n' => {
                 if !after_cr {
-                    self.blame(Fault::LineEnd);
+                    self.note(Ambiguity::LineEnd);
                 }
                 return self.ends_line();
             }
             b'\r' if !after_cr => {}
-            _ if after_cr => self.blame(Fault::LineEnd),
-            _ => self.line.received(byte),
+            _ if after_cr => self.note(Ambiguity::LineEnd),
+            _ => self.line.scan(byte),
         }
         false
     }
 
-    /// True if the line is the empty one behind a head. Empty lines before a head mean nothing (RFC 9112, 2.2).
+    /// Ends a line, and returns whether it is the empty one behind a head.
+    ///
+    /// Empty lines before a head are ignored (RFC 9112, 2.2).
     fn ends_line(&mut self) -> bool {
         let line = mem::take(&mut self.line);
         if line.length == 0 {
@@ -160,7 +165,7 @@ impl Head {
         if !self.has_request_line {
             self.has_request_line = true;
             if line.has_fragment {
-                self.blame(Fault::Fragment);
+                self.note(Ambiguity::Fragment);
             }
         } else if line.is_content_length() {
             self.content_lengths += 1;
@@ -168,23 +173,23 @@ impl Head {
         false
     }
 
-    fn verdict(self, is_chunked: bool) -> Result<(), Fault> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
+    fn judge(self, is_chunked: bool) -> Result<(), Ambiguity> {
+        if let Some(ambiguity) = self.ambiguity {
+            return Err(ambiguity);
         }
         match (self.content_lengths, is_chunked) {
             (0, _) | (1, false) => Ok(()),
-            _ => Err(Fault::Lengths),
+            _ => Err(Ambiguity::Lengths),
         }
     }
 
-    fn blame(&mut self, fault: Fault) {
-        self.fault.get_or_insert(fault);
+    fn note(&mut self, ambiguity: Ambiguity) {
+        self.ambiguity.get_or_insert(ambiguity);
     }
 }
 
 impl Line {
-    fn received(&mut self, byte: u8) {
+    fn scan(&mut self, byte: u8) {
         self.has_fragment |= byte == b'#';
         if !self.has_colon {
             if byte == b':' {
@@ -209,15 +214,15 @@ impl Line {
 mod tests {
     use super::*;
 
-    /// What is said of the first head, whose body is as long as that.
-    fn judged(bytes: &[u8], body: Option<u64>) -> Result<(), Fault> {
-        let mut watcher = HeadWatcher::default();
-        watcher.received(bytes);
-        watcher.parsed(body)
+    /// Judges the first head, with a body of the given length.
+    fn judged(bytes: &[u8], body: Option<u64>) -> Result<(), Ambiguity> {
+        let mut scanner = HeadScanner::default();
+        scanner.scan(bytes);
+        scanner.head_parsed(body)
     }
 
     #[test]
-    fn a_head_is_judged_by_its_bytes_however_they_come() {
+    fn ambiguous_heads_are_refused_however_their_bytes_are_split() {
         let no_body = Some(0);
         for (head, body, want) in [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", no_body, Ok(())),
@@ -225,43 +230,47 @@ mod tests {
             (
                 "GET / HTTP/1.1\nHost: a\r\n\r\n",
                 no_body,
-                Err(Fault::LineEnd),
+                Err(Ambiguity::LineEnd),
             ),
             (
                 "GET / HTTP/1.1\r\nHost: a\n\r\n",
                 no_body,
-                Err(Fault::LineEnd),
+                Err(Ambiguity::LineEnd),
             ),
             (
                 "GET / HTTP/1.1\r\nHost: a\r\n\n",
                 no_body,
-                Err(Fault::LineEnd),
+                Err(Ambiguity::LineEnd),
             ),
-            ("\nGET / HTTP/1.1\r\n\r\n", no_body, Err(Fault::LineEnd)),
-            ("GET / HTTP/1.1\n\n", no_body, Err(Fault::LineEnd)),
+            ("\nGET / HTTP/1.1\r\n\r\n", no_body, Err(Ambiguity::LineEnd)),
+            ("GET / HTTP/1.1\n\n", no_body, Err(Ambiguity::LineEnd)),
             (
                 "GET / HTTP/1.1\r\nX: a\rb\r\n\r\n",
                 no_body,
-                Err(Fault::LineEnd),
+                Err(Ambiguity::LineEnd),
             ),
             (
                 "GET / HTTP/1.1\r\nX: a\r\r\n\r\n",
                 no_body,
-                Err(Fault::LineEnd),
+                Err(Ambiguity::LineEnd),
             ),
-            ("GET /#a HTTP/1.1\r\n\r\n", no_body, Err(Fault::Fragment)),
+            (
+                "GET /#a HTTP/1.1\r\n\r\n",
+                no_body,
+                Err(Ambiguity::Fragment),
+            ),
             ("GET / HTTP/1.1\r\nX: #a\r\n\r\n", no_body, Ok(())),
             ("P / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", no_body, Ok(())),
             ("P / HTTP/1.1\r\ncontent-length: 1\r\n\r\n", Some(1), Ok(())),
             (
                 "P / HTTP/1.1\r\nContent-Length: 1\r\nCONTENT-LENGTH: 1\r\n\r\n",
                 Some(1),
-                Err(Fault::Lengths),
+                Err(Ambiguity::Lengths),
             ),
             (
                 "P / HTTP/1.1\r\nContent-Length: 1\r\n\r\n",
                 None,
-                Err(Fault::Lengths),
+                Err(Ambiguity::Lengths),
             ),
             ("P / HTTP/1.1\r\n\r\n", None, Ok(())),
             (
@@ -276,33 +285,33 @@ mod tests {
             ),
         ] {
             assert_eq!(judged(head.as_bytes(), body), want, "{head:?} at once");
-            let mut watcher = HeadWatcher::default();
+            let mut scanner = HeadScanner::default();
             for byte in head.bytes() {
-                watcher.received(&[byte]);
+                scanner.scan(&[byte]);
             }
-            assert_eq!(watcher.parsed(body), want, "{head:?} byte by byte");
+            assert_eq!(scanner.head_parsed(body), want, "{head:?} byte by byte");
         }
     }
 
     #[test]
-    fn each_head_of_a_connection_is_judged_alone() {
+    fn pipelined_heads_are_judged_one_by_one() {
         let (good, bad) = ("GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\n\r\n");
-        let mut watcher = HeadWatcher::default();
+        let mut scanner = HeadScanner::default();
         // The body's LF are its own.
-        watcher.received(format!("{good}\n\n\n{good}{bad}G").as_bytes());
-        assert_eq!(watcher.parsed(Some(3)), Ok(()));
-        assert_eq!(watcher.parsed(Some(0)), Ok(()));
-        assert_eq!(watcher.parsed(Some(0)), Err(Fault::LineEnd));
-        assert_eq!(watcher.unfinished(), 1);
-        watcher.received(b"ET");
-        assert_eq!(watcher.unfinished(), 3);
+        scanner.scan(format!("{good}\n\n\n{good}{bad}G").as_bytes());
+        assert_eq!(scanner.head_parsed(Some(3)), Ok(()));
+        assert_eq!(scanner.head_parsed(Some(0)), Ok(()));
+        assert_eq!(scanner.head_parsed(Some(0)), Err(Ambiguity::LineEnd));
+        assert_eq!(scanner.unfinished_bytes(), 1);
+        scanner.scan(b"ET");
+        assert_eq!(scanner.unfinished_bytes(), 3);
     }
 
     #[test]
-    fn behind_a_chunked_body_nothing_is_looked_at() {
-        let mut watcher = HeadWatcher::default();
-        watcher.received(b"P / HTTP/1.1\r\n\r\n0\r\n\r\nGET /\n");
-        assert_eq!(watcher.parsed(None), Ok(()));
-        assert_eq!(watcher.unfinished(), 0);
+    fn nothing_is_scanned_behind_a_chunked_body() {
+        let mut scanner = HeadScanner::default();
+        scanner.scan(b"P / HTTP/1.1\r\n\r\n0\r\n\r\nGET /\n");
+        assert_eq!(scanner.head_parsed(None), Ok(()));
+        assert_eq!(scanner.unfinished_bytes(), 0);
     }
 }

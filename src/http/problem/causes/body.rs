@@ -1,19 +1,19 @@
 //! Errors of reading a body. Only `/api` and `/callback` read any.
 
-use http_listener::ReadError;
+use http_listener::BodyError;
 
 use crate::http::problem::{ErrorCode, Problem};
 
 impl Problem {
     /// `limit` is the most that the body may have, in bytes.
-    pub(crate) fn from_read_error(error: ReadError, limit: usize) -> Self {
+    pub(crate) fn from_body_error(error: BodyError, limit: usize) -> Self {
         match error {
-            ReadError::TooLarge => Self::new(
+            BodyError::TooLarge => Self::new(
                 ErrorCode::TooLarge,
                 format!("the body may have {limit} bytes at most"),
             ),
-            ReadError::BrokenOff => Self::body_cut_short(),
-            ReadError::Crowded => Self::overloaded(),
+            BodyError::Incomplete => Self::body_cut_short(),
+            BodyError::Evicted => Self::overloaded(),
         }
     }
 

@@ -1,51 +1,54 @@
-//! A client's stream that tells what comes and goes on it.
+//! A client's stream that reports its reads and flushes to the connection's state.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::socket::Socket;
-use super::turn::Turn;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much is thrown away at a time of what is not read any more, in bytes.
-const SCRAP: usize = 8 * 1024;
+use super::socket::Socket;
+use super::state::ConnectionState;
 
-/// How much is read at a time, in bytes: less than hyper's first read buffer, which hyper makes larger for as long as it is
-/// filled by one read, up to all that it may hold, for every connection that sends fast.
-const MOST_AT_ONCE: usize = 8 * 1024 - 1;
+/// Size of a discarding read of a lingering close, in bytes.
+const DISCARD: usize = 8 * 1024;
 
+/// Maximum size of a read, in bytes: below hyper's initial read buffer.
+///
+/// hyper grows a buffer that one read fills, up to its maximum, for each client that sends fast.
+const MAX_READ: usize = 8 * 1024 - 1;
+
+/// A socket as hyper reads and writes it.
 pub(super) struct Stream {
     socket: Socket,
-    turn: Arc<Turn>,
+    state: Arc<ConnectionState>,
     closing: Closing,
 }
 
-/// How far our half is closed.
+/// Progress of the close of our half.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Closing {
     Open,
-    Lingers,
+    Lingering,
     Closed,
 }
 
 impl Stream {
-    pub(super) fn new(socket: Socket, turn: Arc<Turn>) -> Self {
+    pub(super) fn new(socket: Socket, state: Arc<ConnectionState>) -> Self {
         Self {
             socket,
-            turn,
+            state,
             closing: Closing::Open,
         }
     }
 
-    /// Throws away what comes, until the client has closed its half too.
+    /// Discards input until the client has closed its half too.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let mut scrap = [0; SCRAP];
-            let mut scrap = ReadBuf::new(&mut scrap);
-            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut scrap))?;
-            if scrap.filled().is_empty() {
+            let mut discarded = [0; DISCARD];
+            let mut discarded = ReadBuf::new(&mut discarded);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut discarded))?;
+            if discarded.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -58,15 +61,16 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !ready!(self.socket.poll_open(cx))? {
-            // The end, for HTTP. What the client still sends is taken in, so that it can read the answer.
-            self.turn.received(b"?");
+        if !ready!(self.socket.poll_handshake(cx))? {
+            // An end of the stream for hyper, and the start of a head for the state: the close then
+            // lingers, so that the client can read the response.
+            self.state.received(b"?");
             return Poll::Ready(Ok(()));
         }
-        let most = buffer.remaining().min(MOST_AT_ONCE);
+        let most = buffer.remaining().min(MAX_READ);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut part))?;
-        self.turn.received(part.filled());
+        self.state.received(part.filled());
         let length = part.filled().len();
         buffer.advance(length);
         Poll::Ready(Ok(()))
@@ -96,20 +100,20 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
-        self.turn.flushed();
+        self.state.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.closing == Closing::Open {
             ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
-            self.closing = if self.turn.lingers() {
-                Closing::Lingers
+            self.closing = if self.state.start_lingering() {
+                Closing::Lingering
             } else {
                 Closing::Closed
             };
         }
-        if self.closing == Closing::Lingers {
+        if self.closing == Closing::Lingering {
             ready!(self.poll_linger(cx))?;
             self.closing = Closing::Closed;
         }
