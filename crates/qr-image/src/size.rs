@@ -46,8 +46,7 @@ impl FromStr for PixelSize {
 )]
 pub struct PixelSizeError;
 
-/// Minimum width of the quiet zone around a symbol: 0 to 16 modules, by default the 4 of ISO/IEC
-/// 18004.
+/// Minimum width of the quiet zone: 0 to 16 modules, by default the 4 of ISO/IEC 18004.
 ///
 /// With fewer than 4, the surroundings of the image must have its background colour: readers need
 /// them as the rest of the quiet zone.

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use crate::layout::Layout;
 use crate::{Colors, RenderError, Style, Symbol};
 
-/// Draws the text as an SVG of one background and one path, with the geometry of
-/// [`png()`](crate::png()).
+/// Draws the text as an SVG of one background and one path.
+///
+/// The geometry is that of [`png()`](crate::png()).
 ///
 /// # Errors
 ///

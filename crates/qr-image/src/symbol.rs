@@ -51,8 +51,9 @@ impl Symbol {
         self.width
     }
 
-    /// Returns whether the module in column `x` and row `y` is dark, counted from zero at the top
-    /// left.
+    /// Returns whether the module at column `x` and row `y` is dark.
+    ///
+    /// Both count from zero at the top left.
     ///
     /// # Panics
     ///

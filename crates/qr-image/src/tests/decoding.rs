@@ -1,5 +1,4 @@
-//! Every drawn image decodes to its text, by two independent decoders: rqrr, and zbar where it is
-//! installed.
+//! Every drawn image decodes to its text: by rqrr, and by zbar where it is installed.
 
 use std::process::{Command, Stdio};
 
