@@ -81,7 +81,7 @@ pub(super) async fn build(
     sandbox: Option<&Sandbox>,
 ) -> Result<App, StartError> {
     let metrics = match config.metrics_listen {
-        // Not collected where nobody reads them: the histograms would grow.
+        // Metrics are off without a listener: histograms that are never scraped would grow.
         Some(address) => Some((listen(address)?, telemetry::start_metrics()?)),
         None => None,
     };
@@ -253,7 +253,7 @@ fn code_settings(config: &Config) -> codes::Settings {
     }
 }
 
-/// Whether WeChat's pushes are encrypted, and so cannot be made up by whoever has seen one.
+/// True if pushes are encrypted, so that a recorded push does not help to forge another.
 fn pushes_are_sealed(config: &Config) -> bool {
     let callback = config.scans.callback.as_ref();
     callback.is_some_and(|credentials| credentials.keys.is_some())

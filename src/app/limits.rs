@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::http;
 use crate::statistics;
 
-/// Connections of the metrics listener: some collectors, and whoever looks.
+/// Connections of the metrics listener: a few collectors, and operators with a browser.
 const METRICS_CONNECTIONS: usize = 64;
 
 /// Connections of `wxqr sandbox`.

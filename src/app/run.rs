@@ -1,4 +1,4 @@
-//! A built service: it serves until it is told to stop, then drains.
+//! Runs a built service until SIGTERM, then drains it (graceful shutdown).
 
 use std::future::Future;
 use std::net::SocketAddr;

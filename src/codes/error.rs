@@ -70,7 +70,7 @@ pub enum MintError {
     /// The ledger is full.
     #[error("the ledger of permanent codes is full")]
     LedgerFull,
-    /// Nobody knows whether an earlier mint of this permanent code made one.
+    /// The outcome of an earlier mint of this permanent code is unknown.
     #[error("the outcome of an earlier mint of this permanent code is not known")]
     OutcomeUnknown {
         /// Until it may be repeated; none once it was repeated as often as it may be.

@@ -180,7 +180,7 @@ impl Codes {
         }
     }
 
-    /// Joins a mint that is under way, at nobody's expense, or starts one at the requester's.
+    /// Joins a mint in flight, which is free, or starts one, which is charged to the requester.
     fn fly(&self, wish: &Wish, requester: Requester) -> Result<(MintFlight, bool), Error> {
         let mints = self.mints(requester);
         let under_way = mints.flights.len();

@@ -1,4 +1,4 @@
-//! What the use case is told by the owner.
+//! The operator's settings of the use case.
 
 use std::time::Duration;
 

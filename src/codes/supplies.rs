@@ -5,7 +5,7 @@ use super::sql::Stock;
 /// What is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Supplies {
-    /// Mints of today, whoever caused them.
+    /// Mints of today, those of visitors and of API keys.
     pub mints_today: u64,
     /// Mints that visitors may cause in a day.
     pub budget: u64,

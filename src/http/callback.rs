@@ -148,7 +148,7 @@ impl Callback {
         admitted.map_err(|refused| self.refuse(refused, now))
     }
 
-    /// Reads the body within the sender's budget. After the deadline nobody waits for a response.
+    /// Reads the body within the sender's byte budget and the deadline of a push.
     async fn read_body(
         &self,
         body: Body,

@@ -65,7 +65,7 @@ impl CodeStore {
             .await
     }
 
-    /// Shares a classic token. The caller holds the lease for taking one, so nobody writes at the same time.
+    /// Shares a classic token. The caller holds the lease for taking one, so there is one writer.
     ///
     /// # Errors
     /// When the store cannot be used.

@@ -22,7 +22,7 @@ pub(crate) fn scene(found: &AnyRow) -> Result<Scene, Error> {
 /// The scene of the columns `kind` and `scene`.
 pub(crate) fn scene_of(kind: &str, text: &str) -> Result<Scene, Error> {
     let kind = kind.parse().map_err(|_| Error::BadRow("a kind"))?;
-    // Nobody may ask for such a text, so the parser refuses it.
+    // Requests may not use the reserved prefix, so the parser would refuse this text.
     if let (Kind::QrStrScene, Some(name)) = (kind, text.strip_prefix(SceneText::RESERVED_PREFIX)) {
         return Ok(Scene::Temporary(TemporaryScene::Text(SceneText::reserved(
             name,
