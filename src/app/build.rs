@@ -21,7 +21,7 @@ use super::upkeep::Upkeep;
 use crate::bindings::Bindings;
 use crate::callback::PushVerifier;
 use crate::clock::{Clock, SystemClock};
-use crate::codes::{self, Account, CodeStore, Codes, Tokens};
+use crate::codes::{self, CircuitBreaker, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
 use crate::db::{OpenError, Upstream};
 use crate::http::{self, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site};
@@ -62,7 +62,8 @@ pub enum StartError {
 }
 
 impl App {
-    /// Takes the addresses and builds the service. Until the store is open, the listener answers that it is not ready.
+    /// Takes the addresses and builds the service. Until the store is open, the listener answers
+    /// that it is not ready.
     ///
     /// # Errors
     /// [`StartError`].
@@ -140,7 +141,6 @@ pub(super) async fn build(
     })
 }
 
-/// Binds an address.
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     http_listener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
@@ -163,10 +163,10 @@ pub(crate) fn parts(
         token_source: config.upstream.token_source,
     };
     let wechat = Arc::new(WeChat::new(clients, settings));
-    let account = Arc::new(Account::new(store.clone(), Arc::clone(&clock)));
+    let breaker = Arc::new(CircuitBreaker::new(store.clone(), Arc::clone(&clock)));
     let tokens = Arc::new(Tokens::new(
         Arc::clone(&wechat),
-        Arc::clone(&account),
+        Arc::clone(&breaker),
         store.clone(),
         Arc::clone(&clock),
         tasks.clone(),
@@ -174,7 +174,7 @@ pub(crate) fn parts(
     Ok(codes::Parts {
         wechat,
         tokens,
-        account,
+        breaker,
         store,
         clock,
     })
@@ -210,7 +210,7 @@ fn state(
 ) -> AppState {
     let scans = Arc::new(Scans::new(stores.events.clone(), config.scans.time_zone));
     let clock = Arc::clone(&parts.clock);
-    let (account, tokens) = (Arc::clone(&parts.account), Arc::clone(&parts.tokens));
+    let (breaker, tokens) = (Arc::clone(&parts.breaker), Arc::clone(&parts.tokens));
     let codes = Arc::new(Codes::new(parts, code_settings(config), tasks.clone()));
     let bindings = Bindings::new(
         Arc::clone(&codes),
@@ -220,7 +220,7 @@ fn state(
     );
     AppState {
         bindings: pushes_are_sealed(config).then(|| Arc::new(bindings)),
-        account,
+        breaker,
         tokens,
         callback,
         bodies: ByteBudget::new(KEYED_BODIES),
@@ -301,8 +301,8 @@ fn site(config: &Config, is_demo: bool) -> Site {
     }
 }
 
-/// Waits for `work` while the listener answers that the service is starting, so that a health check sees a
-/// process that is alive and not ready. Gives the listener back.
+/// Waits for `work` while the listener answers that the service is starting, so that a health check
+/// sees a process that is alive and not ready. Gives the listener back.
 async fn serve_starting_page_while<T>(
     listener: TcpListener,
     router: Router,

@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::sandbox::{self, Credentials, Options, Sandbox};
 
 impl App {
-    /// Takes the addresses and builds the service with a sandbox on the same listener, which plays WeChat for
-    /// it. `config` must be the demo's.
+    /// Takes the addresses and builds the service with a sandbox on the same listener, which plays
+    /// WeChat for it. `config` must be the demo's.
     ///
     /// # Errors
     /// [`StartError`].

@@ -53,8 +53,8 @@ impl App {
         )
     }
 
-    /// Serves until `stop` is ready, then stops gently: not ready at once, no more connections after the drain delay, what
-    /// is in flight finished within the drain deadline.
+    /// Serves until `stop` is ready, then stops gently: not ready at once, no more connections
+    /// after the drain delay, what is in flight finished within the drain deadline.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let background = CancellationToken::new();
         let tokens = Arc::clone(&self.tokens);

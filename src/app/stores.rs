@@ -27,8 +27,8 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Opens an account's database, and waits half a minute for it. With a key of persons from outside
-    /// the database keeps none. Warns of files that other users may read.
+    /// Opens an account's database, and waits half a minute for it. With a key of persons from
+    /// outside the database keeps none. Warns of files that other users may read.
     ///
     /// # Errors
     /// [`OpenError`].

@@ -1,5 +1,5 @@
-//! What is done at regular times and for nobody in particular: watching the store, telling the metrics what is left,
-//! clearing away the dead.
+//! Periodic tasks: the health check of the database, gauges of what is left, and removal of what
+//! has expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::codes::{Codes, Supplies};
 use crate::db;
 
-/// How soon the service notices that a store is back of which nobody asks anything.
+/// How soon an idle service notices that the database is back.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// How old the numbers of the metrics may be.
@@ -24,7 +24,7 @@ const PURGE_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two batches: visitors and scans write too.
 const BETWEEN_BATCHES: Duration = Duration::from_millis(20);
 
-/// How long a dead ticket or an ended binding is kept, in case clocks disagree or somebody asks late.
+/// How long a dead ticket or an ended binding is kept, in case clocks disagree or a caller is late.
 const KEEP_DEAD: Duration = Duration::from_hours(1);
 
 /// From this part of the permanent stock on, the log warns.
@@ -33,13 +33,11 @@ const WARN_FROM_PERCENT: u64 = 90;
 /// Keeps things tidy. Runs as one task.
 #[derive(Debug)]
 pub(super) struct Upkeep {
-    /// What is watched and cleared.
     pub(super) stores: Stores,
-    /// Who knows what is left.
+    /// Knows what is left of the supplies.
     pub(super) codes: Arc<Codes>,
     /// How long events and openids are kept.
     pub(super) retention: Duration,
-    /// What time it is.
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -111,8 +109,8 @@ impl Upkeep {
             .await;
     }
 
-    /// Removes batch after batch, as long as there is something to remove and the store is well, and leaves others a turn
-    /// after each.
+    /// Removes batch after batch, as long as there is something to remove and the store is well,
+    /// and pauses after each for other writers.
     async fn until_done<F>(&self, mut remove: impl FnMut() -> F)
     where
         F: Future<Output = Result<u64, db::Error>>,

@@ -1,6 +1,7 @@
-//! Signing in by a scan: a code that cannot be guessed, who scanned it, and the claim that tells it once.
+//! Signing in by a scan: a code that cannot be guessed, and a claim that gives the scanner's openid
+//! once.
 //!
-//! Read [`Bindings::create`] first. Free of HTTP.
+//! Read [`Bindings::create`] first. It must not know HTTP.
 
 mod sql;
 
@@ -14,26 +15,27 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
-use crate::codes::{self, Codes, Served};
+use crate::codes::{self, Codes, Issued};
 use crate::db;
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::statistics::Scans;
 
 pub use self::sql::{Binding, BindingStore, Claimed, NewBinding};
 
-/// How soon a scan that another replica was told of is seen here.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a waiting caller polls for scans that other replicas received.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many callers who wait for a scan look into the store once a second. Chosen.
-const MOST_WAITING: usize = 1000;
+/// The most waiting callers that poll. Chosen.
+const MAX_WAITING: usize = 1000;
 
-/// What the scene of a binding begins with, after the service's own prefix: nobody can ask for such a code from outside.
+/// What the scene of a binding begins with, after the service's own prefix: no request can name
+/// such a code.
 const SCENE_NAME: &str = "bind.";
 
 /// How long the name of a binding is, in characters.
 const ID_LEN: usize = 22;
 
-/// Makes bindings and tells how they stand. One is made at start and shared.
+/// Creates, watches and claims bindings. One is made at start and shared.
 #[derive(Debug)]
 pub struct Bindings {
     codes: Arc<Codes>,
@@ -53,12 +55,12 @@ pub struct Created {
     /// What the code was asked with.
     pub spec: CodeSpec,
     /// The code.
-    pub served: Served,
+    pub served: Issued,
 }
 
-/// How a binding stands.
+/// The state of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct BindingState {
     /// Where it is on its way.
     pub status: Status,
     /// When it ends.
@@ -68,9 +70,9 @@ pub struct Standing {
 /// Where a binding is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Nobody has scanned its code.
+    /// Its code was not scanned.
     Pending,
-    /// Somebody has, and who that was can be claimed.
+    /// It was scanned, and the openid can be claimed.
     Scanned,
     /// It was claimed.
     Claimed,
@@ -84,7 +86,7 @@ pub enum Error {
     /// There is none of that name, or it ended long ago.
     #[error("there is no such binding")]
     Unknown,
-    /// Nobody has scanned it yet.
+    /// It was not scanned yet.
     #[error("the binding was not scanned yet")]
     NotScanned,
     /// It was claimed before.
@@ -105,7 +107,7 @@ pub enum Error {
 }
 
 impl Bindings {
-    /// On the rooms below.
+    /// Over the services that mint codes and record scans.
     pub fn new(
         codes: Arc<Codes>,
         scans: Arc<Scans>,
@@ -117,11 +119,12 @@ impl Bindings {
             scans,
             store,
             clock,
-            waiting: Semaphore::new(MOST_WAITING),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 
-    /// Makes a binding with a code of its own, at nobody's budget. Not cancel safe: a mint may be for nobody.
+    /// Creates a binding with a code of its own, outside every budget. Not cancel safe: a minted
+    /// code may be lost.
     ///
     /// # Errors
     /// [`Error::Code`] or [`Error::Store`].
@@ -131,9 +134,9 @@ impl Bindings {
         context: Option<String>,
     ) -> Result<Created, Error> {
         let created_at = self.clock.now();
-        let scene = SceneText::reserved(&format!("{SCENE_NAME}{}", unguessable()));
+        let scene = SceneText::reserved(&format!("{SCENE_NAME}{}", random_token()));
         let new = NewBinding {
-            id: unguessable(),
+            id: random_token(),
             scene: scene.as_str().to_owned(),
             context,
             created_at,
@@ -154,32 +157,32 @@ impl Bindings {
         })
     }
 
-    /// How a binding stands, as soon as it is not pending, and at `deadline` at the latest. Cancel safe.
+    /// The state of a binding once it is not pending, or at `deadline` (long poll). Cancel safe.
     ///
     /// # Errors
     /// [`Error::Unknown`] or [`Error::Store`].
-    pub async fn standing(&self, id: &str, deadline: Instant) -> Result<Standing, Error> {
+    pub async fn state(&self, id: &str, deadline: Instant) -> Result<BindingState, Error> {
         // Before the first look: a scan between look and wait is heard.
         let mut scanned = self.scans.scanned_bindings();
-        let seat = self.waiting.try_acquire();
+        let permit = self.waiting.try_acquire();
         loop {
-            let standing = self.look(id).await?;
-            if standing.status != Status::Pending || Instant::now() >= deadline {
-                return Ok(standing);
+            let state = self.look(id).await?;
+            if state.status != Status::Pending || Instant::now() >= deadline {
+                return Ok(state);
             }
-            // Without a seat, what another replica was told of is seen at the end only.
-            let next_look = match seat {
-                Ok(_) => deadline.min(Instant::now() + LOOK_EVERY),
+            // Without a permit, a scan that another replica received is seen at the deadline only.
+            let next_look = match permit {
+                Ok(_) => deadline.min(Instant::now() + POLL_INTERVAL),
                 Err(_) => deadline,
             };
             tokio::select! {
-                () = heard_of(id, &mut scanned) => {}
+                () = until_scanned(id, &mut scanned) => {}
                 () = sleep_until(next_look) => {}
             }
         }
     }
 
-    async fn look(&self, id: &str) -> Result<Standing, Error> {
+    async fn look(&self, id: &str) -> Result<BindingState, Error> {
         check_id(id)?;
         let binding = self.store.binding(id).await?.ok_or(Error::Unknown)?;
         let status = match binding {
@@ -188,13 +191,13 @@ impl Bindings {
             _ if binding.is_scanned => Status::Scanned,
             _ => Status::Pending,
         };
-        Ok(Standing {
+        Ok(BindingState {
             status,
             expires_at: binding.expires_at,
         })
     }
 
-    /// Who scanned, and the context; told once. Not cancel safe.
+    /// Claims the openid and the context, once. Not cancel safe.
     ///
     /// # Errors
     /// Any but [`Error::Code`].
@@ -212,8 +215,8 @@ impl Bindings {
     }
 }
 
-/// Ends when this process was told of a scan of the binding, or has missed what it was told.
-async fn heard_of(id: &str, scanned: &mut broadcast::Receiver<String>) {
+/// Waits until this process hears of a scan of the binding, or has missed a message.
+async fn until_scanned(id: &str, scanned: &mut broadcast::Receiver<String>) {
     while scanned.recv().await.is_ok_and(|heard| heard != id) {}
 }
 
@@ -228,7 +231,7 @@ fn check_id(id: &str) -> Result<(), Error> {
 }
 
 /// 128 random bits, in [`ID_LEN`] characters.
-fn unguessable() -> String {
+fn random_token() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system has random numbers");
     BASE64_URL_SAFE_NO_PAD.encode(bytes)

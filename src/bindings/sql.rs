@@ -1,4 +1,5 @@
-//! Codes that somebody scans to sign in: made, scanned once, claimed once. The scan itself is set where events are stored.
+//! The SQL of bindings: created, scanned once, claimed once. The scan is set where events are
+//! recorded.
 
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -13,7 +14,7 @@ use crate::statistics::columns;
 pub struct NewBinding {
     /// Its name. Cannot be guessed.
     pub id: String,
-    /// The text that its code carries. Cannot be guessed either, and tells nothing of the name.
+    /// The text that its code carries. Cannot be guessed either, and reveals nothing of the name.
     pub scene: String,
     /// What the owner wants to have back with the claim.
     pub context: Option<String>,
@@ -23,12 +24,12 @@ pub struct NewBinding {
     pub expires_at: Timestamp,
 }
 
-/// A binding as it stands.
+/// A stored binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
     /// A scan or a claim after this does not count.
     pub expires_at: Timestamp,
-    /// Whether somebody has scanned its code.
+    /// Whether its code was scanned.
     pub is_scanned: bool,
     /// Whether it was claimed.
     pub is_claimed: bool,
@@ -37,7 +38,7 @@ pub struct Binding {
 /// What a claim gives, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
-    /// Who scanned.
+    /// The follower that scanned.
     pub openid: OpenId,
     /// What was given when the binding was made.
     pub context: Option<String>,
@@ -87,7 +88,7 @@ impl BindingStore {
             .await
     }
 
-    /// How a binding stands; none if there is none of that name. Cancel safe.
+    /// A binding by its name, if there is one. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -105,9 +106,9 @@ impl BindingStore {
             .await
     }
 
-    /// Takes what a scanned binding has, if it was not taken before and has not ended at `now`, and if whoever scanned may
-    /// still be known: not after leaving the account. Of callers at the same time one gets it. Not cancel safe: it may be
-    /// taken for nobody.
+    /// Takes what a scanned binding has, if it was not taken before and has not ended at `now`, and
+    /// if whoever scanned may still be known: not after leaving the account. Of callers at the same
+    /// time one gets it. Not cancel safe: the claim may be lost.
     ///
     /// # Errors
     /// When the store cannot be used. It may be taken all the same.
@@ -138,7 +139,7 @@ impl BindingStore {
             .await
     }
 
-    /// Removes some of the bindings that ended before `before`, and tells how many. Cancel safe.
+    /// Removes some of the bindings that ended before `before`, and returns how many. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.

@@ -1,4 +1,4 @@
-//! What the owner calls a scene, and the list of codes.
+//! Names and groups that the owner gives to scenes, and the list of codes.
 
 mod sql;
 

@@ -1,4 +1,4 @@
-//! What the owner calls a scene, and the list of codes.
+//! The SQL of channels: names, groups, and the list of codes by them.
 
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -8,10 +8,11 @@ use crate::db::{Database, Error, Purpose};
 use crate::scene::{Kind, Scene};
 use crate::ticket::IssuedCode;
 
-/// The names that an owner gave a scene. They belong to the scene and its kind, and outlive a ticket.
+/// The names that an owner gave a scene. They belong to the scene and its kind, and outlive a
+/// ticket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Channel {
-    /// Its own name.
+    /// The name of the scene.
     pub label: Option<String>,
     /// The name of the group that it belongs to.
     pub group: Option<String>,
@@ -67,7 +68,8 @@ impl ChannelStore {
         self.db.is_up()
     }
 
-    /// Names a scene. A given name replaces the one before it, an absent one leaves it. Tells what holds now.
+    /// Names a scene. A given name replaces the one before it, an absent one leaves it. Returns
+    /// what holds now.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -115,7 +117,8 @@ impl ChannelStore {
             .await
     }
 
-    /// Lists the codes that live after a scene, at most `limit` of them. Those of bindings are left out.
+    /// Lists the codes that live after a scene, at most `limit` of them. Those of bindings are left
+    /// out.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -143,7 +146,7 @@ impl ChannelStore {
             .await
     }
 
-    /// Those of one kind. In somebody's turn.
+    /// Those of one kind, within an admitted call.
     async fn list_kind(
         &self,
         filter: &ChannelFilter,
@@ -173,7 +176,6 @@ impl ChannelStore {
     }
 }
 
-/// The names of a row.
 pub(crate) fn channel(row: &AnyRow) -> Result<Channel, Error> {
     Ok(Channel {
         label: row.try_get("label")?,
@@ -182,7 +184,8 @@ pub(crate) fn channel(row: &AnyRow) -> Result<Channel, Error> {
 }
 
 impl ChannelFilter {
-    /// The kinds that are not left out, in their order, and after which scene of each the list goes on.
+    /// The kinds that are not left out, in their order, and after which scene of each the list goes
+    /// on.
     fn kinds_after(&self, after: Option<&Scene>) -> impl Iterator<Item = (Kind, String)> {
         /// By their names.
         const IN_ORDER: [Kind; 4] = [
@@ -213,8 +216,9 @@ impl ChannelFilter {
                 .is_none_or(|(_, asked)| *asked == is_number)
     }
 
-    /// Of millions of codes only those are read that may be in the list: after a scene, of a scene, or with a name. A
-    /// filter that is not given is NULL, and PostgreSQL wants to know the type of such a NULL.
+    /// Of millions of codes only those are read that may be in the list: after a scene, of a scene,
+    /// or with a name. A filter that is not given is NULL, and PostgreSQL wants to know the type of
+    /// such a NULL.
     fn sql(&self, kind: Kind) -> String {
         let (first, both) = if self.label.is_some() || self.group.is_some() {
             ("channel", "channel JOIN code")

@@ -1,4 +1,4 @@
-//! The lifetimes that waiting callers need, by scene: the next mint asks WeChat for the longest of them.
+//! The lifetimes that waiting callers need: the next mint of a scene asks for the longest of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,8 +7,9 @@ use crate::scene::{Lifetime, Scene};
 
 /// A multiset of lifetimes for each scene that has waiting callers.
 ///
-/// A mint for a short life is of no use to a caller who needs a longer one. Without this, a few callers who keep starting
-/// short ones would let that caller wait in vain for one mint after the other.
+/// A mint for a short life is of no use to a caller who needs a longer one. Without this, a few
+/// callers who keep starting short ones would let that caller wait in vain for one mint after the
+/// other.
 #[derive(Debug, Default)]
 pub(super) struct AwaitedLifetimes(Mutex<HashMap<Scene, BTreeMap<Lifetime, usize>>>);
 
@@ -21,7 +22,6 @@ pub(super) struct Awaited {
 }
 
 impl AwaitedLifetimes {
-    /// Adds one.
     pub(super) fn add(self: &Arc<Self>, scene: &Scene, lifetime: Lifetime) -> Awaited {
         let mut map = self.map();
         let lifetimes = map.entry(scene.clone()).or_default();

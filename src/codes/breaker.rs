@@ -1,4 +1,8 @@
-//! How the account stands at WeChat: the last fault that only its owner can mend, and the quotas that are used up.
+//! The circuit breaker: no call is made to WeChat while its quota is used up.
+//!
+//! Unlike the usual one it opens by what WeChat says, an errcode of a quota, and not by a rate of
+//! failures; it is open for one API, in all replicas at once. Half-open, it lets one probe through.
+//! It also remembers the last fault that only the account's owner can mend.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,29 +15,30 @@ use crate::clock::Clock;
 use crate::telemetry;
 use crate::wechat::{self, Api, ApiError, Class, Errcode};
 
-/// How often a call that met an exhausted quota is tried again, whatever the number of visitors.
-const PROBE_EVERY: Duration = Duration::from_mins(1);
+/// How often an open breaker lets a probe through, in all replicas together.
+const PROBE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How long after its minute a probe of the daily quota is left to calls with high priority. Chosen: some seconds more of a
-/// day that is over cost visitors nothing.
+/// How long a due probe of the daily quota is reserved for calls with high priority. Chosen: some
+/// seconds more of a day that is over cost visitors nothing.
 const PROBE_PRECEDENCE: Duration = Duration::from_secs(5);
 
-/// How often one call with high priority probes whether WeChat's minute limit has cleared, in each process. Chosen: soon
-/// enough for a caller that tries again, and 30 calls of a minute whose limit, which is not published, is some thousands.
-pub const KEY_PROBE_EVERY: Duration = Duration::from_secs(2);
+/// How often a call with high priority may probe WeChat's minute limit, in each process. Chosen:
+/// soon enough for a caller that tries again, and 30 calls of a minute whose limit, which is not
+/// published, is some thousands.
+pub const HIGH_PRIORITY_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Which calls go first where not all can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// Those that a key causes, or that are for everybody.
+    /// Caused by a key, or for all callers.
     High,
-    /// Those that a visitor causes.
+    /// Caused by a visitor.
     Low,
 }
 
-/// What we know of the account. Shared by all who call WeChat.
+/// Lets calls to WeChat through, or not. Shared by all callers.
 #[derive(Debug)]
-pub struct Account {
+pub struct CircuitBreaker {
     clock: Arc<dyn Clock>,
     store: CodeStore,
     state: Mutex<State>,
@@ -42,56 +47,56 @@ pub struct Account {
 #[derive(Debug, Default)]
 struct State {
     fault: Option<Fault>,
-    /// The stops as this process saw them last: for when the store cannot be asked.
+    /// The open APIs as this process saw them last, for when the database is down.
     stops: HashMap<Api, Stop>,
-    /// Those of them that the store could not be told.
-    untold: HashSet<Api>,
-    /// When a call with high priority may probe a stop by the minute limit next.
-    next_key_probe: HashMap<Api, Timestamp>,
-    /// Stops by the minute limit that hold for calls with low priority only, because such a probe succeeded.
-    open_for_keys: HashMap<Api, Stop>,
+    /// Those of them that the database does not have yet.
+    unsynced: HashSet<Api>,
+    /// When a call with high priority may next probe the minute limit.
+    next_high_priority_probe: HashMap<Api, Timestamp>,
+    /// Minute limits that hold for calls with low priority only, after a successful probe.
+    cleared_for_high_priority: HashMap<Api, Stop>,
 }
 
-/// The leave to make one call. [`Account::learn`] takes it back with what the call gave.
+/// The right to make one call. [`CircuitBreaker::record`] takes it with the call's result.
 #[derive(Debug)]
-#[must_use = "the account learns from what the call gave"]
-pub struct Pass {
+#[must_use = "the result of the call must be recorded"]
+pub struct Permit {
     api: Api,
     probe: Probe,
 }
 
-/// What a call is to find out.
+/// What a call tests while the breaker is half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probe {
-    /// Nothing.
+    /// Nothing: the breaker is closed.
     None,
-    /// Whether calls still have to be stopped.
-    OfAll,
-    /// Whether calls with high priority still have to be, after this stop by the minute limit.
-    OfKeys(Stop),
+    /// Whether the quota is back, for all calls.
+    All,
+    /// Whether the minute limit has cleared, for calls with high priority.
+    HighPriority(Stop),
 }
 
-/// A refusal that stands until the account's owner does something.
+/// A refusal that lasts until the account's owner does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// When WeChat said so last.
+    /// When WeChat last said so.
     pub at: Timestamp,
-    /// Its words.
+    /// What WeChat answered.
     pub refusal: ApiError,
 }
 
-/// The quota of a call is used up; it was not made.
+/// The breaker is open: the quota is used up, and the call was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("calls are stopped after errcode {errcode}: {}", errcode.meaning())]
-pub struct Stopped {
-    /// What WeChat said when the calls were stopped.
+pub struct Open {
+    /// The errcode that opened it.
     pub errcode: Errcode,
     /// Until the next probe.
     pub retry_after: Duration,
 }
 
-impl Account {
-    /// A fresh account, without faults. Its stops are in the store, for all replicas.
+impl CircuitBreaker {
+    /// A closed breaker without a fault. What is open is in the database, for all replicas.
     pub fn new(store: CodeStore, clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -100,23 +105,27 @@ impl Account {
         }
     }
 
-    /// Asks whether a call may be made now. While a quota is used up, one call a minute of all replicas may: the probe, which
-    /// is left to calls with high priority first. A stop by the minute limit has probes of their own for them.
+    /// Admits a call, or not. While a quota is used up, one call a minute of all replicas is
+    /// admitted: the half-open probe, which calls with high priority get first. After the minute
+    /// limit they have probes of their own.
     ///
     /// # Errors
-    /// [`Stopped`] for every other call.
-    pub async fn admit(&self, api: Api, priority: Priority) -> Result<Pass, Stopped> {
-        let pass = |probe| Pass { api, probe };
+    /// [`Open`] for every other call.
+    pub async fn acquire(&self, api: Api, priority: Priority) -> Result<Permit, Open> {
+        let permit = |probe| Permit { api, probe };
         let Some(stop) = self.current_stop(api).await else {
-            return Ok(pass(Probe::None));
+            return Ok(permit(Probe::None));
         };
-        let stopped = |retry_after| Stopped {
+        let open = |retry_after| Open {
             errcode: Errcode(stop.errcode),
             retry_after,
         };
         let of_the_minute = Errcode(stop.errcode) == Errcode::MINUTE_LIMIT;
         if of_the_minute && priority == Priority::High {
-            return self.admit_key(api, stop).map(pass).map_err(stopped);
+            return self
+                .acquire_high_priority(api, stop)
+                .map(permit)
+                .map_err(open);
         }
         let now = self.clock.now();
         let due = match priority {
@@ -125,31 +134,37 @@ impl Account {
         };
         let wait = Duration::try_from(now.duration_until(due)).unwrap_or_default();
         if !wait.is_zero() {
-            return Err(stopped(wait.min(PROBE_EVERY)));
+            return Err(open(wait.min(PROBE_INTERVAL)));
         }
-        if self.take_probe(api, stop, now + PROBE_EVERY).await {
-            Ok(pass(Probe::OfAll))
+        if self.take_probe(api, stop, now + PROBE_INTERVAL).await {
+            Ok(permit(Probe::All))
         } else {
-            Err(stopped(PROBE_EVERY))
+            Err(open(PROBE_INTERVAL))
         }
     }
 
-    /// Whether a call with high priority may be made in spite of a stop by the minute limit; else how long it takes until the
+    /// Admits a call with high priority in spite of the minute limit; otherwise the time until its
     /// next probe.
-    fn admit_key(&self, api: Api, stop: Stop) -> Result<Probe, Duration> {
+    fn acquire_high_priority(&self, api: Api, stop: Stop) -> Result<Probe, Duration> {
         let now = self.clock.now();
         let mut state = self.state();
-        if state.open_for_keys.get(&api) == Some(&stop) {
+        if state.cleared_for_high_priority.get(&api) == Some(&stop) {
             return Ok(Probe::None);
         }
-        let next = state.next_key_probe.get(&api).copied().unwrap_or(now);
+        let next = state
+            .next_high_priority_probe
+            .get(&api)
+            .copied()
+            .unwrap_or(now);
         let wait = Duration::try_from(now.duration_until(next)).unwrap_or_default();
         if !wait.is_zero() {
-            // A clock that was set back must not keep anybody waiting for longer.
-            return Err(wait.min(KEY_PROBE_EVERY));
+            // A clock that was set back must not make the wait longer.
+            return Err(wait.min(HIGH_PRIORITY_PROBE_INTERVAL));
         }
-        state.next_key_probe.insert(api, now + KEY_PROBE_EVERY);
-        Ok(Probe::OfKeys(stop))
+        state
+            .next_high_priority_probe
+            .insert(api, now + HIGH_PRIORITY_PROBE_INTERVAL);
+        Ok(Probe::HighPriority(stop))
     }
 
     async fn current_stop(&self, api: Api) -> Option<Stop> {
@@ -159,7 +174,7 @@ impl Account {
             Ok(Some(stop)) => {
                 state.stops.insert(api, stop);
             }
-            Ok(None) if !state.untold.contains(&api) => {
+            Ok(None) if !state.unsynced.contains(&api) => {
                 state.stops.remove(&api);
             }
             Ok(None) | Err(_) => {}
@@ -167,11 +182,12 @@ impl Account {
         state.stops.get(&api).copied()
     }
 
-    /// One caller of all replicas gets the probe; without the store, one of each replica.
+    /// Takes the probe: one caller of all replicas gets it, without the database one of each
+    /// replica.
     async fn take_probe(&self, api: Api, stop: Stop, then: Timestamp) -> bool {
         let taken = self.store.take_probe(api.as_str(), stop, then).await;
         let mut state = self.state();
-        let alone = taken.is_err() || state.untold.contains(&api);
+        let alone = taken.is_err() || state.unsynced.contains(&api);
         let known = state.stops.get(&api) == Some(&stop);
         if known {
             let next = Stop {
@@ -183,58 +199,59 @@ impl Account {
         if alone { known } else { taken.unwrap_or(false) }
     }
 
-    /// Learns from what a call gave. Only a probe ends a stop: any other call that succeeds was made before it.
-    pub async fn learn<T>(&self, pass: Pass, result: &Result<T, wechat::Error>) {
+    /// Records the result of a call. Only a probe closes the breaker: any other call that succeeds
+    /// was made before it opened.
+    pub async fn record<T>(&self, permit: Permit, result: &Result<T, wechat::Error>) {
         match result {
-            Ok(_) => self.well(pass).await,
-            Err(wechat::Error::Refused(refusal)) => self.refused(pass, refusal).await,
+            Ok(_) => self.succeeded(permit).await,
+            Err(wechat::Error::Refused(refusal)) => self.refused(permit, refusal).await,
             Err(_) => {}
         }
     }
 
-    async fn well(&self, pass: Pass) {
-        let api = pass.api;
+    async fn succeeded(&self, permit: Permit) {
+        let api = permit.api;
         {
             let mut state = self.state();
             // A token that is granted says nothing about the right to create codes.
             if api == Api::Create || state.fault.as_ref().is_some_and(Fault::concerns_tokens) {
-                state.forget_fault();
+                state.clear_fault();
             }
         }
-        if let Probe::OfKeys(stop) = pass.probe {
-            self.state().open_for_keys.insert(api, stop);
+        if let Probe::HighPriority(stop) = permit.probe {
+            self.state().cleared_for_high_priority.insert(api, stop);
         }
-        if pass.probe == Probe::OfAll {
+        if permit.probe == Probe::All {
             {
                 let mut state = self.state();
                 state.stops.remove(&api);
-                state.untold.remove(&api);
+                state.unsynced.remove(&api);
             }
-            // What the store does not learn now, the next probe tells it.
+            // What the database does not get now, it gets with the next probe.
             if self.store.resume_calls(api.as_str()).await.is_ok() {
                 tracing::info!(api = api.as_str(), "the quota is back: calls go on");
             }
         }
     }
 
-    async fn refused(&self, pass: Pass, refusal: &ApiError) {
-        let Pass { api, probe } = pass;
+    async fn refused(&self, permit: Permit, refusal: &ApiError) {
+        let Permit { api, probe } = permit;
         let now = self.clock.now();
         if refusal.errcode.requires_the_owner(api) {
-            self.state().note(now, refusal);
+            self.state().record_fault(now, refusal);
         }
         // A key's probe of the minute limit that fails leaves the others' stop as it is.
         let is_known =
-            matches!(probe, Probe::OfKeys(_)) && refusal.errcode == Errcode::MINUTE_LIMIT;
+            matches!(probe, Probe::HighPriority(_)) && refusal.errcode == Errcode::MINUTE_LIMIT;
         if refusal.errcode.class() == Class::Quota && !is_known {
             let stop = Stop {
                 errcode: refusal.errcode.0,
-                next_probe: now + PROBE_EVERY,
+                next_probe: now + PROBE_INTERVAL,
             };
             self.state().stops.insert(api, stop);
-            // What the store does not learn now, each replica learns from WeChat.
+            // Without the database, each replica opens after its own refusal.
             if self.store.stop_calls(api.as_str(), stop).await.is_err() {
-                self.state().untold.insert(api);
+                self.state().unsynced.insert(api);
             }
         }
     }
@@ -245,15 +262,15 @@ impl Account {
             .expect("no one panics while holding the state")
     }
 
-    /// The fault that stands, if one does.
+    /// The fault that lasts, if there is one.
     pub fn fault(&self) -> Option<Fault> {
         self.state().fault.clone()
     }
 }
 
 impl State {
-    fn note(&mut self, at: Timestamp, refusal: &ApiError) {
-        self.forget_fault();
+    fn record_fault(&mut self, at: Timestamp, refusal: &ApiError) {
+        self.clear_fault();
         telemetry::account_fault(refusal.errcode.0, true);
         self.fault = Some(Fault {
             at,
@@ -261,7 +278,7 @@ impl State {
         });
     }
 
-    fn forget_fault(&mut self) {
+    fn clear_fault(&mut self) {
         if let Some(fault) = self.fault.take() {
             telemetry::account_fault(fault.refusal.errcode.0, false);
         }
@@ -288,147 +305,153 @@ mod tests {
     }
 
     /// A call that was allowed, and what it gave.
-    async fn call(account: &Account, api: Api, result: Result<(), wechat::Error>) {
-        let pass = account.admit(api, Priority::Low).await.unwrap();
-        account.learn(pass, &result).await;
+    async fn call(breaker: &CircuitBreaker, api: Api, result: Result<(), wechat::Error>) {
+        let permit = breaker.acquire(api, Priority::Low).await.unwrap();
+        breaker.record(permit, &result).await;
     }
 
-    async fn account() -> (Arc<ManualClock>, Account) {
+    async fn breaker() -> (Arc<ManualClock>, CircuitBreaker) {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
         let store = CodeStore::in_memory(Arc::<ManualClock>::clone(&clock)).await;
-        (Arc::clone(&clock), Account::new(store, clock))
+        (Arc::clone(&clock), CircuitBreaker::new(store, clock))
     }
 
     #[tokio::test]
     async fn an_exhausted_quota_lets_one_probe_a_minute_through_until_it_clears() {
-        let (clock, account) = account().await;
-        call(&account, Api::Create, refusal(45009)).await;
+        let (clock, breaker) = breaker().await;
+        call(&breaker, Api::Create, refusal(45009)).await;
         assert_eq!(
-            account
-                .admit(Api::Create, Priority::Low)
+            breaker
+                .acquire(Api::Create, Priority::Low)
                 .await
                 .unwrap_err()
                 .retry_after,
             Duration::from_mins(1)
         );
         assert!(
-            account.admit(Api::Token, Priority::Low).await.is_ok(),
+            breaker.acquire(Api::Token, Priority::Low).await.is_ok(),
             "each call has its own quota"
         );
 
         clock.advance(Duration::from_mins(1));
         assert!(
-            account.admit(Api::Create, Priority::Low).await.is_err(),
+            breaker.acquire(Api::Create, Priority::Low).await.is_err(),
             "a key comes first"
         );
         clock.advance(PROBE_PRECEDENCE);
-        let probe = account
-            .admit(Api::Create, Priority::Low)
+        let probe = breaker
+            .acquire(Api::Create, Priority::Low)
             .await
             .expect("the probe");
         assert!(
-            account.admit(Api::Create, Priority::Low).await.is_err(),
+            breaker.acquire(Api::Create, Priority::Low).await.is_err(),
             "one probe only"
         );
 
-        account.learn(probe, &Ok(())).await;
-        assert!(account.admit(Api::Create, Priority::Low).await.is_ok());
-        assert!(account.admit(Api::Create, Priority::Low).await.is_ok());
+        breaker.record(probe, &Ok(())).await;
+        assert!(breaker.acquire(Api::Create, Priority::Low).await.is_ok());
+        assert!(breaker.acquire(Api::Create, Priority::Low).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_probe_of_the_days_quota_is_a_keys_first() {
-        let (clock, account) = account().await;
-        call(&account, Api::Create, refusal(45009)).await;
-        clock.advance(PROBE_EVERY);
-        assert!(account.admit(Api::Create, Priority::Low).await.is_err());
-        let probe = account.admit(Api::Create, Priority::High).await.unwrap();
-        assert!(account.admit(Api::Create, Priority::High).await.is_err());
-        account.learn(probe, &Ok(())).await;
-        assert!(account.admit(Api::Create, Priority::Low).await.is_ok());
+        let (clock, breaker) = breaker().await;
+        call(&breaker, Api::Create, refusal(45009)).await;
+        clock.advance(PROBE_INTERVAL);
+        assert!(breaker.acquire(Api::Create, Priority::Low).await.is_err());
+        let probe = breaker.acquire(Api::Create, Priority::High).await.unwrap();
+        assert!(breaker.acquire(Api::Create, Priority::High).await.is_err());
+        breaker.record(probe, &Ok(())).await;
+        assert!(breaker.acquire(Api::Create, Priority::Low).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_stop_by_the_minute_limit_ends_sooner_for_keys() {
-        let (clock, account) = account().await;
-        let admit = |priority| account.admit(Api::Create, priority);
-        call(&account, Api::Create, refusal(45011)).await;
-        let probe = admit(Priority::High).await.expect("at once");
-        let told = admit(Priority::High).await.unwrap_err();
-        assert_eq!(told.retry_after, KEY_PROBE_EVERY, "one at a time");
-        account.learn(probe, &refusal::<()>(45011)).await;
+        let (clock, breaker) = breaker().await;
+        let acquire = |priority| breaker.acquire(Api::Create, priority);
+        call(&breaker, Api::Create, refusal(45011)).await;
+        let probe = acquire(Priority::High).await.expect("at once");
+        let told = acquire(Priority::High).await.unwrap_err();
+        assert_eq!(
+            told.retry_after, HIGH_PRIORITY_PROBE_INTERVAL,
+            "one at a time"
+        );
+        breaker.record(probe, &refusal::<()>(45011)).await;
 
-        clock.advance(KEY_PROBE_EVERY);
-        let told = admit(Priority::Low).await.unwrap_err();
-        assert_eq!(told.retry_after + KEY_PROBE_EVERY, PROBE_EVERY);
-        let probe = admit(Priority::High).await.expect("visitors took none");
-        account.learn(probe, &Ok(())).await;
+        clock.advance(HIGH_PRIORITY_PROBE_INTERVAL);
+        let told = acquire(Priority::Low).await.unwrap_err();
+        assert_eq!(
+            told.retry_after + HIGH_PRIORITY_PROBE_INTERVAL,
+            PROBE_INTERVAL
+        );
+        let probe = acquire(Priority::High).await.expect("visitors took none");
+        breaker.record(probe, &Ok(())).await;
         for _ in 0..3 {
-            let call = admit(Priority::High).await.expect("they go on");
-            account.learn(call, &Ok(())).await;
+            let call = acquire(Priority::High).await.expect("they go on");
+            breaker.record(call, &Ok(())).await;
         }
-        assert!(admit(Priority::Low).await.is_err(), "visitors wait on");
+        assert!(acquire(Priority::Low).await.is_err(), "visitors wait on");
 
-        clock.advance(PROBE_EVERY);
-        let probe = admit(Priority::Low).await.expect("the visitors' probe");
-        account.learn(probe, &refusal::<()>(45011)).await;
-        let probe = admit(Priority::High)
+        clock.advance(PROBE_INTERVAL);
+        let probe = acquire(Priority::Low).await.expect("the visitors' probe");
+        breaker.record(probe, &refusal::<()>(45011)).await;
+        let probe = acquire(Priority::High)
             .await
             .expect("a new stop, a new probe");
-        account.learn(probe, &refusal::<()>(45011)).await;
-        assert!(admit(Priority::High).await.is_err());
+        breaker.record(probe, &refusal::<()>(45011)).await;
+        assert!(acquire(Priority::High).await.is_err());
     }
 
     #[tokio::test]
     async fn a_success_that_was_under_way_does_not_end_a_stop() {
-        let (_, account) = account().await;
-        let early = account.admit(Api::Create, Priority::Low).await.unwrap();
-        call(&account, Api::Create, refusal(45009)).await;
-        account.learn(early, &Ok(())).await;
-        assert!(account.admit(Api::Create, Priority::Low).await.is_err());
+        let (_, breaker) = breaker().await;
+        let early = breaker.acquire(Api::Create, Priority::Low).await.unwrap();
+        call(&breaker, Api::Create, refusal(45009)).await;
+        breaker.record(early, &Ok(())).await;
+        assert!(breaker.acquire(Api::Create, Priority::Low).await.is_err());
     }
 
     #[tokio::test]
     async fn without_the_store_one_caller_of_a_replica_probes() {
-        let (clock, account) = account().await;
-        call(&account, Api::Create, refusal(45009)).await;
-        account.store.close().await;
+        let (clock, breaker) = breaker().await;
+        call(&breaker, Api::Create, refusal(45009)).await;
+        breaker.store.close().await;
         assert!(
-            account.admit(Api::Create, Priority::Low).await.is_err(),
+            breaker.acquire(Api::Create, Priority::Low).await.is_err(),
             "it is known here"
         );
 
-        clock.advance(PROBE_EVERY + PROBE_PRECEDENCE);
-        let probe = account
-            .admit(Api::Create, Priority::Low)
+        clock.advance(PROBE_INTERVAL + PROBE_PRECEDENCE);
+        let probe = breaker
+            .acquire(Api::Create, Priority::Low)
             .await
             .expect("the probe");
         assert!(
-            account.admit(Api::Create, Priority::Low).await.is_err(),
+            breaker.acquire(Api::Create, Priority::Low).await.is_err(),
             "one probe only"
         );
-        account.learn(probe, &Ok(())).await;
-        assert!(account.admit(Api::Create, Priority::Low).await.is_ok());
+        breaker.record(probe, &Ok(())).await;
+        assert!(breaker.acquire(Api::Create, Priority::Low).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_fault_stands_until_the_call_that_showed_it_works() {
-        let (_, account) = account().await;
+        let (_, breaker) = breaker().await;
         for (api, errcode, ends_with_a_token) in [
             (Api::Token, 40001, true),
             (Api::Token, 40164, true),
             (Api::Create, 48001, false),
         ] {
-            call(&account, api, refusal(errcode)).await;
-            assert_eq!(account.fault().unwrap().refusal.errcode, Errcode(errcode));
-            call(&account, Api::Token, Ok(())).await;
+            call(&breaker, api, refusal(errcode)).await;
+            assert_eq!(breaker.fault().unwrap().refusal.errcode, Errcode(errcode));
+            call(&breaker, Api::Token, Ok(())).await;
             assert_eq!(
-                account.fault().is_none(),
+                breaker.fault().is_none(),
                 ends_with_a_token,
                 "errcode {errcode}"
             );
-            call(&account, Api::Create, Ok(())).await;
-            assert_eq!(account.fault(), None, "errcode {errcode}");
+            call(&breaker, Api::Create, Ok(())).await;
+            assert_eq!(breaker.fault(), None, "errcode {errcode}");
         }
     }
 
@@ -436,9 +459,9 @@ mod tests {
     async fn passing_trouble_is_no_fault() {
         // The last is a token that died, which is renewed.
         for errcode in [-1, 45011, 40053, 45029, 42001] {
-            let (_, account) = account().await;
-            call(&account, Api::Create, refusal(errcode)).await;
-            assert_eq!(account.fault(), None, "errcode {errcode}");
+            let (_, breaker) = breaker().await;
+            call(&breaker, Api::Create, refusal(errcode)).await;
+            assert_eq!(breaker.fault(), None, "errcode {errcode}");
         }
     }
 }

@@ -5,36 +5,36 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
-use super::breaker::{Account, Priority};
+use super::breaker::{CircuitBreaker, Priority};
 use super::error::MintError;
-use super::single_flight::Lost;
+use super::single_flight::TaskAborted;
 use super::sql::CodeStore;
-use super::token::{self, Death, Tokens};
+use super::token::{Death, TokenError, Tokens};
 use crate::clock::Clock;
 use crate::scene::CodeSpec;
 use crate::telemetry;
 use crate::ticket::{IssuedCode, Life};
 use crate::wechat::{AccessToken, Api, Class, CreatedCode, WeChat};
 
-/// The rooms below.
+/// What a mint uses.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// The client.
+    /// The client of WeChat.
     pub wechat: Arc<WeChat>,
     /// The access token.
     pub tokens: Arc<Tokens>,
-    /// The account's faults and quotas.
-    pub account: Arc<Account>,
-    /// Where codes are kept.
+    /// The circuit breaker.
+    pub breaker: Arc<CircuitBreaker>,
+    /// The repository of codes.
     pub store: CodeStore,
-    /// What time it is.
+    /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Parts {
-    /// Creates the ticket. A dead token is replaced and the call sent again, as [`Renewals`] allows; after `deadline`
-    /// nothing is waited for. Nothing is looked up or kept. Not cancel safe: a ticket that WeChat made meanwhile would be
-    /// lost.
+    /// Creates the ticket. A dead token is replaced and the call sent again, as [`Renewals`]
+    /// allows; after `deadline` nothing is waited for. Nothing is looked up or kept. Not cancel
+    /// safe: a ticket that WeChat made meanwhile would be lost.
     pub(crate) async fn create(
         &self,
         spec: &CodeSpec,
@@ -70,22 +70,23 @@ impl Parts {
         priority: Priority,
         deadline: Instant,
     ) -> Result<IssuedCode, MintError> {
-        let pass = self.account.admit(Api::Create, priority).await;
-        let pass = pass.map_err(MintError::Stopped)?;
+        let permit = self.breaker.acquire(Api::Create, priority).await;
+        let permit = permit.map_err(MintError::CircuitOpen)?;
         let minted_at = self.clock.now();
         let called = timeout_at(deadline, self.wechat.create_code(token, spec)).await;
         let result = called.map_err(|_| MintError::Timeout)?;
-        self.account.learn(pass, &result).await;
+        self.breaker.record(permit, &result).await;
         result
-            .map(|created| issued(spec, minted_at, created))
+            .map(|created| issued_code(spec, minted_at, created))
             .map_err(|error| MintError::of_call(error, priority))
     }
 }
 
 /// Bounds how often one mint goes on with a newer token after WeChat refused the one that it had.
 ///
-/// A second refusal of the newest token that never worked ends the mint, because the account is at fault then. A token
-/// that another holder of the account ended meanwhile says nothing about the account.
+/// A second refusal of the newest token that never worked ends the mint, because the account is at
+/// fault then. A token that another holder of the account ended meanwhile says nothing about the
+/// account.
 #[derive(Debug, Default)]
 struct Renewals {
     all: u32,
@@ -93,8 +94,8 @@ struct Renewals {
 }
 
 impl Renewals {
-    /// The most newer tokens for one mint. Chosen: a mint takes part of a second, and who takes the token away more often
-    /// than that leaves no usable token to any caller.
+    /// The most newer tokens for one mint. Chosen: a mint takes part of a second, and who takes the
+    /// token away more often than that leaves no usable token to any caller.
     const MOST: u32 = 4;
 
     fn allow(&mut self, death: Death) -> bool {
@@ -107,14 +108,14 @@ impl Renewals {
 
 async fn token_by<T>(
     deadline: Instant,
-    taking: impl Future<Output = Result<Result<T, Arc<token::Error>>, Lost>>,
+    taking: impl Future<Output = Result<Result<T, Arc<TokenError>>, TaskAborted>>,
 ) -> Result<T, MintError> {
     let in_time = timeout_at(deadline, taking).await;
     let token = in_time.map_err(|_| MintError::TokenTimeout)??;
     token.map_err(MintError::Token)
 }
 
-fn issued(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> IssuedCode {
+fn issued_code(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> IssuedCode {
     let life = match (spec.lifetime(), created.granted) {
         (Some(asked), granted) => Life::Temporary {
             minted_at,

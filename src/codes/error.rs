@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::breaker::{Priority, Stopped};
-use super::request::{Minted, Source, Wish};
-use super::single_flight::Lost;
+use super::breaker::{Open, Priority};
+use super::request::{CodeRequest, Obtained, Source};
+use super::single_flight::TaskAborted;
 use super::sql::ImportConflict;
-use super::token;
+use super::token::TokenError;
 use crate::access::{MissingPermission, PaceExceeded, RateExceeded};
 use crate::clock::China;
 use crate::db;
@@ -46,7 +46,7 @@ pub enum Error {
     Store(#[from] db::Error),
     /// A defect of ours.
     #[error(transparent)]
-    Lost(#[from] Lost),
+    TaskAborted(#[from] TaskAborted),
 }
 
 /// Why a mint gave no code.
@@ -60,10 +60,10 @@ pub enum MintError {
     MinuteLimit(#[source] wechat::Error),
     /// There is no access token to call with; the cause is in the log already.
     #[error("no ticket without a token")]
-    Token(#[source] Arc<token::Error>),
+    Token(#[source] Arc<TokenError>),
     /// The account's quota is used up.
     #[error("no ticket while calls are stopped")]
-    Stopped(#[source] Stopped),
+    CircuitOpen(#[source] Open),
     /// The visitors' mints of the day are used up.
     #[error(transparent)]
     Budget(#[from] BudgetExhausted),
@@ -79,10 +79,11 @@ pub enum MintError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] db::Error),
-    /// No turn to call WeChat came in time.
+    /// No permit to call WeChat in time.
     #[error("too many codes are being made")]
     Crowded,
-    /// A permanent code was made and is not in the ledger yet: this process goes on trying to write it.
+    /// A permanent code was made and is not in the ledger yet: this process goes on trying to write
+    /// it.
     #[error("a result of this permanent code is still to be written down")]
     Unwritten,
     /// The token came too late to ask WeChat.
@@ -99,7 +100,7 @@ pub enum MintError {
     Paced(#[from] PaceExceeded),
     /// A defect of ours.
     #[error(transparent)]
-    Lost(#[from] Lost),
+    TaskAborted(#[from] TaskAborted),
 }
 
 /// The budget is used up.
@@ -131,11 +132,11 @@ impl MintError {
         }
     }
 
-    /// Whether the failure also answers a caller that joined the mint with another request. A failure caused by the starter's
-    /// own lifetime or deadline does not.
-    pub(super) fn concerns(&self, asked: Option<Lifetime>, wish: &Wish) -> bool {
+    /// Whether the failure also answers a caller that joined the mint with another request. A
+    /// failure caused by the starter's own lifetime or deadline does not.
+    pub(super) fn concerns(&self, asked: Option<Lifetime>, request: &CodeRequest) -> bool {
         match self {
-            Self::DeadOnArrival => asked >= wish.spec.lifetime(),
+            Self::DeadOnArrival => asked >= request.spec.lifetime(),
             Self::Timeout | Self::TokenTimeout | Self::Crowded => false,
             _ => true,
         }
@@ -151,7 +152,7 @@ impl MintError {
         match self {
             Self::WeChat(error) | Self::MinuteLimit(error) => !error.is_ambiguous(),
             Self::Token(_)
-            | Self::Stopped(_)
+            | Self::CircuitOpen(_)
             | Self::Budget(_)
             | Self::LedgerFull
             | Self::Crowded
@@ -162,7 +163,7 @@ impl MintError {
             | Self::Store(_)
             | Self::Timeout
             | Self::DeadOnArrival
-            | Self::Lost(_) => false,
+            | Self::TaskAborted(_) => false,
         }
     }
 
@@ -171,7 +172,7 @@ impl MintError {
         match self {
             Self::WeChat(error) => error.is_before_sending(),
             Self::Token(_)
-            | Self::Stopped(_)
+            | Self::CircuitOpen(_)
             | Self::Crowded
             | Self::Paced(_)
             | Self::TokenTimeout => true,
@@ -183,7 +184,7 @@ impl MintError {
         match self {
             // The rooms below have logged the causes of these, once for many mints.
             Self::Token(_)
-            | Self::Stopped(_)
+            | Self::CircuitOpen(_)
             | Self::Store(_)
             | Self::Budget(_)
             | Self::Unwritten => {}
@@ -199,7 +200,7 @@ impl MintError {
             | Self::TokenTimeout
             | Self::Timeout
             | Self::DeadOnArrival
-            | Self::Lost(_) => self.log_fault(scene),
+            | Self::TaskAborted(_) => self.log_fault(scene),
         }
     }
 
@@ -222,7 +223,7 @@ impl MintError {
 }
 
 /// Whether no code was asked of WeChat.
-pub(super) fn is_free(result: &Result<Minted, MintError>) -> bool {
+pub(super) fn is_free(result: &Result<Obtained, MintError>) -> bool {
     match result {
         Ok(minted) => minted.source != Source::Minted,
         Err(error) => error.is_free(),

@@ -1,4 +1,4 @@
-//! When a ticket that we have is good enough for a wish.
+//! The freshness floor: how much life a code must have left to be reused.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,11 +10,13 @@ use crate::ticket::{IssuedCode, Life};
 
 /// Which share of the life that is asked for a ticket must still have, to be served again: 0 to 1.
 ///
-/// At 1 every request mints, as if there were no cache; at 0 a ticket is used until the last minute.
+/// At 1 every request mints, as if there were no cache; at 0 a ticket is used until the last
+/// minute.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reuse(f64);
 
-/// With [`Reuse`] at 0: the life that a ticket must have left, unless half of what is asked is shorter.
+/// With [`Reuse`] at 0: the life that a ticket must have left, unless half of what is asked is
+/// shorter.
 const LAST_MINUTE: Duration = Duration::from_mins(1);
 
 impl Reuse {
@@ -23,10 +25,11 @@ impl Reuse {
         self.0
     }
 
-    /// How little of the code's life may be left for a wish of `asked`; zero for a permanent code.
+    /// How little of the code's life may be left for a request of `asked`; zero for a permanent
+    /// code.
     ///
-    /// Where WeChat granted less than it was asked, the floor shrinks in the same proportion. Else a ticket that can
-    /// never reach the floor would be minted again for each request.
+    /// Where WeChat granted less than it was asked, the floor shrinks in the same proportion. Else
+    /// a ticket that can never reach the floor would be minted again for each request.
     pub fn floor(self, code: &IssuedCode, asked: Option<Lifetime>) -> Duration {
         let (
             Some(asked),
@@ -48,10 +51,10 @@ impl Reuse {
         wanted.mul_f64(f64::from(granted.as_secs()) / f64::from(asked_then.as_secs()))
     }
 
-    /// Whether the code may be served, at `now`, to a wish of `asked` that arrived at `arrived`.
+    /// Whether the code may be served, at `now`, to a request of `asked` that arrived at `arrived`.
     ///
-    /// A ticket that was minted after the wish arrived satisfies it if it was asked for as long a life: at a reuse of 1
-    /// nothing else ever would. A dead ticket satisfies nothing.
+    /// A ticket that was minted after the request arrived satisfies it if it was asked for as long
+    /// a life: at a reuse of 1 nothing else ever would. A dead ticket satisfies nothing.
     pub fn is_fresh(
         self,
         code: &IssuedCode,

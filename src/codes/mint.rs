@@ -1,4 +1,4 @@
-//! What all mints share: the call to WeChat with a token that works, and how a mint can fail.
+//! What all mints share: their parts, their log line, and what is left of the supplies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::breaker::Priority;
+use super::budget::Budget;
+use super::cache::CodeCache;
 use super::call::Parts;
+use super::concurrency::UpstreamConcurrency;
 use super::error::MintError;
-use super::known::Known;
 use super::pace_log::PaceLog;
-use super::payment::Budget;
-use super::request::{Minted, Source, Wish};
+use super::request::{CodeRequest, Obtained, Source};
 use super::settings::Settings;
-use super::slots::Slots;
 use super::sql::CodeStore;
 use super::supplies::Supplies;
 use super::unsaved::Unsaved;
@@ -26,31 +26,31 @@ use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::telemetry;
 use crate::ticket::IssuedCode;
 
-/// How long a mint may take, whoever still waits for it.
+/// How long a mint may take, even if no caller waits any more.
 pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many mints of unknown outcome are remembered. Beyond it a caller only waits longer for the same answer.
+/// How many mints of unknown outcome are remembered. Beyond it a caller only waits longer for the
+/// same answer.
 const MOST_ENDED_UNKNOWN: u64 = 10_000;
 
 /// How often the store is asked whether another replica has finished.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// Makes codes.
 #[derive(Debug)]
 pub(super) struct Minter {
     pub(super) parts: Parts,
     pub(super) settings: Settings,
     pub(super) budget: Budget,
-    pub(super) slots: Slots,
+    pub(super) concurrency: UpstreamConcurrency,
     pub(super) pacer: Pacer,
     pub(super) pace_log: PaceLog,
-    /// In front of the store. A mint puts its code here itself, so that it is known though nobody waits any more.
-    pub(super) known: Known,
+    /// In front of the store. A mint puts its code here itself, in case no caller waits any more.
+    pub(super) cache: CodeCache,
     pub(super) unsaved: Unsaved,
-    /// For results that must be written although nobody waits any more.
+    /// Runs writes of results that no caller waits for any more.
     pub(super) tasks: TaskTracker,
-    /// Permanent codes whose mint this process saw end without a known outcome, for as long as somebody might think that
-    /// it still goes on.
+    /// Permanent codes whose mint this process saw end without a known outcome, for as long as
+    /// somebody might think that it still goes on.
     pub(super) ended_unknown: Cache<PermanentScene, ()>,
     /// Permanent codes that were made and are not in the ledger yet.
     pub(super) unwritten: Cache<PermanentScene, ()>,
@@ -64,10 +64,10 @@ impl Minter {
             parts,
             settings,
             budget,
-            slots: Slots::new(),
+            concurrency: UpstreamConcurrency::new(),
             pacer,
             pace_log: PaceLog::default(),
-            known: Known::new(settings.cache_entries),
+            cache: CodeCache::new(settings.cache_entries),
             unsaved: Unsaved::default(),
             tasks,
             ended_unknown: Cache::builder()
@@ -86,41 +86,41 @@ impl Minter {
         &self.parts.store
     }
 
-    /// The code of a wish, if this process knows one that will do.
-    pub(super) fn remember(&self, wish: &Wish) -> Option<Minted> {
-        let known = self.known.get(&wish.spec.scene())?;
-        self.will_do(&known, wish).then_some(Minted {
+    /// The code of a request, if this process knows one that will do.
+    pub(super) fn cached(&self, request: &CodeRequest) -> Option<Obtained> {
+        let known = self.cache.get(&request.spec.scene())?;
+        self.will_do(&known, request).then_some(Obtained {
             code: known,
             source: Source::Memory,
         })
     }
 
-    /// Whether a code satisfies a wish.
-    pub(super) fn will_do(&self, code: &IssuedCode, wish: &Wish) -> bool {
+    /// Whether a code satisfies a request.
+    pub(super) fn will_do(&self, code: &IssuedCode, request: &CodeRequest) -> bool {
         self.settings
             .reuse
-            .is_fresh(code, wish.spec.lifetime(), wish.arrived, self.now())
+            .is_fresh(code, request.spec.lifetime(), request.arrived, self.now())
     }
 
-    pub(super) fn floor(&self, code: &IssuedCode, wish: &Wish) -> Duration {
-        self.settings.reuse.floor(code, wish.spec.lifetime())
+    pub(super) fn floor(&self, code: &IssuedCode, request: &CodeRequest) -> Duration {
+        self.settings.reuse.floor(code, request.spec.lifetime())
     }
 
     /// The code of the store, or a new one, known from now on. Logged here, once for all who wait.
     pub(super) async fn obtain(
         &self,
-        wish: &Wish,
+        request: &CodeRequest,
         requester: Requester,
-    ) -> Result<Minted, MintError> {
+    ) -> Result<Obtained, MintError> {
         let started = Instant::now();
-        let result = match &wish.spec {
-            CodeSpec::Temporary { scene, .. } => self.temporary(scene, wish, requester).await,
-            CodeSpec::Permanent { scene } => self.permanent(scene, &wish.spec, requester).await,
+        let result = match &request.spec {
+            CodeSpec::Temporary { scene, .. } => self.temporary(scene, request, requester).await,
+            CodeSpec::Permanent { scene } => self.permanent(scene, &request.spec, requester).await,
         };
-        let scene = wish.spec.scene();
+        let scene = request.spec.scene();
         match &result {
             Ok(minted) => {
-                self.known.keep(&scene, Arc::clone(&minted.code));
+                self.cache.keep(&scene, Arc::clone(&minted.code));
                 if minted.source == Source::Minted {
                     log_mint(&scene, started.elapsed());
                 }
@@ -137,11 +137,11 @@ impl Minter {
         }
     }
 
-    /// Tells the store what it missed while it could not be used.
+    /// Writes what the database missed while it was down.
     pub(super) async fn catch_up(&self) {
         if self.store().is_up() {
             // The store itself says when it goes; what it did not take is held on.
-            self.unsaved.tell(self.store()).await.ok();
+            self.unsaved.flush(self.store()).await.ok();
         }
     }
 
@@ -162,7 +162,7 @@ impl Minter {
 
 fn log_mint(scene: &Scene, took: Duration) {
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    // The service's own are a binding's, which are to be known to nobody.
+    // The service's own scenes are secrets of bindings.
     let told = Some(scene.value()).filter(|_| !scene.is_reserved());
     let scene_told = told.map(tracing::field::debug);
     tracing::info!(kind = %scene.kind(), scene = scene_told, duration_ms, "code minted");

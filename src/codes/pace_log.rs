@@ -1,4 +1,4 @@
-//! What the operator sees of an exceeded visitors' pace: a metric, and a rate-limited warning.
+//! Reports an exceeded pace of visitors: a metric, and a rate-limited warning.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,6 @@ struct State {
 }
 
 impl PaceLog {
-    /// Counts one refused mint.
     pub(super) fn exceeded(&self) {
         telemetry::visitor_pace_exceeded();
         if let Some(refused) = self.due() {
@@ -33,7 +32,8 @@ impl PaceLog {
         }
     }
 
-    /// How many refusals a line stands for, this one included; none while it is too early for another line.
+    /// How many refusals a line stands for, this one included; none while it is too early for
+    /// another line.
     fn due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.unlogged += 1;

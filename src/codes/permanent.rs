@@ -1,4 +1,5 @@
-//! Minting a permanent code: written down before the call and before the answer, because it can never be taken back.
+//! Minting a permanent code: a write-ahead intent before the call, the result before the answer,
+//! because a permanent code cannot be deleted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::MintError;
 use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
-use super::request::{Minted, Source};
+use super::request::{Obtained, Source};
 use super::sql::{CodeStore, Intent, REPEAT_AFTER, Reservation};
 use crate::access::Requester;
 use crate::db;
@@ -16,27 +17,27 @@ use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::telemetry::Causes;
 use crate::ticket::IssuedCode;
 
-/// The pause between two tries to write down a result that nobody has seen yet.
+/// The pause between two tries to write a result that has not been answered yet.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Minter {
     /// What the ledger has, what another replica is just making, or a new code.
     ///
-    /// Only the waiting and the call have a deadline. Between the two the ledger must learn what became of the call, and
-    /// a cut there would lose a code that exists.
+    /// Only the waiting and the call have a deadline. Between the two the ledger must learn what
+    /// became of the call, and a cut there would lose a code that exists.
     pub(super) async fn permanent(
         &self,
         scene: &PermanentScene,
         spec: &CodeSpec,
         requester: Requester,
-    ) -> Result<Minted, MintError> {
+    ) -> Result<Obtained, MintError> {
         if self.unwritten.contains_key(scene) {
             return Err(MintError::Unwritten);
         }
         let intent = match self.reserve(scene).await? {
             Reserved::Ours(intent) => intent,
             Reserved::Known(code) => {
-                return Ok(Minted {
+                return Ok(Obtained {
                     code: Arc::new(code),
                     source: Source::Store,
                 });
@@ -44,7 +45,8 @@ impl Minter {
         };
         match self.create_in_turn(spec, requester).await {
             Ok(code) => {
-                // The ledger before the numbers.
+                // Confirms the ledger row first: losing it loses a permanent code, losing the daily
+                // count only miscounts.
                 let confirmed = self.confirm(scene, intent, code).await;
                 self.count_mint().await;
                 confirmed
@@ -60,16 +62,16 @@ impl Minter {
         }
     }
 
-    /// The wait for a slot and the call, together no longer than a mint may take, so that nobody repeats an intent whose
-    /// call is still to come.
+    /// Waits for a permit and calls, together no longer than a mint may take, so that no intent is
+    /// repeated whose call is still to come.
     async fn create_in_turn(
         &self,
         spec: &CodeSpec,
         requester: Requester,
     ) -> Result<IssuedCode, MintError> {
         let deadline = Instant::now() + MINT_TIMEOUT;
-        let slot = timeout_at(deadline, self.slots.take(requester)).await;
-        let _slot = slot.map_err(|_| MintError::Crowded)?;
+        let permit = timeout_at(deadline, self.concurrency.acquire(requester)).await;
+        let _permit = permit.map_err(|_| MintError::Crowded)?;
         self.parts.create(spec, priority(requester), deadline).await
     }
 
@@ -93,16 +95,16 @@ impl Minter {
         }
     }
 
-    /// Writes the result down before anybody sees it. If it cannot be written now, a task of its own goes on trying: the
-    /// code exists at WeChat, whatever becomes of this request.
+    /// Writes the result down before anybody sees it. If it cannot be written now, a task of its
+    /// own goes on trying: the code exists at WeChat, whatever becomes of this request.
     async fn confirm(
         &self,
         scene: &PermanentScene,
         intent: Intent,
         code: IssuedCode,
-    ) -> Result<Minted, MintError> {
+    ) -> Result<Obtained, MintError> {
         match self.store().confirm(&intent, &code).await {
-            Ok(kept) => Ok(Minted {
+            Ok(kept) => Ok(Obtained {
                 code: Arc::new(kept),
                 source: Source::Minted,
             }),
@@ -121,8 +123,8 @@ impl Minter {
         }
     }
 
-    /// The call certainly made no code, so neither the intent nor the stock is needed. Until they are given back the scene
-    /// waits for nobody.
+    /// The call certainly made no code, so neither the intent nor the stock is needed. Until they
+    /// are given back, requests for the scene do not wait.
     async fn withdraw(&self, scene: &PermanentScene, intent: Intent) {
         if let Err(error) = self.store().withdraw(&intent).await {
             tracing::warn!(
@@ -138,8 +140,8 @@ impl Minter {
         }
     }
 
-    /// While another replica's call may still be under way. An older intent has no one working on it, nor has one whose
-    /// call this process saw end.
+    /// While another replica's call may still be under way. An older intent has no one working on
+    /// it, nor has one whose call this process saw end.
     fn is_worth_waiting(&self, scene: &PermanentScene, retry_after: Option<Duration>) -> bool {
         let seen_to_end = self.ended_unknown.contains_key(scene);
         !seen_to_end
@@ -153,7 +155,8 @@ enum Reserved {
     Known(IssuedCode),
 }
 
-/// Everything that it takes to record the code by hand, in case that this process ends before it can.
+/// Everything that it takes to record the code by hand, in case that this process ends before it
+/// can.
 fn log_unwritten(scene: &Scene, code: &IssuedCode) {
     tracing::error!(
         kind = %scene.kind(),

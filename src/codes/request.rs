@@ -1,4 +1,4 @@
-//! A wish for a code, and what it gets.
+//! A request for a code, and its result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use jiff::Timestamp;
 use crate::scene::{CodeSpec, Lifetime};
 use crate::ticket::IssuedCode;
 
-/// A wish for a code, and when it came.
+/// A request for a code, and when it came.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct CodeRequest {
     pub(super) spec: CodeSpec,
     pub(super) arrived: Timestamp,
 }
 
-impl Wish {
-    /// The same for a code that lives at least so long.
+impl CodeRequest {
+    /// The same request for a code that lives at least so long.
     pub(super) fn for_at_least(&self, longest: Option<Lifetime>) -> Self {
         let mut longer = self.clone();
         if let CodeSpec::Temporary { lifetime, .. } = &mut longer.spec {
@@ -26,9 +26,9 @@ impl Wish {
     }
 }
 
-/// A code, and where it came from.
+/// A code that was obtained for a request, and where it came from.
 #[derive(Debug, Clone)]
-pub(super) struct Minted {
+pub(super) struct Obtained {
     pub(super) code: Arc<IssuedCode>,
     pub(super) source: Source,
 }
@@ -36,7 +36,7 @@ pub(super) struct Minted {
 /// Where a code came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// This process knew it.
+    /// This process's cache.
     Memory,
     /// The store knew it: from before a restart, or from another replica.
     Store,
@@ -58,25 +58,26 @@ impl Source {
     }
 }
 
-/// A code for a caller.
+/// A code that is issued to a caller, with its freshness.
 #[derive(Debug, Clone)]
-pub struct Served {
+pub struct Issued {
     /// The code.
     pub code: Arc<IssuedCode>,
-    /// What it may be used for by a cache.
-    pub standing: Standing,
+    /// Whether a cache may keep it.
+    pub freshness: Freshness,
     /// Where it came from.
     pub source: Source,
 }
 
-/// How good a served code is.
+/// Whether an issued code is fresh or served stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Good for such a wish until this little of its life is left (zero for a permanent code).
+pub enum Freshness {
+    /// Good for such a request until this little of its life is left (zero for a permanent code).
     Fresh {
-        /// The freshness floor of the wish.
+        /// The freshness floor of the request.
         floor: Duration,
     },
-    /// Alive, but served only because a new one cannot be had: not to be kept.
+    /// Unexpired but below its floor, served because a new one cannot be had (serve-stale): not to
+    /// be cached.
     Stale,
 }

@@ -1,4 +1,4 @@
-//! The one use case: a wish for a code becomes the code that we have, or a new one.
+//! Issues codes: the one we have if it is fresh enough, else a new one, else a stale one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use super::call::Parts;
 use super::error::{Error, MintError, is_free};
 use super::lookup::LookUps;
 use super::mint::Minter;
-use super::request::{Minted, Served, Source, Standing, Wish};
+use super::request::{CodeRequest, Freshness, Issued, Obtained, Source};
 use super::settings::Settings;
-use super::single_flight::{Flight, Flights};
+use super::single_flight::{Call, SingleFlight};
 use super::sql::Imported;
 use super::supplies::Supplies;
 use crate::access::{Caller, MissingPermission, Mode, RateLimiter, Requester};
@@ -21,27 +21,28 @@ use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use crate::telemetry;
 use crate::ticket::IssuedCode;
 
-/// How little life a code may have left to be served when a new one cannot be had.
-const LEAST_LEFT: Duration = Duration::from_secs(10);
+/// The least remaining life of a code that is served stale.
+const MIN_REMAINING: Duration = Duration::from_secs(10);
 
-/// How long a caller who waited in vain waits for a last look into the store.
+/// How long a caller that timed out waits for a last look into the database.
 const LAST_LOOK: Duration = Duration::from_millis(300);
 
-/// How many mints of visitors, and how many of keys, may be under way or waiting for their turn. A bound on memory: each
+/// The most mints of visitors, and of keys, that are in flight or queued. A bound on memory: each
 /// is a task of a few kilobytes.
-const MOST_FLIGHTS: usize = 4096;
+const MAX_IN_FLIGHT: usize = 4096;
 
-/// Mints under way.
-type MintFlights = Flights<Scene, Option<Lifetime>, Minted, MintError>;
+/// Mints in flight.
+type MintCalls = SingleFlight<Scene, Option<Lifetime>, Obtained, MintError>;
 
-/// A mint under way, for the life that it was started for.
-type MintFlight = Flight<Option<Lifetime>, Minted, MintError>;
+/// A mint in flight; its context is the lifetime that it was started for.
+type MintCall = Call<Option<Lifetime>, Obtained, MintError>;
 
-/// Gives codes. One is made at start and shared.
+/// Issues codes. One is made at start and shared.
 #[derive(Debug)]
 pub struct Codes {
     minter: Arc<Minter>,
-    /// A visitor's mints and a key's are apart, so that a key never meets a visitor's empty budget or long life.
+    /// Visitors' mints and keys' are apart, so that a key never joins a mint that a visitor's empty
+    /// budget or long lifetime stops.
     visitors_mints: Mints,
     keys_mints: Mints,
     look_ups: LookUps,
@@ -50,17 +51,17 @@ pub struct Codes {
     timeout: Duration,
 }
 
-/// The mints under way for visitors or for keys.
+/// The mints in flight for visitors or for keys.
 #[derive(Debug)]
 struct Mints {
-    flights: MintFlights,
+    calls: MintCalls,
     awaited: Arc<AwaitedLifetimes>,
 }
 
 impl Mints {
     fn new(tasks: TaskTracker) -> Self {
         Self {
-            flights: Flights::new(tasks),
+            calls: SingleFlight::new(tasks),
             awaited: Arc::default(),
         }
     }
@@ -80,12 +81,12 @@ impl Codes {
         }
     }
 
-    /// The code for a wish: the one we have if enough of its life is left, else a new one, else whatever still lives.
-    /// Cancel safe: a mint goes on without its caller.
+    /// The code for a request: the one we have if enough of its life is left, else a new one, else
+    /// whatever still lives. Cancel safe: a mint goes on without its caller.
     ///
     /// # Errors
     /// [`Error`], once no living code is left to serve.
-    pub async fn issue(&self, spec: &CodeSpec, caller: &Caller) -> Result<Served, Error> {
+    pub async fn issue(&self, spec: &CodeSpec, caller: &Caller) -> Result<Issued, Error> {
         let requester = match spec {
             CodeSpec::Temporary { .. } => caller.authorize_mint(self.mode),
             CodeSpec::Permanent { .. } => caller.authorize_permanent_mint(),
@@ -97,7 +98,7 @@ impl Codes {
     ///
     /// # Errors
     /// [`Error`], once no living code is left to serve.
-    pub async fn issue_for_owner(&self, spec: &CodeSpec) -> Result<Served, Error> {
+    pub async fn issue_for_owner(&self, spec: &CodeSpec) -> Result<Issued, Error> {
         self.issue_to(spec, Ok(Requester::Key)).await
     }
 
@@ -105,74 +106,80 @@ impl Codes {
         &self,
         spec: &CodeSpec,
         requester: Result<Requester, MissingPermission>,
-    ) -> Result<Served, Error> {
-        let wish = Wish {
+    ) -> Result<Issued, Error> {
+        let request = CodeRequest {
             spec: spec.clone(),
             arrived: self.minter.now(),
         };
-        if let Some(minted) = self.minter.remember(&wish) {
-            return Ok(self.served(minted, &wish));
+        if let Some(minted) = self.minter.cached(&request) {
+            return Ok(self.issued(minted, &request));
         }
-        let obtained = tokio::time::timeout(self.timeout, self.obtain(&wish, requester)).await;
+        let obtained = tokio::time::timeout(self.timeout, self.obtain(&request, requester)).await;
         match obtained.unwrap_or(Err(Error::Timeout)) {
-            Ok(minted) => Ok(self.served(minted, &wish)),
-            Err(error) => self.fall_back(&wish.spec.scene(), error).await,
+            Ok(minted) => Ok(self.issued(minted, &request)),
+            Err(error) => self.serve_stale(&request.spec.scene(), error).await,
         }
     }
 
-    /// From WeChat if somebody pays, else from the store.
+    /// From WeChat if the requester may mint, else from the database.
     async fn obtain(
         &self,
-        wish: &Wish,
+        request: &CodeRequest,
         requester: Result<Requester, MissingPermission>,
-    ) -> Result<Minted, Error> {
+    ) -> Result<Obtained, Error> {
         let refusal = match requester {
             Err(needed) => Error::MintNotAllowed(needed),
-            Ok(requester) => match self.join_mints(wish, requester).await {
+            Ok(requester) => match self.join_mints(request, requester).await {
                 Err(refusal @ (Error::RateLimited(_) | Error::BudgetExhausted(_))) => refusal,
                 result => return result,
             },
         };
-        self.look_up(wish).await?.ok_or(refusal)
+        self.look_up(request).await?.ok_or(refusal)
     }
 
-    /// From the store, for a caller who may not mint. What is found but too old for the wish is known from now on.
-    async fn look_up(&self, wish: &Wish) -> Result<Option<Minted>, Error> {
-        let scene = wish.spec.scene();
+    /// From the store, for a caller who may not mint. What is found but too old for the request is
+    /// known from now on.
+    async fn look_up(&self, request: &CodeRequest) -> Result<Option<Obtained>, Error> {
+        let scene = request.spec.scene();
         if let Some(code) = self.look_ups.find(&scene, self.minter.store()).await? {
-            self.minter.known.keep(&scene, code);
+            self.minter.cache.keep(&scene, code);
         }
-        let found = self.minter.remember(wish);
-        Ok(found.map(|minted| Minted {
+        let found = self.minter.cached(request);
+        Ok(found.map(|minted| Obtained {
             source: Source::Store,
             ..minted
         }))
     }
 
-    /// Joins mints of the scene until one was asked for at least our life: ours, at the latest, once we start it. A failure
-    /// that only the starter's wish brought about is none of ours.
-    async fn join_mints(&self, wish: &Wish, requester: Requester) -> Result<Minted, Error> {
-        let scene = wish.spec.scene();
+    /// Joins mints of the scene until one was asked for at least our life: ours, at the latest,
+    /// once we start it. A failure that only the starter's request brought about is none of ours.
+    async fn join_mints(
+        &self,
+        request: &CodeRequest,
+        requester: Requester,
+    ) -> Result<Obtained, Error> {
+        let scene = request.spec.scene();
         let mints = self.mints(requester);
-        // Registered after the first mint whose lifetime is too short, so that the next one asks for at least this lifetime.
+        // Registered after the first mint whose lifetime is too short, so that the next one asks
+        // for at least this lifetime.
         let mut awaited = None;
         loop {
-            let (flight, started) = self.fly(wish, requester)?;
-            let about = flight.about;
-            let long_enough = about >= wish.spec.lifetime();
+            let (call, started) = self.start_or_join(request, requester)?;
+            let context = call.context;
+            let long_enough = context >= request.spec.lifetime();
             if !long_enough && awaited.is_none() {
-                let lifetime = wish.spec.lifetime();
+                let lifetime = request.spec.lifetime();
                 awaited = lifetime.map(|lifetime| mints.awaited.add(&scene, lifetime));
             }
-            match flight.landed().await? {
+            match call.wait().await? {
                 Ok(minted) if started => return Ok(minted),
-                Ok(minted) if long_enough || self.minter.will_do(&minted.code, wish) => {
-                    return Ok(Minted {
+                Ok(minted) if long_enough || self.minter.will_do(&minted.code, request) => {
+                    return Ok(Obtained {
                         source: Source::Joined,
                         ..minted
                     });
                 }
-                Err(error) if started || error.concerns(about, wish) => {
+                Err(error) if started || error.concerns(context, request) => {
                     return Err(Error::Mint(error));
                 }
                 Ok(_) | Err(_) => {}
@@ -180,18 +187,23 @@ impl Codes {
         }
     }
 
-    /// Joins a mint in flight, which is free, or starts one, which is charged to the requester.
-    fn fly(&self, wish: &Wish, requester: Requester) -> Result<(MintFlight, bool), Error> {
+    /// Joins a mint in flight, which costs nothing, or starts one, which takes a token of the
+    /// visitor's rate.
+    fn start_or_join(
+        &self,
+        request: &CodeRequest,
+        requester: Requester,
+    ) -> Result<(MintCall, bool), Error> {
         let mints = self.mints(requester);
-        let under_way = mints.flights.len();
-        let scene = wish.spec.scene();
-        let ours = wish.for_at_least(mints.awaited.longest(&scene));
+        let under_way = mints.calls.len();
+        let scene = request.spec.scene();
+        let ours = request.for_at_least(mints.awaited.longest(&scene));
         let lifetime = ours.spec.lifetime();
         let start = || {
-            if under_way >= MOST_FLIGHTS {
+            if under_way >= MAX_IN_FLIGHT {
                 return Err(Error::TooMany);
             }
-            let toll = match requester {
+            let rate_token = match requester {
                 Requester::Key => None,
                 Requester::Visitor(visitor) => {
                     self.minter.budget.check(self.minter.now())?;
@@ -203,15 +215,16 @@ impl Codes {
             Ok(async move {
                 let result = minter.obtain(&ours, requester).await;
                 drop(awaited);
-                if let Some(toll) = toll.filter(|_| is_free(&result)) {
-                    toll.refund();
+                if let Some(rate_token) = rate_token.filter(|_| is_free(&result)) {
+                    rate_token.refund();
                 }
                 result
             })
         };
-        let concerns = |about: &Option<Lifetime>, error: &MintError| error.concerns(*about, wish);
+        let concerns =
+            |context: &Option<Lifetime>, error: &MintError| error.concerns(*context, request);
         mints
-            .flights
+            .calls
             .try_join_or_start(&scene, lifetime, concerns, start)
     }
 
@@ -222,28 +235,32 @@ impl Codes {
         }
     }
 
-    /// A fault is no fault for a visitor whose code we have, in memory or from before a restart.
-    async fn fall_back(&self, scene: &Scene, error: Error) -> Result<Served, Error> {
-        let living = match self.living(self.minter.known.get(scene)) {
+    /// Serves an unexpired code instead of an error, from memory or from the database.
+    async fn serve_stale(&self, scene: &Scene, error: Error) -> Result<Issued, Error> {
+        let unexpired = match self.unexpired(self.minter.cache.get(scene)) {
             Some(code) => Some(code),
-            None => self.living(self.last_look(scene, &error).await),
+            None => self.unexpired(self.last_look(scene, &error).await),
         };
-        telemetry::code_lookup(if living.is_some() { "stale" } else { "refused" });
-        living
-            .map(|code| Served {
+        telemetry::code_lookup(if unexpired.is_some() {
+            "stale"
+        } else {
+            "refused"
+        });
+        unexpired
+            .map(|code| Issued {
                 code,
-                standing: Standing::Stale,
+                freshness: Freshness::Stale,
                 source: Source::Memory,
             })
             .ok_or(error)
     }
 
-    fn living(&self, code: Option<Arc<IssuedCode>>) -> Option<Arc<IssuedCode>> {
+    fn unexpired(&self, code: Option<Arc<IssuedCode>>) -> Option<Arc<IssuedCode>> {
         let now = self.minter.now();
-        code.filter(|code| code.left(now).is_none_or(|left| left >= LEAST_LEFT))
+        code.filter(|code| code.left(now).is_none_or(|left| left >= MIN_REMAINING))
     }
 
-    /// Into the store, for a caller whose wish did not get as far as that.
+    /// Looks into the database, for a request that did not get as far as that.
     async fn last_look(&self, scene: &Scene, error: &Error) -> Option<Arc<IssuedCode>> {
         let store = self.minter.store();
         if !matches!(error, Error::Timeout | Error::TooMany) || !store.is_up() {
@@ -254,12 +271,12 @@ impl Codes {
         found.ok().flatten()
     }
 
-    fn served(&self, minted: Minted, wish: &Wish) -> Served {
+    fn issued(&self, minted: Obtained, request: &CodeRequest) -> Issued {
         telemetry::code_lookup(minted.source.as_str());
-        let floor = self.minter.floor(&minted.code, wish);
-        Served {
+        let floor = self.minter.floor(&minted.code, request);
+        Issued {
             code: minted.code,
-            standing: Standing::Fresh { floor },
+            freshness: Freshness::Fresh { floor },
             source: minted.source,
         }
     }
@@ -268,7 +285,7 @@ impl Codes {
     ///
     /// # Errors
     /// When something else is recorded, or the store cannot be used: then nothing was recorded.
-    pub async fn import(&self, scene: &PermanentScene, code: IssuedCode) -> Result<Served, Error> {
+    pub async fn import(&self, scene: &PermanentScene, code: IssuedCode) -> Result<Issued, Error> {
         let source = match self.minter.store().import(scene, &code).await? {
             Imported::New => Source::Minted,
             Imported::Known => Source::Store,
@@ -276,23 +293,24 @@ impl Codes {
         };
         let code = Arc::new(code);
         self.minter
-            .known
+            .cache
             .keep(&Scene::Permanent(scene.clone()), Arc::clone(&code));
-        Ok(Served {
+        Ok(Issued {
             code,
-            standing: Standing::Fresh {
+            freshness: Freshness::Fresh {
                 floor: Duration::ZERO,
             },
             source,
         })
     }
 
-    /// Tells the store what it missed while it could not be used. Does nothing while it cannot be, or has missed nothing.
+    /// Writes down what the database missed while it was down. Does nothing while it still is.
     pub async fn catch_up(&self) {
         self.minter.catch_up().await;
     }
 
-    /// What is left of the day's visitors' mints and of the permanent stock, from the store; also tells the metrics.
+    /// What is left of the day's visitors' mints and of the permanent stock, from the store; also
+    /// tells the metrics.
     ///
     /// # Errors
     /// When the store cannot be used.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::freshness::Reuse;
 use crate::access::{Mode, Rate};
 
-/// What the use case needs to know.
+/// The settings of issuing and minting.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// When a ticket that we have is good enough.

@@ -1,4 +1,7 @@
-//! Single flight: one task for each key, however many ask, and whoever hangs up.
+//! Single flight: one task for each key, however many callers ask for it.
+//!
+//! The task does not end when its callers hang up, and a failure is remembered for a moment
+//! (negative caching). It must not know what is called.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -11,178 +14,179 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-/// How long a failure answers for those who come right after it, so that waiters do not retry one by one.
+/// How long a failure answers later callers too, so that waiters do not retry one after another.
 const FAILURE_MEMORY: Duration = Duration::from_secs(1);
 
-/// The flights under way, and those that failed a moment ago.
+/// Deduplicates calls: those in flight, and those that failed a moment ago.
 ///
-/// `A` says what a flight is about, so that a caller can tell whether its result will do.
-pub struct Flights<K, A, T, E> {
-    air: Arc<Mutex<Air<K, A, T, E>>>,
+/// `A` is the context of a call, by which a caller sees whether its result will do.
+pub struct SingleFlight<K, A, T, E> {
+    calls: Arc<Mutex<Calls<K, A, T, E>>>,
     tasks: TaskTracker,
 }
 
-type Air<K, A, T, E> = HashMap<K, Flight<A, T, E>>;
+type Calls<K, A, T, E> = HashMap<K, Call<A, T, E>>;
 
-/// A flight that one caller started and any number wait for.
-pub struct Flight<A, T, E> {
-    /// What the flight was started for.
-    pub about: A,
-    landing: watch::Receiver<Option<Result<T, Arc<E>>>>,
+/// A call in flight, which one caller started and any number await.
+pub struct Call<A, T, E> {
+    /// What the call was started for.
+    pub context: A,
+    result: watch::Receiver<Option<Result<T, Arc<E>>>>,
 }
 
-impl<A: Clone, T, E> Clone for Flight<A, T, E> {
+impl<A: Clone, T, E> Clone for Call<A, T, E> {
     fn clone(&self) -> Self {
         Self {
-            about: self.about.clone(),
-            landing: self.landing.clone(),
+            context: self.context.clone(),
+            result: self.result.clone(),
         }
     }
 }
 
-impl<A, T: Clone, E> Flight<A, T, E> {
-    /// Waits for the result. Cancel safe: the flight goes on without its waiters.
+impl<A, T: Clone, E> Call<A, T, E> {
+    /// Waits for the result. Cancel safe: the call goes on without its waiters.
     ///
     /// # Errors
-    /// The flight's own failure, shared by all who waited, or [`Lost`].
-    pub async fn landed(mut self) -> Result<Result<T, Arc<E>>, Lost> {
-        let landed = self
-            .landing
+    /// The call's own failure, shared by all who waited, or [`TaskAborted`].
+    pub async fn wait(mut self) -> Result<Result<T, Arc<E>>, TaskAborted> {
+        let outcome = self
+            .result
             .wait_for(Option::is_some)
             .await
-            .map_err(|_| Lost)?;
-        landed.clone().ok_or(Lost)
+            .map_err(|_| TaskAborted)?;
+        outcome.clone().ok_or(TaskAborted)
     }
 }
 
-impl<A, T, E> Flight<A, T, E> {
-    /// The failure that a flight ended with and is remembered for.
+impl<A, T, E> Call<A, T, E> {
+    /// The remembered failure of a call that has ended.
     fn failure(&self) -> Option<Arc<E>> {
-        let landed = self.landing.borrow();
-        landed.as_ref()?.as_ref().err().cloned()
+        let outcome = self.result.borrow();
+        outcome.as_ref()?.as_ref().err().cloned()
     }
 }
 
-/// The task of a flight panicked or was stopped with its runtime.
+/// The task of a call panicked or was stopped with its runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the task ended without a result")]
-pub struct Lost;
+pub struct TaskAborted;
 
-impl<K, A, T, E> Flights<K, A, T, E>
+impl<K, A, T, E> SingleFlight<K, A, T, E>
 where
     K: Hash + Eq + Clone + Send + 'static,
     A: Clone + Send + 'static,
     T: Clone + Send + Sync + 'static,
     E: Send + Sync + 'static,
 {
-    /// The tracker sees every flight, so that a shutdown can wait for them.
+    /// The tracker counts every call, so that a shutdown can wait for them.
     pub fn new(tasks: TaskTracker) -> Self {
         Self {
-            air: Arc::default(),
+            calls: Arc::default(),
             tasks,
         }
     }
 
-    /// How many flights are under way or remembered.
+    /// The number of calls in flight or remembered.
     pub fn len(&self) -> usize {
-        self.air
+        self.calls
             .lock()
             .expect("no one panics while holding the map")
             .len()
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is in flight or remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Joins the flight of this key, or starts one in a task of its own. Tells whether it was started.
+    /// Joins the call of a key, or starts one in a task of its own. Says whether it was started.
     pub fn join_or_start<F>(
         &self,
         key: &K,
-        about: A,
-        fly: impl FnOnce() -> F,
-    ) -> (Flight<A, T, E>, bool)
+        context: A,
+        start: impl FnOnce() -> F,
+    ) -> (Call<A, T, E>, bool)
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let joined = self.try_join_or_start(key, about, |_, _| true, || Ok::<_, Infallible>(fly()));
+        let joined =
+            self.try_join_or_start(key, context, |_, _| true, || Ok::<_, Infallible>(start()));
         joined.unwrap_or_else(|never| match never {})
     }
 
-    /// The same for one who may not be allowed to start a flight, only to join. A failure that is remembered is joined
-    /// where `concerns` says of what it was about and of it that it answers this caller too; else a new flight takes its
-    /// place.
+    /// Like [`SingleFlight::join_or_start`], but `start` may refuse. A remembered failure is joined
+    /// where `concerns` says that it answers this caller too; otherwise a new call takes its place.
     ///
     /// # Errors
-    /// What `fly` says. Nobody else hears of it.
+    /// The refusal of `start`, which goes to this caller only.
     pub fn try_join_or_start<F, R>(
         &self,
         key: &K,
-        about: A,
+        context: A,
         concerns: impl FnOnce(&A, &E) -> bool,
-        fly: impl FnOnce() -> Result<F, R>,
-    ) -> Result<(Flight<A, T, E>, bool), R>
+        start: impl FnOnce() -> Result<F, R>,
+    ) -> Result<(Call<A, T, E>, bool), R>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let mut air = self
-            .air
+        let mut calls = self
+            .calls
             .lock()
             .expect("no one panics while holding the map");
-        if let Some(flight) = air.get(key)
-            && flight
+        if let Some(call) = calls.get(key)
+            && call
                 .failure()
-                .is_none_or(|error| concerns(&flight.about, &error))
+                .is_none_or(|error| concerns(&call.context, &error))
         {
-            return Ok((flight.clone(), false));
+            return Ok((call.clone(), false));
         }
-        let work = fly()?;
-        let (land, landing) = watch::channel(None);
-        let flight = Flight { about, landing };
-        air.insert(key.clone(), flight.clone());
-        let gone = Departure {
-            air: Arc::clone(&self.air),
+        let work = start()?;
+        let (sender, result) = watch::channel(None);
+        let call = Call { context, result };
+        calls.insert(key.clone(), call.clone());
+        let remove = RemoveOnDrop {
+            calls: Arc::clone(&self.calls),
             key: key.clone(),
-            landing: flight.landing.clone(),
+            result: call.result.clone(),
         };
-        let flight_task = async move {
+        let task = async move {
             let result = work.await.map_err(Arc::new);
             let failed = result.is_err();
-            land.send_replace(Some(result));
+            sender.send_replace(Some(result));
             if failed {
                 tokio::time::sleep(FAILURE_MEMORY).await;
             }
-            drop(gone);
+            drop(remove);
         };
         // In the span of the request that started it, so that its log lines can be found.
-        self.tasks.spawn(flight_task.in_current_span());
-        Ok((flight, true))
+        self.tasks.spawn(task.in_current_span());
+        Ok((call, true))
     }
 }
 
-impl<K, A, T, E> fmt::Debug for Flights<K, A, T, E> {
+impl<K, A, T, E> fmt::Debug for SingleFlight<K, A, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flights").finish_non_exhaustive()
+        f.debug_struct("SingleFlight").finish_non_exhaustive()
     }
 }
 
-/// Takes a flight off the map when its task ends, in whatever way. One that has taken its place stays.
-struct Departure<K: Hash + Eq, A, T, E> {
-    air: Arc<Mutex<Air<K, A, T, E>>>,
+/// Removes a call from the map when its task ends, by panic too, unless another has taken its
+/// place.
+struct RemoveOnDrop<K: Hash + Eq, A, T, E> {
+    calls: Arc<Mutex<Calls<K, A, T, E>>>,
     key: K,
-    landing: watch::Receiver<Option<Result<T, Arc<E>>>>,
+    result: watch::Receiver<Option<Result<T, Arc<E>>>>,
 }
 
-impl<K: Hash + Eq, A, T, E> Drop for Departure<K, A, T, E> {
+impl<K: Hash + Eq, A, T, E> Drop for RemoveOnDrop<K, A, T, E> {
     fn drop(&mut self) {
-        let mut air = self
-            .air
+        let mut calls = self
+            .calls
             .lock()
             .expect("no one panics while holding the map");
-        let is_ours = |flight: &Flight<A, T, E>| flight.landing.same_channel(&self.landing);
-        if air.get(&self.key).is_some_and(is_ours) {
-            air.remove(&self.key);
+        let is_ours = |call: &Call<A, T, E>| call.result.same_channel(&self.result);
+        if calls.get(&self.key).is_some_and(is_ours) {
+            calls.remove(&self.key);
         }
     }
 }
@@ -196,21 +200,21 @@ mod tests {
 
     use super::*;
 
-    type Test = Flights<&'static str, (), usize, String>;
+    type Test = SingleFlight<&'static str, (), usize, String>;
 
     #[tokio::test]
-    async fn all_who_ask_meanwhile_share_one_task() {
-        let flights = Test::new(TaskTracker::new());
+    async fn concurrent_callers_share_one_task() {
+        let single_flight = Test::new(TaskTracker::new());
         let gate = Arc::new(Semaphore::new(0));
         let runs = Arc::new(AtomicUsize::new(0));
         let waiters: Vec<_> = (0..100)
             .map(|_| {
                 let (gate, runs) = (Arc::clone(&gate), Arc::clone(&runs));
-                let fly = || async move {
+                let start = || async move {
                     let _permit = gate.acquire().await;
                     Ok(runs.fetch_add(1, Ordering::SeqCst))
                 };
-                flights.join_or_start(&"key", (), fly).0.landed()
+                single_flight.join_or_start(&"key", (), start).0.wait()
             })
             .collect();
         gate.add_permits(1);
@@ -221,93 +225,94 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_may_not_start_a_flight_may_join_one_and_disturbs_nobody() {
-        let flights = Test::new(TaskTracker::new());
+    async fn a_caller_that_may_not_start_a_call_may_join_one() {
+        let single_flight = Test::new(TaskTracker::new());
         let refused = || Err::<Ready<Result<usize, String>>, _>("not you");
         assert_eq!(
-            flights
+            single_flight
                 .try_join_or_start(&"key", (), |(), _| true, refused)
                 .err(),
             Some("not you")
         );
-        let (flight, started) = flights.join_or_start(&"key", (), || async { Ok(1) });
+        let (call, started) = single_flight.join_or_start(&"key", (), || async { Ok(1) });
         assert!(started, "the refusal is not remembered");
-        let joined = flights.try_join_or_start(&"key", (), |(), _| true, refused);
+        let joined = single_flight.try_join_or_start(&"key", (), |(), _| true, refused);
         assert!(joined.is_ok_and(|(_, started)| !started));
-        assert_eq!(flight.landed().await.unwrap().unwrap(), 1);
+        assert_eq!(call.wait().await.unwrap().unwrap(), 1);
     }
 
     #[tokio::test]
     async fn a_caller_who_hangs_up_does_not_stop_the_task() {
         let tasks = TaskTracker::new();
-        let flights = Test::new(tasks.clone());
+        let single_flight = Test::new(tasks.clone());
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
-        let (first, _) = flights.join_or_start(&"key", (), || async move {
+        let (first, _) = single_flight.join_or_start(&"key", (), || async move {
             let _permit = held.acquire().await;
             Ok(7)
         });
         drop(first);
-        let (second, started) = flights.join_or_start(&"key", (), || async { Ok(8) });
-        assert!(!started, "the first flight goes on");
+        let (second, started) = single_flight.join_or_start(&"key", (), || async { Ok(8) });
+        assert!(!started, "the first call goes on");
         gate.add_permits(1);
-        assert_eq!(second.landed().await.unwrap().unwrap(), 7);
+        assert_eq!(second.wait().await.unwrap().unwrap(), 7);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_remembered_for_a_second() {
-        let flights = Test::new(TaskTracker::new());
+        let single_flight = Test::new(TaskTracker::new());
         let fail = || async { Err("no".to_owned()) };
-        let (flight, _) = flights.join_or_start(&"key", (), fail);
-        assert_eq!(*flight.landed().await.unwrap().unwrap_err(), "no");
+        let (call, _) = single_flight.join_or_start(&"key", (), fail);
+        assert_eq!(*call.wait().await.unwrap().unwrap_err(), "no");
 
         tokio::time::sleep(FAILURE_MEMORY / 2).await;
-        let (again, started) = flights.join_or_start(&"key", (), || async { Ok(1) });
+        let (again, started) = single_flight.join_or_start(&"key", (), || async { Ok(1) });
         assert!(!started);
-        assert!(again.landed().await.unwrap().is_err());
+        assert!(again.wait().await.unwrap().is_err());
 
         tokio::time::sleep(FAILURE_MEMORY).await;
-        let (anew, started) = flights.join_or_start(&"key", (), || async { Ok(1) });
+        let (anew, started) = single_flight.join_or_start(&"key", (), || async { Ok(1) });
         assert!(started);
-        assert_eq!(anew.landed().await.unwrap().unwrap(), 1);
+        assert_eq!(anew.wait().await.unwrap().unwrap(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_does_not_concern_a_caller_is_replaced() {
-        let flights = Flights::<&'static str, u8, usize, String>::new(TaskTracker::new());
-        let (failed, _) = flights.join_or_start(&"key", 1, || async { Err("no".to_owned()) });
-        assert!(failed.landed().await.unwrap().is_err());
+        let single_flight =
+            SingleFlight::<&'static str, u8, usize, String>::new(TaskTracker::new());
+        let (failed, _) = single_flight.join_or_start(&"key", 1, || async { Err("no".to_owned()) });
+        assert!(failed.wait().await.unwrap().is_err());
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
-        let fly = || {
+        let start = || {
             Ok::<_, Infallible>(async move {
                 let _permit = held.acquire().await;
                 Ok(2)
             })
         };
-        let concerns = |about: &u8, error: &String| *about >= 2 || error != "no";
-        let (anew, started) = flights
-            .try_join_or_start(&"key", 2, concerns, fly)
+        let concerns = |context: &u8, error: &String| *context >= 2 || error != "no";
+        let (anew, started) = single_flight
+            .try_join_or_start(&"key", 2, concerns, start)
             .unwrap_or_else(|never| match never {});
         assert!(started);
 
         // The memory of the first ends meanwhile, and takes nothing away.
         tokio::time::sleep(FAILURE_MEMORY * 2).await;
-        let (joined, started) = flights.join_or_start(&"key", 3, || async { Ok(3) });
+        let (joined, started) = single_flight.join_or_start(&"key", 3, || async { Ok(3) });
         assert!(!started);
         gate.add_permits(1);
-        assert_eq!(anew.landed().await.unwrap().unwrap(), 2);
-        assert_eq!(joined.landed().await.unwrap().unwrap(), 2);
+        assert_eq!(anew.wait().await.unwrap().unwrap(), 2);
+        assert_eq!(joined.wait().await.unwrap().unwrap(), 2);
     }
 
     #[tokio::test]
     async fn a_panic_is_an_error_for_the_waiters_and_frees_the_key() {
         let tasks = TaskTracker::new();
-        let flights = Test::new(tasks.clone());
-        let (flight, _) = flights.join_or_start(&"key", (), || async { panic!("a defect") });
-        assert_eq!(flight.landed().await.unwrap_err(), Lost);
+        let single_flight = Test::new(tasks.clone());
+        let (call, _) = single_flight.join_or_start(&"key", (), || async { panic!("a defect") });
+        assert_eq!(call.wait().await.unwrap_err(), TaskAborted);
         tasks.close();
         tasks.wait().await;
-        assert!(flights.is_empty());
+        assert!(single_flight.is_empty());
     }
 }

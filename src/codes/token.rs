@@ -1,4 +1,4 @@
-//! The access token: taken once for everybody, kept while it lives, renewed ahead and after a refusal.
+//! The access token: one for all callers, renewed ahead of its expiry and after WeChat refused it.
 //!
 //! It must not know who needs the token or for what.
 
@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::{Account, Priority, Stopped};
-use super::single_flight::{Flight, Flights, Lost};
+use super::breaker::{CircuitBreaker, Open, Priority};
+use super::single_flight::{Call, SingleFlight, TaskAborted};
 use super::sql::CodeStore;
 use crate::clock::Clock;
 use crate::db;
@@ -20,8 +20,8 @@ use crate::wechat::{
     self, AccessToken, Api, ApiError, GrantedToken, TokenCall, TokenSource, WeChat,
 };
 
-/// How long before its end a token is renewed, at most. WeChat renews a stable token 5 minutes before the end, so an
-/// earlier call would give the same token again.
+/// How long before its end a token is renewed, at most. WeChat renews a stable token 5 minutes
+/// before the end, so an earlier call would give the same token again.
 const RENEW_AHEAD: Duration = Duration::from_mins(5);
 
 /// How long a living token is used on after its renewal failed, before the next attempt.
@@ -34,15 +34,16 @@ const IDLE_RETRY: Duration = Duration::from_mins(1);
 const FORCED_A_DAY: usize = 20;
 const FORCED_APART: Duration = Duration::from_secs(30);
 
-/// How often, and how long apart, the ordinary call is asked for the token that another replica has just forced.
+/// How often, and how long apart, the ordinary call is asked for the token that another replica has
+/// just forced.
 const FORCED_ELSEWHERE_LOOKS: u32 = 4;
 const FORCED_ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long calls rest after WeChat refused one, such as for a wrong secret or an address that is not allowed: a second,
-/// twice as long after each further refusal, a minute at most. The classic call has 2,000 a day, fewer than one a second
-/// would use.
-const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_mins(1);
+/// The cooldown after WeChat refused a token, such as for a wrong secret: a second, twice as long
+/// after each further refusal, a minute at most. The classic call has 2,000 a day, fewer than one a
+/// second would use.
+const FIRST_COOLDOWN: Duration = Duration::from_secs(1);
+const LONGEST_COOLDOWN: Duration = Duration::from_mins(1);
 
 /// How long one replica may take to fetch the classic token for all.
 const CLASSIC_LEASE: Duration = Duration::from_secs(30);
@@ -56,17 +57,17 @@ const ADOPTED: &str = "shared";
 /// A shared token with less life than this is not worth taking.
 const LEAST_WORTH_TAKING: Duration = Duration::from_secs(10);
 
-/// Keeps the token. Shared by all who call WeChat.
+/// Keeps the access token. Shared by all callers of WeChat.
 #[derive(Debug)]
 pub struct Tokens {
     inner: Arc<Inner>,
-    flights: Flights<(), (), AccessToken, Error>,
+    calls: SingleFlight<(), (), AccessToken, TokenError>,
 }
 
 #[derive(Debug)]
 struct Inner {
     wechat: Arc<WeChat>,
-    account: Arc<Account>,
+    breaker: Arc<CircuitBreaker>,
     store: CodeStore,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -77,13 +78,13 @@ struct State {
     held: Option<Held>,
     /// The last token that WeChat refused, and when we learnt it.
     dead: Option<AccessToken>,
-    /// Refusals since the last token.
-    rest: Option<Rest>,
+    /// The cooldown after the refusals since the last token.
+    cooldown: Option<Cooldown>,
 }
 
-/// WeChat refuses to give a token, and is left alone for a while.
+/// No token call is made for a while after WeChat refused one: exponential backoff.
 #[derive(Debug)]
-struct Rest {
+struct Cooldown {
     refusal: ApiError,
     length: Duration,
     until: Timestamp,
@@ -101,14 +102,16 @@ struct Held {
 }
 
 /// A newer token, and what is known of the one that it replaces.
-pub type Replaced = Result<(AccessToken, Death), Arc<Error>>;
+pub type Replaced = Result<(AccessToken, Death), Arc<TokenError>>;
 
 /// What is known of a token that WeChat refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Death {
-    /// A newer token had replaced it already: the renewal of another call, in this replica or in another.
+    /// A newer token had replaced it already: the renewal of another call, in this replica or in
+    /// another.
     Superseded,
-    /// It was the newest one, and had been accepted before: somebody else's renewal has just ended it.
+    /// It was the newest one, and had been accepted before: another holder's renewal has just ended
+    /// it.
     Revoked,
     /// It was the newest one, and had never been accepted.
     NeverAccepted,
@@ -127,13 +130,13 @@ impl Death {
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum TokenError {
     /// The call failed.
     #[error("no access token")]
     WeChat(#[source] wechat::Error),
     /// The call's quota is used up.
     #[error("no access token")]
-    Stopped(#[source] Stopped),
+    CircuitOpen(#[source] Open),
     /// The replicas cannot agree on a token: one is neither fetched nor forced then.
     #[error("no access token without the store")]
     Store(#[source] db::Error),
@@ -146,49 +149,49 @@ impl Tokens {
     /// The tracker sees the calls, so that a shutdown can wait for them.
     pub fn new(
         wechat: Arc<WeChat>,
-        account: Arc<Account>,
+        breaker: Arc<CircuitBreaker>,
         store: CodeStore,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
     ) -> Self {
         let inner = Inner {
             wechat,
-            account,
+            breaker,
             store,
             clock,
             state: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
-            flights: Flights::new(tasks),
+            calls: SingleFlight::new(tasks),
         }
     }
 
-    /// The token that is good now. Waits only if there is none; near its end it is renewed behind the caller's back.
-    /// Cancel safe.
+    /// The token that is good now. Waits only if there is none; near its end it is renewed behind
+    /// the caller's back. Cancel safe.
     ///
     /// # Errors
-    /// [`Error`], shared by all who waited, or [`Lost`].
-    pub async fn get(&self) -> Result<Result<AccessToken, Arc<Error>>, Lost> {
+    /// [`TokenError`], shared by all who waited, or [`TaskAborted`].
+    pub async fn get(&self) -> Result<Result<AccessToken, Arc<TokenError>>, TaskAborted> {
         match self.inner.usable() {
             Usable::Fresh(token) => Ok(Ok(token)),
             Usable::Ageing(token) => {
                 self.refresh("ahead");
                 Ok(Ok(token))
             }
-            Usable::None(reason) => match self.inner.resting() {
+            Usable::None(reason) => match self.inner.cooling_down() {
                 Some(refusal) => Ok(Err(Arc::new(refusal.into()))),
-                None => self.refresh(reason).landed().await,
+                None => self.refresh(reason).wait().await,
             },
         }
     }
 
-    /// A token instead of one that WeChat refused. Many may report the same token: it is dropped once, and a newer one is
-    /// left alone. Cancel safe.
+    /// A token instead of one that WeChat refused. Many may report the same token: it is dropped
+    /// once, and a newer one is left alone. Cancel safe.
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub async fn replace(&self, dead: &AccessToken) -> Result<Replaced, Lost> {
+    pub async fn replace(&self, dead: &AccessToken) -> Result<Replaced, TaskAborted> {
         let death = self.inner.drop_dead(dead);
         let newer = self.get().await?;
         Ok(newer.map(|newer| {
@@ -212,17 +215,18 @@ impl Tokens {
         end.filter(|&end| now < end)
     }
 
-    fn refresh(&self, reason: &'static str) -> Flight<(), AccessToken, Error> {
+    fn refresh(&self, reason: &'static str) -> Call<(), AccessToken, TokenError> {
         let inner = Arc::clone(&self.inner);
-        self.flights
+        self.calls
             .join_or_start(&(), (), || async move { inner.renew(reason).await })
             .0
     }
 
-    /// Takes the first token and renews each before its end, so that no visitor waits. Returns when `stop` is cancelled.
+    /// Takes the first token and renews each before its end, so that no visitor waits. Returns when
+    /// `stop` is cancelled.
     pub async fn keep_renewed(&self, stop: CancellationToken) {
         loop {
-            let _ = self.get().await; // A failure is in the log already: the flight wrote it.
+            let _ = self.get().await; // A failure is logged by the call.
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(self.inner.until_renewal()) => {}
@@ -281,8 +285,8 @@ impl Inner {
         })
     }
 
-    /// One renewal, logged here because nobody may be waiting for it.
-    async fn renew(&self, reason: &'static str) -> Result<AccessToken, Error> {
+    /// Renews the token, and logs it, because no caller may be waiting.
+    async fn renew(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
         let result = self.take(reason).await;
         match &result {
             Ok(_) => tracing::info!(reason, "access token taken"),
@@ -297,20 +301,20 @@ impl Inner {
                     "no access token"
                 );
                 self.postpone_renewal();
-                self.rest_after(error);
+                self.cool_down_after(error);
             }
         }
         result
     }
 
-    async fn take(&self, reason: &'static str) -> Result<AccessToken, Error> {
+    async fn take(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
         match self.wechat.token_source() {
             TokenSource::Stable => self.take_stable(reason).await,
             TokenSource::Classic => self.take_classic(reason).await,
         }
     }
 
-    async fn take_stable(&self, reason: &'static str) -> Result<AccessToken, Error> {
+    async fn take_stable(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
         let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
         if !self.is_known_dead(&granted.token) {
             return Ok(self.keep(asked_at, granted, reason));
@@ -319,15 +323,16 @@ impl Inner {
             .store
             .take_forced_refresh(FORCED_A_DAY, FORCED_APART)
             .await;
-        if !allowed.map_err(Error::Store)? {
+        if !allowed.map_err(TokenError::Store)? {
             return self.take_forced_elsewhere(reason).await;
         }
         let (asked_at, granted) = self.fetch(TokenCall::Forced).await?;
         Ok(self.keep(asked_at, granted, "forced"))
     }
 
-    /// A refresh is not allowed when another replica has just had one, so its token comes with the ordinary call soon.
-    async fn take_forced_elsewhere(&self, reason: &'static str) -> Result<AccessToken, Error> {
+    /// A refresh is not allowed when another replica has just had one, so its token comes with the
+    /// ordinary call soon.
+    async fn take_forced_elsewhere(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
         for _ in 0..FORCED_ELSEWHERE_LOOKS {
             tokio::time::sleep(FORCED_ELSEWHERE_PAUSE).await;
             let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
@@ -335,18 +340,19 @@ impl Inner {
                 return Ok(self.keep(asked_at, granted, reason));
             }
         }
-        Err(Error::ForcedTooOften)
+        Err(TokenError::ForcedTooOften)
     }
 
-    /// Each classic call kills the token before it, so one replica calls and the others take its token from the store.
-    async fn take_classic(&self, reason: &'static str) -> Result<AccessToken, Error> {
+    /// Each classic call kills the token before it, so one replica calls and the others take its
+    /// token from the store.
+    async fn take_classic(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
         let patience = Instant::now() + CLASSIC_LEASE;
         loop {
             let lease = self
                 .store
                 .lease("token", CLASSIC_LEASE)
                 .await
-                .map_err(Error::Store)?;
+                .map_err(TokenError::Store)?;
             if let Some(token) = self.adopt_shared().await? {
                 return Ok(token);
             }
@@ -356,13 +362,13 @@ impl Inner {
                 return token;
             }
             if Instant::now() >= patience {
-                return Err(Error::Store(db::Error::Timeout));
+                return Err(TokenError::Store(db::Error::Timeout));
             }
             tokio::time::sleep(LEASE_POLL).await;
         }
     }
 
-    async fn fetch_and_share(&self, reason: &'static str) -> Result<AccessToken, Error> {
+    async fn fetch_and_share(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
         let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
         let expires_at = asked_at + granted.expires_in;
         if let Err(error) = self
@@ -380,8 +386,12 @@ impl Inner {
     }
 
     /// The token that another replica took, if it is not one that we know to be dead or ageing.
-    async fn adopt_shared(&self) -> Result<Option<AccessToken>, Error> {
-        let shared = self.store.classic_token().await.map_err(Error::Store)?;
+    async fn adopt_shared(&self) -> Result<Option<AccessToken>, TokenError> {
+        let shared = self
+            .store
+            .classic_token()
+            .await
+            .map_err(TokenError::Store)?;
         let Some((secret, expires_at)) = shared else {
             return Ok(None);
         };
@@ -401,13 +411,13 @@ impl Inner {
         )))
     }
 
-    async fn fetch(&self, how: TokenCall) -> Result<(Timestamp, GrantedToken), Error> {
-        let pass = self.account.admit(Api::Token, Priority::High).await;
-        let pass = pass.map_err(Error::Stopped)?;
+    async fn fetch(&self, how: TokenCall) -> Result<(Timestamp, GrantedToken), TokenError> {
+        let permit = self.breaker.acquire(Api::Token, Priority::High).await;
+        let permit = permit.map_err(TokenError::CircuitOpen)?;
         let asked_at = self.clock.now();
         let result = self.wechat.fetch_token(how).await;
-        self.account.learn(pass, &result).await;
-        Ok((asked_at, result.map_err(Error::WeChat)?))
+        self.breaker.record(permit, &result).await;
+        Ok((asked_at, result.map_err(TokenError::WeChat)?))
     }
 
     fn is_known_dead(&self, token: &AccessToken) -> bool {
@@ -438,7 +448,7 @@ impl Inner {
         telemetry::token_refreshed(reason, expires_at);
         let token = granted.token;
         let mut state = self.state();
-        state.rest = None;
+        state.cooldown = None;
         state.held = Some(Held {
             token: token.clone(),
             renew_at,
@@ -449,15 +459,18 @@ impl Inner {
         token
     }
 
-    /// What WeChat said, while it is left alone.
-    fn resting(&self) -> Option<ApiError> {
+    /// The refusal, during its cooldown.
+    fn cooling_down(&self) -> Option<ApiError> {
         let now = self.clock.now();
         let state = self.state();
-        let rest = state.rest.as_ref().filter(|rest| now < rest.until)?;
-        Some(rest.refusal.clone())
+        let cooldown = state
+            .cooldown
+            .as_ref()
+            .filter(|cooldown| now < cooldown.until)?;
+        Some(cooldown.refusal.clone())
     }
 
-    fn rest_after(&self, error: &Error) {
+    fn cool_down_after(&self, error: &TokenError) {
         let Some(refusal) = error
             .refusal()
             .filter(|refusal| refusal.errcode.requires_the_owner(Api::Token))
@@ -465,9 +478,9 @@ impl Inner {
             return;
         };
         let mut state = self.state();
-        let last = state.rest.as_ref().map(|rest| rest.length);
-        let length = last.map_or(FIRST_REST, |last| LONGEST_REST.min(last * 2));
-        state.rest = Some(Rest {
+        let last = state.cooldown.as_ref().map(|cooldown| cooldown.length);
+        let length = last.map_or(FIRST_COOLDOWN, |last| LONGEST_COOLDOWN.min(last * 2));
+        state.cooldown = Some(Cooldown {
             refusal: refusal.clone(),
             length,
             until: self.clock.now() + length,
@@ -482,13 +495,13 @@ impl Inner {
     }
 }
 
-impl From<ApiError> for Error {
+impl From<ApiError> for TokenError {
     fn from(refusal: ApiError) -> Self {
         Self::WeChat(wechat::Error::Refused(refusal))
     }
 }
 
-impl Error {
+impl TokenError {
     /// WeChat's "no", if that was it.
     pub fn refusal(&self) -> Option<&wechat::ApiError> {
         match self {

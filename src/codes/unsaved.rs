@@ -1,4 +1,4 @@
-//! What the store has missed: mints that were made while it could not be used.
+//! Write-behind for mints that were made while the database was down.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -9,17 +9,18 @@ use crate::db;
 use crate::scene::Scene;
 use crate::ticket::IssuedCode;
 
-/// How many codes are held for the store. A bound on memory, chosen; those beyond it a restart would mint again, and their
-/// scans are of a code that nobody knows.
+/// The most codes that are held. A bound on memory, chosen; those beyond it a restart would mint
+/// again, and their scans are of an unknown code.
 const MOST_HELD: usize = 10_000;
 
-/// Temporary codes and numbers to be written down once the store is back.
+/// Temporary codes and counts to be written once the database is back.
 #[derive(Debug, Default)]
 pub(super) struct Unsaved(Mutex<Missed>);
 
 #[derive(Debug, Default)]
 struct Missed {
-    /// In the order in which they were minted. An older one of the same scene is held too: it may be scanned.
+    /// In the order in which they were minted. An older one of the same scene is held too: it may
+    /// be scanned.
     codes: VecDeque<(Scene, Arc<IssuedCode>)>,
     is_full: bool,
     mints: u64,
@@ -27,7 +28,6 @@ struct Missed {
 }
 
 impl Unsaved {
-    /// Holds a code.
     pub(super) fn hold(&self, scene: &Scene, code: Arc<IssuedCode>) {
         let mut missed = self.missed();
         if missed.codes.len() < MOST_HELD {
@@ -50,8 +50,9 @@ impl Unsaved {
         self.missed().anonymous += 1;
     }
 
-    /// Tells the store what it missed. What it does not take is held on. Not cancel safe: a number may count twice.
-    pub(super) async fn tell(&self, store: &CodeStore) -> Result<(), db::Error> {
+    /// Writes what the database missed. What fails stays. Not cancel safe: a number may count
+    /// twice.
+    pub(super) async fn flush(&self, store: &CodeStore) -> Result<(), db::Error> {
         let (mints, anonymous) = {
             let missed = self.missed();
             (missed.mints, missed.anonymous)
@@ -64,14 +65,14 @@ impl Unsaved {
             store.count_anonymous_mints(anonymous).await?;
             self.missed().anonymous -= anonymous;
         }
-        self.tell_codes(store).await
+        self.flush_codes(store).await
     }
 
-    async fn tell_codes(&self, store: &CodeStore) -> Result<(), db::Error> {
+    async fn flush_codes(&self, store: &CodeStore) -> Result<(), db::Error> {
         while let Some((scene, code)) = self.first_code() {
             store.save(&scene, &code).await?;
             let mut missed = self.missed();
-            // Whoever told the store at the same time may have removed it.
+            // A concurrent flush may have removed it.
             let is_first = |(_, first): &mut (Scene, Arc<IssuedCode>)| Arc::ptr_eq(first, &code);
             missed.codes.pop_front_if(is_first);
             missed.is_full &= !missed.codes.is_empty();
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_store_learns_everything_once() {
+    async fn everything_is_flushed_once() {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
         let store = CodeStore::in_memory(clock).await;
         let unsaved = Unsaved::default();
@@ -127,7 +128,7 @@ mod tests {
         (0..3).for_each(|_| unsaved.count_mint());
         unsaved.count_anonymous();
         for _ in 0..2 {
-            unsaved.tell(&store).await.unwrap();
+            unsaved.flush(&store).await.unwrap();
             assert_eq!(store.mints_today().await.unwrap(), (1, 3));
         }
         for (scene, ticket) in scenes.iter().zip(["first", "second"]) {
@@ -146,7 +147,7 @@ mod tests {
         for ticket in ["older", "newer"] {
             unsaved.hold(&scene, code(ticket));
         }
-        unsaved.tell(&store).await.unwrap();
+        unsaved.flush(&store).await.unwrap();
         for ticket in ["older", "newer"] {
             let ticket = ticket.parse().unwrap();
             let scan_of = store.scene_of(&ticket).await;
@@ -162,7 +163,7 @@ mod tests {
         let unsaved = Unsaved::default();
         unsaved.count_mint();
         unsaved.hold(&scene("1"), code("kept"));
-        assert!(unsaved.tell(&store).await.is_err());
+        assert!(unsaved.flush(&store).await.is_err());
         let missed = unsaved.missed();
         assert_eq!((missed.mints, missed.codes.len()), (1, 1));
     }

@@ -1,7 +1,8 @@
 //! Admission control: which calls may use a connection now.
 //!
-//! A crowd waits here, and not with its deadline running for a connection or for SQLite's one writer.
-//! Each priority has its own queue, so that a result which would be lost never waits behind visitors.
+//! A crowd waits here, and not with its deadline running for a connection or for SQLite's one
+//! writer. Each priority has its own queue, so that a result which would be lost never waits behind
+//! visitors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +21,10 @@ const STATISTICS: usize = 2;
 /// What a call does, which decides its queue and its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Reads.
     Read,
-    /// Writes.
     Write,
-    /// Writes the result of a call to WeChat, which would be lost, or checks the health. There are no more
-    /// of them than calls to WeChat, and they have a queue of their own.
+    /// Writes the result of a call to WeChat, which would be lost, or checks the health. There are
+    /// no more of them than calls to WeChat, and they have a queue of their own.
     HighPriority,
     /// Reads much: in the queue of reads, but few at a time.
     Statistics,
@@ -74,7 +73,8 @@ impl Admission {
                     statistics: Semaphore::new(STATISTICS),
                 }
             }
-            // One ordinary writer at a time, so that one with high priority waits for that one only.
+            // One ordinary writer at a time, so that one with high priority waits for that one
+            // only.
             Dialect::Sqlite => Self {
                 reads: Arc::new(Queue::new(connections.saturating_sub(2).max(1))),
                 writes: Arc::new(Queue::new(1)),
@@ -118,7 +118,8 @@ impl Admission {
                 Purpose::Read | Purpose::Write | Purpose::HighPriority => None,
             };
             let in_queue = acquired(&self.queue(purpose).permits).await;
-            // After the queue: otherwise every waiting write would come before one with high priority.
+            // After the queue: otherwise every waiting write would come before one with high
+            // priority.
             let among_writers = match purpose {
                 Purpose::Write | Purpose::HighPriority => Some(acquired(&self.writers).await),
                 Purpose::Read | Purpose::Statistics => None,
@@ -144,7 +145,6 @@ impl Queue {
         }
     }
 
-    /// Logs once for each crowd.
     fn log_crowd(&self) {
         if !self.is_crowded.swap(true, Ordering::Relaxed) {
             tracing::warn!("the store has too much to do: calls gave up waiting for their turn");

@@ -1,5 +1,5 @@
-//! Whether those who share a database agree on the time. Leases, intents and probes are written by one replica's clock and
-//! read by another's.
+//! Whether those who share a database agree on the time. Leases, intents and probes are written by
+//! one replica's clock and read by another's.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,8 +9,9 @@ use sqlx::{AnyConnection, Executor, Row};
 
 use crate::clock::Clock;
 
-/// How far a clock may be from the database's. Chosen: two replicas are then twice as far apart at most, and a mint of
-/// unknown outcome, which ends after half a minute and may be repeated after one, still has ended before it is repeated.
+/// How far a clock may be from the database's. Chosen: two replicas are then twice as far apart at
+/// most, and a mint of unknown outcome, which ends after half a minute and may be repeated after
+/// one, still has ended before it is repeated.
 const MOST: Duration = Duration::from_secs(5);
 
 /// How far this machine's clock is from that of the database's server.

@@ -33,7 +33,8 @@ impl Database {
         }
     }
 
-    /// Whether the database was well when it was last used. A call that failed alone does not count.
+    /// Whether the database was well when it was last used. A call that failed alone does not
+    /// count.
     pub fn is_up(&self) -> bool {
         self.engine.is_up()
     }
@@ -55,8 +56,8 @@ impl Database {
 
     /// Truncates SQLite's write-ahead log, which would keep what this process erased.
     ///
-    /// To be called every second or so; does nothing where nothing was erased. While others read for
-    /// long it gives up soon, and the next call tries again. Cancel safe.
+    /// To be called every second or so; does nothing where nothing was erased. While others read
+    /// for long it gives up soon, and the next call tries again. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -68,8 +69,8 @@ impl Database {
             .await
     }
 
-    /// Closes the connections, within [`DEADLINE`]; no handle can be used after that. The last process
-    /// to leave an SQLite file brings it up to date, and removes the files beside it.
+    /// Closes the connections, within [`DEADLINE`]; no handle can be used after that. The last
+    /// process to leave an SQLite file brings it up to date, and removes the files beside it.
     pub async fn close(&self) {
         let closed = tokio::time::timeout(DEADLINE, self.engine.pool().close());
         if closed.await.is_err() {
@@ -113,7 +114,8 @@ impl Database {
         self.engine.begin_statistics().await
     }
 
-    /// Notes that something was erased which must not stay in a file: see [`Database::truncate_wal`].
+    /// Notes that something was erased which must not stay in a file: see
+    /// [`Database::truncate_wal`].
     pub(crate) fn mark_erased(&self) {
         self.engine.mark_erased();
     }

@@ -9,8 +9,8 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
-/// Drops what PostgreSQL's driver adds to the server's message: "at line 948", a line of the server's own
-/// sources.
+/// Drops what PostgreSQL's driver adds to the server's message: "at line 948", a line of the
+/// server's own sources.
 pub(super) fn without_source_line(error: sqlx::Error) -> sqlx::Error {
     match error {
         sqlx::Error::Database(error) if error.try_downcast_ref::<PgDatabaseError>().is_some() => {
@@ -58,8 +58,8 @@ impl DatabaseError for MessageOnly {
     }
 }
 
-/// Whether the database is of no use to any call now. Otherwise it refused one call, such as after too
-/// long a wait for a lock, and others go on.
+/// Whether the database is of no use to any call now. Otherwise it refused one call, such as after
+/// too long a wait for a lock, and others go on.
 pub(super) fn is_connection_error(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {
@@ -111,7 +111,8 @@ pub enum Refusal {
     NotPermitted,
     /// A pooler in between does not know what the driver asks of a new connection.
     StartupParameter,
-    /// A pooler in between lends a connection for one statement, and the service needs transactions.
+    /// A pooler in between lends a connection for one statement, and the service needs
+    /// transactions.
     StatementPooling,
     /// A pooler in between does not know the database, or cannot use its own configuration for it.
     PoolerConfiguration,
@@ -131,7 +132,8 @@ impl Refusal {
         }
     }
 
-    /// By PostgreSQL's code. PgBouncer has one code for nearly everything, and its words are always English.
+    /// By PostgreSQL's code. PgBouncer has one code for nearly everything, and its words are always
+    /// English.
     fn of_state(state: &str, message: &str) -> Option<Self> {
         match state {
             "3D000" => Some(Self::NoDatabase),
@@ -218,7 +220,7 @@ impl AddressProblem {
     }
 }
 
-/// A text with `…` for all that stands in quotes, but for the names of parameters that have a fixed set of values.
+/// Replaces what is quoted by `…`, except names of parameters with a fixed set of values.
 fn unquoted(text: &str) -> String {
     const NAMES: &[&str] = &["ssl_mode", "mode", "cache", "immutable"];
     let mut rest = text;
@@ -291,9 +293,9 @@ impl<'a> ErrorCode<'a> {
                     | sqlite::CANTOPEN
                     | sqlite::NOTADB
             ),
-            // PostgreSQL's appendix A. The classes: no connection, no permission to connect, no resources, which a full
-            // disk is too, and trouble below the server. Then a read-only server, no such database, shutting down,
-            // crashed, starting, and damaged data.
+            // PostgreSQL's appendix A. The classes: no connection, no permission to connect, no
+            // resources, which a full disk is too, and trouble below the server. Then a read-only
+            // server, no such database, shutting down, crashed, starting, and damaged data.
             Self::Postgres(code) => {
                 matches!(code.get(..2), Some("08" | "28" | "53" | "58"))
                     || matches!(

@@ -84,9 +84,9 @@ impl Engine {
 
     /// Checkpoints SQLite's write-ahead log into the file and truncates it.
     ///
-    /// A reader of an older snapshot prevents the truncation; writers are blocked meanwhile, so it gives
-    /// up soon and stays to be done. Cancel safe: it runs to its end in a task, and leaves its connection
-    /// as it was, or closed if it failed.
+    /// A reader of an older snapshot prevents the truncation; writers are blocked meanwhile, so it
+    /// gives up soon and stays to be done. Cancel safe: it runs to its end in a task, and leaves
+    /// its connection as it was, or closed if it failed.
     pub(crate) async fn truncate_wal(&self) -> Result<(), Error> {
         let usual = pool::BUSY_TIMEOUT_MS;
         let cut = format!(
@@ -96,17 +96,17 @@ impl Engine {
         let pool = self.pool.clone();
         let cut = async move {
             let mut connection = pool.acquire().await?;
-            let told = connection.fetch_all(AssertSqlSafe(cut)).await;
-            if told.is_err() {
+            let rows = connection.fetch_all(AssertSqlSafe(cut)).await;
+            if rows.is_err() {
                 // Its busy timeout may not be the usual one.
                 connection.close_on_drop();
             }
-            told
+            rows
         };
-        let told = tokio::spawn(cut)
+        let rows = tokio::spawn(cut)
             .await
             .expect("a statement does not panic")?;
-        let busy = told
+        let busy = rows
             .iter()
             .find_map(|row| row.try_get::<i64, _>("busy").ok());
         if busy == Some(0) {
@@ -115,8 +115,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Health check. A database that failed is checked by a write, because one whose disk is full still
-    /// answers reads.
+    /// Health check. A database that failed is checked by a write, because one whose disk is full
+    /// still answers reads.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
         if self.is_up() {
             // A pooler would answer a ping by itself.
@@ -136,8 +136,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs a call once it is admitted, and cuts it off at its deadline; a transaction in it is rolled
-    /// back. Late statistics do not count as a failure of the database.
+    /// Runs a call once it is admitted, and cuts it off at its deadline; a transaction in it is
+    /// rolled back. Late statistics do not count as a failure of the database.
     pub(crate) async fn within_deadline<T>(
         &self,
         purpose: Purpose,
@@ -157,8 +157,8 @@ impl Engine {
         result
     }
 
-    /// While the database is down, calls fail at once instead of queueing. Exceptions: results of calls to
-    /// WeChat, and the health check.
+    /// While the database is down, calls fail at once instead of queueing. Exceptions: results of
+    /// calls to WeChat, and the health check.
     async fn admit(&self, purpose: Purpose) -> Result<Permit<'_>, Error> {
         if let Some(permit) = self.admission.try_acquire(purpose) {
             return Ok(permit);
@@ -175,8 +175,8 @@ impl Engine {
         }
     }
 
-    /// Logs a call that failed alone, and the database's own failure once. Only [`Self::ping`] ends the
-    /// state of being down.
+    /// Logs a call that failed alone, and the database's own failure once. Only [`Self::ping`] ends
+    /// the state of being down.
     fn record_failure(&self, error: &Error) {
         let error_text = Causes(error);
         if !error.is_connection_error() {

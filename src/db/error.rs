@@ -7,16 +7,17 @@ use super::driver_error;
 /// Why a call failed; it is in the log already. It never names the database's address.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// No answer within [`DEADLINE`](super::DEADLINE): the database is taken to be down, and calls fail
-    /// instead of queueing.
+    /// No answer within [`DEADLINE`](super::DEADLINE): the database is taken to be down, and calls
+    /// fail instead of queueing.
     #[error("the store does not answer in time")]
     Timeout,
-    /// No admission within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), so that the database was not
-    /// asked; or statistics that took longer than [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE).
+    /// No admission within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), so that the database was
+    /// not asked; or statistics that took longer than
+    /// [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE).
     #[error("the store has too much to do")]
     Busy,
-    /// The database could not be reached, or refused every call, or this one, such as after too long a
-    /// wait for a lock.
+    /// The database could not be reached, or refused every call, or this one, such as after too
+    /// long a wait for a lock.
     #[error("the store failed")]
     Failed(#[source] Arc<sqlx::Error>),
     /// A row that this version cannot have written.
@@ -25,8 +26,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether a value or a row may be the reason, rather than a lock, a full queue or silence: the same
-    /// call fails again, and others do not.
+    /// Whether a value or a row may be the reason, rather than a lock, a full queue or silence: the
+    /// same call fails again, and others do not.
     pub fn is_data_error(&self) -> bool {
         match self {
             Self::BadRow(_) => true,

@@ -11,7 +11,8 @@ use rustix::process::{getuid, umask};
 
 use super::url::DatabaseFile;
 
-/// What stands beside SQLite's file while it is in use: the log, its index, and what there is without a log.
+/// The files beside SQLite's while it is in use: the log, its index, and what there is
+/// without a log.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// How many links in a row are followed, as Linux does (`path_resolution(7)`).
@@ -254,7 +255,8 @@ fn folder_of(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// Lets this process make no file that other users may read. SQLite gives the files beside its own the same mode.
+/// Lets this process make no file that other users may read. SQLite gives the files beside its own
+/// the same mode.
 pub(super) fn keep_new_files_private() {
     umask(Mode::RWXG | Mode::RWXO);
 }

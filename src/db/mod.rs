@@ -1,8 +1,8 @@
 //! One account's database: SQLite or PostgreSQL, under one SQL text.
 //!
-//! Read [`Database`] first. It has a connection pool, admission control in front of it, a deadline for
-//! every call, and a health state. It must not know any feature: the SQL of each is in that feature's
-//! `sql`.
+//! Read [`Database`] first. It has a connection pool, admission control in front of it, a deadline
+//! for every call, and a health state. It must not know any feature: the SQL of each is in that
+//! feature's `sql`.
 
 mod admission;
 mod clocks;

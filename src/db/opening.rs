@@ -56,14 +56,14 @@ impl Upstream {
     }
 }
 
-/// What a feature does in the transaction that brings the tables up to date, so that its refusal leaves the
-/// database as it was.
+/// What a feature does in the transaction that brings the tables up to date, so that its refusal
+/// leaves the database as it was.
 pub(crate) type Settle<'a, T> =
     dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, OpenError>> + Send + Sync + 'a;
 
 impl Database {
-    /// Opens an account's database, and waits half a minute for it. Warns of files that other users may
-    /// read.
+    /// Opens an account's database, and waits half a minute for it. Warns of files that other users
+    /// may read.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -126,8 +126,8 @@ impl Database {
         Ok((Self::new(engine, appid, clock), settled))
     }
 
-    /// SQLite's files that other users may read or write. Their modes are left as they are: the owner may
-    /// want them so.
+    /// SQLite's files that other users may read or write. Their modes are left as they are: the
+    /// owner may want them so.
     pub fn shared_files(url: &SecretString) -> Vec<SharedFile> {
         let url = DatabaseUrl::new(url.expose_secret());
         url.file().map(SharedFile::find_all).unwrap_or_default()
@@ -235,8 +235,8 @@ pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection
         .map_err(classify)
 }
 
-/// Refuses a file that is damaged or another program's, before anything writes to it. One that cannot be
-/// read, such as a new one, is left to the opening.
+/// Refuses a file that is damaged or another program's, before anything writes to it. One that
+/// cannot be read, such as a new one, is left to the opening.
 async fn inspect(url: &str) -> Result<(), OpenError> {
     let options: AnyConnectOptions = url.parse().map_err(classify)?;
     let looked = async {
@@ -261,8 +261,8 @@ async fn refuse_damaged(connection: &mut AnyConnection) -> Result<(), OpenError>
     Err(OpenError::Damaged(sqlx::Error::Protocol(found)))
 }
 
-/// Whether our tables are there. A database with other tables only is another program's. Views do not
-/// count, because PostgreSQL's extensions bring some.
+/// Whether our tables are there. A database with other tables only is another program's. Views do
+/// not count, because PostgreSQL's extensions bring some.
 pub(super) async fn has_tables(
     connection: &mut AnyConnection,
     dialect: Dialect,
@@ -307,12 +307,12 @@ async fn prepare<T>(
     Ok(settled)
 }
 
-/// The driver names the statements of migrations, and a pooler would leave them to the connection's next
-/// user.
+/// The driver names the statements of migrations, and a pooler would leave them to the connection's
+/// next user.
 const FORGET_STATEMENTS: &str = "DEALLOCATE ALL";
 
-/// Begins a transaction that one process at a time gets. PostgreSQL has a lock for that, which ends with
-/// the transaction.
+/// Begins a transaction that one process at a time gets. PostgreSQL has a lock for that, which ends
+/// with the transaction.
 fn begin(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),

@@ -4,11 +4,13 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
 
-/// Up to so many rows a statement is kept ready by its connection. Each count of rows is a statement of its own, and a large
-/// one takes the database a megabyte to keep; where many rows come together, making it anew hardly counts.
+/// Up to so many rows a statement is kept ready by its connection. Each count of rows is a
+/// statement of its own, and a large one takes the database a megabyte to keep; where many rows
+/// come together, making it anew hardly counts.
 const KEPT_ROWS: usize = 4;
 
-/// `($1, $2, $3), ($1, $4, $5)`: rows of so many values from `$2` on, each after the account's `$1`.
+/// `($1, $2, $3), ($1, $4, $5)`: rows of so many values from `$2` on, each after the account's
+/// `$1`.
 pub(crate) fn rows_of_account(rows: usize, columns: usize) -> String {
     tuples("$1, ", rows, columns)
 }

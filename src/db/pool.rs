@@ -6,8 +6,9 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
 use super::limits::DEADLINE;
 use super::url::{DatabaseUrl, Dialect};
 
-/// How long SQLite waits for another process that writes. A transaction waits once, at its beginning, and
-/// the rest of [`DEADLINE`] is for its statements, so that a lock alone never makes a call pass it.
+/// How long SQLite waits for another process that writes. A transaction waits once, at its
+/// beginning, and the rest of [`DEADLINE`] is for its statements, so that a lock alone never makes
+/// a call pass it.
 pub(super) const BUSY_TIMEOUT_MS: u32 = 700;
 
 /// Makes the pool, without a connection yet.
@@ -29,8 +30,8 @@ pub(super) fn make(url: &DatabaseUrl, options: AnyConnectOptions) -> AnyPool {
         .connect_lazy_with(options)
 }
 
-/// Opens the connections that stay open, one after another. Each may take as long as a call, so that a
-/// database may be far away; the pool would give that time to all of them together.
+/// Opens the connections that stay open, one after another. Each may take as long as a call, so
+/// that a database may be far away; the pool would give that time to all of them together.
 pub(super) async fn fill(pool: &AnyPool, url: &DatabaseUrl) -> Result<(), sqlx::Error> {
     let mut made = Vec::new();
     for _ in 0..url.idle_connections().max(1) {
@@ -44,8 +45,8 @@ async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sq
     if dialect == Dialect::Postgres {
         return Ok(());
     }
-    // FULL: what was acknowledged is on the disk. The ledger cannot be made again. Secure: what was erased, openids, is
-    // overwritten in the file.
+    // FULL: what was acknowledged is on the disk. The ledger cannot be made again. Secure: what was
+    // erased, openids, is overwritten in the file.
     let settings = format!(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
@@ -57,7 +58,8 @@ async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sq
 }
 
 /// Whether a connection comes back without a transaction. After a full disk SQLite has ended the
-/// transaction itself, but the driver still counts one, and would never begin another on this connection.
+/// transaction itself, but the driver still counts one, and would never begin another on this
+/// connection.
 async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
         connection.ping().await?; // A roll-back may be on its way.

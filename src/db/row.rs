@@ -1,11 +1,10 @@
-//! How times are written in rows, and read back.
+//! Decodes times of rows.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::error::Error;
 
-/// An instant of a row.
 pub(crate) fn instant(milliseconds: i64) -> Result<Timestamp, Error> {
     Timestamp::from_millisecond(milliseconds).map_err(|_| Error::BadRow("an instant"))
 }

@@ -16,7 +16,8 @@ use super::url::{DatabaseUrl, Dialect};
 pub enum SchemaState {
     /// No tables: opening creates them, and the file.
     Missing,
-    /// Tables of an older version: opening migrates them, and the older version cannot be started again.
+    /// Tables of an older version: opening migrates them, and the older version cannot be started
+    /// again.
     Outdated,
     /// Up to date, or such that opening will refuse it; it changes neither.
     Current,

@@ -1,9 +1,9 @@
 //! Transactions, and statements that are one by themselves.
 //!
 //! A transaction pooler, such as PgBouncer, lends a client one of the server's connections for one
-//! transaction. Nothing may be expected of the next one, or left for its next user: with PostgreSQL every
-//! statement runs in a transaction, which sets its own timeouts, and is prepared without a name. SQLite's
-//! connections belong to this process alone, and keep their statements.
+//! transaction. Nothing may be expected of the next one, or left for its next user: with PostgreSQL
+//! every statement runs in a transaction, which sets its own timeouts, and is prepared without a
+//! name. SQLite's connections belong to this process alone, and keep their statements.
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{
@@ -16,15 +16,16 @@ use sqlx::{Any, AnyPool, AssertSqlSafe, Describe, Either, Execute, Executor, Sql
 use super::limits::{DEADLINE, STATISTICS_DEADLINE};
 use super::url::Dialect;
 
-/// How long PostgreSQL waits for a lock, so that a lock alone never makes a call pass [`DEADLINE`]. One row
-/// can make a statement wait twice: in the queue for the row, and for the transaction that holds it.
+/// How long PostgreSQL waits for a lock, so that a lock alone never makes a call pass [`DEADLINE`].
+/// One row can make a statement wait twice: in the queue for the row, and for the transaction that
+/// holds it.
 const LOCK_TIMEOUT_MS: u32 = 400;
 
 /// How long a statement of PostgreSQL may take, locks included.
 const STATEMENT_TIMEOUT_MS: u32 = 700;
 
-/// How long PostgreSQL keeps an idle transaction open. A replica that froze or lost its network in the
-/// middle of one would lock the others out until then. No call goes on after [`DEADLINE`].
+/// How long PostgreSQL keeps an idle transaction open. A replica that froze or lost its network in
+/// the middle of one would lock the others out until then. No call goes on after [`DEADLINE`].
 const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
 
 type Results<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>>;
@@ -37,8 +38,8 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// Begins one that writes. With SQLite it takes the write lock at once: a transaction that reads first
-    /// and then writes may fail whatever the busy timeout.
+    /// Begins one that writes. With SQLite it takes the write lock at once: a transaction that
+    /// reads first and then writes may fail whatever the busy timeout.
     pub(crate) async fn begin(pool: &AnyPool, dialect: Dialect) -> Result<Self, sqlx::Error> {
         let begin = match dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),

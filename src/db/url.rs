@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
-/// Connections of one process. SQLite has one writer at a time, and PostgreSQL serves several replicas.
+/// Connections of one process. SQLite has one writer at a time, and PostgreSQL serves several
+/// replicas.
 const CONNECTIONS: u32 = 8;
 
-/// The two kinds of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
@@ -49,8 +49,8 @@ pub(crate) struct DatabaseFile {
 }
 
 impl DatabaseUrl {
-    /// Reads a URL that the settings allow: `sqlite:` with a file or `:memory:` and perhaps parameters,
-    /// else PostgreSQL's.
+    /// Reads a URL that the settings allow: `sqlite:` with a file or `:memory:` and perhaps
+    /// parameters, else PostgreSQL's.
     pub(crate) fn new(url: &str) -> Self {
         if !url.starts_with("sqlite:") {
             let (url, kind) = (url.to_owned(), Kind::Server);
@@ -90,7 +90,8 @@ impl DatabaseUrl {
         Self { url, kind }
     }
 
-    /// The URL for the driver. One of SQLite creates a missing file, unless it says otherwise itself.
+    /// The URL for the driver. One of SQLite creates a missing file, unless it says otherwise
+    /// itself.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -130,8 +131,8 @@ impl DatabaseUrl {
         if self.is_memory() { 1 } else { CONNECTIONS }
     }
 
-    /// How many connections stay open. A handshake with PostgreSQL takes longer than a call should; a file
-    /// is opened at once.
+    /// How many connections stay open. A handshake with PostgreSQL takes longer than a call should;
+    /// a file is opened at once.
     pub(crate) fn idle_connections(&self) -> u32 {
         match self.dialect() {
             Dialect::Sqlite => 0,

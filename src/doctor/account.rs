@@ -77,7 +77,7 @@ fn is_address_error(refusal: &ApiError) -> bool {
 fn token_issue(error: &TokenError) -> Issue {
     match error {
         TokenError::WeChat(error) => wechat_issue(error),
-        TokenError::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
+        TokenError::CircuitOpen(stop) => stopped(stop.errcode, stop.retry_after),
         TokenError::Store(error) => Issue::new(
             format!("without the store no token is taken: {}", Causes(error)),
             "see the store's line",
@@ -117,7 +117,7 @@ fn mint_issue(error: &MintError) -> Issue {
         }
         MintError::WeChat(error) | MintError::MinuteLimit(error) => wechat_issue(error),
         MintError::Token(error) => token_issue(error),
-        MintError::Stopped(stop) => stopped(stop.errcode, stop.retry_after),
+        MintError::CircuitOpen(stop) => stopped(stop.errcode, stop.retry_after),
         other => defect(other),
     }
 }

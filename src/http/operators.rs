@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use crate::codes::Account;
+use crate::codes::CircuitBreaker;
 use crate::db::Database;
 use crate::http::problem::Problem;
 
@@ -45,12 +45,12 @@ pub(crate) struct Readiness {
 )]
 pub(crate) async fn readyz(
     State(draining): State<CancellationToken>,
-    State(account): State<Arc<Account>>,
+    State(breaker): State<Arc<CircuitBreaker>>,
     State(database): State<Database>,
 ) -> Response {
     let (code, status) = if draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
-    } else if account.fault().is_some() || !database.is_up() {
+    } else if breaker.fault().is_some() || !database.is_up() {
         (StatusCode::OK, "degraded")
     } else {
         (StatusCode::OK, "ok")

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bindings::Bindings;
 use crate::channels::ChannelStore;
 use crate::clock::Clock;
-use crate::codes::{Account, Codes, Tokens};
+use crate::codes::{CircuitBreaker, Codes, Tokens};
 use crate::db::Database;
 use crate::http::api::codes::make::CodeMaker;
 use crate::http::callback::Callback;
@@ -34,8 +34,8 @@ pub struct AppState {
     pub authenticator: Arc<Authenticator>,
     /// Signs links in responses.
     pub signer: LinkSigner,
-    /// The account's faults and quotas.
-    pub account: Arc<Account>,
+    /// The account's faults and stopped calls.
+    pub breaker: Arc<CircuitBreaker>,
     /// The access token.
     pub tokens: Arc<Tokens>,
     /// Receives WeChat's pushes, if configured.
@@ -79,7 +79,7 @@ parts! {
     pictures: PictureCache,
     authenticator: Arc<Authenticator>,
     signer: LinkSigner,
-    account: Arc<Account>,
+    breaker: Arc<CircuitBreaker>,
     tokens: Arc<Tokens>,
     callback: Option<Arc<Callback>>,
     bindings: Option<Arc<Bindings>>,

@@ -1,4 +1,5 @@
-//! Events become numbers: each is stored before it is acknowledged, counted once, and forgotten after its time.
+//! Events become numbers: each is stored before it is acknowledged, counted once, and forgotten
+//! after its time.
 //!
 //! Read [`Scans::record`] first, then [`Count`].
 
@@ -16,7 +17,8 @@ pub use self::sql::{
     Recorded, Span, StoredEvent, Sums,
 };
 pub use self::tally::{
-    Arrival, Attribution, Changes, Count, Happening, Known, Standing, State, Tally,
+    Attribution, Count, FirstTouch, FollowerState, FollowerUpdate, Happening, Known,
+    StatisticsDelta, Tally,
 };
 
 pub(crate) use self::relay::MAX_DELIVERIES;

@@ -1,4 +1,5 @@
-//! Names for persons and events that tell nobody who they are, and are the same whenever the same comes again.
+//! Pseudonyms by a keyed hash: the same person or event always has the same name, which reveals
+//! nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,8 @@ use sha2::Sha256;
 use crate::event::Event;
 use crate::openid::OpenId;
 
-/// How much of a hash a name has, in bytes: two of 2⁴⁰ persons then share one with a chance of 2⁻⁴⁹.
+/// How much of a hash a name has, in bytes: two of 2⁴⁰ persons then share one with a chance of
+/// 2⁻⁴⁹.
 const NAME_BYTES: usize = 16;
 
 /// The secret of a store, with which it names. `Debug` does not show it.
@@ -29,7 +31,7 @@ pub enum PersonKeyError {
     Repeated,
 }
 
-/// A person, without saying who.
+/// The pseudonym of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Person(String);
 
@@ -41,7 +43,7 @@ impl PersonKey {
     /// The length of a key in bytes.
     pub const LEN: usize = 32;
 
-    /// A new one.
+    /// A new random key.
     pub fn random() -> Self {
         let mut key = [0; Self::LEN];
         getrandom::fill(&mut key).expect("the operating system has randomness");
@@ -56,7 +58,7 @@ impl PersonKey {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Tells a key from others, and nothing of the key.
+    /// Identifies a key without revealing it.
     pub fn fingerprint(&self) -> String {
         self.name(&["fingerprint"])
     }
@@ -66,14 +68,15 @@ impl PersonKey {
         Person(self.name(&["person", openid.as_str()]))
     }
 
-    /// The name of an event, by all that tells a repeat.
+    /// The name of an event, by all that identifies a repeat.
     pub fn event(&self, event: &Event) -> EventId {
         let second = event.created_at.as_second().to_string();
         let openid = event.openid.as_str();
         EventId(self.name(&["event", openid, &second, event.kind.as_str(), &event.key]))
     }
 
-    /// 22 characters of `A-Za-z0-9_-`. No part but the last may have a NUL in it, and parts with the same first one are equally many.
+    /// 22 characters of `A-Za-z0-9_-`. No part but the last may have a NUL in it, and parts with
+    /// the same first one are equally many.
     fn name(&self, parts: &[&str]) -> String {
         let mut hmac =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");

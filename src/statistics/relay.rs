@@ -1,6 +1,6 @@
-//! The message server that the account has already: it is told what WeChat pushes, and its answer is WeChat's.
+//! Forwards pushes to the message server that the account already has, and its answers to WeChat.
 //!
-//! An account has one callback. Whoever enters ours into WeChat's console keeps the old server by this.
+//! An account has one callback; this keeps the old server when ours is entered in WeChat's console.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use url::Url;
 use crate::outbound::{self, ClientError};
 use crate::telemetry;
 
-/// The longest answer that is passed back. WeChat's own bound is not documented; a text reply has a few KiB.
+/// The longest answer that is passed back. WeChat's own bound is not documented; a text reply has a
+/// few KiB.
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// How long the server may take. WeChat waits for 5 s.
@@ -27,8 +28,8 @@ pub(crate) const MAX_DELIVERIES: usize = 400;
 /// Passes pushes on. One is made at start and shared.
 #[derive(Debug)]
 pub struct Relay {
-    /// Without a pool: on a connection that the server is just closing a push would be lost, and one that may have arrived is
-    /// not sent again.
+    /// Without a pool: on a connection that the server is just closing a push would be lost, and
+    /// one that may have arrived is not sent again.
     client: Client,
     url: Url,
     free: Semaphore,
@@ -56,7 +57,8 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Why there is no answer to pass back. Says nothing of the server's address, which may have a secret in its query.
+/// Why there is no answer to pass back. Says nothing of the server's address, which may have a
+/// secret in its query.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// Too many deliveries are under way.
@@ -96,8 +98,8 @@ impl RelayError {
 }
 
 impl Relay {
-    /// A relay to `url`, whose own query, if it has one, comes before that of each push. `extra_ca` is a PEM bundle that is
-    /// trusted besides the built-in roots.
+    /// A relay to `url`, whose own query, if it has one, comes before that of each push. `extra_ca`
+    /// is a PEM bundle that is trusted besides the built-in roots.
     ///
     /// # Errors
     /// When the bundle holds no certificate that can be read.
@@ -109,7 +111,8 @@ impl Relay {
         })
     }
 
-    /// Passes a push on, and gives the answer, in 4 s at most and by `deadline`. Cancel safe: the server may have got it.
+    /// Passes a push on, and gives the answer, in 4 s at most and by `deadline`. Cancel safe: the
+    /// server may have got it.
     ///
     /// # Errors
     /// [`RelayError`]. A push is sent once, whatever becomes of it.

@@ -1,7 +1,7 @@
-//! The use case of events: each is stored before anybody is told that it was.
+//! Records events in batches (group commit): each is stored before it is acknowledged.
 //!
-//! Read [`Scans::record`] first. Free of HTTP. Events that come together are stored together, so that a disk which takes
-//! long for each write takes long once for all of them.
+//! Read [`Scans::record`] first. It must not know HTTP. A disk that takes long for each write takes
+//! long once for a batch.
 
 use std::time::Duration;
 
@@ -14,20 +14,21 @@ use crate::event::Event;
 use crate::statistics::sql::{Dated, EventStore, Recorded};
 use crate::telemetry;
 
-/// How many events one write may take: the most that [`EventStore::record_events`] does.
+/// The largest batch: the most that [`EventStore::record_events`] does.
 const MOST_TOGETHER: usize = EventStore::MOST_EVENTS;
 
-/// How many events may wait. A bound on memory: an event has a few hundred bytes. Chosen: as many as come in two seconds
-/// when a campaign brings 500 a second.
+/// How many events may wait. A bound on memory: an event has a few hundred bytes. Chosen: as many
+/// as come in two seconds when a campaign brings 500 a second.
 const MOST_WAITING: usize = 1000;
 
-/// How many scanned bindings are held for somebody who is slow to hear of them. Who misses one looks for itself.
+/// The buffer of scanned bindings for slow receivers. A receiver that misses one polls.
 const MOST_UNHEARD: usize = 256;
 
-/// How long a caller waits. WeChat takes its push for lost after 5 s, and a relay may need time after us.
+/// How long a caller waits. WeChat takes its push for lost after 5 s, and a relay may need time
+/// after us.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
-/// Stores events. One is made at start and shared; dropping it ends its task.
+/// Records events. One is made at start and shared; dropping it ends its task.
 #[derive(Debug)]
 pub struct Scans {
     entrance: mpsc::Sender<Waiting>,
@@ -53,7 +54,7 @@ pub enum NotRecorded {
 #[derive(Debug)]
 struct Waiting {
     event: Event,
-    tell: oneshot::Sender<Result<Recorded, db::Error>>,
+    reply: oneshot::Sender<Result<Recorded, db::Error>>,
 }
 
 impl Scans {
@@ -73,16 +74,17 @@ impl Scans {
         }
     }
 
-    /// Stores an event, and counts it unless it was stored before. Cancel safe: who leaves changes nothing for the event.
+    /// Stores an event, and counts it unless it was stored before. Cancel safe: who leaves changes
+    /// nothing for the event.
     ///
     /// # Errors
     /// [`NotRecorded`]: it must not be acknowledged then.
     pub async fn record(&self, event: Event) -> Result<Recorded, NotRecorded> {
-        let (tell, told) = oneshot::channel();
+        let (reply, replied) = oneshot::channel();
         self.entrance
-            .try_send(Waiting { event, tell })
+            .try_send(Waiting { event, reply })
             .map_err(|_| NotRecorded::Crowded)?;
-        match tokio::time::timeout(PATIENCE, told).await {
+        match tokio::time::timeout(PATIENCE, replied).await {
             Ok(Ok(result)) => Ok(result?),
             Ok(Err(_)) | Err(_) => Err(NotRecorded::Late),
         }
@@ -106,9 +108,9 @@ impl Recorder {
         let mut together = Vec::with_capacity(MOST_TOGETHER);
         let mut most = MOST_TOGETHER;
         while waiting.recv_many(&mut together, most).await > 0 {
-            let (events, tell): (Vec<_>, Vec<_>) = together
+            let (events, replies): (Vec<_>, Vec<_>) = together
                 .drain(..)
-                .map(|waiting| (self.dated(waiting.event), waiting.tell))
+                .map(|waiting| (self.dated(waiting.event), waiting.reply))
                 .unzip();
             let results = self.record(&events).await;
             // A database that is too slow for so many gets fewer, until it keeps up.
@@ -117,14 +119,15 @@ impl Recorder {
             } else {
                 (most / 2).max(1)
             };
-            for (tell, result) in tell.into_iter().zip(results) {
-                // Who has left hears it when WeChat repeats the push.
-                tell.send(result).ok();
+            for (reply, result) in replies.into_iter().zip(results) {
+                // A caller that has left gets it with WeChat's repeat.
+                reply.send(result).ok();
             }
         }
     }
 
-    /// All together. If the store is well and takes a value of theirs amiss, one by one, so that such an event costs no other.
+    /// All together. If the store is well and takes a value of theirs amiss, one by one, so that
+    /// such an event costs no other.
     async fn record(&self, events: &[Dated]) -> Vec<Result<Recorded, db::Error>> {
         match self.write(events).await {
             Ok(recorded) => recorded.into_iter().map(Ok).collect(),
@@ -148,7 +151,7 @@ impl Recorder {
             if let Recorded::New { binding } = recorded {
                 telemetry::scan(dated.event.kind.as_str());
                 if let Some(id) = binding {
-                    // Nobody may be waiting.
+                    // There may be no receiver.
                     self.scanned_bindings.send(id.clone()).ok();
                 }
             }

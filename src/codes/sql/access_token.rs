@@ -1,4 +1,4 @@
-//! What replicas of an account must agree on about the access token: forced refreshes, and a classic token.
+//! What replicas agree on about the access token: forced refreshes, and a shared classic token.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl CodeStore {
         self.db
             .within_deadline(Purpose::Write, async {
                 let mut write = self.db.begin().await?;
-                self.line_up(&mut write, "forced refresh").await?;
+                self.serialize(&mut write, "forced refresh").await?;
                 sqlx::query("DELETE FROM forced_refresh WHERE appid = $1 AND at <= $2")
                     .bind(self.db.appid())
                     .bind(milliseconds(now - Duration::from_hours(24)))
@@ -65,7 +65,8 @@ impl CodeStore {
             .await
     }
 
-    /// Shares a classic token. The caller holds the lease for taking one, so there is one writer.
+    /// Shares a classic token. The caller holds the lease for taking one, so there is no concurrent
+    /// writer.
     ///
     /// # Errors
     /// When the store cannot be used.

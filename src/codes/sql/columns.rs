@@ -1,4 +1,4 @@
-//! How scenes and codes are written in rows, and read back.
+//! The columns of scenes and codes: encoding and decoding.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -12,7 +12,6 @@ pub(crate) fn scene_text(scene: &Scene) -> String {
     scene.value().to_string()
 }
 
-/// The scene of a row.
 pub(crate) fn scene(found: &AnyRow) -> Result<Scene, Error> {
     let kind: String = found.try_get("kind")?;
     let text: String = found.try_get("scene")?;
@@ -22,7 +21,7 @@ pub(crate) fn scene(found: &AnyRow) -> Result<Scene, Error> {
 /// The scene of the columns `kind` and `scene`.
 pub(crate) fn scene_of(kind: &str, text: &str) -> Result<Scene, Error> {
     let kind = kind.parse().map_err(|_| Error::BadRow("a kind"))?;
-    // Requests may not use the reserved prefix, so the parser would refuse this text.
+    // The parser refuses such a text, because no request may name it.
     if let (Kind::QrStrScene, Some(name)) = (kind, text.strip_prefix(SceneText::RESERVED_PREFIX)) {
         return Ok(Scene::Temporary(TemporaryScene::Text(SceneText::reserved(
             name,

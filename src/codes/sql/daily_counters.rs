@@ -1,4 +1,4 @@
-//! Numbers of a day. WeChat's day, and so its quotas, begins at midnight in China.
+//! Daily counters. WeChat's day, and so its quotas, begins at midnight in China.
 
 use sqlx::Row;
 
@@ -24,7 +24,8 @@ impl CodeStore {
         self.add(ANONYMOUS, 1, budget).await
     }
 
-    /// Gives a mint back that was taken, but not used. It goes to today, also if it was taken just before midnight.
+    /// Gives a mint back that was taken, but not used. It goes to today, also if it was taken just
+    /// before midnight.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -32,7 +33,7 @@ impl CodeStore {
         self.add(ANONYMOUS, -1, u64::MAX).await.map(|_| ())
     }
 
-    /// Counts mints of today, whoever caused them.
+    /// Counts mints of today, of visitors and keys.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -40,7 +41,8 @@ impl CodeStore {
         self.count(MINTS, count).await
     }
 
-    /// Counts mints that visitors caused while the store could not be asked, also beyond the budget. They go to today.
+    /// Counts mints that visitors caused while the store could not be asked, also beyond the
+    /// budget. They go to today.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -77,7 +79,7 @@ impl CodeStore {
             .await
     }
 
-    /// Changes a number of today, unless that would pass `most`. Tells whether it did.
+    /// Changes a counter of today, unless that would exceed `most`. Says whether it did.
     async fn add(&self, name: &str, change: i64, most: u64) -> Result<bool, Error> {
         let query = sqlx::query(
             "INSERT INTO daily (appid, name, day, value) VALUES ($1, $2, $3, $4)

@@ -1,4 +1,5 @@
-//! Permanent codes that were minted elsewhere. A ticket says which scene a scan is of, so no ticket and no url may be recorded for two.
+//! Permanent codes that were minted elsewhere. A ticket says which scene a scan is of, so no ticket
+//! and no url may be recorded for two.
 
 use super::columns;
 use super::ledger::Found;
@@ -7,10 +8,10 @@ use crate::db::{Error, Purpose, Transaction};
 use crate::scene::{PermanentScene, Scene};
 use crate::ticket::IssuedCode;
 
-/// Under which name imports come one after another, at whatever replica.
+/// The name by which imports are serialized, in all replicas.
 const IMPORTS: &str = "import";
 
-/// There is an index for it.
+/// Has an index.
 const OWNER_OF_URL: &str = "SELECT kind, scene FROM code
      WHERE appid = $1 AND url_key = $2 AND (expires_at IS NULL OR expires_at > $5) AND NOT (kind = $3 AND scene = $4) LIMIT 1";
 
@@ -25,20 +26,22 @@ pub enum Imported {
     Conflict(ImportConflict),
 }
 
-/// What stands against recording a code.
+/// Why a code cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImportConflict {
     /// The ticket is of another scene's code.
     Ticket(Scene),
-    /// The url is of another scene's code: a permanent one, or a temporary one that has not expired.
+    /// The url is of another scene's code: a permanent one, or a temporary one that has not
+    /// expired.
     Url(Scene),
     /// The scene has another code.
     Scene(Box<IssuedCode>),
 }
 
 impl CodeStore {
-    /// Records a permanent code that was minted elsewhere. It counts, even beyond the limit, because it exists. Of two that contradict
-    /// each other the first is kept, also where they come to two replicas at once. Cancel safe: it is recorded or it is not.
+    /// Records a permanent code that was minted elsewhere. It counts, even beyond the limit,
+    /// because it exists. Of two that contradict each other the first is kept, also where they come
+    /// to two replicas at once. Cancel safe: it is recorded or it is not.
     ///
     /// # Errors
     /// When the store cannot be used: then nothing was recorded.
@@ -52,7 +55,7 @@ impl CodeStore {
             .within_deadline(Purpose::Write, async {
                 loop {
                     let mut write = self.db.begin().await?;
-                    self.line_up(&mut write, IMPORTS).await?;
+                    self.serialize(&mut write, IMPORTS).await?;
                     if let Some(found) = self.recorded(&mut write, &scene, code).await? {
                         write.commit().await?;
                         return Ok(found);

@@ -1,4 +1,4 @@
-//! Leases: what only one of the replicas should do at a time.
+//! Leases: exclusive rights of one replica that expire by themselves.
 
 use std::time::Duration;
 
@@ -9,17 +9,19 @@ use super::store::CodeStore;
 use crate::db::{Error, Purpose, Transaction};
 use crate::telemetry::Causes;
 
-/// The right to do one thing, until it is given back or its time is over.
+/// An exclusive right by name, until it is released or expires.
 #[derive(Debug)]
 pub struct Lease {
     store: CodeStore,
     name: String,
-    /// Of this lease alone: what is given back late must not be somebody else's, nor a later one of our own.
+    /// A fencing token: a late release must not end another holder's lease, nor a later one of our
+    /// own.
     holder: String,
 }
 
 impl CodeStore {
-    /// Takes a lease for at most `length`; none if somebody else holds it. Dropping it gives it back soon after.
+    /// Takes a lease for at most `length`; none while another holds it. Dropping it releases it
+    /// soon after.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -49,7 +51,7 @@ impl CodeStore {
         }))
     }
 
-    /// Removes leases that ended before `before`, whose holders never gave them back.
+    /// Removes leases that expired before `before` without a release.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -65,9 +67,9 @@ impl CodeStore {
             .await
     }
 
-    /// Lets the transactions of a name come one after another. PostgreSQL would let them count at the same time, each
-    /// without the other; the row that all of them write makes them wait.
-    pub(super) async fn line_up(&self, write: &mut Transaction, name: &str) -> Result<(), Error> {
+    /// Serializes the transactions of a name by a row lock. PostgreSQL would let them count at the
+    /// same time, each without the other.
+    pub(super) async fn serialize(&self, write: &mut Transaction, name: &str) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO lease (appid, name, holder, held_until) VALUES ($1, $2, '', 0)
              ON CONFLICT (appid, name) DO UPDATE SET held_until = 0",
@@ -94,7 +96,7 @@ impl CodeStore {
 }
 
 impl Lease {
-    /// Gives the lease back and waits until it is.
+    /// Releases the lease and waits until it is.
     pub async fn release(mut self) {
         let name = std::mem::take(&mut self.name);
         if let Err(error) = self.store.give_back(&name, &self.holder).await {

@@ -1,5 +1,6 @@
-//! The permanent ledger. WeChat gives an account 100 000 permanent codes for its life and deletes none, so an intent is
-//! written before the call and counts from then on, and a result is written before the answer.
+//! The permanent ledger, with write-ahead intents. WeChat gives an account 100 000 permanent codes
+//! for its life and deletes none, so an intent is written before the call and counts from then on,
+//! and a result is written before the answer.
 
 use std::time::Duration;
 
@@ -12,23 +13,24 @@ use crate::db::{Error, Purpose, Transaction, row};
 use crate::scene::{PermanentScene, Scene};
 use crate::ticket::IssuedCode;
 
-/// How long the outcome of a mint may stay unknown before somebody else may repeat it. Twice what a mint may take.
+/// How long the outcome of a mint stays unknown before another caller may repeat it. Twice what a
+/// mint may take.
 pub const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// How often a mint of unknown outcome may be repeated. Each may have consumed stock.
 const MOST_REPEATS: i64 = 3;
 
-/// There is an index for it: it is asked every few seconds, and temporary codes may be millions.
+/// Has an index: it runs every few seconds, and temporary codes may be millions.
 const COUNT_UNKNOWN: &str = "SELECT COUNT(*) FROM code WHERE appid = $1 AND ticket IS NULL";
 
-/// What the ledger says to somebody who wants to mint.
+/// The result of a reservation.
 #[derive(Debug)]
 pub enum Reservation {
     /// The call may be made: the intent is written and counted.
     Granted(Intent),
     /// The code exists.
     Exists(Box<IssuedCode>),
-    /// Somebody else's call is under way, or nobody knows how it ended.
+    /// Another call is in flight, or its outcome is unknown.
     Pending {
         /// Until the mint may be repeated; none once it was repeated as often as it may be.
         retry_after: Option<Duration>,
@@ -37,12 +39,13 @@ pub enum Reservation {
     Exhausted,
 }
 
-/// A mint that may now be made, exactly once. What became of it is to be told with [`CodeStore::confirm`] or
-/// [`CodeStore::withdraw`]; an intent that is dropped stays in the ledger and counts.
+/// The right to make one call. Its outcome is recorded with
+/// [`CodeStore::confirm`] or [`CodeStore::withdraw`]; an intent that is dropped stays in the ledger
+/// and counts.
 #[derive(Debug)]
 pub struct Intent {
     scene: Scene,
-    /// When it was written, which tells it from a later one of the scene.
+    /// When it was written: a later one of the scene has another time.
     since: Timestamp,
     /// Whether an earlier call of unknown outcome was made for it.
     repeated: bool,
@@ -68,15 +71,17 @@ impl CodeStore {
     /// Asks to mint a permanent code. At most `limit` codes and intents are counted.
     ///
     /// # Errors
-    /// When the store cannot be used: then nothing was reserved, or an intent without a call stays and counts.
+    /// When the store cannot be used: then nothing was reserved, or an intent without a call stays
+    /// and counts.
     pub async fn reserve(&self, scene: &PermanentScene, limit: u64) -> Result<Reservation, Error> {
         let scene = Scene::Permanent(scene.clone());
         let now = self.db.now();
         self.db
             .within_deadline(Purpose::Write, async {
                 let mut write = self.db.begin().await?;
-                // The intent before the stock, here as in `write_code`: who comes second waits for the first one's intent and
-                // then finds it, and no two transactions wait for each other.
+                // The intent before the stock, here as in `write_code`: who comes second waits for
+                // the first one's intent and then finds it, and no two transactions wait for each
+                // other.
                 if !self.write_intent(&mut write, &scene, now).await? {
                     let found = self.intent_or_code(&mut write, &scene).await?;
                     let reservation = self.take_over(&mut write, scene, found, now).await?;
@@ -120,7 +125,7 @@ impl CodeStore {
         }))
     }
 
-    /// An intent whose outcome nobody knows may be repeated after a while, by one caller, a few times.
+    /// Takes over an intent of unknown outcome after a while: one caller, a few times.
     async fn take_over(
         &self,
         write: &mut Transaction,
@@ -204,7 +209,8 @@ impl CodeStore {
     /// Writes the result of a mint. The first one that is stored wins, and it is what comes back.
     ///
     /// # Errors
-    /// When the store cannot be used. The code exists at WeChat then, so the call is to be repeated until it succeeds.
+    /// When the store cannot be used. The code exists at WeChat then, so the call is to be repeated
+    /// until it succeeds.
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
         self.db
             .within_deadline(Purpose::HighPriority, async {
@@ -214,14 +220,14 @@ impl CodeStore {
                 if is_first {
                     return Ok(code.clone());
                 }
-                // Somebody was first, or the intent is gone, as when a backup was put back.
+                // Another result was first, or the intent is gone, as after a restore.
                 self.record(&intent.scene, code).await
             })
             .await
     }
 
-    /// Stores a code that exists, and counts it unless its intent is counted; the first one that is stored wins, and is what comes
-    /// back. In somebody's turn.
+    /// Stores a code that exists, and counts it unless its intent is counted; the first one that is
+    /// stored wins, and is what comes back. Within an admitted call.
     async fn record(&self, scene: &Scene, code: &IssuedCode) -> Result<IssuedCode, Error> {
         loop {
             let mut write = self.db.begin().await?;
@@ -237,7 +243,8 @@ impl CodeStore {
         }
     }
 
-    /// Stores a code that exists, and counts it unless its intent is counted. Tells whether it is the first of its scene.
+    /// Stores a code that exists, and counts it unless its intent is counted. Says whether it is
+    /// the first of its scene.
     pub(super) async fn write_code(
         &self,
         write: &mut Transaction,
@@ -250,8 +257,8 @@ impl CodeStore {
         self.write_result(write, scene, code).await
     }
 
-    /// Stores a code where there is an intent. Its ticket is remembered even if another result was first: it carries the same
-    /// scene.
+    /// Stores a code where there is an intent. Its ticket is remembered even if another result was
+    /// first: it carries the same scene.
     async fn write_result(
         &self,
         write: &mut Transaction,
@@ -274,8 +281,8 @@ impl CodeStore {
         Ok(written.rows_affected() == 1)
     }
 
-    /// Takes an intent back, because the call certainly made no code. After a repeat it stays, because the call before it
-    /// may have made one, and only the repeat is not counted.
+    /// Takes an intent back, because the call certainly made no code. After a repeat it stays,
+    /// because the call before it may have made one, and only the repeat is not counted.
     ///
     /// # Errors
     /// When the store cannot be used: the intent stays and counts.

@@ -1,4 +1,4 @@
-//! What of codes outlives the process, and what replicas of an account agree on.
+//! The SQL of codes: what outlives the process, and what replicas agree on.
 
 mod access_token;
 pub(crate) mod columns;

@@ -1,4 +1,4 @@
-//! Calls that are stopped for every replica.
+//! The state of the circuit breaker that replicas share: APIs whose calls are stopped.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -60,7 +60,8 @@ impl CodeStore {
             .await
     }
 
-    /// Takes the right to probe a stopped API: one caller of all replicas gets it, and the next probe is `then`.
+    /// Takes the right to probe a stopped API: one caller of all replicas gets it, and the next
+    /// probe is `then`.
     ///
     /// # Errors
     /// When the store cannot be used.

@@ -1,4 +1,4 @@
-//! Temporary tickets, and reading codes of every kind.
+//! Stores temporary codes, and reads codes of every kind.
 
 use jiff::Timestamp;
 
@@ -8,8 +8,9 @@ use crate::db::{Error, PURGE_BATCH, Purpose};
 use crate::scene::{Lifetime, Scene};
 use crate::ticket::{IssuedCode, Life};
 
-/// The index by expiry gives a batch; its rows are then found by their keys, each looked at again because it may have been
-/// renewed. Without the `+ 0` SQLite would read all of the dead for each batch.
+/// The index by expiry gives a batch; its rows are then found by their keys, each looked at again
+/// because it may have been renewed. Without the `+ 0` SQLite would read all of the dead for each
+/// batch.
 const PURGE: &str =
     "DELETE FROM code WHERE appid = $1 AND expires_at + 0 < $2 AND (kind, scene) IN (
      SELECT kind, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
@@ -25,7 +26,7 @@ impl CodeStore {
             .await
     }
 
-    /// The same in somebody's turn.
+    /// The same within an admitted call.
     pub(super) async fn read(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
         let found = sqlx::query(
             "SELECT ticket, url, minted_at, asked, granted FROM code WHERE appid = $1 AND kind = $2 AND scene = $3",
@@ -41,8 +42,9 @@ impl CodeStore {
         }
     }
 
-    /// Keeps a temporary code instead of the one before it. Of two that were minted at once the later one stays, and the
-    /// tickets of both are remembered. Cancel safe: it is kept or it is not.
+    /// Keeps a temporary code instead of the one before it. Of two that were minted at once the
+    /// later one stays, and the tickets of both are remembered. Cancel safe: it is kept or it is
+    /// not.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -86,7 +88,8 @@ impl CodeStore {
             .await
     }
 
-    /// Removes some of the temporary codes that died before `before`, and tells how many. Cancel safe.
+    /// Removes some of the temporary codes that died before `before`, and returns how many. Cancel
+    /// safe.
     ///
     /// # Errors
     /// When the store cannot be used.

@@ -1,4 +1,4 @@
-//! Which code a ticket is of. A scan carries the ticket, perhaps long after another one took its place.
+//! Maps tickets to scenes. A scan carries the ticket, perhaps long after another one replaced it.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::ticket::IssuedCode;
 #[cfg(test)]
 use crate::ticket::Ticket;
 
-/// How long the ticket of a temporary code is remembered after its death. The first tickets were given that long by migration
-/// `0003_scans.sql`.
+/// How long the ticket of a temporary code is remembered after its death. The first tickets were
+/// given that long by migration `0003_scans.sql`.
 const KEPT_AFTER_DEATH: Duration = Duration::from_hours(60 * 24);
 
 /// As with dead codes, the rows of a batch are found by an index and removed by their keys.
@@ -21,8 +21,8 @@ const PURGE: &str = "DELETE FROM ticket WHERE appid = $1 AND kept_until + 0 < $2
      SELECT ticket FROM ticket WHERE appid = $1 AND kept_until < $2 LIMIT $3)";
 
 impl CodeStore {
-    /// Remembers whose a ticket is, in the transaction that stores its code. A ticket that is known keeps its code: no other
-    /// one's scans go to a code that it was not given for.
+    /// Remembers whose a ticket is, in the transaction that stores its code. A ticket that is known
+    /// keeps its code: no other one's scans go to a code that it was not given for.
     pub(super) async fn remember_ticket(
         &self,
         write: &mut Transaction,
@@ -46,7 +46,8 @@ impl CodeStore {
         Ok(())
     }
 
-    /// Forgets some of the tickets that were to be kept until before `before`, and tells how many. Cancel safe.
+    /// Removes some of the tickets whose retention ended before `before`, and returns how many.
+    /// Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.

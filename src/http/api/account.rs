@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::callback::{LastRefusal, Summary};
 use crate::codes::Tokens;
-use crate::codes::{Account, Fault};
+use crate::codes::{CircuitBreaker, Fault};
 use crate::codes::{Codes, Supplies};
 use crate::http::callback::Callback;
 use crate::http::extract::key_holder::{Stats, WithScope};
@@ -132,7 +132,7 @@ pub(crate) struct FaultBody {
 pub(crate) async fn show(
     State(codes): State<Arc<Codes>>,
     State(tokens): State<Arc<Tokens>>,
-    State(account): State<Arc<Account>>,
+    State(breaker): State<Arc<CircuitBreaker>>,
     State(callback): State<Option<Arc<Callback>>>,
     _: WithScope<Stats>,
 ) -> Result<Json<AccountBody>, Problem> {
@@ -149,7 +149,7 @@ pub(crate) async fn show(
             left: supplies.budget_left,
         },
         permanent: permanent(&supplies),
-        fault: account.fault().as_ref().map(fault),
+        fault: breaker.fault().as_ref().map(fault),
         callback: callback.map(|callback| pushes(callback.summary())),
     }))
 }

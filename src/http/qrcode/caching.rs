@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use jiff::Timestamp;
 
-use crate::codes::{Served, Standing};
+use crate::codes::{Freshness, Issued};
 
 /// The longest `max-age`. Chosen.
 const MAX_AGE: Duration = Duration::from_hours(24);
@@ -24,20 +24,20 @@ pub(crate) enum CachePolicy {
 
 impl CachePolicy {
     /// For a picture drawn here, or the redirect to WeChat's: until the freshness floor.
-    pub(crate) fn for_picture(served: &Served, now: Timestamp) -> Self {
+    pub(crate) fn for_picture(served: &Issued, now: Timestamp) -> Self {
         Self::until_floor(served, now, MAX_AGE)
     }
 
     /// For JSON and for the image element.
-    pub(crate) fn for_text(served: &Served, now: Timestamp) -> Self {
+    pub(crate) fn for_text(served: &Issued, now: Timestamp) -> Self {
         Self::until_floor(served, now, MAX_TEXT_AGE)
     }
 
     /// For a page. It counts the time to its renewal from when it is shown, so the time in a cache
     /// must not outlast the code: the renewal is at the latest twice this before the code's end.
-    pub(crate) fn for_page(served: &Served, now: Timestamp) -> Self {
-        let longest = match served.standing {
-            Standing::Fresh { floor } if !floor.is_zero() => MAX_TEXT_AGE.min(floor / 2),
+    pub(crate) fn for_page(served: &Issued, now: Timestamp) -> Self {
+        let longest = match served.freshness {
+            Freshness::Fresh { floor } if !floor.is_zero() => MAX_TEXT_AGE.min(floor / 2),
             _ => MAX_TEXT_AGE,
         };
         Self::until_floor(served, now, longest)
@@ -52,8 +52,8 @@ impl CachePolicy {
         }
     }
 
-    fn until_floor(served: &Served, now: Timestamp, longest: Duration) -> Self {
-        let Standing::Fresh { floor } = served.standing else {
+    fn until_floor(served: &Issued, now: Timestamp, longest: Duration) -> Self {
+        let Freshness::Fresh { floor } = served.freshness else {
             return Self::NoStore;
         };
         let age = match served.code.left(now) {

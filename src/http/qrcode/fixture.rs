@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::codes::{Served, Source, Standing};
+use crate::codes::{Freshness, Issued, Source};
 use crate::ticket::{IssuedCode, Life};
 
 /// A code that was minted at the epoch, for so many seconds; 0 is for ever.
-pub(crate) fn served(granted: u64, standing: Standing) -> Served {
+pub(crate) fn served(granted: u64, freshness: Freshness) -> Issued {
     let life = match granted {
         0 => Life::Permanent,
         _ => Life::Temporary {
@@ -21,9 +21,9 @@ pub(crate) fn served(granted: u64, standing: Standing) -> Served {
         "t".parse().unwrap(),
         "http://weixin.qq.com/q/a".parse().unwrap(),
     );
-    Served {
+    Issued {
         code: Arc::new(IssuedCode { ticket, url, life }),
-        standing,
+        freshness,
         source: Source::Memory,
     }
 }

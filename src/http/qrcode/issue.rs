@@ -1,7 +1,7 @@
 //! Issues a code, unless it would be a new permanent one for a text that is probably a mistake.
 
 use crate::access::Caller;
-use crate::codes::{self, Codes, Served};
+use crate::codes::{self, Codes, Issued};
 use crate::form::{escaped, mangled};
 use crate::http::extract::query::KNOWN;
 use crate::http::i18n::message::Message;
@@ -17,7 +17,7 @@ pub(crate) async fn issue(
     codes: &Codes,
     spec: &CodeSpec,
     caller: &Caller,
-) -> Result<Served, Problem> {
+) -> Result<Issued, Problem> {
     let Some(mistake) = mistake_in(spec) else {
         return Ok(codes.issue(spec, caller).await?);
     };

@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 
 use crate::access::Link;
-use crate::codes::{Served, Standing};
+use crate::codes::{Freshness, Issued};
 use crate::http::html;
 use crate::http::negotiation::format::Format;
 use crate::http::problem::Problem;
@@ -34,7 +34,7 @@ pub(super) struct Presentation<'a> {
     pub(super) site: &'a Site,
     pub(super) signer: &'a LinkSigner,
     pub(super) request: &'a QrcodeRequest,
-    pub(super) served: Served,
+    pub(super) served: Issued,
     pub(super) now: Timestamp,
 }
 
@@ -134,12 +134,12 @@ impl Presentation<'_> {
 
 /// The seconds after which a page fetches a newer code: as late as the freshness floor allows, so
 /// that an open page costs few mints. None for a code that does not expire.
-pub(super) fn renewal(served: &Served, now: Timestamp) -> Option<u64> {
+pub(super) fn renewal(served: &Issued, now: Timestamp) -> Option<u64> {
     let left = served.code.left(now)?;
-    let wait = match served.standing {
-        Standing::Stale => SHORTEST_RENEWAL,
+    let wait = match served.freshness {
+        Freshness::Stale => SHORTEST_RENEWAL,
         // A second more, because a code exactly at its floor is still served.
-        Standing::Fresh { floor } => {
+        Freshness::Fresh { floor } => {
             left.saturating_sub(floor.min(RENEWAL_LEAD)) + Duration::from_secs(1)
         }
     };

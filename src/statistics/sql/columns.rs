@@ -1,4 +1,4 @@
-//! How counted codes and openids are written in rows, and read back.
+//! The columns of attributions and openids: encoding and decoding.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -8,7 +8,8 @@ use crate::db::Error;
 use crate::openid::OpenId;
 use crate::statistics::tally::Attribution;
 
-/// What the columns `kind` and `scene` say of a counted code. The kind of one that is not known is empty.
+/// What the columns `kind` and `scene` say of a counted code. The kind of one that is not known is
+/// empty.
 pub(crate) fn code_columns(code: &Attribution) -> (&'static str, String) {
     match code {
         Attribution::Code(scene) => (scene.kind().action_name(), scene_text(scene)),
@@ -27,7 +28,8 @@ pub(crate) fn attribution(row: &AnyRow) -> Result<Attribution, Error> {
     })
 }
 
-/// An openid as its column has it, always equally long: dots after it, or instead of it where it is not to be known.
+/// An openid as its column has it, always equally long: dots after it, or instead of it where it is
+/// not to be known.
 pub(crate) fn openid_column(openid: Option<&OpenId>) -> String {
     let text = openid.map_or("", OpenId::as_str);
     format!("{text:.<width$}", width = OpenId::MAX_LEN)

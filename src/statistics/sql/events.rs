@@ -39,11 +39,12 @@ pub enum Recorded {
 pub struct StoredEvent {
     /// Its name in answers, the same for every repeat.
     pub id: String,
-    /// Its place in the order in which events were stored: later ones have larger ones, from 1 on, with gaps.
+    /// Its place in the order in which events were stored: later ones have larger ones, from 1 on,
+    /// with gaps.
     pub seq: u64,
     /// When, by WeChat's clock.
     pub at: Timestamp,
-    /// Which.
+    /// The kind of event.
     pub kind: EventKind,
     /// The code; none where none was scanned.
     pub attribution: Option<Attribution>,
@@ -56,8 +57,8 @@ pub struct StoredEvent {
 /// Which events to list. What is not given does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Events of codes with this scene, of whatever kind: its text, and whether it is a number. Scenes of unknown tickets
-    /// have a text only, which either finds.
+    /// Events of codes with this scene, of whatever kind: its text, and whether it is a number.
+    /// Scenes of unknown tickets have a text only, which either finds.
     pub scene: Option<(String, bool)>,
     /// Events from this time on, by WeChat's clock.
     pub since: Option<Timestamp>,
@@ -77,7 +78,8 @@ pub enum EventOrder {
 pub struct EventPage {
     /// They, in the order that was asked for.
     pub events: Vec<StoredEvent>,
-    /// The place of the event that had been stored last when the page was read, of whatever code; 0 before the first.
+    /// The place of the event that had been stored last when the page was read, of whatever code; 0
+    /// before the first.
     pub last_seq: u64,
 }
 
@@ -85,7 +87,8 @@ impl EventStore {
     /// Lists events, at most `limit` of them. Those of bindings are left out. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used, [`Error::Busy`] also when it took too long: a filter may pass over many events.
+    /// When the store cannot be used, [`Error::Busy`] also when it took too long: a filter may pass
+    /// over many events.
     pub async fn events(
         &self,
         filter: &EventFilter,

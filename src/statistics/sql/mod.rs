@@ -1,4 +1,4 @@
-//! Events, and the numbers that are counted from them.
+//! The SQL of statistics: recording events, listing them, sums, retention.
 
 pub(crate) mod columns;
 mod events;

@@ -1,5 +1,5 @@
-//! Statistics: how many scanned, followed and left, by code and day. They are read from sums that recording keeps, and not from
-//! events, so that it does not matter how many those were.
+//! Statistics: how many scanned, followed and left, by code and day. They are read from sums that
+//! recording keeps, and not from events, so that it does not matter how many those were.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,9 @@ use crate::statistics::tally::Attribution;
 
 /// What happened by one code, on a day or over several.
 ///
-/// *scans*: scans by followers, and follows through the code. *people*: distinct persons among them. *new followers*:
-/// follows through a code, once per person, for the code that brought them first. *lost*: of those, the ones away now.
+/// *scans*: scans by followers, and follows through the code. *people*: distinct persons among
+/// them. *new followers*: follows through a code, once per person, for the code that brought them
+/// first. *lost*: of those, the ones away now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Numbers {
     /// Scans and follows through the code.
@@ -31,7 +32,8 @@ pub struct Numbers {
     pub lost: u64,
 }
 
-/// Whether numbers are told for each day or for all days together. People are not additive over days.
+/// Whether numbers are for each day or for all days together. People are not additive over
+/// days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
     /// A row for each day.
@@ -43,8 +45,8 @@ pub enum Span {
 /// Which numbers. What is not given does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersFilter {
-    /// Codes that carry this scene: its text, and whether it is a number. Scenes of unknown tickets have a text only, which
-    /// either finds.
+    /// Codes that carry this scene: its text, and whether it is a number. Scenes of unknown tickets
+    /// have a text only, which either finds.
     pub scene: Option<(String, bool)>,
     /// Exactly this group.
     pub group: Option<String>,
@@ -82,16 +84,17 @@ pub struct Sums {
     pub lost: u64,
 }
 
-/// The codes that are told of, each with its names and what there is of its days; all days together are under none.
+/// The listed codes, each with its names and its numbers by day; a total has no day.
 type Codes = BTreeMap<Attribution, (Channel, BTreeMap<Option<Date>, Numbers>)>;
 
 impl EventStore {
     /// The most rows of statistics that make sense to anybody.
     pub const MOST_NUMBERS: usize = 100_000;
 
-    /// The numbers of all codes that have a name, that are permanent, or that have numbers in these days, in the order of
-    /// [`Attribution`] and by day; zero rows too. With a scene, its codes are there whenever they are known. No more than
-    /// [`EventStore::MOST_NUMBERS`] and one: that one says that there are too many. Cancel safe.
+    /// The numbers of all codes that have a name, that are permanent, or that have numbers in these
+    /// days, in the order of [`Attribution`] and by day; zero rows too. With a scene, its codes are
+    /// there whenever they are known. No more than [`EventStore::MOST_NUMBERS`] and one: that
+    /// one says that there are too many. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
@@ -108,8 +111,8 @@ impl EventStore {
             .await
     }
 
-    /// What the codes of a filter did together: a row for each day, or one; zero rows too. No more than [`EventStore::MOST_NUMBERS`] and
-    /// one. Cancel safe.
+    /// What the codes of a filter did together: a row for each day, or one; zero rows too. No more
+    /// than [`EventStore::MOST_NUMBERS`] and one. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
@@ -169,7 +172,8 @@ impl EventStore {
 }
 
 impl NumbersFilter {
-    /// After the account the days, a scene and a group, and how many rows there may be. Not every statement uses all of them.
+    /// After the account the days, a scene and a group, and how many rows there may be. Not every
+    /// statement uses all of them.
     fn bind<'q>(&'q self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
         query
             .bind(self.from.to_string())
@@ -359,7 +363,8 @@ fn without_revisits(mut codes: Codes, found: Vec<AnyRow>) -> Result<Codes, Error
     Ok(codes)
 }
 
-/// Reads or writes rows on a thread that may block: a hundred thousand take longer than others should wait.
+/// Reads or writes rows on a thread that may block: a hundred thousand take longer than others
+/// should wait.
 async fn on_a_thread<T: Send + 'static>(
     make: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -1,7 +1,9 @@
-//! The key that names persons: in the database, or with the settings, where no backup of the database has it.
+//! The key that names persons: in the database, or with the settings, where no backup of the
+//! database has it.
 //!
-//! Another key would give every follower another name, and count all of them anew. So a key from outside is compared with the one in
-//! the database, or with the fingerprint of the one that was there.
+//! Another key would give every follower another name, and count all of them anew. So a key from
+//! outside is compared with the one in the database, or with the fingerprint of the one that was
+//! there.
 
 use sqlx::{AnyConnection, Row};
 
@@ -43,7 +45,8 @@ const KEY_IS_MISSING: OpenError = OpenError::Feature {
     action: FIND_IT_OR_BEGIN_ANEW,
 };
 
-/// The key to go on with. Without one from outside, the first process makes one and leaves it in the database.
+/// The key to go on with. Without one from outside, the first process makes one and leaves it in
+/// the database.
 pub(crate) async fn settle(
     connection: &mut AnyConnection,
     given: Option<PersonKey>,
@@ -107,8 +110,8 @@ async fn write(connection: &mut AnyConnection, name: &str, value: &str) -> Resul
 }
 
 impl EventStore {
-    /// Removes the key from the database once it comes from outside, and leaves its fingerprint. A failure is logged: the next start
-    /// tries again.
+    /// Removes the key from the database once it comes from outside, and leaves its fingerprint. A
+    /// failure is logged: the next start tries again.
     pub(crate) async fn drop_held_key(&self) {
         let dropped = self
             .db

@@ -1,5 +1,6 @@
-//! Events into the store: each once, in one transaction for all that come together, whose number of statements does not grow
-//! with theirs. What an event changes is counted by [`crate::statistics::Count`].
+//! Events into the store: each once, in one transaction for all that come together, whose number of
+//! statements does not grow with theirs. What an event changes is counted by
+//! [`crate::statistics::Count`].
 
 mod reading;
 mod writing;
@@ -13,17 +14,18 @@ use super::store::EventStore;
 use crate::db::{Error, Purpose, Transaction};
 use crate::scene::{Scene, SceneText};
 use crate::statistics::privacy::{EventId, Person, PersonKey};
-use crate::statistics::tally::{Attribution, Changes, Count, Happening};
+use crate::statistics::tally::{Attribution, Count, Happening, StatisticsDelta};
 
 impl EventStore {
     /// The most events that one call takes, so that it ends within [`crate::db::DEADLINE`].
     pub const MOST_EVENTS: usize = 100;
 
-    /// Stores events, at most [`EventStore::MOST_EVENTS`], and counts those that were not stored before. Tells what became of each, in
-    /// order. All of them are stored or none is. Cancel safe: who leaves may come again with the same events.
+    /// Stores events, at most [`EventStore::MOST_EVENTS`], and counts those that were not
+    /// stored before. Returns the outcome of each, in order. All of them are stored or none is.
+    /// Cancel safe: who leaves may come again with the same events.
     ///
     /// # Errors
-    /// When the store cannot be used. Then nobody may be told that the events are stored, although they may be.
+    /// When the store cannot be used. Then no event may be acknowledged, although it may be stored.
     pub async fn record_events(&self, events: &[Dated]) -> Result<Vec<Recorded>, Error> {
         let named: Vec<_> = events
             .iter()
@@ -48,7 +50,7 @@ impl EventStore {
         mut recording: Recording<'_>,
         named: &[Named<'_>],
     ) -> Result<Vec<Recorded>, Error> {
-        let first_seq = recording.line_up(named.len()).await?;
+        let first_seq = recording.lock_log_and_reserve_sequence(named.len()).await?;
         let stored = recording.stored(named).await?;
         let fresh = fresh(named, &stored);
         if fresh.is_empty() {
@@ -58,7 +60,7 @@ impl EventStore {
         let fresh = recording.sorted_out(fresh, first_seq).await?;
         let changes = recording.count(&fresh).await?;
         if changes.states.values().any(|state| state.openid.is_none()) {
-            // Before it is done: nobody may hear whether it was.
+            // Before the commit, whose outcome may stay unknown.
             self.db.mark_erased();
         }
         recording.store(&fresh, &changes).await?;
@@ -157,7 +159,7 @@ impl Fresh<'_> {
     }
 
     /// The binding that this scan takes, unless another one took it before.
-    fn takes(&self) -> Option<&str> {
+    fn claimed_binding(&self) -> Option<&str> {
         match &self.about {
             About::Own(Some(binding)) if self.at() <= binding.expires_at => Some(&binding.id),
             _ => None,
@@ -198,7 +200,7 @@ impl Recording<'_> {
         Ok(sorted.collect())
     }
 
-    async fn count(&mut self, fresh: &[Fresh<'_>]) -> Result<Changes, Error> {
+    async fn count(&mut self, fresh: &[Fresh<'_>]) -> Result<StatisticsDelta, Error> {
         let known = self.known(fresh).await?;
         let mut count = Count::from(known);
         for event in fresh {
@@ -207,13 +209,13 @@ impl Recording<'_> {
         Ok(count.finish())
     }
 
-    async fn store(&mut self, fresh: &[Fresh<'_>], changes: &Changes) -> Result<(), Error> {
+    async fn store(&mut self, fresh: &[Fresh<'_>], changes: &StatisticsDelta) -> Result<(), Error> {
         self.write_events(fresh).await?;
         self.write_states(&changes.states).await?;
-        self.write_arrivals(&changes.arrivals).await?;
+        self.write_first_touches(&changes.first_touches).await?;
         self.write_tallies(&changes.tallies).await?;
-        self.write_revisits(&changes.revisits).await?;
-        self.write_takings(&takings(fresh)).await
+        self.write_returning(&changes.returning).await?;
+        self.write_claimed_bindings(&claimed_bindings(fresh)).await
     }
 }
 
@@ -228,14 +230,14 @@ fn fresh<'a>(named: &'a [Named<'a>], stored: &HashSet<String>) -> Vec<(usize, &'
 }
 
 /// The bindings that were scanned in time, each with the first scan of it.
-fn takings<'a>(fresh: &'a [Fresh<'a>]) -> BTreeMap<&'a str, &'a Fresh<'a>> {
-    let mut takings = BTreeMap::new();
+fn claimed_bindings<'a>(fresh: &'a [Fresh<'a>]) -> BTreeMap<&'a str, &'a Fresh<'a>> {
+    let mut claimed_bindings = BTreeMap::new();
     for event in fresh {
-        if let Some(binding) = event.takes() {
-            takings.entry(binding).or_insert(event);
+        if let Some(binding) = event.claimed_binding() {
+            claimed_bindings.entry(binding).or_insert(event);
         }
     }
-    takings
+    claimed_bindings
 }
 
 fn results(count: usize, fresh: &[Fresh<'_>]) -> Vec<Recorded> {

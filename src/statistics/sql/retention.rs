@@ -1,4 +1,4 @@
-//! Forgetting: events and openids after their time, bindings after their end, and what erased openids left in the files.
+//! Retention: removes events and erases openids after their time.
 
 use std::collections::BTreeMap;
 
@@ -25,9 +25,9 @@ const ERASE: &str = "UPDATE follower SET openid = $4, held = 0 WHERE appid = $1 
      SELECT person FROM follower WHERE appid = $1 AND held = 1 AND seen_at < $2 LIMIT $3)";
 
 impl EventStore {
-    /// Forgets some of the events from before `before`, and some of the openids of whom nothing was heard since then. Tells how
-    /// many of both; none means that nothing is left to be forgotten. The numbers stay, and stay right for whoever comes again:
-    /// who was ever counted, under a name that says nothing, is known for ever. Cancel safe.
+    /// Forgets some of the events from before `before`, and some of the openids of whom nothing was
+    /// heard since then. Returns how many of both; 0 when nothing is left. The numbers stay, and
+    /// stay right for a person who comes again, whose pseudonym is kept. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -35,7 +35,7 @@ impl EventStore {
         self.db
             .within_deadline(Purpose::Write, async {
                 let mut write = self.db.begin().await?;
-                self.line_up_with_events(&mut write).await?;
+                self.lock_log(&mut write).await?;
                 let mut events = 0;
                 for sql in OLD_EVENTS {
                     events += self.remove_events(&mut write, sql, before).await?;
@@ -56,8 +56,8 @@ impl EventStore {
             .await
     }
 
-    /// Waits until nobody else writes events, so that no two transactions wait for each other.
-    async fn line_up_with_events(&self, write: &mut Transaction) -> Result<(), Error> {
+    /// Locks the account's log row, so that no two transactions wait for each other.
+    async fn lock_log(&self, write: &mut Transaction) -> Result<(), Error> {
         sqlx::query("UPDATE event_log SET last_seq = last_seq WHERE appid = $1")
             .bind(self.db.appid())
             .execute(&mut *write)
@@ -92,7 +92,7 @@ impl EventStore {
         Ok(delete.execute(&mut *write).await?.rows_affected())
     }
 
-    /// Who scans a code again is still known to have been there before.
+    /// Keeps the last visit, so that a person who scans again counts as returning.
     async fn keep_last_visits(&self, write: &mut Transaction, old: &[AnyRow]) -> Result<(), Error> {
         let visits = last_visits(old)?;
         if visits.is_empty() {

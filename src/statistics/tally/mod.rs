@@ -1,6 +1,7 @@
-//! How scans, people, new followers and lost ones are counted, purely: from what is known and an event to what changes.
+//! Reduces events to changes of statistics, with first-touch attribution of followers.
 //!
-//! Read [`Count`] first. It knows no store: the numbers are the same whatever keeps them, and in whatever order the events come.
+//! Read [`Count`] first. It is pure and knows no database; the numbers are the same in whatever
+//! order events come.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,10 +22,11 @@ pub enum Attribution {
     Unknown(String),
 }
 
-/// The follow through a code that brought a person: of several the earliest. In the same second it is the one whose code
-/// comes first in the order of [`Attribution`], so that it does not depend on which arrived first.
+/// The follow through a code that brought a person: of several the earliest. In the same second it
+/// is the one whose code comes first in the order of [`Attribution`], so that it does not depend on
+/// which arrived first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrival {
+pub struct FirstTouch {
     /// When, by WeChat's clock.
     pub at: Timestamp,
     /// By which code.
@@ -33,23 +35,23 @@ pub struct Arrival {
     pub day: Date,
 }
 
-/// How a person stands after all events that are counted.
+/// A follower's state after all counted events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct FollowerState {
     /// The time of the latest event.
     pub seen_at: Timestamp,
     /// Whether it says that the person left. Of events in the same second one that says so wins.
     pub away: bool,
     /// What brought the person first; none if it was no code.
-    pub arrival: Option<Arrival>,
+    pub first_touch: Option<FirstTouch>,
 }
 
 /// An event that was not counted yet.
 #[derive(Debug, Clone)]
 pub struct Happening<'a> {
-    /// Who.
+    /// The pseudonym of the follower.
     pub person: Person,
-    /// The same as WeChat names them.
+    /// The openid of the follower.
     pub openid: &'a OpenId,
     /// What happened.
     pub kind: EventKind,
@@ -65,37 +67,38 @@ pub struct Happening<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// The persons of whom there were events.
-    pub people: HashMap<Person, Standing>,
-    /// Days on which a person scanned a code: for each event, if there are any, its own day, the last one before it and the first
-    /// one after it. More do no harm.
+    pub people: HashMap<Person, FollowerState>,
+    /// Days on which a person scanned a code: for each event, if there are any, its own day, the
+    /// last one before it and the first one after it. More do no harm.
     pub days: HashMap<(Person, Attribution), BTreeSet<Date>>,
 }
 
-/// Counts events one after another. Whatever order they come in, the sum of the changes is the same.
+/// Counts events one after another. Whatever order they come in, the sum of the changes is the
+/// same.
 #[derive(Debug)]
 pub struct Count {
-    before: HashMap<Person, Standing>,
+    before: HashMap<Person, FollowerState>,
     known: Known,
-    changes: Changes,
+    changes: StatisticsDelta,
 }
 
-/// What counting changed. In order, so that whoever writes it down takes its rows in the same order as others do.
+/// What counting changed, in key order, so that all writers lock rows in the same order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct StatisticsDelta {
     /// What is new of a person's state.
-    pub states: BTreeMap<Person, State>,
-    /// Persons of whom another arrival is now known to be the first.
-    pub arrivals: BTreeMap<Person, Arrival>,
+    pub states: BTreeMap<Person, FollowerUpdate>,
+    /// Persons whose first touch is now known to be another one.
+    pub first_touches: BTreeMap<Person, FirstTouch>,
     /// Changes of the numbers of codes and days.
     pub tallies: BTreeMap<(Attribution, Date), Tally>,
-    /// Changes of how many people came back to a code on a day, by the day on which they had scanned it last before. By code,
-    /// day, and that earlier day.
-    pub revisits: BTreeMap<(Attribution, Date, Date), i64>,
+    /// StatisticsDelta of how many people came back to a code on a day, by the day on which they
+    /// had scanned it last before. By code, day, and that earlier day.
+    pub returning: BTreeMap<(Attribution, Date, Date), i64>,
 }
 
-/// How a person stands now.
+/// A changed state of a follower.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub struct FollowerUpdate {
     /// The time of the latest event.
     pub seen_at: Timestamp,
     /// Who it is, while the person follows; none means that the openid must not be known any more.
@@ -121,7 +124,7 @@ impl Count {
         Self {
             before: known.people.clone(),
             known,
-            changes: Changes::default(),
+            changes: StatisticsDelta::default(),
         }
     }
 
@@ -134,23 +137,25 @@ impl Count {
     }
 
     /// What all of them changed.
-    pub fn finish(mut self) -> Changes {
+    pub fn finish(mut self) -> StatisticsDelta {
         for (person, now) in &self.known.people {
             let before = self.before.get(person);
             self.changes.recount(before, -1);
             self.changes.recount(Some(now), 1);
-            let arrival = now.arrival.as_ref();
-            if let Some(arrival) = arrival.filter(|_| arrival != before.and_then(arrival_of)) {
+            let first_touch = now.first_touch.as_ref();
+            if let Some(first_touch) =
+                first_touch.filter(|_| first_touch != before.and_then(first_touch_of))
+            {
                 self.changes
-                    .arrivals
-                    .insert(person.clone(), arrival.clone());
+                    .first_touches
+                    .insert(person.clone(), first_touch.clone());
             }
         }
-        let Changes {
-            tallies, revisits, ..
+        let StatisticsDelta {
+            tallies, returning, ..
         } = &mut self.changes;
         tallies.retain(|_, change| *change != Tally::default());
-        revisits.retain(|_, change| *change != 0);
+        returning.retain(|_, change| *change != 0);
         self.changes
     }
 
@@ -164,13 +169,13 @@ impl Count {
         if !is_heard {
             return;
         }
-        let now = Standing {
+        let now = FollowerState {
             seen_at: event.at,
             away: leaves,
-            arrival: known.and_then(arrival_of).cloned(),
+            first_touch: known.and_then(first_touch_of).cloned(),
         };
         self.known.people.insert(event.person.clone(), now);
-        let state = State {
+        let state = FollowerUpdate {
             seen_at: event.at,
             openid: (!leaves).then(|| event.openid.clone()),
         };
@@ -182,20 +187,20 @@ impl Count {
         if event.kind != EventKind::Subscribe {
             return;
         }
-        let arrival = Arrival {
+        let first_touch = FirstTouch {
             at: event.at,
             code: code.clone(),
             day: event.day,
         };
         let standing = self.known.people.get_mut(&event.person);
-        let first = &mut standing.expect("who scans was seen").arrival;
-        if first.as_ref().is_none_or(|first| arrival < *first) {
-            *first = Some(arrival);
+        let first = &mut standing.expect("who scans was seen").first_touch;
+        if first.as_ref().is_none_or(|first| first_touch < *first) {
+            *first = Some(first_touch);
         }
     }
 
-    /// A scan, and a person more on that day if it is the first one. The person's days with the code are a chain, each day
-    /// with the one before it, and a new day goes in between.
+    /// A scan, and a person more on that day if it is the first one. The person's days with the
+    /// code are a chain, each day with the one before it, and a new day goes in between.
     fn visit(&mut self, event: &Happening<'_>, code: &Attribution) {
         let day = event.day;
         self.changes.tally(code, day).scans += 1;
@@ -207,39 +212,40 @@ impl Count {
         self.changes.tally(code, day).people += 1;
         let before = days.range(..day).next_back().copied();
         let after = days.range(day..).nth(1).copied();
-        let mut revisit = |day, since: Option<Date>, change| {
+        let mut count_returning = |day, since: Option<Date>, change| {
             if let Some(since) = since {
                 *self
                     .changes
-                    .revisits
+                    .returning
                     .entry((code.clone(), day, since))
                     .or_default() += change;
             }
         };
-        revisit(day, before, 1);
+        count_returning(day, before, 1);
         if let Some(after) = after {
-            revisit(after, before, -1);
-            revisit(after, Some(day), 1);
+            count_returning(after, before, -1);
+            count_returning(after, Some(day), 1);
         }
     }
 }
 
-fn arrival_of(standing: &Standing) -> Option<&Arrival> {
-    standing.arrival.as_ref()
+fn first_touch_of(standing: &FollowerState) -> Option<&FirstTouch> {
+    standing.first_touch.as_ref()
 }
 
-impl Changes {
+impl StatisticsDelta {
     fn tally(&mut self, code: &Attribution, day: Date) -> &mut Tally {
         self.tallies.entry((code.clone(), day)).or_default()
     }
 
     /// Counts a person with the code that brought them, or uncounts.
-    fn recount(&mut self, standing: Option<&Standing>, change: i64) {
-        let Some((standing, arrival)) = standing.and_then(|one| Some((one, arrival_of(one)?)))
+    fn recount(&mut self, standing: Option<&FollowerState>, change: i64) {
+        let Some((standing, first_touch)) =
+            standing.and_then(|one| Some((one, first_touch_of(one)?)))
         else {
             return;
         };
-        let tally = self.tally(&arrival.code, arrival.day);
+        let tally = self.tally(&first_touch.code, first_touch.day);
         tally.new_followers += change;
         tally.lost += if standing.away { change } else { 0 };
     }

@@ -4,11 +4,11 @@ use crate::scene::Kind;
 /// What a store would keep: the sum of all changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Kept {
-    people: HashMap<Person, Standing>,
+    people: HashMap<Person, FollowerState>,
     openids: BTreeMap<Person, Option<OpenId>>,
     days: HashMap<(Person, Attribution), BTreeSet<Date>>,
     tallies: BTreeMap<(Attribution, Date), Tally>,
-    revisits: BTreeMap<(Attribution, Date, Date), i64>,
+    returning: BTreeMap<(Attribution, Date, Date), i64>,
 }
 
 impl Kept {
@@ -27,19 +27,19 @@ impl Kept {
         self.apply(count.finish());
     }
 
-    fn apply(&mut self, changes: Changes) {
+    fn apply(&mut self, changes: StatisticsDelta) {
         for (person, state) in changes.states {
-            let arrival = self.people.get(&person).and_then(arrival_of).cloned();
-            let standing = Standing {
+            let first_touch = self.people.get(&person).and_then(first_touch_of).cloned();
+            let standing = FollowerState {
                 seen_at: state.seen_at,
                 away: state.openid.is_none(),
-                arrival,
+                first_touch,
             };
             self.people.insert(person.clone(), standing);
             self.openids.insert(person, state.openid);
         }
-        for (person, arrival) in changes.arrivals {
-            self.people.get_mut(&person).unwrap().arrival = Some(arrival);
+        for (person, first_touch) in changes.first_touches {
+            self.people.get_mut(&person).unwrap().first_touch = Some(first_touch);
         }
         for (key, change) in changes.tallies {
             let tally = self.tallies.entry(key).or_default();
@@ -48,10 +48,10 @@ impl Kept {
             tally.new_followers += change.new_followers;
             tally.lost += change.lost;
         }
-        for (key, change) in changes.revisits {
-            *self.revisits.entry(key).or_default() += change;
+        for (key, change) in changes.returning {
+            *self.returning.entry(key).or_default() += change;
         }
-        self.revisits.retain(|_, people| *people != 0);
+        self.returning.retain(|_, people| *people != 0);
     }
 
     /// Scans, people, new followers and lost ones of a code on a day.
@@ -69,8 +69,8 @@ impl Kept {
             .filter(|((of, on), _)| *of == code && range.contains(on))
             .map(|(_, tally)| tally.people)
             .sum();
-        let revisits = self.revisits.iter();
-        let came_back: i64 = revisits
+        let returning = self.returning.iter();
+        let came_back: i64 = returning
             .filter(|((of, on, since), _)| *of == code && range.contains(on) && *since >= day(from))
             .map(|(_, people)| people)
             .sum();
@@ -251,11 +251,11 @@ fn the_earliest_follow_through_a_code_brought_somebody() {
         ),
     ] {
         let kept = counted(&events);
-        let arrival = kept.people[&person("a")].arrival.as_ref().unwrap();
-        assert_eq!(arrival.code, attribution(brought_by), "{events:?}");
+        let first_touch = kept.people[&person("a")].first_touch.as_ref().unwrap();
+        assert_eq!(first_touch.code, attribution(brought_by), "{events:?}");
         let new: i64 = kept.tallies.values().map(|tally| tally.new_followers).sum();
         assert_eq!(new, 1, "{events:?}");
-        let brought = kept.tallies[&(arrival.code.clone(), arrival.day)];
+        let brought = kept.tallies[&(first_touch.code.clone(), first_touch.day)];
         assert_eq!(brought.new_followers, 1, "{events:?}");
     }
 }
@@ -270,8 +270,8 @@ fn what_changes_nothing_is_not_written() {
     count.add(&scan(49, "a", "1"));
     count.add(&leave(1, "a"));
     let changes = count.finish();
-    assert_eq!((changes.states.len(), changes.arrivals.len()), (0, 0));
-    assert_eq!(changes.revisits.len(), 0);
+    assert_eq!((changes.states.len(), changes.first_touches.len()), (0, 0));
+    assert_eq!(changes.returning.len(), 0);
     let scanned = Tally {
         scans: 1,
         ..Tally::default()

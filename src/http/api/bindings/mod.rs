@@ -134,11 +134,11 @@ pub(crate) async fn show(
 ) -> Result<Json<BindingBody>, Problem> {
     let id = text(id)?;
     let wait = wait(raw.as_deref().unwrap_or_default())?;
-    let standing = bindings.standing(&id, Instant::now() + wait);
+    let standing = bindings.state(&id, Instant::now() + wait);
     let standing = tokio::select! {
         standing = standing => standing?,
         // A waiting request must not delay the shutdown.
-        () = draining.cancelled() => bindings.standing(&id, Instant::now()).await?,
+        () = draining.cancelled() => bindings.state(&id, Instant::now()).await?,
     };
     Ok(Json(BindingBody::new(
         id,

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use crate::channels::{Channel, ChannelStore};
 use crate::clock::Clock;
-use crate::codes::{Codes, Served, Source};
+use crate::codes::{Codes, Issued, Source};
 use crate::http::api::codes::new_code::{self, NewCode, Order};
 use crate::http::extract::json::JsonBody;
 use crate::http::extract::key_holder::KeyHolder;
@@ -195,7 +195,7 @@ fn late() -> Problem {
 /// A code that was minted or known, and its names.
 struct Made {
     spec: CodeSpec,
-    served: Served,
+    served: Issued,
     channel: Channel,
 }
 

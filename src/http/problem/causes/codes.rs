@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::codes::KEY_PROBE_EVERY;
+use crate::codes::HIGH_PRIORITY_PROBE_INTERVAL;
 use crate::codes::{self, BudgetExhausted, MintError};
 use crate::http::i18n::message::Message;
 use crate::http::problem::causes::BUSY_RETRY;
@@ -33,7 +33,7 @@ impl From<codes::Error> for Problem {
             codes::Error::TooMany => Self::crowded(),
             codes::Error::ImportConflict(conflict) => conflict.into(),
             codes::Error::Store(error) => error.into(),
-            codes::Error::Lost(_) => Self::internal(),
+            codes::Error::TaskAborted(_) => Self::internal(),
         }
     }
 }
@@ -42,9 +42,9 @@ impl From<&MintError> for Problem {
     fn from(error: &MintError) -> Self {
         match error {
             MintError::WeChat(error) => error.into(),
-            MintError::MinuteLimit(error) => Self::from(error).after(KEY_PROBE_EVERY),
+            MintError::MinuteLimit(error) => Self::from(error).after(HIGH_PRIORITY_PROBE_INTERVAL),
             MintError::Token(cause) => (&**cause).into(),
-            MintError::Stopped(stop) => stop.into(),
+            MintError::CircuitOpen(stop) => stop.into(),
             MintError::Budget(budget) => (*budget).into(),
             MintError::LedgerFull => Self::new(
                 ErrorCode::PermanentStockExhausted,
@@ -60,7 +60,7 @@ impl From<&MintError> for Problem {
             MintError::Timeout | MintError::DeadOnArrival | MintError::TokenTimeout => {
                 Self::upstream_timeout()
             }
-            MintError::Lost(_) => Self::internal(),
+            MintError::TaskAborted(_) => Self::internal(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::codes::TokenError;
-use crate::codes::{KEY_PROBE_EVERY, Stopped};
+use crate::codes::{HIGH_PRIORITY_PROBE_INTERVAL, Open};
 use crate::http::i18n::message::Message;
 use crate::http::problem::causes::BUSY_RETRY;
 use crate::http::problem::{ErrorCode, Problem};
@@ -19,7 +19,7 @@ impl From<&TokenError> for Problem {
     fn from(error: &TokenError) -> Self {
         match error {
             TokenError::WeChat(error) => Self::from_token_call(error),
-            TokenError::Stopped(stop) => stop.into(),
+            TokenError::CircuitOpen(stop) => stop.into(),
             TokenError::Store(_) => Self::store_unavailable(),
             TokenError::ForcedTooOften => Self::new(
                 ErrorCode::UpstreamBusy,
@@ -33,8 +33,8 @@ impl From<&TokenError> for Problem {
     }
 }
 
-impl From<&Stopped> for Problem {
-    fn from(stop: &Stopped) -> Self {
+impl From<&Open> for Problem {
+    fn from(stop: &Open) -> Self {
         Self::quota(stop.retry_after).caused_by(stop.errcode)
     }
 }
@@ -137,7 +137,7 @@ impl Problem {
                 Self::new(ErrorCode::UpstreamRefused, message).caused_by(refusal.errcode)
             }
             wechat::Error::Refused(refusal) if refusal.errcode == Errcode::MINUTE_LIMIT => {
-                Self::from(error).after(KEY_PROBE_EVERY)
+                Self::from(error).after(HIGH_PRIORITY_PROBE_INTERVAL)
             }
             other => other.into(),
         }

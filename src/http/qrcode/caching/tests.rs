@@ -3,7 +3,7 @@ use crate::http::qrcode::fixture::served;
 
 #[test]
 fn no_cache_may_show_a_dead_code() {
-    let fresh = |floor| Standing::Fresh {
+    let fresh = |floor| Freshness::Fresh {
         floor: Duration::from_secs(floor),
     };
     // granted, standing, now, picture, text
@@ -24,7 +24,7 @@ fn no_cache_may_show_a_dead_code() {
         ),
         (7200, fresh(3600), 3600, "no-store", "no-store"),
         (7200, fresh(7200), 1, "no-store", "no-store"),
-        (7200, Standing::Stale, 0, "no-store", "no-store"),
+        (7200, Freshness::Stale, 0, "no-store", "no-store"),
         (
             2_592_000,
             fresh(3600),

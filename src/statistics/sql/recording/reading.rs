@@ -12,15 +12,18 @@ use super::{Binding, Fresh, Named, Owner, Recording};
 use crate::codes::columns as scene_columns;
 use crate::db::{Error, placeholders, row};
 use crate::statistics::privacy::Person;
-use crate::statistics::tally::{Arrival, Attribution, Known, Standing};
+use crate::statistics::tally::{Attribution, FirstTouch, FollowerState, Known};
 
 /// A person who scanned a code on a day.
 type Visit<'a> = (&'a Person, &'a Attribution, Date);
 
 impl Recording<'_> {
-    /// Waits until nobody else of this account writes events, and takes so many places in their order. From here on the database
-    /// is as PostgreSQL's other writers left it, and they wait for us.
-    pub(super) async fn line_up(&mut self, events: usize) -> Result<i64, Error> {
+    /// Locks the account's log row until commit and reserves sequence numbers, so that the reads
+    /// below see every committed writer.
+    pub(super) async fn lock_log_and_reserve_sequence(
+        &mut self,
+        events: usize,
+    ) -> Result<i64, Error> {
         let places = i64::try_from(events).unwrap_or(i64::MAX);
         let last: i64 = sqlx::query(
             "INSERT INTO event_log (appid, last_seq) VALUES ($1, $2)
@@ -72,11 +75,11 @@ impl Recording<'_> {
     async fn people(
         &mut self,
         persons: &BTreeSet<&Person>,
-    ) -> Result<HashMap<Person, Standing>, Error> {
+    ) -> Result<HashMap<Person, FollowerState>, Error> {
         let sql = people_sql(persons.len());
         let names = persons.iter().map(|person| person.as_str());
         let found = self.look_up(sql, names).await?;
-        found.iter().map(standing).collect()
+        found.iter().map(follower_state).collect()
     }
 
     async fn days(
@@ -179,9 +182,9 @@ fn owner(found: &AnyRow) -> Result<(String, Owner), Error> {
     Ok((found.try_get("ticket")?, Owner { scene, binding }))
 }
 
-fn standing(found: &AnyRow) -> Result<(Person, Standing), Error> {
-    let arrival = match found.try_get::<Option<i64>, _>("at")? {
-        Some(at) => Some(Arrival {
+fn follower_state(found: &AnyRow) -> Result<(Person, FollowerState), Error> {
+    let first_touch = match found.try_get::<Option<i64>, _>("at")? {
+        Some(at) => Some(FirstTouch {
             at: row::instant(at)?,
             code: columns::attribution(found)?,
             day: row::day(&found.try_get::<String, _>("day")?)?,
@@ -189,10 +192,10 @@ fn standing(found: &AnyRow) -> Result<(Person, Standing), Error> {
         None => None,
     };
     let seen_at: Timestamp = row::instant(found.try_get("seen_at")?)?;
-    let standing = Standing {
+    let standing = FollowerState {
         seen_at,
         away: found.try_get::<i64, _>("away")? != 0,
-        arrival,
+        first_touch,
     };
     Ok((person(found)?, standing))
 }

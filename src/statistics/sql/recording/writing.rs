@@ -1,4 +1,5 @@
-//! What counting events changed, written down: a statement for each table, with a row for each change.
+//! What counting events changed, written down: a statement for each table, with a row for each
+//! change.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use super::super::columns;
 use super::{About, Fresh, Recording};
 use crate::db::{Error, placeholders};
 use crate::statistics::privacy::Person;
-use crate::statistics::tally::{Arrival, Attribution, State, Tally};
+use crate::statistics::tally::{Attribution, FirstTouch, FollowerUpdate, Tally};
 
 /// What a binding is called that is not known any more.
 const FORGOTTEN_BINDING: &str = "";
@@ -47,7 +48,7 @@ impl Recording<'_> {
 
     pub(super) async fn write_states(
         &mut self,
-        states: &BTreeMap<Person, State>,
+        states: &BTreeMap<Person, FollowerUpdate>,
     ) -> Result<(), Error> {
         if states.is_empty() {
             return Ok(());
@@ -71,28 +72,28 @@ impl Recording<'_> {
         self.execute(query).await
     }
 
-    pub(super) async fn write_arrivals(
+    pub(super) async fn write_first_touches(
         &mut self,
-        arrivals: &BTreeMap<Person, Arrival>,
+        first_touches: &BTreeMap<Person, FirstTouch>,
     ) -> Result<(), Error> {
-        if arrivals.is_empty() {
+        if first_touches.is_empty() {
             return Ok(());
         }
         let sql = format!(
             "INSERT INTO newcomer (appid, person, at, kind, scene, day) VALUES {}
              ON CONFLICT (appid, person) DO UPDATE SET
                  at = excluded.at, kind = excluded.kind, scene = excluded.scene, day = excluded.day",
-            placeholders::rows_of_account(arrivals.len(), 5)
+            placeholders::rows_of_account(first_touches.len(), 5)
         );
-        let mut query = placeholders::query(sql, arrivals.len(), self.appid);
-        for (person, arrival) in arrivals {
-            let (kind, scene) = columns::code_columns(&arrival.code);
+        let mut query = placeholders::query(sql, first_touches.len(), self.appid);
+        for (person, first_touch) in first_touches {
+            let (kind, scene) = columns::code_columns(&first_touch.code);
             query = query
                 .bind(person.as_str())
-                .bind(arrival.at.as_millisecond())
+                .bind(first_touch.at.as_millisecond())
                 .bind(kind)
                 .bind(scene)
-                .bind(arrival.day.to_string());
+                .bind(first_touch.day.to_string());
         }
         self.execute(query).await
     }
@@ -128,20 +129,20 @@ impl Recording<'_> {
         self.execute(query).await
     }
 
-    pub(super) async fn write_revisits(
+    pub(super) async fn write_returning(
         &mut self,
-        revisits: &BTreeMap<(Attribution, Date, Date), i64>,
+        returning: &BTreeMap<(Attribution, Date, Date), i64>,
     ) -> Result<(), Error> {
-        if revisits.is_empty() {
+        if returning.is_empty() {
             return Ok(());
         }
         let sql = format!(
             "INSERT INTO revisit (appid, kind, scene, day, since, people) VALUES {}
              ON CONFLICT (appid, kind, scene, day, since) DO UPDATE SET people = revisit.people + excluded.people",
-            placeholders::rows_of_account(revisits.len(), 5)
+            placeholders::rows_of_account(returning.len(), 5)
         );
-        let mut query = placeholders::query(sql, revisits.len(), self.appid);
-        for ((code, day, since), change) in revisits {
+        let mut query = placeholders::query(sql, returning.len(), self.appid);
+        for ((code, day, since), change) in returning {
             let (kind, scene) = columns::code_columns(code);
             query = query
                 .bind(kind)
@@ -154,21 +155,21 @@ impl Recording<'_> {
     }
 
     /// The first scan of a binding wins.
-    pub(super) async fn write_takings(
+    pub(super) async fn write_claimed_bindings(
         &mut self,
-        takings: &BTreeMap<&str, &Fresh<'_>>,
+        claimed_bindings: &BTreeMap<&str, &Fresh<'_>>,
     ) -> Result<(), Error> {
-        if takings.is_empty() {
+        if claimed_bindings.is_empty() {
             return Ok(());
         }
         let sql = format!(
             "WITH taken (id, person, at) AS (VALUES {})
              UPDATE binding SET person = taken.person, scanned_at = taken.at FROM taken
              WHERE binding.appid = $1 AND binding.id = taken.id AND binding.person IS NULL",
-            placeholders::rows(takings.len(), 3)
+            placeholders::rows(claimed_bindings.len(), 3)
         );
-        let mut query = placeholders::query(sql, takings.len(), self.appid);
-        for (binding, event) in takings {
+        let mut query = placeholders::query(sql, claimed_bindings.len(), self.appid);
+        for (binding, event) in claimed_bindings {
             query = query
                 .bind(*binding)
                 .bind(event.named.person.as_str())

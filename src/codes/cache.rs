@@ -1,4 +1,4 @@
-//! The codes that this process knows, in front of the store: a known code costs no SQL.
+//! The in-memory cache of codes, in front of the database: a cached code costs no SQL.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use moka::sync::Cache;
 use crate::scene::Scene;
 use crate::ticket::{IssuedCode, Life};
 
-/// Codes by scene, the last minted one of each. Clones are handles to the same ones.
+/// The latest code of each scene. Clones are handles to the same cache.
 #[derive(Debug, Clone)]
-pub(super) struct Known(Cache<Scene, Arc<IssuedCode>>);
+pub(super) struct CodeCache(Cache<Scene, Arc<IssuedCode>>);
 
-impl Known {
-    /// Room for so many codes. Beyond it those go that are asked for least.
+impl CodeCache {
+    /// Room for so many codes; beyond it the least used ones are evicted.
     pub(super) fn new(entries: u64) -> Self {
         Self(Cache::new(entries))
     }

@@ -1,4 +1,4 @@
-//! Who pays for a mint. Keys do not; visitors share a budget of so many mints a day.
+//! The daily budget of mints that visitors share. Keys are not charged.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -12,33 +12,35 @@ use crate::access::Requester;
 use crate::clock::China;
 use crate::telemetry::{self, Causes};
 
-/// While the store cannot be asked, a process spends this part of what was left when it was asked last.
+/// While the store cannot be asked, a process spends this part of what was left when it was asked
+/// last.
 const OFFLINE_SHARE: u64 = 10;
 
-/// How long the store is not asked again for a budget that it called used up. A refund is noticed after that.
+/// How long the store is not asked again for a budget that it called used up. A refund is noticed
+/// after that.
 const SPENT_MEMORY: Duration = Duration::from_secs(5);
 
-/// What was paid for a mint, so that it can be given back.
+/// What a mint was charged to, for a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paid {
+pub(super) enum Charge {
     /// Nothing: a key asked.
     Nothing,
-    /// One of the budget's mints, in the store.
+    /// The day's budget, in the database.
     Budget,
-    /// One of those that this process may make without the store.
+    /// This process's allowance while the database is down.
     Offline,
 }
 
-/// The visitors' budget, shared through the store.
+/// The visitors' budget, shared by replicas through the database.
 #[derive(Debug)]
 pub(super) struct Budget {
     a_day: u64,
-    /// What this process may still mint while the store is down.
+    /// What this process may still mint while the database is down.
     offline: AtomicU64,
-    /// Until when the budget is taken to be used up, because the store has just said so.
+    /// Until when the database's answer that the budget is used up is remembered.
     spent_until: Mutex<Timestamp>,
-    /// The day whose end of the budget is in the log.
-    told: Mutex<Option<String>>,
+    /// The day on which the log said that the budget is used up.
+    logged_on: Mutex<Option<String>>,
 }
 
 impl Budget {
@@ -47,7 +49,7 @@ impl Budget {
             a_day,
             offline: AtomicU64::new(a_day / OFFLINE_SHARE),
             spent_until: Mutex::default(),
-            told: Mutex::default(),
+            logged_on: Mutex::default(),
         }
     }
 
@@ -55,7 +57,8 @@ impl Budget {
         self.a_day
     }
 
-    /// What is left of the budget once visitors caused so many mints; remembers it for when the store is down.
+    /// What is left of the budget after so many mints; a share of it is the allowance while the
+    /// database is down.
     pub(super) fn left_after(&self, anonymous: u64) -> u64 {
         let left = self.a_day.saturating_sub(anonymous);
         self.offline.store(left / OFFLINE_SHARE, Ordering::Relaxed);
@@ -63,33 +66,33 @@ impl Budget {
         left
     }
 
-    /// Pays for one mint before it is made.
+    /// Charges one mint before it is made.
     ///
     /// # Errors
     /// When nothing is left, or the store cannot say.
-    pub(super) async fn pay(
+    pub(super) async fn charge(
         &self,
         requester: Requester,
         store: &CodeStore,
         now: Timestamp,
-    ) -> Result<Paid, MintError> {
+    ) -> Result<Charge, MintError> {
         if requester == Requester::Key {
-            return Ok(Paid::Nothing);
+            return Ok(Charge::Nothing);
         }
         match store.take_anonymous_mint(self.a_day).await {
-            Ok(true) => Ok(Paid::Budget),
+            Ok(true) => Ok(Charge::Budget),
             Ok(false) => {
-                self.tell_once_a_day(now);
+                self.log_once_per_day(now);
                 // The next day has a budget of its own.
                 *self.spent_until() = now + SPENT_MEMORY.min(China::until_midnight(now));
                 Err(BudgetExhausted::at(now).into())
             }
             Err(error) if store.is_up() => Err(error.into()),
-            Err(error) => self.pay_offline().ok_or_else(|| error.into()),
+            Err(error) => self.charge_offline().ok_or_else(|| error.into()),
         }
     }
 
-    /// Whether the budget was used up a moment ago, so that whoever comes on does not cost the store a question each.
+    /// Fails while the budget is known to be used up, so that such requests cost no query.
     ///
     /// # Errors
     /// If it was.
@@ -107,23 +110,23 @@ impl Budget {
             .expect("no one panics while holding it")
     }
 
-    /// While the store is down nobody mints without limit, keys included.
-    pub(super) fn pay_offline(&self) -> Option<Paid> {
+    /// Charges the allowance while the database is down, for keys too.
+    pub(super) fn charge_offline(&self) -> Option<Charge> {
         let one_less = |left: u64| left.checked_sub(1);
         self.offline
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
             .is_ok()
-            .then_some(Paid::Offline)
+            .then_some(Charge::Offline)
     }
 
-    /// Gives back what was paid for a mint whose request never left.
-    pub(super) async fn refund(&self, paid: Paid, store: &CodeStore) {
-        match paid {
-            Paid::Nothing => {}
-            Paid::Offline => {
+    /// Refunds a mint whose request never left.
+    pub(super) async fn refund(&self, charge: Charge, store: &CodeStore) {
+        match charge {
+            Charge::Nothing => {}
+            Charge::Offline => {
                 self.offline.fetch_add(1, Ordering::Relaxed);
             }
-            Paid::Budget => {
+            Charge::Budget => {
                 if let Err(error) = store.refund_anonymous_mint().await {
                     tracing::debug!(error = %Causes(&error), "a mint was not refunded");
                 }
@@ -131,11 +134,14 @@ impl Budget {
         }
     }
 
-    /// One line for the operator, however many visitors come after it.
-    fn tell_once_a_day(&self, now: Timestamp) {
+    /// Logs once a day, however many visitors follow.
+    fn log_once_per_day(&self, now: Timestamp) {
         let today = China::day(now);
-        let mut told = self.told.lock().expect("no one panics while holding it");
-        if told.replace(today.clone()) != Some(today) {
+        let mut logged_on = self
+            .logged_on
+            .lock()
+            .expect("no one panics while holding it");
+        if logged_on.replace(today.clone()) != Some(today) {
             tracing::warn!(
                 budget = self.a_day,
                 "the visitors' mints of the day are used up (WXQR_ANONYMOUS_BUDGET)"
@@ -153,16 +159,16 @@ mod tests {
     use crate::clock::{Clock, ManualClock};
 
     #[tokio::test]
-    async fn a_budget_that_was_used_up_is_whole_again_at_midnight() {
+    async fn the_budget_is_reset_at_midnight_in_china() {
         // 23:59:58 in China.
         let start = "2026-11-22T15:59:58Z".parse().unwrap();
         let clock = Arc::new(ManualClock::starting_at(start));
         let store = CodeStore::in_memory(clock.clone() as Arc<dyn Clock>).await;
         let budget = Budget::new(1);
         let visitor = Requester::Visitor(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
-        let pay = || budget.pay(visitor, &store, clock.now());
-        assert_eq!(pay().await.unwrap(), Paid::Budget);
-        let refused = pay().await.unwrap_err();
+        let charge = || budget.charge(visitor, &store, clock.now());
+        assert_eq!(charge().await.unwrap(), Charge::Budget);
+        let refused = charge().await.unwrap_err();
         assert!(matches!(refused, MintError::Budget(_)), "{refused}");
 
         clock.advance(Duration::from_millis(1999));
@@ -170,6 +176,6 @@ mod tests {
         assert_eq!(refusal.retry_after, Duration::from_millis(1));
         clock.advance(Duration::from_millis(1));
         budget.check(clock.now()).unwrap();
-        assert_eq!(pay().await.unwrap(), Paid::Budget);
+        assert_eq!(charge().await.unwrap(), Charge::Budget);
     }
 }

@@ -1,4 +1,4 @@
-//! How many mints call WeChat at once.
+//! The limit of concurrent calls to WeChat, part of it reserved for keys.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -7,24 +7,24 @@ use crate::access::Requester;
 /// WeChat's own bound is not known; chosen to be gentle.
 pub(crate) const MAX_CONCURRENT_MINTS: usize = 64;
 
-/// Slots that visitors never take, so that keys are served while a crowd waits.
+/// Reserved for keys, so that they are served while a crowd of visitors waits.
 const FOR_KEYS: usize = 4;
 
-/// The rights to call WeChat.
+/// Limits concurrent calls to WeChat.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct UpstreamConcurrency {
     all: Semaphore,
     visitors: Semaphore,
 }
 
 /// The right to call WeChat, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot<'a> {
-    _of_all: SemaphorePermit<'a>,
-    _of_visitors: Option<SemaphorePermit<'a>>,
+pub(super) struct UpstreamPermit<'a> {
+    _shared: SemaphorePermit<'a>,
+    _visitors: Option<SemaphorePermit<'a>>,
 }
 
-impl Slots {
+impl UpstreamConcurrency {
     pub(super) fn new() -> Self {
         Self {
             all: Semaphore::new(MAX_CONCURRENT_MINTS),
@@ -32,17 +32,17 @@ impl Slots {
         }
     }
 
-    /// Waits for a slot, first come first served. Cancel safe.
-    pub(super) async fn take(&self, requester: Requester) -> Slot<'_> {
+    /// Waits for a permit, first come first served. Cancel safe.
+    pub(super) async fn acquire(&self, requester: Requester) -> UpstreamPermit<'_> {
         const OPEN: &str = "the semaphores are never closed";
-        // The visitors' own first: one who waits for it must not stand in the line of the keys.
-        let of_visitors = match requester {
+        // The visitors' permit first, so that a waiting visitor holds no place in the shared queue.
+        let visitors = match requester {
             Requester::Key => None,
             Requester::Visitor(_) => Some(self.visitors.acquire().await.expect(OPEN)),
         };
-        Slot {
-            _of_all: self.all.acquire().await.expect(OPEN),
-            _of_visitors: of_visitors,
+        UpstreamPermit {
+            _shared: self.all.acquire().await.expect(OPEN),
+            _visitors: visitors,
         }
     }
 }
@@ -59,22 +59,22 @@ mod tests {
     const VISITOR: Requester = Requester::Visitor(Visitor::V4(Ipv4Addr::LOCALHOST));
 
     #[tokio::test]
-    async fn a_crowd_of_visitors_leaves_four_slots_for_keys() {
-        let slots = Slots::new();
+    async fn a_crowd_of_visitors_leaves_four_permits_for_keys() {
+        let concurrency = UpstreamConcurrency::new();
         let mut visitors = Vec::new();
-        while let Some(slot) = slots.take(VISITOR).now_or_never() {
+        while let Some(slot) = concurrency.acquire(VISITOR).now_or_never() {
             visitors.push(slot);
         }
         assert_eq!(visitors.len(), 60);
 
-        let waiting = slots.take(VISITOR);
+        let waiting = concurrency.acquire(VISITOR);
         let mut keys = Vec::new();
-        while let Some(slot) = slots.take(Requester::Key).now_or_never() {
+        while let Some(slot) = concurrency.acquire(Requester::Key).now_or_never() {
             keys.push(slot);
         }
         assert_eq!(keys.len(), 4);
 
         drop(visitors.pop());
-        assert!(waiting.now_or_never().is_some(), "the next visitor's turn");
+        assert!(waiting.now_or_never().is_some(), "the next visitor");
     }
 }
