@@ -1,8 +1,9 @@
-//! Keeps other web sites away from tools on a developer's machine: a host check against DNS rebinding, and a same-origin
-//! check (`Origin`, Fetch Metadata) against cross-site requests.
+//! Keeps other web sites away from tools on a developer's machine: a host check against DNS
+//! rebinding, and a same-origin check (`Origin`, Fetch Metadata) against cross-site requests.
 //!
-//! A browser sends its user's requests to `localhost` for any page that asks it to. Programs such as curl and SDKs send
-//! neither `Origin` nor `Sec-Fetch-Site` and pass the second check. Read [`TrustedHosts`] first.
+//! A browser sends its user's requests to `localhost` for any page that asks it to. Programs such
+//! as curl and SDKs send neither `Origin` nor `Sec-Fetch-Site` and pass the second check. Read
+//! [`TrustedHosts`] first.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
@@ -19,8 +20,9 @@ const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// Refusals are logged at most this often: a page can send thousands of requests. Chosen.
 const LOG_PAUSE: Duration = Duration::from_mins(1);
 
-/// Top-level names that the public DNS does not delegate, so that a stranger can own no name below them: those that RFC 6761
-/// reserves, `.local` of RFC 6762 with the private ones of its appendix G, and `.home.arpa` of RFC 8375.
+/// Top-level names that the public DNS does not delegate, so that a stranger can own no name below
+/// them: those that RFC 6761 reserves, `.local` of RFC 6762 with the private ones of its appendix
+/// G, and `.home.arpa` of RFC 8375.
 const PRIVATE_SUFFIXES: [&str; 10] = [
     ".corp",
     ".home",
@@ -34,9 +36,9 @@ const PRIVATE_SUFFIXES: [&str; 10] = [
     ".test",
 ];
 
-/// The host names by which a tool may be called. Names that no stranger can rebind always may: IP literals, names without a
-/// dot, as machines and containers have, and names below a suffix that no public name has, such as `.local`. Clones share
-/// one list.
+/// The host names by which a tool may be called. Names that no stranger can rebind always may: IP
+/// literals, names without a dot, as machines and containers have, and names below a suffix that no
+/// public name has, such as `.local`. Clones share one list.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedHosts(Arc<[String]>);
 
@@ -68,8 +70,8 @@ impl TrustedHosts {
         )
     }
 
-    /// Whether a request for a page or a control may be answered: called by a trusted name and, if a browser sent it, for a
-    /// page of ours or for a reader who follows a link.
+    /// Whether a request for a page or a control may be answered: called by a trusted name and, if
+    /// a browser sent it, for a page of ours or for a reader who follows a link.
     fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
         let host = host_of(uri, headers)?;
         self.judge_host(host.as_ref())?;
@@ -80,8 +82,9 @@ impl TrustedHosts {
         }
     }
 
-    /// The same for a call that programs make, by any name that they have for the host: only what has an `Origin`, so that
-    /// a browser sent it, has to have a trusted name. A link is no program.
+    /// The same for a call that programs make, by any name that they have for the host: only what
+    /// has an `Origin`, so that a browser sent it, has to have a trusted name. A link is no
+    /// program.
     fn judge_call(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
         let host = host_of(uri, headers)?;
         if headers.contains_key(header::ORIGIN) {
@@ -116,7 +119,8 @@ fn is_ip_literal(host: &str) -> bool {
     host.parse::<Ipv4Addr>().is_ok() || inner.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
 }
 
-/// A name without a dot, or below one of [`PRIVATE_SUFFIXES`]. One of digits is none: browsers read it as an address.
+/// A name without a dot, or below one of [`PRIVATE_SUFFIXES`]. One of digits is none: browsers read
+/// it as an address.
 fn is_private_name(host: &str) -> bool {
     let is_label = |label: &str| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -127,7 +131,8 @@ fn is_private_name(host: &str) -> bool {
         && (is_single || PRIVATE_SUFFIXES.iter().any(|end| host.ends_with(end)))
 }
 
-/// Judges requests and logs those that it refuses, at most one a minute. Clones share the log's pause.
+/// Judges requests and logs those that it refuses, at most one a minute. Clones share the log's
+/// pause.
 #[derive(Debug, Clone)]
 pub struct OriginGuard {
     hosts: TrustedHosts,
@@ -226,8 +231,8 @@ impl Foreign {
     }
 }
 
-/// The host that a request names; none where it names none (HTTP/1.0). An absolute request target wins over the header (RFC
-/// 9112, section 3.2.2), and both must be sound.
+/// The host that a request names; none where it names none (HTTP/1.0). An absolute request target
+/// wins over the header (RFC 9112, section 3.2.2), and both must be sound.
 fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Foreign> {
     let of_header = match only(headers, &header::HOST) {
         Some(host) => Some(host.parse().map_err(|_| Foreign::UnclearHost)?),
@@ -250,7 +255,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
-/// Whether no page, or a page of the same origin, sent the request. The scheme is not compared: a proxy may have ended TLS.
+/// Whether no page, or a page of the same origin, sent the request. The scheme is not compared: a
+/// proxy may have ended TLS.
 fn is_same_origin(host: Option<&Authority>, headers: &HeaderMap) -> bool {
     let of_same_site = match only(headers, &FETCH_SITE) {
         Some(site) => ["same-origin", "none"].contains(&site),
@@ -278,7 +284,8 @@ fn is_origin_of(origin: &str, host: &Authority) -> bool {
         && origin.port_or_known_default() == Some(host.port_u16().unwrap_or(default_port))
 }
 
-/// Whether a reader follows a link to a page, as from a README: the other site sees nothing of the answer.
+/// Whether a reader follows a link to a page, as from a README: the other site sees nothing of the
+/// answer.
 fn is_followed_link(method: &Method, headers: &HeaderMap) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
         && !headers.contains_key(header::ORIGIN)

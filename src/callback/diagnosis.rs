@@ -2,8 +2,8 @@
 //! console or in the settings.
 //!
 //! A diagnosis is never part of an answer to the sender. It is *proven* if the sender knows a part
-//! of the secret or has at least seen a request of WeChat's; any client on the internet can cause the
-//! others.
+//! of the secret or has at least seen a request of WeChat's; any client on the internet can cause
+//! the others.
 
 use std::fmt;
 

@@ -33,8 +33,8 @@ pub struct Summary {
     pub refused: u64,
     /// Rejections since the last accepted push whose evidence is at least [`Evidence::Signed`].
     pub refused_since_accepted: u64,
-    /// The last rejection that has a diagnosis. One with less [`Evidence`] replaces it only after a
-    /// push was accepted, so that requests from the internet cannot hide a real error.
+    /// The last rejection that has a diagnosis. One with less [`Evidence`] replaces it only after
+    /// a push was accepted, so that requests from the internet cannot hide a real error.
     pub last_refusal: Option<LastRefusal>,
 }
 

@@ -41,8 +41,8 @@ type MintCall = Call<Option<Lifetime>, Obtained, MintError>;
 #[derive(Debug)]
 pub struct Codes {
     minter: Arc<Minter>,
-    /// Visitors' mints and keys' are apart, so that a key never joins a mint that a visitor's empty
-    /// budget or long lifetime stops.
+    /// Visitors' mints and keys' are apart, so that a key never joins a mint that a visitor's
+    /// empty budget or long lifetime stops.
     visitors_mints: Mints,
     keys_mints: Mints,
     look_ups: LookUps,

@@ -25,8 +25,8 @@ pub fn flags_of(command: Command, names: &[&str]) -> Command {
         })
 }
 
-/// Like [`flags`], for `wxqr demo`. Flags that the demo refuses are parsed but hidden from `--help`,
-/// so that the error can say why they are refused.
+/// Like [`flags`], for `wxqr demo`. Flags that the demo refuses are parsed but hidden from
+/// `--help`, so that the error can say why they are refused.
 pub fn demo_flags(command: Command) -> Command {
     SETTINGS.iter().fold(command, |command, setting| {
         let hidden = setting.demo == Demo::MakesItsOwn;

@@ -32,10 +32,11 @@ fn database(text: &str) -> String {
     server(text).unwrap_or_else(|| MASK.to_owned())
 }
 
-/// Masks the password of a server URL. `None` if its place is uncertain, and everything is to be masked.
+/// Masks the password of a server URL. `None` if its place is uncertain, and everything is to be
+/// masked.
 ///
-/// An `@` after the host means a password with an unescaped `/`, `?` or `#`, which ends the authority
-/// of a URL early. A URL without a host (Unix socket) has no place for a password.
+/// An `@` after the host means a password with an unescaped `/`, `?` or `#`, which ends the
+/// authority of a URL early. A URL without a host (Unix socket) has no place for a password.
 fn server(text: &str) -> Option<String> {
     let has_no_authority = text
         .split_once("://")

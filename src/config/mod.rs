@@ -1,7 +1,7 @@
 //! Typed settings, read once at start from flags, environment variables, files and defaults.
 //!
-//! [`Config`] is the type to read first, [`SETTINGS`] the table behind it. All errors are reported at
-//! once, without quoting a value.
+//! [`Config`] is the type to read first, [`SETTINGS`] the table behind it. All errors are reported
+//! at once, without quoting a value.
 //!
 //! Precedence: flag, variable, default. A secret may also be in a file: `--app-secret-file` or
 //! `WXQR_APP_SECRET_FILE`. An empty variable counts as unset.
@@ -147,8 +147,8 @@ pub struct DemoAccount {
 impl Config {
     /// Reads the settings of `serve`, and their masked form for `wxqr config`.
     ///
-    /// `flags` are the matches of a command made by [`flags()`]. Their `Debug` shows secrets: never print
-    /// it.
+    /// `flags` are the matches of a command made by [`flags()`]. Their `Debug` shows secrets: never
+    /// print it.
     ///
     /// # Errors
     ///
@@ -173,8 +173,8 @@ impl Config {
 
     /// Reads the settings of `demo`, which refuses those of a real account.
     ///
-    /// Both WeChat hosts are the sandbox on [`Config::listen`]; with port 0 the caller replaces them once
-    /// the port is known.
+    /// Both WeChat hosts are the sandbox on [`Config::listen`]; with port 0 the caller replaces
+    /// them once the port is known.
     ///
     /// # Errors
     ///
@@ -196,8 +196,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Finds the secret of an API key with this scope, for a command that calls the running service:
-    /// [`Config`] holds only hashes.
+    /// Finds the secret of an API key with this scope, for a command that calls the running
+    /// service: [`Config`] holds only hashes.
     pub fn find_key(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (OsString, OsString)>,

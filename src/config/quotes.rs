@@ -1,5 +1,5 @@
-//! Refusal of quotation marks around a value. A shell removes them; `docker --env-file` and, in part,
-//! systemd's `EnvironmentFile` keep them, and they would become part of a key.
+//! Refusal of quotation marks around a value. A shell removes them; `docker --env-file` and, in
+//! part, systemd's `EnvironmentFile` keep them, and they would become part of a key.
 
 use super::error::InvalidValue;
 
@@ -11,7 +11,8 @@ const QUOTES: &[char] = &[
 /// Keywords of `Content-Security-Policy`, whose quotes belong to them.
 const KEYWORDS: [&str; 2] = ["'self'", "'none'"];
 
-/// Refuses a value with a quotation mark at either end, and a list with one at either end of an item.
+/// Refuses a value with a quotation mark at either end, and a list with one at either end of an
+/// item.
 ///
 /// A quotation mark inside a value, such as in a password, is accepted.
 pub(super) fn refuse(text: &str, is_list: bool) -> Result<(), InvalidValue> {
@@ -29,7 +30,8 @@ pub(super) fn refuse(text: &str, is_list: bool) -> Result<(), InvalidValue> {
     Ok(())
 }
 
-/// Refuses quotation marks around an argument that is no setting, or around its parts between colons.
+/// Refuses quotation marks around an argument that is no setting, or around its parts between
+/// colons.
 ///
 /// # Errors
 /// [`InvalidValue`].

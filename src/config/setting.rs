@@ -1,4 +1,5 @@
-//! One setting as a typed constant: name, default, range, parser and help in one place. [`Setting`] is the type to read first.
+//! One setting as a typed constant: name, default, range, parser and help in one place. [`Setting`]
+//! is the type to read first.
 
 use super::error::InvalidValue;
 
@@ -29,7 +30,8 @@ pub(super) struct Range {
 /// Everything about a setting but the type of its value: one row of the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
-    /// Name of the flag without its dashes, such as `metrics-listen`; the variable follows from it.
+    /// Name of the flag without its dashes, such as `metrics-listen`; the variable follows from
+    /// it.
     pub name: &'static str,
     /// What holds when it is not given.
     pub fallback: Fallback,
@@ -88,7 +90,8 @@ pub enum Demo {
     Takes,
     /// As `serve` does, with another default.
     TakesWithDefault(&'static str),
-    /// No: it belongs to a real account, and the demo makes its own. Given all the same, the demo does not start.
+    /// No: it belongs to a real account, and the demo makes its own. Given all the same, the demo
+    /// does not start.
     MakesItsOwn,
 }
 

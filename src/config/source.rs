@@ -1,5 +1,6 @@
-//! Resolution of each setting's text: flag, else variable, else default; flag and variable may name a
-//! file with a secret. The environment is a parameter, so that tests do not change the process's own.
+//! Resolution of each setting's text: flag, else variable, else default; flag and variable may name
+//! a file with a secret. The environment is a parameter, so that tests do not change the process's
+//! own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -167,8 +168,8 @@ impl Resolved {
 
 /// Variables with the prefix, without empty ones and without a carriage return at the end.
 ///
-/// Compose files and manifests pass an empty variable for "not given"; it also undoes a value set by
-/// the image. The carriage return is left by files with Windows line ends.
+/// Compose files and manifests pass an empty variable for "not given"; it also undoes a value set
+/// by the image. The carriage return is left by files with Windows line ends.
 fn our_variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> BTreeMap<String, OsString> {
@@ -270,7 +271,8 @@ fn secret_in(path: &OsStr) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
-/// Reads a file that a setting names. Errors omit the path, which may be the secret itself by mistake.
+/// Reads a file that a setting names. Errors omit the path, which may be the secret itself by
+/// mistake.
 pub(super) fn read_file(path: impl AsRef<OsStr>) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     File::open(path.as_ref())
@@ -326,7 +328,8 @@ fn is_port_of(name: &str, protocol: &str) -> bool {
         .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }
 
-/// Least similarity for a suggestion, 0 to 1. Chosen so that `WXQR_SECRET` suggests `WXQR_APP_SECRET`.
+/// Least similarity for a suggestion, 0 to 1. Chosen so that `WXQR_SECRET` suggests
+/// `WXQR_APP_SECRET`.
 const ALIKE: f64 = 0.5;
 
 fn unknown(name: &str, known: &[String]) -> ConfigError {

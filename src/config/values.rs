@@ -20,7 +20,8 @@ use crate::telemetry::LogFormat;
 use crate::text::{decimal, is_word};
 use crate::wechat::TokenSource;
 
-/// Base URL of the service's links: `http` or `https`, a host, an optional path without a final slash.
+/// Base URL of the service's links: `http` or `https`, a host, an optional path without a final
+/// slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     text: String,
@@ -190,7 +191,8 @@ pub(super) fn reuse(text: &str, range: Range) -> Result<Reuse, InvalidValue> {
     })
 }
 
-/// CA certificates as PEM. `Debug` shows the length only: the file may hold a private key by mistake.
+/// CA certificates as PEM. `Debug` shows the length only: the file may hold a private key by
+/// mistake.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExtraCa(Vec<u8>);
 

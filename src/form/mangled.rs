@@ -2,8 +2,8 @@
 //! programs and chats. [`find`] is the entry point.
 //!
 //! An HTML entity (`&amp;permanent=true`), a second percent-encoding (`%26permanent%3Dtrue`), a
-//! full-width character (`＆permanent＝true`), a second `?` or an invisible character leaves a query
-//! well-formed, but with an unknown name or a longer value instead of the intended parameter.
+//! full-width character (`＆permanent＝true`), a second `?` or an invisible character leaves a
+//! query well-formed, but with an unknown name or a longer value instead of the intended parameter.
 //! Ignoring that parameter would answer with another code than requested.
 //!
 //! Independent of the parameters that exist: the caller passes their names.

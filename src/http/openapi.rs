@@ -41,7 +41,8 @@ impl Modify for Keys {
     }
 }
 
-/// How a code is shown, for the document only: [`Query`] reads it, more strictly than a schema can say.
+/// How a code is shown, for the document only: [`Query`] reads it, more strictly than a schema can
+/// say.
 ///
 /// [`Query`]: crate::http::extract::query::Query
 #[derive(Debug, IntoParams)]
@@ -54,7 +55,8 @@ pub(crate) struct ShowParams {
     /// `1`: answer only the `<img>` element.
     #[param(pattern = "^1$")]
     fragment: Option<String>,
-    /// Pixels on a side of a PNG or SVG; at least 2 × (33 + 2 × `margin`), so that every module has two.
+    /// Pixels on a side of a PNG or SVG; at least 2 × (33 + 2 × `margin`), so that every module
+    /// has two.
     #[param(minimum = 64, maximum = 2048, default = 430)]
     size: Option<u32>,
     /// Empty modules around the symbol of a PNG or SVG.

@@ -26,8 +26,8 @@ pub(crate) async fn healthz() -> &'static str {
 /// How ready the service is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// `starting` until the store is open; then `ok`, or `degraded` while only known codes can be served; `draining`
-    /// before the end.
+    /// `starting` until the store is open; then `ok`, or `degraded` while only known codes can be
+    /// served; `draining` before the end.
     status: &'static str,
 }
 

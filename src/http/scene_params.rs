@@ -13,7 +13,8 @@ use crate::scene::{
 #[derive(Debug, Clone, Default, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SceneParams {
-    /// A number: 1 to 4294967295 for a temporary code, 1 to 100000 for a permanent one. This or `scene_str`.
+    /// A number: 1 to 4294967295 for a temporary code, 1 to 100000 for a permanent one. This or
+    /// `scene_str`.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 4_294_967_295_i64)]
     pub scene_id: Option<String>,
     /// A text of 1 to 64 characters, without control characters. This or `scene_id`.
@@ -22,7 +23,8 @@ pub struct SceneParams {
     /// A code that lives for ever. It must exist, unless a key with the scope `permanent` asks.
     #[param(value_type = Option<bool>, default = false)]
     pub permanent: Option<String>,
-    /// The life to ask for, in seconds; for temporary codes only. The default is `WXQR_DEFAULT_EXPIRE`.
+    /// The life to ask for, in seconds; for temporary codes only. The default is
+    /// `WXQR_DEFAULT_EXPIRE`.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 2_592_000)]
     pub expire_seconds: Option<String>,
 }

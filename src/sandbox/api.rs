@@ -16,7 +16,8 @@ use super::state::Claim;
 use super::token::{IssuedToken, Refresh};
 use super::{Sandbox, picture};
 
-/// The Content-Type of every JSON answer. Clients may not depend on it: WeChat has answered `text/plain` as well.
+/// The Content-Type of every JSON answer. Clients may not depend on it: WeChat has answered
+/// `text/plain` as well.
 pub(super) const JSON: [(HeaderName, &str); 1] =
     [(header::CONTENT_TYPE, "application/json; encoding=utf-8")];
 
@@ -84,9 +85,11 @@ pub(super) async fn create(
     made.map_or_else(refusal, |code| success(&CodeAnswer::from(code)))
 }
 
-/// `GET /cgi-bin/showqrcode?ticket=TICKET`. What happens to an expired ticket is not known: it is 404 here.
+/// `GET /cgi-bin/showqrcode?ticket=TICKET`. What happens to an expired ticket is not known: it is
+/// 404 here.
 ///
-/// The headers are WeChat's: a picture may be kept for 7 days, even that of a code that dies in a minute.
+/// The headers are WeChat's: a picture may be kept for 7 days, even that of a code that dies in a
+/// minute.
 pub(super) async fn show(
     State(sandbox): State<Sandbox>,
     method: Method,
@@ -121,7 +124,8 @@ fn url_of(sandbox: &Sandbox, ticket: &str) -> Option<String> {
     Some(sandbox.state().code_of_ticket(ticket, now)?.url.clone())
 }
 
-/// WeChat's refusal: HTTP 200, and an id by which its support finds the call. The log finds it in the answer's extensions.
+/// WeChat's refusal: HTTP 200, and an id by which its support finds the call. The log finds it in
+/// the answer's extensions.
 pub(super) fn refusal(refusal: Refusal) -> Response {
     let [a, b, c] = [random::bytes(), random::bytes(), random::bytes()].map(u32::from_be_bytes);
     let errmsg = format!("{} rid: {a:08x}-{b:08x}-{c:08x}", refusal.errmsg());

@@ -1,8 +1,9 @@
-//! A certificate authority that lives as long as the process, and a certificate of it for WeChat's hosts: for SDKs whose
-//! host names are fixed.
+//! A certificate authority that lives as long as the process, and a certificate of it for WeChat's
+//! hosts: for SDKs whose host names are fixed.
 //!
-//! Whoever has the authority's key can pass for every host to a client that trusts it. So the key never leaves memory, and
-//! is gone once the certificate is signed; what may be written down is the authority's certificate.
+//! Whoever has the authority's key can pass for every host to a client that trusts it. So the key
+//! never leaves memory, and is gone once the certificate is signed; what may be written down is the
+//! authority's certificate.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -56,8 +57,8 @@ impl fmt::Debug for Identity {
 pub struct NoCertificate(#[from] Error);
 
 impl Identity {
-    /// A new authority and a server's certificate for [`WECHAT_HOSTS`], `localhost`, its two addresses and `hosts`, which
-    /// are names or addresses.
+    /// A new authority and a server's certificate for [`WECHAT_HOSTS`], `localhost`, its two
+    /// addresses and `hosts`, which are names or addresses.
     ///
     /// # Errors
     /// When a host is no name that a certificate can hold.

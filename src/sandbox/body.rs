@@ -8,8 +8,8 @@ use http_listener::{BodyError, BufferedBody};
 
 use super::{MAX_BODY, Sandbox};
 
-/// All bodies that are being read together, in bytes: the demo's listener may be open to strangers, and each of its
-/// connections could hold [`MAX_BODY`].
+/// All bodies that are being read together, in bytes: the demo's listener may be open to strangers,
+/// and each of its connections could hold [`MAX_BODY`].
 pub(super) const MAX_BODIES: usize = 8 * 1024 * 1024;
 
 /// A body of at most [`MAX_BODY`].

@@ -14,7 +14,8 @@ use super::random;
 /// Where an account's events go, and in which form.
 #[derive(Debug, Clone)]
 pub struct Callback {
-    /// `http` or `https`, with any port, where WeChat takes 80 and 443 only. A query of its own is kept.
+    /// `http` or `https`, with any port, where WeChat takes 80 and 443 only. A query of its own is
+    /// kept.
     pub url: Url,
     /// Signs every request.
     pub token: CallbackToken,
@@ -110,7 +111,8 @@ impl EncodingAesKey {
 impl FromStr for EncodingAesKey {
     type Err = Unacceptable;
 
-    /// As the documents say: append `=`, and decode. The last two bits that the characters hold belong to no byte.
+    /// As the documents say: append `=`, and decode. The last two bits that the characters hold
+    /// belong to no byte.
     fn from_str(text: &str) -> Result<Self, Unacceptable> {
         let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
         let decoded = GeneralPurpose::new(&alphabet::STANDARD, config).decode(format!("{text}="));

@@ -1,5 +1,5 @@
-//! How WeChat signs a request to an account's callback, and how it encrypts a message. Written from its documents; the
-//! service has code of its own that undoes it.
+//! How WeChat signs a request to an account's callback, and how it encrypts a message. Written from
+//! its documents; the service has code of its own that undoes it.
 
 use aes::Aes256;
 use aes::cipher::block_padding::NoPadding;

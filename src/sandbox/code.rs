@@ -1,4 +1,5 @@
-//! The codes that were made: what an order asks for, what WeChat makes of it, and the shelf that keeps them.
+//! The codes that were made: what an order asks for, what WeChat makes of it, and the shelf that
+//! keeps them.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -16,9 +17,11 @@ const DEFAULT_LIFE: i64 = 60;
 const MAX_LIFE: i64 = 2_592_000;
 /// The largest scene number of a permanent code.
 const MAX_PERMANENT_ID: u32 = 100_000;
-/// The longest scene text of a permanent code. WeChat does not say in which unit; here it is characters.
+/// The longest scene text of a permanent code. WeChat does not say in which unit; here it is
+/// characters.
 const MAX_PERMANENT_TEXT: usize = 64;
-/// The longest scene text that the sandbox keeps for a temporary code. WeChat's bound is not known; ours is for memory.
+/// The longest scene text that the sandbox keeps for a temporary code. WeChat's bound is not known;
+/// ours is for memory.
 const MAX_TEMPORARY_TEXT: usize = 512;
 /// How many temporary codes are kept. Beyond it, the one that would die first goes.
 const MAX_TEMPORARY_CODES: usize = 100_000;
@@ -117,7 +120,8 @@ impl Order {
     }
 }
 
-/// Nothing is scene 0 (the malformed body that makes a working code); what does not fit is the largest number.
+/// Nothing is scene 0 (the malformed body that makes a working code); what does not fit is the
+/// largest number.
 fn temporary_id(value: &Value) -> Scene {
     match whole_number(value) {
         None => Scene::Id(0),
@@ -162,8 +166,8 @@ fn life(value: &Value) -> i64 {
     }
 }
 
-/// Takes numbers and texts of digits, as loosely typed clients send them. Beyond 64 bits a number is the largest one;
-/// a fraction is none.
+/// Takes numbers and texts of digits, as loosely typed clients send them. Beyond 64 bits a number
+/// is the largest one; a fraction is none.
 fn whole_number(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64().or_else(|| {
@@ -245,7 +249,8 @@ impl Shelf {
         self.codes.get(id).filter(|code| code.is_alive(now))
     }
 
-    /// The last [`LISTED_CODES`] codes, as far as they live, with the ids of their urls; newest first.
+    /// The last [`LISTED_CODES`] codes, as far as they live, with the ids of their urls; newest
+    /// first.
     pub(super) fn recent(&self, now: Timestamp) -> impl Iterator<Item = (&str, &Code)> {
         let ids = self.recent.iter();
         ids.filter_map(move |id| Some((id.as_str(), self.by_id(id, now)?)))

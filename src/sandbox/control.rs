@@ -55,7 +55,8 @@ pub(super) async fn kill_tokens(State(sandbox): State<Sandbox>, headers: HeaderM
     done(&headers)
 }
 
-/// `GET /sandbox/calls`: `{"counts": {"token", "create", "show", "other"}, "calls": [...]}`, oldest first.
+/// `GET /sandbox/calls`: `{"counts": {"token", "create", "show", "other"}, "calls": [...]}`, oldest
+/// first.
 pub(super) async fn calls(State(sandbox): State<Sandbox>) -> Json<log::Report> {
     let report = sandbox.log().report();
     Json(report)

@@ -23,7 +23,8 @@ const RETRIES: usize = 3;
 /// The longest answer that is read. WeChat's bound is not known; ours is for memory.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// How a push went: what became of each attempt, oldest first. There is one at least, and four at most.
+/// How a push went: what became of each attempt, oldest first. There is one at least, and four at
+/// most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// All but the last of them failed.
@@ -82,8 +83,8 @@ pub enum Unverified {
 pub struct NoCallback;
 
 impl Delivery {
-    /// What WeChat has taken for an answer, if the push arrived: to be passed on to the person, unless it is empty or
-    /// `success`.
+    /// What WeChat has taken for an answer, if the push arrived: to be passed on to the person,
+    /// unless it is empty or `success`.
     pub fn answer(&self) -> Option<&Answer> {
         let last = self.attempts.last()?.as_ref().ok();
         last.filter(|answer| answer.is_taken())
@@ -96,9 +97,10 @@ impl Delivery {
 }
 
 impl Answer {
-    /// Whether WeChat leaves it at that. The documents want `success`, an empty body, or a message for the person; what they
-    /// say of others is that the person is told of a fault, and not whether the push is repeated. Here any body is taken
-    /// with a status of 2xx, and no other status is.
+    /// Whether WeChat leaves it at that. The documents want `success`, an empty body, or a message
+    /// for the person; what they say of others is that the person is told of a fault, and not
+    /// whether the push is repeated. Here any body is taken with a status of 2xx, and no other
+    /// status is.
     fn is_taken(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -112,7 +114,8 @@ impl Answer {
 /// Brings pushes to callbacks.
 #[derive(Debug, Default)]
 pub(super) struct Courier {
-    /// Made when it is first needed: most sandboxes push nothing, and the client reads all the roots of the web.
+    /// Made when it is first needed: most sandboxes push nothing, and the client reads all the
+    /// roots of the web.
     client: OnceLock<Client>,
 }
 
@@ -122,7 +125,8 @@ impl Courier {
         self.client.get_or_init(make).clone()
     }
 
-    /// Sends a push until it is taken, one attempt right after the other, in a task that does not care who waits for it.
+    /// Sends a push until it is taken, one attempt right after the other, in a task that does not
+    /// care who waits for it.
     pub(super) async fn deliver(
         &self,
         deadline: Duration,
@@ -153,8 +157,9 @@ impl Courier {
     }
 }
 
-/// Whether a repeat carries a new time and a new nonce is not documented, and a callback has to bear both: the first repeat
-/// is the same request once more, the others are signed and encrypted anew.
+/// Whether a repeat carries a new time and a new nonce is not documented, and a callback has to
+/// bear both: the first repeat is the same request once more, the others are signed and encrypted
+/// anew.
 async fn send(client: Client, deadline: Duration, compose: impl Fn() -> Push) -> Delivery {
     let mut push = compose();
     let mut delivery = Delivery {

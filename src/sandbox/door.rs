@@ -1,4 +1,5 @@
-//! The door before each imitated route: it bounds, records and logs the call, and plays the fault that is set for it.
+//! The door before each imitated route: it bounds, records and logs the call, and plays the fault
+//! that is set for it.
 
 use std::io;
 use std::time::Duration;
@@ -125,7 +126,8 @@ impl Line {
     }
 }
 
-/// The account that a call is for: that of its `AppID`, in the query or in a JSON body, else that of its access token.
+/// The account that a call is for: that of its `AppID`, in the query or in a JSON body, else that
+/// of its access token.
 fn account_of(sandbox: &Sandbox, head: &Parts, body: &Bytes) -> Option<String> {
     let query = Form::of_query(head.uri.query().map(str::to_owned));
     let app_id = match query.value("appid") {
@@ -146,7 +148,8 @@ async fn slow(answer: Response, delay: Duration) -> Response {
     answer
 }
 
-/// The headers promise the whole body; the connection closes in the middle of it. An empty body has no middle: a reset.
+/// The headers promise the whole body; the connection closes in the middle of it. An empty body has
+/// no middle: a reset.
 async fn half(answer: Response) -> Response {
     let (mut head, body) = answer.into_parts();
     let mut body = match to_bytes(body, usize::MAX).await {
@@ -165,8 +168,8 @@ async fn half(answer: Response) -> Response {
     Response::from_parts(head, Body::from_stream(body))
 }
 
-/// A body that fails before its first byte. The server has not flushed the headers by then, and drops them with the
-/// connection (over HTTP/2 it resets the stream instead).
+/// A body that fails before its first byte. The server has not flushed the headers by then, and
+/// drops them with the connection (over HTTP/2 it resets the stream instead).
 fn reset() -> Response {
     Body::from_stream(stream::iter([Err::<Bytes, _>(broken_off())])).into_response()
 }

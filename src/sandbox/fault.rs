@@ -40,9 +40,9 @@ pub enum Target {
 
 /// What goes wrong.
 ///
-/// Under `Slow` and `Half` the real work is done before the answer is spoiled: tokens, quotas and codes have changed,
-/// which is how a caller meets an unknown outcome. Under the others nothing happens but the fault. The call is recorded
-/// in every case.
+/// Under `Slow` and `Half` the real work is done before the answer is spoiled: tokens, quotas and
+/// codes have changed, which is how a caller meets an unknown outcome. Under the others nothing
+/// happens but the fault. The call is recorded in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
     /// HTTP 200 with this errcode, as WeChat refuses.
@@ -53,13 +53,13 @@ pub enum FaultKind {
     Slow(Duration),
     /// No answer until the caller leaves.
     Hang,
-    /// The connection is closed without a byte of an answer. It is an orderly close of the socket: a caller sees the end
-    /// of the stream where an answer should begin.
+    /// The connection is closed without a byte of an answer. It is an orderly close of the socket:
+    /// a caller sees the end of the stream where an answer should begin.
     Reset,
     /// HTTP 200 with bytes that are neither JSON nor UTF-8.
     Garbage,
-    /// The right headers and the first half of the right body, then the connection closes. Where the right body is empty
-    /// (a 404 of `showqrcode`), as [`FaultKind::Reset`].
+    /// The right headers and the first half of the right body, then the connection closes. Where
+    /// the right body is empty (a 404 of `showqrcode`), as [`FaultKind::Reset`].
     Half,
     /// HTTP 200 with a body of 1 GiB that begins like an answer, made as fast as it is read.
     Huge,
@@ -101,7 +101,8 @@ impl Fault {
         }
     }
 
-    /// Fires on this share of the calls, 1 to 100, spread evenly and always alike: 50 is every second call.
+    /// Fires on this share of the calls, 1 to 100, spread evenly and always alike: 50 is every
+    /// second call.
     #[must_use]
     pub fn percent(self, percent: u8) -> Self {
         Self {
@@ -128,7 +129,8 @@ pub(super) struct Faults(Vec<Armed>);
 #[derive(Debug)]
 struct Armed {
     fault: Fault,
-    /// Hundredths of a firing that the calls so far have added up to; fires on reaching a whole one.
+    /// Hundredths of a firing that the calls so far have added up to; fires on reaching a whole
+    /// one.
     credit: u8,
 }
 
@@ -150,7 +152,8 @@ impl Faults {
         self.0.iter().map(|armed| armed.fault).collect()
     }
 
-    /// What happens to this call: the first fault that applies and fires. The others do not see the call.
+    /// What happens to this call: the first fault that applies and fires. The others do not see the
+    /// call.
     pub(super) fn draw(&mut self, api: Api) -> Option<FaultKind> {
         let at = self
             .0

@@ -1,4 +1,5 @@
-//! Layers that refuse what another web site makes a developer's browser send: a page for browsers, JSON for scripts.
+//! Layers that refuse what another web site makes a developer's browser send: a page for browsers,
+//! JSON for scripts.
 
 use askama::Template;
 use axum::Json;

@@ -1,4 +1,5 @@
-//! The front page: what the sandbox is, its accounts, the last codes and calls, and buttons for the controls.
+//! The front page: what the sandbox is, its accounts, the last codes and calls, and buttons for the
+//! controls.
 //!
 //! It shows no secret: an account's `AppSecret` may be a real one that somebody gave by mistake.
 
@@ -73,7 +74,8 @@ pub(super) async fn show(
     page::response(StatusCode::OK, &page_of(&sandbox, lang))
 }
 
-/// `POST /sandbox/faults`, the form of the page: adds a fault of the fields of `PUT`, or with `clear=1` removes all.
+/// `POST /sandbox/faults`, the form of the page: adds a fault of the fields of `PUT`, or with
+/// `clear=1` removes all.
 pub(super) async fn change_faults(
     State(sandbox): State<Sandbox>,
     headers: HeaderMap,

@@ -1,4 +1,5 @@
-//! What was called: for tests that count, and for people who look over a client's shoulder. Secrets are masked.
+//! What was called: for tests that count, and for people who look over a client's shoulder. Secrets
+//! are masked.
 
 use std::collections::VecDeque;
 
@@ -40,7 +41,8 @@ impl Api {
     }
 }
 
-/// A call as it came in. Written down before it is answered, so that a call that was met by a fault is here too.
+/// A call as it came in. Written down before it is answered, so that a call that was met by a fault
+/// is here too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Call {
     /// When it came, by the sandbox's clock.
@@ -159,8 +161,8 @@ fn masked_query(query: &str) -> String {
     pairs.join("&")
 }
 
-/// A body without secrets stays as it was sent. One that names a secret is written anew as JSON without its value, or
-/// withheld if it is no JSON.
+/// A body without secrets stays as it was sent. One that names a secret is written anew as JSON
+/// without its value, or withheld if it is no JSON.
 fn masked_body(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     match serde_json::from_slice::<Value>(body) {

@@ -1,12 +1,15 @@
-//! A small imitation of WeChat's API that any WeChat SDK can be pointed at, and the double of our tests.
+//! A small imitation of WeChat's API that any WeChat SDK can be pointed at, and the double of our
+//! tests.
 //!
-//! It is written from WeChat's documents and borrows none of the project's own types for scenes, tickets or wire
-//! formats: a double that shares the types shares the mistake. What a request does is decided in `state`, which knows
-//! no HTTP; the `door` before each imitated route records the call and plays the fault that is set for it. What the
-//! documents do not say is a choice, and the comment beside it says so. Read [`Sandbox`] first.
+//! It is written from WeChat's documents and borrows none of the project's own types for scenes,
+//! tickets or wire formats: a double that shares the types shares the mistake. What a request does
+//! is decided in `state`, which knows no HTTP; the `door` before each imitated route records the
+//! call and plays the fault that is set for it. What the documents do not say is a choice, and the
+//! comment beside it says so. Read [`Sandbox`] first.
 //!
-//! It plays the phone, too: `phone` is the page that a code opens, `people` knows who follows, and what they do is an
-//! [`Event`], which `push` signs and `cipher` encrypts, and `delivery` brings to the account's [`Callback`].
+//! It plays the phone, too: `phone` is the page that a code opens, `people` knows who follows, and
+//! what they do is an [`Event`], which `push` signs and `cipher` encrypts, and `delivery` brings to
+//! the account's [`Callback`].
 
 mod api;
 pub mod authority;
@@ -59,8 +62,8 @@ pub use push::Push;
 /// The largest body that any of its URLs takes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Where WeChat's calls are, as far as Official Accounts have them. Below these paths every call is WeChat's, imitated or
-/// not; the demo's own routes are elsewhere.
+/// Where WeChat's calls are, as far as Official Accounts have them. Below these paths every call is
+/// WeChat's, imitated or not; the demo's own routes are elsewhere.
 const WECHAT_FOLDERS: [&str; 12] = [
     "bizwifi",
     "card",
@@ -127,15 +130,17 @@ impl Sandbox {
         }))
     }
 
-    /// Its URLs: WeChat's, the page of a code, and the controls. No fallback, so that it merges with other routers.
+    /// Its URLs: WeChat's, the page of a code, and the controls. No fallback, so that it merges
+    /// with other routers.
     ///
-    /// They refuse other web sites. Pages and controls may be called by the host of the base, as it is now.
+    /// They refuse other web sites. Pages and controls may be called by the host of the base, as it
+    /// is now.
     pub fn router(&self) -> Router {
         self.routes(&OriginGuard::new(self.own_hosts()))
     }
 
-    /// The same for a listener of its own: with the front page at `/`, and WeChat's refusal for every other path. Pages and
-    /// controls may be called by `hosts` too.
+    /// The same for a listener of its own: with the front page at `/`, and WeChat's refusal for
+    /// every other path. Pages and controls may be called by `hosts` too.
     pub fn standalone_router(&self, hosts: &[&str]) -> Router {
         let guard = OriginGuard::new(self.own_hosts().and(hosts));
         let front = Router::new()
@@ -169,7 +174,8 @@ impl Sandbox {
             .with_state(self.clone())
     }
 
-    /// WeChat's calls but for the picture. Programs make them, by any name that they have for the host.
+    /// WeChat's calls but for the picture. Programs make them, by any name that they have for the
+    /// host.
     fn wechat_calls(&self) -> Router<Self> {
         let imitated = Router::new()
             // As WeChat has them.
@@ -215,12 +221,14 @@ impl Sandbox {
         self.state().set_base(base);
     }
 
-    /// The calls of the imitated API, oldest first: the last 10 000, whether answered or met by a fault.
+    /// The calls of the imitated API, oldest first: the last 10 000, whether answered or met by a
+    /// fault.
     pub fn calls(&self) -> Vec<Call> {
         self.log().calls()
     }
 
-    /// How often an API was called since the start or since [`Sandbox::forget_calls`]; exact beyond the 10 000.
+    /// How often an API was called since the start or since [`Sandbox::forget_calls`]; exact beyond
+    /// the 10 000.
     pub fn count(&self, api: Api) -> usize {
         self.log().count(api)
     }
@@ -240,7 +248,8 @@ impl Sandbox {
         self.fault_list().list()
     }
 
-    /// Lets every token meet its natural end: business calls say 42001, a token call gives a new one.
+    /// Lets every token meet its natural end: business calls say 42001, a token call gives a new
+    /// one.
     pub fn expire_tokens(&self) {
         let now = self.now();
         self.state()
@@ -248,8 +257,8 @@ impl Sandbox {
             .for_each(|tokens| tokens.expire(now));
     }
 
-    /// Lets another holder of each account take new tokens: business calls with the old ones say 40001 at once, and a
-    /// normal stable call gives the token that is new.
+    /// Lets another holder of each account take new tokens: business calls with the old ones say
+    /// 40001 at once, and a normal stable call gives the token that is new.
     pub fn rotate_tokens(&self) {
         let now = self.now();
         self.state()
@@ -257,8 +266,8 @@ impl Sandbox {
             .for_each(|tokens| tokens.rotate(now));
     }
 
-    /// Kills every token behind the back of the stable call: business calls say 40001, yet a normal stable call repeats
-    /// the dead token. Only `force_refresh` (or the classic call) helps.
+    /// Kills every token behind the back of the stable call: business calls say 40001, yet a normal
+    /// stable call repeats the dead token. Only `force_refresh` (or the classic call) helps.
     pub fn kill_tokens(&self) {
         let now = self.now();
         self.state()
@@ -266,17 +275,20 @@ impl Sandbox {
             .for_each(|tokens| tokens.kill(now));
     }
 
-    /// Sets where an account's events go, or that they go nowhere. Nothing happens if the account does not exist.
+    /// Sets where an account's events go, or that they go nowhere. Nothing happens if the account
+    /// does not exist.
     pub fn set_callback(&self, app_id: &str, callback: Option<Callback>) {
         self.state().set_callback(app_id, callback);
     }
 
-    /// How long a callback may take to answer: five seconds as WeChat's, unless a test is in a hurry.
+    /// How long a callback may take to answer: five seconds as WeChat's, unless a test is in a
+    /// hurry.
     pub fn set_push_deadline(&self, deadline: Duration) {
         *self.push_deadline() = deadline;
     }
 
-    /// Asks an account's callback whether it is the owner's, as WeChat's console does before it takes an address.
+    /// Asks an account's callback whether it is the owner's, as WeChat's console does before it
+    /// takes an address.
     ///
     /// # Errors
     /// [`Unverified`], within the deadline of a push. Cancel safe.
@@ -287,10 +299,11 @@ impl Sandbox {
         courier.verify(&callback, deadline, self.now()).await
     }
 
-    /// Tells an account's callback of an event, with WeChat's deadline and repeats; ends with the last of them.
+    /// Tells an account's callback of an event, with WeChat's deadline and repeats; ends with the
+    /// last of them.
     ///
-    /// Any event, whoever follows: what a press on the phone's page would not bring about, too. Cancel safe: the push goes
-    /// on without the caller.
+    /// Any event, whoever follows: what a press on the phone's page would not bring about, too.
+    /// Cancel safe: the push goes on without the caller.
     ///
     /// # Errors
     /// [`NoCallback`].

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use sha2::{Digest as _, Sha256};
 
-/// The pages' only style, allowed by its hash. Nothing else is, but their forms, and the empty data that is their icon.
+/// The pages' only style, allowed by its hash. Nothing else is, but their forms, and the empty data
+/// that is their icon.
 pub(super) const STYLE: &str = include_str!("../../templates/sandbox.css");
 
 static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -30,7 +31,8 @@ pub(super) fn response(status: StatusCode, page: &impl Template) -> Response {
     }
 }
 
-/// `same-origin`, because under `no-referrer` a browser sends the pages' own forms with `Origin: null`.
+/// `same-origin`, because under `no-referrer` a browser sends the pages' own forms with `Origin:
+/// null`.
 fn headers() -> [(HeaderName, &'static str); 5] {
     [
         (

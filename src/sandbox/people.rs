@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-/// How many people an account knows. Beyond it, one is forgotten and is a stranger again; ours is for memory.
+/// How many people an account knows. Beyond it, one is forgotten and is a stranger again; ours is
+/// for memory.
 const MAX_PEOPLE: usize = 100_000;
 
 /// What somebody does with a code in front of them.
@@ -20,7 +21,8 @@ pub(super) enum Act {
 pub(super) enum Idle {
     /// It was never made, or is dead: WeChat opens nothing.
     NoSuchCode,
-    /// Who scans without following is shown a page to follow, and the account hears nothing until they do.
+    /// Who scans without following is shown a page to follow, and the account hears nothing until
+    /// they do.
     DoesNotFollow,
     /// There is no button to follow again.
     FollowsAlready,
@@ -56,8 +58,9 @@ impl People {
 
     /// Somebody does something; returns when.
     ///
-    /// A person does one thing a second. Accounts know an event by its person and its second, so that two in one would be
-    /// taken for one: a script that is quicker gets times that run ahead.
+    /// A person does one thing a second. Accounts know an event by its person and its second, so
+    /// that two in one would be taken for one: a script that is quicker gets times that run
+    /// ahead.
     pub(super) fn act(
         &mut self,
         openid: &str,

@@ -1,5 +1,5 @@
-//! `/q/ID`: what a phone opens that scans a code of the sandbox. It tells what the code carries, and plays the phone: people
-//! press its buttons, scripts send its form.
+//! `/q/ID`: what a phone opens that scans a code of the sandbox. It tells what the code carries,
+//! and plays the phone: people press its buttons, scripts send its form.
 
 mod page;
 
@@ -27,7 +27,8 @@ const OPENID_LENGTH: usize = 28;
 /// The longest openid that is taken.
 const MAX_OPENID: usize = 64;
 
-/// `GET /q/{id}`. `?lang=zh|en` wins over `Accept-Language`; `?openid=` says who is pretended to hold the phone.
+/// `GET /q/{id}`. `?lang=zh|en` wins over `Accept-Language`; `?openid=` says who is pretended to
+/// hold the phone.
 pub(super) async fn page(
     State(sandbox): State<Sandbox>,
     id: Result<Path<String>, PathRejection>,
@@ -46,10 +47,11 @@ pub(super) async fn page(
     page.into_response(status)
 }
 
-/// `POST /q/{id}` with the form `do=follow|scan|unfollow` and `openid=`; without the latter it is somebody new.
+/// `POST /q/{id}` with the form `do=follow|scan|unfollow` and `openid=`; without the latter it is
+/// somebody new.
 ///
-/// Answers the page to browsers, else JSON: what was pushed, and the callback's status and body. It is 200 whatever the
-/// callback made of it, because the person did what they did.
+/// Answers the page to browsers, else JSON: what was pushed, and the callback's status and body. It
+/// is 200 whatever the callback made of it, because the person did what they did.
 pub(super) async fn press(
     State(sandbox): State<Sandbox>,
     id: Result<Path<String>, PathRejection>,
@@ -94,8 +96,9 @@ enum Refused {
 }
 
 impl Refused {
-    /// That somebody cannot scan or leave who does not follow is no mistake of the form, but a script that awaits an event must
-    /// learn that there is none. Taking the scan for a follow would push what WeChat pushes only after another press.
+    /// That somebody cannot scan or leave who does not follow is no mistake of the form, but a
+    /// script that awaits an event must learn that there is none. Taking the scan for a follow
+    /// would push what WeChat pushes only after another press.
     fn status(self) -> StatusCode {
         match self {
             Self::Idle(Idle::NoSuchCode) => StatusCode::NOT_FOUND,

@@ -1,4 +1,5 @@
-//! The request by which WeChat tells an account of an event: what stands in its query and in its body.
+//! The request by which WeChat tells an account of an event: what stands in its query and in its
+//! body.
 
 use jiff::Timestamp;
 use url::Url;
@@ -10,7 +11,8 @@ use super::{cipher, random};
 
 /// A signed request to a callback, not sent yet: a POST of `body` to `url`.
 ///
-/// WeChat's time is in it, so a callback that looks for repeats of old requests takes it for some minutes only.
+/// WeChat's time is in it, so a callback that looks for repeats of old requests takes it for some
+/// minutes only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
     /// The callback's address with the whole query, its own included.
@@ -83,7 +85,8 @@ impl Push {
     }
 }
 
-/// The address by which the console asks whether a callback is the owner's: who knows the token answers `echo`.
+/// The address by which the console asks whether a callback is the owner's: who knows the token
+/// answers `echo`.
 ///
 /// Nothing is encrypted in it, whatever the mode.
 pub(super) fn question(callback: &Callback, echo: &str, now: Timestamp) -> Url {

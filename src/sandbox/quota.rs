@@ -7,7 +7,8 @@ use super::refusal::Refusal;
 /// How far China's clocks are ahead of UTC. There is no daylight saving.
 const CHINA_OFFSET_SECONDS: i64 = 8 * 3600;
 
-/// A number of calls per China day. When WeChat's day begins is not documented; midnight in China is the likely answer.
+/// A number of calls per China day. When WeChat's day begins is not documented; midnight in China
+/// is the likely answer.
 #[derive(Debug, Default)]
 pub(super) struct DailyQuota<const LIMIT: u32> {
     day: i64,

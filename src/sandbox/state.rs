@@ -1,5 +1,5 @@
-//! The platform behind the API: accounts with their tokens and quotas, and the codes. Pure and synchronous; every
-//! method is told the time.
+//! The platform behind the API: accounts with their tokens and quotas, and the codes. Pure and
+//! synchronous; every method is told the time.
 
 use std::collections::HashMap;
 
@@ -104,7 +104,8 @@ impl State {
         account.tokens.stable(refresh, now)
     }
 
-    /// `/cgi-bin/qrcode/create`. A call with a good token counts against the day's quota, whatever becomes of it.
+    /// `/cgi-bin/qrcode/create`. A call with a good token counts against the day's quota, whatever
+    /// becomes of it.
     pub(super) fn create(
         &mut self,
         access_token: &str,
@@ -126,7 +127,8 @@ impl State {
         account.create_calls.take(now)?;
         let order = Order::parse(body)?;
         if order.action.is_permanent() {
-            // Whether a known scene consumes again is not documented: the cautious reading is that it does.
+            // Whether a known scene consumes again is not documented: the cautious reading is that
+            // it does.
             if account.permanent_codes == PERMANENT_STOCK {
                 return Err(Refusal::STOCK_EXHAUSTED);
             }
@@ -150,7 +152,8 @@ impl State {
         self.shelf.recent(now)
     }
 
-    /// Every account's `AppID`, how many permanent codes it has used up, and its callback; in a fixed order.
+    /// Every account's `AppID`, how many permanent codes it has used up, and its callback; in a
+    /// fixed order.
     pub(super) fn overview(&self) -> Vec<(&str, u32, Option<&Callback>)> {
         let accounts = self.accounts.iter();
         let mut rows: Vec<_> = accounts

@@ -1,4 +1,5 @@
-//! The shape of WeChat's tickets: undocumented, read off published ones. The sandbox mimics it; nobody may depend on it.
+//! The shape of WeChat's tickets: undocumented, read off published ones. The sandbox mimics it;
+//! nobody may depend on it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -20,7 +21,8 @@ pub(super) struct Contents<'a> {
 pub(super) fn encode(contents: Contents<'_>, salt: [u8; 2]) -> String {
     let url = contents.url.as_bytes();
     let mut payload = Vec::with_capacity(url.len() + 15);
-    // The length counts the closing NUL. One byte holds it: a longer url, which WeChat never makes, says 255.
+    // The length counts the closing NUL. One byte holds it: a longer url, which WeChat never makes,
+    // says 255.
     payload.extend([0x01, u8::try_from(url.len() + 1).unwrap_or(u8::MAX)]);
     payload.extend(url);
     payload.push(0);
@@ -41,7 +43,8 @@ pub(super) fn encode(contents: Contents<'_>, salt: [u8; 2]) -> String {
 mod tests {
     use super::*;
 
-    /// The one that WeChat's documentation shows. Its last field holds an absolute time instead of a life.
+    /// The one that WeChat's documentation shows. Its last field holds an absolute time instead of
+    /// a life.
     const PUBLISHED: &str = "gQH47joAAAAAAAAAASxodHRwOi8vd2VpeGluLnFxLmNvbS9xL2taZ2Z3TVRtNzJXV1Brb3ZhYmJJAAIEZ23sUwMEmm3sUw==";
 
     #[test]

@@ -87,7 +87,8 @@ impl Tokens {
         self.issue(Source::Classic, now)
     }
 
-    /// `/cgi-bin/stable_token`: the current one with the life that is left, a new one near its end or by force.
+    /// `/cgi-bin/stable_token`: the current one with the life that is left, a new one near its end
+    /// or by force.
     ///
     /// Forcing too soon is the frequency limit (45011), forcing too often the daily one (45009).
     pub(super) fn stable(
@@ -144,7 +145,8 @@ impl Tokens {
         self.issue(Source::Stable, now);
     }
 
-    /// Every live token is invalid now, but the stable call does not know it and repeats the dead one.
+    /// Every live token is invalid now, but the stable call does not know it and repeats the dead
+    /// one.
     pub(super) fn kill(&mut self, now: Timestamp) {
         for grant in self
             .grants
@@ -155,7 +157,8 @@ impl Tokens {
         }
     }
 
-    /// The stable token that is handed out at present: the last one, dead by [`Tokens::kill`] or not.
+    /// The stable token that is handed out at present: the last one, dead by [`Tokens::kill`] or
+    /// not.
     fn current_stable(&self, now: Timestamp) -> Option<IssuedToken> {
         let last = self
             .grants

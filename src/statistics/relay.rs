@@ -21,8 +21,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// How long the server may take. WeChat waits for 5 s.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How many deliveries may be under way: a server that hangs costs so many connections and no more. Chosen: what it could
-/// not answer at 100 pushes a second.
+/// How many deliveries may be under way: a server that hangs costs so many connections and no more.
+/// Chosen: what it could not answer at 100 pushes a second.
 pub(crate) const MAX_DELIVERIES: usize = 400;
 
 /// Passes pushes on. One is made at start and shared.

@@ -61,7 +61,8 @@ impl Made {
     async fn status_while(&self, app: &TestApp, scan: impl Future<Output = ()>) -> String {
         let started = Instant::now();
         let (status, ()) = tokio::join!(self.status(app, 25), scan);
-        // At the end of the wait one looks in any case: only an answer before it was caused by the scan.
+        // At the end of the wait one looks in any case: only an answer before it was caused by the
+        // scan.
         let took = started.elapsed();
         assert!(took < Duration::from_secs(15), "the whole wait: {took:?}");
         status

@@ -1,5 +1,6 @@
-//! The program from outside: through a listener, by its command line, in a browser; its store against every engine; its
-//! documents against what they describe. One folder a subject; `CONTRIBUTING.md` says which test goes where.
+//! The program from outside: through a listener, by its command line, in a browser; its store
+//! against every engine; its documents against what they describe. One folder a subject;
+//! `CONTRIBUTING.md` says which test goes where.
 //!
 //! `FULL_SIZE=1` runs attacks and bad days in the sizes of `docs/reliability.md`.
 #![expect(

@@ -32,8 +32,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves HTTP until `stop` is cancelled, then shuts down gracefully.
 ///
-/// The listener and idle connections close at once; requests in flight are answered first. Each request has the client's address
-/// in its extensions, as `ConnectInfo<SocketAddr>`. Dropping the future aborts all connections.
+/// The listener and idle connections close at once; requests in flight are answered first. Each
+/// request has the client's address in its extensions, as `ConnectInfo<SocketAddr>`. Dropping the
+/// future aborts all connections.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     run(listener, None, router, limits, stop).await;
 }

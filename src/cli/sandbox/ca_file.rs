@@ -13,8 +13,9 @@ use wxqr::sandbox::authority::AUTHORITY_NAME;
 /// The longest file that can be an earlier certificate, in bytes; ours have some 700.
 const MAX_LENGTH: u64 = 16 * 1024;
 
-/// Writes the certificate, and replaces one that an earlier sandbox has left there. No other file is replaced, and no
-/// symbolic link is followed: the rename takes the place of the name, never of what it points to.
+/// Writes the certificate, and replaces one that an earlier sandbox has left there. No other file
+/// is replaced, and no symbolic link is followed: the rename takes the place of the name, never of
+/// what it points to.
 ///
 /// # Errors
 /// When something else has the name, or the folder cannot be written to.

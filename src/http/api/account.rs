@@ -31,7 +31,8 @@ pub(crate) struct AccountBody {
     /// What only the account's owner can mend; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultBody>,
-    /// What came to the callback, since the process that answers was started; absent while the callback is off.
+    /// What came to the callback, since the process that answers was started; absent while the
+    /// callback is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     callback: Option<CallbackBody>,
 }
@@ -42,11 +43,13 @@ pub(crate) struct CallbackBody {
     /// When the last push was accepted (RFC 3339, UTC); absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_push_at: Option<String>,
-    /// Pushes that were proven to be WeChat's, could be read and are stored where they are counted, repeats included.
+    /// Pushes that were proven to be WeChat's, could be read and are stored where they are
+    /// counted, repeats included.
     accepted: u64,
     /// Requests that were not, those of strangers included.
     refused: u64,
-    /// Of those, since the last push was accepted, the ones that are proven or have the signature of another Token.
+    /// Of those, since the last push was accepted, the ones that are proven or have the signature
+    /// of another Token.
     refused_since_accepted: u64,
     /// The last refusal that says something about the set-up; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,15 +59,16 @@ pub(crate) struct CallbackBody {
 /// Why a request to the callback was refused.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RefusalBody {
-    /// `not_encrypted`, `no_key`, `other_key`, `other_account`, `clock`, `altered`, `unreadable`, `other_token` or `unsigned`.
+    /// `not_encrypted`, `no_key`, `other_key`, `other_account`, `clock`, `altered`, `unreadable`,
+    /// `other_token` or `unsigned`.
     code: &'static str,
     /// The same in words.
     reason: String,
     /// What to do.
     action: &'static str,
-    /// Whether the sender knew the Token, or had seen a request of WeChat's. If not, it may have been any stranger. One that
-    /// is not proven is shown only if no proven one came since the last push that was accepted, and `unsigned` only if no
-    /// `other_token` came either.
+    /// Whether the sender knew the Token, or had seen a request of WeChat's. If not, it may have
+    /// been any stranger. One that is not proven is shown only if no proven one came since the
+    /// last push that was accepted, and `unsigned` only if no `other_token` came either.
     proven: bool,
     /// When (RFC 3339, UTC).
     at: String,

@@ -19,8 +19,8 @@ pub(crate) struct AttributionBody {
     /// Whether the code lives for ever. Absent where the code is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) permanent: Option<bool>,
-    /// `false` where the scan carried a ticket that the service does not know: it is counted under the text of its scene,
-    /// and under no code.
+    /// `false` where the scan carried a ticket that the service does not know: it is counted under
+    /// the text of its scene, and under no code.
     pub(super) attributed: bool,
 }
 

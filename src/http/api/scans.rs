@@ -27,10 +27,11 @@ const KNOWN: &[&str] = &["scene", "since", "cursor", "limit"];
 pub(crate) struct ScansParams {
     /// Scans of one scene, permanent or not: `id:123` or `str:poster`.
     scene: Option<String>,
-    /// Events from this time on, by WeChat's clock: `2026-11-22T08:00:00+08:00` (a `+` is written `%2B` in a query), or
-    /// `2026-11-22` for the beginning of that day by `WXQR_TIME_ZONE`.
+    /// Events from this time on, by WeChat's clock: `2026-11-22T08:00:00+08:00` (a `+` is written
+    /// `%2B` in a query), or `2026-11-22` for the beginning of that day by `WXQR_TIME_ZONE`.
     since: Option<String>,
-    /// The `cursor` of an answer of this list, or `0`: what was stored after it, in the order in which it was stored.
+    /// The `cursor` of an answer of this list, or `0`: what was stored after it, in the order in
+    /// which it was stored.
     #[param(pattern = "^[0-9]+$")]
     cursor: Option<String>,
     /// Events on a page.
@@ -62,11 +63,13 @@ pub(crate) struct EventBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventPage {
     items: Vec<EventBody>,
-    /// Stands for all that is stored up to this answer: asked for with it, the list goes on from here. Always there.
+    /// Stands for all that is stored up to this answer: asked for with it, the list goes on from
+    /// here. Always there.
     cursor: String,
 }
 
-/// Lists what followers did: the newest first; with a cursor, what was stored after it, so that a late event is not missed.
+/// Lists what followers did: the newest first; with a cursor, what was stored after it, so that a
+/// late event is not missed.
 #[utoipa::path(
     get,
     path = "/api/scans",

@@ -9,8 +9,8 @@ use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 
-/// Seconds until a code's error page reloads itself. Chosen: short enough for a waiting visitor, and
-/// long enough not to probe a failing upstream often.
+/// Seconds until a code's error page reloads itself. Chosen: short enough for a waiting visitor,
+/// and long enough not to probe a failing upstream often.
 const RELOAD_SECONDS: u64 = 30;
 
 /// An error in place of a page.

@@ -16,7 +16,8 @@ const MAX_URI: usize = 8 * 1024;
 /// site along.
 const MAX_HEADERS: usize = 16 * 1024;
 
-/// Maximum size of a request's head, in bytes, beyond which the listener answers with a bare status.
+/// Maximum size of a request's head, in bytes, beyond which the listener answers with a bare
+/// status.
 ///
 /// What is allowed above, with some room, so that a head that is a little too large gets a problem.
 pub(crate) const MAX_HEAD: usize = MAX_URI + MAX_HEADERS + 1024;

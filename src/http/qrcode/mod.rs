@@ -32,8 +32,9 @@ use crate::pictures::PictureCache;
 
 /// Answers the code of a scene.
 ///
-/// As a page, as JSON, as a PNG or SVG drawn here, or as a redirect to WeChat's own picture. The representation is the
-/// path extension (`/qrcode.png`), else `format`, else what `Accept` weighs highest, else the page.
+/// As a page, as JSON, as a PNG or SVG drawn here, or as a redirect to WeChat's own picture. The
+/// representation is the path extension (`/qrcode.png`), else `format`, else what `Accept` weighs
+/// highest, else the page.
 #[utoipa::path(
     get,
     path = "/qrcode",

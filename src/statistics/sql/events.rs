@@ -78,8 +78,8 @@ pub enum EventOrder {
 pub struct EventPage {
     /// They, in the order that was asked for.
     pub events: Vec<StoredEvent>,
-    /// The place of the event that had been stored last when the page was read, of whatever code; 0
-    /// before the first.
+    /// The place of the event that had been stored last when the page was read, of whatever code;
+    /// 0 before the first.
     pub last_seq: u64,
 }
 

@@ -45,8 +45,8 @@ pub enum Span {
 /// Which numbers. What is not given does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersFilter {
-    /// Codes that carry this scene: its text, and whether it is a number. Scenes of unknown tickets
-    /// have a text only, which either finds.
+    /// Codes that carry this scene: its text, and whether it is a number. Scenes of unknown
+    /// tickets have a text only, which either finds.
     pub scene: Option<(String, bool)>,
     /// Exactly this group.
     pub group: Option<String>,

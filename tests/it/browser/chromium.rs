@@ -278,7 +278,8 @@ impl Page {
         self.call("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// All that the page's console, the browser's log (violations of the content policy) and its scripts complained of.
+    /// All that the page's console, the browser's log (violations of the content policy) and its
+    /// scripts complained of.
     ///
     /// Each is told once. That the document itself is an error page is no complaint.
     pub(crate) async fn complaints(&mut self) -> Vec<String> {

@@ -1,4 +1,5 @@
-//! What strangers write, in a browser that would run it: it finds no element, no attribute and no script of theirs.
+//! What strangers write, in a browser that would run it: it finds no element, no attribute and no
+//! script of theirs.
 
 use serde_json::{Value, json};
 

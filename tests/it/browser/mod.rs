@@ -1,6 +1,7 @@
 //! The pages in a real browser: the demo's binary is started, Chromium opens what it serves.
 //!
-//! `SCREENSHOTS=folder` keeps the pictures. Without Chromium the tests say so and pass, unless `REQUIRE_BROWSER` is set.
+//! `SCREENSHOTS=folder` keeps the pictures. Without Chromium the tests say so and pass, unless
+//! `REQUIRE_BROWSER` is set.
 
 mod chromium;
 mod counting;
@@ -98,7 +99,8 @@ async fn keep_dark(page: &mut Page, name: &str) {
     page.prefer_dark(false).await;
 }
 
-/// The texts of the codes in a picture, read by two independent readers where the second is installed.
+/// The texts of the codes in a picture, read by two independent readers where the second is
+/// installed.
 fn decoded(png: &[u8]) -> Vec<String> {
     let (_, texts) = decode_png(png);
     if let Some(second) = read_by_zbar(png) {
@@ -202,7 +204,8 @@ async fn frame_snippet(page: &mut Page, demo: &Demo, lang: &str) -> String {
         .await
 }
 
-/// What the window shows once there is a code to be seen: a frame of another site is drawn later than the page around it.
+/// What the window shows once there is a code to be seen: a frame of another site is drawn later
+/// than the page around it.
 async fn drawn_code(page: &mut Page) -> Vec<u8> {
     let started = std::time::Instant::now();
     loop {
@@ -360,13 +363,15 @@ async fn shown(page: &mut Page) -> (String, String) {
     (image, end)
 }
 
-/// When the browser began to load what it shows, by its own clock: what a busy machine keeps us waiting for is not in it.
+/// When the browser began to load what it shows, by its own clock: what a busy machine keeps us
+/// waiting for is not in it.
 async fn begun(page: &mut Page) -> Duration {
     let milliseconds = page.eval("Math.floor(performance.timeOrigin)").await;
     Duration::from_millis(milliseconds.as_u64().unwrap())
 }
 
-/// Opens the page of a code that lives so long, waits until it comes back by itself, and tells what it did.
+/// Opens the page of a code that lives so long, waits until it comes back by itself, and tells what
+/// it did.
 async fn awaited_renewal(mut page: Page, url: String) -> Renewal {
     page.open(&url).await;
     let opened = begun(&mut page).await;

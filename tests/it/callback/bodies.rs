@@ -83,8 +83,8 @@ async fn bodies_that_strangers_hold_keep_neither_pushes_nor_keys_out() {
         answered.iter().filter(|answered| **answered).count() >= HELD - 256
     })
     .await;
-    // Signed as WeChat signs it, and in the other way that is documented. No event, so that it is acknowledged without the
-    // store.
+    // Signed as WeChat signs it, and in the other way that is documented. No event, so that it is
+    // acknowledged without the store.
     let click = Happening {
         event: "CLICK",
         ..Happening::leave(ALICE)

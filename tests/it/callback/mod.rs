@@ -1,4 +1,5 @@
-//! WeChat's pushes over HTTP: which are accepted, how fast, what the operator sees of the others, and the relay.
+//! WeChat's pushes over HTTP: which are accepted, how fast, what the operator sees of the others,
+//! and the relay.
 
 mod bodies;
 mod pace;

@@ -1,4 +1,5 @@
-//! Pushes of a console and a service that do not agree: what the operator learns of it, and strangers do not.
+//! Pushes of a console and a service that do not agree: what the operator learns of it, and
+//! strangers do not.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The message server that the account had before: it gets what WeChat pushed, and its answer is WeChat's.
+//! The message server that the account had before: it gets what WeChat pushed, and its answer is
+//! WeChat's.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! Links are signed alike by `wxqr sign`, by every program in `examples/signing` and by the service's own keys.
+//! Links are signed alike by `wxqr sign`, by every program in `examples/signing` and by the
+//! service's own keys.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

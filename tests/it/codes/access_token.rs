@@ -322,7 +322,8 @@ async fn who_may_not_force_a_refresh_waits_for_the_one_that_does() {
             .count()
     };
     let release = async {
-        // Each asked at the start and after its token died, one forced, and the other asks once more.
+        // Each asked at the start and after its token died, one forced, and the other asks once
+        // more.
         eventually("the other one waits", || upstream.tokens() >= 6).await;
         gate.add_permits(1);
     };

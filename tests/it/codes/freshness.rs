@@ -1,4 +1,5 @@
-//! The freshness rule against a naive model of it, by the words of the contract: 100 000 random steps, no dead code.
+//! The freshness rule against a naive model of it, by the words of the contract: 100 000 random
+//! steps, no dead code.
 
 use std::time::Duration;
 
@@ -21,9 +22,11 @@ const LONGEST: u64 = Lifetime::MAX_SECONDS as u64;
 enum Step {
     /// Time passes.
     Wait(Duration),
-    /// Time passes until so many milliseconds before or after the ticket reaches the floor of a wish for this life.
+    /// Time passes until so many milliseconds before or after the ticket reaches the floor of a
+    /// wish for this life.
     WaitForFloor { asked: u64, off_by: i64 },
-    /// A wish for this life, which arrived that long ago. If it mints, WeChat grants this percentage.
+    /// A wish for this life, which arrived that long ago. If it mints, WeChat grants this
+    /// percentage.
     Wish {
         asked: u64,
         ago: Duration,
@@ -67,7 +70,8 @@ impl Model {
             && (minted_for_it || left * Self::scale(ticket) >= self.scaled_floor(ticket, asked))
     }
 
-    /// Whether the wish meets the ticket within a microsecond of the floor, where a fraction may be rounded either way.
+    /// Whether the wish meets the ticket within a microsecond of the floor, where a fraction may be
+    /// rounded either way.
     fn is_a_draw(self, ticket: Ticket, asked: i128, now: i128) -> bool {
         let left = ticket.minted + ticket.granted - now;
         let apart = left * Self::scale(ticket) - self.scaled_floor(ticket, asked);

@@ -451,7 +451,8 @@ async fn a_failure_answers_for_a_second_and_then_it_works() {
         "the waiters did not try one by one"
     );
     app.scene(13).await;
-    // On a machine that takes longer than the memory lasts, the failure is rightly forgotten by then.
+    // On a machine that takes longer than the memory lasts, the failure is rightly forgotten by
+    // then.
     let times: Vec<_> = app.calls(Api::Create).iter().map(|call| call.at).collect();
     let (first, next) = times.split_at(ATTEMPTS);
     let pause = next

@@ -1,7 +1,9 @@
-//! Every shell command of the READMEs and of `docs/` runs, and answers what the page shows; every link leads somewhere.
+//! Every shell command of the READMEs and of `docs/` runs, and answers what the page shows; every
+//! link leads somewhere.
 //!
-//! A ```` ```sh ```` block is run against a demo of its own page. The ```` ```json ````, ```` ```html ```` or
-//! ```` ```text ```` block that comes next, if one does, is what the command writes; `…` in it stands for anything.
+//! A ```` ```sh ```` block is run against a demo of its own page. The ```` ```json ````, ````
+//! ```html ```` or ```` ```text ```` block that comes next, if one does, is what the command
+//! writes; `…` in it stands for anything.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
@@ -155,7 +157,8 @@ impl Demo {
         }
     }
 
-    /// Runs the commands in one shell, after the line that the demo prints for it, as a reader would type them.
+    /// Runs the commands in one shell, after the line that the demo prints for it, as a reader
+    /// would type them.
     fn run(&self, commands: &[String]) -> Output {
         let commands = commands.join("\n").replace(DEMO_ADDRESS, &self.address);
         let script = format!("{}\n{commands}", self.export);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::support::files::{read, texts_below};
 
-/// The folders that have tests, each with what the document writes before the place of a test in it.
+/// The folders that have tests, each with what the document writes before the place of a test in
+/// it.
 const FOLDERS: [(&str, &str); 4] = [
     ("tests", ""),
     ("src", ""),
@@ -12,8 +13,8 @@ const FOLDERS: [(&str, &str); 4] = [
     ("crates/http-listener/src", "http_listener::"),
 ];
 
-/// How the document writes a file: `it/hostile/budget.rs` as `it::hostile::budget`, and `main.rs`, `mod.rs` and `tests.rs` as
-/// the folder that they are in.
+/// How the document writes a file: `it/hostile/budget.rs` as `it::hostile::budget`, and `main.rs`,
+/// `mod.rs` and `tests.rs` as the folder that they are in.
 fn place(file: &str) -> String {
     let plain = file.trim_end_matches(".rs");
     let parts = plain.split('/');

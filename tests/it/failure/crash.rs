@@ -1,4 +1,5 @@
-//! Processes that are killed: what was answered is kept, what was counted stays counted, nothing is minted twice.
+//! Processes that are killed: what was answered is kept, what was counted stays counted, nothing is
+//! minted twice.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -188,7 +189,8 @@ async fn the_same_on_postgresql() {
     }
 }
 
-/// How often a process is killed until one kill comes before the answer, which is on its way after the lock's timeout.
+/// How often a process is killed until one kill comes before the answer, which is on its way after
+/// the lock's timeout.
 const MOST_KILLS: usize = 5;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +219,8 @@ async fn a_kill_between_the_write_and_the_answer_repeats_nothing() {
     assert!(unanswered > 0, "the answer always came first");
 }
 
-/// Starts a permanent mint, and kills the process as soon as the store has its code. Gives the answer if there was one.
+/// Starts a permanent mint, and kills the process as soon as the store has its code. Gives the
+/// answer if there was one.
 async fn kill_once_it_is_stored(
     path: &str,
     stock: (u64, u64),
@@ -301,7 +304,8 @@ async fn a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged() 
     let started = Instant::now();
     for kill in 0..KILLS {
         let replica = upstream.replica(&database.url, &[]).await;
-        // Spread over the first quarter of a second, without a source of chance that cannot be repeated.
+        // Spread over the first quarter of a second, without a source of chance that cannot be
+        // repeated.
         let life = Duration::from_millis(kill * 7919 % 250);
         let asking = join_all((0..CLIENTS).map(|_| load.ask_until_it_dies(&replica)));
         let killing = async {
@@ -413,7 +417,8 @@ async fn after_a_restart_wechats_silence_is_no_fault_for_a_code_that_lives() {
     let replica = upstream.replica(&database.url, &[]).await;
     let ticket = replica.get(path).await.ticket();
     replica.kill().await;
-    // An hour and three quarters pass: a quarter of an hour is left, which is below the floor of an hour.
+    // An hour and three quarters pass: a quarter of an hour is left, which is below the floor of an
+    // hour.
     database
         .run("UPDATE code SET minted_at = minted_at - 6300000, expires_at = expires_at - 6300000")
         .await;

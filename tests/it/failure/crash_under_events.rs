@@ -1,4 +1,5 @@
-//! A process that is killed while events come: what was acknowledged is stored, and counts once, however often it came.
+//! A process that is killed while events come: what was acknowledged is stored, and counts once,
+//! however often it came.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -108,7 +108,8 @@ async fn while_wechat_hangs_known_codes_are_served_as_ever() {
         visitors_of_known_codes(&replica, known),
         visitors_of_new_codes(&replica, new),
     );
-    // Mints end half a minute after they began, so that in full size the second half is as it would go on for ever.
+    // Mints end half a minute after they began, so that in full size the second half is as it would
+    // go on for ever.
     let at_first = most_memory(&replica, hang / 2).await;
     let later = most_memory(&replica, hang / 2).await;
     let (of_known, of_new) = (of_known.finish().await, of_new.finish().await);

@@ -1,5 +1,5 @@
-//! Faults and bad days: WeChat fails or hangs, the database goes away, processes are killed or restarted under load,
-//! another program takes the token.
+//! Faults and bad days: WeChat fails or hangs, the database goes away, processes are killed or
+//! restarted under load, another program takes the token.
 
 mod crash;
 mod crash_under_events;

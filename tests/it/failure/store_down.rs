@@ -24,8 +24,8 @@ use crate::support::skip::skip;
 use crate::support::visitors::{HEALED_WITHIN, NOBODY_WAITS_LONGER, known_codes, readiness, visit};
 use crate::support::{client, closed_port, eventually, eventually_async};
 
-/// How long PostgreSQL stays away: 10 s, which is enough for a developer. `.ci/run` sets `STORE_DOWN_SECONDS` to the 30 that
-/// are promised.
+/// How long PostgreSQL stays away: 10 s, which is enough for a developer. `.ci/run` sets
+/// `STORE_DOWN_SECONDS` to the 30 that are promised.
 fn outage() -> Duration {
     let seconds = std::env::var("STORE_DOWN_SECONDS").ok();
     Duration::from_secs(seconds.map_or(10, |seconds| seconds.parse().unwrap()))
@@ -206,7 +206,8 @@ async fn caught_up(replica: &Replica, upstream: &Upstream, database: &str, made:
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// Mounts one; none where that is not allowed, which is said, or fails where `REQUIRE_TMPFS` is set.
+    /// Mounts one; none where that is not allowed, which is said, or fails where `REQUIRE_TMPFS` is
+    /// set.
     fn mount() -> Option<Self> {
         let disk = Self(tempfile::tempdir().unwrap());
         if is_root() && disk.mounted("size=4m") {

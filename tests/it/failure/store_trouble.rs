@@ -1,5 +1,5 @@
-//! Mints while the store is in trouble: no code that WeChat made is lost or made twice, and nothing is called for that the
-//! replicas would have to agree on.
+//! Mints while the store is in trouble: no code that WeChat made is lost or made twice, and nothing
+//! is called for that the replicas would have to agree on.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! WeChat fails in every way that the sandbox knows: what visitors are told, how often WeChat is asked, what still works.
+//! WeChat fails in every way that the sandbox knows: what visitors are told, how often WeChat is
+//! asked, what still works.
 
 use std::time::Duration;
 

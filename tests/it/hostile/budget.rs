@@ -26,7 +26,8 @@ struct Told {
     served: usize,
     over_budget: usize,
     over_rate: usize,
-    /// By a service that has too much to do: what it says of itself then is true, and costs nothing.
+    /// By a service that has too much to do: what it says of itself then is true, and costs
+    /// nothing.
     put_off: usize,
     others: Vec<Answer>,
 }

@@ -1,5 +1,5 @@
-//! Somebody who is not WeChat answers in its place, or WeChat answers as it never did: numbers out of all bounds, markup for a
-//! ticket, documents without end.
+//! Somebody who is not WeChat answers in its place, or WeChat answers as it never did: numbers out
+//! of all bounds, markup for a ticket, documents without end.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -215,7 +215,8 @@ async fn meet(create: String) {
 
 /// Zeros packed with gzip (RFC 1952), some 160 times smaller than they are.
 fn packed_zeros(length: usize) -> Vec<u8> {
-    /// What the two lists of codes say of "repeat the last byte 258 times" (RFC 1951, 3.2.5 and 3.2.6).
+    /// What the two lists of codes say of "repeat the last byte 258 times" (RFC 1951, 3.2.5 and
+    /// 3.2.6).
     const AGAIN: [bool; 13] = [
         true, true, false, false, false, true, false, true, false, false, false, false, false,
     ];

@@ -1,5 +1,5 @@
-//! Strangers, and keys without the scope, try to have permanent codes made: by every method, path, spelling, header and body
-//! that might get past a check.
+//! Strangers, and keys without the scope, try to have permanent codes made: by every method, path,
+//! spelling, header and body that might get past a check.
 
 use std::net::SocketAddr;
 
@@ -187,7 +187,8 @@ const MEDIA_TYPES: &[&str] = &[
     "application/json; charset=utf-16",
 ];
 
-/// One after the other from all that can be combined, each at most once, without a pattern that would leave something out.
+/// One after the other from all that can be combined, each at most once, without a pattern that
+/// would leave something out.
 fn spread(of: usize, wanted: usize) -> impl Iterator<Item = usize> {
     /// Prime, and larger than any of the lists is long, so that it divides none of their products.
     const STRIDE: usize = 1_000_003;

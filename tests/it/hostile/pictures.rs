@@ -1,4 +1,5 @@
-//! Strangers have the largest pictures drawn, each in another colour, so that none was drawn before.
+//! Strangers have the largest pictures drawn, each in another colour, so that none was drawn
+//! before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,7 +51,8 @@ fn others(replica: &Replica) -> Paced {
     })
 }
 
-/// Visitors who want an ordinary picture that was not drawn yet. On a busy machine it may not be drawn in time.
+/// Visitors who want an ordinary picture that was not drawn yet. On a busy machine it may not be
+/// drawn in time.
 fn newcomers(replica: &Replica) -> Paced {
     let (client, address) = (replica.client.clone(), replica.address);
     Paced::start(20, move |n| {
@@ -72,7 +74,8 @@ async fn expect(client: Client, url: String, or: Option<StatusCode>) -> Result<(
     }
 }
 
-/// Asks for so many of the largest pictures, and tells the most memory that the process had meanwhile.
+/// Asks for so many of the largest pictures, and tells the most memory that the process had
+/// meanwhile.
 async fn flood(replica: &Replica, pictures: usize) -> usize {
     let (next, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let strangers = (0..abreast()).map(|_| async {

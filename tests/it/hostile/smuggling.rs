@@ -1,4 +1,5 @@
-//! Strangers send what a proxy in front could read as another request, or as two (request smuggling).
+//! Strangers send what a proxy in front could read as another request, or as two (request
+//! smuggling).
 
 use crate::support::app::TestApp;
 use crate::support::raw::send;

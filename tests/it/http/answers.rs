@@ -1,4 +1,5 @@
-//! The answers of the service: representations, headers, links, errors, and the document that describes them.
+//! The answers of the service: representations, headers, links, errors, and the document that
+//! describes them.
 
 use std::collections::BTreeSet;
 
@@ -109,7 +110,8 @@ async fn every_answer_carries_the_common_headers() {
         assert_eq!(caching == "no-store", !is_kept, "{path}: {caching}");
     }
     let policy = |answer: Answer| answer.header("content-security-policy");
-    // Where everybody may frame, no directive says so: `*` would keep out pages from `file:` and of apps.
+    // Where everybody may frame, no directive says so: `*` would keep out pages from `file:` and of
+    // apps.
     assert!(!policy(app.get("/qrcode?scene_id=1").await).contains("frame-ancestors"));
     assert!(policy(app.get("/").await).contains("frame-ancestors 'none'"));
     let svg = policy(app.get("/qrcode.svg?scene_id=1").await);
@@ -131,7 +133,8 @@ async fn max_age_ends_with_the_freshness_of_the_code() {
             .parse::<u64>()
             .unwrap()
     };
-    // A fresh code of 7200 s is good for another 3600 s; pages and documents say how much is left, so they are kept less.
+    // A fresh code of 7200 s is good for another 3600 s; pages and documents say how much is left,
+    // so they are kept less.
     for (path, want) in [
         ("/qrcode.png?scene_id=1", 3600),
         ("/qrcode.svg?scene_id=1", 3600),

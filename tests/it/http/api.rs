@@ -1,4 +1,5 @@
-//! `/api`, for programs that hold a key: making, recording and listing codes, and how the account stands.
+//! `/api`, for programs that hold a key: making, recording and listing codes, and how the account
+//! stands.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -294,7 +295,8 @@ async fn without_a_known_key_nothing_is_done() {
     assert_eq!(app.creates(), 0);
 }
 
-/// Bodies, the code of their problem, the parameter at fault, and part of what the detail says is accepted.
+/// Bodies, the code of their problem, the parameter at fault, and part of what the detail says is
+/// accepted.
 #[rustfmt::skip]
 const WRONG: &[(&str, &str, &str, &str)] = &[
     (r#""x""#, "invalid_body", "", "JSON object"),

@@ -1,4 +1,5 @@
-//! The headers of every kind of answer, exactly: what a browser may do with it, who may frame, read and keep it.
+//! The headers of every kind of answer, exactly: what a browser may do with it, who may frame, read
+//! and keep it.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,5 @@
-//! HTTP answers: representations, pages, headers, caching, errors, `/api`, and the OpenAPI document.
+//! HTTP answers: representations, pages, headers, caching, errors, `/api`, and the OpenAPI
+//! document.
 
 mod answers;
 mod api;

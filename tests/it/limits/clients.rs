@@ -1,4 +1,5 @@
-//! What clients may cost the real service: silent and dripping ones, too many of them, too large requests.
+//! What clients may cost the real service: silent and dripping ones, too many of them, too large
+//! requests.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The sandbox from outside: a real listener, a real client, and raw sockets where a client would hide what happened.
+//! The sandbox from outside: a real listener, a real client, and raw sockets where a client would
+//! hide what happened.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! `wxqr sandbox` and `wxqr demo` as a developer meets them: calls that are not imitated, TLS, the front page, the log, and
-//! other web sites.
+//! `wxqr sandbox` and `wxqr demo` as a developer meets them: calls that are not imitated, TLS, the
+//! front page, the log, and other web sites.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -143,7 +143,8 @@ async fn a_call_that_is_not_imitated_is_refused_in_wechats_manner_and_recorded()
         }
         assert!(!report.to_string().contains("CANARY"), "{report}");
     }
-    // Alone, whatever is not the sandbox's own is a call; a control that there is not is said to be none.
+    // Alone, whatever is not the sandbox's own is a call; a control that there is not is said to be
+    // none.
     for path in ["/pay/unifiedorder", "/cgi-bin/token/"] {
         let answer = alone.ask("GET", path, &[], "").await;
         assert!(is_invalid_url(&answer), "{path}: {}", answer.body);
@@ -289,8 +290,8 @@ async fn the_front_page_shows_the_sandbox_and_its_buttons_work_without_scripts()
     );
 }
 
-/// What a page of another origin can have a browser send, and what it must not: (method, path, whether it shows or changes
-/// something).
+/// What a page of another origin can have a browser send, and what it must not: (method, path,
+/// whether it shows or changes something).
 async fn refuses_other_web_sites(tool: &Tool, own_host: &str, guarded: &[(&str, &str)]) {
     let port = tool.address.port();
     let own = format!("http://{}", tool.address);
@@ -418,7 +419,8 @@ async fn the_demo_refuses_what_another_web_site_asks() {
     );
 }
 
-/// What a page of another origin makes a browser send: lines of a request, and whether it may be answered.
+/// What a page of another origin makes a browser send: lines of a request, and whether it may be
+/// answered.
 const OF_BROWSERS: [&[(&str, &str)]; 6] = [
     &[("Origin", "http://evil.example")],
     &[

@@ -1,4 +1,5 @@
-//! The sandbox, which imitates WeChat: its calls, its phone, and the commands `wxqr sandbox` and `wxqr demo`.
+//! The sandbox, which imitates WeChat: its calls, its phone, and the commands `wxqr sandbox` and
+//! `wxqr demo`.
 
 mod calls;
 mod command;

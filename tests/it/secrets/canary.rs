@@ -1,5 +1,5 @@
-//! Secrets with values that cannot be mistaken, every fault, the most talkative log: nothing that leaves the process
-//! holds one of them.
+//! Secrets with values that cannot be mistaken, every fault, the most talkative log: nothing that
+//! leaves the process holds one of them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -155,7 +155,8 @@ fn faults() -> Vec<FaultKind> {
     ]
 }
 
-/// The tokens that a sandbox gave out and saw again: they are random, so they are learnt on the way in.
+/// The tokens that a sandbox gave out and saw again: they are random, so they are learnt on the way
+/// in.
 type Tokens = Arc<Mutex<BTreeSet<String>>>;
 
 fn learning(tokens: &Tokens) -> impl FnOnce(axum::Router) -> axum::Router + use<> {

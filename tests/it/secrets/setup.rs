@@ -1,5 +1,6 @@
-//! Secrets of a set-up: what the commands print, what a database complains of, and what is said when the program fails
-//! itself. [`super::canary`] has what visitors and WeChat can bring to light.
+//! Secrets of a set-up: what the commands print, what a database complains of, and what is said
+//! when the program fails itself. [`super::canary`] has what visitors and WeChat can bring to
+//! light.
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
@@ -160,7 +161,8 @@ async fn the_doctor_says_what_is_wrong_without_a_secret() {
     looked.buffer_unordered(ABREAST).collect::<Vec<()>>().await;
 }
 
-/// Addresses of databases that cannot be used, each with the password somewhere. The path of a file is no secret: it is named.
+/// Addresses of databases that cannot be used, each with the password somewhere. The path of a file
+/// is no secret: it is named.
 fn bad_addresses() -> Vec<String> {
     let nobody = closed_port();
     vec![
@@ -187,7 +189,8 @@ fn bad_addresses() -> Vec<String> {
     ]
 }
 
-/// Whether what stands for the password is in a place that is none, and that `config` shows: a file, a user, a TLS mode.
+/// Whether what stands for the password is in a place that is none, and that `config` shows: a
+/// file, a user, a TLS mode.
 fn is_shown(url: &str) -> bool {
     let user = format!("//{PASSWORD}:");
     let mode = format!("sslmode={PASSWORD}");

@@ -1,4 +1,5 @@
-//! Who came through which code: the events, the numbers, the file and the page, as their readers get them.
+//! Who came through which code: the events, the numbers, the file and the page, as their readers
+//! get them.
 
 use std::collections::BTreeSet;
 
@@ -426,7 +427,8 @@ async fn a_reader_with_a_cursor_misses_nothing_however_late_it_comes() {
     let code = Some((&*ticket, "1"));
     let mut told = Vec::new();
     let mut cursor = "0".to_owned();
-    // Each batch happened before the one before it, so that time and storing run against each other.
+    // Each batch happened before the one before it, so that time and storing run against each
+    // other.
     for batch in 0..12 {
         let day = 28 - batch;
         let moments: Vec<_> = (0..9)

@@ -1,4 +1,5 @@
-//! Events become numbers: how they are recorded, what the API answers, and whether a recount agrees.
+//! Events become numbers: how they are recorded, what the API answers, and whether a recount
+//! agrees.
 
 mod api;
 mod recording;

@@ -45,7 +45,8 @@ async fn only_the_event_that_meets_a_bad_row_is_refused(database: Database) {
         ))
         .await;
     let scans = scans(&store);
-    // One task asks for all of them before the one that writes gets its turn, so that they are written together.
+    // One task asks for all of them before the one that writes gets its turn, so that they are
+    // written together.
     let tickets = ["good", "good", "bad", "good", "good"];
     let asked = tickets.iter().enumerate();
     let results = join_all(asked.map(|(n, ticket)| scans.record(scan(n, ticket)))).await;
@@ -104,8 +105,8 @@ async fn whoever_finds_too_many_waiting_is_sent_away_at_once() {
     assert_eq!(numbers(&store).await[0].numbers.scans, stored);
 }
 
-/// So many events at once, and of how many the callers heard that the store refused them, or nothing in time. The hands of the
-/// clock are moved by hand.
+/// So many events at once, and of how many the callers heard that the store refused them, or
+/// nothing in time. The hands of the clock are moved by hand.
 async fn refused_and_late(scans: &Scans, crowd: usize) -> (usize, usize) {
     let asked = (0..crowd).map(|n| scans.record(scan(n, "unknown")));
     tokio::time::pause();

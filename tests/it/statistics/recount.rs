@@ -1,5 +1,6 @@
-//! Random events, stored by two replicas at once, against a recount that follows the definitions word by word and shares
-//! nothing with the code. Then: who may not be known any more is found nowhere.
+//! Random events, stored by two replicas at once, against a recount that follows the definitions
+//! word by word and shares nothing with the code. Then: who may not be known any more is found
+//! nowhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -29,14 +30,15 @@ const START: &str = "2026-10-27T16:00:00Z";
 /// How many events are sent, of which a fifth are repeats.
 const EVENTS: usize = 20_000;
 
-/// How many days the events are from. Few, so that many come again to a code; across the end of a month.
+/// How many days the events are from. Few, so that many come again to a code; across the end of a
+/// month.
 const DAYS: i64 = 9;
 
 /// How every openid of the test begins, and nothing else.
 const PREFIX: &str = "oRECOUNT_";
 
-/// The codes, in the order that decides between two follows in the same second: temporary before permanent, numbers before
-/// texts, and those of which only a scene's text is known at last.
+/// The codes, in the order that decides between two follows in the same second: temporary before
+/// permanent, numbers before texts, and those of which only a scene's text is known at last.
 const CODES: [(&str, &str, &[&str]); 12] = [
     ("QR_SCENE", "2", &["temporary-2", "temporary-2-renewed"]),
     ("QR_SCENE", "10", &["temporary-10"]),
@@ -318,7 +320,8 @@ async fn deliver(store: Stores, batches: Vec<Vec<Dated>>) -> usize {
     new
 }
 
-/// Each fact, some of them more than once, in any order and in batches of any size, for two replicas.
+/// Each fact, some of them more than once, in any order and in batches of any size, for two
+/// replicas.
 fn deliveries(dice: &mut Dice, facts: &[Fact], repeats: usize) -> [Vec<Vec<Dated>>; 2] {
     let mut sent: Vec<_> = facts.iter().collect();
     sent.extend((0..repeats).map(|_| &facts[dice.roll(facts.len())]));
@@ -497,7 +500,8 @@ fn openids_in(bytes: &[u8]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Those who stand in a table and may not be known, and in the files of SQLite once they are scrubbed.
+/// Those who stand in a table and may not be known, and in the files of SQLite once they are
+/// scrubbed.
 async fn strangers(
     database: &Database,
     stores: &[Stores],

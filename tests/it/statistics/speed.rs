@@ -1,10 +1,12 @@
-//! How fast statistics are. In `cargo test` a small size only shows that it can be run; the figures for which there are promises:
+//! How fast statistics are. In `cargo test` a small size only shows that it can be run; the figures
+//! for which there are promises:
 //!
 //! ```sh
 //! FULL_SIZE=1 cargo test --release --test it statistics::speed -- --test-threads=1 --nocapture
 //! ```
 //!
-//! 1,000,000 events take some minutes to store, on each database. `TEST_DATABASE_URL` names a PostgreSQL server.
+//! 1,000,000 events take some minutes to store, on each database. `TEST_DATABASE_URL` names a
+//! PostgreSQL server.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +44,8 @@ struct Campaign {
 }
 
 impl Campaign {
-    /// Everybody comes about twenty times, to three channels, so that most come back: that is more work than strangers are.
+    /// Everybody comes about twenty times, to three channels, so that most come back: that is more
+    /// work than strangers are.
     fn sized() -> Self {
         Self {
             events: sized(6000, 1_000_000),

@@ -1,5 +1,5 @@
-//! What the store promises about codes, against each engine: a file of SQLite, SQLite in memory, PostgreSQL, and that behind
-//! PgBouncer.
+//! What the store promises about codes, against each engine: a file of SQLite, SQLite in memory,
+//! PostgreSQL, and that behind PgBouncer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ use super::contract::{
 };
 use crate::support::eventually_async;
 
-/// Does a thing many times at once, in turn with each store, until the store has an answer for each.
+/// Does a thing many times at once, in turn with each store, until the store has an answer for
+/// each.
 async fn crowd<T, F>(size: usize, stores: &[Stores], act: impl Fn(Stores) -> F + Copy) -> Vec<T>
 where
     F: Future<Output = Result<T, Error>>,
@@ -765,7 +766,8 @@ async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
     );
 }
 
-/// Forty temporary codes, forty permanent ones of which some have names, and a dead one. Gives the scenes that live.
+/// Forty temporary codes, forty permanent ones of which some have names, and a dead one. Gives the
+/// scenes that live.
 async fn stock_up(bench: &Bench, store: &Stores) -> BTreeSet<String> {
     let mut scenes = BTreeSet::new();
     for n in 1..=40 {

@@ -1,4 +1,5 @@
-//! The store while somebody else holds locks, and while its database does not answer: what fails, and what goes on.
+//! The store while somebody else holds locks, and while its database does not answer: what fails,
+//! and what goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,8 @@ async fn reserved(store: &Stores, scene: &str) -> Reservation {
     }
 }
 
-/// Waits until the database refuses a call, and nothing worse. A busy machine may be too slow for that at first.
+/// Waits until the database refuses a call, and nothing worse. A busy machine may be too slow for
+/// that at first.
 async fn fails_alone<T, F>(store: &Stores, call: impl Fn() -> F)
 where
     F: Future<Output = Result<T, Error>>,

@@ -1,4 +1,5 @@
-//! The store against every engine: the contract, what it opens, locks, a pooler, and replicas that share it.
+//! The store against every engine: the contract, what it opens, locks, a pooler, and replicas that
+//! share it.
 
 mod codes;
 mod contract;

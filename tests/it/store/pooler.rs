@@ -1,4 +1,5 @@
-//! Two processes on one PostgreSQL behind PgBouncer, which lends them its few connections for one transaction each.
+//! Two processes on one PostgreSQL behind PgBouncer, which lends them its few connections for one
+//! transaction each.
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};

@@ -50,7 +50,8 @@ impl Builder {
         self
     }
 
-    /// Starts both. The service calls the sandbox, unless `API_BASE` was set: a `{sandbox}` in there is its URL.
+    /// Starts both. The service calls the sandbox, unless `API_BASE` was set: a `{sandbox}` in
+    /// there is its URL.
     pub(crate) async fn spawn(self) -> TestApp {
         let (sandbox, sandbox_address, server) = spawn_sandbox(APP_SECRET, |router| router).await;
         sandbox.set_faults(self.faults);

@@ -1,4 +1,5 @@
-//! A WeChat that promises to keep each connection, and closes it just when the second request comes.
+//! A WeChat that promises to keep each connection, and closes it just when the second request
+//! comes.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,7 +66,8 @@ impl ClosingPeer {
         answered.iter().filter(|path| path.ends_with(end)).count()
     }
 
-    /// How many requests came on a connection that was used before, and were closed without an answer.
+    /// How many requests came on a connection that was used before, and were closed without an
+    /// answer.
     pub(crate) fn cut(&self) -> usize {
         self.cut.load(Ordering::SeqCst)
     }

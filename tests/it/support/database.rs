@@ -1,4 +1,5 @@
-//! Databases of a test's own: a file, one on the PostgreSQL server that was named, or a server that can be stopped.
+//! Databases of a test's own: a file, one on the PostgreSQL server that was named, or a server that
+//! can be stopped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,8 +44,8 @@ struct OnServer {
     _turn: SemaphorePermit<'static>,
 }
 
-/// How many tests use the server at once, however many cores there are: each opens some forty of the hundred connections
-/// that PostgreSQL allows where nobody says otherwise.
+/// How many tests use the server at once, however many cores there are: each opens some forty of
+/// the hundred connections that PostgreSQL allows where nobody says otherwise.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
 impl Database {
@@ -66,7 +67,8 @@ impl Database {
         }
     }
 
-    /// A new database on the server of `TEST_DATABASE_URL`; none where the variable is not set, which is said.
+    /// A new database on the server of `TEST_DATABASE_URL`; none where the variable is not set,
+    /// which is said.
     pub(crate) async fn postgres() -> Option<Self> {
         let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
             skip("TEST_DATABASE_URL is not set", REQUIRE);
@@ -75,7 +77,8 @@ impl Database {
         Some(Self::on_server(&server).await)
     }
 
-    /// A new database on that server, reached through a pooler; none where one of the two is missing, which is said.
+    /// A new database on that server, reached through a pooler; none where one of the two is
+    /// missing, which is said.
     pub(crate) async fn pooled() -> Option<Self> {
         let pooler = Pooler::start(Pooler::TAKES_THE_DRIVER).await?;
         Some(Self {
@@ -86,7 +89,8 @@ impl Database {
         })
     }
 
-    /// One that processes can share, and its engine: PostgreSQL where there is a server, else a file.
+    /// One that processes can share, and its engine: PostgreSQL where there is a server, else a
+    /// file.
     pub(crate) async fn shared() -> (Self, &'static str) {
         match std::env::var("TEST_DATABASE_URL") {
             Ok(server) => (Self::on_server(&server).await, "PostgreSQL"),

@@ -1,7 +1,8 @@
 //! What a test measured, for `docs/reliability.md`, which `bench/reliability.py` writes.
 //!
-//! A test asserts what is certain on any machine. How fast a machine is, and how large a test is run on it, are figures: each
-//! comes with what is promised, and the report says whether the promise was kept.
+//! A test asserts what is certain on any machine. How fast a machine is, and how large a test is
+//! run on it, are figures: each comes with what is promised, and the report says whether the
+//! promise was kept.
 
 use std::fmt::{Debug, Display};
 use std::io::Write as _;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Set to any value, it runs the tests of attacks and bad days in full size: minutes instead of seconds.
+/// Set to any value, it runs the tests of attacks and bad days in full size: minutes instead of
+/// seconds.
 const FULL_SIZE: &str = "FULL_SIZE";
 
 /// Names the file that gets the figures, one JSON object a line. Without it they are printed.
@@ -24,8 +26,8 @@ pub(crate) fn sized<T>(small: T, full: T) -> T {
     }
 }
 
-/// Whether something took less than it may. In `cargo test` the machine may be busy with something else, so that only a hang
-/// is told from an answer; in full size the promise itself is held.
+/// Whether something took less than it may. In `cargo test` the machine may be busy with something
+/// else, so that only a hang is told from an answer; in full size the promise itself is held.
 pub(crate) fn in_time(took: Duration, promised: Duration) -> bool {
     took < sized(super::PATIENCE, promised)
 }

@@ -1,4 +1,5 @@
-//! Real processes of the service that share a database, and their sandbox, which is a listener in the test.
+//! Real processes of the service that share a database, and their sandbox, which is a listener in
+//! the test.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -89,7 +90,8 @@ impl Upstream {
         self.sandbox.set_faults(Vec::new());
     }
 
-    /// Starts a process on a database and waits until it is ready. `more` are settings without their `WXQR_`.
+    /// Starts a process on a database and waits until it is ready. `more` are settings without
+    /// their `WXQR_`.
     pub(crate) async fn replica(&self, database: &str, more: &[(&str, &str)]) -> Replica {
         let process = self.process(database, more);
         let address = process.addresses().await.http;
@@ -207,7 +209,8 @@ impl Replica {
     }
 }
 
-/// Sends requests, each to the next replica in turn, so many at a time, until the store is free for each.
+/// Sends requests, each to the next replica in turn, so many at a time, until the store is free for
+/// each.
 pub(crate) async fn spread(
     replicas: &[Replica],
     at_a_time: usize,

@@ -20,7 +20,8 @@ pub(crate) struct Followed {
     _database: Database,
 }
 
-/// Something that a follower did: who, what, when, and the ticket and scene of the code, if one was scanned.
+/// Something that a follower did: who, what, when, and the ticket and scene of the code, if one was
+/// scanned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deed<'a> {
     pub(crate) who: &'a str,
@@ -98,8 +99,8 @@ impl Followed {
         }
     }
 
-    /// In one transaction. A busy machine may take longer than a call to the store may: then it is tried again, and the
-    /// events may be there already.
+    /// In one transaction. A busy machine may take longer than a call to the store may: then it is
+    /// tried again, and the events may be there already.
     async fn record_some(&self, events: &[Dated]) {
         let mut is_retry = false;
         let recorded = loop {

@@ -1,5 +1,6 @@
-//! An open-loop load generator: visitors come at a steady pace whether the service keeps up or not. In `cargo test` the
-//! number of requests in flight is bounded, so that a busy machine slows the load down instead of overloading the service.
+//! An open-loop load generator: visitors come at a steady pace whether the service keeps up or not.
+//! In `cargo test` the number of requests in flight is bounded, so that a busy machine slows the
+//! load down instead of overloading the service.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::figures::sized;
 
-/// Requests in flight at once in `cargo test`. With a sixteenth of a core each, a debug build still answers within the 5 s
-/// that a visitor waits. In full size the load is not bounded: there the pace is what is measured.
+/// Requests in flight at once in `cargo test`. With a sixteenth of a core each, a debug build still
+/// answers within the 5 s that a visitor waits. In full size the load is not bounded: there the
+/// pace is what is measured.
 const MOST_IN_FLIGHT: usize = 16;
 
 /// Visitors who come until they are told to stop.
@@ -19,7 +21,8 @@ pub(crate) struct Paced {
     task: JoinHandle<Met>,
 }
 
-/// What the visitors met. A time counts from when the visitor was due, so that a queue in front of the service shows.
+/// What the visitors met. A time counts from when the visitor was due, so that a queue in front of
+/// the service shows.
 #[derive(Debug, Default)]
 pub(crate) struct Met {
     /// Of those who were served, sorted.

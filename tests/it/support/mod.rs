@@ -1,4 +1,5 @@
-//! What the tests stand on: the service with its sandbox, the real binary, a scripted WeChat, databases, a client.
+//! What the tests stand on: the service with its sandbox, the real binary, a scripted WeChat,
+//! databases, a client.
 
 pub(crate) mod answer;
 pub(crate) mod app;

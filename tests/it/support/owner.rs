@@ -1,5 +1,5 @@
-//! What an account's owner runs behind the callback: a server that takes what WeChat pushes, and answers what a test wants, if
-//! anything. It speaks HTTP by hand, so that it can also break it.
+//! What an account's owner runs behind the callback: a server that takes what WeChat pushes, and
+//! answers what a test wants, if anything. It speaks HTTP by hand, so that it can also break it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! PgBouncer before the PostgreSQL server of the tests, in the mode in which a connection is lent for one transaction.
+//! PgBouncer before the PostgreSQL server of the tests, in the mode in which a connection is lent
+//! for one transaction.
 
 use std::fs;
 use std::path::Path;
@@ -35,12 +36,14 @@ impl Pooler {
     /// What the driver asks of every new connection, and PgBouncer does not know.
     pub(crate) const TAKES_THE_DRIVER: &str = "ignore_startup_parameters = extra_float_digits";
 
-    /// Starts one; none where PostgreSQL or PgBouncer is missing, which is said. `settings` are lines of its configuration.
+    /// Starts one; none where PostgreSQL or PgBouncer is missing, which is said. `settings` are
+    /// lines of its configuration.
     pub(crate) async fn start(settings: &str) -> Option<Self> {
         Self::start_with("", settings).await
     }
 
-    /// Starts one with more databases: lines of that section, in which `{server}` is where all of them are.
+    /// Starts one with more databases: lines of that section, in which `{server}` is where all of
+    /// them are.
     pub(crate) async fn start_with(databases: &str, settings: &str) -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
             skip("PgBouncer is not installed", REQUIRE);

@@ -40,7 +40,8 @@ impl Process {
         Self::start_by(Command::new(BINARY), arguments, variables)
     }
 
-    /// The same under a limit of open files, written as `ulimit` takes it: `-Sn 256` sets the soft limit alone.
+    /// The same under a limit of open files, written as `ulimit` takes it: `-Sn 256` sets the soft
+    /// limit alone.
     pub(crate) fn start_within(
         limit: &str,
         arguments: &[&str],

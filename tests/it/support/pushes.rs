@@ -17,7 +17,8 @@ use super::app::APP_ID;
 /// What the tests' service has as its callback token.
 pub(crate) const TOKEN: &str = "callbacktokenOfTheTests";
 
-/// What it has as its `EncodingAESKey`: 42 characters of base64 and one that stands for nothing but zeros.
+/// What it has as its `EncodingAESKey`: 42 characters of base64 and one that stands for nothing but
+/// zeros.
 pub(crate) const AES_KEY: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU";
 
 /// Two followers.

@@ -18,7 +18,8 @@ pub(crate) struct RawAnswer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Sends bytes and reads until the service closes the connection, as `Connection: close` asks it to.
+/// Sends bytes and reads until the service closes the connection, as `Connection: close` asks it
+/// to.
 pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> RawAnswer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // Who is refused early may find the door shut while it still talks.

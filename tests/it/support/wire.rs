@@ -44,8 +44,8 @@ impl Wire {
         }
     }
 
-    /// To a database on the server of the tests, with the database's address as it is reached over the wire; none where
-    /// there is no server.
+    /// To a database on the server of the tests, with the database's address as it is reached over
+    /// the wire; none where there is no server.
     pub(crate) async fn to_database(delay: Duration) -> Option<(Database, Self, String)> {
         let database = Database::postgres().await?;
         let mut url = Url::parse(&database.url).unwrap();

@@ -112,7 +112,8 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, date_header(now), Json(body)).into_response())
 }
 
-/// Tells how a binding stands: at once, or as soon as it is not pending. May be asked again and again.
+/// Tells how a binding stands: at once, or as soon as it is not pending. May be asked again and
+/// again.
 #[utoipa::path(
     get,
     path = "/api/bindings/{id}",

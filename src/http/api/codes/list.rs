@@ -58,7 +58,8 @@ pub(crate) struct Listed {
     /// The group that the scene belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    /// `unknown` where nobody knows whether a mint made this permanent code. It counts, and has no ticket here.
+    /// `unknown` where nobody knows whether a mint made this permanent code. It counts, and has no
+    /// ticket here.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
 }
@@ -72,7 +73,8 @@ pub(crate) struct ListPage {
     next_cursor: Option<String>,
 }
 
-/// Lists the codes that live, and the permanent ones whose mint has no known outcome, by kind and scene.
+/// Lists the codes that live, and the permanent ones whose mint has no known outcome, by kind and
+/// scene.
 #[utoipa::path(
     get,
     path = "/api/codes",

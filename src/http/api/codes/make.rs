@@ -71,8 +71,9 @@ pub(crate) struct Items {
 
 /// Makes codes.
 ///
-/// One object or an array of at most 100. A permanent code that exists is answered as it is, so a request may be sent
-/// again. Temporary codes need the scope `mint`, permanent ones `permanent`, recording one `admin`.
+/// One object or an array of at most 100. A permanent code that exists is answered as it is, so a
+/// request may be sent again. Temporary codes need the scope `mint`, permanent ones `permanent`,
+/// recording one `admin`.
 #[utoipa::path(
     post,
     path = "/api/codes",

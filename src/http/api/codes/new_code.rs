@@ -42,7 +42,8 @@ pub(crate) struct NewCode {
     label: Option<String>,
     /// The group that the scene belongs to, 1 to 100 characters. If absent, the one it has stays.
     group: Option<String>,
-    /// With `url`, for a permanent code that was minted elsewhere: its ticket. Needs the scope `admin`.
+    /// With `url`, for a permanent code that was minted elsewhere: its ticket. Needs the scope
+    /// `admin`.
     ticket: Option<String>,
     /// With `ticket`: the text inside its picture, an `http` or `https` address.
     url: Option<String>,

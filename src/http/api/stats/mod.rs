@@ -51,7 +51,8 @@ pub(crate) struct StatsParams {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
 pub(crate) struct SumParams {
-    /// `true`: all codes together, in one row or one for each day. People are not additive over codes, so there are none.
+    /// `true`: all codes together, in one row or one for each day. People are not additive over
+    /// codes, so there are none.
     #[param(default = false)]
     sum: Option<bool>,
 }
@@ -133,7 +134,8 @@ fn net(new_followers: u64, lost: u64) -> i64 {
     new_followers.cast_signed() - lost.cast_signed()
 }
 
-/// Tells how many scanned, followed and left, for each code that has a name, lives for ever or was scanned in that time.
+/// Tells how many scanned, followed and left, for each code that has a name, lives for ever or was
+/// scanned in that time.
 #[utoipa::path(
     get,
     path = "/api/stats",
@@ -166,8 +168,8 @@ pub(crate) async fn show(
     Ok((media_type, body).into_response())
 }
 
-/// The same numbers as a file for spreadsheets: UTF-8 with a byte-order mark, RFC 4180. Text that would be a formula has a `'`
-/// in front.
+/// The same numbers as a file for spreadsheets: UTF-8 with a byte-order mark, RFC 4180. Text that
+/// would be a formula has a `'` in front.
 #[utoipa::path(
     get,
     path = "/api/stats.csv",

@@ -1,5 +1,5 @@
-//! The sandbox plays the phone: what is pushed and how often, what its buttons do, what its flags set. Pushes are opened by
-//! `tests/callback/account.py`, which shares no code with us.
+//! The sandbox plays the phone: what is pushed and how often, what its buttons do, what its flags
+//! set. Pushes are opened by `tests/callback/account.py`, which shares no code with us.
 
 mod buttons;
 mod flags;
@@ -152,7 +152,8 @@ fn opened(backend: &str, pushes: &[(String, String)]) -> Option<Vec<Value>> {
     Some(opened.collect())
 }
 
-/// The same with every backend that there is, which all see the same; skips the test if there is none.
+/// The same with every backend that there is, which all see the same; skips the test if there is
+/// none.
 fn opened_by_all(pushes: &[(String, String)]) -> Option<Vec<Value>> {
     let backends = ["cryptography", "openssl"];
     let all: Vec<_> = backends
