@@ -25,8 +25,16 @@ pub(crate) struct Document;
 
 /// The serialized document. Serializing it for each request would cost as much as twenty pages.
 pub(crate) fn file(document: &utoipa::openapi::OpenApi) -> StaticResponse {
-    let json = serde_json::to_vec(document).expect("names and texts are JSON");
+    let json = serde_json::to_string(document).expect("names and texts are JSON");
+    let json = joined_lines(&json).into_bytes();
     StaticResponse::new("application/json", ONE_HOUR, json)
+}
+
+/// Joins the lines of each paragraph of a description. They are lines of a source comment, whose
+/// width is of no use to a reader of the document.
+fn joined_lines(json: &str) -> String {
+    let paragraphs = json.split(r"\n\n").map(|lines| lines.replace(r"\n", " "));
+    paragraphs.collect::<Vec<_>>().join(r"\n\n")
 }
 
 struct Keys;

@@ -1,0 +1,27 @@
+//! How comments are laid out, which stable rustfmt leaves alone.
+
+use crate::support::files::texts_below;
+
+/// The width of rustfmt's code.
+const COLUMNS: usize = 100;
+
+#[test]
+fn comments_wrap_at_100_columns() {
+    let sources = ["src", "crates", "tests", "fuzz/fuzz_targets"];
+    for (path, text) in sources.into_iter().flat_map(texts_below) {
+        if !path.ends_with(".rs") {
+            continue;
+        }
+        for (number, line) in (1..).zip(text.lines()) {
+            let is_comment = line.trim_start().starts_with("//");
+            let columns = line.chars().count();
+            // A word cannot be wrapped, such as an address.
+            let is_one_word = line.split_whitespace().count() <= 2;
+            assert!(
+                !is_comment || columns <= COLUMNS || is_one_word,
+                "{path}:{number} has {columns} columns: cargo +nightly fmt --all -- --config \
+                 wrap_comments=true,comment_width={COLUMNS}"
+            );
+        }
+    }
+}
