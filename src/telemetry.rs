@@ -141,41 +141,38 @@ fn describe() {
     );
     describe_counter!(UPSTREAM_REQUESTS, "Calls to WeChat, retries included");
     describe_histogram!(UPSTREAM_DURATION, "Seconds that a call to WeChat took");
-    describe_counter!(CODE_LOOKUPS, "Requests for a code, by how they were met");
-    describe_counter!(TOKEN_REFRESHES, "Access tokens taken, by reason");
+    describe_counter!(CODE_LOOKUPS, "Requests for a code, by where it came from");
+    describe_counter!(TOKEN_REFRESHES, "Access tokens fetched, by reason");
     describe_counter!(
         TOKEN_RETRIES,
-        "Mints tried again with a newer access token, by what became of the one before"
+        "Codes requested again with a newer access token, by what happened to the one before"
     );
     describe_gauge!(TOKEN_EXPIRY, "When the access token ends, in unix seconds");
     describe_gauge!(
         ACCOUNT_FAULT,
-        "1 while a refusal stands that only the account's owner can mend"
+        "1 while WeChat refuses for a reason that only the account's owner can fix"
     );
-    describe_gauge!(STORE_UP, "1 while the store answers");
+    describe_gauge!(STORE_UP, "1 while the database answers");
     describe_gauge!(
         ANONYMOUS_BUDGET_REMAINING,
-        "Mints that visitors may still cause today, over all replicas"
+        "Codes that visitors may still create today, over all replicas"
     );
     describe_counter!(
         VISITOR_PACE_EXCEEDED,
-        "Mints of visitors refused by the visitors' pace"
+        "New codes of visitors that WXQR_VISITOR_PACE refused"
     );
     describe_gauge!(
         PERMANENT_CODES,
         "Permanent codes in the ledger, unknown outcomes included"
     );
-    describe_gauge!(
-        PERMANENT_LIMIT,
-        "Permanent codes at which the ledger refuses more"
-    );
+    describe_gauge!(PERMANENT_LIMIT, "Permanent codes in the ledger at most");
     describe_counter!(
         SCANS,
         "Events stored, each once; and other and unreadable pushes, repeats included"
     );
     describe_counter!(
         CALLBACK_REJECTED,
-        "Requests to the callback that are not proven to be WeChat's, by reason"
+        "Requests to the callback that did not prove to be WeChat's, by reason"
     );
     describe_gauge!(LAST_PUSH, "When WeChat pushed last, in unix seconds");
     describe_counter!(RELAY_REQUESTS, "Pushes passed on to the relay, by outcome");

@@ -36,7 +36,7 @@ impl Config {
                 "set WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY, and enter both in WeChat's console",
             ),
             Some(credentials) if credentials.keys.is_none() => (
-                "pushes are in plain text: whoever has seen one can make up scans, and nobody can sign in by a scan",
+                "pushes are in plain text: anybody who has seen one can forge scans, and nobody can sign in by a scan",
                 "set WXQR_ENCODING_AES_KEY, and choose the safe mode in WeChat's console",
             ),
             Some(_) => return None,
@@ -83,7 +83,7 @@ impl Config {
         (self.access.mode == Mode::Open && budget > 0).then(|| Limitation {
             subject: "access",
             costs: format!(
-                "access is open: every visitor may have codes made, {budget} a day for all of them together"
+                "access is open: every visitor may create codes, {budget} a day for all of them together"
             ),
             action: "set WXQR_ACCESS to signed or keyed where only your own pages and programs should",
         })

@@ -99,17 +99,17 @@ fn both_languages_say_what_is_wrong() {
         (
             codes::Error::TooMany,
             "本服务正在生成的二维码过多，请稍后再试。",
-            "This service is making as many codes at once as it can; try again shortly.",
+            "Too many codes are being created at once; try again shortly.",
         ),
         (
             outcome_unknown(minute),
             "此前的请求是否已生成该永久二维码尚不确定，请稍后再试。",
-            "Nobody knows yet whether an earlier try made this permanent code; ask again later.",
+            "It is not known yet whether an earlier try created this permanent code; try again later.",
         ),
         (
             outcome_unknown(None),
             "无法确定此前的请求是否已生成该永久二维码，请用 ticket 和 url 登记，或换一个场景值。",
-            "Nobody knows whether earlier tries made this permanent code; record it with ticket and url, or use another scene.",
+            "It is not known whether earlier tries created this permanent code; record it with ticket and url, or use another scene.",
         ),
     ] {
         let problem = Problem::from(error);
@@ -140,16 +140,16 @@ fn retry_after_is_rounded_up_to_whole_seconds() {
 #[test]
 fn transient_problems_have_retry_after() {
     for (problem, title) in [
-        (Problem::store_unavailable(), "The store cannot be used"),
-        (Problem::starting(), "The store cannot be used"),
-        (Problem::overloaded(), "The service has too much to do"),
+        (Problem::store_unavailable(), "The database cannot be used"),
+        (Problem::starting(), "The database cannot be used"),
+        (Problem::overloaded(), "The service is overloaded"),
         (
             codes::Error::TooMany.into(),
-            "No code can be made right now",
+            "No code can be created right now",
         ),
         (
             Problem::from_errcode(Errcode(-1)),
-            "No code can be made right now",
+            "No code can be created right now",
         ),
     ] {
         let document = serde_json::to_value(problem.document("id")).unwrap();

@@ -607,7 +607,7 @@ async fn the_page_asks_again_only_when_it_is_seen_and_less_often_while_that_fail
     assert_eq!(page.eval("asked").await, json!(["api/scans after"]));
 
     let gone =
-        "The store cannot be used at the moment. This page goes on by itself when it is back.";
+        "The database cannot be used at the moment. This page continues by itself when it is back.";
     page.eval(&failing(503, "store_unavailable")).await;
     for pause in [6000, 12_000, 24_000, 48_000, 60_000, 60_000] {
         let want = json!([pause, ["api/scans after"], gone]);

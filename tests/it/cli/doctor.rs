@@ -88,7 +88,7 @@ async fn what_works_is_ok_and_what_is_off_is_told() {
              WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY, and enter both in WeChat's console",
             "warn  api-keys: there is no API key: no permanent codes, no names for codes, and nobody can read the numbers; \
              set WXQR_API_KEYS",
-            "warn  access: access is open: every visitor may have codes made, 10000 a day for all of them together; set \
+            "warn  access: access is open: every visitor may create codes, 10000 a day for all of them together; set \
              WXQR_ACCESS to signed or keyed where only your own pages and programs should",
         ]
     );

@@ -501,7 +501,7 @@ async fn the_start_says_once_what_is_off_or_open() {
         for said in [
             "the callback is off: no scan is counted",
             "there is no API key: no permanent codes",
-            "access is open: every visitor may have codes made, 10000 a day",
+            "access is open: every visitor may create codes, 10000 a day",
         ] {
             assert_eq!(log.matches(said).count(), times, "{said}: {log}");
         }

@@ -287,7 +287,7 @@ async fn without_a_known_key_nothing_is_done() {
         ] {
             let answer = Answer::to(request).await;
             assert_eq!(answer.problem(), (401, "unauthorized".to_owned()));
-            assert_eq!(answer.field("title"), "A known key is needed");
+            assert_eq!(answer.field("title"), "A valid key is needed");
             assert!(answer.field("detail").contains(why), "{answer:?}");
             assert_eq!(answer.header("www-authenticate"), "Bearer");
         }

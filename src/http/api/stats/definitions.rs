@@ -33,11 +33,11 @@ impl Definitions {
 
 const ENGLISH: Definitions = Definitions {
     scans: "Scans by followers, and follows through the code. What WeChat repeats counts once.",
-    people: "Different persons among them. Who comes on two days counts on each day, and once in a total.",
-    new_followers: "Persons who followed through a code, each once, for the code that brought them first.",
-    lost: "Of the new followers, those who are away now.",
+    people: "Different people among them. A person who scans on two days counts on each day, and once in a total.",
+    new_followers: "People who followed through a code, each once, for the code that brought them first.",
+    lost: "New followers who do not follow any more.",
     net: "New followers minus lost.",
-    unattributed: "Scans with a ticket that this service does not know, under the text of their scene.",
+    unattributed: "Scans with a ticket that this service does not know, counted by their scene only.",
 };
 
 const CHINESE: Definitions = Definitions {

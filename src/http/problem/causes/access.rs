@@ -9,17 +9,17 @@ impl From<MissingPermission> for Problem {
         let message = match needed {
             MissingPermission::Key(Scope::Permanent) => Message::new(
                 "该永久二维码尚未生成，生成它需要具有 permanent 权限的密钥",
-                "this permanent code does not exist yet; a key with the scope \"permanent\" can make it",
+                "this permanent code does not exist yet; a key with the scope \"permanent\" can create it",
             ),
             MissingPermission::Key(scope) => Message::new(
                 format!("该二维码尚未生成，生成它需要具有 {scope} 权限的密钥"),
                 format!(
-                    "this code does not exist yet; a key with the scope \"{scope}\" can make it"
+                    "this code does not exist yet; a key with the scope \"{scope}\" can create it"
                 ),
             ),
             MissingPermission::SignedLink => Message::new(
                 "该二维码尚未生成，生成它需要已签名的链接",
-                "this code does not exist yet; it takes a signed link (sig) to make it",
+                "this code does not exist yet; a signed link (sig) can create it",
             ),
         };
         Self::new(ErrorCode::MintNotAllowed, message)

@@ -23,7 +23,7 @@ impl From<Error> for Problem {
             Error::Expired => (ErrorCode::BindingExpired, "make a new binding"),
             Error::FollowerLeft => (
                 ErrorCode::FollowerLeft,
-                "who it was is not known any more; make a new binding",
+                "the follower's identity was erased; make a new binding",
             ),
         };
         Self::new(code, message)

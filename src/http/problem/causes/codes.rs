@@ -16,7 +16,7 @@ impl From<codes::Error> for Problem {
                 ErrorCode::RateLimited,
                 Message::new(
                     "您触发生成的新二维码过多，已有的二维码仍可使用，请稍后再试",
-                    "you have caused as many new codes as one visitor may; known codes are still served",
+                    "you have created as many new codes as one visitor may; known codes are still served",
                 ),
             )
             .after(limit.retry_after),
@@ -69,7 +69,7 @@ impl From<BudgetExhausted> for Problem {
     fn from(budget: BudgetExhausted) -> Self {
         let message = Message::new(
             "访客今天触发生成的新二维码已达上限，已有的二维码仍可使用，请明天再试",
-            "visitors have caused as many new codes today as they may; known codes are still served",
+            "visitors have used up today's budget of new codes; known codes are still served",
         );
         Self::new(ErrorCode::BudgetExhausted, message).after(budget.retry_after)
     }
@@ -80,7 +80,7 @@ impl Problem {
     pub(super) fn crowded() -> Self {
         let message = Message::new(
             "本服务正在生成的二维码过多，请稍后再试",
-            "this service is making as many codes at once as it can; try again shortly",
+            "too many codes are being created at once; try again shortly",
         );
         Self::new(ErrorCode::UpstreamBusy, message).after(BUSY_RETRY)
     }
@@ -88,7 +88,7 @@ impl Problem {
     fn paced(retry_after: Duration) -> Self {
         let message = Message::new(
             "访客触发生成新二维码的速度已达本服务的上限，已有的二维码仍可使用，请稍后再试",
-            "visitors ask for new codes faster than this service makes them; known codes are still served; try again shortly",
+            "visitors ask for new codes faster than the service may create them; known codes are still served; try again shortly",
         );
         Self::new(ErrorCode::UpstreamBusy, message).after(retry_after)
     }
@@ -98,11 +98,11 @@ impl Problem {
         let message = match retry_after {
             Some(_) => Message::new(
                 "此前的请求是否已生成该永久二维码尚不确定，请稍后再试",
-                "nobody knows yet whether an earlier try made this permanent code; ask again later",
+                "it is not known yet whether an earlier try created this permanent code; try again later",
             ),
             None => Message::new(
                 "无法确定此前的请求是否已生成该永久二维码，请用 ticket 和 url 登记，或换一个场景值",
-                "nobody knows whether earlier tries made this permanent code; record it with ticket and url, or use another scene",
+                "it is not known whether earlier tries created this permanent code; record it with ticket and url, or use another scene",
             ),
         };
         Self {

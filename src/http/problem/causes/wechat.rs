@@ -25,7 +25,7 @@ impl From<&TokenError> for Problem {
                 ErrorCode::UpstreamBusy,
                 Message::new(
                     "微信不接受它自己给出的 access_token，半分钟内可以强制更新",
-                    "WeChat refuses the access token that it gives; it can be renewed within half a minute",
+                    "WeChat refuses the access token that it has just issued; it can be renewed within half a minute",
                 ),
             )
             .after(FORCED_RETRY),
@@ -106,14 +106,14 @@ impl Problem {
                 ErrorCode::AccountBlocked,
                 Message::new(
                     "微信限制了本服务的调用，须由公众号管理员处理",
-                    "WeChat holds this service back; the account's administrator has to act",
+                    "WeChat blocks this service; the account's administrator has to act",
                 ),
             ),
             Class::TokenDead | Class::Refused => Self::new(
                 ErrorCode::UpstreamRefused,
                 Message::new(
                     "微信拒绝生成二维码，须由公众号管理员处理",
-                    "WeChat refused to make the code; the account's administrator has to act",
+                    "WeChat refused to create the code; the account's administrator has to act",
                 ),
             ),
         };
