@@ -82,7 +82,7 @@ pub struct Count {
     changes: StatisticsDelta,
 }
 
-/// What counting changed, in key order, so that all writers lock rows in the same order.
+/// Changes of the statistics, in key order, so that all writers lock rows in the same order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatisticsDelta {
     /// What is new of a person's state.
@@ -91,8 +91,7 @@ pub struct StatisticsDelta {
     pub first_touches: BTreeMap<Person, FirstTouch>,
     /// Changes of the numbers of codes and days.
     pub tallies: BTreeMap<(Attribution, Date), Tally>,
-    /// StatisticsDelta of how many people came back to a code on a day, by the day on which they
-    /// had scanned it last before. By code, day, and that earlier day.
+    /// Changes of the number of returning people, by code, day, and the day of their scan before.
     pub returning: BTreeMap<(Attribution, Date, Date), i64>,
 }
 
