@@ -53,6 +53,9 @@ const BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// The crates of this workspace that log below a warning.
+const OWN_CRATES: [&str; 3] = ["wxqr", "http_listener", "wechat_sandbox"];
+
 /// Settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
@@ -113,7 +116,7 @@ fn is_safe_to_log(event: &Metadata<'_>) -> bool {
     if target.starts_with("sqlx") && target != "sqlx::query" {
         return false;
     }
-    target.starts_with("wxqr") || *event.level() <= Level::WARN
+    OWN_CRATES.iter().any(|own| target.starts_with(own)) || *event.level() <= Level::WARN
 }
 
 /// Installs the metrics recorder, for the whole process.

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use axum::Router;
 use http_listener::{ByteBudget, Limits};
+use local_guard::{OriginGuard, TrustedHosts};
 use metrics_exporter_prometheus::BuildError;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use url::Url;
+use wechat_sandbox::Sandbox;
 
+use super::demo;
 use super::limits::service_limits;
 use super::run::App;
 use super::stores::Stores;
@@ -25,10 +28,8 @@ use crate::codes::{self, CircuitBreaker, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
 use crate::db::{OpenError, Upstream};
 use crate::http::{self, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site};
-use crate::origin::{OriginGuard, TrustedHosts};
 use crate::outbound::{self, ClientError};
 use crate::pictures::PictureCache;
-use crate::sandbox::Sandbox;
 use crate::statistics::{Relay, Scans};
 use crate::telemetry;
 use crate::wechat::{self, WeChat};
@@ -120,7 +121,12 @@ pub(super) async fn build(
         clock: Arc::clone(&state.clock),
     };
     let others = sandbox.map_or_else(Router::new, Sandbox::router);
-    let guard = sandbox.map(|_| OriginGuard::new(TrustedHosts::of_url(&site.public_url)));
+    let guard = sandbox.map(|_| {
+        OriginGuard::new(TrustedHosts::of_url(
+            &site.public_url,
+            demo::PUBLIC_URL_VARIABLE,
+        ))
+    });
     let router = http::router(
         state,
         &routing,

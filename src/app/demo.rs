@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use url::Url;
+use wechat_sandbox::{self as sandbox, Credentials, Options, Sandbox};
 
 use super::build::{self, StartError};
 use super::run::App;
 use crate::callback;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::sandbox::{self, Credentials, Options, Sandbox};
+
+/// Where the demo's public URL is set, for messages about the host of a request.
+pub(super) const PUBLIC_URL_VARIABLE: &str = "WXQR_PUBLIC_URL";
 
 impl App {
     /// Takes the addresses and builds the service with a sandbox on the same listener, which plays
@@ -32,11 +35,12 @@ impl App {
         });
         let sandbox = Sandbox::new(Options {
             base: public_url.as_str().to_owned(),
+            base_setting: PUBLIC_URL_VARIABLE,
             accounts: vec![Credentials {
                 app_id: config.account.app_id.as_str().to_owned(),
                 app_secret: config.account.app_secret.clone(),
             }],
-            clock: Arc::clone(&clock),
+            clock: sandbox_clock(&clock),
         });
         let url = base.join("callback").expect("a host has paths");
         set_callback(&mut config, &sandbox, url);
@@ -46,10 +50,15 @@ impl App {
     }
 }
 
+fn sandbox_clock(clock: &Arc<dyn Clock>) -> sandbox::Clock {
+    let clock = Arc::clone(clock);
+    sandbox::Clock::new(move || clock.now())
+}
+
 /// Sets up the callback on both sides, in safe mode, with secrets that live as long as the process.
 fn set_callback(config: &mut Config, sandbox: &Sandbox, url: Url) {
-    let token = sandbox::CallbackToken::made_up();
-    let key = sandbox::EncodingAesKey::made_up();
+    let token = sandbox::CallbackToken::random();
+    let key = sandbox::EncodingAesKey::random();
     config.scans.callback = Some(callback::Credentials {
         token: token.as_str().parse().expect("both are WeChat's form"),
         keys: Some(callback::AesKeys {

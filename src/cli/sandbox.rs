@@ -4,7 +4,6 @@ mod ca_file;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -12,14 +11,13 @@ use http_listener::TlsConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use wechat_sandbox::{
+    Callback, CallbackToken, Clock, Credentials, DataFormat, EncodingAesKey, Mode, Options,
+    Sandbox, TlsIdentity, WECHAT_HOSTS,
+};
 use wxqr::app::sandbox_limits;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{self, PublicUrl, local_url};
-use wxqr::sandbox::authority::{Identity, WECHAT_HOSTS};
-use wxqr::sandbox::{
-    Callback, CallbackToken, Credentials, DataFormat, EncodingAesKey, Mode, Options, Sandbox,
-};
-
 use wxqr::telemetry::{self, LogFormat, LogSettings};
 
 use super::demo::random_text;
@@ -160,8 +158,9 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             .map_or(base.as_str(), PublicUrl::as_str)
             .trim_end_matches('/')
             .to_owned(),
+        base_setting: "--public-url",
         accounts: vec![account.clone()],
-        clock: Arc::new(SystemClock),
+        clock: Clock::new(|| SystemClock.now()),
     });
     let ca_out: Option<&PathBuf> = matches.get_one("ca-out");
     if let (Some(path), Some(identity)) = (ca_out, &identity) {
@@ -217,14 +216,14 @@ fn trust(ca_out: Option<&Path>) -> String {
 }
 
 /// A certificate for the hosts that the sandbox is called by, besides WeChat's.
-fn identity(base: &Url, public: Option<&PublicUrl>) -> anyhow::Result<Identity> {
+fn identity(base: &Url, public: Option<&PublicUrl>) -> anyhow::Result<TlsIdentity> {
     let public = public.and_then(|url| Url::parse(url.as_str()).ok());
     let hosts = [Some(base), public.as_ref()].into_iter().flatten();
     let hosts: Vec<_> = hosts
         .filter_map(Url::host_str)
         .map(|host| host.trim_matches(['[', ']']).to_owned())
         .collect();
-    Ok(Identity::new(&hosts, SystemClock.now())?)
+    Ok(TlsIdentity::new(&hosts, SystemClock.now())?)
 }
 
 /// What the arguments say of the callback. Prints the secrets that are made up for it.
@@ -232,7 +231,7 @@ fn callback(matches: &ArgMatches) -> Option<Callback> {
     let url: &Url = matches.get_one("callback-url")?;
     let token = matches.get_one("callback-token").cloned();
     let token = token.unwrap_or_else(|| {
-        let token = CallbackToken::made_up();
+        let token = CallbackToken::random();
         introduce(format_args!("Token:     {}", token.as_str()));
         token
     });
@@ -252,7 +251,7 @@ fn mode(matches: &ArgMatches) -> Mode {
     let given: Option<&EncodingAesKey> = matches.get_one("encoding-aes-key");
     let key = || {
         given.cloned().unwrap_or_else(|| {
-            let key = EncodingAesKey::made_up();
+            let key = EncodingAesKey::random();
             introduce(format_args!("EncodingAESKey: {}", key.as_str()));
             key
         })

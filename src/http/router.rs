@@ -9,6 +9,7 @@ use axum::middleware::{
 };
 use axum::routing::get;
 use axum::{Extension, Router};
+use local_guard::OriginGuard;
 use tower::ServiceBuilder;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -26,7 +27,6 @@ use crate::http::problem::Problem;
 use crate::http::site::Site;
 use crate::http::state::AppState;
 use crate::http::{api, callback, openapi, operators, qrcode};
-use crate::origin::OriginGuard;
 use crate::redact::SecretWords;
 
 /// Browsers, and pages of other sites: the codes.

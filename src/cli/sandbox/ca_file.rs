@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use wxqr::sandbox::authority::AUTHORITY_NAME;
+use wechat_sandbox::AUTHORITY_NAME;
 
 /// The longest file that can be an earlier certificate, in bytes; ours have some 700.
 const MAX_LENGTH: u64 = 16 * 1024;
@@ -71,13 +71,13 @@ fn is_ours(path: &Path) -> bool {
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use wxqr::sandbox::authority::Identity;
+    use wechat_sandbox::TlsIdentity;
 
     use super::*;
 
     fn certificate() -> String {
         let now = "2026-11-22T04:00:00Z".parse().unwrap();
-        Identity::new(&[], now).unwrap().authority
+        TlsIdentity::new(&[], now).unwrap().authority
     }
 
     #[test]

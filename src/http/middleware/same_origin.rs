@@ -3,9 +3,9 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use local_guard::OriginGuard;
 
 use crate::http::problem::Problem;
-use crate::origin::OriginGuard;
 
 /// Answers `foreign_request` to what the guard refuses.
 pub(crate) async fn check(

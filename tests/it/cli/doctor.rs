@@ -10,10 +10,10 @@ use axum::http::StatusCode;
 use reqwest::Method;
 use tokio::net::TcpListener;
 use url::Url;
+use wechat_sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::db::Upstream;
-use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::process::Command;
-use wxqr::sandbox::{Api, Fault, FaultKind, Target};
+use wechat_sandbox::{Api, Fault, FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET};

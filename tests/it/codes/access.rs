@@ -2,8 +2,8 @@
 
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
+use wechat_sandbox::{FaultKind, Target};
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, Builder, TestApp};

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::sync::{Barrier, Semaphore};
-use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
+use wechat_sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, Builder, TestApp};
@@ -152,7 +152,7 @@ async fn a_token_call_that_says_40001_is_not_repeated() {
         }
         // The one at the start and, if its failure was forgotten by then, one for the visitors.
         assert!(app.tokens() <= 2, "{source}: {} token calls", app.tokens());
-        let is_forced = |call: &wxqr::sandbox::Call| call.body.contains("\"force_refresh\":true");
+        let is_forced = |call: &wechat_sandbox::Call| call.body.contains("\"force_refresh\":true");
         assert!(!app.calls(Api::Token).iter().any(is_forced), "{source}");
         assert_eq!(app.creates(), 0);
         let ready = app.get("/readyz").await;

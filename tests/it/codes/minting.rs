@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use wxqr::sandbox::{Api, Fault, FaultKind, Target};
+use wechat_sandbox::{Api, Fault, FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;
@@ -475,7 +475,7 @@ async fn a_failure_answers_for_a_second_and_then_it_works() {
 async fn a_failing_scene_leaves_its_neighbours_alone() {
     let app = TestApp::spawn().await;
     app.sandbox.set_faults(vec![
-        wxqr::sandbox::Fault::new(Target::Create, FaultKind::Errcode(40053)).times(1),
+        wechat_sandbox::Fault::new(Target::Create, FaultKind::Errcode(40053)).times(1),
     ]);
     assert_eq!(
         app.scene(1).await.problem(),

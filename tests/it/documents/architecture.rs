@@ -20,8 +20,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("callback", &["event", "openid", "ticket"]),
     ("pictures", &["ticket"]),
     ("db", &["clock", "telemetry"]),
-    ("origin", &[]),
-    ("sandbox", &["clock", "origin", "outbound"]),
     ("wechat", &["outbound", "scene", "telemetry", "ticket"]),
     (
         "codes",
@@ -80,7 +78,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "db",
             "form",
-            "origin",
             "pictures",
             "redact",
             "scene",
@@ -123,10 +120,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "db",
             "http",
-            "origin",
             "outbound",
             "pictures",
-            "sandbox",
             "statistics",
             "telemetry",
             "wechat",
@@ -136,22 +131,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// The places that may name a crate; a folder stands for all that is in it.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("axum", &["app/", "http/", "origin.rs", "sandbox/"]),
+    ("axum", &["app/", "http/"]),
     ("tower_http", &["http/"]),
     ("utoipa", &["http/"]),
     ("csv", &["http/"]),
     (
         "reqwest",
-        &[
-            "wechat/",
-            "outbound.rs",
-            "statistics/relay.rs",
-            "sandbox/delivery.rs",
-        ],
+        &["wechat/", "outbound.rs", "statistics/relay.rs"],
     ),
     ("rustls", &["outbound.rs"]),
-    ("rcgen", &["sandbox/authority.rs"]),
-    ("askama", &["http/", "sandbox/"]),
+    ("askama", &["http/"]),
     ("clap", &["config/", "cli/"]),
     ("anyhow", &["cli/"]),
     ("moka", &["access/", "codes/", "pictures.rs"]),
@@ -168,14 +157,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("rustix", &["db/"]),
-    (
-        "http_listener",
-        &["app/", "cli/sandbox.rs", "http/", "sandbox/"],
-    ),
-    ("qr_image", &["http/", "pictures.rs", "sandbox/picture.rs"]),
+    ("http_listener", &["app/", "cli/sandbox.rs", "http/"]),
+    ("qr_image", &["http/", "pictures.rs"]),
+    ("local_guard", &["app/", "http/"]),
+    ("wechat_sandbox", &["app/", "cli/"]),
     ("quick_xml", &["callback/"]),
-    ("aes", &["callback/", "sandbox/", "fuzzing/"]),
-    ("cbc", &["callback/", "sandbox/", "fuzzing/"]),
+    ("aes", &["callback/", "fuzzing/"]),
+    ("cbc", &["callback/", "fuzzing/"]),
 ];
 
 /// Every source file by its path under `src/`, without its comments.

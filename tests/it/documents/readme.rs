@@ -469,7 +469,7 @@ fn emphasized(text: &str) -> Vec<&str> {
 #[test]
 fn the_login_example_names_buttons_that_there_are() {
     let page = read("examples/login/page.html");
-    let phone = read("templates/sandbox_phone.html");
+    let phone = read("crates/wechat-sandbox/templates/phone.html");
     let readme = read("examples/login/README.md");
     let named = emphasized(&readme);
     assert!(named.len() >= 4, "{named:?}");

@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::Connection as _;
+use wechat_sandbox::{Api, FaultKind, Target};
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::sandbox::{Api, FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;

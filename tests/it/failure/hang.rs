@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
-use wxqr::sandbox::{FaultKind, Target};
+use wechat_sandbox::{FaultKind, Target};
 
 use crate::support::PATIENCE;
 use crate::support::answer::Answer;

@@ -13,7 +13,7 @@ use reqwest::StatusCode;
 use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::task::block_in_place;
-use wxqr::sandbox::{FaultKind, Target};
+use wechat_sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::database::{Cluster, Database, is_root};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use tokio::time::Instant;
-use wxqr::sandbox::{FaultKind, Target};
+use wechat_sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;

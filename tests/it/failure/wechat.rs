@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::StatusCode;
-use wxqr::sandbox::{Fault, FaultKind, Target};
+use wechat_sandbox::{Fault, FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, HASTE, TestApp, spawn_sandbox};

@@ -2,7 +2,7 @@
 
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::StatusCode;
-use wxqr::sandbox::Api;
+use wechat_sandbox::Api;
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;

@@ -11,7 +11,7 @@ use axum::response::IntoResponse as _;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde_json::json;
-use wxqr::sandbox::Sandbox;
+use wechat_sandbox::Sandbox;
 
 use crate::support::Server;
 use crate::support::answer::Answer;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::stream::{self, StreamExt as _};
-use wxqr::sandbox::Api;
+use wechat_sandbox::Api;
 
 use crate::support::app::TestApp;
 use crate::support::figures::{Figures, grouped};

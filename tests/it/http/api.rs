@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
-use wxqr::sandbox::{Api, FaultKind, Target};
+use wechat_sandbox::{Api, FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_SECRET, TestApp};

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::Method;
 use sha2::{Digest as _, Sha256};
-use wxqr::sandbox::{FaultKind, Target};
+use wechat_sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;

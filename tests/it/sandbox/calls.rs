@@ -9,8 +9,8 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use wechat_sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 use wxqr::clock::ManualClock;
-use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 use super::{APP_SECRET, clock};
 use crate::support::app::{APP_ID, spawn_sandbox_by};

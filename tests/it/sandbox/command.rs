@@ -565,7 +565,7 @@ async fn the_demos_api_is_not_called_by_another_web_site() {
 async fn a_name_that_no_stranger_can_own_is_served_and_the_refusal_of_another_can_be_read() {
     let sandbox = Tool::sandbox(&[]).await;
     let demo = Tool::demo(&[]).await;
-    for tool in [&sandbox, &demo] {
+    for (tool, setting) in [(&sandbox, "--public-url"), (&demo, "WXQR_PUBLIC_URL")] {
         for host in [
             "mybox.lan:18086",
             "sandbox:8081",
@@ -597,11 +597,7 @@ async fn a_name_that_no_stranger_can_own_is_served_and_the_refusal_of_another_ca
                     page.head
                 );
                 assert!(page.body.contains(words), "{path}: {}", page.body);
-                assert!(
-                    page.body.contains("--public-url") && page.body.contains("WXQR_PUBLIC_URL"),
-                    "{path}: {}",
-                    page.body
-                );
+                assert!(page.body.contains(setting), "{path}: {}", page.body);
             }
         }
         // HTTP/1.0 needs no Host, and no browser sends it.

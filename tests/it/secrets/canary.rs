@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::StatusCode;
-use wxqr::sandbox::{Fault, FaultKind, Target};
+use wechat_sandbox::{Fault, FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, spawn_sandbox};

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::StatusCode;
 use tokio::task::block_in_place;
-use wxqr::sandbox::{Fault, FaultKind, Target};
+use wechat_sandbox::{Fault, FaultKind, Target};
 use wxqr::telemetry::{LogFormat, LogSettings, start_logging};
 
 use crate::support::answer::Answer;

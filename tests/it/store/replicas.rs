@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use wxqr::sandbox::{FaultKind, Target};
+use wechat_sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use clap::Command;
 use reqwest::{Body, Client, Method, RequestBuilder};
 use tokio::sync::oneshot;
+use wechat_sandbox::{
+    self as sandbox, Api, Call, Credentials, Fault, FaultKind, Options, Sandbox, Target,
+};
 use wxqr::app::App;
 use wxqr::clock::{Clock, SystemClock};
 use wxqr::config::Config;
-use wxqr::sandbox::{Api, Call, Credentials, Fault, FaultKind, Options, Sandbox, Target};
 
 use super::answer::Answer;
 use super::{Server, client, keys};
@@ -113,11 +115,12 @@ pub(crate) async fn spawn_sandbox_by(
 ) -> (Sandbox, SocketAddr, Server) {
     let sandbox = Sandbox::new(Options {
         base: String::new(),
+        base_setting: "--public-url",
         accounts: vec![Credentials {
             app_id: APP_ID.to_owned(),
             app_secret: app_secret.into(),
         }],
-        clock,
+        clock: sandbox::Clock::new(move || clock.now()),
     });
     let (server, address) = Server::spawn(|address| {
         sandbox.set_base(&format!("http://{address}"));

@@ -13,7 +13,7 @@ use futures_util::stream;
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use tokio::sync::watch;
-use wxqr::sandbox::{Api, Fault, FaultKind, Sandbox, Target};
+use wechat_sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 
 use super::answer::Answer;
 use super::app::{APP_ID, APP_SECRET, HASTE, spawn_sandbox};

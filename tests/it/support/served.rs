@@ -1,7 +1,7 @@
 //! `wxqr serve` as an operator runs it: a process with the settings of the test, and its sandbox.
 
 use reqwest::Client;
-use wxqr::sandbox::Sandbox;
+use wechat_sandbox::Sandbox;
 
 use super::answer::Answer;
 use super::app::{APP_ID, APP_SECRET, spawn_sandbox};

@@ -1,11 +1,12 @@
-//! Refusals of `origin`.
+//! Refusals of `local_guard`.
+
+use local_guard::ForeignRequest;
 
 use crate::http::i18n::message::Message;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::origin::Foreign;
 
-impl From<Foreign> for Problem {
-    fn from(foreign: Foreign) -> Self {
+impl From<ForeignRequest> for Problem {
+    fn from(foreign: ForeignRequest) -> Self {
         let message = Message::new(foreign.zh(), foreign.to_string());
         Self::new(ErrorCode::ForeignRequest, message)
     }

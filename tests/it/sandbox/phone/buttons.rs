@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde_json::json;
-use wxqr::sandbox::{EventKind, NoCallback};
+use wechat_sandbox::{EventKind, NoCallback};
 
 use super::{APP_ID, Code, OPENID, Phone, START, event};
 use crate::support::answer::Answer;

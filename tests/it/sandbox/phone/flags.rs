@@ -1,6 +1,6 @@
 //! The callback of `wxqr sandbox`, which its flags set, and that of `wxqr demo`.
 
-use wxqr::sandbox::{CallbackToken, EncodingAesKey};
+use wechat_sandbox::{CallbackToken, EncodingAesKey};
 
 use super::{APP_ID, APP_SECRET, KEY, OPENID, Phone, TOKEN, opened_by_all};
 use crate::support::answer::Answer;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use wechat_sandbox::{Callback, DataFormat, Delivery, Event, EventKind, Mode, Sandbox};
 use wxqr::clock::ManualClock;
-use wxqr::sandbox::{Callback, DataFormat, Delivery, Event, EventKind, Mode, Sandbox};
 
 use super::{APP_SECRET, START, clock};
 

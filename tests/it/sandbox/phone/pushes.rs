@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 use sha1::{Digest as _, Sha1};
 use tokio::sync::Notify;
-use wxqr::sandbox::{
-    DataFormat, EncodingAesKey, Event, EventKind, Failure, Mode, NoCallback, ScannedCode, Source,
-    Unverified,
+use wechat_sandbox::{
+    DataFormat, DeliveryError, EncodingAesKey, Event, EventKind, FollowSource, Mode, NoCallback,
+    ScannedCode, VerificationError,
 };
 
 use super::{APP_ID, KEY, OPENID, Phone, TOKEN, callback, event, opened_by_all};
@@ -94,18 +94,18 @@ async fn every_event_is_pushed_as_wechat_words_it() {
         scene: "123".to_owned(),
         ticket: "gQH47joAAA==".to_owned(),
     };
-    let payment = Source::Payment {
+    let payment = FollowSource::Payment {
         trade_no: "4200".to_owned(),
     };
     let cases = [
         (
-            EventKind::Subscribe(Source::Code(code.clone())),
+            EventKind::Subscribe(FollowSource::Code(code.clone())),
             ("subscribe", "qrscene_123", true),
         ),
         (EventKind::Scan(code), ("SCAN", "123", true)),
         (EventKind::Unsubscribe, ("unsubscribe", "", false)),
         (
-            EventKind::Subscribe(Source::Elsewhere),
+            EventKind::Subscribe(FollowSource::Elsewhere),
             ("subscribe", "", false),
         ),
         (
@@ -169,9 +169,13 @@ async fn a_callback_is_verified_as_the_console_does_it() {
     assert_eq!(verify().await, Err(NoCallback.into()));
     phone.set_callback(&owner, Mode::Safe(KEY.parse().unwrap()), DataFormat::Xml);
     assert_eq!(verify().await, Ok(()));
-    assert_eq!(verify().await, Err(Unverified::Echo), "with a line break");
-    assert_eq!(verify().await, Err(Unverified::Status(403)));
-    let broken = Unverified::Unanswered(Failure::BrokenOff);
+    assert_eq!(
+        verify().await,
+        Err(VerificationError::Echo),
+        "with a line break"
+    );
+    assert_eq!(verify().await, Err(VerificationError::Status(403)));
+    let broken = VerificationError::Unanswered(DeliveryError::BrokenOff);
     assert_eq!(verify().await, Err(broken));
     let asked = &owner.seen()[0];
     assert_eq!((&*asked.method, &*asked.body), ("GET", ""));
@@ -203,7 +207,7 @@ async fn a_callback_that_hangs_is_cut_and_asked_four_times() {
     phone.sandbox.set_push_deadline(SHORT_DEADLINE);
     let delivery = tokio::time::timeout(PATIENCE, phone.push_unsubscribe()).await;
     let delivery = delivery.expect("a deadline ends each attempt");
-    assert_eq!(delivery.attempts, vec![Err(Failure::Late); 4]);
+    assert_eq!(delivery.attempts, vec![Err(DeliveryError::Late); 4]);
     // On a machine that stood still for the deadline, an attempt may end before it has begun.
     let came = owner.seen().len();
     assert!((1..=4).contains(&came), "{came}");
@@ -219,10 +223,10 @@ async fn whatever_is_no_answer_is_asked_four_times() {
     for (what, reply, want) in [
         ("a status", five_hundred, Ok(500)),
         ("a redirect", moved, Ok(302)),
-        ("a reset", Reply::Raw(""), Err(Failure::BrokenOff)),
-        ("half a body", half, Err(Failure::BrokenOff)),
-        ("no HTTP", text, Err(Failure::BrokenOff)),
-        ("too much", Reply::Endless, Err(Failure::TooLong)),
+        ("a reset", Reply::Raw(""), Err(DeliveryError::BrokenOff)),
+        ("half a body", half, Err(DeliveryError::BrokenOff)),
+        ("no HTTP", text, Err(DeliveryError::BrokenOff)),
+        ("too much", Reply::Endless, Err(DeliveryError::TooLong)),
     ] {
         let owner = Owner::spawn(move |_| reply.clone()).await;
         let phone = Phone::calling(&owner).await;
@@ -244,7 +248,7 @@ async fn whatever_is_no_answer_is_asked_four_times() {
     );
     phone.sandbox.set_callback(APP_ID, Some(nobody));
     let attempts = phone.push_unsubscribe().await.attempts;
-    assert_eq!(attempts, vec![Err(Failure::NoConnection); 4]);
+    assert_eq!(attempts, vec![Err(DeliveryError::NoConnection); 4]);
 }
 
 #[tokio::test]

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod authority;
+mod body;
+mod clock;
+mod control;
+mod form;
+mod pages;
+mod platform;
+mod push;
+mod random;
+mod router;
+mod sandbox;
+
+pub use self::api::fault::{Fault, FaultKind, Target};
+pub use self::api::log::{Api, Call};
+pub use self::authority::{AUTHORITY_NAME, CertificateError, TlsIdentity, WECHAT_HOSTS};
+pub use self::clock::Clock;
+pub use self::push::Push;
+pub use self::push::callback::{
+    Callback, CallbackToken, DataFormat, EncodingAesKey, InvalidCallbackSetting, Mode,
+};
+pub use self::push::delivery::{
+    Attempt, CallbackResponse, Delivery, DeliveryError, NoCallback, VerificationError,
+};
+pub use self::push::event::{Event, EventKind, FollowSource, ScannedCode};
+pub use self::sandbox::{Credentials, Options, Sandbox};

@@ -1,0 +1,259 @@
+//! `/q/ID`: the page that a phone opens when it scans a code of the sandbox. It shows what the code
+//! carries, and plays the phone: people press its buttons, scripts send its form.
+
+mod page;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+
+use self::page::{ActionResult, CodeDetails, Page};
+use crate::Sandbox;
+use crate::body::BoundedBody;
+use crate::form::Form;
+use crate::pages as html;
+use crate::pages::lang::Lang;
+use crate::platform::followers::{FollowerAction, NoEvent};
+use crate::push::delivery::{CallbackResponse, Delivery, NoCallback};
+use crate::push::event::Event;
+use crate::random;
+
+/// How many characters WeChat's openids have.
+const OPENID_LENGTH: usize = 28;
+
+/// The longest openid that is taken.
+const MAX_OPENID: usize = 64;
+
+/// `GET /q/{id}`. `?lang=zh|en` wins over `Accept-Language`; `?openid=` names the person who holds
+/// the phone.
+pub(crate) async fn page(
+    State(sandbox): State<Sandbox>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let lang = Lang::negotiate(query.as_deref().unwrap_or_default(), &headers);
+    let openid = Form::of_query(query).value("openid");
+    let openid = Some(openid).filter(|openid| is_openid(openid));
+    let page = page_of(&sandbox, &id_of(id), openid, lang);
+    let status = if page.shown.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    page.into_response(status)
+}
+
+/// `POST /q/{id}` with the form `do=follow|scan|unfollow` and `openid=`; without the latter it is a
+/// new person.
+///
+/// Answers the page to browsers, else JSON: what was pushed, and the callback's status and body. It
+/// is 200 whatever the callback made of it, because the person did what they did.
+pub(crate) async fn act(
+    State(sandbox): State<Sandbox>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    BoundedBody(body): BoundedBody,
+) -> Response {
+    let id = id_of(id);
+    let form = Form::of_body(body);
+    let openid = match form.value("openid") {
+        openid if openid.is_empty() => random_openid(),
+        openid => openid,
+    };
+    let outcome = take_action(&sandbox, &id, &form.value("do"), &openid).await;
+    let status = outcome
+        .as_ref()
+        .map_or_else(|refused| refused.status(), |_| StatusCode::OK);
+    if !html::accepts_html(&headers) {
+        return (status, json_of(&outcome)).into_response();
+    }
+    let lang = Lang::negotiate(query.as_deref().unwrap_or_default(), &headers);
+    let openid = Some(openid).filter(|openid| is_openid(openid));
+    let mut page = page_of(&sandbox, &id, openid, lang);
+    page.result = Some(ActionResult::of(&outcome, lang));
+    page.into_response(status)
+}
+
+/// An action that was taken, and the outcome of its push.
+#[derive(Debug)]
+struct ActionTaken {
+    event: Event,
+    /// `None` where no callback is configured.
+    delivery: Option<Delivery>,
+}
+
+/// Why no action was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ActionError {
+    NoEvent(NoEvent),
+    UnknownAction,
+    InvalidOpenid,
+}
+
+impl ActionError {
+    /// A scan without following is 409, not 200: a script that awaits an event must see that there
+    /// is none. Taking the scan for a follow would push what WeChat pushes only after another
+    /// press.
+    fn status(self) -> StatusCode {
+        match self {
+            Self::NoEvent(NoEvent::NoSuchCode) => StatusCode::NOT_FOUND,
+            Self::NoEvent(NoEvent::DoesNotFollow | NoEvent::FollowsAlready) => StatusCode::CONFLICT,
+            Self::UnknownAction | Self::InvalidOpenid => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn message(self, lang: Lang) -> &'static str {
+        match self {
+            Self::NoEvent(NoEvent::NoSuchCode) => lang.pick(
+                "二维码不存在或已过期，微信不推送任何事件。",
+                "There is no such code, or it has expired: WeChat pushes nothing.",
+            ),
+            Self::NoEvent(NoEvent::DoesNotFollow) => lang.pick(
+                "此人尚未关注：扫码后看到的是关注页面，关注之后微信才推送事件（do=follow）。",
+                "This person does not follow the account: a scan shows the page to follow, and WeChat pushes nothing until they do (do=follow).",
+            ),
+            Self::NoEvent(NoEvent::FollowsAlready) => lang.pick(
+                "此人已经关注：再次扫码会推送 SCAN 事件（do=scan）。",
+                "This person follows already: another scan pushes SCAN (do=scan).",
+            ),
+            Self::UnknownAction => lang.pick(
+                "do 可以是 follow、scan 或 unfollow。",
+                "do takes follow, scan or unfollow.",
+            ),
+            Self::InvalidOpenid => lang.pick(
+                "openid 应为 1 至 64 个字符，取自 A-Za-z0-9_-。",
+                "openid takes 1 to 64 of A-Za-z0-9_-.",
+            ),
+        }
+    }
+}
+
+/// Applies an action and pushes its event. Cancel safe: the push goes on without the caller.
+async fn take_action(
+    sandbox: &Sandbox,
+    id: &str,
+    act: &str,
+    openid: &str,
+) -> Result<ActionTaken, ActionError> {
+    let act = FollowerAction::from_name(act).ok_or(ActionError::UnknownAction)?;
+    if !is_openid(openid) {
+        return Err(ActionError::InvalidOpenid);
+    }
+    let now = sandbox.now();
+    let event = sandbox.state().act(id, act, openid, now);
+    let event = event.map_err(ActionError::NoEvent)?;
+    let delivery = sandbox.push(&event.app_id, &event.event).await.ok();
+    Ok(ActionTaken {
+        event: event.event,
+        delivery,
+    })
+}
+
+fn page_of(sandbox: &Sandbox, id: &str, openid: Option<String>, lang: Lang) -> Page {
+    let openid = openid.unwrap_or_else(random_openid);
+    let now = sandbox.now();
+    let state = sandbox.state();
+    let code = state.code(id, now);
+    Page {
+        lang,
+        follows: code.is_some_and(|code| state.follows(&code.app_id, &openid)),
+        shown: code.map(|code| CodeDetails::new(code, now, lang)),
+        result: None,
+        openid,
+    }
+}
+
+/// An id that is not UTF-8 is as unknown as any other.
+fn id_of(id: Result<Path<String>, PathRejection>) -> String {
+    id.map(|Path(id)| id).unwrap_or_default()
+}
+
+fn random_openid() -> String {
+    format!("o{}", random::url_safe(OPENID_LENGTH - 1))
+}
+
+fn is_openid(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=MAX_OPENID).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+/// The JSON answer for scripts.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    openid: &'a str,
+    event: &'a str,
+    event_key: String,
+    create_time: i64,
+    delivered: bool,
+    attempts: usize,
+    /// The callback's last status, if it responded.
+    status: Option<u16>,
+    body: Option<String>,
+    /// Why there is no response.
+    error: Option<String>,
+}
+
+fn json_of(outcome: &Result<ActionTaken, ActionError>) -> Response {
+    match outcome {
+        Ok(taken) => Json(Report::new(taken)).into_response(),
+        Err(refused) => Json(json!({"error": refused.message(Lang::En)})).into_response(),
+    }
+}
+
+impl<'a> Report<'a> {
+    fn new(taken: &'a ActionTaken) -> Self {
+        let event = &taken.event;
+        let attempts = taken.delivery.as_ref().map(|delivery| &delivery.attempts);
+        let last = attempts.and_then(|attempts| attempts.last());
+        let answer = last.and_then(|attempt| attempt.as_ref().ok());
+        Self {
+            openid: &event.openid,
+            event: event.kind.name(),
+            event_key: event.kind.key(),
+            create_time: event.created_at.as_second(),
+            delivered: taken
+                .delivery
+                .as_ref()
+                .is_some_and(Delivery::is_acknowledged),
+            attempts: attempts.map_or(0, Vec::len),
+            status: answer.map(|answer| answer.status),
+            body: answer.map(CallbackResponse::text),
+            error: match last {
+                None => Some(NoCallback.to_string()),
+                Some(Err(failure)) => Some(failure.to_string()),
+                Some(Ok(_)) => None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_openid_is_of_plain_characters() {
+        for (text, want) in [
+            ("o6_bmjrPTlm6_2sgVt7hMZOPfL2-", true),
+            ("o", true),
+            (&"o".repeat(64), true),
+            (&"o".repeat(65), false),
+            ("", false),
+            ("o6 b", false),
+            ("o6&lang=en", false),
+            ("<b>", false),
+            ("关注者", false),
+        ] {
+            assert_eq!(is_openid(text), want, "{text:?}");
+        }
+        let random = random_openid();
+        assert!(is_openid(&random) && random.len() == 28, "{random}");
+        assert_ne!(random, random_openid());
+    }
+}

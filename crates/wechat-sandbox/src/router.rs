@@ -1,0 +1,110 @@
+//! The sandbox's URL map, grouped by who calls.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, any, get, post};
+use local_guard::OriginGuard;
+
+use crate::api::log::Api;
+use crate::api::{self, intercept};
+use crate::pages::{home, phone, same_origin};
+use crate::{Sandbox, control};
+
+/// The first path segments of WeChat's calls for Official Accounts, imitated or not.
+///
+/// The service that a sandbox is merged with must have its own routes elsewhere.
+const WECHAT_FOLDERS: [&str; 12] = [
+    "bizwifi",
+    "card",
+    "cgi-bin",
+    "customservice",
+    "datacube",
+    "merchant",
+    "product",
+    "scan",
+    "semantic",
+    "shakearound",
+    "sns",
+    "wxa",
+];
+
+/// The routes that both routers have: calls, pages and controls, without a fallback.
+pub(crate) fn routes(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
+    let calls = wechat_calls(sandbox)
+        .route_layer(from_fn_with_state(guard.clone(), same_origin::refuse_call));
+    // Any page may embed a picture.
+    let picture = intercepted(sandbox, Api::Show, any(api::show));
+    pages_and_controls()
+        .route_layer(from_fn_with_state(guard.clone(), same_origin::refuse))
+        .merge(calls)
+        .route("/cgi-bin/showqrcode", picture)
+        .with_state(sandbox.clone())
+}
+
+/// The front page at `/`, and the refusals of every other path, for a listener of its own.
+pub(crate) fn front(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
+    Router::new()
+        .route("/", get(home::show))
+        .route_layer(from_fn_with_state(guard.clone(), same_origin::refuse))
+        .route("/sandbox/{*path}", any(control::unknown))
+        .fallback_service(
+            Router::new()
+                .fallback(api::unknown)
+                .layer(from_fn_with_state(
+                    (sandbox.clone(), Api::Other),
+                    intercept::handle,
+                ))
+                .layer(from_fn_with_state(guard.clone(), same_origin::refuse_call)),
+        )
+        .with_state(sandbox.clone())
+}
+
+/// WeChat's calls except for the picture. Programs make them, by any name that they have for the
+/// host.
+fn wechat_calls(sandbox: &Sandbox) -> Router<Sandbox> {
+    let imitated = Router::new()
+        .route(
+            "/cgi-bin/token",
+            intercepted(sandbox, Api::Token, any(api::token)),
+        )
+        .route(
+            "/cgi-bin/stable_token",
+            intercepted(sandbox, Api::Token, any(api::stable_token)),
+        )
+        .route(
+            "/cgi-bin/qrcode/create",
+            intercepted(sandbox, Api::Create, any(api::create)),
+        );
+    WECHAT_FOLDERS.iter().fold(imitated, |router, folder| {
+        let unknown = intercepted(sandbox, Api::Other, any(api::unknown));
+        router.route(&format!("/{folder}/{{*path}}"), unknown)
+    })
+}
+
+fn pages_and_controls() -> Router<Sandbox> {
+    Router::new()
+        .route("/sandbox", get(home::show))
+        .route("/q/{id}", get(phone::page).post(phone::act))
+        .route(
+            "/sandbox/faults",
+            get(control::faults)
+                .put(control::set_faults)
+                .post(home::change_faults),
+        )
+        .route("/sandbox/expire-token", post(control::expire_tokens))
+        .route("/sandbox/rotate-token", post(control::rotate_tokens))
+        .route("/sandbox/kill-token", post(control::kill_tokens))
+        .route(
+            "/sandbox/calls",
+            get(control::calls).delete(control::forget_calls),
+        )
+        .route("/sandbox/verify-callback", post(control::verify_callbacks))
+}
+
+/// A route of WeChat's API behind [`intercept`], which records the call and injects faults.
+fn intercepted(sandbox: &Sandbox, api: Api, route: MethodRouter<Sandbox>) -> MethodRouter<Sandbox> {
+    route.layer(from_fn_with_state(
+        (sandbox.clone(), api),
+        intercept::handle,
+    ))
+}
