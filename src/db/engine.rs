@@ -1,9 +1,10 @@
 //! The connection pool behind admission control and deadlines, and the health state.
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sqlx::{AnyPool, AssertSqlSafe, Executor, Row};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use uuid::Uuid;
 
 use super::admission::{Admission, Permit, Purpose};
@@ -29,6 +30,10 @@ pub(crate) struct Engine {
     /// Erasures so far, and those that are gone from SQLite's write-ahead log too.
     erasures: AtomicU64,
     truncated: AtomicU64,
+    /// Keeps a database in memory, which ends with its last connection. The pool's own connection
+    /// does not: a call that is cut off while the pool tests it closes it. The lock only makes it
+    /// `Sync`.
+    _anchor: Option<Mutex<AnyConnection>>,
 }
 
 impl Engine {
@@ -46,6 +51,15 @@ impl Engine {
             // A process that was killed may have left something.
             erasures: AtomicU64::new(url.is_file().into()),
             truncated: AtomicU64::new(0),
+            _anchor: None,
+        }
+    }
+
+    /// The same with a connection that stays open and unused.
+    pub(crate) fn anchored_by(self, connection: AnyConnection) -> Self {
+        Self {
+            _anchor: Some(Mutex::new(connection)),
+            ..self
         }
     }
 
@@ -217,12 +231,27 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::Arc;
     use std::time::Duration;
+
+    use futures_util::poll;
 
     use super::*;
     use crate::clock::SystemClock;
     use crate::db::Database;
+
+    #[tokio::test]
+    async fn a_call_that_is_cut_off_does_not_lose_a_database_in_memory() {
+        let store = Database::in_memory(Arc::new(SystemClock)).await;
+        for _ in 0..3 {
+            // The pool is testing its connection by now.
+            assert!(poll!(pin!(store.ping())).is_pending());
+            let upstream = sqlx::query("SELECT value FROM about WHERE name = 'upstream'");
+            let row = upstream.fetch_one(store.autocommit()).await.unwrap();
+            assert_eq!(row.get::<String, _>("value"), "test");
+        }
+    }
 
     #[tokio::test]
     async fn statistics_that_take_too_long_are_no_fault_of_the_database() {

@@ -188,14 +188,13 @@ async fn open_engine<T>(
     }
     let options: AnyConnectOptions = url.url().parse().map_err(classify)?;
     let pool = pool::make(url, options.clone());
-    if url.is_memory() {
-        let mut connection = pool.acquire().await.map_err(classify)?;
-        let settled = prepare(&mut connection, url, upstream, settle).await?;
-        return Ok((Engine::new(pool, url, None), settled));
-    }
     // Not one of the pool's: a migration may take longer than a call.
     let mut connection = connect(&options).await?;
     let settled = prepare(&mut connection, url, upstream, settle).await?;
+    if url.is_memory() {
+        let engine = Engine::new(pool, url, None).anchored_by(connection);
+        return Ok((engine, settled));
+    }
     let clock_difference = compare_clocks(&mut connection, url, clock).await?;
     connection.close().await.map_err(classify)?;
     pool::fill(&pool, url).await.map_err(classify)?;

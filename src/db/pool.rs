@@ -15,7 +15,7 @@ pub(super) const BUSY_TIMEOUT_MS: u32 = 700;
 pub(super) fn make(url: &DatabaseUrl, options: AnyConnectOptions) -> AnyPool {
     let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
     let pool = if url.is_memory() {
-        // A database in memory belongs to its one connection, which must never be closed.
+        // A call that is cut off may cost the pool its connection: the engine holds another one.
         pool.max_connections(url.connections())
             .min_connections(1)
             .idle_timeout(None)

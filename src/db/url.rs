@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
+use uuid::Uuid;
 
 /// Connections of one process. SQLite has one writer at a time, and PostgreSQL serves several
 /// replicas.
@@ -84,14 +85,15 @@ impl DatabaseUrl {
             })
         };
         let url = match kind {
+            Kind::Memory => shared_in_memory(file, query),
             Kind::File(_) if modes.is_empty() => with_mode(&url, "rwc"),
-            _ => url.clone(),
+            Kind::File(_) | Kind::Server => url.clone(),
         };
         Self { url, kind }
     }
 
     /// The URL for the driver. One of SQLite creates a missing file, unless it says otherwise
-    /// itself.
+    /// itself; one in memory names a database that connections share.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -126,7 +128,7 @@ impl DatabaseUrl {
         })
     }
 
-    /// The size of the pool. A database in memory belongs to its one connection.
+    /// The size of the pool. Connections to a database in memory would lock each other out.
     pub(crate) fn connections(&self) -> u32 {
         if self.is_memory() { 1 } else { CONNECTIONS }
     }
@@ -149,7 +151,23 @@ impl DatabaseUrl {
 /// The URL with this mode instead of its own.
 fn with_mode(url: &str, mode: &str) -> String {
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let others = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "mode");
+    with_parameters(place, query, &["mode"], mode)
+}
+
+/// The URL of a database in memory by a name, because each connection to `:memory:` would have a
+/// database of its own. SQLite shares only names that begin with `file:`.
+fn shared_in_memory(name: &str, query: &str) -> String {
+    let place = match name {
+        ":memory:" => format!("sqlite:file:memory-{}", Uuid::now_v7().simple()),
+        name => format!("sqlite:file:{name}"),
+    };
+    with_parameters(&place, query, &["mode", "cache"], "memory")
+}
+
+/// The URL with this mode, and without the parameters that it replaces.
+fn with_parameters(place: &str, query: &str, replaced: &[&str], mode: &str) -> String {
+    let others = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| !replaced.contains(&name.as_ref()));
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(others)
         .append_pair("mode", mode)
@@ -172,12 +190,10 @@ mod tests {
         };
         let file = |path: &str| described(path, true, None);
         for (url, kind, opened) in [
-            ("sqlite::memory:", Kind::Memory, "sqlite::memory:"),
-            ("sqlite://:memory:", Kind::Memory, "sqlite://:memory:"),
             (
-                "sqlite://x?cache=shared&mode=memory",
+                "sqlite://x?cache=private&mode=memory",
                 Kind::Memory,
-                "sqlite://x?cache=shared&mode=memory",
+                "sqlite:file:x?mode=memory",
             ),
             (
                 "sqlite://wxqr.db",
@@ -243,6 +259,19 @@ mod tests {
             let parsed = DatabaseUrl::new(url);
             assert_eq!((&parsed.kind, parsed.url()), (&kind, opened), "{url}");
         }
+    }
+
+    #[test]
+    fn each_database_in_memory_has_a_name_of_its_own() {
+        let urls = ["sqlite::memory:", "sqlite://:memory:", "sqlite::memory:"];
+        let [one, other, third] = urls.map(DatabaseUrl::new);
+        for parsed in [&one, &other, &third] {
+            assert!(parsed.is_memory());
+            assert!(parsed.url().starts_with("sqlite:file:memory-"));
+            assert!(parsed.url().ends_with("?mode=memory"));
+        }
+        assert_ne!(one.url(), other.url());
+        assert_ne!(one.url(), third.url());
     }
 
     #[test]
