@@ -174,7 +174,8 @@ async fn a_quota_that_one_replica_meets_stops_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_share_one_budget() {
-    let settings = [("ANONYMOUS_BUDGET", "50")];
+    // No machine is too slow for this wait.
+    let settings = [("ANONYMOUS_BUDGET", "50"), ("UPSTREAM_TIMEOUT", "30s")];
     let Some(fleet) = Fleet::of(2, &settings).await else {
         return;
     };
