@@ -379,55 +379,56 @@ fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::Instant;
+    use std::pin::pin;
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
 
-    use jiff::ToSpan as _;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::scene::{PermanentScene, Scene};
 
-    #[tokio::test]
-    async fn others_have_turns_while_many_rows_are_made() {
-        let store = EventStore::in_memory(Arc::new(SystemClock)).await;
-        let scene = Scene::Permanent(PermanentScene::Text("poster".parse().unwrap()));
-        let named = Channel {
-            label: Some("a poster".to_owned()),
-            group: None,
-        };
-        let channels = channels::ChannelStore::new(store.db.clone());
-        channels.name_channel(&scene, &named).await.unwrap();
-        let from = Date::constant(1970, 1, 1);
-        let filter = NumbersFilter {
-            scene: None,
-            group: None,
-            from,
-            to: from.checked_add(99_999.days()).unwrap(),
-            span: Span::Day,
-        };
-        let longest = Arc::new(AtomicU64::new(0));
-        let noted = Arc::clone(&longest);
-        let other = tokio::spawn(async move {
-            loop {
-                let before = Instant::now();
-                tokio::task::yield_now().await;
-                noted.fetch_max(micros(before), Ordering::Relaxed);
+    /// With a single thread that may block, which is held again after each of its jobs.
+    #[test]
+    fn rows_are_read_and_made_on_threads_that_may_block() {
+        /// The rows of codes, names and tallies, and those of the answer.
+        const JOBS: usize = 4;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let store = EventStore::in_memory(Arc::new(SystemClock)).await;
+            let filter = NumbersFilter {
+                scene: None,
+                group: None,
+                from: Date::constant(2026, 11, 1),
+                to: Date::constant(2026, 11, 2),
+                span: Span::Day,
+            };
+            // Connects.
+            store.numbers(&filter).await.unwrap();
+            let mut held = hold_thread();
+            let mut numbers = pin!(store.numbers(&filter));
+            for job in 1..=JOBS {
+                // However slow the machine is, no more than one job is done between two holds.
+                let early = timeout(MAY_GO_WRONG, &mut numbers).await;
+                assert!(early.is_err(), "job {job} is not done on such a thread");
+                let next = hold_thread();
+                drop(std::mem::replace(&mut held, next));
             }
         });
-        let before = Instant::now();
-        assert_eq!(store.numbers(&filter).await.unwrap().len(), 100_000);
-        let whole = micros(before);
-        // It notes the last time too.
-        tokio::task::yield_now().await;
-        other.abort();
-        let longest = longest.load(Ordering::Relaxed);
-        assert!(longest < whole / 2, "{longest} of {whole} microseconds");
     }
 
-    fn micros(since: Instant) -> u64 {
-        u64::try_from(since.elapsed().as_micros()).unwrap()
+    /// How long something has the chance to go wrong.
+    const MAY_GO_WRONG: Duration = Duration::from_millis(50);
+
+    /// Blocks the thread that may block, once its jobs so far are done.
+    fn hold_thread() -> mpsc::Sender<()> {
+        let (held, released) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || released.recv());
+        held
     }
 
     #[tokio::test]
