@@ -12,7 +12,7 @@ use local_guard::{OriginGuard, TrustedHosts};
 use metrics_exporter_prometheus::BuildError;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 use url::Url;
 use wechat_sandbox::Sandbox;
 
@@ -37,7 +37,7 @@ use crate::wechat::{self, WeChat};
 /// Byte budget of bodies of requests with a key: a hundred of the largest at once.
 const KEYED_BODIES: usize = 100 * http::MAX_BODY;
 
-/// How long requests may still take that came while the service was starting.
+/// How long requests in flight may still take when the service does not start.
 const LAST_START_ANSWERS: Duration = Duration::from_millis(200);
 
 /// Why the service does not start.
@@ -100,8 +100,17 @@ pub(super) async fn build(
     let opening = open_store(config, Arc::clone(&clock));
     let limits = service_limits(config);
     let (listener, stores) =
-        serve_starting_page_while(listener, answering, limits, opening).await?;
-    let stores = stores?;
+        serve_starting_page_while(listener, answering, limits, &tasks, opening).await?;
+    let stores = match stores {
+        Ok(stores) => stores,
+        Err(error) => {
+            tasks.close();
+            tokio::time::timeout(LAST_START_ANSWERS, tasks.wait())
+                .await
+                .ok();
+            return Err(error.into());
+        }
+    };
     let parts = parts(config, stores.codes.clone(), clock, &tasks)?;
     let tokens = Arc::clone(&parts.tokens);
     let callback = callback(config)?.map(Arc::new);
@@ -309,10 +318,14 @@ fn site(config: &Config, is_demo: bool) -> Site {
 
 /// Waits for `work` while the listener answers that the service is starting, so that a health check
 /// sees a process that is alive and not ready. Gives the listener back.
+///
+/// Requests that are in flight at the end are answered as one of `tasks`, within the deadlines of
+/// the listener; idle connections close.
 async fn serve_starting_page_while<T>(
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    tasks: &TaskTracker,
     work: impl Future<Output = T>,
 ) -> Result<(TcpListener, T), StartError> {
     let address = listener
@@ -322,12 +335,58 @@ async fn serve_starting_page_while<T>(
     let listener = listener.into_std().map_err(failed)?;
     let shared = listener.try_clone().and_then(TcpListener::from_std);
     let done = CancellationToken::new();
-    let server = http_listener::serve(shared.map_err(failed)?, router, limits, done.clone());
-    let server = AbortOnDropHandle::new(tokio::spawn(server));
+    tasks.spawn(http_listener::serve(
+        shared.map_err(failed)?,
+        router,
+        limits,
+        done.clone(),
+    ));
+    let done = done.drop_guard();
     let result = work.await;
-    done.cancel();
-    // Requests that are in flight are answered; silent connections are not waited for.
-    tokio::time::timeout(LAST_START_ANSWERS, server).await.ok();
+    drop(done);
     let listener = TcpListener::from_std(listener).map_err(failed)?;
     Ok((listener, result))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::app::limits::sandbox_limits;
+
+    #[tokio::test]
+    async fn a_request_in_flight_when_the_service_takes_over_is_answered() {
+        let (asked, answering) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let handler = {
+            let (asked, answering) = (Arc::clone(&asked), Arc::clone(&answering));
+            async move || {
+                asked.add_permits(1);
+                let _permit = answering.acquire().await.unwrap();
+                "starting"
+            }
+        };
+        let router = Router::new().route("/", get(handler));
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let tasks = TaskTracker::new();
+        let limits = sandbox_limits();
+        let opening = async { asked.acquire().await.unwrap().forget() };
+        let served = serve_starting_page_while(listener, router, limits, &tasks, opening);
+        let (_listener, ()) = served.await.unwrap();
+        // Connections that are cut get the chance to end.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        answering.add_permits(1);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        assert!(answer.ends_with("starting"), "{answer}");
+    }
 }
