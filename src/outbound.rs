@@ -96,7 +96,7 @@ pub enum BodyError {
         cap: usize,
     },
     /// The connection failed within the body.
-    #[error("the body broke off")]
+    #[error("the body ended early")]
     Broken(#[from] reqwest::Error),
 }
 
@@ -156,7 +156,7 @@ pub async fn probe_with_key(
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// The host name does not resolve.
-    #[error("its name is not known to DNS")]
+    #[error("DNS does not know its name")]
     Name,
     /// The TCP connection failed.
     #[error("no connection: {0}")]
@@ -168,10 +168,10 @@ pub enum ProbeError {
     #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
     ConnectTimeout,
     /// Connected, but no answer in time.
-    #[error("a connection, but no answer in time")]
+    #[error("connected, but no answer in time")]
     Silent,
     /// Connected, but the answer is not HTTP.
-    #[error("a connection, but no HTTP answer")]
+    #[error("connected, but the answer is not HTTP")]
     NoHttp,
 }
 

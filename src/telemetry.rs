@@ -103,7 +103,7 @@ pub fn start_logging(settings: &LogSettings) {
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(
             place = panic.location().map(tracing::field::display),
-            "a task panicked: a defect"
+            "a task panicked: this is a bug"
         );
     }));
 }

@@ -231,7 +231,7 @@ pub enum Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The signature is not valid for this link.
-    #[error("the signature is not that of this link")]
+    #[error("the signature does not match this link")]
     BadSignature,
     /// The signature is valid but has expired.
     #[error("the link has expired")]

@@ -18,7 +18,7 @@ pub struct Pacer {
 
 /// The wait for a token would be too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("visitors have as many codes made as WXQR_VISITOR_PACE lets through")]
+#[error("visitors create as many codes as WXQR_VISITOR_PACE allows")]
 pub struct PaceExceeded {
     /// The wait that would have been necessary; never zero.
     pub retry_after: Duration,

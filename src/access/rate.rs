@@ -70,7 +70,7 @@ pub enum RateError {
     #[error("is not a rate")]
     Form,
     /// Zero mints.
-    #[error("would let no visitor mint, which is what keyed access is for")]
+    #[error("would let no visitor create codes (WXQR_ACCESS=keyed is for that)")]
     Zero,
     /// Too many mints.
     #[error("has a number that is out of range")]
@@ -154,7 +154,7 @@ impl RateToken {
 
 /// The visitor's bucket is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this visitor has minted as often as one may")]
+#[error("this visitor has created as many codes as one may")]
 pub struct RateExceeded {
     /// Time until the next token; never zero, and at most the refill interval.
     pub retry_after: Duration,

@@ -96,7 +96,7 @@ pub enum Error {
     #[error("the binding has expired")]
     Expired,
     /// Whoever scanned has left the account since, and may not be known any more.
-    #[error("whoever scanned has left the account")]
+    #[error("the follower has left the account")]
     FollowerLeft,
     /// It has no code.
     #[error(transparent)]

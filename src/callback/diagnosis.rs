@@ -108,23 +108,20 @@ impl Diagnosis {
                 "set WXQR_ENCODING_AES_KEY to the EncodingAESKey of WeChat's console, or choose the plain mode there"
             }
             Self::OtherKey => {
-                "make WXQR_ENCODING_AES_KEY and the EncodingAESKey of WeChat's console the same; the key before it belongs \
-                 into WXQR_ENCODING_AES_KEY_PREVIOUS"
+                "set WXQR_ENCODING_AES_KEY to the EncodingAESKey of WeChat's console, and WXQR_ENCODING_AES_KEY_PREVIOUS to \
+                 the key before it"
             }
             Self::OtherAccount => {
-                "set WXQR_APP_ID to the account in whose console this server URL stands, or give the other account's server \
-                 URL a service of its own"
+                "set WXQR_APP_ID to the account whose console has this server URL, or run another wxqr for that account"
             }
-            Self::Clock { .. } => "let NTP set this machine's clock",
-            Self::Altered => "let the proxy in front pass the query and the body on as they are",
-            Self::Unreadable => {
-                "let the proxy in front pass the body on as it is, neither without it nor changed"
-            }
+            Self::Clock { .. } => "synchronise this machine's clock (NTP)",
+            Self::Altered => "make the proxy in front forward query and body unchanged",
+            Self::Unreadable => "make the proxy in front forward the body unchanged",
             Self::OtherToken => {
-                "if WeChat's console shows an error or no scan is counted, make WXQR_CALLBACK_TOKEN and the Token there the same"
+                "if WeChat's console shows an error or no scan is counted, set WXQR_CALLBACK_TOKEN to the Token there"
             }
             Self::Unsigned => {
-                "if WeChat's console shows an error or no scan is counted, let the proxy in front pass the query on as it is"
+                "if WeChat's console shows an error or no scan is counted, make the proxy in front forward the query unchanged"
             }
         }
     }
@@ -138,16 +135,16 @@ impl fmt::Display for Diagnosis {
             Self::OtherKey => "it cannot be decrypted with the key in WXQR_ENCODING_AES_KEY",
             Self::OtherAccount => "the AppID inside is not that of WXQR_APP_ID",
             Self::Clock { ahead_seconds } => return write_clock(f, *ahead_seconds),
-            Self::Altered => "its query is signed with the Token, and the rest does not fit to it",
+            Self::Altered => "its query is signed with the Token, but the rest does not match",
             Self::Unreadable => {
-                "its query is signed with the Token, and its body is empty or cannot be read"
+                "its query is signed with the Token, but its body is empty or cannot be read"
             }
             Self::OtherToken => {
-                "its signature does not match the Token: either it is a stranger's, or the Token in WeChat's console is not \
-                 that of WXQR_CALLBACK_TOKEN"
+                "its signature does not match: WeChat did not send it, or the Token in WeChat's console differs from \
+                 WXQR_CALLBACK_TOKEN"
             }
             Self::Unsigned => {
-                "its signature, timestamp or nonce is missing, there twice or malformed: either it is a stranger's, or a proxy in \
+                "its signature, timestamp or nonce is missing, repeated or malformed: WeChat did not send it, or a proxy in \
                  front drops or changes the query"
             }
         })

@@ -71,7 +71,7 @@ pub enum MessageError {
     #[error("has no {0}")]
     Missing(Field),
     /// An event with an invalid field.
-    #[error("has a {0} that cannot be one")]
+    #[error("has an invalid {0}")]
     Invalid(Field),
     /// An encrypted message, although no key is configured.
     #[error("is encrypted, and no key is configured")]

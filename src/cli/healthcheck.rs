@@ -17,10 +17,10 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         .expect("a plain path joins any base");
     let healthy = outbound::is_healthy(&url, DEADLINE)
         .await
-        .with_context(|| format!("{url} cannot be asked"))?;
+        .with_context(|| format!("{url} cannot be reached"))?;
     if healthy {
         Ok(())
     } else {
-        Err(anyhow!("{url} answers that it is not healthy"))
+        Err(anyhow!("{url} reports that it is not healthy"))
     }
 }

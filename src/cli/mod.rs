@@ -89,7 +89,7 @@ fn command() -> Command {
         )))
         .subcommand(sandbox::command())
         .subcommand(flags(Command::new("doctor").about(
-            "Checks a set-up line by line against the real WeChat and says what to do; makes one code of 60 s",
+            "Checks a set-up line by line against the real WeChat and says what to do; creates one code of 60 s",
         )))
         .subcommand(flags(Command::new("config").about(
             "Shows the settings in force and where each comes from; passwords and the secrets of keys are masked",

@@ -26,7 +26,7 @@ use super::{introduce, stop_signal};
 pub(super) fn command() -> Command {
     Command::new("sandbox")
         .about(
-            "Only the sandbox: an imitation of WeChat's API that any WeChat SDK can be pointed at",
+            "The sandbox alone: an imitation of WeChat's API for any WeChat SDK",
         )
         .arg(
             Arg::new("listen")
@@ -51,7 +51,7 @@ pub(super) fn command() -> Command {
                 .long("account")
                 .value_name("ID:SECRET")
                 .value_parser(account)
-                .help("The account that exists; made up and printed if not given"),
+                .help("AppID and AppSecret of the account; generated and printed if not given"),
         )
         .arg(
             Arg::new("tls")
@@ -68,7 +68,7 @@ pub(super) fn command() -> Command {
                 .requires("tls")
                 .value_parser(ca_path)
                 .help(
-                    "Writes the certificate of the CA, made anew at each start, that clients of --tls have to trust",
+                    "Writes the CA certificate that clients of --tls have to trust; generated at each start",
                 ),
         )
         .args(callback_arguments())
@@ -88,22 +88,22 @@ fn callback_arguments() -> [Arg; 5] {
             .visible_alias("callback")
             .value_name("URL")
             .value_parser(callback_url)
-            .help("Where scans, follows and unfollows are pushed; nowhere if not given"),
+            .help("URL of the callback to which scans, follows and unfollows are pushed; none if not given"),
         argument("callback-token", "TOKEN")
             .value_parser(value_parser!(CallbackToken))
-            .help("What pushes are signed with; made up and printed if not given"),
+            .help("Token that signs pushes; generated and printed if not given"),
         argument("encoding-aes-key", "KEY")
             .value_parser(value_parser!(EncodingAesKey))
             .help(
-                "What pushes are encrypted with; made up and printed if it is needed and not given",
+                "EncodingAESKey that encrypts pushes; generated and printed if needed and not given",
             ),
         argument("callback-mode", "MODE")
             .value_parser(["plain", "compatible", "safe"])
-            .help("Whether pushes are encrypted; safe with a key, plain without"),
+            .help("Whether pushes are encrypted; by default safe with a key, plain without"),
         argument("callback-format", "FORMAT")
             .value_parser(["xml", "json"])
             .default_value("xml")
-            .help("How pushes are written"),
+            .help("Format of pushes"),
     ]
 }
 

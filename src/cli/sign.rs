@@ -96,7 +96,7 @@ impl Link {
         };
         if let Some(found) = mangled::find(query, &PARAMETERS) {
             return Err(Usage::new(format!(
-                "the link hides its {}: {}",
+                "the link's {} is mangled: {}",
                 found.name, found.mangling
             )));
         }

@@ -229,7 +229,10 @@ impl CircuitBreaker {
             }
             // What the database does not get now, it gets with the next probe.
             if self.store.resume_calls(api.as_str()).await.is_ok() {
-                tracing::info!(api = api.as_str(), "the quota is back: calls go on");
+                tracing::info!(
+                    api = api.as_str(),
+                    "the quota is available again: calls resume"
+                );
             }
         }
     }

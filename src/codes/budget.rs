@@ -128,7 +128,7 @@ impl Budget {
             }
             Charge::Budget => {
                 if let Err(error) = store.refund_anonymous_mint().await {
-                    tracing::debug!(error = %Causes(&error), "a mint was not refunded");
+                    tracing::debug!(error = %Causes(&error), "a visitor's budget was not refunded");
                 }
             }
         }
@@ -144,7 +144,7 @@ impl Budget {
         if logged_on.replace(today.clone()) != Some(today) {
             tracing::warn!(
                 budget = self.a_day,
-                "the visitors' mints of the day are used up (WXQR_ANONYMOUS_BUDGET)"
+                "the visitors' budget of the day is used up (WXQR_ANONYMOUS_BUDGET)"
             );
         }
     }

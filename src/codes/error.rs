@@ -21,7 +21,7 @@ use crate::wechat::{self, Errcode};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The code does not exist yet, and this caller may not have it made.
-    #[error("the caller may not mint")]
+    #[error("the caller may not create this code")]
     MintNotAllowed(MissingPermission),
     /// The code does not exist yet, and this visitor has minted enough for now.
     #[error(transparent)]
@@ -36,7 +36,7 @@ pub enum Error {
     #[error("no code in time")]
     Timeout,
     /// More mints are under way than we keep in memory.
-    #[error("too many codes are being made")]
+    #[error("too many codes are being created")]
     TooMany,
     /// Something else is recorded than what was to be.
     #[error("something else is recorded")]
@@ -71,7 +71,7 @@ pub enum MintError {
     #[error("the ledger of permanent codes is full")]
     LedgerFull,
     /// The outcome of an earlier mint of this permanent code is unknown.
-    #[error("the outcome of an earlier mint of this permanent code is not known")]
+    #[error("the outcome of an earlier try to create this permanent code is not known")]
     OutcomeUnknown {
         /// Until it may be repeated; none once it was repeated as often as it may be.
         retry_after: Option<Duration>,
@@ -80,20 +80,20 @@ pub enum MintError {
     #[error(transparent)]
     Store(#[from] db::Error),
     /// No permit to call WeChat in time.
-    #[error("too many codes are being made")]
+    #[error("too many codes are being created")]
     Crowded,
     /// A permanent code was made and is not in the ledger yet: this process goes on trying to write
     /// it.
-    #[error("a result of this permanent code is still to be written down")]
+    #[error("a result of this permanent code is still to be saved")]
     Unwritten,
     /// The token came too late to ask WeChat.
     #[error("no token in time")]
     TokenTimeout,
     /// It took longer than a mint may.
-    #[error("the mint took too long")]
+    #[error("creating the code took too long")]
     Timeout,
     /// The code's life was over by the time that WeChat's answer was here.
-    #[error("the mint took longer than the code was to live")]
+    #[error("creating the code took longer than its lifetime")]
     DeadOnArrival,
     /// Visitors have as many codes made as they may all together.
     #[error(transparent)]
@@ -105,7 +105,7 @@ pub enum MintError {
 
 /// The budget is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the visitors' mints of the day are used up")]
+#[error("the visitors' budget of the day is used up")]
 pub struct BudgetExhausted {
     /// Until the next day begins in China.
     pub retry_after: Duration,
@@ -188,12 +188,12 @@ impl MintError {
             | Self::Store(_)
             | Self::Budget(_)
             | Self::Unwritten => {}
-            Self::Paced(_) => tracing::debug!(error = %self, "code not minted"),
+            Self::Paced(_) => tracing::debug!(error = %self, "code not created"),
             Self::LedgerFull | Self::OutcomeUnknown { .. } | Self::Crowded => tracing::warn!(
                 kind = %scene.kind(),
                 scene = ?scene.value(),
                 error = %Causes(self),
-                "code not minted"
+                "code not created"
             ),
             Self::WeChat(_)
             | Self::MinuteLimit(_)
@@ -217,7 +217,7 @@ impl MintError {
             errmsg = refusal.map(|refusal| refusal.errmsg.as_str()),
             action = refusal.map(|refusal| refusal.errcode.action()),
             error = %Causes(self),
-            "code not minted"
+            "code not created"
         );
     }
 }

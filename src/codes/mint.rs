@@ -165,7 +165,7 @@ fn log_mint(scene: &Scene, took: Duration) {
     // The service's own scenes are secrets of bindings.
     let told = Some(scene.value()).filter(|_| !scene.is_reserved());
     let scene_told = told.map(tracing::field::debug);
-    tracing::info!(kind = %scene.kind(), scene = scene_told, duration_ms, "code minted");
+    tracing::info!(kind = %scene.kind(), scene = scene_told, duration_ms, "code created");
 }
 
 /// Calls that a key causes go before those of visitors.

@@ -26,8 +26,8 @@ impl PaceLog {
         if let Some(refused) = self.due() {
             tracing::warn!(
                 refused,
-                action = "raise WXQR_VISITOR_PACE if WeChat lets the account make more calls a minute, else leave it",
-                "visitors ask for more new codes than WXQR_VISITOR_PACE lets through"
+                action = "raise WXQR_VISITOR_PACE if WeChat allows the account more calls a minute",
+                "visitors ask for more new codes than WXQR_VISITOR_PACE allows"
             );
         }
     }

@@ -129,7 +129,7 @@ impl Minter {
         if let Err(error) = self.store().withdraw(&intent).await {
             tracing::warn!(
                 error = %Causes(&error),
-                "an intent could not be withdrawn: it counts, and is tried on"
+                "an intent could not be withdrawn: it counts against the limit, and is retried"
             );
             self.ended_unknown.insert(scene.clone(), ());
             let store = self.store().clone();
@@ -163,8 +163,8 @@ fn log_unwritten(scene: &Scene, code: &IssuedCode) {
         scene = ?scene.value(),
         ticket = code.ticket.as_str(),
         url = code.url.as_str(),
-        action = "nothing, if \"the permanent code is written down\" follows; else record it with POST /api/codes",
-        "a permanent code could not be written down: trying on"
+        action = "nothing, if \"the permanent code is saved\" follows; else record it with POST /api/codes",
+        "a permanent code could not be saved: retrying"
     );
 }
 
@@ -172,12 +172,12 @@ fn log_unwritten(scene: &Scene, code: &IssuedCode) {
 async fn confirm_at_last(store: &CodeStore, intent: &Intent, code: &IssuedCode) {
     let (kind, value) = (intent.scene().kind(), intent.scene().value());
     match write_at_last(|| store.confirm(intent, code)).await {
-        Ok(_) => tracing::info!(%kind, scene = ?value, "the permanent code is written down"),
+        Ok(_) => tracing::info!(%kind, scene = ?value, "the permanent code is saved"),
         Err(error) => tracing::error!(
             %kind,
             scene = ?value,
             error = %Causes(&error),
-            "a permanent code cannot be written down"
+            "a permanent code cannot be saved"
         ),
     }
 }

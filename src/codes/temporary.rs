@@ -209,7 +209,7 @@ impl Minter {
         })
     }
 
-    /// What is not saved now is good here all the same, and saved when the store is back.
+    /// What is not saved now is good here all the same, and saved when the database is back.
     async fn write_down(&self, scene: &Scene, code: &Arc<IssuedCode>) {
         let store = self.store();
         if !store.is_up() || store.save(scene, code).await.is_err() {

@@ -138,7 +138,7 @@ pub enum TokenError {
     #[error("no access token")]
     CircuitOpen(#[source] Open),
     /// The replicas cannot agree on a token: one is neither fetched nor forced then.
-    #[error("no access token without the store")]
+    #[error("no access token without the database")]
     Store(#[source] db::Error),
     /// WeChat keeps giving a token that it refuses, and may not be forced to give another one yet.
     #[error("WeChat gives a token that it refuses; the next forced refresh must wait")]
@@ -289,7 +289,7 @@ impl Inner {
     async fn renew(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
         let result = self.take(reason).await;
         match &result {
-            Ok(_) => tracing::info!(reason, "access token taken"),
+            Ok(_) => tracing::info!(reason, "access token fetched"),
             Err(error) => {
                 let refusal = error.refusal();
                 tracing::error!(
@@ -379,7 +379,7 @@ impl Inner {
             // It works here all the same, until another replica takes its own.
             tracing::warn!(
                 error = %Causes(&error),
-                "the access token is not shared"
+                "the access token could not be shared with other replicas"
             );
         }
         Ok(self.keep(asked_at, granted, reason))

@@ -35,7 +35,7 @@ impl Unsaved {
         } else if !mem::replace(&mut missed.is_full, true) {
             tracing::warn!(
                 held = MOST_HELD,
-                "codes that the store has missed are forgotten from now on: scans of them will not be told from others"
+                "too many codes wait to be written to the database: scans of further codes will be unattributed"
             );
         }
     }

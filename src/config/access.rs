@@ -205,7 +205,7 @@ mod tests {
             ),
             ("WXQR_LINK_KEYS", "s3cret s3cret", "key 1 has a space"),
             ("WXQR_LINK_KEYS_FILE", "/s3cret", "cannot be read"),
-            ("WXQR_VISITOR_RATE", "0/1m", "keyed access"),
+            ("WXQR_VISITOR_RATE", "0/1m", "WXQR_ACCESS=keyed"),
             ("WXQR_VISITOR_RATE", "s3cret", "is not a rate"),
             ("WXQR_VISITOR_RATE", "30/1y", "duration that is out"),
             ("WXQR_VISITOR_PACE", "1000001/1s", "number that is out"),

@@ -32,11 +32,11 @@ impl Config {
     fn callback_limitation(&self) -> Option<Limitation> {
         let (costs, action) = match &self.scans.callback {
             None => (
-                "the callback is off: no scan is counted, and nobody can sign in by a scan",
+                "the callback is off: no scan is counted, and sign-in by a scan does not work",
                 "set WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY, and enter both in WeChat's console",
             ),
             Some(credentials) if credentials.keys.is_none() => (
-                "pushes are in plain text: anybody who has seen one can forge scans, and nobody can sign in by a scan",
+                "pushes are in plain text: anyone who has seen one can forge scans, and sign-in by a scan does not work",
                 "set WXQR_ENCODING_AES_KEY, and choose the safe mode in WeChat's console",
             ),
             Some(_) => return None,
@@ -51,7 +51,7 @@ impl Config {
     fn key_limitation(&self) -> Option<Limitation> {
         self.keys.is_empty().then(|| Limitation {
             subject: "api-keys",
-            costs: "there is no API key: no permanent codes, no names for codes, and nobody can read the numbers"
+            costs: "there is no API key: no permanent codes, no names for codes, and no access to the numbers"
                 .to_owned(),
             action: "set WXQR_API_KEYS",
         })
@@ -65,7 +65,7 @@ impl Config {
                 "add the scope permanent to a key in WXQR_API_KEYS",
             ),
             Scope::Stats => (
-                "nobody can read the numbers",
+                "no access to the numbers",
                 "add the scope stats to a key in WXQR_API_KEYS",
             ),
             // Wanted for particular uses only.

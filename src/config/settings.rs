@@ -140,11 +140,11 @@ pub(super) const ANONYMOUS_BUDGET: Setting<u64> = Setting::ranged(
     values::count,
     "0",
     "100000000",
-    "Codes that visitors without a key may have created in a day (of China), over all replicas, {range}",
+    "Codes that visitors without a key may create in a day (China time), over all replicas, {range}",
 )
 .default("10000");
-pub(super) const VISITOR_RATE: Setting<Rate> = Setting::new("visitor-rate", access::rate, "Codes that one visitor (an IPv4 address or an IPv6 /64) may have created, in each process, `N/DURATION`: 1 to 1000000 in `1s` to `1d`").default("30/1m");
-pub(super) const VISITOR_PACE: Setting<Rate> = Setting::new("visitor-pace", access::rate, "Codes that all visitors together may have created, in each process, `N/DURATION`: 1 to 1000000 in `1s` to `1d`. The default is our choice: WeChat publishes no limit per minute").default("100/1s");
+pub(super) const VISITOR_RATE: Setting<Rate> = Setting::new("visitor-rate", access::rate, "Codes that one visitor (an IPv4 address or an IPv6 /64) may create, in each process, `N/DURATION`: 1 to 1000000 in `1s` to `1d`").default("30/1m");
+pub(super) const VISITOR_PACE: Setting<Rate> = Setting::new("visitor-pace", access::rate, "Codes that all visitors together may create, in each process, `N/DURATION`: 1 to 1000000 in `1s` to `1d`. The default is our choice: WeChat publishes no limit per minute").default("100/1s");
 pub(super) const PERMANENT_LIMIT: Setting<u64> = Setting::ranged(
     "permanent-limit",
     values::count,
@@ -162,7 +162,7 @@ pub(super) const API_KEYS: Setting<Keyring> = Setting::new(
 .partly_secret("api-keys-file", Mask::KeySecrets)
 .list()
 .not_in_demo();
-pub(super) const ACCESS: Setting<Mode> = Setting::new("access", access::mode, "Who may have temporary codes created without a key: `open` (every visitor), `signed` (visitors with a signed link), `keyed` (nobody)").default("open");
+pub(super) const ACCESS: Setting<Mode> = Setting::new("access", access::mode, "Who may create temporary codes without a key: `open` (every visitor), `signed` (visitors with a signed link), `keyed` (nobody)").default("open");
 pub(super) const LINK_KEYS: Setting<LinkKeys> = Setting::new("link-keys", access::link_keys, "Keys of signed links, comma-separated, each 10 or more printable ASCII characters without spaces and commas; \
          the first one signs, all of them verify").list()
     .secret("link-keys-file");

@@ -140,7 +140,7 @@ impl Resolved {
             let is_given = entry.origin.is_given();
             let is_refused = is_given && entry.setting.demo == Demo::MakesItsOwn;
             if is_refused {
-                let text = "is for a real set-up, and the demo makes its own; unset it";
+                let text = "is for a real set-up, and the demo has its own; unset it";
                 self.unknown.push(ConfigError::new(entry.subject(), text));
             }
             if is_refused || !is_given {

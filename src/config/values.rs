@@ -308,7 +308,7 @@ impl FromStr for FrameAncestors {
         };
         sources
             .map(|sources| Self(sources.join(" ")))
-            .ok_or_else(|| InvalidValue::new("is not a list of who may frame", Self::FORM))
+            .ok_or_else(|| InvalidValue::new("is not a list of frame ancestors", Self::FORM))
     }
 }
 

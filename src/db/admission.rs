@@ -147,7 +147,7 @@ impl Queue {
 
     fn log_crowd(&self) {
         if !self.is_crowded.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the store has too much to do: calls gave up waiting for their turn");
+            tracing::warn!("the database is overloaded: calls timed out in the queue");
         }
     }
 }

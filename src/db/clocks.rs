@@ -20,7 +20,7 @@ pub struct ClockDifference(SignedDuration);
 
 impl ClockDifference {
     /// What the owner can do about one that is too large.
-    pub const ACTION: &str = "let NTP set the clocks of this machine and of the database's, because replicas compare their times";
+    pub const ACTION: &str = "synchronise the clocks of this machine and of the database's (NTP): replicas compare their times";
 
     /// Asks PostgreSQL, and takes it that the answer is from the middle of the way there and back.
     pub(super) async fn measure(

@@ -74,7 +74,7 @@ impl Database {
     pub async fn close(&self) {
         let closed = tokio::time::timeout(DEADLINE, self.engine.pool().close());
         if closed.await.is_err() {
-            tracing::warn!("the store was still in use at the end");
+            tracing::warn!("the database was still in use at shutdown");
         }
     }
 

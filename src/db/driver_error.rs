@@ -170,7 +170,7 @@ impl Refusal {
     /// What the owner can do about it.
     pub(super) fn action(self) -> &'static str {
         match self {
-            Self::NoDatabase => "make the database, or name another one in the address",
+            Self::NoDatabase => "create the database, or name another one in the address",
             Self::NotThisUser => {
                 "check user and password in the address, and that the server's pg_hba.conf lets this user in from here, with TLS where it asks for that"
             }

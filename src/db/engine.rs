@@ -146,7 +146,7 @@ impl Engine {
         .await?;
         self.up.store(true, Ordering::Relaxed);
         telemetry::store_up(true);
-        tracing::info!("the store is back");
+        tracing::info!("the database is back");
         Ok(())
     }
 
@@ -195,13 +195,13 @@ impl Engine {
         let error_text = Causes(error);
         if !error.is_connection_error() {
             if self.is_up() {
-                tracing::warn!(error = %error_text, "a call of the store failed");
+                tracing::warn!(error = %error_text, "a database call failed");
             }
             return;
         }
         telemetry::store_up(false);
         if self.up.swap(false, Ordering::Relaxed) {
-            tracing::error!(error = %error_text, "the store cannot be used");
+            tracing::error!(error = %error_text, "the database cannot be used");
         }
     }
 

@@ -9,19 +9,19 @@ use super::driver_error;
 pub enum Error {
     /// No answer within [`DEADLINE`](super::DEADLINE): the database is taken to be down, and calls
     /// fail instead of queueing.
-    #[error("the store does not answer in time")]
+    #[error("the database does not answer in time")]
     Timeout,
     /// No admission within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), so that the database was
     /// not asked; or statistics that took longer than
     /// [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE).
-    #[error("the store has too much to do")]
+    #[error("the database is overloaded")]
     Busy,
     /// The database could not be reached, or refused every call, or this one, such as after too
     /// long a wait for a lock.
-    #[error("the store failed")]
+    #[error("the database failed")]
     Failed(#[source] Arc<sqlx::Error>),
     /// A row that this version cannot have written.
-    #[error("the store holds a row that cannot be read: {0}")]
+    #[error("the database holds a row that cannot be read: {0}")]
     BadRow(&'static str),
 }
 

@@ -56,16 +56,16 @@ impl fmt::Display for Cause {
             Self::NotAFolder(folder) => write!(f, "{} is no folder", folder.display()),
             Self::ClosedFolder(folder) => write!(
                 f,
-                "this user may not make files in the folder {}, and SQLite makes some beside its own",
+                "this user may not create files in the folder {}, and SQLite creates some beside its own",
                 folder.display()
             ),
             Self::IsFolder => f.write_str("it is a folder"),
             Self::IsSpecial => f.write_str("it is no regular file"),
             Self::IsAbsent => {
-                f.write_str("it is not there, and the mode in the address makes none")
+                f.write_str("it does not exist, and the mode in the address does not create it")
             }
             Self::IsClosed => f.write_str("this user may not read and write it"),
-            Self::ReadOnlyMount => f.write_str("its file system is mounted for reading only"),
+            Self::ReadOnlyMount => f.write_str("its file system is mounted read-only"),
             Self::BesideIsClosed(file) => write!(
                 f,
                 "this user may not read and write {}, which SQLite uses with it",
@@ -117,7 +117,7 @@ impl FileProblem {
     pub(super) fn action(&self) -> String {
         let user = self.user;
         match &self.cause {
-            Cause::NoFolder(_) => format!("make the folder, and let user {user} write to it"),
+            Cause::NoFolder(_) => format!("create the folder, and let user {user} write to it"),
             Cause::ClosedFolder(_) => {
                 format!("let user {user} write to the folder (chown, chmod), or run as its owner")
             }
@@ -128,9 +128,7 @@ impl FileProblem {
             Cause::IsClosed => {
                 format!("let user {user} read and write it (chown, chmod), or run as its owner")
             }
-            Cause::ReadOnlyMount => {
-                "mount it for writing, or name a file on another one".to_owned()
-            }
+            Cause::ReadOnlyMount => "mount it read-write, or name a file on another one".to_owned(),
             Cause::BesideIsClosed(file) => format!(
                 "let user {user} read and write it too: chown {user} {}",
                 quoted(file)
@@ -388,7 +386,7 @@ mod tests {
         );
         assert_eq!(
             problem.action(),
-            "make the folder, and let user 65532 write to it"
+            "create the folder, and let user 65532 write to it"
         );
     }
 }

@@ -25,13 +25,13 @@ pub enum OpenError {
     #[error("WXQR_DATABASE_URL: the database refuses: {1}")]
     Refused(Refusal, String),
     /// There are no tables, and the user may not create them.
-    #[error("WXQR_DATABASE_URL: this user may not make tables")]
+    #[error("WXQR_DATABASE_URL: this user may not create tables")]
     NotPermitted,
     /// The database belongs to another program.
     #[error("WXQR_DATABASE_URL: the database holds another program's tables")]
     Foreign,
     /// The database belongs to another WeChat.
-    #[error("WXQR_DATABASE_URL: the store holds codes of {held}, but WXQR_API_BASE is {asked}")]
+    #[error("WXQR_DATABASE_URL: the database holds codes of {held}, but WXQR_API_BASE is {asked}")]
     OtherUpstream {
         /// The WeChat of the codes in the store.
         held: String,
@@ -46,8 +46,8 @@ pub enum OpenError {
         /// What the owner can do about it.
         action: &'static str,
     },
-    /// The tables cannot be brought up to date.
-    #[error("WXQR_DATABASE_URL: the tables cannot be brought up to date")]
+    /// The tables cannot be migrated.
+    #[error("WXQR_DATABASE_URL: the tables cannot be migrated")]
     Migration(#[source] MigrateError),
 }
 
@@ -101,9 +101,9 @@ impl OpenError {
             Self::Foreign => "give the service one of its own",
             Self::OtherUpstream { .. } => "give each its own database",
             Self::Migration(_) if self.is_transient() => {
-                "check that this user may make tables, and look at the database's own log"
+                "check that this user may create tables, and check the log of the database"
             }
-            Self::Migration(_) => "run the version that made the tables, or a newer one",
+            Self::Migration(_) => "run the version that created the tables, or a newer one",
         };
         action.to_owned()
     }

@@ -168,7 +168,7 @@ impl StartRetry {
             tracing::warn!(
                 error = %Causes(error),
                 action = error.action(),
-                "the store is not there yet"
+                "the database is not ready yet"
             );
         }
         tokio::time::sleep_until(self.deadline.min(Instant::now() + self.pause)).await;
@@ -221,7 +221,7 @@ async fn compare_clocks(
         .map_err(classify)?;
     if difference.is_too_much() {
         let action = ClockDifference::ACTION;
-        tracing::warn!(%difference, action, "the clocks do not agree");
+        tracing::warn!(%difference, action, "the clocks differ");
     }
     Ok(Some(difference))
 }

@@ -40,9 +40,12 @@ pub(super) async fn check_token(parts: &Parts, report: Report<'_>) -> bool {
 /// A shared token proves nothing about the allow-list, because it took no call from this address.
 fn report_token(parts: &Parts, is_shared: bool, report: Report<'_>) {
     report(if is_shared {
-        Finding::skipped(ALLOW_LIST, "a token call, and the service's token is used")
+        Finding::skipped(
+            ALLOW_LIST,
+            "a call for a token, but the service's token is used",
+        )
     } else {
-        Finding::fine(ALLOW_LIST, "WeChat takes calls from this address")
+        Finding::fine(ALLOW_LIST, "WeChat accepts calls from this address")
     });
     report(Finding::fine(TOKEN, token_detail(parts)));
 }
@@ -61,12 +64,12 @@ fn report_token_error(error: &TokenError, report: Report<'_>) {
 fn token_detail(parts: &Parts) -> String {
     let source = match parts.wechat.token_source() {
         TokenSource::Stable => "stable",
-        TokenSource::Classic => "classic, shared through the store",
+        TokenSource::Classic => "classic, shared through the database",
     };
     let now = parts.clock.now();
     let left = parts.tokens.expires_at();
     let left = left.map_or(0, |end| now.duration_until(end).as_secs());
-    format!("{source}, good for {left} s")
+    format!("{source}, valid for {left} s")
 }
 
 fn is_address_error(refusal: &ApiError) -> bool {
@@ -79,8 +82,11 @@ fn token_issue(error: &TokenError) -> Issue {
         TokenError::WeChat(error) => wechat_issue(error),
         TokenError::CircuitOpen(stop) => stopped(stop.errcode, stop.retry_after),
         TokenError::Store(error) => Issue::new(
-            format!("without the store no token is taken: {}", Causes(error)),
-            "see the store's line",
+            format!(
+                "no token is fetched without the database: {}",
+                Causes(error)
+            ),
+            "see the line \"store\"",
         ),
         TokenError::ForcedTooOften => Issue::new(error.to_string(), "try again in a minute"),
     }
@@ -97,7 +103,7 @@ pub(super) async fn check_codes(parts: &Parts, report: Report<'_>) {
         Ok(_) => {
             parts.store.count_mints(1).await.ok();
             let detail =
-                format!("WeChat made one that lives {LIFETIME_SECONDS} s, from the day's quota");
+                format!("WeChat created one of {LIFETIME_SECONDS} s, from the day's quota");
             Finding::fine(CODES, detail)
         }
         Err(error) => Finding::failed(CODES, mint_issue(&error)),
@@ -112,7 +118,7 @@ fn mint_issue(error: &MintError) -> Issue {
         {
             Issue::new(
                 describe(refusal),
-                "another program takes tokens of this account: let all of them use stable_token (WXQR_TOKEN_SOURCE=stable)",
+                "another program fetches tokens of this account: make all of them use stable_token (WXQR_TOKEN_SOURCE=stable)",
             )
         }
         MintError::WeChat(error) | MintError::MinuteLimit(error) => wechat_issue(error),

@@ -20,7 +20,7 @@ const MAX_ANSWER: usize = 1024;
 const GATEWAY_ERRORS: [u16; 3] = [502, 503, 504];
 
 /// Remedy if something else answers.
-const FORWARD_UNCHANGED: &str = "run the service with these settings, and let the proxy pass this path on with its query as it is";
+const FORWARD_UNCHANGED: &str = "run the service with these settings, and make the proxy forward this path with its query unchanged";
 
 /// Sends WeChat's URL verification request to the public URL, then evaluates the push counts of the
 /// running service. A service that is not running or cannot be reached from here is not a failure:
@@ -34,10 +34,7 @@ pub(super) async fn check(
     key: Option<&SecretString>,
 ) -> Finding {
     let (public, asked) = match &config.public_url {
-        None => (
-            None,
-            Finding::skipped(CALLBACK, "WXQR_PUBLIC_URL to be asked"),
-        ),
+        None => (None, Finding::skipped(CALLBACK, "WXQR_PUBLIC_URL")),
         Some(url) => (
             Some(url.as_str()),
             check_url(config, credentials, url.as_str(), clock).await,
@@ -99,7 +96,7 @@ async fn check_url(
             Finding::failed(CALLBACK, Issue::new(cause, FORWARD_UNCHANGED))
         }
         Err(RequestError::Probe(error @ (ProbeError::Tls(_) | ProbeError::NoHttp))) => {
-            let cause = format!("{address} cannot be asked: {error}");
+            let cause = format!("{address} cannot be checked: {error}");
             let action = "check WXQR_PUBLIC_URL, and the certificate there";
             Finding::failed(CALLBACK, Issue::new(cause, action))
         }

@@ -34,8 +34,8 @@ async fn check_schema(
 ) -> Option<Stores> {
     let note = match Database::schema_state(&config.database_url).await {
         Ok(SchemaState::Current) => return check_ready_store(config, clock, report).await,
-        Ok(SchemaState::Missing) => "not there yet: `wxqr serve` makes it",
-        Ok(SchemaState::Outdated) => "of an older version: `wxqr serve` brings it up to date",
+        Ok(SchemaState::Missing) => "does not exist yet: `wxqr serve` creates it",
+        Ok(SchemaState::Outdated) => "has an older schema: `wxqr serve` migrates it",
         Err(error) => {
             report(Finding::failed(STORE, store_issue(&error)));
             return None;
@@ -71,7 +71,7 @@ async fn check_ready_store(
         Ok(stock) => stock.used,
         Err(error) => {
             let cause = Causes(&error).to_string();
-            let issue = Issue::new(cause, "look at the database's own log");
+            let issue = Issue::new(cause, "check the log of the database");
             report(Finding::failed(STORE, issue));
             return None;
         }
@@ -129,8 +129,8 @@ mod tests {
             (
                 112,
                 true,
-                "FAIL  clock: this machine's is 12.000 s behind the database's; let NTP set the clocks of this machine and \
-                 of the database's, because replicas compare their times",
+                "FAIL  clock: this machine's is 12.000 s behind the database's; synchronise the clocks of \
+                 this machine and of the database's (NTP): replicas compare their times",
             ),
         ] {
             let difference = ClockDifference::between(at(100), at(100), at(theirs));

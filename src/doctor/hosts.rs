@@ -53,10 +53,10 @@ fn host_remedy(error: &ProbeError) -> &'static str {
             "check WXQR_API_BASE, and that a firewall lets this machine connect to it"
         }
         ProbeError::Tls(_) => {
-            "check this machine's clock; if a device on the way opens TLS, name its CA in WXQR_EXTRA_CA_FILE"
+            "check this machine's clock; if a device on the way decrypts TLS, name its CA in WXQR_EXTRA_CA_FILE"
         }
         ProbeError::Silent | ProbeError::NoHttp => {
-            "check WXQR_API_BASE, and what is on the way to it"
+            "check WXQR_API_BASE, and the network in between"
         }
     }
 }

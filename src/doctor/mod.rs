@@ -85,7 +85,7 @@ async fn check_account(config: &Config, clock: Arc<dyn Clock>, report: Report<'_
     let Some(store) = store else {
         // A classic token that is not shared through the database invalidates that of a running
         // service.
-        skip_calls("the store, where the classic token is shared", report);
+        skip_calls("the database, where the classic token is shared", report);
         return;
     };
     let parts = app::parts(config, store.codes, clock, &TaskTracker::new())

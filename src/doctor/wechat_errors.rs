@@ -12,12 +12,12 @@ pub(super) fn wechat_issue(error: &wechat::Error) -> Issue {
         wechat::Error::Refused(refusal) => refused(refusal),
         wechat::Error::Unreachable(_) | wechat::Error::Timeout(_) => Issue::new(
             error.to_string(),
-            "see the hosts' lines, and try again: the network may be at fault",
+            "see the lines of the hosts, and try again: the network may be down",
         ),
         wechat::Error::Status(_) | wechat::Error::Body(_) | wechat::Error::Invalid(_) => {
             Issue::new(
                 error.to_string(),
-                "try again; if it stays, something else than WeChat answers: check WXQR_API_BASE",
+                "try again; if it persists, something other than WeChat answers: check WXQR_API_BASE",
             )
         }
     }
@@ -56,6 +56,6 @@ pub(super) fn stopped(errcode: Errcode, retry_after: Duration) -> Issue {
 pub(super) fn defect(error: &dyn Error) -> Issue {
     Issue::new(
         Causes(error).to_string(),
-        "try again, and report it as a defect of this service if it stays",
+        "try again; if it persists, report it as a bug of wxqr",
     )
 }

@@ -192,7 +192,7 @@ impl Callback {
 
     fn log_unreadable(&self, flaw: MessageError) {
         if !self.logged_unreadable.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%flaw, "a push of WeChat's makes no sense; not told again");
+            tracing::warn!(%flaw, "a push from WeChat cannot be read (logged once)");
         }
     }
 
@@ -200,7 +200,7 @@ impl Callback {
     fn log_previous_key(&self) {
         if !self.logged_previous_key.swap(true, Ordering::Relaxed) {
             tracing::info!(
-                "WeChat still encrypts with the key in WXQR_ENCODING_AES_KEY_PREVIOUS; not told again"
+                "WeChat still encrypts with the key in WXQR_ENCODING_AES_KEY_PREVIOUS (logged once)"
             );
         }
     }
@@ -230,7 +230,7 @@ async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Respon
             response
         }
         Err(error) => {
-            tracing::warn!(error = %Causes(&error), "a push was not answered by the relay");
+            tracing::warn!(error = %Causes(&error), "the relay did not answer a push");
             ().into_response()
         }
     }

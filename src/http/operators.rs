@@ -18,7 +18,7 @@ use crate::db::Database;
 use crate::http::problem::Problem;
 
 /// Answers while the process lives.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives")), tag = "operating")]
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process is alive")), tag = "operating")]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }

@@ -62,7 +62,7 @@ pub struct Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// Too many deliveries are under way.
-    #[error("too many pushes are on their way to the relay")]
+    #[error("too many pushes wait for the relay")]
     Busy,
     /// No whole answer in time.
     #[error("the relay did not answer in time")]

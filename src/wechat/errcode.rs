@@ -47,7 +47,7 @@ const fn row(code: i64, class: Class, meaning: &'static str, action: &'static st
     }
 }
 
-const REPORT: &str = "report it as a defect of this service";
+const REPORT: &str = "report it as a bug of wxqr";
 const ADMIN: &str = "let an administrator of the account confirm this address in WeChat";
 
 /// The codes of WeChat's page "global return codes" that this service can receive.

@@ -22,7 +22,7 @@ pub enum BodyError {
     #[error("the body is too large")]
     TooLarge,
     /// The body ended early, or broke the protocol.
-    #[error("the body did not come to its end")]
+    #[error("the body ended early")]
     Incomplete,
     /// The byte budget ran out, and this body was the oldest one that was still being read.
     #[error("the byte budget of request bodies is used up")]

@@ -8,7 +8,7 @@ pub enum ForeignRequest {
     AmbiguousHost,
     /// The host is not trusted: DNS rebinding, or a name that nobody has configured.
     #[error(
-        "the Host header names a host that is not known here, as a rebound name of another web site would; accepted: IP \
+        "the Host header names an unknown host, as in DNS rebinding; accepted: IP \
          addresses, names without a dot, names that end in .localhost, .local, .internal, .lan, .home.arpa, .test and the \
          like, and the host of {setting}"
     )]
@@ -30,7 +30,7 @@ impl ForeignRequest {
         match self {
             Self::AmbiguousHost => "请求头 Host 必须只有一个，并且是主机名".to_owned(),
             Self::UnknownHost { setting } => format!(
-                "请求头 Host 中的域名在这里不认识，可能是其他网站用 DNS 重绑定发来的请求；可以使用：IP 地址、不含点的主机名、以 \
+                "请求头 Host 中的域名未知，可能是其他网站用 DNS 重绑定发来的请求；可以使用：IP 地址、不含点的主机名、以 \
                  .localhost、.local、.internal、.lan、.home.arpa、.test 等结尾的内部域名，以及 {setting} 的域名"
             ),
             Self::CrossOrigin => {

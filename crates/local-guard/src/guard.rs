@@ -52,7 +52,7 @@ impl OriginGuard {
     fn log(&self, reason: ForeignRequest) {
         let mut log = self.log.lock().expect("no one panics while holding it");
         if let Some(unlogged) = log.due(Instant::now()) {
-            tracing::warn!(%reason, unlogged, "a request is refused; others within a minute are not logged");
+            tracing::warn!(%reason, unlogged, "a request was refused (logged once a minute at most)");
         }
     }
 }

@@ -103,7 +103,7 @@ impl Lease {
             // It ends by itself: the others wait a little longer.
             tracing::debug!(
                 error = %Causes(&error),
-                "a lease was not given back"
+                "a lease was not released"
             );
         }
     }

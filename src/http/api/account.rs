@@ -126,8 +126,8 @@ pub(crate) struct FaultBody {
     get,
     path = "/api/account",
     responses(
-        (status = 200, description = "How the account stands", body = AccountBody),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = 200, description = "State of the account", body = AccountBody),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),

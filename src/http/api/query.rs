@@ -53,7 +53,7 @@ pub(super) fn scene(value: &str) -> Result<(String, bool), Problem> {
 }
 
 fn after_the_colon(error: &SceneError) -> String {
-    format!("is not good after the colon: {error}")
+    format!("is not valid after the colon: {error}")
 }
 
 /// Parses a day as `YYYY-MM-DD`, from 1970 on, where WeChat's clock begins.

@@ -76,7 +76,7 @@ pub(crate) struct EventPage {
     params(ScansParams),
     responses(
         (status = 200, description = "A page", body = EventPage),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -155,7 +155,7 @@ impl ScansQuery {
 }
 
 fn beyond_the_last() -> Problem {
-    let message = "is beyond the last event, as if the store had been put back to an earlier state; begin again with cursor=0";
+    let message = "is beyond the last event, perhaps because a backup was restored; begin again with cursor=0";
     Problem::invalid_parameter("cursor", message)
 }
 

@@ -99,13 +99,13 @@ impl Authenticator {
             Forwarded::UntrustedPeer => once(&self.logged_untrusted, || {
                 tracing::warn!(
                     %peer,
-                    "X-Forwarded-For from an address that is not in WXQR_TRUSTED_PROXIES is not believed; not told again"
+                    "X-Forwarded-For ignored: the address is not in WXQR_TRUSTED_PROXIES (logged once)"
                 );
             }),
             Forwarded::Malformed => once(&self.logged_malformed, || {
                 tracing::warn!(
                     %peer,
-                    "X-Forwarded-For from a trusted proxy has something that is no address; not told again"
+                    "X-Forwarded-For from a trusted proxy contains an invalid address (logged once)"
                 );
             }),
         }
@@ -153,7 +153,7 @@ fn not_a_key() -> Problem {
 fn unknown_key() -> Problem {
     let message = Message::new(
         "请求头 Authorization 中的密钥无效",
-        "the key in the Authorization header is not known",
+        "the key in the Authorization header is not valid",
     );
     Problem::new(ErrorCode::Unauthorized, message)
 }

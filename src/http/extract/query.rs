@@ -152,7 +152,7 @@ impl Query {
             None => Ok(false),
             Some("1") => Ok(true),
             Some(_) => {
-                let message = Message::new("只能是 1，或不给出", "must be 1, or not be given");
+                let message = Message::new("只能是 1，或不给出", "must be 1 or absent");
                 Err(Problem::invalid_parameter("fragment", message))
             }
         }
@@ -238,14 +238,12 @@ pub(crate) fn refuse_mangled(raw: &str, known: &[&str]) -> Result<(), Problem> {
         mangled::Mangling::Separator { sent, meant } => Message::new(
             format!("未被读取：链接中的“{meant}”变成了“{sent}”，请使用未经改动的原始链接"),
             format!(
-                "is not read, because \"{sent}\" was sent for \"{meant}\"; use the link as it was made, with & between name=value pairs"
+                "cannot be read: \"{sent}\" was sent instead of \"{meant}\"; use the original link, with & between name=value pairs"
             ),
         ),
         mangled::Mangling::Name(sent) => Message::new(
             format!("未被读取：参数名变成了“{sent}”，请使用未经改动的原始链接"),
-            format!(
-                "is not read, because its name was sent as \"{sent}\"; use the link as it was made"
-            ),
+            format!("cannot be read: its name was sent as \"{sent}\"; use the original link"),
         ),
     };
     Err(Problem::invalid_parameter(found.name, message))

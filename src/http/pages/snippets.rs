@@ -24,7 +24,7 @@ pub(super) struct Snippet {
 /// How to mint a code that only a key may mint.
 pub(super) fn with_a_key(site: &Site, lang: Lang, query: &Query) -> Snippet {
     Snippet {
-        title: lang.pick("用密钥生成", "Make it with a key"),
+        title: lang.pick("用密钥生成", "Create it with a key"),
         text: format!(
             "curl -H 'Authorization: Bearer API_KEY' '{}'",
             absolute_link(site, query, "/qrcode.json")

@@ -64,7 +64,7 @@ impl ErrorCode {
         match self {
             Self::InvalidParameter => ("invalid_parameter", S::BAD_REQUEST, both("A parameter is not valid", "参数有误")),
             Self::InvalidBody => ("invalid_body", S::BAD_REQUEST, only("The body is not valid")),
-            Self::SceneRefused => ("scene_refused", S::BAD_REQUEST, both("WeChat does not take this scene", "微信不接受该场景值")),
+            Self::SceneRefused => ("scene_refused", S::BAD_REQUEST, both("WeChat refuses this scene", "微信不接受该场景值")),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, both("A valid key is needed", "需要有效的密钥")),
             Self::MintNotAllowed => ("mint_not_allowed", S::FORBIDDEN, both("You may not create this code", "无权生成该二维码")),
             Self::BadSignature => ("bad_signature", S::FORBIDDEN, both("The link's signature is not valid", "链接签名无效")),
@@ -77,7 +77,7 @@ impl ErrorCode {
             Self::PermanentStockExhausted => ("permanent_stock_exhausted", S::CONFLICT, both("The permanent codes are used up", "永久二维码数量已用完")),
             Self::AlreadyRecorded => ("already_recorded", S::CONFLICT, only("Something else is recorded")),
             Self::BindingsNeedSafeMode => ("bindings_need_safe_mode", S::CONFLICT, only("Bindings need the safe mode")),
-            Self::BindingNotScanned => ("binding_not_scanned", S::CONFLICT, only("Nobody has scanned the code yet")),
+            Self::BindingNotScanned => ("binding_not_scanned", S::CONFLICT, only("The code has not been scanned yet")),
             Self::BindingClaimed => ("binding_claimed", S::CONFLICT, only("The binding was claimed before")),
             Self::BindingExpired => ("binding_expired", S::GONE, only("The binding has expired")),
             Self::FollowerLeft => ("follower_left", S::GONE, only("The follower has left the account")),

@@ -59,7 +59,7 @@ impl Problem {
     pub(crate) fn store_unavailable() -> Self {
         let message = Message::new(
             "存储暂时无法使用，请稍后再试",
-            "the store cannot be used at the moment",
+            "the database cannot be used at the moment",
         );
         Self::new(ErrorCode::StoreUnavailable, message).after(STORE_RETRY)
     }

@@ -42,8 +42,8 @@ use crate::pictures::PictureCache;
     responses(
         (status = 200, description = "The code", body = CodeBody),
         (status = 302, description = "With `format=jpg`: to WeChat's picture"),
-        (status = 304, description = "The picture that the caller has is still the one"),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = 304, description = "The caller's picture is still current"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "WeChat or the service failed", body = Document, content_type = "application/problem+json"),
     ),
     security((), ("key" = [])),

@@ -22,10 +22,9 @@ const FINGERPRINT: &str = "person_key_fingerprint";
 const USE_THE_HELD_ONE: &str = "give every replica the key in the database, which this statement reads: `SELECT value FROM about WHERE name = 'person_key'`; or leave WXQR_PERSON_KEY out";
 
 /// What to do where the database has the fingerprint only, and the key is missing or another.
-const FIND_IT_OR_BEGIN_ANEW: &str = "give every replica the key of before; if it is lost, stop all replicas and run `DELETE FROM about WHERE name = 'person_key_fingerprint'` in the database: the next start takes any key, and every follower counts as new";
+const FIND_IT_OR_BEGIN_ANEW: &str = "give every replica the previous key; if it is lost, stop all replicas and run `DELETE FROM about WHERE name = 'person_key_fingerprint'` in the database: the next start takes any key, and every follower counts as new";
 
-const OTHER_KEY_PROBLEM: &str =
-    "WXQR_PERSON_KEY is not the key with which this store has named its followers";
+const OTHER_KEY_PROBLEM: &str = "WXQR_PERSON_KEY is not the key of the pseudonyms in this database";
 
 /// The database has a key, and it is not the given one.
 const OTHER_KEY_IS_HELD: OpenError = OpenError::Feature {
@@ -41,7 +40,7 @@ const OTHER_KEY: OpenError = OpenError::Feature {
 
 /// The database has the fingerprint of a key, and none is given.
 const KEY_IS_MISSING: OpenError = OpenError::Feature {
-    problem: "WXQR_PERSON_KEY is missing: this store has named its followers by a key of yours",
+    problem: "WXQR_PERSON_KEY is missing: the pseudonyms in this database were made with it",
     action: FIND_IT_OR_BEGIN_ANEW,
 };
 
@@ -87,7 +86,7 @@ async fn settle_without(
 
 fn parsed(held: &str) -> Result<PersonKey, OpenError> {
     held.parse().map_err(|_| {
-        let found = "the key that names persons cannot be read".to_owned();
+        let found = "the key of pseudonyms cannot be read".to_owned();
         OpenError::Damaged(sqlx::Error::Protocol(found))
     })
 }

@@ -503,7 +503,7 @@ async fn a_key_that_is_not_good_is_told_why_and_a_good_one_stays_in_its_tab() {
     for (lang, unknown, lacking) in [
         (
             "en",
-            "This key is not known.",
+            "This key is not valid.",
             "This key lacks the scope stats.",
         ),
         ("zh", "这个密钥无效", "这个密钥没有 stats 权限"),
@@ -651,7 +651,7 @@ async fn the_page_asks_again_only_when_it_is_seen_and_less_often_while_that_fail
     // A key that was taken back ends it.
     page.eval(&failing(401, "unauthorized")).await;
     page.eval("timers.at(-1).callback()").await;
-    page.until("trouble.textContent.startsWith('This key is not known.')")
+    page.until("trouble.textContent.startsWith('This key is not valid.')")
         .await;
     assert_eq!(page.eval("board.hidden").await, json!(true));
     assert_eq!(page.eval("sessionStorage.length").await, json!(0));

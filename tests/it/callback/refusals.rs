@@ -63,7 +63,7 @@ async fn each_disagreement_is_named_with_what_to_change() {
             (&query, &body),
             "other_key",
             "cannot be decrypted",
-            "the same",
+            "set WXQR_ENCODING_AES_KEY to",
         ),
         (
             &[SAFE_MODE[0], SAFE_MODE[1], ("APP_ID", "wxanother")],
@@ -97,7 +97,7 @@ async fn each_disagreement_is_named_with_what_to_change() {
             &SAFE_MODE[..1],
             (&foreign, &xml),
             "other_token",
-            "either it is a stranger's, or the Token",
+            "WeChat did not send it, or the Token",
             "WXQR_CALLBACK_TOKEN",
         ),
         (

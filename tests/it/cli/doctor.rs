@@ -73,20 +73,20 @@ async fn what_works_is_ok_and_what_is_off_is_told() {
         [
             "ok    settings: AppID wx0123456789abcdef",
             "ok    store: SQLite, permanent codes in the ledger: 0",
-            "ok    allow-list: WeChat takes calls from this address",
+            "ok    allow-list: WeChat accepts calls from this address",
         ]
     );
     assert!(
-        got[3].starts_with("ok    token: stable, good for 7"),
+        got[3].starts_with("ok    token: stable, valid for 7"),
         "{got:?}"
     );
     assert_eq!(
         got[4..],
         [
-            "ok    codes: WeChat made one that lives 60 s, from the day's quota",
-            "warn  callback: the callback is off: no scan is counted, and nobody can sign in by a scan; set \
+            "ok    codes: WeChat created one of 60 s, from the day's quota",
+            "warn  callback: the callback is off: no scan is counted, and sign-in by a scan does not work; set \
              WXQR_CALLBACK_TOKEN and WXQR_ENCODING_AES_KEY, and enter both in WeChat's console",
-            "warn  api-keys: there is no API key: no permanent codes, no names for codes, and nobody can read the numbers; \
+            "warn  api-keys: there is no API key: no permanent codes, no names for codes, and no access to the numbers; \
              set WXQR_API_KEYS",
             "warn  access: access is open: every visitor may create codes, 10000 a day for all of them together; set \
              WXQR_ACCESS to signed or keyed where only your own pages and programs should",
@@ -233,7 +233,7 @@ async fn a_host_that_does_not_answer_is_told_by_how_far_it_came() {
     for (line, part) in hosts.iter().zip([
         "no connection: connection refused; check WXQR_API_BASE, and that a firewall",
         "no TLS: ",
-        "a connection, but no answer in time; check WXQR_API_BASE",
+        "connected, but no answer in time; check WXQR_API_BASE",
         "answers after",
     ]) {
         assert!(line.contains(part), "{line:?} has {part:?}");
@@ -289,7 +289,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             KEY,
             true,
             "FAIL  callback: ",
-            "(HTTP 403); run the service with these settings, and let the proxy pass this path on with its query as it is",
+            "(HTTP 403); run the service with these settings, and make the proxy forward this path with its query unchanged",
         ),
         (
             &lost,
@@ -297,7 +297,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             "",
             true,
             "FAIL  callback: ",
-            "with its query as it is",
+            "with its query unchanged",
         ),
         (
             &echoless,
@@ -305,7 +305,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             "",
             true,
             "FAIL  callback: ",
-            "with its query as it is",
+            "with its query unchanged",
         ),
         (
             &down,
@@ -349,7 +349,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
         }
     }
     let output = doctor(&api_base, &[("WXQR_CALLBACK_TOKEN", TOKEN)]).await;
-    line(&output, "skip  callback: needs WXQR_PUBLIC_URL to be asked");
+    line(&output, "skip  callback: needs WXQR_PUBLIC_URL");
 }
 
 #[tokio::test]
@@ -430,7 +430,7 @@ async fn refused_pushes_fail_the_check_until_one_is_accepted() {
             let is_failure = start.starts_with("FAIL");
             // Without its address there is nothing to call fine.
             if by.len() == 1 && !is_failure {
-                line(&output, "skip  callback: needs WXQR_PUBLIC_URL to be asked");
+                line(&output, "skip  callback: needs WXQR_PUBLIC_URL");
             } else {
                 let told = line(&output, start);
                 assert!(parts.iter().all(|part| told.contains(part)), "{told}");
@@ -478,7 +478,7 @@ async fn a_token_that_was_changed_later_fails_the_check() {
         let output = doctor(&api_base, &settings).await;
         let start = format!("{verdict}  callback: 1 push accepted and {refused} refused");
         let told = line(&output, &start);
-        assert!(told.contains("does not match the Token"), "{told}");
+        assert!(told.contains("its signature does not match"), "{told}");
         assert_eq!(output.status == 1, verdict == "FAIL", "{output:?}");
     }
 }
@@ -517,7 +517,7 @@ async fn without_its_store_a_stable_token_is_checked_and_a_classic_one_is_not() 
         &output,
         "FAIL  store: WXQR_DATABASE_URL: /no/such/folder/wxqr.db cannot be used by user ",
     );
-    let cause = ": there is no folder /no/such/folder; make the folder, and let user ";
+    let cause = ": there is no folder /no/such/folder; create the folder, and let user ";
     assert!(refused.contains(cause), "{refused}");
     line(&output, "ok    codes:");
 
@@ -525,7 +525,7 @@ async fn without_its_store_a_stable_token_is_checked_and_a_classic_one_is_not() 
     let output = doctor(&api_base, &[store, ("WXQR_TOKEN_SOURCE", "classic")]).await;
     line(
         &output,
-        "skip  token: needs the store, where the classic token is shared",
+        "skip  token: needs the database, where the classic token is shared",
     );
     assert_eq!(
         sandbox.calls().len(),
@@ -602,7 +602,7 @@ async fn a_store_that_is_not_there_is_not_made() {
     );
     line(
         &output,
-        "ok    store: SQLite, not there yet: `wxqr serve` makes it",
+        "ok    store: SQLite, does not exist yet: `wxqr serve` creates it",
     );
     line(&output, "ok    codes:");
 
@@ -615,7 +615,7 @@ async fn a_store_that_is_not_there_is_not_made() {
     );
     line(
         &output,
-        "skip  token: needs the store, where the classic token is shared",
+        "skip  token: needs the database, where the classic token is shared",
     );
     assert_eq!(sandbox.calls().len(), 0);
 }
@@ -629,7 +629,7 @@ async fn an_empty_server_stays_empty() {
     let store = ("WXQR_DATABASE_URL", database.url.as_str());
     let output = doctor(&format!("http://{address}"), &[store]).await;
     assert_eq!(output.status, 0, "{output:?}");
-    let says = "ok    store: PostgreSQL, not there yet: `wxqr serve` makes it";
+    let says = "ok    store: PostgreSQL, does not exist yet: `wxqr serve` creates it";
     line(&output, says);
     // It would fail if there were one.
     database.run("CREATE TABLE about (a INT)").await;
@@ -651,7 +651,7 @@ async fn a_user_who_may_not_make_tables_is_told_so() {
     let store = ("WXQR_DATABASE_URL", url.as_str());
     let output = doctor(&format!("http://{address}"), &[store]).await;
     database.run(&format!("DROP ROLE {role}")).await;
-    let says = "FAIL  store: WXQR_DATABASE_URL: this user may not make tables; let this user own the database";
+    let says = "FAIL  store: WXQR_DATABASE_URL: this user may not create tables; let this user own the database";
     assert_eq!(line(&output, "FAIL"), says);
 }
 
@@ -675,7 +675,7 @@ async fn a_store_of_an_older_version_is_left_as_it_is() {
     assert_eq!(output.status, 0, "{output:?}");
     line(
         &output,
-        "ok    store: SQLite, of an older version: `wxqr serve` brings it up to date",
+        "ok    store: SQLite, has an older schema: `wxqr serve` migrates it",
     );
 }
 
@@ -726,11 +726,11 @@ async fn the_classic_token_of_a_running_service_stays_alive() {
     assert_eq!(output.status, 0, "{output:?}");
     line(
         &output,
-        "ok    token: classic, shared through the store, good for 7",
+        "ok    token: classic, shared through the database, valid for 7",
     );
     line(
         &output,
-        "skip  allow-list: needs a token call, and the service's token is used",
+        "skip  allow-list: needs a call for a token, but the service's token is used",
     );
     assert_eq!(app.tokens(), 1, "the doctor took none of its own");
     assert_eq!(app.scene(2).await.status, StatusCode::OK);

@@ -647,7 +647,7 @@ async fn each_request_is_one_log_line_with_its_id_and_its_keys_name() {
     assert_eq!(requests.len(), 1, "{log}");
     assert_eq!(requests[0]["http.status"], 200);
     assert!(
-        lines.iter().any(|line| line["message"] == "code minted"),
+        lines.iter().any(|line| line["message"] == "code created"),
         "{log}"
     );
     for line in &lines {

@@ -79,7 +79,7 @@ async fn kill_at(moment: Moment, upstream: &Upstream, database: &Database) {
     })
     .await;
     if let Holder::Ledger = moment.holder {
-        let unwritten = "a permanent code could not be written down";
+        let unwritten = "a permanent code could not be saved";
         replica.process.wait_for_line(unwritten).await;
     }
     replica.kill().await;

@@ -173,7 +173,7 @@ async fn nobody_waited_for_this_one(replica: &Replica, upstream: &Upstream) {
     let asking = tokio::spawn(Answer::to_willing(replica.request(&path_of(LEFT_ALONE))));
     eventually("WeChat is called", || upstream.creates() > creates).await;
     asking.abort();
-    let line = replica.process.wait_for_line("code minted");
+    let line = replica.process.wait_for_line("code created");
     line.await;
     upstream.heal();
     assert_eq!(
@@ -343,7 +343,7 @@ async fn a_disk_that_may_only_be_read_is_told_by_doctor_and_service() {
     let output = upstream.run("doctor", &url, &[]).output().await;
     let line = output.stdout.lines().find(|line| line.contains(" store: "));
     let line = line.unwrap_or_default();
-    let says = "its file system is mounted for reading only; mount it for writing";
+    let says = "its file system is mounted read-only; mount it read-write";
     assert!(
         line.starts_with("FAIL  store: WXQR_DATABASE_URL: ") && line.contains(says),
         "{output:?}"
@@ -391,9 +391,9 @@ async fn a_lock_of_somebody_else_is_told_once_and_degrades_nothing() {
 
     let log = replica.process.stderr();
     for (line, times) in [
-        ("a call of the store failed", 1),
+        ("a database call failed", 1),
         ("lock timeout", 1),
-        ("the store cannot be used", 0),
+        ("the database cannot be used", 0),
     ] {
         assert_eq!(log.matches(line).count(), times, "{line}: {log}");
     }
@@ -487,7 +487,7 @@ async fn a_signal_ends_the_wait_for_a_database() {
         closed_port()
     );
     let process = upstream.process(&url, &[]);
-    process.wait_for_line("the store is not there yet").await;
+    process.wait_for_line("the database is not ready yet").await;
     process.signal("TERM");
     let output = process.output().await;
     assert_eq!(output.status, 0, "{}", output.stderr);

@@ -47,12 +47,12 @@ async fn a_permanent_code_that_came_while_the_store_was_away_is_written_down_whe
     block_in_place(|| cluster.stop());
     gate.open();
     assert_eq!(asked.await.unwrap().problem(), unavailable());
-    let unwritten = "a permanent code could not be written down: trying on";
+    let unwritten = "a permanent code could not be saved: retrying";
     let told = replica.process.wait_for_line(unwritten).await;
     let told: Value = serde_json::from_str(&told).unwrap();
 
     block_in_place(|| cluster.resume());
-    let written = "the permanent code is written down";
+    let written = "the permanent code is saved";
     replica
         .process
         .wait_for_line(&format!("\"{written}\""))

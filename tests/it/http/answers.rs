@@ -469,7 +469,7 @@ async fn a_mangled_parameter_is_refused_and_costs_no_mint() {
             .get(&format!("/?scene_str=print1{mangled}&lang=en"))
             .await;
         let text = page.text();
-        assert!(text.contains("permanent is not read, because"), "{text}");
+        assert!(text.contains("permanent cannot be read: "), "{text}");
     }
     let detail = app
         .get_as(
@@ -478,7 +478,10 @@ async fn a_mangled_parameter_is_refused_and_costs_no_mint() {
         )
         .await;
     let detail = detail.field("detail");
-    assert!(detail.contains(r#""&amp;" was sent for "&""#), "{detail}");
+    assert!(
+        detail.contains(r#""&amp;" was sent instead of "&""#),
+        "{detail}"
+    );
     // A signed link that lost its signature on the way is no unsigned one.
     let answer = app.get("/qrcode.json?scene_id=1&amp;sig=x").await;
     assert_eq!(answer.field("parameter"), "sig");

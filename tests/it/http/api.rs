@@ -277,7 +277,7 @@ async fn without_a_known_key_nothing_is_done() {
         let request = || app.request(method.clone(), path).body(r#"{"scene_id":1}"#);
         let none = "this needs a key";
         let odd = "must be \"Bearer KEY\"";
-        let unknown = "is not known";
+        let unknown = "is not valid";
         for (request, why) in [
             (request(), none),
             (request().query(&[("key", MINT)]), none),

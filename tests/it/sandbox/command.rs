@@ -336,7 +336,7 @@ async fn refuses_other_web_sites(tool: &Tool, own_host: &str, guarded: &[(&str, 
                 answer.body
             );
             if !is_allowed {
-                let says_why = ["another web site", "foreign_request"];
+                let says_why = ["another web site", "DNS rebinding", "foreign_request"];
                 assert!(
                     says_why.iter().any(|words| answer.body.contains(words)),
                     "{}",

@@ -222,7 +222,8 @@ async fn try_database(url: String) {
     let mut service = Process::start(&["serve"], &variables);
     // It gives up, or says that it goes on trying.
     eventually_async("it has met its database", || {
-        let met = service.stderr().contains("the store is not there yet") || !service.is_running();
+        let met =
+            service.stderr().contains("the database is not ready yet") || !service.is_running();
         std::future::ready(met)
     })
     .await;
@@ -292,7 +293,7 @@ async fn a_database_that_goes_away_keeps_its_password() {
         };
         ask(path).await;
     }
-    service.wait_for_line("the store cannot be used").await;
+    service.wait_for_line("the database cannot be used").await;
     let metrics = client().get(format!("http://{}/metrics", addresses.metrics.unwrap()));
     answers += Answer::to(metrics).await.text();
     assert!(

@@ -14,7 +14,7 @@ use crate::support::fleet::Upstream;
 use crate::support::process::Output;
 use crate::support::skip::skip;
 
-const WAITS: &str = "the store is not there yet";
+const WAITS: &str = "the database is not ready yet";
 
 /// Somebody who may do little: the image's user.
 const USER: u32 = 65532;
@@ -54,7 +54,7 @@ async fn a_file_that_cannot_be_used_ends_the_start_at_once() {
     for (url, says) in [
         (
             at("nosuch/x.db"),
-            ["there is no folder", "; make the folder"],
+            ["there is no folder", "; create the folder"],
         ),
         (
             at("file/x.db"),
@@ -64,7 +64,7 @@ async fn a_file_that_cannot_be_used_ends_the_start_at_once() {
         (at("socket"), ["no regular file", "; name another file"]),
         (
             at("x.db?mode=rw"),
-            ["it is not there", "; leave the mode out"],
+            ["it does not exist", "; leave the mode out"],
         ),
         (
             at("file?mode=ro"),
@@ -76,7 +76,7 @@ async fn a_file_that_cannot_be_used_ends_the_start_at_once() {
         ),
         (
             at("dangling"),
-            ["it is a link to /nosuch/y.db, and", "; make the folder"],
+            ["it is a link to /nosuch/y.db, and", "; create the folder"],
         ),
         (at("fifo"), ["no regular file", "; name another file"]),
         (at("file?vfs=nosuch"), ["no such vfs", "; check that user"]),
@@ -127,8 +127,8 @@ async fn what_the_user_may_not_do_ends_the_start_at_once() {
         fs::write(file.with_extension(format!("db-{suffix}")), "").unwrap();
     }
     for (name, says) in [
-        ("visible/x.db", "may not make files in the folder"),
-        ("closed/x.db", "may not make files in the folder"),
+        ("visible/x.db", "may not create files in the folder"),
+        ("closed/x.db", "may not create files in the folder"),
         ("open/roots.db", "may not read and write it"),
         ("open/wal.db", "open/wal.db-wal, which SQLite uses with it"),
         ("open/shm.db", "open/shm.db-shm, which SQLite uses with it"),
@@ -162,7 +162,7 @@ async fn a_server_that_refuses_for_good_ends_the_start_at_once() {
             "database",
             trust,
             url("postgres", "nosuch"),
-            "make the database",
+            "create the database",
         ),
         (
             "role",

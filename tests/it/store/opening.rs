@@ -167,7 +167,7 @@ async fn clocks_that_do_not_agree_are_told_in_the_log() {
             assert_eq!(told, is_server && is_wrong, "{difference:?}");
             let line = "s ahead of the database's";
             assert_eq!(log.text().contains(line), told, "{}", log.text());
-            let warns = log.text().contains("the clocks do not agree");
+            let warns = log.text().contains("the clocks differ");
             assert_eq!(warns, told, "{}", log.text());
         }
     }
@@ -186,7 +186,7 @@ async fn the_wait_for_a_server_is_told_now_and_then() {
         "{opened:?}"
     );
     assert!(started.elapsed() >= Duration::from_secs(30));
-    let told = log.text().matches("the store is not there yet").count();
+    let told = log.text().matches("the database is not ready yet").count();
     assert!((2..=7).contains(&told), "{told}: {}", log.text());
     assert!(!log.text().contains("secret"), "{}", log.text());
 }

@@ -43,7 +43,7 @@ async fn behind_a_pooler_everything_works() {
     assert_eq!(pooler.kept_statements().await, 0);
     for replica in &replicas {
         let log = replica.process.stderr();
-        for trouble in ["a call of the store failed", "the store cannot be used"] {
+        for trouble in ["a database call failed", "the database cannot be used"] {
             assert!(!log.contains(trouble), "{log}");
         }
     }
@@ -118,7 +118,7 @@ statements = {server} user=postgres dbname=postgres pool_mode=statement";
     let upstream = Upstream::spawn().await;
     let (server, _) = pooler.url.rsplit_once('/').unwrap();
     for (name, says) in [
-        ("absent", "; make the database"),
+        ("absent", "; create the database"),
         ("stranger", "; check user and password"),
         ("statements", "; set pool_mode = transaction"),
         ("unknown", "; check that the [databases]"),
@@ -126,7 +126,7 @@ statements = {server} user=postgres dbname=postgres pool_mode=statement";
         let url = format!("{server}/{name}");
         let output = upstream.process(&url, &[]).output().await;
         assert_eq!(output.status, 78, "{name}: {}", output.stderr);
-        let waits = output.stderr.contains("the store is not there yet");
+        let waits = output.stderr.contains("the database is not ready yet");
         assert!(!waits, "{name}: {}", output.stderr);
         assert!(output.stderr.contains(says), "{name}: {}", output.stderr);
     }

@@ -12,7 +12,7 @@ use super::fleet::Replica;
 /// What no answer may take, whatever the store does.
 pub(crate) const NOBODY_WAITS_LONGER: Duration = Duration::from_millis(5500);
 
-/// How soon all is well again once the store is back.
+/// How soon all is well again once the database is back.
 pub(crate) const HEALED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Codes that the process knows: as many permanent as temporary ones.

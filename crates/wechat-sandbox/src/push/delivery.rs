@@ -52,7 +52,7 @@ pub enum DeliveryError {
     #[error("no answer in time")]
     Late,
     /// The connection ended first, or what came is no HTTP.
-    #[error("the connection broke off")]
+    #[error("the connection broke")]
     BrokenOff,
     /// The response is longer than 64 KiB.
     #[error("an answer of more than 64 KiB")]

@@ -84,7 +84,7 @@ pub(crate) struct WaitParams {
     request_body(content = NewBinding, description = "May be empty"),
     responses(
         (status = 201, description = "The binding and its code", body = NewBindingBody),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "WeChat or the service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -119,8 +119,8 @@ pub(crate) async fn create(
     path = "/api/bindings/{id}",
     params(("id" = String, Path, description = "The binding"), WaitParams),
     responses(
-        (status = 200, description = "How it stands", body = BindingBody),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = 200, description = "State of the binding", body = BindingBody),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -155,9 +155,9 @@ pub(crate) async fn show(
     params(("id" = String, Path, description = "The binding")),
     responses(
         (status = 200, description = "Who scanned", body = ClaimedBody),
-        (status = 409, description = "Nobody has scanned yet (`binding_not_scanned`), or it was claimed before (`binding_claimed`)", body = Document, content_type = "application/problem+json"),
-        (status = 410, description = "It has expired (`binding_expired`), or whoever scanned has left the account (`follower_left`)", body = Document, content_type = "application/problem+json"),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "Not scanned yet (`binding_not_scanned`), or claimed before (`binding_claimed`)", body = Document, content_type = "application/problem+json"),
+        (status = 410, description = "It has expired (`binding_expired`), or the follower has left the account (`follower_left`)", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),

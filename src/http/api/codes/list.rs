@@ -81,7 +81,7 @@ pub(crate) struct ListPage {
     params(ListParams),
     responses(
         (status = 200, description = "A page", body = ListPage),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),

@@ -79,11 +79,11 @@ pub(crate) struct Items {
     path = "/api/codes",
     request_body(content = NewCode, description = "One object, or an array of at most 100"),
     responses(
-        (status = 200, description = "One code, which was known", body = NamedCode),
-        (status = 201, description = "One code, which is new", body = NamedCode),
+        (status = 200, description = "One code that existed", body = NamedCode),
+        (status = 201, description = "One new code", body = NamedCode),
         (status = 207, description = "Many codes, each with its own status", body = Items),
         (status = 409, description = "The permanent codes are used up, or something else is recorded for the scene, the ticket or the url", body = Document, content_type = "application/problem+json"),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "WeChat or the service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -189,7 +189,7 @@ impl CodeMaker {
 }
 
 fn late() -> Problem {
-    let message = "there was no time left for this one; send it again";
+    let message = "no time was left for this one; send it again";
     Problem::new(ErrorCode::UpstreamTimeout, message)
 }
 

@@ -153,11 +153,11 @@ impl NewCode {
             }
             (CodeSpec::Permanent { .. }, Some(_), None) => (
                 "url",
-                "must be given with ticket, for a code that was minted elsewhere",
+                "must be given with ticket, for a code that was created elsewhere",
             ),
             (CodeSpec::Permanent { .. }, None, Some(_)) => (
                 "ticket",
-                "must be given with url, for a code that was minted elsewhere",
+                "must be given with url, for a code that was created elsewhere",
             ),
             (CodeSpec::Temporary { .. }, ..) => (
                 "permanent",

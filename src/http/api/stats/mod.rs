@@ -142,7 +142,7 @@ fn net(new_followers: u64, lost: u64) -> i64 {
     params(StatsParams, SumParams),
     responses(
         (status = 200, description = "The numbers", body = Stats),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -176,7 +176,7 @@ pub(crate) async fn show(
     params(StatsParams),
     responses(
         (status = 200, description = "The numbers", body = String, content_type = "text/csv"),
-        (status = "4XX", description = "The request cannot be met", body = Document, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
     security(("key" = [])),

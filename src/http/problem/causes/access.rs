@@ -33,14 +33,14 @@ impl From<LinkError> for Problem {
                 ErrorCode::BadSignature,
                 Message::new(
                     "签名与链接不符，请使用完整的原始链接",
-                    "the signature is not that of this link; use the link as it was given, whole and unchanged",
+                    "the signature does not match this link; use the link exactly as it was given",
                 ),
             ),
             LinkError::Expired => Self::new(
                 ErrorCode::LinkExpired,
                 Message::new(
                     "请索取新的链接",
-                    "the link is no longer good; ask for a new one",
+                    "the link is no longer valid; ask for a new one",
                 ),
             ),
             LinkError::ExpiryWithoutSignature => {

@@ -18,12 +18,12 @@ impl From<Error> for Problem {
             ),
             Error::AlreadyClaimed => (
                 ErrorCode::BindingClaimed,
-                "a binding can be claimed once; make a new one",
+                "a binding can be claimed once; create a new one",
             ),
-            Error::Expired => (ErrorCode::BindingExpired, "make a new binding"),
+            Error::Expired => (ErrorCode::BindingExpired, "create a new binding"),
             Error::FollowerLeft => (
                 ErrorCode::FollowerLeft,
-                "the follower's identity was erased; make a new binding",
+                "the follower's identity was erased; create a new binding",
             ),
         };
         Self::new(code, message)

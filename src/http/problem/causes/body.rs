@@ -19,6 +19,6 @@ impl Problem {
 
     /// For a body that ended early, or not in time.
     pub(crate) fn body_cut_short() -> Self {
-        Self::new(ErrorCode::InvalidBody, "the body did not come to its end")
+        Self::new(ErrorCode::InvalidBody, "the body ended early")
     }
 }

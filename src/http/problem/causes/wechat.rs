@@ -92,14 +92,14 @@ impl Problem {
                 ErrorCode::SceneRefused,
                 Message::new(
                     "请换一个更短或更简单的 scene_str",
-                    "WeChat does not take this scene; try a shorter or plainer scene_str",
+                    "WeChat refuses this scene; try a shorter or plainer scene_str",
                 ),
             ),
             Class::OurFault => Self::new(
                 ErrorCode::Internal,
                 Message::new(
                     "微信表示本服务的调用有误",
-                    "WeChat says that the service called it wrongly",
+                    "WeChat rejects the request of this service as malformed",
                 ),
             ),
             Class::AccountBlocked => Self::new(
@@ -132,7 +132,7 @@ impl Problem {
             {
                 let message = Message::new(
                     "微信拒绝提供 access_token",
-                    "WeChat refused to give a token",
+                    "WeChat refused to issue a token",
                 );
                 Self::new(ErrorCode::UpstreamRefused, message).caused_by(refusal.errcode)
             }

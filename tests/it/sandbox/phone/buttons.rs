@@ -95,7 +95,7 @@ async fn without_a_callback_the_phone_says_so() {
     let answer = phone.press(&code, "follow", "").await;
     assert_eq!(answer.status, StatusCode::OK);
     let said = answer.json();
-    assert_eq!(said["openid"].as_str().unwrap().len(), 28, "somebody new");
+    assert_eq!(said["openid"].as_str().unwrap().len(), 28, "a new person");
     assert_eq!(
         (&said["delivered"], &said["attempts"]),
         (&json!(false), &json!(0))
@@ -182,7 +182,7 @@ async fn the_page_says_what_the_callback_answered() {
     for want in [
         "Scanned again",
         "Not delivered, attempts: 4",
-        "the connection broke off",
+        "the connection broke",
     ] {
         assert!(page.text().contains(want), "{want} in {}", page.text());
     }

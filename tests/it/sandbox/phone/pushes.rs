@@ -196,7 +196,7 @@ async fn a_callback_is_verified_as_the_console_does_it() {
         .post(format!("{}/sandbox/verify-callback", phone.base));
     assert_eq!(
         Answer::to(control).await.json(),
-        json!([{"appid": APP_ID, "verified": false, "error": "the connection broke off"}])
+        json!([{"appid": APP_ID, "verified": false, "error": "the connection broke"}])
     );
 }
 

@@ -173,7 +173,7 @@ fn error_message(failure: DeliveryError, lang: Lang) -> &'static str {
         DeliveryError::Late => lang.pick("回调未在时限内应答", "no answer in time"),
         DeliveryError::BrokenOff => lang.pick(
             "连接中断，或应答不是 HTTP",
-            "the connection broke off, or what came is no HTTP",
+            "the connection broke, or the answer is not HTTP",
         ),
         DeliveryError::TooLong => lang.pick("应答超过 64 KiB", "an answer of more than 64 KiB"),
     }
