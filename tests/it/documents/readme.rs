@@ -36,6 +36,7 @@ const ENGLISH_ONLY: &[&str] = &[
     "docs/glossary.md",
     "docs/reliability.md",
     "docs/threat-model.md",
+    "docs/walkthroughs.md",
 ];
 
 /// What the pages call the demo.
