@@ -34,7 +34,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// A clock that shows `start` until it is moved.
     pub fn starting_at(start: Timestamp) -> Self {
         Self(Mutex::new(start))
     }

@@ -22,7 +22,7 @@ pub fn pieces(raw: &str) -> impl Iterator<Item = (&str, &str)> {
     pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
 }
 
-/// Decodes a name or a value: `+` is a space, `%HH` a byte of UTF-8. An incomplete `%HH` stands for
+/// Decodes a name or a value: `+` is a space, `%HH` a byte of UTF-8. An incomplete `%HH` means
 /// itself, as in browsers.
 ///
 /// # Errors

@@ -8,7 +8,7 @@
   const LONGEST_PAUSE = 60_000;
   const DEADLINE = 20_000;
   // Rows of the table that are drawn at once, and bars of the chart.
-  const MOST_LINES = 200;
+  const MAX_LINES = 200;
   const MOST_DAYS = 3660;
   const NUMBERS = ["scans", "people", "new_followers", "lost", "net"];
   const COLUMNS = ["name", "scene", "group", ...NUMBERS];
@@ -41,7 +41,7 @@
   let dates = null;
   let chosen = null;
   let sorting = { ...DEFAULT_SORTING };
-  let mostLines = MOST_LINES;
+  let maxLines = MAX_LINES;
   // What is on the page.
   let rows = [];
   let chart = [];
@@ -194,7 +194,7 @@
     const sort = state.get("sort") ?? "";
     const by = sort.replace(/^-/, "");
     sorting = COLUMNS.includes(by) ? { by, down: sort.startsWith("-") } : { ...DEFAULT_SORTING };
-    mostLines = MOST_LINES;
+    maxLines = MAX_LINES;
     linkOtherLanguage();
   };
 
@@ -254,7 +254,7 @@
     [rows, chart] = [[], []];
     lines.clear();
     if (!code) {
-      // Who leaves takes along what was chosen; a key that is not good does not.
+      // Signing out resets the choices; an invalid key does not.
       [days, dates, chosen, sorting] = [DEFAULT_DAYS, null, null, { ...DEFAULT_SORTING }];
       at("search").value = "";
       writeAddress(false);
@@ -310,7 +310,7 @@
     at("subject").scrollIntoView({ block: "nearest", behavior: calm ? "instant" : "smooth" });
   };
 
-  // The table of channels. Its lines are kept, so that nobody's focus is lost when numbers change.
+  // The table of channels. Its lines are reused, so that the focus stays when numbers change.
 
   const lines = new Map();
 
@@ -349,7 +349,7 @@
     const isFound = (row) => [title(row), sceneText(row), row.group ?? ""]
       .some((text) => text.toLocaleLowerCase().includes(query));
     const found = sorted(rows.filter(isFound));
-    const drawn = found.slice(0, mostLines).map(lineOf);
+    const drawn = found.slice(0, maxLines).map(lineOf);
     const body = at("channels").tBodies[0];
     const isSame = drawn.length === body.rows.length && drawn.every((line, n) => line === body.rows[n]);
     if (!isSame) {
@@ -451,7 +451,7 @@
     pick(-1);
   };
 
-  /** Tells the numbers of a day; those of the last one if none is pointed at. */
+  /** Shows the numbers of a day; those of the last one if none is pointed at. */
   const pick = (n) => {
     const groups = svg.querySelectorAll("g");
     groups[picked]?.classList.remove("picked");
@@ -537,12 +537,12 @@
     });
   }
   at("search").addEventListener("input", () => {
-    mostLines = MOST_LINES;
+    maxLines = MAX_LINES;
     writeAddress(false);
     showChannels();
   });
   at("more").addEventListener("click", () => {
-    mostLines += MOST_LINES;
+    maxLines += MAX_LINES;
     showChannels();
   });
   svg.addEventListener("pointermove", pointAt);

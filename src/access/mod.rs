@@ -2,7 +2,7 @@
 //!
 //! | file | what it decides |
 //! |---|---|
-//! | `caller` | authorization: which codes a caller may create, and who is charged |
+//! | `caller` | authorization: which codes a caller may create, and what is charged |
 //! | `keys` | API keys and their scopes |
 //! | `link` | HMAC signatures of links |
 //! | `proxies` | the client's address behind trusted proxies |

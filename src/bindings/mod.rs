@@ -48,7 +48,7 @@ pub struct Bindings {
 /// A new binding and its code.
 #[derive(Debug, Clone)]
 pub struct Created {
-    /// Its name, for whoever made it: 22 characters that cannot be guessed.
+    /// Its random id, for the caller: 22 characters.
     pub id: String,
     /// When it ends.
     pub expires_at: Timestamp,
@@ -95,7 +95,7 @@ pub enum Error {
     /// It has ended.
     #[error("the binding has expired")]
     Expired,
-    /// Whoever scanned has left the account since, and may not be known any more.
+    /// The follower has left the account since, and the openid is erased.
     #[error("the follower has left the account")]
     FollowerLeft,
     /// It has no code.

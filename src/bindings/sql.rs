@@ -106,9 +106,8 @@ impl BindingStore {
             .await
     }
 
-    /// Takes what a scanned binding has, if it was not taken before and has not ended at `now`, and
-    /// if whoever scanned may still be known: not after leaving the account. Of callers at the same
-    /// time one gets it. Not cancel safe: the claim may be lost.
+    /// Claims a scanned binding, unless it was claimed before, has expired at `now`, or its follower
+    /// has left the account. Of concurrent callers one succeeds. Not cancel safe: the claim may be lost.
     ///
     /// # Errors
     /// When the store cannot be used. It may be taken all the same.

@@ -13,7 +13,7 @@ use crate::access::{LinkKeys, Mode, Rate, TrustedProxies};
 /// Access control for visitors without a key.
 #[derive(Debug, Clone)]
 pub struct AccessSettings {
-    /// Who may have temporary codes created. [`Mode::Signed`] implies at least one link key.
+    /// The access mode for temporary codes. [`Mode::Signed`] implies at least one link key.
     pub mode: Mode,
     /// The keys of signed links.
     pub link_keys: LinkKeys,

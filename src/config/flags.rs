@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_tells_every_flag_its_variable_and_its_default() {
+    fn help_has_every_flag_with_variable_and_default() {
         let help = flags(Command::new("serve"))
             .term_width(10_000)
             .render_help()
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_tells_its_own_default_of_the_log() {
+    fn the_demo_shows_its_own_default_of_the_log() {
         let demo = demo_flags(Command::new("demo"));
         let help = demo.term_width(10_000).render_help().to_string();
         let mut lines = help.lines();

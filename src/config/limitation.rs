@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_off_or_open_is_told_and_nothing_else() {
+    fn limitations_are_what_is_off_or_open() {
         let token = ("WXQR_CALLBACK_TOKEN", "Token1");
         let aes_key = (
             "WXQR_ENCODING_AES_KEY",

@@ -113,7 +113,7 @@ fn a_secret_may_stand_in_a_file() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_told_is_refused() {
+fn an_unreadable_secret_file_is_refused() {
     let (_folder, empty) = file(b"\n");
     let (_folder, two_lines) = file(b"a-secret\n\n");
     let (_folder, not_text) = file(b"\xff\xfe");
@@ -328,7 +328,7 @@ fn the_demo_runs_on_its_own_account_and_sandbox() {
 }
 
 #[test]
-fn the_demo_logs_warnings_unless_it_is_told_otherwise() {
+fn the_demo_logs_warnings_by_default() {
     assert_eq!(demo(&[], &[]).unwrap().log.filter, "warn");
     let told = demo(&[], &[("WXQR_LOG", "info")]).unwrap();
     assert_eq!(told.log.filter, "info");

@@ -46,7 +46,7 @@ pub struct Callback {
     history: History,
     /// For pushes whose query is signed: WeChat's, or replays of them.
     signed_bodies: ByteBudget,
-    /// For pushes that anybody may have sent.
+    /// For pushes without a valid signature in the query.
     strangers_bodies: ByteBudget,
     logged_unreadable: AtomicBool,
     logged_previous_key: AtomicBool,
@@ -196,7 +196,7 @@ impl Callback {
         }
     }
 
-    /// Tells the owner that the previous key is still needed.
+    /// Logs once that the previous key is still in use.
     fn log_previous_key(&self) {
         if !self.logged_previous_key.swap(true, Ordering::Relaxed) {
             tracing::info!(

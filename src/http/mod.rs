@@ -5,7 +5,7 @@
 //! | `router` | the URL map and the order of the middleware |
 //! | `middleware` | what is done around every request |
 //! | `state`, `extract` | what handlers use, and what they read of a request |
-//! | `qrcode`, `pages`, `api`, `callback`, `operators` | the handlers, by who calls |
+//! | `qrcode`, `pages`, `api`, `callback`, `operators` | the handlers, by caller |
 //! | `problem` | every error of every room as a response |
 //! | `negotiation`, `i18n` | representations and languages |
 //! | `html`, `static_response` | pages, and responses that do not change |

@@ -31,7 +31,7 @@ pub(crate) struct Readiness {
     status: &'static str,
 }
 
-/// Tells a load balancer whether to send visitors here.
+/// Whether a load balancer should send visitors here.
 ///
 /// A fault of the account is no reason not to: known codes are still served.
 #[utoipa::path(

@@ -1,4 +1,4 @@
-//! The URL map, grouped by who calls, and the middleware around it.
+//! The URL map, grouped by caller, and the middleware around it.
 //!
 //! Each group is a function; [`router`] puts them together.
 
@@ -109,7 +109,7 @@ fn with_middleware(routes: Router, settings: &RouterSettings) -> Router {
         .layer(from_fn_with_state(site, render_problems::render))
         .layer(from_fn(request_limits::check))
         .layer(catch_panic::layer());
-    // A layer sees a request after its route was chosen, so what changes the path stands around the
+    // A layer sees a request after its route was chosen, so what changes the path is around the
     // router.
     Router::new()
         .fallback_service(routes.layer(middleware))

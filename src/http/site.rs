@@ -1,4 +1,4 @@
-//! Where the service's links point, and who may frame its pages.
+//! The base of the service's links, and the frame ancestors of its pages.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ pub struct Site {
     pub public_url: String,
     /// The host of `showqrcode`, without a trailing slash.
     pub image_base: String,
-    /// Who may frame `/qrcode`, as the content security policy spells it.
+    /// The frame ancestors of `/qrcode`, in the syntax of the content security policy.
     pub frame_ancestors: String,
     /// Whether the codes are the sandbox's.
     pub sandbox: bool,

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_keys_apart() {
+    fn fingerprints_of_keys_differ() {
         let other = PersonKey([8; PersonKey::LEN]);
         assert_eq!(key().fingerprint(), key().fingerprint());
         assert_ne!(key().fingerprint(), other.fingerprint());

@@ -15,14 +15,14 @@ use crate::statistics::sql::{Dated, EventStore, Recorded};
 use crate::telemetry;
 
 /// The largest batch: the most that [`EventStore::record_events`] does.
-const MOST_TOGETHER: usize = EventStore::MOST_EVENTS;
+const MAX_BATCH: usize = EventStore::MAX_EVENTS;
 
 /// How many events may wait. A bound on memory: an event has a few hundred bytes. Chosen: as many
 /// as come in two seconds when a campaign brings 500 a second.
-const MOST_WAITING: usize = 1000;
+const MAX_WAITING: usize = 1000;
 
 /// The buffer of scanned bindings for slow receivers. A receiver that misses one polls.
-const MOST_UNHEARD: usize = 256;
+const MAX_UNHEARD: usize = 256;
 
 /// How long a caller waits. WeChat takes its push for lost after 5 s, and a relay may need time
 /// after us.
@@ -60,8 +60,8 @@ struct Waiting {
 impl Scans {
     /// Must be called in a runtime. `time_zone` bounds the days of statistics.
     pub fn new(store: EventStore, time_zone: Offset) -> Self {
-        let (entrance, waiting) = mpsc::channel(MOST_WAITING);
-        let scanned_bindings = broadcast::Sender::new(MOST_UNHEARD);
+        let (entrance, waiting) = mpsc::channel(MAX_WAITING);
+        let scanned_bindings = broadcast::Sender::new(MAX_UNHEARD);
         let recorder = Recorder {
             store,
             time_zone,
@@ -74,8 +74,8 @@ impl Scans {
         }
     }
 
-    /// Stores an event, and counts it unless it was stored before. Cancel safe: who leaves changes
-    /// nothing for the event.
+    /// Stores an event, and counts it unless it was stored before. Cancel safe: a dropped
+    /// caller does not stop it.
     ///
     /// # Errors
     /// [`NotRecorded`]: it must not be acknowledged then.
@@ -105,8 +105,8 @@ struct Recorder {
 
 impl Recorder {
     async fn run(self, mut waiting: mpsc::Receiver<Waiting>) {
-        let mut together = Vec::with_capacity(MOST_TOGETHER);
-        let mut most = MOST_TOGETHER;
+        let mut together = Vec::with_capacity(MAX_BATCH);
+        let mut most = MAX_BATCH;
         while waiting.recv_many(&mut together, most).await > 0 {
             let (events, replies): (Vec<_>, Vec<_>) = together
                 .drain(..)
@@ -115,7 +115,7 @@ impl Recorder {
             let results = self.record(&events).await;
             // A database that is too slow for so many gets fewer, until it keeps up.
             most = if results.iter().all(Result::is_ok) {
-                MOST_TOGETHER.min(most * 2)
+                MAX_BATCH.min(most * 2)
             } else {
                 (most / 2).max(1)
             };

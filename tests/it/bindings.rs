@@ -57,7 +57,7 @@ impl Made {
             .field("status")
     }
 
-    /// The answer of a wait during which somebody scans.
+    /// The answer of a long poll during which the code is scanned.
     async fn status_while(&self, app: &TestApp, scan: impl Future<Output = ()>) -> String {
         let started = Instant::now();
         let (status, ()) = tokio::join!(self.status(app, 25), scan);
@@ -144,7 +144,7 @@ async fn a_scan_ends_the_wait_and_is_claimed_once() {
 }
 
 #[tokio::test]
-async fn the_code_of_a_binding_is_nobody_elses_and_is_never_counted() {
+async fn a_bindings_code_is_unique_and_never_counted() {
     let database = Database::sqlite();
     let app = service(&database).spawn().await;
     let made = make(&app).await;
@@ -231,7 +231,7 @@ async fn what_has_ended_is_neither_scanned_nor_claimed() {
 }
 
 #[tokio::test]
-async fn who_has_left_is_not_told() {
+async fn claim_after_an_unfollow_gives_no_openid() {
     let app = service(&Database::memory()).spawn().await;
     let made = make(&app).await;
     made.scanned_by(&app, ALICE).await;
@@ -242,7 +242,7 @@ async fn who_has_left_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_wish_is_read_strictly() {
+async fn a_binding_request_is_parsed_strictly() {
     let app = service(&Database::memory()).spawn().await;
     for (body, parameter) in [
         (json!({"expire_seconds": 59}), "expire_seconds"),

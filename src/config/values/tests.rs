@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Checks a table of inputs, each with the form that the value takes; `None` stands for a invalid.
+/// Checks a table of inputs, each with the form that the value takes; `None` for an invalid one.
 fn check<T>(
     parse: impl Fn(&str) -> Result<T, InvalidValue>,
     show: impl Fn(&T) -> String,

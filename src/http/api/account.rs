@@ -17,7 +17,7 @@ use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::time_format::rfc3339;
 
-/// How the account stands.
+/// State of the account.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AccountBody {
     /// The access token.
@@ -98,7 +98,7 @@ pub(crate) struct Budget {
 pub(crate) struct Permanent {
     /// Codes in the ledger, unknown outcomes included.
     used: u64,
-    /// Of those, mints whose outcome nobody knows.
+    /// Of those, mints whose outcome is unknown.
     unknown: u64,
     left: u64,
     limit: u64,
@@ -121,7 +121,7 @@ pub(crate) struct FaultBody {
     at: String,
 }
 
-/// Tells how the account stands: token, mints, stock, and the last fault with what to do about it.
+/// Shows the state of the account: token, mints, stock, and the last fault with its remedy.
 #[utoipa::path(
     get,
     path = "/api/account",

@@ -43,7 +43,7 @@ pub(crate) struct ScansParams {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(crate) struct EventBody {
-    /// The name of the event, the same wherever and however often it is told.
+    /// The id of the event, the same in every answer.
     id: String,
     /// When, by WeChat's clock (RFC 3339, UTC).
     at: String,
@@ -52,7 +52,7 @@ pub(crate) struct EventBody {
     /// Absent where no code was scanned.
     #[serde(flatten)]
     code: Option<AttributionBody>,
-    /// Who: the same for all events of one follower, and no openid.
+    /// The follower's pseudonym, the same for all events of one follower; not the openid.
     person: String,
     /// The follower's openid, for keys with the scope `people`, while the service holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,8 +63,8 @@ pub(crate) struct EventBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventPage {
     items: Vec<EventBody>,
-    /// Stands for all that is stored up to this answer: asked for with it, the list goes on from
-    /// here. Always there.
+    /// Position after the last stored event: the next request with it continues from here. Always
+    /// present.
     cursor: String,
 }
 
@@ -159,7 +159,7 @@ fn beyond_the_last() -> Problem {
     Problem::invalid_parameter("cursor", message)
 }
 
-/// Parses a time, or a day, which stands for its first instant.
+/// Parses a time, or a day, which means its first instant.
 fn since(value: &str, time_zone: Offset) -> Result<Timestamp, Problem> {
     let midnight = |value: &str| {
         let day = day(value)?;

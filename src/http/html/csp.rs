@@ -58,7 +58,7 @@ impl Site {
         HeaderValue::from_str(&policy).expect("hosts and ancestors are checked to be plain ASCII")
     }
 
-    /// The policy of the line that stands in place of the image element where there is no code.
+    /// The policy of the error line that replaces the image element.
     pub(crate) fn problem_fragment_policy(&self) -> HeaderValue {
         let policy = format!("default-src 'none'{}", self.framing());
         HeaderValue::from_str(&policy).expect("ancestors are checked to be plain ASCII")

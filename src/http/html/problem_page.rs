@@ -40,7 +40,7 @@ struct ProblemFragment {
 }
 
 /// Renders the page of an error. In place of a code's page it reloads by itself where waiting may
-/// help, because nobody stands beside a screen on a wall.
+/// help, for screens without a person to reload it.
 pub(crate) fn problem_page(
     site: &Site,
     problem: &Problem,
@@ -65,7 +65,7 @@ pub(crate) fn problem_page(
     page(&template, site.problem_page_policy(of_code))
 }
 
-/// Renders the line that stands where the image element would.
+/// Renders the error line that replaces the image element.
 pub(crate) fn problem_fragment(
     site: &Site,
     problem: &Problem,

@@ -5,7 +5,7 @@ use crate::http::i18n::lang::Lang;
 use crate::http::site::Site;
 use crate::scene::CodeSpec;
 
-/// Stands for the host in a link where none is configured. The page's script replaces it.
+/// Placeholder of the host in a link if none is configured. The page's script replaces it.
 const UNKNOWN_ORIGIN: &str = "{origin}";
 
 /// The attributes of the frame: as wide as its column, and as high as the page of a code at its

@@ -1,5 +1,5 @@
 //! `GET /stats`: the page of the statistics. It holds no numbers: its script fetches them with the
-//! key that is typed in, so anybody may have it.
+//! key that is typed in, so the page itself is public.
 
 use std::iter;
 use std::sync::Arc;

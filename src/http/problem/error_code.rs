@@ -108,7 +108,7 @@ impl ErrorCode {
         self.row().1
     }
 
-    /// Whether the same request may succeed later without anybody's help.
+    /// Whether the same request may succeed later by itself.
     pub(crate) fn is_transient(self) -> bool {
         match self {
             Self::UpstreamUnreachable

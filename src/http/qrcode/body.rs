@@ -45,8 +45,8 @@ pub(crate) struct TicketBody {
     expires_at: Option<String>,
     /// WeChat's picture.
     image_url: String,
-    /// Our PNG, with the parameters that were given. Absent for a binding's code, which nobody
-    /// else can ask for.
+    /// Our PNG, with the parameters that were given. Absent for a binding's code, which
+    /// has no link.
     #[serde(skip_serializing_if = "Option::is_none")]
     png_url: Option<String>,
     /// Our SVG, with the parameters that were given. Absent for a binding's code.

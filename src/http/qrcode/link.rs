@@ -45,7 +45,7 @@ impl LinkQuery {
     }
 }
 
-/// Signs links in responses, so that callers who may mint can hand them out.
+/// Signs links in responses, for callers that may mint to pass on.
 #[derive(Debug, Clone)]
 pub struct LinkSigner {
     mode: Mode,
@@ -63,7 +63,7 @@ impl LinkSigner {
         self.mode == Mode::Signed
     }
 
-    /// Signs a link for a caller who could mint the code, unless it is signed already or the code
+    /// Signs a link for a caller that could mint the code, unless it is signed already or the code
     /// is permanent.
     pub(crate) fn signed_for(&self, caller: &Caller, mut link: LinkQuery) -> LinkQuery {
         if self.is_active() && caller.allows(Scope::Mint) && link.takes_signature() {

@@ -1,4 +1,4 @@
-//! What a request to `/qrcode` asks for, and who asks.
+//! A request to `/qrcode`: code, presentation and caller.
 
 use std::sync::Arc;
 

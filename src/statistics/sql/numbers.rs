@@ -88,12 +88,12 @@ pub struct Sums {
 type Codes = BTreeMap<Attribution, (Channel, BTreeMap<Option<Date>, Numbers>)>;
 
 impl EventStore {
-    /// The most rows of statistics that make sense to anybody.
-    pub const MOST_NUMBERS: usize = 100_000;
+    /// The most rows of one answer.
+    pub const MAX_ROWS: usize = 100_000;
 
     /// The numbers of all codes that have a name, that are permanent, or that have numbers in these
     /// days, in the order of [`Attribution`] and by day; zero rows too. With a scene, its codes are
-    /// there whenever they are known. No more than [`EventStore::MOST_NUMBERS`] and one: that
+    /// there whenever they are known. No more than [`EventStore::MAX_ROWS`] and one: that
     /// one says that there are too many. Cancel safe.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl EventStore {
     }
 
     /// What the codes of a filter did together: a row for each day, or one; zero rows too. No more
-    /// than [`EventStore::MOST_NUMBERS`] and one. Cancel safe.
+    /// than [`EventStore::MAX_ROWS`] and one. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
@@ -180,7 +180,7 @@ impl NumbersFilter {
             .bind(self.to.to_string())
             .bind(self.scene.as_ref().map(|(text, _)| text.as_str()))
             .bind(self.group.as_deref())
-            .bind(i64::try_from(EventStore::MOST_NUMBERS + 1).unwrap_or(i64::MAX))
+            .bind(i64::try_from(EventStore::MAX_ROWS + 1).unwrap_or(i64::MAX))
     }
 
     /// The codes of a scene, or else the permanent ones.
@@ -239,7 +239,7 @@ impl NumbersFilter {
         )
     }
 
-    /// Who came back, having come since the first day already, was counted on an earlier day.
+    /// People who returned from a day of the range, and so are counted on an earlier day.
     fn revisits_sql(&self) -> String {
         let restricted = self.restricted_sql();
         format!(
@@ -276,7 +276,7 @@ impl NumbersFilter {
                     numbers: days.get(&day).copied().unwrap_or_default(),
                 })
             });
-        rows.take(EventStore::MOST_NUMBERS + 1).collect()
+        rows.take(EventStore::MAX_ROWS + 1).collect()
     }
 
     fn sums(&self, found: &[AnyRow]) -> Result<Vec<Sums>, Error> {
@@ -287,7 +287,7 @@ impl NumbersFilter {
             };
             (day, sums)
         };
-        let days = self.days().take(EventStore::MOST_NUMBERS + 1);
+        let days = self.days().take(EventStore::MAX_ROWS + 1);
         let mut sums: BTreeMap<_, _> = days.map(nothing).collect();
         for found in found {
             let day = found.try_get::<Option<String>, _>("day")?;
@@ -300,10 +300,7 @@ impl NumbersFilter {
             };
             sums.insert(day, sum);
         }
-        Ok(sums
-            .into_values()
-            .take(EventStore::MOST_NUMBERS + 1)
-            .collect())
+        Ok(sums.into_values().take(EventStore::MAX_ROWS + 1).collect())
     }
 
     fn days(&self) -> impl Iterator<Item = Option<Date>> + use<> {

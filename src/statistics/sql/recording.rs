@@ -18,11 +18,11 @@ use crate::statistics::tally::{Attribution, Count, Happening, StatisticsDelta};
 
 impl EventStore {
     /// The most events that one call takes, so that it ends within [`crate::db::DEADLINE`].
-    pub const MOST_EVENTS: usize = 100;
+    pub const MAX_EVENTS: usize = 100;
 
-    /// Stores events, at most [`EventStore::MOST_EVENTS`], and counts those that were not
+    /// Stores events, at most [`EventStore::MAX_EVENTS`], and counts those that were not
     /// stored before. Returns the outcome of each, in order. All of them are stored or none is.
-    /// Cancel safe: who leaves may come again with the same events.
+    /// Cancel safe: the same events may be recorded again.
     ///
     /// # Errors
     /// When the store cannot be used. Then no event may be acknowledged, although it may be stored.

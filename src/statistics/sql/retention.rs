@@ -27,7 +27,7 @@ const ERASE: &str = "UPDATE follower SET openid = $4, held = 0 WHERE appid = $1 
 impl EventStore {
     /// Forgets some of the events from before `before`, and some of the openids of whom nothing was
     /// heard since then. Returns how many of both; 0 when nothing is left. The numbers stay, and
-    /// stay right for a person who comes again, whose pseudonym is kept. Cancel safe.
+    /// stay right for a returning person, whose pseudonym is kept. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -92,7 +92,7 @@ impl EventStore {
         Ok(delete.execute(&mut *write).await?.rows_affected())
     }
 
-    /// Keeps the last visit, so that a person who scans again counts as returning.
+    /// Keeps the last visit, so that another scan counts the person as returning.
     async fn keep_last_visits(&self, write: &mut Transaction, old: &[AnyRow]) -> Result<(), Error> {
         let visits = last_visits(old)?;
         if visits.is_empty() {

@@ -100,7 +100,7 @@ pub struct StatisticsDelta {
 pub struct FollowerUpdate {
     /// The time of the latest event.
     pub seen_at: Timestamp,
-    /// Who it is, while the person follows; none means that the openid must not be known any more.
+    /// The openid while the person follows; none means that it must be erased.
     pub openid: Option<OpenId>,
 }
 

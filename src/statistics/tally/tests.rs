@@ -215,7 +215,7 @@ fn no_order_of_arrival_changes_a_number() {
 }
 
 #[test]
-fn the_latest_event_says_whether_somebody_is_there() {
+fn the_latest_event_decides_the_follower_state() {
     let (there, away) = (false, true);
     for (events, want) in [
         (vec![follow(1, "a", "1")], there),
@@ -238,7 +238,7 @@ fn the_latest_event_says_whether_somebody_is_there() {
 }
 
 #[test]
-fn the_earliest_follow_through_a_code_brought_somebody() {
+fn first_touch_is_the_earliest_follow_through_a_code() {
     for (events, brought_by) in [
         (vec![follow(30, "a", "2"), follow(1, "a", "1")], "1"),
         (vec![follow(1, "a", "2"), follow(30, "a", "1")], "2"),

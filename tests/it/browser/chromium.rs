@@ -281,7 +281,7 @@ impl Page {
     /// All that the page's console, the browser's log (violations of the content policy) and its
     /// scripts complained of.
     ///
-    /// Each is told once. That the document itself is an error page is no complaint.
+    /// Each is listed once. That the document itself is an error page is no complaint.
     pub(crate) async fn complaints(&mut self) -> Vec<String> {
         // Whatever the page causes has been reported when another frame was drawn.
         self.screenshot().await;

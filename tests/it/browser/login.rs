@@ -76,7 +76,7 @@ async fn a_visitor_signs_in_by_a_scan() {
     keep("login", &page.screenshot().await);
     let phone = page.text("document.querySelector('#code a').href").await;
 
-    // Whoever has the link but not the session sees nothing of it.
+    // The link without the session shows nothing.
     let mut other = browser.page(Screen::DESK).await;
     other.open(&site.url).await;
     let mut telephone = browser.page(Screen::PHONE).await;

@@ -38,7 +38,7 @@ const SMALL_TARGETS: &str = "[...document.querySelectorAll('a, button, input')]
     .filter(it => it.checkVisibility() && it.type !== 'hidden' && it.getBoundingClientRect().height < 24)
     .map(it => it.outerHTML)";
 
-/// Texts whose contrast to what they stand on is under the 4.5 that WCAG 2.2 asks for (1.4.3).
+/// Texts whose contrast to their background is under the 4.5 that WCAG 2.2 asks for (1.4.3).
 const FAINT_TEXTS: &str = "(() => {
     const light = ([r, g, b]) => {
         const [x, y, z] = [r, g, b].map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
@@ -271,7 +271,7 @@ async fn the_frame_fits_the_page_that_it_is_pasted_into() {
     }
 }
 
-/// Whoever pastes the snippet elsewhere gets an answer from the link in it.
+/// The link in a snippet works on another page.
 async fn check_snippet(demo: &Demo, snippet: &str) {
     let rest = &snippet[snippet.find("http").expect("a whole address")..];
     let end = rest.find(['"', '\'']).unwrap();

@@ -1,4 +1,4 @@
-//! The page that plays the phone: a newcomer presses a button, and the account's callback is told.
+//! The sandbox's phone page: a new person presses a button, and the callback gets the event.
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ impl Sandbox {
     }
 }
 
-/// Presses a button, and waits for the page that tells what happened.
+/// Presses a button, and waits for the page with the result.
 async fn press(page: &mut Page, selector: &str) -> String {
     page.click(selector).await;
     page.loaded().await;
@@ -68,7 +68,7 @@ async fn press(page: &mut Page, selector: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newcomer_presses_once_and_the_callback_is_told() {
+async fn one_press_of_a_new_person_reaches_the_callback() {
     let Some(mut browser) = Chromium::launch().await else {
         return;
     };

@@ -1,4 +1,4 @@
-//! The page of the statistics: what a reader sees is what the API says, as it stands now.
+//! The page of the statistics shows the current numbers of the API.
 
 use jiff::ToSpan as _;
 use jiff::civil::Date;
@@ -429,7 +429,7 @@ async fn what_is_chosen_is_in_the_address() {
     page.eval("history.forward()").await;
     page.until("subject.textContent === '全部渠道'").await;
 
-    // Who forgets the key leaves nothing behind.
+    // Signing out leaves nothing behind.
     page.click("#leave").await;
     let search = page.text("location.search").await;
     assert_eq!(search, "?lang=zh");
@@ -477,7 +477,7 @@ async fn a_scan_shows_in_an_open_page_without_a_reload() {
     page.until("document.querySelector('#channels tbody tr').innerText.includes('One') && document.querySelector('[data-number=scans]').textContent === '1'")
         .await;
     assert_eq!(page.eval("silence.hidden").await, json!(true));
-    // Who reads a line keeps it, wherever it goes.
+    // A focused line keeps the focus when it moves.
     page.eval("document.querySelector('#channels tbody button').focus()")
         .await;
     followed
@@ -498,7 +498,7 @@ async fn a_scan_shows_in_an_open_page_without_a_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_is_not_good_is_told_why_and_a_good_one_stays_in_its_tab() {
+async fn an_invalid_key_shows_the_reason_and_a_valid_one_stays_in_its_tab() {
     let (followed, mut browser) = followed_and_browser!();
     for (lang, unknown, lacking) in [
         (
@@ -701,7 +701,7 @@ async fn the_file_that_is_downloaded_is_the_apis() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_can_be_used_has_a_name_for_those_who_do_not_see_it() {
+async fn every_control_has_an_accessible_name() {
     let (followed, mut browser) = followed_and_browser!();
     four_weeks(&followed).await;
     let mut page = browser.page(Screen::PHONE).await;
@@ -781,7 +781,7 @@ async fn what_others_write_is_shown_as_text() {
     let inside = "document.querySelectorAll('#channels :is(img, svg, script, style, iframe, a, form, input)').length";
     assert_eq!(page.eval(inside).await, json!(0));
     assert_eq!(page.eval("window.hits").await, json!(0));
-    // The name of the one that is chosen stands elsewhere too.
+    // The name of the chosen one is shown elsewhere too.
     page.click("#channels tbody button:not(:disabled)").await;
     page.until("!document.querySelector('#all').hidden").await;
     assert_eq!(page.eval("subject.childElementCount").await, json!(0));

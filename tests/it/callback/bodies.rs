@@ -29,12 +29,12 @@ async fn holding(address: SocketAddr, target: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {LONGEST}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
-    // Who is refused early may find the door shut while it still sends.
+    // An early refusal may close the connection while the body is still being sent.
     stream.write_all(&vec![b'a'; LONGEST - 1]).await.ok();
     stream
 }
 
-/// A query of which only the body can tell that it is not WeChat's.
+/// A query that only the body shows not to be WeChat's.
 fn unsigned() -> String {
     let (query, _) = sealed(ALICE, "");
     let pairs = query

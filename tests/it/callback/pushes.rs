@@ -1,4 +1,4 @@
-//! The callback: who is let in, and what becomes of it.
+//! The callback: which pushes are accepted, and their effects.
 
 use reqwest::Method;
 use wxqr::event::EventKind;
@@ -25,7 +25,7 @@ async fn without_a_token_there_is_no_callback() {
 }
 
 #[tokio::test]
-async fn wechats_question_is_answered_and_nobody_elses() {
+async fn url_verification_is_answered_to_wechat_only() {
     let app = with_callback(&Database::memory()).spawn().await;
     let signed = signed_query(ALICE);
     let answer = app

@@ -100,7 +100,7 @@ async fn an_answer_that_is_no_success_becomes_an_empty_one() {
         assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
         assert_eq!(got.lock().unwrap().len(), 1);
     }
-    // Nobody is there at all.
+    // The relay is not running.
     let gone = format!("http://{}/wx", closed_port());
     let app = service(&Database::memory(), &gone).await;
     let answer = push(&app, &Happening::leave(ALICE)).await;

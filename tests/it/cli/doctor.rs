@@ -46,7 +46,7 @@ async fn sandbox() -> (Sandbox, SocketAddr, Server) {
     spawn_sandbox(APP_SECRET, |router| router).await
 }
 
-/// The lines, without the host's, whose port and milliseconds nobody knows before.
+/// The lines, without the host's, whose port and milliseconds vary.
 fn lines(output: &Output) -> Vec<&str> {
     let lines = output.stdout.lines();
     lines.filter(|line| !line.contains(" host ")).collect()
@@ -59,7 +59,7 @@ fn line<'a>(output: &'a Output, start: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn what_works_is_ok_and_what_is_off_is_told() {
+async fn doctor_says_ok_for_what_works_and_warn_for_what_is_off() {
     let (sandbox, address, _server) = sandbox().await;
     let output = doctor(&format!("http://{address}"), &[]).await;
     assert_eq!(
@@ -214,7 +214,7 @@ async fn wrong_settings_are_findings_too() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_answer_is_told_by_how_far_it_came() {
+async fn a_silent_host_is_reported_by_the_failed_step() {
     let (_sandbox, address, _server) = sandbox().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bases = [
@@ -636,7 +636,7 @@ async fn an_empty_server_stays_empty() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_make_tables_is_told_so() {
+async fn a_user_without_create_rights_is_reported() {
     let Some(database) = Database::postgres().await else {
         return;
     };
@@ -680,7 +680,7 @@ async fn a_store_of_an_older_version_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_refused_is_told_with_what_to_do() {
+async fn a_refused_database_is_reported_with_a_remedy() {
     let (_sandbox, address, _server) = sandbox().await;
     let damaged = Database::sqlite();
     fs::write(damaged.file(), "this is no database".repeat(100)).unwrap();

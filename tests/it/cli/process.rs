@@ -206,7 +206,7 @@ async fn the_demo_says_what_to_do_in_ten_lines_and_it_works() {
 }
 
 #[tokio::test]
-async fn what_nobody_reads_does_not_end_the_demo() {
+async fn closed_output_does_not_end_the_demo() {
     for command in ["demo", "sandbox"] {
         let address = closed_port();
         let (reader, writer) = std::io::pipe().unwrap();
@@ -246,7 +246,7 @@ async fn the_demo_refuses_what_belongs_to_a_real_account() {
 }
 
 #[tokio::test]
-async fn a_signal_lets_what_is_in_flight_finish_and_turns_the_rest_away() {
+async fn a_signal_drains_requests_in_flight_and_refuses_others() {
     /// How long it goes on after the signal; the checks in between take far less.
     const DELAY: Duration = Duration::from_secs(2);
     let served = Served::with(&[("WXQR_DRAIN_DELAY", "2s")]).await;
@@ -268,7 +268,7 @@ async fn a_signal_lets_what_is_in_flight_finish_and_turns_the_rest_away() {
         ready.status == StatusCode::SERVICE_UNAVAILABLE && ready.field("status") == "draining"
     })
     .await;
-    // Whoever still comes, because a load balancer is slow to learn, is served.
+    // Requests of a slow load balancer are still served.
     let late = get(&client(), served.addresses.http, "/qrcode.json?scene_id=1").await;
     assert_eq!(late.ticket(), known);
     assert!(asked.elapsed() < DELAY, "not ready at once");
@@ -662,7 +662,7 @@ async fn each_request_is_one_log_line_with_its_id_and_its_keys_name() {
 }
 
 #[tokio::test]
-async fn probes_are_logged_for_those_who_debug() {
+async fn probes_are_logged_at_debug() {
     for (level, base, want) in [("info", "", 0), ("debug", "", 2), ("info", "/wx", 0)] {
         let url = format!("http://127.0.0.1{base}");
         let served = Served::with(&[("WXQR_LOG", level), ("WXQR_PUBLIC_URL", &url)]).await;
@@ -692,7 +692,7 @@ async fn it_starts_and_stays_up_while_wechat_is_unhappy() {
 }
 
 #[tokio::test]
-async fn the_sandbox_stands_alone() {
+async fn the_sandbox_runs_alone() {
     let account = format!("{APP_ID}:{APP_SECRET}");
     let given = ["sandbox", "--listen", "127.0.0.1:0", "--account", &account];
     let process = Process::start(&given, &[]);

@@ -1,4 +1,4 @@
-//! Who may have codes made: modes, signed links, keys, visitors and their addresses.
+//! Authorization of new codes: modes, signed links, keys, visitors and their addresses.
 
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
@@ -26,7 +26,7 @@ fn refused(answer: &Answer) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn the_mode_says_who_may_mint_and_what_exists_is_for_everybody() {
+async fn the_access_mode_limits_minting_and_known_codes_are_public() {
     let not_allowed = (403, "mint_not_allowed".to_owned());
     for (mode, unsigned, by_link) in [
         ("open", true, true),
@@ -232,13 +232,13 @@ async fn rate_limit_counts_mints_and_no_reads() {
             "it is known"
         );
     }
-    // What stands left of the address that the proxy saw is made up.
+    // Addresses left of the one that the proxy saw can be forged.
     assert_eq!(
         from("203.0.113.9, 192.0.2.1", 4).await.status,
         StatusCode::TOO_MANY_REQUESTS
     );
     assert_eq!(from("192.0.2.2", 4).await.status, StatusCode::OK);
-    // Nobody suffers from the other's rate, and joining costs nothing.
+    // Rates are per visitor, and joining costs nothing.
     assert_eq!(from("192.0.2.1", 4).await.status, StatusCode::OK);
     for (n, address) in ["2001:db8::1", "2001:db8::2", "2001:db8::3"]
         .into_iter()

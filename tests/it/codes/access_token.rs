@@ -206,7 +206,7 @@ async fn the_classic_call_works_and_is_renewed_after_an_early_death() {
 }
 
 #[tokio::test]
-async fn a_token_near_its_end_is_renewed_ahead_and_nobody_waits() {
+async fn a_token_near_its_end_is_renewed_in_the_background() {
     /// Long enough for a tenth of it to be a second or so.
     const LIFE: u64 = 12;
     let gate = Arc::new(Semaphore::new(0));
@@ -357,7 +357,7 @@ async fn what_is_no_token_is_an_invalid_answer() {
     }
 }
 
-/// A WeChat of which one token at a time is good, until somebody else takes another one.
+/// A WeChat of which one token at a time is good, until another program fetches a new one.
 struct Contested {
     upstream: Upstream,
     newest: Arc<AtomicUsize>,

@@ -59,7 +59,7 @@ async fn single_flight_of_a_thousand_requests_costs_one_ticket_and_one_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_who_hang_up_neither_lose_the_ticket_nor_cost_another() {
+async fn disconnected_callers_neither_lose_the_ticket_nor_cost_another() {
     let app = TestApp::with()
         .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, GATHERING)
@@ -67,7 +67,7 @@ async fn those_who_hang_up_neither_lose_the_ticket_nor_cost_another() {
         .await;
     let path = "/qrcode.json?scene_id=123";
 
-    // Those who will leave come first, so that it is one of them whose request starts the mint.
+    // Callers that will disconnect come first, so that one of them starts the mint.
     let mut sockets = Vec::new();
     for _ in 0..250 {
         let mut socket = TcpStream::connect(app.address).await.unwrap();
@@ -200,7 +200,7 @@ async fn with_reuse_at_one_a_crowd_does_not_mint_for_each_of_its_members() {
     let crowd = crowd(&app, 100, "/qrcode.json?scene_id=9");
     tickets(crowd).await;
     first.await.unwrap();
-    // Whoever came while a mint was under way shares it; only who came after it may cost another.
+    // Requests during a mint share it; only a later one may cost another.
     assert!(app.creates() <= 3, "{} creates", app.creates());
 }
 
@@ -489,7 +489,7 @@ fn short_lived(seconds: u32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mint_that_is_dead_on_arrival_fails_for_nobody_who_asked_for_a_longer_life() {
+async fn a_mint_dead_on_arrival_does_not_fail_longer_requests() {
     let app = TestApp::with()
         .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, SLOWER_THAN_A_LIFE)
@@ -513,7 +513,7 @@ async fn a_mint_that_is_dead_on_arrival_fails_for_nobody_who_asked_for_a_longer_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_who_keeps_asking_for_short_lives_keeps_nobody_waiting() {
+async fn repeated_short_lifetimes_delay_no_request() {
     let app = TestApp::with()
         .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, SLOWER_THAN_A_LIFE)

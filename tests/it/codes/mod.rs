@@ -1,4 +1,4 @@
-//! A scene becomes a code: who may have one made, how often WeChat is called, how fresh it is, and
+//! A scene becomes a code: who may create one, how often WeChat is called, how fresh it is, and
 //! the access token.
 
 mod access;

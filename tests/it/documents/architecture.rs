@@ -1,4 +1,4 @@
-//! Who may use whom, as `ARCHITECTURE.md` draws it, read from the sources.
+//! Dependencies between rooms, as `ARCHITECTURE.md` draws them, read from the sources.
 
 use std::collections::BTreeSet;
 
@@ -129,7 +129,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The places that may name a crate; a folder stands for all that is in it.
+/// The places that may name a crate; a folder means all files in it.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("axum", &["app/", "http/"]),
     ("tower_http", &["http/"]),

@@ -3,7 +3,7 @@
 //!
 //! A ```` ```sh ```` block is run against a demo of its own page. The ```` ```json ````, ````
 //! ```html ```` or ```` ```text ```` block that comes next, if one does, is what the command
-//! writes; `…` in it stands for anything.
+//! writes; `…` in it matches anything.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
@@ -233,7 +233,7 @@ fn run_until_it_listens(arguments: &str) {
     );
 }
 
-/// Whether `text` is what `shown` says, where `…` stands for anything.
+/// Whether `text` is what `shown` says, where `…` matches anything.
 fn is_shown(shown: &str, text: &str) -> bool {
     let mut pieces = shown.trim().split('…');
     let first = pieces.next().unwrap_or_default();

@@ -191,7 +191,7 @@ async fn the_same_on_postgresql() {
 
 /// How often a process is killed until one kill comes before the answer, which is on its way after
 /// the lock's timeout.
-const MOST_KILLS: usize = 5;
+const MAX_KILLS: usize = 5;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_the_write_and_the_answer_repeats_nothing() {
@@ -200,7 +200,7 @@ async fn a_kill_between_the_write_and_the_answer_repeats_nothing() {
     };
     let upstream = Upstream::spawn().await;
     let mut unanswered = 0;
-    for n in 1..=MOST_KILLS {
+    for n in 1..=MAX_KILLS {
         let path = format!("/qrcode.json?scene_id={n}&permanent=true");
         let stock = (n as u64, 0);
         let answer = kill_once_it_is_stored(&path, stock, &upstream, &database).await;

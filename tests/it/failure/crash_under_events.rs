@@ -205,7 +205,7 @@ async fn while_the_store_is_away_nothing_is_acknowledged_and_nothing_lost() {
     assert_eq!(scans, acknowledged.len() as u64);
 }
 
-/// Of those who have not left.
+/// Of current followers.
 async fn openids_held(store: &wxqr::app::Stores) -> BTreeSet<String> {
     let events = events(store).await;
     let held = events.iter().filter_map(|event| event.openid.as_ref());

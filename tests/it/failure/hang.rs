@@ -17,10 +17,10 @@ const KNOWN_SCENES: usize = 50;
 const MIB: usize = 1024 * 1024;
 
 /// What mints that wait may take: 4096 of them, of some kilobytes each, and as many visitors.
-const MOST_GROWTH: usize = 96 * MIB;
+const MAX_GROWTH: usize = 96 * MIB;
 
 /// What is still flat: a tenth of what may be taken.
-const FLAT: usize = MOST_GROWTH / 10;
+const FLAT: usize = MAX_GROWTH / 10;
 
 fn visitors_of_known_codes(replica: &Replica, per_second: u32) -> Paced {
     let (client, address) = (replica.client.clone(), replica.address);
@@ -34,7 +34,7 @@ fn visitors_of_known_codes(replica: &Replica, per_second: u32) -> Paced {
     })
 }
 
-/// Their codes cannot be made now, and they are told so.
+/// Their codes cannot be created now, and the answer says so.
 fn visitors_of_new_codes(replica: &Replica, per_second: u32) -> Paced {
     let (client, address) = (replica.client.clone(), replica.address);
     Paced::start(per_second, move |n| {
@@ -143,7 +143,7 @@ async fn while_wechat_hangs_known_codes_are_served_as_ever() {
     );
     if let Some(before) = before {
         let [at_first, later] = [at_first, later].map(|most| most.saturating_sub(before));
-        assert!(later < MOST_GROWTH, "grew by {} MiB", later / MIB);
+        assert!(later < MAX_GROWTH, "grew by {} MiB", later / MIB);
         figures.tell(
             "memory that the waiting ones took in the first half",
             format!("{} MiB", at_first / MIB),

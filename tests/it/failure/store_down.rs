@@ -21,7 +21,7 @@ use crate::support::figures::{Figures, grouped, in_time, tell};
 use crate::support::fleet::{Replica, Upstream, tickets};
 use crate::support::keys;
 use crate::support::skip::skip;
-use crate::support::visitors::{HEALED_WITHIN, NOBODY_WAITS_LONGER, known_codes, readiness, visit};
+use crate::support::visitors::{HEALED_WITHIN, LONGEST_WAIT, known_codes, readiness, visit};
 use crate::support::{client, closed_port, eventually, eventually_async};
 
 /// How long PostgreSQL stays away: 10 s, which is enough for a developer. `.ci/run` sets
@@ -96,7 +96,7 @@ async fn known_codes_are_served_while_postgresql_is_away() {
     let slowest = answers.iter().map(|answer| answer.took).max();
     figures.within(
         "what the slowest of them waited",
-        NOBODY_WAITS_LONGER,
+        LONGEST_WAIT,
         slowest.unwrap(),
     );
     figures.within(
@@ -121,7 +121,7 @@ async fn away(replica: &Replica, upstream: &Upstream) -> Vec<u64> {
         let answer = replica.keyed(path).await;
         assert_eq!(answer.problem(), unavailable, "{path}");
         assert!(
-            in_time(answer.took, NOBODY_WAITS_LONGER),
+            in_time(answer.took, LONGEST_WAIT),
             "{path}: {:?}",
             answer.took
         );
@@ -135,13 +135,13 @@ async fn away(replica: &Replica, upstream: &Upstream) -> Vec<u64> {
     );
     assert_eq!(replica.get("/healthz").await.status, StatusCode::OK);
 
-    nobody_waited_for_this_one(replica, upstream).await;
+    a_mint_continues_after_a_disconnect(replica, upstream).await;
     let new = (200..210).map(path_of);
     let answers = join_all(new.map(|path| async move { replica.get(&path).await })).await;
     assert!(
         answers
             .iter()
-            .all(|answer| in_time(answer.took, NOBODY_WAITS_LONGER))
+            .all(|answer| in_time(answer.took, LONGEST_WAIT))
     );
     let (made, refused): (Vec<_>, Vec<_>) = answers
         .iter()
@@ -167,7 +167,7 @@ fn path_of(id: u64) -> String {
 }
 
 /// A caller hangs up while the store is away: the code is there for the next one.
-async fn nobody_waited_for_this_one(replica: &Replica, upstream: &Upstream) {
+async fn a_mint_continues_after_a_disconnect(replica: &Replica, upstream: &Upstream) {
     let creates = upstream.creates();
     upstream.fail(Target::Create, FaultKind::Slow(Duration::from_secs(1)));
     let asking = tokio::spawn(Answer::to_willing(replica.request(&path_of(LEFT_ALONE))));
@@ -282,7 +282,7 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
         });
         for answer in join_all(refused).await {
             assert_eq!(answer.problem(), (503, "store_unavailable".to_owned()));
-            assert!(in_time(answer.took, NOBODY_WAITS_LONGER));
+            assert!(in_time(answer.took, LONGEST_WAIT));
         }
         assert_eq!(upstream.creates(), creates, "WeChat is not called");
         for path in &known {
@@ -333,7 +333,7 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_may_only_be_read_is_told_by_doctor_and_service() {
+async fn doctor_and_service_report_a_read_only_disk() {
     let Some(disk) = SmallDisk::mount() else {
         return;
     };
@@ -354,7 +354,7 @@ async fn a_disk_that_may_only_be_read_is_told_by_doctor_and_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_of_somebody_else_is_told_once_and_degrades_nothing() {
+async fn a_foreign_lock_is_logged_once_and_degrades_nothing() {
     let Some(database) = Database::postgres().await else {
         return;
     };
@@ -383,7 +383,7 @@ async fn a_lock_of_somebody_else_is_told_once_and_degrades_nothing() {
     }
     assert_eq!(replica.stock().await, (1, 0));
     theirs.close().await.unwrap();
-    // A scene that nobody asked for: a failure is remembered for a second.
+    // A new scene, because a failure is cached for a second.
     let free = replica
         .keyed("/qrcode.json?scene_id=4&permanent=true")
         .await;

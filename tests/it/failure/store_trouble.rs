@@ -16,7 +16,7 @@ use crate::support::database::{Cluster, Database};
 use crate::support::figures::in_time;
 use crate::support::fleet::{Replica, Upstream, tickets};
 use crate::support::keys;
-use crate::support::visitors::{HEALED_WITHIN, NOBODY_WAITS_LONGER, known_codes, readiness, visit};
+use crate::support::visitors::{HEALED_WITHIN, LONGEST_WAIT, known_codes, readiness, visit};
 use crate::support::wire::Wire;
 use crate::support::{eventually, eventually_async};
 
@@ -174,11 +174,7 @@ async fn the_api_makes_no_code_without_the_store() {
     ] {
         let answer = alone.replica.post(&wanted).await;
         assert_eq!(answer.problem(), unavailable(), "{wanted}");
-        assert!(
-            in_time(answer.took, NOBODY_WAITS_LONGER),
-            "{:?}",
-            answer.took
-        );
+        assert!(in_time(answer.took, LONGEST_WAIT), "{:?}", answer.took);
     }
     let many = [json!({"scene_id": 1004}), json!({"scene_str": "door"})];
     let many = alone.replica.post(&many.into()).await;
@@ -194,7 +190,7 @@ async fn the_api_makes_no_code_without_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_falls_silent_holds_nobody_up() {
+async fn a_silent_database_does_not_delay_known_codes() {
     let Some((_database, wire, url)) = Wire::to_database(Duration::ZERO).await else {
         return;
     };
@@ -206,7 +202,7 @@ async fn a_database_that_falls_silent_holds_nobody_up() {
         wire.cut();
         for round in 1..=3 {
             for answer in ask_everything(&replica, round).await {
-                assert!(in_time(answer.took, NOBODY_WAITS_LONGER), "{answer:?}");
+                assert!(in_time(answer.took, LONGEST_WAIT), "{answer:?}");
             }
         }
         let ready = readiness(&replica.get("/readyz").await);
@@ -264,7 +260,7 @@ async fn ask_everything(replica: &Replica, round: u32) -> Vec<Answer> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_cannot_see_who_mints_does_not_mint_as_well() {
+async fn a_replica_without_the_lease_does_not_mint() {
     let Some(database) = Database::postgres().await else {
         return;
     };

@@ -17,7 +17,7 @@ use crate::support::process::Process;
 use crate::support::upstream::{Reply, Seen, Upstream};
 use crate::support::{client, closed_port, eventually, eventually_async};
 
-/// A fault and what a visitor is told about it.
+/// A fault, and the visitor's answer.
 struct Case {
     kind: FaultKind,
     status: u16,
@@ -242,7 +242,7 @@ async fn a_hang_is_an_answer_in_time_and_known_codes_are_not_slowed_down() {
 
 #[tokio::test]
 async fn an_endless_body_costs_no_memory() {
-    const MOST_GROWTH: u64 = 50 * 1024;
+    const MAX_GROWTH: u64 = 50 * 1024;
     let (sandbox, address, _server) = spawn_sandbox(APP_SECRET, |router| router).await;
     let base = format!("http://{address}");
     let (process, addresses) = Process::serve(&[
@@ -271,9 +271,9 @@ async fn an_endless_body_costs_no_memory() {
     let growth = resident_kilobytes(process.id())
         .unwrap()
         .saturating_sub(before);
-    assert!(growth < MOST_GROWTH, "grew by {growth} kB");
+    assert!(growth < MAX_GROWTH, "grew by {growth} kB");
     let mut figures = Figures::of("WeChat answers 32 calls with a document of 1 GiB each");
-    let most = format!("under {} MiB", MOST_GROWTH / 1024);
+    let most = format!("under {} MiB", MAX_GROWTH / 1024);
     figures.promise(
         "memory that they took",
         most,
@@ -282,7 +282,7 @@ async fn an_endless_body_costs_no_memory() {
     );
 }
 
-/// How much memory a process has had at most, where the system tells.
+/// The peak memory of a process, if the system reports it.
 fn resident_kilobytes(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status
@@ -376,7 +376,7 @@ async fn serve_stale_while_no_new_code_can_be_had() {
             assert_eq!(stale.ticket(), first.ticket());
         }
     }
-    // What dies within ten seconds is of no use to anybody.
+    // A code with less than ten seconds left is not served.
     app.heal();
     assert_eq!(
         app.get("/qrcode.json?scene_id=2&expire_seconds=9")

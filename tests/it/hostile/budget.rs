@@ -12,7 +12,7 @@ use crate::support::fleet::{Replica, Upstream};
 /// How many strangers' requests are under way at once.
 const ABREAST: usize = 32;
 
-/// The attack and what stands against it.
+/// The attack and its limits.
 struct Attack {
     scenes: usize,
     addresses: usize,
@@ -20,7 +20,7 @@ struct Attack {
     keyed: usize,
 }
 
-/// What strangers were told.
+/// The answers to strangers.
 #[derive(Debug, Default)]
 struct Told {
     served: usize,
@@ -105,7 +105,7 @@ async fn strangers_spend_the_budget_and_no_more_while_keys_are_served() {
         ("ANONYMOUS_BUDGET", budget.as_str()),
         ("VISITOR_RATE", "30/1m"),
         ("TRUSTED_PROXIES", "127.0.0.1"),
-        // What is promised is who is served, not how fast this machine is.
+        // Checked is which requests are served, not the speed of this machine.
         ("UPSTREAM_TIMEOUT", "30s"),
     ];
     let replicas = [
@@ -115,7 +115,7 @@ async fn strangers_spend_the_budget_and_no_more_while_keys_are_served() {
     let (told, owners) = tokio::join!(strangers(&replicas, &attack), owner(&replicas, &attack));
     for replica in replicas {
         replica.process.signal("TERM");
-        // Mints that nobody waits for any more are finished first.
+        // Mints without a waiting caller are finished first.
         assert_eq!(replica.process.output().await.status, 0);
     }
     let creates = upstream.sandbox.count(Api::Create);

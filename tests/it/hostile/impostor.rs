@@ -1,4 +1,4 @@
-//! Somebody who is not WeChat answers in its place, or WeChat answers as it never did: numbers out
+//! An impostor answers in WeChat's place, or WeChat answers as it never did: numbers out
 //! of all bounds, markup for a ticket, documents without end.
 
 use axum::Router;
@@ -49,7 +49,7 @@ fn code(expire_seconds: &str) -> String {
     )
 }
 
-/// What stands where a number of seconds should, and whether it can be read as one.
+/// A value in place of a number of seconds, and whether it can be parsed as one.
 const SECONDS: &[(&str, bool)] = &[
     ("7200", true),
     ("1", true),
@@ -172,7 +172,7 @@ async fn markup_for_a_ticket_stays_a_ticket() {
         }
         let jpg = app.get("/qrcode.jpg?scene_id=1").await;
         assert_eq!(jpg.header("location"), image);
-        // The base is the settings', whatever stands in the ticket.
+        // The base is the settings', whatever is in the ticket.
         assert!(image.starts_with("http://127.0.0.1:"), "{image}");
     }
 }
@@ -237,7 +237,7 @@ fn packed_zeros(length: usize) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_grows_when_it_is_unpacked_costs_no_memory() {
     const UNPACKED: usize = 9 * 1024 * 1024;
-    const MOST_GROWTH: usize = 48 * 1024 * 1024;
+    const MAX_GROWTH: usize = 48 * 1024 * 1024;
     let bomb = Bytes::from(packed_zeros(UNPACKED));
     assert!(
         bomb.len() < 64 * 1024,
@@ -282,7 +282,7 @@ async fn a_document_that_grows_when_it_is_unpacked_costs_no_memory() {
     }
     if let (Some(before), Some(after)) = (before, process.memory()) {
         assert!(
-            after < before + MOST_GROWTH,
+            after < before + MAX_GROWTH,
             "from {before} to {after} bytes"
         );
     }

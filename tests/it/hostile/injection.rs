@@ -196,7 +196,7 @@ async fn no_text_of_a_stranger_becomes_a_header() {
     figures.exactly("headers that were not ours", 0, flaws.len());
 }
 
-/// Hosts that nobody has, alone and with what a careless reader would make something of.
+/// Hosts that do not exist, alone and with parts that a careless parser would use.
 const HOSTS: &[&str] = &[
     "evil.example",
     "evil.example:80",
@@ -215,7 +215,7 @@ const HOSTS: &[&str] = &[
     "javascript:evil.example",
 ];
 
-/// Headers that tell some programs which host, scheme, port or path they were called by.
+/// Headers from which some programs take their host, scheme, port or path.
 const TELLING: &[&str] = &[
     "Host",
     "X-Forwarded-Host",
@@ -331,7 +331,7 @@ fn kept_by_a_cache(answer: &RawAnswer) -> String {
     kept
 }
 
-/// What a shared cache does not tell apart must not change what it keeps for the next visitor.
+/// What is not in a shared cache's key must not change what it keeps for the next visitor.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_no_cache_looks_at_change_nothing_that_it_keeps() {
     let app = TestApp::with()

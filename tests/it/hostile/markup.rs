@@ -1,4 +1,4 @@
-//! Strangers write elements and scripts into everything that might be shown to somebody else.
+//! Markup injection (XSS): elements and scripts in everything that might be shown to others.
 
 use std::collections::BTreeMap;
 

@@ -95,7 +95,7 @@ const QUERIES: &[&str] = &[
     "permanent=true&exp=4102444800&sig=",
 ];
 
-/// How somebody may pretend to be somebody else. The owner's key is in all the wrong places.
+/// Attempts at impersonation: the owner's key in all the wrong places.
 fn headers() -> Vec<String> {
     let basic = |text: &str| format!("Authorization: Basic {}", BASE64_STANDARD.encode(text));
     let bearer = |secret: &str| format!("Authorization: Bearer {secret}");

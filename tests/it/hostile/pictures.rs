@@ -41,7 +41,7 @@ fn large_picture(n: usize) -> String {
     format!("/qrcode.png?scene_id=1&size=2048&color={}", color(n))
 }
 
-/// Visitors who want what is known: every representation in turn.
+/// Requests for known codes: every representation in turn.
 fn others(replica: &Replica) -> Paced {
     let (client, address) = (replica.client.clone(), replica.address);
     Paced::start(200, move |n| {
@@ -51,7 +51,7 @@ fn others(replica: &Replica) -> Paced {
     })
 }
 
-/// Visitors who want an ordinary picture that was not drawn yet. On a busy machine it may not be
+/// Requests for an ordinary picture that was not drawn yet. On a busy machine it may not be
 /// drawn in time.
 fn newcomers(replica: &Replica) -> Paced {
     let (client, address) = (replica.client.clone(), replica.address);
@@ -74,7 +74,7 @@ async fn expect(client: Client, url: String, or: Option<StatusCode>) -> Result<(
     }
 }
 
-/// Asks for so many of the largest pictures, and tells the most memory that the process had
+/// Requests so many of the largest pictures; returns the most memory that the process had
 /// meanwhile.
 async fn flood(replica: &Replica, pictures: usize) -> usize {
     let (next, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -96,7 +96,7 @@ async fn flood(replica: &Replica, pictures: usize) -> usize {
     most.into_inner()
 }
 
-/// The same by strangers who hang up at once: what they wanted is not waited for by anybody.
+/// The same by clients that disconnect at once: no request waits for their pictures.
 async fn hasty_flood(replica: &Replica, pictures: usize) {
     for n in 0..pictures {
         let mut stream = TcpStream::connect(replica.address).await.unwrap();
@@ -183,13 +183,13 @@ async fn a_flood_of_large_pictures_takes_no_more_memory_than_there_is_for_them()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_who_hang_up_on_their_pictures_keep_nobody_waiting() {
+async fn disconnected_clients_of_pictures_delay_no_request() {
     let pictures = sized(300, 10_000);
     let (_upstream, replica) = known_codes().await;
     let replica = Arc::new(replica);
     let (others, newcomers) = (others(&replica), newcomers(&replica));
     hasty_flood(&replica, pictures).await;
-    // Who comes after them.
+    // A later visitor.
     let after = tokio::time::Instant::now();
     eventually_async("a picture is drawn", || async {
         let answer = replica.get("/qrcode.png?scene_id=3&color=036").await;

@@ -4,7 +4,7 @@
 use crate::support::app::TestApp;
 use crate::support::raw::send;
 
-/// Stands where a careless reader begins the next request. Answered, it would be a second answer.
+/// Placed where a careless parser begins the next request, and would answer it.
 const SMUGGLED: &str = "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 const GET: &str = "GET /healthz HTTP/1.1\r\n";

@@ -355,7 +355,7 @@ async fn a_page_speaks_the_visitors_language() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_wish_is_refused_with_what_could_be() {
+async fn an_invalid_request_is_refused_with_what_is_accepted() {
     let app = TestApp::spawn().await;
     for (query, parameter) in [
         ("", "scene_id"),

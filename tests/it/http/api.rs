@@ -81,7 +81,7 @@ async fn a_code_is_made_once_and_known_after() {
     }
 }
 
-/// What is left of a life is told as of the header `Date`.
+/// The remaining lifetime is that at the header `Date`.
 fn assert_seconds_count_from_the_date(code: &Value, answer: &Answer) {
     let date = jiff::fmt::rfc2822::parse(&answer.header("date")).unwrap();
     let end: Timestamp = code["expires_at"].as_str().unwrap().parse().unwrap();
@@ -336,7 +336,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_body_that_is_not_right_is_told_why() {
+async fn an_invalid_body_is_refused_with_the_reason() {
     let app = TestApp::spawn().await;
     for &(body, code, parameter, accepted) in WRONG {
         let answer = app.post_as(ADMIN, "/api/codes", body).await;
@@ -401,7 +401,7 @@ async fn a_byte_order_mark_in_front_of_a_body_is_passed_over() {
         let answer = bind(body.into()).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{body:?}: {answer:?}");
     }
-    // A shell that writes UTF-16 is told so.
+    // UTF-16, as some shells write it, is named in the error.
     let wide = |mark: u16, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
         let units = [mark].into_iter().chain("{}".encode_utf16());
         units.flat_map(order).collect()
@@ -692,7 +692,7 @@ async fn an_unknown_outcome_counts_and_is_not_repeated_at_once() {
         .await;
         let answer = post(&app, PERMANENT, &wanted).await;
         assert_eq!(answer.problem(), (504, "upstream_timeout".to_owned()));
-        // Whoever waits in vain is told to come back after 5 s.
+        // A wait in vain ends with Retry-After: 5.
         let wait = answer.retry_after().unwrap();
         assert!((10..=60).contains(&wait), "{fault:?}: {wait} s");
         assert_eq!(app.creates(), scene, "{fault:?}: no second call");
@@ -711,7 +711,7 @@ async fn an_unknown_outcome_counts_and_is_not_repeated_at_once() {
     );
 }
 
-/// The field at fault, and who has it.
+/// The field at fault, and the code that has it.
 #[tokio::test]
 async fn a_record_that_contradicts_another_is_refused_and_names_it() {
     let app = TestApp::spawn().await;
@@ -865,7 +865,7 @@ async fn the_list_is_filtered_and_paged() {
 }
 
 #[tokio::test]
-async fn a_parameter_of_a_list_in_disguise_is_told_why() {
+async fn a_mangled_parameter_of_a_list_is_refused_with_the_reason() {
     let app = TestApp::spawn().await;
     for (path, parameter) in [
         ("/api/codes?permanent=true&amp;group=A", "group"),
@@ -900,7 +900,7 @@ async fn a_parameter_of_a_list_in_disguise_is_told_why() {
 }
 
 #[tokio::test]
-async fn a_wrong_question_to_the_list_is_told_why() {
+async fn an_invalid_query_of_a_list_is_refused_with_the_reason() {
     let app = TestApp::spawn().await;
     for (query, parameter) in [
         ("limit=0", "limit"),
@@ -942,7 +942,7 @@ async fn a_dead_code_is_not_listed() {
 }
 
 #[tokio::test]
-async fn the_account_tells_what_is_wrong_and_what_is_left() {
+async fn the_account_shows_faults_and_supplies() {
     let app = TestApp::with()
         .set("ANONYMOUS_BUDGET", "5")
         .failing(Target::Token, FaultKind::Errcode(40164))

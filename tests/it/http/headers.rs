@@ -182,7 +182,7 @@ fn hash(inline: &str) -> String {
     )
 }
 
-/// With an origin, so that whoever answers other origins' scripts does so.
+/// With an origin, so that CORS headers appear where they are sent.
 async fn ask(app: &TestApp, method: &str, path: &str) -> Answer {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let request = app.request(method, path);

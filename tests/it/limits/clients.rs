@@ -111,7 +111,7 @@ async fn slow_clients_are_closed_and_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn more_clients_than_there_may_be_keep_nobody_out() {
+async fn eviction_keeps_a_place_for_new_clients() {
     const MOST: usize = 20;
     let served = served(&[
         ("WXQR_MAX_CONNECTIONS", "20"),

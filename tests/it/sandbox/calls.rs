@@ -90,7 +90,7 @@ impl Running {
         self.create(&self.token().await, &temporary(60)).await
     }
 
-    /// Sends a request as it stands and reads until the other side closes.
+    /// Sends a request unchanged and reads until the other side closes.
     async fn raw(&self, request: &str) -> Vec<u8> {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         socket.write_all(request.as_bytes()).await.unwrap();

@@ -766,7 +766,7 @@ async fn the_service_mints_over_tls_with_the_sandboxs_ca() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_http_on_the_port_of_https_is_told_so() {
+async fn plain_http_on_the_https_port_is_400() {
     let sandbox = Tool::sandbox(&["--tls"]).await;
     for (method, body) in [("GET", String::new()), ("POST", "x".repeat(100_000))] {
         let answer = sandbox.ask(method, "/cgi-bin/token", &[], &body).await;

@@ -29,7 +29,7 @@ const ABREAST: usize = 12;
 
 const FORMATS: [&str; 2] = ["json", "text"];
 
-/// A real process with canaries for secrets, and everything that it said to anybody.
+/// A real process with canaries for secrets, and all its output.
 struct Cage {
     process: Process,
     addresses: Addresses,
@@ -121,7 +121,7 @@ impl Cage {
         ]);
         for canary in canaries {
             assert!(canary.len() >= 6);
-            // The tail alone would do for a thief who knows the form of the rest.
+            // The tail alone is enough if the rest has a known form.
             let tail = &canary[canary.len() - canary.len().min(20)..];
             for said in all {
                 let line = said.lines().find(|line| line.contains(tail));

@@ -309,7 +309,7 @@ async fn a_database_that_goes_away_keeps_its_password() {
 
 /// The process that [`a_panic_is_logged_without_what_it_says`] starts; nothing otherwise.
 #[tokio::test]
-async fn panics_if_it_is_told_to() {
+async fn panics_on_request() {
     if std::env::var_os(PANIC).is_none() {
         return;
     }
@@ -325,7 +325,7 @@ async fn panics_if_it_is_told_to() {
 #[test]
 fn a_panic_is_logged_without_what_it_says() {
     let (_, module) = module_path!().split_once("::").unwrap();
-    let test = format!("{module}::panics_if_it_is_told_to");
+    let test = format!("{module}::panics_on_request");
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &test, "--nocapture"])
         .env(PANIC, "1")

@@ -168,7 +168,7 @@ async fn the_files_name_says_what_is_in_it() {
 }
 
 #[tokio::test]
-async fn the_numbers_are_told_for_each_code_with_a_name_or_a_scan() {
+async fn numbers_are_listed_for_each_code_with_a_name_or_a_scan() {
     check_numbers(&a_week().await).await;
 }
 
@@ -360,7 +360,7 @@ async fn the_file_is_what_a_spreadsheet_reads_and_runs_nothing() {
 }
 
 #[tokio::test]
-async fn events_are_told_newest_first_with_openids_for_whom_they_are() {
+async fn events_are_newest_first_with_openids_for_the_scope_people() {
     let followed = a_week().await;
     let page = followed.get(keys::STATS, "/api/scans?limit=3").await.json();
     let items = page["items"].as_array().unwrap();
@@ -382,7 +382,7 @@ async fn events_are_told_newest_first_with_openids_for_whom_they_are() {
     );
     assert_eq!(person(left), person(bob));
     assert_ne!(person(left), person(eve));
-    // The openid of one who left is not held any more.
+    // The openid is erased after an unfollow.
     for key in [keys::STATS_AND_PEOPLE, keys::ADMIN] {
         let page = followed.get(key, "/api/scans?limit=3").await.json();
         let openids: Vec<_> = (0..3).map(|n| page["items"][n].get("openid")).collect();
@@ -399,7 +399,7 @@ async fn events_are_told_newest_first_with_openids_for_whom_they_are() {
     assert!(!page.to_string().contains("oEve"), "{page}");
 }
 
-/// The ids of all that is told after a cursor, page by page, and where it ended.
+/// The ids of all events after a cursor, page by page, and the last cursor.
 async fn caught_up(followed: &Followed, from: &str, limit: usize) -> (Vec<String>, String) {
     let (mut ids, mut cursor) = (Vec::new(), from.to_owned());
     loop {
@@ -454,7 +454,7 @@ async fn a_reader_with_a_cursor_misses_nothing_however_late_it_comes() {
     let (all, end) = caught_up(&followed, "0", 1000).await;
     assert_eq!(all, told, "in the order of storing");
     assert_eq!(end, cursor);
-    // Who begins with the newest goes on with what is stored after them, old as it may be.
+    // After the newest page, the cursor continues with events stored later, however old.
     let newest = followed.get(keys::STATS, "/api/scans?limit=5").await;
     let times: Vec<_> = newest.json()["items"]
         .as_array()
@@ -627,7 +627,7 @@ async fn only_a_key_with_the_scope_reads_the_numbers() {
 }
 
 #[tokio::test]
-async fn the_page_holds_no_number_and_tells_whether_pushes_are_taken() {
+async fn the_page_has_no_numbers_and_says_whether_the_callback_is_on() {
     let followed = a_week().await;
     let off = followed.app.get("/stats?lang=en").await;
     assert_eq!(off.status, 200);

@@ -78,10 +78,10 @@ async fn a_row_that_cannot_be_read_costs_no_neighbour_on_postgresql() {
 }
 
 #[tokio::test]
-async fn whoever_finds_too_many_waiting_is_sent_away_at_once() {
+async fn a_full_queue_of_events_refuses_at_once() {
     let store = Database::memory().store().await;
     let scans = scans(&store);
-    // Who leaves takes no event along, and the task that writes them gets no turn meanwhile.
+    // A dropped caller takes no event along; the writing task does not run meanwhile.
     let refused_at_once = |n: &usize| {
         let answer = scans.record(scan(*n, "unknown")).now_or_never();
         assert!(matches!(answer, None | Some(Err(NotRecorded::Crowded))));
@@ -89,7 +89,7 @@ async fn whoever_finds_too_many_waiting_is_sent_away_at_once() {
     };
     let waiting = (0..10_000).find(refused_at_once).unwrap();
     assert!(
-        waiting >= 2 * wxqr::statistics::EventStore::MOST_EVENTS,
+        waiting >= 2 * wxqr::statistics::EventStore::MAX_EVENTS,
         "{waiting} may wait"
     );
     assert!(refused_at_once(&waiting), "as long as nothing is written");
@@ -113,7 +113,7 @@ async fn refused_and_late(scans: &Scans, crowd: usize) -> (usize, usize) {
     let three_seconds_pass = async {
         for _ in 0..60 {
             tokio::time::advance(Duration::from_millis(50)).await;
-            // Whoever this wakes has time for what comes next.
+            // Lets the woken tasks run.
             for _ in 0..20 {
                 tokio::task::yield_now().await;
             }
@@ -157,7 +157,7 @@ async fn a_database_that_is_too_slow_gets_half_as_many_until_it_keeps_up() {
 }
 
 #[tokio::test]
-async fn the_scan_of_a_binding_is_told_here_once() {
+async fn the_scan_of_a_binding_notifies_once() {
     let database = Database::sqlite();
     let store = database.store().await;
     let new = NewBinding {

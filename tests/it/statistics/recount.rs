@@ -135,7 +135,7 @@ impl Fact {
         });
     }
 
-    /// What tells a repeat.
+    /// The key of the deduplication.
     fn identity(&self) -> (usize, Timestamp, &'static str, &str) {
         (self.who, self.at, self.kind.as_str(), &self.key)
     }
@@ -175,7 +175,7 @@ fn facts(dice: &mut Dice, count: usize, people: usize) -> Vec<Fact> {
     while facts.len() < count {
         let fact = Fact::random(dice, people);
         let (who, at, kind, key) = fact.identity();
-        // Two that differ in nothing that tells a repeat would be one, and the first to arrive.
+        // Two events with the same key are one, the first to arrive.
         if identities.insert((who, at, kind, key.to_owned())) {
             facts.push(fact);
         }
@@ -239,7 +239,7 @@ impl<'a> Recount<'a> {
             .any(|fact| Some(fact.at) == last && fact.kind == EventKind::Unsubscribe)
     }
 
-    /// Who follows, and was heard of since then.
+    /// Followers with an event since then.
     fn known_openids(&self, since: Timestamp) -> BTreeSet<String> {
         let heard = self
             .of_person
@@ -301,7 +301,7 @@ async fn confirm(store: &Stores, scene: &PermanentScene, code: &IssuedCode) {
     store.codes.confirm(&intent, code).await.unwrap();
 }
 
-/// Stores batches one after another, each until it is stored. Tells how many events were new.
+/// Stores batches one after another, each until it is stored. Returns the number of new events.
 async fn deliver(store: Stores, batches: Vec<Vec<Dated>>) -> usize {
     let mut new = 0;
     for batch in batches {
@@ -332,7 +332,7 @@ fn deliveries(dice: &mut Dice, facts: &[Fact], repeats: usize) -> [Vec<Vec<Dated
     let mut sent = sent.into_iter().map(Fact::dated).peekable();
     let mut deliveries = [Vec::new(), Vec::new()];
     while sent.peek().is_some() {
-        let size = 1 + dice.roll(wxqr::statistics::EventStore::MOST_EVENTS);
+        let size = 1 + dice.roll(wxqr::statistics::EventStore::MAX_EVENTS);
         deliveries[dice.roll(2)].push(sent.by_ref().take(size).collect());
     }
     deliveries
@@ -347,7 +347,7 @@ fn code_of(attribution: &Attribution) -> usize {
     CODES.iter().position(is_it).unwrap()
 }
 
-/// What the store tells of some days, by code and day.
+/// The stored numbers of some days, by code and day.
 async fn told(
     store: &Stores,
     from: Date,
@@ -440,7 +440,7 @@ async fn compare(store: &Stores, recount: &Recount<'_>, ranges: &[(i64, i64)]) -
     comparison
 }
 
-/// All that stands in the tables, as text.
+/// The content of all tables, as text.
 async fn dump(database: &Database) -> String {
     let mut connection = database.lock(&[]).await;
     let mut dump = String::new();
@@ -481,7 +481,7 @@ async fn column(connection: &mut AnyConnection, sql: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// The openids that stand in some bytes, whole or in part.
+/// The openids in some bytes, whole or in part.
 fn openids_in(bytes: &[u8]) -> BTreeSet<String> {
     let is_of_an_openid = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
     let found = bytes

@@ -34,7 +34,7 @@ const DAYS: usize = 90;
 /// What a request for statistics of a month may take, to the last byte of the answer.
 const PROMISED: Duration = Duration::from_millis(500);
 
-/// How often each question is asked; what is told is the longest.
+/// How often each query runs; the longest time counts.
 const TIMES: usize = 5;
 
 struct Campaign {
@@ -54,7 +54,7 @@ impl Campaign {
         }
     }
 
-    /// In the order of time: scans of people at random, and at last those who leave.
+    /// In the order of time: scans of random people, and unfollows at the end.
     fn event(&self, n: usize) -> Dated {
         let leaver = (n + self.leavers()).checked_sub(self.events);
         let who = leaver.unwrap_or_else(|| mixed(n) % self.people);
@@ -117,14 +117,14 @@ impl Campaign {
         }
     }
 
-    /// Stores all events, and tells how long the batches took, the shortest first.
+    /// Stores all events; returns the times of the batches, sorted.
     async fn run(&self, store: &Stores) -> Vec<Duration> {
         let mut times = Vec::new();
         let mut events = (0..self.events).map(|n| self.event(n)).peekable();
         while events.peek().is_some() {
             let batch: Vec<_> = events
                 .by_ref()
-                .take(wxqr::statistics::EventStore::MOST_EVENTS)
+                .take(wxqr::statistics::EventStore::MAX_EVENTS)
                 .collect();
             let started = Instant::now();
             // A disk that others use may be too slow for once.
@@ -177,7 +177,7 @@ async fn ask(store: &Stores, filter: &NumbersFilter) -> (Duration, usize) {
     (longest, rows)
 }
 
-/// Asks the service for a month, and tells the longest time to the whole answer.
+/// Requests a month; returns the longest time to the whole answer.
 async fn ask_service(app: &TestApp, span: &str, want: usize) -> Duration {
     let path = format!("/api/stats?from={}&to={}&by={span}", day(30), day(60));
     let mut longest = Duration::ZERO;

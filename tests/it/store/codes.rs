@@ -563,7 +563,7 @@ async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
     }
 }
 
-async fn an_import_counts_once_whoever_else_is_at_it(bench: Bench) {
+async fn concurrent_imports_count_once(bench: Bench) {
     let stores = bench.replicas().await;
     for round in 1..=10 {
         let scene = &permanent(&format!("round {round}"));
@@ -695,7 +695,7 @@ async fn the_url_of_an_expired_temporary_code_may_be_imported(bench: Bench) {
     assert!(matches!(import().await, Imported::New));
 }
 
-async fn an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it(bench: Bench) {
+async fn an_import_stays_when_an_intent_is_withdrawn_before_or_after_it(bench: Bench) {
     let [store, other, _] = bench.replicas().await;
     for round in 1..=100 {
         let scene = permanent(&format!("round {round}"));
@@ -868,10 +868,10 @@ contract! { sqlite memory postgres pgbouncer: {
     an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most,
     the_limit_holds_against_a_hundred_at_once,
     the_last_of_the_stock_is_reserved_by_many_for_one_scene,
-    an_import_counts_once_whoever_else_is_at_it,
+    concurrent_imports_count_once,
     of_two_imports_that_contradict_each_other_one_is_recorded,
     the_url_of_an_expired_temporary_code_may_be_imported,
-    an_import_stands_whether_an_intent_is_withdrawn_before_or_after_it,
+    an_import_stays_when_an_intent_is_withdrawn_before_or_after_it,
     a_result_is_recorded_although_its_intent_is_gone,
     names_replace_where_given_and_stay_where_absent,
     the_pages_of_a_list_are_the_whole_list,

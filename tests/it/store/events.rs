@@ -83,7 +83,7 @@ impl Bench {
         self.listed(&EventFilter::default(), NEWEST_FIRST).await
     }
 
-    /// A binding that somebody else made, and the ticket of its code.
+    /// Another binding, and the ticket of its code.
     async fn binding(&self, name: &str, lives: Duration) -> String {
         let (now, ticket) = (self.clock.now(), format!("ticket-of-{name}"));
         let end = (now + lives).as_millisecond();
@@ -339,7 +339,7 @@ async fn a_ticket_stays_with_its_first_code_and_is_kept_longer(bench: Bench) {
     assert_eq!(bench.store.codes.purge_tickets(later).await.unwrap(), 1);
 }
 
-async fn numbers_are_told_of_every_code_that_matters(bench: Bench) {
+async fn numbers_are_listed_of_every_code_that_matters(bench: Bench) {
     for scene in ["1", "2", "poster"] {
         bench.code(scene).await;
     }
@@ -452,7 +452,7 @@ async fn numbers_by_day_have_every_day(bench: Bench) {
     let rows = bench.store.events.numbers(&long).await.unwrap();
     assert_eq!(
         rows.len(),
-        wxqr::statistics::EventStore::MOST_NUMBERS + 1,
+        wxqr::statistics::EventStore::MAX_ROWS + 1,
         "too many"
     );
     let backwards = filter(2, 1, Span::Day);
@@ -509,7 +509,7 @@ async fn events_are_listed_in_either_order_page_by_page(bench: Bench) {
     );
 }
 
-/// Who did what is listed, except that of who left only the place is known.
+/// Events are listed with openids, except those of people who left.
 fn names(events: &[StoredEvent]) -> Vec<String> {
     let name = |event: &StoredEvent| {
         let openid = event.openid.as_ref();
@@ -537,7 +537,7 @@ async fn walk_on(bench: &Bench, filter: &EventFilter, page: usize) -> Vec<String
     }
 }
 
-async fn an_openid_is_told_only_while_its_owner_follows(bench: Bench) {
+async fn an_openid_is_given_only_while_its_owner_follows(bench: Bench) {
     let openid = || async { bench.all().await[0].openid.clone() };
     bench.record(&[follow(5, "a", "1")]).await;
     assert_eq!(openid().await, Some("a".parse().unwrap()));
@@ -814,10 +814,10 @@ contract! { sqlite postgres: {
     a_scan_belongs_to_the_code_of_its_ticket,
     a_ticket_is_remembered_sixty_days_past_its_end,
     a_ticket_stays_with_its_first_code_and_is_kept_longer,
-    numbers_are_told_of_every_code_that_matters,
+    numbers_are_listed_of_every_code_that_matters,
     numbers_by_day_have_every_day,
     events_are_listed_in_either_order_page_by_page,
-    an_openid_is_told_only_while_its_owner_follows,
+    an_openid_is_given_only_while_its_owner_follows,
     what_is_forgotten_leaves_the_numbers_and_what_they_need,
     forgetting_goes_batch_by_batch,
     a_scan_of_a_binding_takes_it_once_and_is_no_statistics,

@@ -16,7 +16,7 @@ use crate::support::skip::skip;
 
 const WAITS: &str = "the database is not ready yet";
 
-/// Somebody who may do little: the image's user.
+/// An unprivileged user: that of the image.
 const USER: u32 = 65532;
 
 fn refused_at_once(what: &str, output: &Output, says: &[&str]) {
@@ -225,7 +225,7 @@ async fn what_is_made_is_private_whatever_the_umask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_others_may_read_is_told_and_left_alone() {
+async fn a_file_that_others_may_read_is_reported_and_left_alone() {
     let upstream = Upstream::spawn().await;
     let database = Database::sqlite();
     upstream.replica(&database.url, &[]).await.kill().await;

@@ -151,7 +151,7 @@ async fn an_address_that_is_none_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn clocks_that_do_not_agree_are_told_in_the_log() {
+async fn clock_skew_is_logged() {
     let right: Arc<dyn Clock> = Arc::new(SystemClock);
     for (clock, is_wrong) in [(right, false), (Arc::new(Ahead), true)] {
         for database in databases().await {
@@ -175,7 +175,7 @@ async fn clocks_that_do_not_agree_are_told_in_the_log() {
 
 /// With the clock of the runtime, which waits for nothing.
 #[tokio::test(start_paused = true)]
-async fn the_wait_for_a_server_is_told_now_and_then() {
+async fn the_wait_for_a_server_is_logged_rarely() {
     let log = Log::default();
     let _guard = log.listen();
     let url = format!("postgres://user:secret@{}/x", closed_port());

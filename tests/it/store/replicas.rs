@@ -119,7 +119,7 @@ async fn replicas_force_one_refresh() {
     tickets(&fleet.ask_all(3, (0..3).map(path)).await);
     fleet.upstream.sandbox.kill_tokens();
     let met = fleet.ask_all(30, (10..40).map(path)).await;
-    tickets(&met); // Whoever may not force a refresh waits for the one who did.
+    tickets(&met); // A replica that may not force a refresh waits for the one that did.
     let forced = || {
         let calls = fleet.upstream.sandbox.calls();
         calls
@@ -164,7 +164,7 @@ async fn a_quota_that_one_replica_meets_stops_all() {
     );
     fleet.upstream.heal();
     fleet.database.run("UPDATE stop SET next_probe = 0").await;
-    // Only the probe and whoever comes after it.
+    // Only the probe and later requests.
     eventually_async("calls go on", || async {
         let answers = fleet.ask_all(3, (200..203).map(path)).await;
         answers.iter().all(|answer| answer.status == 200)

@@ -21,7 +21,7 @@ impl Answer {
         Self::to_willing(request).await.unwrap()
     }
 
-    /// The same where it may be that nobody listens.
+    /// The same where the listener may be gone.
     pub(crate) async fn to_willing(request: RequestBuilder) -> reqwest::Result<Self> {
         let started = Instant::now();
         let response = request.send().await?;

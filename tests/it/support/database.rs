@@ -45,7 +45,7 @@ struct OnServer {
 }
 
 /// How many tests use the server at once, however many cores there are: each opens some forty of
-/// the hundred connections that PostgreSQL allows where nobody says otherwise.
+/// PostgreSQL's default of a hundred connections.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
 impl Database {
@@ -149,7 +149,7 @@ impl Database {
         found.map(|row| row.get(0))
     }
 
-    /// Somebody else's transaction, which holds what these statements lock until it is dropped.
+    /// Another client's transaction, which holds the locks of these statements until it is dropped.
     pub(crate) async fn lock(&self, statements: &[&str]) -> AnyConnection {
         install_default_drivers();
         let mut connection = AnyConnection::connect(&self.url).await.unwrap();
@@ -238,7 +238,7 @@ impl Cluster {
         )
     }
 
-    /// Ends it as a crash would: no connection is told.
+    /// Ends it as a crash would: without closing connections.
     pub(crate) fn stop(&self) {
         self.program("pg_ctl", &["-D", &self.data(), "-m", "immediate", "stop"]);
     }
@@ -261,7 +261,7 @@ impl Cluster {
         self.program("pg_ctl", &start);
     }
 
-    /// Sets who may log in from here, in the words of `pg_hba.conf`.
+    /// Sets the login rules of this address, in the syntax of `pg_hba.conf`.
     pub(crate) fn admit(&self, rules: &str) {
         std::fs::write(Path::new(&self.data()).join("pg_hba.conf"), rules).unwrap();
         self.program("pg_ctl", &["-D", &self.data(), "-m", "fast", "stop"]);

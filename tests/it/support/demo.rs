@@ -1,4 +1,4 @@
-//! `wxqr demo`, as somebody who tries it meets it.
+//! `wxqr demo` as a process.
 
 use reqwest::{Client, StatusCode};
 use serde_json::Value;

@@ -27,7 +27,7 @@ pub(crate) fn sized<T>(small: T, full: T) -> T {
 }
 
 /// Whether something took less than it may. In `cargo test` the machine may be busy with something
-/// else, so that only a hang is told from an answer; in full size the promise itself is held.
+/// else, so that it only detects a hang; in full size the promise itself is checked.
 pub(crate) fn in_time(took: Duration, promised: Duration) -> bool {
     took < sized(super::PATIENCE, promised)
 }
@@ -122,7 +122,7 @@ fn write(row: &Value) -> std::io::Result<()> {
     file.write_all(format!("{row}\n").as_bytes())
 }
 
-/// Prints a figure that is in no report, for whoever runs the test alone.
+/// Prints a figure that is in no report, for a run of this test alone.
 #[expect(
     clippy::print_stdout,
     reason = "the figures are for whoever asks for them"

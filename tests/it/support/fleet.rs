@@ -20,7 +20,7 @@ use super::app::{APP_ID, APP_SECRET, HASTE, spawn_sandbox};
 use super::process::Process;
 use super::{Server, client, keys};
 
-/// Between a code that WeChat made and whoever asked for it. Open at first.
+/// Between a code that WeChat created and the replica that requested it. Open at first.
 pub(crate) struct Gate(Arc<watch::Sender<bool>>);
 
 impl Gate {

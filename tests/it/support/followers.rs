@@ -20,7 +20,7 @@ pub(crate) struct Followed {
     _database: Database,
 }
 
-/// Something that a follower did: who, what, when, and the ticket and scene of the code, if one was
+/// An action of a follower: person, event, time, and the ticket and scene of the code, if one was
 /// scanned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deed<'a> {

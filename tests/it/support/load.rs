@@ -13,9 +13,9 @@ use super::figures::sized;
 /// Requests in flight at once in `cargo test`. With a sixteenth of a core each, a debug build still
 /// answers within the 5 s that a visitor waits. In full size the load is not bounded: there the
 /// pace is what is measured.
-const MOST_IN_FLIGHT: usize = 16;
+const MAX_IN_FLIGHT: usize = 16;
 
-/// Visitors who come until they are told to stop.
+/// Visitors that send requests until they are stopped.
 pub(crate) struct Paced {
     stop: CancellationToken,
     task: JoinHandle<Met>,
@@ -25,14 +25,14 @@ pub(crate) struct Paced {
 /// the service shows.
 #[derive(Debug, Default)]
 pub(crate) struct Met {
-    /// Of those who were served, sorted.
+    /// Of the served ones, sorted.
     pub(crate) times: Vec<Duration>,
     /// What went wrong for the others.
     pub(crate) failures: Vec<String>,
 }
 
 impl Paced {
-    /// So many visitors a second, numbered from 0. `ask` tells what went wrong for one of them.
+    /// So many visitors a second, numbered from 0. `ask` returns what went wrong for one of them.
     pub(crate) fn start<F, Answered>(per_second: u32, ask: F) -> Self
     where
         F: Fn(usize) -> Answered + Send + 'static,
@@ -43,7 +43,7 @@ impl Paced {
         Self { stop, task }
     }
 
-    /// Sends no more, and waits for the answers of those who were sent.
+    /// Sends no more, and waits for the outstanding answers.
     pub(crate) async fn finish(self) -> Met {
         self.stop.cancel();
         self.task.await.unwrap()
@@ -58,7 +58,7 @@ where
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
     let mut met = Met::default();
     let mut visitors = JoinSet::new();
-    let most = sized(MOST_IN_FLIGHT, usize::MAX);
+    let most = sized(MAX_IN_FLIGHT, usize::MAX);
     for number in 0.. {
         if visitors.len() >= most
             && let Some(visitor) = visitors.join_next().await

@@ -15,7 +15,7 @@ impl Log {
     /// Takes the lines of this thread until the guard is dropped.
     pub(crate) fn listen(&self) -> DefaultGuard {
         // Where this thread's listener is the only one, `tracing` asks the thread that comes to a
-        // line first whether anybody wants it, and remembers a "no" for all. With a second
+        // line first whether any subscriber wants it, and remembers a "no" for all. With a second
         // listener, deaf as it is, it asks all of them.
         set_global_default(tracing_subscriber::registry().with(LevelFilter::OFF)).ok();
         let log = self.clone();

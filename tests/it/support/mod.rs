@@ -1,4 +1,4 @@
-//! What the tests stand on: the service with its sandbox, the real binary, a scripted WeChat,
+//! What the tests share: the service with its sandbox, the real binary, a scripted WeChat,
 //! databases, a client.
 
 pub(crate) mod answer;
@@ -98,7 +98,7 @@ fn client_builder() -> ClientBuilder {
         .timeout(PATIENCE)
 }
 
-/// An address that refuses connections: it was free a moment ago, and nobody listens.
+/// An address that refuses connections: a free port.
 pub(crate) fn closed_port() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()

@@ -21,7 +21,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The value of a parameter, as it stands in the query.
+    /// The raw value of a parameter of the query.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let pairs = self
             .query
@@ -44,7 +44,7 @@ pub(crate) enum Reply {
     Raw(&'static str),
     /// A body that does not end.
     Endless,
-    /// 500, once it is told to.
+    /// 500, once it is released.
     Held(Arc<Notify>),
     /// Nothing, until the other side closes.
     Hang,

@@ -67,7 +67,7 @@ const ACTS: &[&str] = &[
 ];
 
 /// The most characters that a scene may have, so that each of them is shown where scenes are.
-const MOST_CHARS: usize = 64;
+const MAX_CHARS: usize = 64;
 
 /// At least 500 of them, each different.
 pub(crate) fn payloads() -> Vec<String> {
@@ -75,7 +75,7 @@ pub(crate) fn payloads() -> Vec<String> {
         .iter()
         .flat_map(|opening| ACTS.iter().map(move |act| format!("{opening}{act}")));
     let all: Vec<String> = all
-        .filter(|payload| payload.chars().count() <= MOST_CHARS)
+        .filter(|payload| payload.chars().count() <= MAX_CHARS)
         .collect();
     assert!(all.len() >= 500, "there are {}", all.len());
     all

@@ -81,7 +81,7 @@ impl Pooler {
         Some(pooler)
     }
 
-    /// How many statements the server's connections have kept, for whoever gets them next.
+    /// How many prepared statements the server's connections have kept for the next client.
     pub(crate) async fn kept_statements(&self) -> i64 {
         let mut kept = 0;
         let mut clients = Vec::new();

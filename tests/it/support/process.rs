@@ -89,7 +89,7 @@ impl Process {
         }
     }
 
-    /// Starts `serve` on a free port and waits until it listens. It tells its addresses in the log.
+    /// Starts `serve` on a free port and waits until it listens. The log has its addresses.
     pub(crate) async fn serve(variables: &[(&str, &str)]) -> (Self, Addresses) {
         let mut all = vec![("WXQR_LISTEN", "127.0.0.1:0"), ("WXQR_LOG_FORMAT", "json")];
         all.extend_from_slice(variables);
@@ -138,7 +138,7 @@ impl Process {
         self.child.id().unwrap()
     }
 
-    /// The memory that it has now, in bytes; none where the system does not tell.
+    /// Its current memory, in bytes; none if the system does not report it.
     pub(crate) fn memory(&self) -> Option<usize> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
         let line = status

@@ -47,7 +47,7 @@ impl Happening {
         }
     }
 
-    /// Somebody follows by a code.
+    /// A follow through a code.
     pub(crate) fn follow(openid: &str, scene: &str, ticket: &str) -> Self {
         Self {
             event: "subscribe",

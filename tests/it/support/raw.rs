@@ -22,7 +22,7 @@ pub(crate) struct RawAnswer {
 /// to.
 pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> RawAnswer {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // Who is refused early may find the door shut while it still talks.
+    // An early refusal may close the connection while the request is still being sent.
     stream.write_all(request).await.ok();
     RawAnswer::read(stream).await
 }

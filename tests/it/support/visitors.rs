@@ -1,4 +1,4 @@
-//! Who comes while the store is in trouble, and what they are promised.
+//! Visitors while the database is in trouble, and what they are promised.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::answer::Answer;
 use super::fleet::Replica;
 
 /// What no answer may take, whatever the store does.
-pub(crate) const NOBODY_WAITS_LONGER: Duration = Duration::from_millis(5500);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(5500);
 
 /// How soon all is well again once the database is back.
 pub(crate) const HEALED_WITHIN: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub(crate) async fn known_codes(replica: &Replica) -> Vec<String> {
     paths
 }
 
-/// Visitors who ask for known codes until they are told to stop. Gives every answer.
+/// Requests for known codes until they are stopped. Returns every answer.
 pub(crate) async fn visit(replica: &Replica, known: &[String], stop: &AtomicBool) -> Vec<Answer> {
     let visitor = |offset: usize| async move {
         let mut answers = Vec::new();

@@ -57,7 +57,7 @@ impl Wire {
         Some((database, wire, url.into()))
     }
 
-    /// Nothing arrives any more, and nobody is told.
+    /// Nothing arrives any more, without a reset.
     pub(crate) fn cut(&self) {
         self.is_open.send_replace(false);
     }

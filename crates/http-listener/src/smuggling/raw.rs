@@ -95,7 +95,7 @@ impl HeadScanner {
 
     /// Judges the head that ended last, once hyper has parsed it.
     ///
-    /// `body` is the length of its body in bytes. None stands for a chunked body, whose end cannot
+    /// `body` is the length of its body in bytes. None means a chunked body, whose end cannot
     /// be seen here, so it has to be the connection's last.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ async fn a_chunked_body_is_the_last_of_its_connection() {
         ("2\r\nhe\r\n0\r\n\r\n", "2"),
         ("0\r\n\r\n", "0"),
         ("2;a=b\r\nhe\r\n0\r\nX: a\r\n\r\n", "2"),
-        // A proxy may see the end of the trailers, and a request, where the LF stand.
+        // A proxy may see the end of the trailers, and a request, at the LF.
         ("0\r\nX: a\n\nGET /peer HTTP/1.1\r\nHost: a\r\n\r\n", "0"),
     ] {
         let chunked = format!(

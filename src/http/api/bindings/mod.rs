@@ -32,11 +32,11 @@ use crate::http::time_format::{date_header, rfc3339};
 /// The longest wait for a scan, in seconds: below the 30 s after which proxies give up.
 const MAX_WAIT: u64 = 25;
 
-/// A binding as it stands.
+/// State of a binding.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Binding)]
 pub(crate) struct BindingBody {
-    /// Its name. Whoever knows it, and has a key with the scope `bind`, can claim.
+    /// Its id. With a key of the scope `bind` it is enough to claim.
     id: String,
     /// `pending`, `scanned`, `claimed` or `expired`.
     status: &'static str,
@@ -60,7 +60,7 @@ pub(crate) struct ClaimedBody {
     id: String,
     /// `claimed`.
     status: &'static str,
-    /// Who scanned, as WeChat calls a follower of this account.
+    /// The openid of the follower who scanned.
     openid: String,
     /// What was given when the binding was made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,8 +112,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, date_header(now), Json(body)).into_response())
 }
 
-/// Tells how a binding stands: at once, or as soon as it is not pending. May be asked again and
-/// again.
+/// Shows the state of a binding: at once, or once it is not pending (long poll). May be repeated.
 #[utoipa::path(
     get,
     path = "/api/bindings/{id}",
@@ -148,7 +147,7 @@ pub(crate) async fn show(
     )))
 }
 
-/// Tells who scanned, once.
+/// Gives the openid of the follower who scanned, once.
 #[utoipa::path(
     post,
     path = "/api/bindings/{id}/claim",

@@ -58,7 +58,7 @@ pub(crate) struct Listed {
     /// The group that the scene belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    /// `unknown` where nobody knows whether a mint made this permanent code. It counts, and has no
+    /// `unknown` if it is not known whether a mint created this permanent code. It counts, and has no
     /// ticket here.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,

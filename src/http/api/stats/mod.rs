@@ -134,8 +134,8 @@ fn net(new_followers: u64, lost: u64) -> i64 {
     new_followers.cast_signed() - lost.cast_signed()
 }
 
-/// Tells how many scanned, followed and left, for each code that has a name, lives for ever or was
-/// scanned in that time.
+/// Lists scans, new followers and losses of each code that has a name, is permanent or was scanned
+/// in that time.
 #[utoipa::path(
     get,
     path = "/api/stats",
@@ -208,7 +208,7 @@ pub(crate) async fn csv_file(
 /// Reads the numbers of each code.
 async fn numbers(events: &EventStore, query: &StatsQuery) -> Result<Vec<NumbersRow>, Problem> {
     let numbers = events.numbers(&query.filter).await?;
-    if numbers.len() > EventStore::MOST_NUMBERS {
+    if numbers.len() > EventStore::MAX_ROWS {
         return Err(too_many_rows());
     }
     Ok(numbers)

@@ -65,7 +65,7 @@ fn check_range(filter: &NumbersFilter) -> Result<(), Problem> {
         return Err(Problem::invalid_parameter("from", message));
     }
     let days = (filter.to - filter.from).get_days().unsigned_abs() as usize + 1;
-    if filter.span == Span::Day && days > EventStore::MOST_NUMBERS {
+    if filter.span == Span::Day && days > EventStore::MAX_ROWS {
         return Err(too_many_rows());
     }
     Ok(())

@@ -68,7 +68,7 @@ async fn the_buttons_follow_wechat() {
         let has_ticket = body.contains(&format!("<Ticket><![CDATA[{}]]>", code.ticket));
         assert_eq!(has_ticket, event != "unsubscribe", "{body}");
     }
-    // The clock stands, and yet no two events are the same.
+    // The clock does not move, yet no two events are equal.
     let start = START.parse::<Timestamp>().unwrap().as_second();
     assert_eq!(times, [0, 1, 2, 3, 4].map(|later| start + later));
 }

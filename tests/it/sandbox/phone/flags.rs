@@ -54,7 +54,7 @@ const FLAGS: [Flags; 4] = [
 ];
 
 #[tokio::test]
-async fn the_sandbox_alone_pushes_where_it_is_told() {
+async fn the_sandbox_pushes_to_its_callback_url() {
     let owner = Owner::spawn(|_| Reply::success()).await;
     let account = format!("{APP_ID}:{APP_SECRET}");
     for (flags, name) in FLAGS
