@@ -19,6 +19,11 @@ pub fn canonical_decimal<T: FromStr>(text: &str) -> Option<T> {
     }
 }
 
+/// Reads `true` or `false`, and no other spelling.
+pub fn boolean(text: &str) -> Option<bool> {
+    text.parse().ok()
+}
+
 /// True for one or more decimal digits and nothing else.
 pub fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -51,6 +56,19 @@ mod tests {
         ] {
             assert_eq!(decimal::<u8>(text), number, "{text:?}");
             assert_eq!(canonical_decimal::<u8>(text), canonical, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_boolean_has_two_spellings() {
+        for (text, want) in [
+            ("true", Some(true)),
+            ("false", Some(false)),
+            ("True", None),
+            ("1", None),
+            ("", None),
+        ] {
+            assert_eq!(boolean(text), want, "{text:?}");
         }
     }
 

@@ -23,7 +23,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time before the minimum rate of a body applies: as long as WeChat waits for an answer. A small
 /// body that is not there by then never comes.
-const BODY_GRACE: Duration = Duration::from_secs(5);
+const BODY_GRACE: Duration = http::WECHAT_TIMEOUT;
 
 /// Minimum rate of a body, in bytes a second. A client that sends 64 KiB and stops is closed after
 /// 9 s.

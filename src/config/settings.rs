@@ -13,15 +13,28 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::setting::{Description, Mask, Setting};
+use super::source::MAX_FILE_BYTES;
 use super::values::{self, AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl};
 use super::{access, scans};
-use crate::access::{Keyring, LinkKeys, Mode, Rate, TrustedProxies};
+use crate::access::{Key, Keyring, LinkKeys, Mode, Rate, TrustedProxies};
 use crate::callback::{CallbackToken, EncodingAesKey};
 use crate::codes::Reuse;
 use crate::scene::Lifetime;
 use crate::statistics::PersonKey;
 use crate::telemetry::LogFormat;
 use crate::wechat::TokenSource;
+
+// The texts of `--help` below say these numbers.
+const _: () = assert!(AppId::MAX_LEN == 64);
+const _: () = assert!(Key::MIN_SECRET_LEN == 16);
+const _: () = assert!(LinkKeys::MIN_KEY_LEN == 10);
+const _: () = assert!(EncodingAesKey::LEN == 43);
+const _: () = assert!(PersonKey::LEN == 32);
+const _: () = assert!(values::MAX_API_BASES == 4);
+const _: () = assert!(MAX_FILE_BYTES == 1024 * 1024);
+const _: () = assert!(Rate::MAX_MINTS == 1_000_000);
+const _: () = assert!(Rate::MIN_PERIOD.as_secs() == 1);
+const _: () = assert!(Rate::MAX_PERIOD.as_secs() == 24 * 60 * 60);
 
 /// Every setting, in the order of the documentation.
 pub const SETTINGS: &[Description] = &[

@@ -18,7 +18,7 @@ use super::{masking, quotes};
 use crate::redact::SecretWords;
 
 /// Largest file that a setting may name, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Origin of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -227,7 +227,7 @@ impl fmt::Debug for ExtraCa {
 }
 
 /// Greatest number of API hosts.
-const MAX_API_BASES: usize = 4;
+pub(super) const MAX_API_BASES: usize = 4;
 
 /// API hosts, the preferred one first.
 pub(super) fn api_bases(text: &str) -> Result<Vec<Url>, InvalidValue> {

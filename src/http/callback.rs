@@ -19,12 +19,18 @@ use crate::callback::{
 use crate::clock::Clock;
 use crate::http::extract::body::read_body;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::statistics::Scans;
-use crate::statistics::{Delivery, Relay};
+use crate::statistics::{self, Delivery, Relay, Scans};
 use crate::telemetry::{self, Causes};
 
-/// How long after a push the response must start: WeChat waits for 5 s.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(4700);
+/// How long WeChat waits for the answer of a push.
+pub(crate) const WECHAT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long after a push the response must start. The rest of WeChat's time is for the network.
+const RESPONSE_TIMEOUT: Duration = WECHAT_TIMEOUT.saturating_sub(Duration::from_millis(300));
+
+// The event is stored before the response starts, and a relay has some time after that.
+const _: () = assert!(statistics::RECORD_TIMEOUT.as_millis() < RESPONSE_TIMEOUT.as_millis());
+const _: () = assert!(statistics::RELAY_TIMEOUT.as_millis() < RESPONSE_TIMEOUT.as_millis());
 
 /// Byte budget of pushes whose query is signed, while they are read and relayed: 2000 of the
 /// longest messages.

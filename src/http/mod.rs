@@ -32,6 +32,7 @@ mod time_format;
 
 pub(crate) use self::api::codes::MAX_BODY;
 pub use self::callback::Callback;
+pub(crate) use self::callback::WECHAT_TIMEOUT;
 pub use self::extract::authenticator::Authenticator;
 pub(crate) use self::middleware::request_limits::MAX_HEAD;
 pub use self::operators::metrics_router;

@@ -1,5 +1,6 @@
 //! `GET /openapi.json`, generated from the handlers' own types.
 
+use qr_image::{Margin, PixelSize};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoParams, Modify, OpenApi};
 
@@ -15,8 +16,8 @@ use crate::http::static_response::{ONE_HOUR, StaticResponse};
     ),
     tags(
         (name = "codes", description = "The codes"),
-        (name = "statistics", description = "Who came through which code"),
-        (name = "bindings", description = "Signing in by a scan"),
+        (name = "statistics", description = "Scans and followers of each code"),
+        (name = "bindings", description = "Sign-in by a scan"),
         (name = "operating", description = "For operators"),
     ),
     modifiers(&Keys),
@@ -65,10 +66,10 @@ pub(crate) struct ShowParams {
     fragment: Option<String>,
     /// Pixels on a side of a PNG or SVG; at least 2 × (33 + 2 × `margin`), so that every module
     /// has two.
-    #[param(minimum = 64, maximum = 2048, default = 430)]
+    #[param(minimum = 64, maximum = 2048, default = json!(PixelSize::DEFAULT))]
     size: Option<u32>,
     /// Empty modules around the symbol of a PNG or SVG.
-    #[param(minimum = 0, maximum = 16, default = 4)]
+    #[param(minimum = 0, maximum = 16, default = json!(Margin::DEFAULT))]
     margin: Option<u32>,
     /// The dark colour of a PNG or SVG: 3 or 6 hex digits.
     #[param(pattern = "^([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$", default = "000")]
@@ -86,7 +87,7 @@ pub(crate) struct ShowParams {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
 pub(crate) struct LinkParams {
-    /// When a signed link ends, in Unix seconds. Goes with `sig` only.
+    /// When a signed link ends, in Unix seconds. Only with `sig`.
     #[param(minimum = 0)]
     exp: Option<i64>,
     /// The signature of the link: HMAC-SHA256, unpadded base64url.
@@ -94,15 +95,26 @@ pub(crate) struct LinkParams {
     sig: Option<String>,
 }
 
+/// The schema of a parameter, to compare its bounds, which the macro takes as literals only, with
+/// the constants of the parsers.
+#[cfg(test)]
+pub(crate) fn schema_of<P: IntoParams>(name: &str) -> serde_json::Value {
+    let params = P::into_params(|| Some(utoipa::openapi::path::ParameterIn::Query));
+    let param = params.into_iter().find(|param| param.name == name);
+    serde_json::to_value(param.expect("the parameter exists").schema).expect("a schema is JSON")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use serde_json::json;
     use utoipa::openapi::path::ParameterIn;
 
     use super::*;
     use crate::http::extract::query::KNOWN;
     use crate::http::scene_params::SceneParams;
+    use crate::scene::{Lifetime, SceneId, SceneText};
 
     #[test]
     fn the_document_has_every_parameter_of_a_code() {
@@ -115,5 +127,44 @@ mod tests {
         .concat();
         let names: BTreeSet<&str> = described.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, KNOWN.iter().copied().collect());
+    }
+
+    #[test]
+    fn openapi_bounds_are_those_of_the_types() {
+        for (schema, bound, want) in [
+            (
+                schema_of::<ShowParams>("size"),
+                "minimum",
+                json!(PixelSize::MIN),
+            ),
+            (
+                schema_of::<ShowParams>("size"),
+                "maximum",
+                json!(PixelSize::MAX),
+            ),
+            (
+                schema_of::<ShowParams>("margin"),
+                "maximum",
+                json!(Margin::MAX),
+            ),
+            (
+                schema_of::<SceneParams>("scene_id"),
+                "maximum",
+                json!(SceneId::MAX),
+            ),
+            (
+                schema_of::<SceneParams>("scene_str"),
+                "maxLength",
+                json!(SceneText::MAX_CHARS),
+            ),
+            (
+                schema_of::<SceneParams>("expire_seconds"),
+                "maximum",
+                json!(Lifetime::MAX_SECONDS),
+            ),
+        ] {
+            let got = schema[bound].as_f64();
+            assert_eq!(got, want.as_f64(), "{bound} of {schema}");
+        }
     }
 }

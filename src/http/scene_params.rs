@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 use crate::scene::{
     CodeSpec, Lifetime, LifetimeError, PermanentScene, SceneError, SceneText, TemporaryScene,
 };
+use crate::text;
 
 /// The parameters, not yet checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, IntoParams)]
@@ -42,7 +43,10 @@ pub enum SceneParamsError {
     #[error("must not be given together with scene_id")]
     TwoScenes,
     /// Neither a number nor a text is given.
-    #[error("is missing: give scene_id (a whole number) or scene_str (1 to 64 characters)")]
+    #[error(
+        "is missing: give scene_id (a whole number) or scene_str (1 to {} characters)",
+        SceneText::MAX_CHARS
+    )]
     NoScene,
     /// `permanent` is another word.
     #[error("must be true or false")]
@@ -51,7 +55,7 @@ pub enum SceneParamsError {
     #[error(transparent)]
     ExpireSeconds(LifetimeError),
     /// A lifetime is given for a permanent code.
-    #[error("goes with temporary codes only; a permanent code does not expire")]
+    #[error("is for temporary codes only; a permanent code does not expire")]
     PermanentExpires,
 }
 
@@ -97,8 +101,10 @@ impl SceneParams {
     }
 
     fn is_permanent(&self) -> Result<bool, SceneParamsError> {
-        let permanent = self.permanent.as_deref().unwrap_or("false");
-        permanent.parse().map_err(|_| SceneParamsError::Permanent)
+        match &self.permanent {
+            Some(text) => text::boolean(text).ok_or(SceneParamsError::Permanent),
+            None => Ok(false),
+        }
     }
 
     fn temporary_spec(&self, default_expire: Lifetime) -> Result<CodeSpec, SceneParamsError> {

@@ -21,5 +21,6 @@ pub use self::tally::{
     StatisticsDelta, Tally,
 };
 
-pub(crate) use self::relay::MAX_DELIVERIES;
+pub(crate) use self::relay::{MAX_DELIVERIES, RELAY_TIMEOUT};
+pub(crate) use self::scans::RECORD_TIMEOUT;
 pub(crate) use self::sql::{columns, person_key};

@@ -18,8 +18,8 @@ use crate::telemetry;
 /// few KiB.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// How long the server may take. WeChat waits for 5 s.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long the relay may take. WeChat waits for 5 s.
+pub(crate) const RELAY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How many deliveries may be under way: a server that hangs costs so many connections and no more.
 /// Chosen: what it could not answer at 100 pushes a second.
@@ -121,7 +121,7 @@ impl Relay {
         delivery: Delivery,
         deadline: Instant,
     ) -> Result<Answer, RelayError> {
-        let deadline = deadline.min(Instant::now() + PATIENCE);
+        let deadline = deadline.min(Instant::now() + RELAY_TIMEOUT);
         let answer = match self.free.try_acquire() {
             Err(_) => Err(RelayError::Busy),
             Ok(_one) => timeout_at(deadline, self.ask(delivery))

@@ -22,11 +22,11 @@ const MAX_BATCH: usize = EventStore::MAX_EVENTS;
 const MAX_WAITING: usize = 1000;
 
 /// The buffer of scanned bindings for slow receivers. A receiver that misses one polls.
-const MAX_UNHEARD: usize = 256;
+const NOTIFICATIONS: usize = 256;
 
-/// How long a caller waits. WeChat takes its push for lost after 5 s, and a relay may need time
-/// after us.
-const PATIENCE: Duration = Duration::from_millis(2500);
+/// How long a caller waits: half of the time that WeChat waits for an answer. The rest is for a
+/// relay.
+pub(crate) const RECORD_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// Records events. One is made at start and shared; dropping it ends its task.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Scans {
     /// Must be called in a runtime. `time_zone` bounds the days of statistics.
     pub fn new(store: EventStore, time_zone: Offset) -> Self {
         let (entrance, waiting) = mpsc::channel(MAX_WAITING);
-        let scanned_bindings = broadcast::Sender::new(MAX_UNHEARD);
+        let scanned_bindings = broadcast::Sender::new(NOTIFICATIONS);
         let recorder = Recorder {
             store,
             time_zone,
@@ -84,7 +84,7 @@ impl Scans {
         self.entrance
             .try_send(Waiting { event, reply })
             .map_err(|_| NotRecorded::Crowded)?;
-        match tokio::time::timeout(PATIENCE, replied).await {
+        match tokio::time::timeout(RECORD_TIMEOUT, replied).await {
             Ok(Ok(result)) => Ok(result?),
             Ok(Err(_)) | Err(_) => Err(NotRecorded::Late),
         }

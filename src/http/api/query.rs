@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use crate::http::extract::query::form_pairs;
 use crate::http::problem::Problem;
 use crate::scene::{SceneError, SceneId, SceneText};
+use crate::text;
 
 /// The largest and the default number of items of a page.
 pub(super) const MAX_ITEMS: u16 = 1000;
@@ -35,9 +36,14 @@ pub(super) fn limit(value: &str) -> Result<u16, Problem> {
     let limit = value.parse().ok();
     let limit = limit.filter(|limit| (1..=MAX_ITEMS).contains(limit));
     limit.ok_or_else(|| {
-        let message = "must be a whole number from 1 to 1000";
+        let message = format!("must be a whole number from 1 to {MAX_ITEMS}");
         Problem::invalid_parameter("limit", message)
     })
+}
+
+/// Parses a parameter that is `true` or `false`.
+pub(super) fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
+    text::boolean(value).ok_or_else(|| Problem::invalid_parameter(name, "must be true or false"))
 }
 
 /// Parses the filter by scene: its text, and whether it is a number.

@@ -35,7 +35,7 @@ pub(crate) struct ScansParams {
     #[param(pattern = "^[0-9]+$")]
     cursor: Option<String>,
     /// Events on a page.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
+    #[param(minimum = 1, maximum = 1000, default = json!(DEFAULT_ITEMS))]
     limit: Option<u16>,
 }
 
@@ -188,6 +188,18 @@ fn cursor(value: &str) -> Result<u64, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::api::query::MAX_ITEMS;
+    use crate::http::openapi::schema_of;
+
+    #[test]
+    fn openapi_limit_is_that_of_the_parser() {
+        let schema = schema_of::<ScansParams>("limit");
+        assert_eq!(
+            schema["maximum"].as_f64(),
+            Some(MAX_ITEMS.into()),
+            "{schema}"
+        );
+    }
 
     #[test]
     fn since_is_a_time_or_the_beginning_of_a_day() {

@@ -213,7 +213,7 @@ fn wait(raw: &str) -> Result<Duration, Problem> {
         }
         let seconds = value.parse().ok().filter(|&seconds| seconds <= MAX_WAIT);
         wait = seconds.map(Duration::from_secs).ok_or_else(|| {
-            let message = "must be a whole number of seconds from 0 to 25";
+            let message = format!("must be a whole number of seconds from 0 to {MAX_WAIT}");
             Problem::invalid_parameter("wait", message)
         })?;
     }
@@ -236,5 +236,23 @@ fn status_text(status: Status) -> &'static str {
         Status::Scanned => "scanned",
         Status::Claimed => "claimed",
         Status::Expired => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::openapi::schema_of;
+
+    #[test]
+    fn openapi_wait_is_that_of_the_parser() {
+        let schema = schema_of::<WaitParams>("wait");
+        assert_eq!(
+            schema["maximum"].as_f64(),
+            json!(MAX_WAIT).as_f64(),
+            "{schema}"
+        );
     }
 }

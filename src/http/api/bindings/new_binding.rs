@@ -72,7 +72,9 @@ fn misfit(name: &str) -> Problem {
 }
 
 fn bad_life() -> Problem {
-    let message = "must be a whole number of seconds from 60 to 1800, without quotes";
+    let (least, most) = (LIFETIMES.start(), LIFETIMES.end());
+    let message =
+        format!("must be a whole number of seconds from {least} to {most}, without quotes");
     Problem::invalid_parameter("expire_seconds", message)
 }
 

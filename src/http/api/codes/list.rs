@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::Caller;
 use crate::channels::{ChannelFilter, ChannelStore, ListedCode};
 use crate::clock::Clock;
-use crate::http::api::query::{DEFAULT_ITEMS, known_pairs, limit, scene};
+use crate::http::api::query::{DEFAULT_ITEMS, boolean, known_pairs, limit, scene};
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::qrcode::body::{CodePresenter, SceneBody, TicketBody};
@@ -41,7 +41,7 @@ pub(crate) struct ListParams {
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
     /// Codes on a page.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
+    #[param(minimum = 1, maximum = 1000, default = json!(DEFAULT_ITEMS))]
     limit: Option<u16>,
 }
 
@@ -141,7 +141,7 @@ impl ListQuery {
             match name.as_str() {
                 "label" => query.filter.label = Some(value),
                 "group" => query.filter.group = Some(value),
-                "permanent" => query.filter.permanent = Some(permanent(&value)?),
+                "permanent" => query.filter.permanent = Some(boolean(&name, &value)?),
                 "scene" => query.filter.scene = Some(scene(&value)?),
                 "cursor" => query.after = Some(after(&value)?),
                 // "limit": no other name is left.
@@ -150,13 +150,6 @@ impl ListQuery {
         }
         Ok(query)
     }
-}
-
-fn permanent(value: &str) -> Result<bool, Problem> {
-    value.parse().map_err(|_| {
-        let message = "must be true or false";
-        Problem::invalid_parameter("permanent", message)
-    })
 }
 
 fn after(value: &str) -> Result<Scene, Problem> {
@@ -179,6 +172,18 @@ fn scene_of(cursor: &str) -> Option<Scene> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::api::query::MAX_ITEMS;
+    use crate::http::openapi::schema_of;
+
+    #[test]
+    fn openapi_limit_is_that_of_the_parser() {
+        let schema = schema_of::<ListParams>("limit");
+        assert_eq!(
+            schema["maximum"].as_f64(),
+            Some(MAX_ITEMS.into()),
+            "{schema}"
+        );
+    }
 
     #[test]
     fn a_cursor_names_the_scene_it_came_from() {

@@ -13,7 +13,7 @@ use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
 use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scene_params::SceneParams;
-use crate::scene::{CodeSpec, Lifetime, PermanentScene};
+use crate::scene::{CodeSpec, Lifetime, LifetimeError, PermanentId, PermanentScene, SceneId};
 use crate::ticket::{CodeUrl, IssuedCode, Life};
 
 /// The largest number of codes of one request. Chosen.
@@ -171,14 +171,14 @@ impl NewCode {
 /// The problem of an unknown field, or of a value of the wrong type.
 fn misfit(name: &str) -> Problem {
     let message = match name {
-        "scene_id" => {
-            "must be a whole number from 1 to 4294967295, for a permanent code to 100000, without quotes"
-        }
-        "expire_seconds" => {
-            "must be a whole number of seconds from 1 to 2592000 (30 days), without quotes"
-        }
-        "permanent" => "must be true or false, without quotes",
-        "scene_str" | "label" | "group" | "ticket" | "url" => "must be a text in quotes",
+        "scene_id" => format!(
+            "must be a whole number from 1 to {}, for a permanent code to {}, without quotes",
+            SceneId::MAX,
+            PermanentId::MAX
+        ),
+        "expire_seconds" => format!("{LifetimeError}, without quotes"),
+        "permanent" => "must be true or false, without quotes".to_owned(),
+        "scene_str" | "label" | "group" | "ticket" | "url" => "must be a text in quotes".to_owned(),
         _ => {
             let message = "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, ticket, url";
             return Problem::invalid_body(name, message);

@@ -42,7 +42,7 @@ impl StatsQuery {
                 "from" => from = Some(day("from", &value)?),
                 "to" => filter.to = day("to", &value)?,
                 "by" => filter.span = span(&value)?,
-                "sum" => sum = boolean("sum", &value)?,
+                "sum" => sum = query::boolean("sum", &value)?,
                 // "lang": no other name is left.
                 _ => lang = language(&value)?,
             }
@@ -71,6 +71,9 @@ fn check_range(filter: &NumbersFilter) -> Result<(), Problem> {
     Ok(())
 }
 
+// The message here and that of `templates/stats.html` say so.
+const _: () = assert!(EventStore::MAX_ROWS == 100_000);
+
 /// The problem of a result that is too large.
 pub(super) fn too_many_rows() -> Problem {
     let message = "that would be more than 100,000 rows; narrow the range from ... to, or name a group or a scene";
@@ -93,13 +96,6 @@ fn span(value: &str) -> Result<Span, Problem> {
             Err(Problem::invalid_parameter("by", message))
         }
     }
-}
-
-fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
-    value.parse().map_err(|_| {
-        let message = "must be true or false";
-        Problem::invalid_parameter(name, message)
-    })
 }
 
 fn language(value: &str) -> Result<Lang, Problem> {

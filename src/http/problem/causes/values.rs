@@ -34,7 +34,11 @@ impl From<SceneParamsError> for Message {
             SceneParamsError::ExpireSeconds(cause) => return (*cause).into(),
             SceneParamsError::TwoScenes => "不能与 scene_id 同时使用",
             SceneParamsError::NoScene => {
-                "缺失：请给出 scene_id（整数）或 scene_str（1 至 64 个字符）"
+                let zh = format!(
+                    "缺失：请给出 scene_id（整数）或 scene_str（1 至 {} 个字符）",
+                    SceneText::MAX_CHARS
+                );
+                return Self::new(zh, error.to_string());
             }
             SceneParamsError::Permanent => "只能是 true 或 false",
             SceneParamsError::PermanentExpires => "仅用于临时二维码，永久二维码不会过期",
