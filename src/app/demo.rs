@@ -55,7 +55,7 @@ fn sandbox_clock(clock: &Arc<dyn Clock>) -> sandbox::Clock {
     sandbox::Clock::new(move || clock.now())
 }
 
-/// Sets up the callback on both sides, in safe mode, with secrets that live as long as the process.
+/// Sets up the callback on both sides, in safe mode, with secrets for this process.
 fn set_callback(config: &mut Config, sandbox: &Sandbox, url: Url) {
     let token = sandbox::CallbackToken::random();
     let key = sandbox::EncodingAesKey::random();

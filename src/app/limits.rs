@@ -22,14 +22,14 @@ const SANDBOX_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time before the minimum rate of a body applies: as long as WeChat waits for an answer. A small
-/// body that is not there by then never comes.
+/// body that has not arrived by then never does.
 const BODY_GRACE: Duration = http::WECHAT_TIMEOUT;
 
 /// Minimum rate of a body, in bytes a second. A client that sends 64 KiB and stops is closed after
 /// 9 s.
 const MIN_BODY_RATE: u32 = 16 * 1024;
 
-// The largest body is not too slow if it comes within its timeout.
+// The largest body is fast enough if it arrives within its timeout.
 const _: () = assert!(
     BODY_GRACE.as_secs() + http::MAX_BODY as u64 / MIN_BODY_RATE as u64 >= BODY_TIMEOUT.as_secs()
 );

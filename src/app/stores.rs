@@ -1,4 +1,4 @@
-//! What the features keep, over one database.
+//! The repositories of all features, over one database.
 
 use std::sync::Arc;
 

@@ -18,13 +18,13 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 /// How old the numbers of the metrics may be.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 
-/// How often the dead are cleared away.
+/// How often expired rows are removed.
 const PURGE_EVERY: Duration = Duration::from_mins(1);
 
 /// The pause between two batches: visitors and scans write too.
 const BETWEEN_BATCHES: Duration = Duration::from_millis(20);
 
-/// How long a dead ticket or an ended binding is kept, in case clocks disagree or a caller is late.
+/// How long an expired ticket or binding is kept, in case clocks disagree or a caller is late.
 const KEEP_DEAD: Duration = Duration::from_hours(1);
 
 /// From this part of the permanent stock on, the log warns.
@@ -34,7 +34,7 @@ const WARN_FROM_PERCENT: u64 = 90;
 #[derive(Debug)]
 pub(super) struct Upkeep {
     pub(super) stores: Stores,
-    /// Knows what is left of the supplies.
+    /// Reports the supplies.
     pub(super) codes: Arc<Codes>,
     /// How long events and openids are kept.
     pub(super) retention: Duration,
@@ -71,7 +71,7 @@ impl Upkeep {
         }
     }
 
-    /// The store itself says when it goes and when it is back.
+    /// The database itself logs its failure and its return.
     async fn watch(&self) {
         if self.stores.database.ping().await.is_ok() {
             self.codes.catch_up().await;

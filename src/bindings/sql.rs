@@ -16,7 +16,7 @@ pub struct NewBinding {
     pub id: String,
     /// The text that its code carries. Cannot be guessed either, and reveals nothing of the name.
     pub scene: String,
-    /// What the owner wants to have back with the claim.
+    /// Text of the caller, returned with the claim.
     pub context: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,

@@ -18,7 +18,7 @@ pub struct Channel {
     pub group: Option<String>,
 }
 
-/// Which codes to list. What is not given does not restrict.
+/// Which codes to list. An absent field does not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct ChannelFilter {
     /// Exactly this label.
@@ -117,7 +117,7 @@ impl ChannelStore {
             .await
     }
 
-    /// Lists the codes that live after a scene, at most `limit` of them. Those of bindings are left
+    /// Lists the unexpired codes after a scene, at most `limit` of them. Those of bindings are left
     /// out.
     ///
     /// # Errors

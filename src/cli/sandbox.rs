@@ -226,7 +226,7 @@ fn identity(base: &Url, public: Option<&PublicUrl>) -> anyhow::Result<TlsIdentit
     Ok(TlsIdentity::new(&hosts, SystemClock.now())?)
 }
 
-/// What the arguments say of the callback. Prints the secrets that are made up for it.
+/// The callback by the arguments. Prints the secrets that are generated for it.
 fn callback(matches: &ArgMatches) -> Option<Callback> {
     let url: &Url = matches.get_one("callback-url")?;
     let token = matches.get_one("callback-token").cloned();

@@ -68,7 +68,7 @@ impl Config {
                 "no access to the numbers",
                 "add the scope stats to a key in WXQR_API_KEYS",
             ),
-            // Wanted for particular uses only.
+            // Needed for particular uses only.
             Scope::Mint | Scope::People | Scope::Bind | Scope::Admin => return None,
         };
         (!self.keys.is_empty() && !self.keys.allows(scope)).then(|| Limitation {

@@ -84,7 +84,7 @@ impl Callback {
         self.history.summary()
     }
 
-    /// Gives the same response whatever is wrong; the cause is for the operator.
+    /// Gives the same response for every cause; the cause is for the operator.
     fn refuse(&self, refused: Rejected, now: Timestamp) -> Problem {
         telemetry::callback_rejected(refused.reason().as_str());
         self.history.refused(refused.diagnosis(), now);

@@ -17,7 +17,7 @@ use crate::codes::CircuitBreaker;
 use crate::db::Database;
 use crate::http::problem::Problem;
 
-/// Answers while the process lives.
+/// Answers while the process is alive (liveness).
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process is alive")), tag = "operating")]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"

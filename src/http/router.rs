@@ -159,7 +159,7 @@ pub fn router(
     with_middleware(routes, settings)
 }
 
-/// The service before the database is open: it lives and is not ready.
+/// The service before the database is open: alive, not ready.
 pub fn starting_router(settings: &RouterSettings) -> Router {
     with_middleware(with_base_path(starting(), &settings.base_path), settings)
 }

@@ -21,16 +21,16 @@ pub struct SceneParams {
     /// A text of 1 to 64 characters, without control characters. This or `scene_id`.
     #[param(min_length = 1, max_length = 64)]
     pub scene_str: Option<String>,
-    /// A code that lives for ever. It must exist, unless a key with the scope `permanent` asks.
+    /// A permanent code. It must exist, unless a key with the scope `permanent` asks.
     #[param(value_type = Option<bool>, default = false)]
     pub permanent: Option<String>,
-    /// The life to ask for, in seconds; for temporary codes only. The default is
+    /// The requested lifetime, in seconds; for temporary codes only. The default is
     /// `WXQR_DEFAULT_EXPIRE`.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 2_592_000)]
     pub expire_seconds: Option<String>,
 }
 
-/// Why the parameters ask for no code. As text, it continues the parameter's name: "must be ...".
+/// Why the parameters are invalid. As text, it continues the parameter's name: "must be ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SceneParamsError {
     /// The number cannot be a scene.
@@ -88,7 +88,7 @@ impl SceneParams {
         params
     }
 
-    /// Checks the parameters. A temporary code without `expire_seconds` lives for `default_expire`.
+    /// Checks the parameters. A temporary code without `expire_seconds` gets `default_expire`.
     ///
     /// # Errors
     /// [`SceneParamsError`], for the first parameter at fault.

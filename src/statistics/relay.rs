@@ -35,7 +35,7 @@ pub struct Relay {
     free: Semaphore,
 }
 
-/// What WeChat pushed, as it came.
+/// A push, byte for byte.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The query, without the question mark: it has the signatures.
@@ -115,7 +115,7 @@ impl Relay {
     /// server may have got it.
     ///
     /// # Errors
-    /// [`RelayError`]. A push is sent once, whatever becomes of it.
+    /// [`RelayError`]. A push is never sent twice.
     pub async fn pass_on(
         &self,
         delivery: Delivery,

@@ -36,7 +36,7 @@ pub struct Scans {
     _recorder: AbortOnDropHandle<()>,
 }
 
-/// Why an event is not known to be stored. It may come again: stored twice, it counts once.
+/// Why an event may not be stored. WeChat repeats it: stored twice, it counts once.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NotRecorded {
     /// Too many events wait already.

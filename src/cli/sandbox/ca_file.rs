@@ -36,7 +36,7 @@ fn cannot(path: &Path) -> String {
     format!("--ca-out: {} cannot be written", path.display())
 }
 
-/// By way of a file beside it, so that a client reads the old one or the new one.
+/// Writes a temporary file and renames it, so that a client reads the old one or the new one.
 fn put(path: &Path, pem: &str) -> io::Result<()> {
     let mut name = OsString::from(path);
     name.push(format!(".{}.new", std::process::id()));

@@ -31,13 +31,13 @@ pub(crate) struct AccountBody {
     /// What only the account's owner can mend; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultBody>,
-    /// What came to the callback, since the process that answers was started; absent while the
+    /// Requests to the callback since this process was started; absent while the
     /// callback is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     callback: Option<CallbackBody>,
 }
 
-/// What came to the callback: counts of one process, which no other replica adds to.
+/// Requests to the callback: counts of one process, without other replicas.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CallbackBody {
     /// When the last push was accepted (RFC 3339, UTC); absent before the first.
@@ -51,7 +51,7 @@ pub(crate) struct CallbackBody {
     /// Of those, since the last push was accepted, the ones that are proven or have the signature
     /// of another Token.
     refused_since_accepted: u64,
-    /// The last refusal that says something about the set-up; absent before the first.
+    /// The last refusal with a likely cause in the set-up; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_refusal: Option<RefusalBody>,
 }

@@ -16,7 +16,7 @@ pub(crate) struct AttributionBody {
     /// The scene, where it is a text, or where the code is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scene_str: Option<String>,
-    /// Whether the code lives for ever. Absent where the code is not known.
+    /// Whether the code is permanent. Absent if the code is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) permanent: Option<bool>,
     /// `false` where the scan carried a ticket that the service does not know: it is counted under

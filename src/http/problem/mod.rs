@@ -26,7 +26,7 @@ const STORE_RETRY: Duration = Duration::from_secs(5);
 /// Chosen.
 const BODIES_RETRY: Duration = Duration::from_secs(5);
 
-/// An error on its way to the caller. It holds nothing that a stranger may not read.
+/// An error for the caller. It holds no secret and no internal cause.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub(crate) code: ErrorCode,

@@ -23,7 +23,7 @@ pub(crate) struct SceneBody {
     /// The scene, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     scene_str: Option<String>,
-    /// Whether the code lives for ever.
+    /// Whether the code is permanent.
     permanent: bool,
     /// WeChat's name of the kind.
     action_name: &'static str,
@@ -40,7 +40,7 @@ pub(crate) struct TicketBody {
     /// Seconds of life left as of the header `Date`. Absent for a permanent code.
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_seconds: Option<i64>,
-    /// When the code dies (RFC 3339, UTC). Absent for a permanent code.
+    /// When the code expires (RFC 3339, UTC). Absent for a permanent code.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
     /// WeChat's picture.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::codes::{Freshness, Issued, Source};
 use crate::ticket::{IssuedCode, Life};
 
-/// A code that was minted at the epoch, for so many seconds; 0 is for ever.
+/// A code minted at the epoch, for so many seconds; 0 means permanent.
 pub(crate) fn served(granted: u64, freshness: Freshness) -> Issued {
     let life = match granted {
         0 => Life::Permanent,

@@ -9,7 +9,7 @@ use crate::http::problem::Problem;
 use crate::scene::{CodeSpec, SceneValue};
 
 /// Issues the code by [`Codes::issue`]. A new permanent code whose text is probably a mistake is
-/// refused, because it would be another channel for ever; one that exists is answered.
+/// refused, because it would be another channel permanently; an existing one is answered.
 ///
 /// # Errors
 /// `invalid_parameter` for such a text; else as [`Codes::issue`].

@@ -1,4 +1,4 @@
-//! What followers did, as it goes into the store and as it is listed.
+//! Events of followers, as they are stored and listed.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -54,7 +54,7 @@ pub struct StoredEvent {
     pub openid: Option<OpenId>,
 }
 
-/// Which events to list. What is not given does not restrict.
+/// Which events to list. An absent field does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// Events of codes with this scene, of whatever kind: its text, and whether it is a number.
@@ -76,7 +76,7 @@ pub enum EventOrder {
 /// Some of the events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPage {
-    /// They, in the order that was asked for.
+    /// The events, in the requested order.
     pub events: Vec<StoredEvent>,
     /// The place of the event that had been stored last when the page was read, of whatever code;
     /// 0 before the first.

@@ -1,4 +1,4 @@
-//! Statistics: how many scanned, followed and left, by code and day. They are read from sums that
+//! Scans, new followers and losses, by code and day. They are read from sums that
 //! recording keeps, and not from events, so that it does not matter how many those were.
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub enum Span {
     Total,
 }
 
-/// Which numbers. What is not given does not restrict.
+/// Which numbers. An absent field does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersFilter {
     /// Codes that carry this scene: its text, and whether it is a number. Scenes of unknown
@@ -128,7 +128,7 @@ impl EventStore {
             .await
     }
 
-    /// Those that are there even if all of their numbers are zero.
+    /// Rows that are listed even if all of their numbers are zero.
     async fn codes_to_tell(
         &self,
         read: &mut Transaction,

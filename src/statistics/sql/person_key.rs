@@ -1,4 +1,4 @@
-//! The key that names persons: in the database, or with the settings, where no backup of the
+//! The key of pseudonyms: in the database, or with the settings, where no backup of the
 //! database has it.
 //!
 //! Another key would give every follower another name, and count all of them anew. So a key from

@@ -85,7 +85,7 @@ struct Named<'a> {
 /// An event that was not stored before, and what it is about.
 struct Fresh<'a> {
     named: &'a Named<'a>,
-    /// Its place in what was handed over.
+    /// Its position in the batch.
     index: usize,
     seq: i64,
     about: About,

@@ -18,7 +18,7 @@ use crate::statistics::privacy::Person;
 pub enum Attribution {
     /// The code whose ticket the scan carried.
     Code(Scene),
-    /// None that we know, under the text of its scene.
+    /// An unknown code, under the text of its scene.
     Unknown(String),
 }
 
@@ -40,7 +40,7 @@ pub struct FirstTouch {
 pub struct FollowerState {
     /// The time of the latest event.
     pub seen_at: Timestamp,
-    /// Whether it says that the person left. Of events in the same second one that says so wins.
+    /// Whether the person unfollowed. Of events in the same second an unfollow wins.
     pub away: bool,
     /// What brought the person first; none if it was no code.
     pub first_touch: Option<FirstTouch>,
@@ -63,10 +63,10 @@ pub struct Happening<'a> {
     pub code: Option<Attribution>,
 }
 
-/// What is known before the events are counted, of all their persons and codes.
+/// The state before the events are counted, of all their persons and codes.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// The persons of whom there were events.
+    /// The persons with earlier events.
     pub people: HashMap<Person, FollowerState>,
     /// Days on which a person scanned a code: for each event, if there are any, its own day, the
     /// last one before it and the first one after it. More do no harm.
@@ -85,9 +85,9 @@ pub struct Count {
 /// Changes of the statistics, in key order, so that all writers lock rows in the same order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatisticsDelta {
-    /// What is new of a person's state.
+    /// New states of followers.
     pub states: BTreeMap<Person, FollowerUpdate>,
-    /// Persons whose first touch is now known to be another one.
+    /// Changed first touches.
     pub first_touches: BTreeMap<Person, FirstTouch>,
     /// Changes of the numbers of codes and days.
     pub tallies: BTreeMap<(Attribution, Date), Tally>,
@@ -113,12 +113,12 @@ pub struct Tally {
     pub people: i64,
     /// Persons whom this code brought first.
     pub new_followers: i64,
-    /// Of those, the ones away.
+    /// Of those, the ones who unfollowed.
     pub lost: i64,
 }
 
 impl Count {
-    /// Begins with what is known.
+    /// Begins with the state in the database.
     pub fn from(known: Known) -> Self {
         Self {
             before: known.people.clone(),
@@ -158,7 +158,7 @@ impl Count {
         self.changes
     }
 
-    /// Whether the person is there, which the latest event says.
+    /// Whether the person follows, by the latest event.
     fn follow(&mut self, event: &Happening<'_>) {
         let leaves = event.kind == EventKind::Unsubscribe;
         let known = self.known.people.get(&event.person);

@@ -21,14 +21,14 @@ const MAX_CONTEXT: usize = 1024;
 const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=1800;
 const DEFAULT_LIFETIME: u64 = 300;
 
-/// A binding that is wanted.
+/// A new binding.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = WantedBinding)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBinding {
     /// Seconds until it ends, 60 to 1800. Default: 300.
     expire_seconds: Option<u64>,
-    /// Comes back with the claim, at most 1024 bytes.
+    /// Returned with the claim, at most 1024 bytes.
     context: Option<String>,
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct ListPage {
     next_cursor: Option<String>,
 }
 
-/// Lists the codes that live, and the permanent ones whose mint has no known outcome, by kind and
+/// Lists unexpired codes, and the permanent ones whose mint has no known outcome, by kind and
 /// scene.
 #[utoipa::path(
     get,

@@ -25,7 +25,7 @@ pub(crate) const MAX_BODY: usize = 512 * 1024;
 /// The longest label or group name, in characters.
 const MAX_NAME: usize = 100;
 
-/// A code that is wanted.
+/// A new code.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = Wanted)]
 #[serde(deny_unknown_fields)]
@@ -106,7 +106,7 @@ fn too_many(items: usize) -> Problem {
 }
 
 impl Order {
-    /// Checks one code. A temporary one without a lifetime lives for `default_expire`.
+    /// Checks one code. A temporary one without a lifetime gets `default_expire`.
     ///
     /// # Errors
     /// Names the field, and what would be accepted.

@@ -1,4 +1,4 @@
-//! Errors of `store`.
+//! Errors of the database.
 
 use crate::codes::ImportConflict;
 use crate::db;

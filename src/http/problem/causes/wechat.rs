@@ -1,4 +1,4 @@
-//! Errors of calls to WeChat: of `wechat`, `token` and `account`.
+//! Errors of calls to WeChat: of the client, the access token and the circuit breaker.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What has to be known before events are counted.
+//! Reads the state that counting events depends on.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -59,7 +59,7 @@ impl Recording<'_> {
         found.iter().map(owner).collect()
     }
 
-    /// What is known of the persons of these events, and of the codes that they scanned.
+    /// The state of the persons of these events, and of the codes that they scanned.
     pub(super) async fn known(&mut self, fresh: &[Fresh<'_>]) -> Result<Known, Error> {
         let persons: BTreeSet<_> = fresh.iter().map(|event| &event.named.person).collect();
         let visits = fresh.iter().filter_map(|event| {

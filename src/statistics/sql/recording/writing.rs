@@ -1,4 +1,4 @@
-//! What counting events changed, written down: a statement for each table, with a row for each
+//! Writes the statistics delta: a statement for each table, with a row for each
 //! change.
 
 use std::collections::BTreeMap;
