@@ -1,7 +1,7 @@
 //! Events become numbers: each is stored before it is acknowledged, counted once, and forgotten
 //! after its time.
 //!
-//! Read [`Scans::record`] first, then [`Count`].
+//! Read [`Scans::record`] first, then [`DeltaBuilder`].
 
 mod privacy;
 mod relay;
@@ -13,12 +13,12 @@ pub use self::privacy::{EventId, Person, PersonKey, PersonKeyError};
 pub use self::relay::{Answer, Delivery, Relay, RelayError};
 pub use self::scans::{NotRecorded, Scans};
 pub use self::sql::{
-    Dated, EventFilter, EventOrder, EventPage, EventStore, Numbers, NumbersFilter, NumbersRow,
+    DatedEvent, EventFilter, EventOrder, EventPage, EventStore, Numbers, NumbersFilter, NumbersRow,
     Recorded, Span, StoredEvent, Sums,
 };
 pub use self::tally::{
-    Attribution, Count, FirstTouch, FollowerState, FollowerUpdate, Happening, Known,
-    StatisticsDelta, Tally,
+    AttributedEvent, Attribution, DeltaBuilder, FirstTouch, FollowerState, FollowerUpdate,
+    PriorState, StatisticsDelta, Tally,
 };
 
 pub(crate) use self::relay::{MAX_DELIVERIES, RELAY_TIMEOUT};

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::db;
 use crate::event::Event;
-use crate::statistics::sql::{Dated, EventStore, Recorded};
+use crate::statistics::sql::{DatedEvent, EventStore, Recorded};
 use crate::telemetry;
 
 /// The largest batch: the most that [`EventStore::record_events`] does.
@@ -128,7 +128,7 @@ impl Recorder {
 
     /// All together. If the store is well and takes a value of theirs amiss, one by one, so that
     /// such an event costs no other.
-    async fn record(&self, events: &[Dated]) -> Vec<Result<Recorded, db::Error>> {
+    async fn record(&self, events: &[DatedEvent]) -> Vec<Result<Recorded, db::Error>> {
         match self.write(events).await {
             Ok(recorded) => recorded.into_iter().map(Ok).collect(),
             Err(error) if events.len() == 1 || !error.is_data_error() || !self.store.is_up() => {
@@ -145,7 +145,7 @@ impl Recorder {
         }
     }
 
-    async fn write(&self, events: &[Dated]) -> Result<Vec<Recorded>, db::Error> {
+    async fn write(&self, events: &[DatedEvent]) -> Result<Vec<Recorded>, db::Error> {
         let recorded = self.store.record_events(events).await?;
         for (dated, recorded) in events.iter().zip(&recorded) {
             if let Recorded::New { binding } = recorded {
@@ -159,8 +159,8 @@ impl Recorder {
         Ok(recorded)
     }
 
-    fn dated(&self, event: Event) -> Dated {
+    fn dated(&self, event: Event) -> DatedEvent {
         let day = self.time_zone.to_datetime(event.created_at).date();
-        Dated { event, day }
+        DatedEvent { event, day }
     }
 }

@@ -12,7 +12,7 @@ use crate::support::callback::{events, numbers, post, with_callback};
 use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, sized};
 use crate::support::keys;
-use crate::support::pushes::{AES_KEY, ALICE, BOB, Happening, sealed};
+use crate::support::pushes::{AES_KEY, ALICE, BOB, PushedEvent, sealed};
 
 fn service(database: &Database) -> Builder {
     with_callback(database).set("ENCODING_AES_KEY", AES_KEY)
@@ -74,12 +74,12 @@ impl Made {
     }
 
     async fn scanned_by(&self, app: &TestApp, openid: &str) {
-        push(app, &Happening::scan(openid, &self.scene, &self.ticket)).await;
+        push(app, &PushedEvent::scan(openid, &self.scene, &self.ticket)).await;
     }
 }
 
-async fn push(app: &TestApp, happening: &Happening) {
-    let (query, body) = sealed(&happening.openid, &happening.xml());
+async fn push(app: &TestApp, pushed_event: &PushedEvent) {
+    let (query, body) = sealed(&pushed_event.openid, &pushed_event.xml());
     assert_eq!(post(app, &query, body).await.text(), "success");
 }
 
@@ -235,7 +235,7 @@ async fn claim_after_an_unfollow_gives_no_openid() {
     let app = service(&Database::memory()).spawn().await;
     let made = make(&app).await;
     made.scanned_by(&app, ALICE).await;
-    push(&app, &Happening::leave(ALICE)).await;
+    push(&app, &PushedEvent::leave(ALICE)).await;
     let claim = made.claim(&app).await;
     assert_eq!(claim.problem(), (410, "follower_left".to_owned()));
     assert!(!claim.text().contains(ALICE));
@@ -267,7 +267,7 @@ async fn a_binding_request_is_parsed_strictly() {
         let answer = ask(&app, Method::GET, &path, &Value::Null).await;
         assert_eq!(answer.status, 400, "{query}");
     }
-    assert_eq!(app.creates(), 3, "nothing is minted for a wrong wish");
+    assert_eq!(app.creates(), 3, "nothing is minted for an invalid request");
 }
 
 async fn no_other_text_is_an_id(database: Database) {

@@ -15,7 +15,7 @@ use crate::statistics::tally::Attribution;
 
 /// An event on its way into the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dated {
+pub struct DatedEvent {
     /// What happened.
     pub event: Event,
     /// The owner's day on which it did.

@@ -8,6 +8,6 @@ mod recording;
 mod retention;
 mod store;
 
-pub use self::events::{Dated, EventFilter, EventOrder, EventPage, Recorded, StoredEvent};
+pub use self::events::{DatedEvent, EventFilter, EventOrder, EventPage, Recorded, StoredEvent};
 pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span, Sums};
 pub use self::store::EventStore;

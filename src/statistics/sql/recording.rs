@@ -1,6 +1,6 @@
 //! Events into the store: each once, in one transaction for all that come together, whose number of
 //! statements does not grow with theirs. What an event changes is counted by
-//! [`crate::statistics::Count`].
+//! [`crate::statistics::DeltaBuilder`].
 
 mod reading;
 mod writing;
@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::events::{Dated, Recorded};
+use super::events::{DatedEvent, Recorded};
 use super::store::EventStore;
 use crate::db::{Error, Purpose, Transaction};
 use crate::scene::{Scene, SceneText};
 use crate::statistics::privacy::{EventId, Person, PersonKey};
-use crate::statistics::tally::{Attribution, Count, Happening, StatisticsDelta};
+use crate::statistics::tally::{AttributedEvent, Attribution, DeltaBuilder, StatisticsDelta};
 
 impl EventStore {
     /// The most events that one call takes, so that it ends within [`crate::db::DEADLINE`].
@@ -26,10 +26,10 @@ impl EventStore {
     ///
     /// # Errors
     /// When the store cannot be used. Then no event may be acknowledged, although it may be stored.
-    pub async fn record_events(&self, events: &[Dated]) -> Result<Vec<Recorded>, Error> {
+    pub async fn record_events(&self, events: &[DatedEvent]) -> Result<Vec<Recorded>, Error> {
         let named: Vec<_> = events
             .iter()
-            .map(|dated| Named::new(dated, &self.person_key))
+            .map(|dated| PseudonymousEvent::new(dated, &self.person_key))
             .collect();
         if named.is_empty() {
             return Ok(Vec::new());
@@ -40,15 +40,15 @@ impl EventStore {
                     appid: self.db.appid(),
                     write: self.db.begin().await?,
                 };
-                self.record_named(recording, &named).await
+                self.record_pseudonymous(recording, &named).await
             })
             .await
     }
 
-    async fn record_named(
+    async fn record_pseudonymous(
         &self,
         mut recording: Recording<'_>,
-        named: &[Named<'_>],
+        named: &[PseudonymousEvent<'_>],
     ) -> Result<Vec<Recorded>, Error> {
         let first_seq = recording.lock_log_and_reserve_sequence(named.len()).await?;
         let stored = recording.stored(named).await?;
@@ -57,7 +57,7 @@ impl EventStore {
             recording.write.rollback().await?;
             return Ok(vec![Recorded::Repeat; named.len()]);
         }
-        let fresh = recording.sorted_out(fresh, first_seq).await?;
+        let fresh = recording.attribute(fresh, first_seq).await?;
         let changes = recording.count(&fresh).await?;
         if changes.states.values().any(|state| state.openid.is_none()) {
             // Before the commit, whose outcome may stay unknown.
@@ -75,24 +75,24 @@ struct Recording<'a> {
     write: Transaction,
 }
 
-/// An event with its names.
-struct Named<'a> {
-    dated: &'a Dated,
+/// An event with its pseudonyms.
+struct PseudonymousEvent<'a> {
+    dated: &'a DatedEvent,
     id: EventId,
     person: Person,
 }
 
-/// An event that was not stored before, and what it is about.
-struct Fresh<'a> {
-    named: &'a Named<'a>,
+/// An event that was not stored before, with its subject.
+struct NewEvent<'a> {
+    named: &'a PseudonymousEvent<'a>,
     /// Its position in the batch.
     index: usize,
     seq: i64,
-    about: About,
+    about: Subject,
 }
 
-/// What an event is about, as far as numbers go.
-enum About {
+/// The subject of an event in the statistics.
+enum Subject {
     /// Following or leaving, and no code.
     NoCode,
     /// A code that is counted.
@@ -101,7 +101,7 @@ enum About {
     Own(Option<Binding>),
 }
 
-/// Whose a ticket is.
+/// The code of a ticket, and its binding.
 struct Owner {
     scene: Scene,
     binding: Option<Binding>,
@@ -114,8 +114,8 @@ struct Binding {
     expires_at: Timestamp,
 }
 
-impl<'a> Named<'a> {
-    fn new(dated: &'a Dated, key: &PersonKey) -> Self {
+impl<'a> PseudonymousEvent<'a> {
+    fn new(dated: &'a DatedEvent, key: &PersonKey) -> Self {
         Self {
             dated,
             id: key.event(&dated.event),
@@ -128,47 +128,47 @@ impl<'a> Named<'a> {
         Some(scan.ticket.as_ref()?.as_str())
     }
 
-    /// What it is about, by the owners of the tickets that are known.
-    fn about(&self, owners: &HashMap<String, Owner>) -> About {
+    /// Its subject, by the owners of known tickets.
+    fn about(&self, owners: &HashMap<String, Owner>) -> Subject {
         let Some(scan) = &self.dated.event.scan else {
-            return About::NoCode;
+            return Subject::NoCode;
         };
         let owner = self.ticket().and_then(|ticket| owners.get(ticket));
         match owner {
             Some(Owner {
                 binding: Some(binding),
                 ..
-            }) => About::Own(Some(binding.clone())),
-            _ if scan.scene.starts_with(SceneText::RESERVED_PREFIX) => About::Own(None),
-            Some(owner) => About::Code(Attribution::Code(owner.scene.clone())),
-            None => About::Code(Attribution::Unknown(scan.scene.clone())),
+            }) => Subject::Own(Some(binding.clone())),
+            _ if scan.scene.starts_with(SceneText::RESERVED_PREFIX) => Subject::Own(None),
+            Some(owner) => Subject::Code(Attribution::Code(owner.scene.clone())),
+            None => Subject::Code(Attribution::Unknown(scan.scene.clone())),
         }
     }
 }
 
-impl Fresh<'_> {
+impl NewEvent<'_> {
     fn at(&self) -> Timestamp {
         self.named.dated.event.created_at
     }
 
     fn code(&self) -> Option<&Attribution> {
         match &self.about {
-            About::Code(code) => Some(code),
-            About::NoCode | About::Own(_) => None,
+            Subject::Code(code) => Some(code),
+            Subject::NoCode | Subject::Own(_) => None,
         }
     }
 
-    /// The binding that this scan takes, unless another one took it before.
+    /// The binding that this scan claims, unless another one did before.
     fn claimed_binding(&self) -> Option<&str> {
         match &self.about {
-            About::Own(Some(binding)) if self.at() <= binding.expires_at => Some(&binding.id),
+            Subject::Own(Some(binding)) if self.at() <= binding.expires_at => Some(&binding.id),
             _ => None,
         }
     }
 
-    fn happening(&self) -> Happening<'_> {
-        let Named { dated, person, .. } = self.named;
-        Happening {
+    fn attributed(&self) -> AttributedEvent<'_> {
+        let PseudonymousEvent { dated, person, .. } = self.named;
+        AttributedEvent {
             person: person.clone(),
             openid: &dated.event.openid,
             kind: dated.event.kind,
@@ -180,18 +180,18 @@ impl Fresh<'_> {
 }
 
 impl Recording<'_> {
-    async fn sorted_out<'a>(
+    async fn attribute<'a>(
         &mut self,
-        fresh: Vec<(usize, &'a Named<'a>)>,
+        fresh: Vec<(usize, &'a PseudonymousEvent<'a>)>,
         first_seq: i64,
-    ) -> Result<Vec<Fresh<'a>>, Error> {
+    ) -> Result<Vec<NewEvent<'a>>, Error> {
         let tickets: BTreeSet<_> = fresh.iter().filter_map(|(_, one)| one.ticket()).collect();
         let owners = self.owners(&tickets).await?;
         let seqs = first_seq..;
         let sorted = fresh
             .into_iter()
             .zip(seqs)
-            .map(|((index, named), seq)| Fresh {
+            .map(|((index, named), seq)| NewEvent {
                 named,
                 index,
                 seq,
@@ -200,16 +200,20 @@ impl Recording<'_> {
         Ok(sorted.collect())
     }
 
-    async fn count(&mut self, fresh: &[Fresh<'_>]) -> Result<StatisticsDelta, Error> {
+    async fn count(&mut self, fresh: &[NewEvent<'_>]) -> Result<StatisticsDelta, Error> {
         let known = self.known(fresh).await?;
-        let mut count = Count::from(known);
+        let mut count = DeltaBuilder::from(known);
         for event in fresh {
-            count.add(&event.happening());
+            count.add(&event.attributed());
         }
         Ok(count.finish())
     }
 
-    async fn store(&mut self, fresh: &[Fresh<'_>], changes: &StatisticsDelta) -> Result<(), Error> {
+    async fn store(
+        &mut self,
+        fresh: &[NewEvent<'_>],
+        changes: &StatisticsDelta,
+    ) -> Result<(), Error> {
         self.write_events(fresh).await?;
         self.write_states(&changes.states).await?;
         self.write_first_touches(&changes.first_touches).await?;
@@ -220,7 +224,10 @@ impl Recording<'_> {
 }
 
 /// The events that are not stored yet, each once, with their places.
-fn fresh<'a>(named: &'a [Named<'a>], stored: &HashSet<String>) -> Vec<(usize, &'a Named<'a>)> {
+fn fresh<'a>(
+    named: &'a [PseudonymousEvent<'a>],
+    stored: &HashSet<String>,
+) -> Vec<(usize, &'a PseudonymousEvent<'a>)> {
     let mut seen = HashSet::new();
     named
         .iter()
@@ -230,7 +237,7 @@ fn fresh<'a>(named: &'a [Named<'a>], stored: &HashSet<String>) -> Vec<(usize, &'
 }
 
 /// The bindings that were scanned in time, each with the first scan of it.
-fn claimed_bindings<'a>(fresh: &'a [Fresh<'a>]) -> BTreeMap<&'a str, &'a Fresh<'a>> {
+fn claimed_bindings<'a>(fresh: &'a [NewEvent<'a>]) -> BTreeMap<&'a str, &'a NewEvent<'a>> {
     let mut claimed_bindings = BTreeMap::new();
     for event in fresh {
         if let Some(binding) = event.claimed_binding() {
@@ -240,11 +247,11 @@ fn claimed_bindings<'a>(fresh: &'a [Fresh<'a>]) -> BTreeMap<&'a str, &'a Fresh<'
     claimed_bindings
 }
 
-fn results(count: usize, fresh: &[Fresh<'_>]) -> Vec<Recorded> {
+fn results(count: usize, fresh: &[NewEvent<'_>]) -> Vec<Recorded> {
     let mut results = vec![Recorded::Repeat; count];
     for event in fresh {
         let binding = match &event.about {
-            About::Own(Some(binding)) => Some(binding.id.clone()),
+            Subject::Own(Some(binding)) => Some(binding.id.clone()),
             _ => None,
         };
         results[event.index] = Recorded::New { binding };

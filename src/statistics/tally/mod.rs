@@ -1,7 +1,7 @@
 //! Reduces events to changes of statistics, with first-touch attribution of followers.
 //!
-//! Read [`Count`] first. It is pure and knows no database; the numbers are the same in whatever
-//! order events come.
+//! Read [`DeltaBuilder`] first. It is pure and knows no database; the order of events does not
+//! change the numbers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -46,9 +46,9 @@ pub struct FollowerState {
     pub first_touch: Option<FirstTouch>,
 }
 
-/// An event that was not counted yet.
+/// An event with its person and its code, not counted before.
 #[derive(Debug, Clone)]
-pub struct Happening<'a> {
+pub struct AttributedEvent<'a> {
     /// The pseudonym of the follower.
     pub person: Person,
     /// The openid of the follower.
@@ -65,7 +65,7 @@ pub struct Happening<'a> {
 
 /// The state before the events are counted, of all their persons and codes.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct PriorState {
     /// The persons with earlier events.
     pub people: HashMap<Person, FollowerState>,
     /// Days on which a person scanned a code: for each event, if there are any, its own day, the
@@ -73,12 +73,11 @@ pub struct Known {
     pub days: HashMap<(Person, Attribution), BTreeSet<Date>>,
 }
 
-/// Counts events one after another. Whatever order they come in, the sum of the changes is the
-/// same.
+/// Folds events into a [`StatisticsDelta`]. Their order does not change the sum of the deltas.
 #[derive(Debug)]
-pub struct Count {
+pub struct DeltaBuilder {
     before: HashMap<Person, FollowerState>,
-    known: Known,
+    known: PriorState,
     changes: StatisticsDelta,
 }
 
@@ -117,9 +116,9 @@ pub struct Tally {
     pub lost: i64,
 }
 
-impl Count {
+impl DeltaBuilder {
     /// Begins with the state in the database.
-    pub fn from(known: Known) -> Self {
+    pub fn from(known: PriorState) -> Self {
         Self {
             before: known.people.clone(),
             known,
@@ -128,7 +127,7 @@ impl Count {
     }
 
     /// Counts an event. It must not have been counted before.
-    pub fn add(&mut self, event: &Happening<'_>) {
+    pub fn add(&mut self, event: &AttributedEvent<'_>) {
         self.follow(event);
         if let Some(code) = &event.code {
             self.scan(event, code);
@@ -159,13 +158,13 @@ impl Count {
     }
 
     /// Whether the person follows, by the latest event.
-    fn follow(&mut self, event: &Happening<'_>) {
+    fn follow(&mut self, event: &AttributedEvent<'_>) {
         let leaves = event.kind == EventKind::Unsubscribe;
         let known = self.known.people.get(&event.person);
-        let is_heard = known.is_none_or(|known| {
+        let is_latest = known.is_none_or(|known| {
             event.at > known.seen_at || (event.at == known.seen_at && leaves && !known.away)
         });
-        if !is_heard {
+        if !is_latest {
             return;
         }
         let now = FollowerState {
@@ -181,7 +180,7 @@ impl Count {
         self.changes.states.insert(event.person.clone(), state);
     }
 
-    fn scan(&mut self, event: &Happening<'_>, code: &Attribution) {
+    fn scan(&mut self, event: &AttributedEvent<'_>, code: &Attribution) {
         self.visit(event, code);
         if event.kind != EventKind::Subscribe {
             return;
@@ -191,8 +190,8 @@ impl Count {
             code: code.clone(),
             day: event.day,
         };
-        let standing = self.known.people.get_mut(&event.person);
-        let first = &mut standing.expect("who scans was seen").first_touch;
+        let state = self.known.people.get_mut(&event.person);
+        let first = &mut state.expect("the event has set the state").first_touch;
         if first.as_ref().is_none_or(|first| first_touch < *first) {
             *first = Some(first_touch);
         }
@@ -200,7 +199,7 @@ impl Count {
 
     /// A scan, and a person more on that day if it is the first one. The person's days with the
     /// code are a chain, each day with the one before it, and a new day goes in between.
-    fn visit(&mut self, event: &Happening<'_>, code: &Attribution) {
+    fn visit(&mut self, event: &AttributedEvent<'_>, code: &Attribution) {
         let day = event.day;
         self.changes.tally(code, day).scans += 1;
         let key = (event.person.clone(), code.clone());
@@ -228,8 +227,8 @@ impl Count {
     }
 }
 
-fn first_touch_of(standing: &FollowerState) -> Option<&FirstTouch> {
-    standing.first_touch.as_ref()
+fn first_touch_of(state: &FollowerState) -> Option<&FirstTouch> {
+    state.first_touch.as_ref()
 }
 
 impl StatisticsDelta {
@@ -238,15 +237,14 @@ impl StatisticsDelta {
     }
 
     /// Counts a person with the code that brought them, or uncounts.
-    fn recount(&mut self, standing: Option<&FollowerState>, change: i64) {
-        let Some((standing, first_touch)) =
-            standing.and_then(|one| Some((one, first_touch_of(one)?)))
+    fn recount(&mut self, state: Option<&FollowerState>, change: i64) {
+        let Some((state, first_touch)) = state.and_then(|one| Some((one, first_touch_of(one)?)))
         else {
             return;
         };
         let tally = self.tally(&first_touch.code, first_touch.day);
         tally.new_followers += change;
-        tally.lost += if standing.away { change } else { 0 };
+        tally.lost += if state.away { change } else { 0 };
     }
 }
 

@@ -12,8 +12,8 @@ struct Kept {
 }
 
 impl Kept {
-    fn count(&mut self, batch: &[Happening<'_>]) {
-        let mut count = Count::from(Known {
+    fn count(&mut self, batch: &[AttributedEvent<'_>]) {
+        let mut count = DeltaBuilder::from(PriorState {
             people: self.people.clone(),
             days: self.days.clone(),
         });
@@ -99,9 +99,9 @@ fn person(name: &str) -> Person {
 }
 
 /// At an hour of the month: who, which event, by which code; no code is `""`.
-fn happening(hour: i64, who: &str, kind: EventKind, code: &str) -> Happening<'static> {
+fn attributed(hour: i64, who: &str, kind: EventKind, code: &str) -> AttributedEvent<'static> {
     let first: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
-    Happening {
+    AttributedEvent {
         person: person(who),
         openid: openid(who),
         kind,
@@ -111,19 +111,19 @@ fn happening(hour: i64, who: &str, kind: EventKind, code: &str) -> Happening<'st
     }
 }
 
-fn follow(hour: i64, who: &str, code: &str) -> Happening<'static> {
-    happening(hour, who, EventKind::Subscribe, code)
+fn follow(hour: i64, who: &str, code: &str) -> AttributedEvent<'static> {
+    attributed(hour, who, EventKind::Subscribe, code)
 }
 
-fn scan(hour: i64, who: &str, code: &str) -> Happening<'static> {
-    happening(hour, who, EventKind::Scan, code)
+fn scan(hour: i64, who: &str, code: &str) -> AttributedEvent<'static> {
+    attributed(hour, who, EventKind::Scan, code)
 }
 
-fn leave(hour: i64, who: &str) -> Happening<'static> {
-    happening(hour, who, EventKind::Unsubscribe, "")
+fn leave(hour: i64, who: &str) -> AttributedEvent<'static> {
+    attributed(hour, who, EventKind::Unsubscribe, "")
 }
 
-fn counted(events: &[Happening<'_>]) -> Kept {
+fn counted(events: &[AttributedEvent<'_>]) -> Kept {
     let mut kept = Kept::default();
     kept.count(events);
     kept
@@ -263,7 +263,7 @@ fn first_touch_is_the_earliest_follow_through_a_code() {
 #[test]
 fn what_changes_nothing_is_not_written() {
     let mut kept = counted(&[follow(5, "a", "1"), scan(50, "a", "1")]);
-    let mut count = Count::from(Known {
+    let mut count = DeltaBuilder::from(PriorState {
         people: std::mem::take(&mut kept.people),
         days: std::mem::take(&mut kept.days),
     });

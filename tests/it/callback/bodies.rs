@@ -11,7 +11,7 @@ use crate::support::callback::{post, with_callback};
 use crate::support::database::Database;
 use crate::support::eventually;
 use crate::support::keys;
-use crate::support::pushes::{AES_KEY, ALICE, Happening, sealed, signed_query};
+use crate::support::pushes::{AES_KEY, ALICE, PushedEvent, sealed, signed_query};
 use crate::support::raw::RawAnswer;
 
 /// The longest body of a push.
@@ -85,9 +85,9 @@ async fn bodies_that_strangers_hold_keep_neither_pushes_nor_keys_out() {
     .await;
     // Signed as WeChat signs it, and in the other way that is documented. No event, so that it is
     // acknowledged without the store.
-    let click = Happening {
+    let click = PushedEvent {
         event: "CLICK",
-        ..Happening::leave(ALICE)
+        ..PushedEvent::leave(ALICE)
     };
     for is_signed in [true, false] {
         let (mut query, body) = sealed(ALICE, &click.xml());

@@ -13,7 +13,7 @@ use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, millis, sized};
 use crate::support::fleet::{Replica, Upstream};
 use crate::support::load::{Met, Paced};
-use crate::support::pushes::{Happening, TOKEN, signed_query};
+use crate::support::pushes::{PushedEvent, TOKEN, signed_query};
 
 /// How often WeChat pushes what is not acknowledged. In full size the first time has to do.
 const DELIVERIES: usize = 4;
@@ -25,7 +25,7 @@ async fn followers_come(replica: &Replica, per_second: u32, time: Duration) -> M
         let client = client.clone();
         async move {
             let scene = format!("{}", n % 100);
-            let follow = Happening::follow(&format!("oFollower{n:08}"), &scene, "unknown");
+            let follow = PushedEvent::follow(&format!("oFollower{n:08}"), &scene, "unknown");
             let url = format!("http://{address}/callback?{}", signed_query(&follow.openid));
             let mut answer = String::new();
             for _ in 0..sized(DELIVERIES, 1) {

@@ -10,7 +10,7 @@ use crate::support::callback::{events, numbers, post, push, with_callback};
 use crate::support::client;
 use crate::support::database::Database;
 use crate::support::fleet::Upstream;
-use crate::support::pushes::{AES_KEY, ALICE, Happening, TOKEN, sealed, signed_query};
+use crate::support::pushes::{AES_KEY, ALICE, PushedEvent, TOKEN, sealed, signed_query};
 
 #[tokio::test]
 async fn without_a_token_there_is_no_callback() {
@@ -20,7 +20,7 @@ async fn without_a_token_there_is_no_callback() {
         app.get(&path).await.problem(),
         (404, "not_found".to_owned())
     );
-    let pushed = push(&app, &Happening::leave(ALICE)).await;
+    let pushed = push(&app, &PushedEvent::leave(ALICE)).await;
     assert_eq!(pushed.problem(), (404, "not_found".to_owned()));
 }
 
@@ -61,7 +61,7 @@ async fn the_callback_may_be_configured_with_a_trailing_slash() {
         let got = (question.status.as_u16(), question.text());
         assert_eq!(got, (200, "47239481"), "{path}");
         let request = app.request(Method::POST, &format!("{path}?{signed}"));
-        let pushed = Answer::to(request.body(Happening::leave(ALICE).xml())).await;
+        let pushed = Answer::to(request.body(PushedEvent::leave(ALICE).xml())).await;
         assert_eq!((pushed.status.as_u16(), pushed.text()), (200, "success"));
         // For programs, whose errors are JSON.
         let forged = app.get(&format!("{path}?echostr=1")).await;
@@ -74,7 +74,7 @@ async fn an_event_is_stored_once_under_the_code_of_its_ticket() {
     let database = Database::sqlite();
     let app = with_callback(&database).spawn().await;
     let ticket = app.scene(123).await.field("ticket");
-    let follow = Happening::follow(ALICE, "123", &ticket);
+    let follow = PushedEvent::follow(ALICE, "123", &ticket);
     for _ in 0..3 {
         let answer = push(&app, &follow).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, "success"));
@@ -105,9 +105,9 @@ async fn an_event_is_stored_once_under_the_code_of_its_ticket() {
 async fn what_is_no_event_is_acknowledged_and_not_stored() {
     let database = Database::sqlite();
     let app = with_callback(&database).spawn().await;
-    let click = Happening {
+    let click = PushedEvent {
         event: "CLICK",
-        ..Happening::leave(ALICE)
+        ..PushedEvent::leave(ALICE)
     };
     for body in [
         click.xml(),
@@ -134,12 +134,12 @@ async fn a_forged_push_is_refused_in_one_way_and_changes_nothing() {
         )
         .spawn()
         .await;
-    let happening = Happening::follow(ALICE, "1", "ticket");
+    let pushed_event = PushedEvent::follow(ALICE, "1", "ticket");
     let signed = signed_query(ALICE);
     let mut answers = Vec::new();
     for (query, body) in [
         // Rightly signed, and not encrypted.
-        (signed.clone(), happening.xml()),
+        (signed.clone(), pushed_event.xml()),
         (
             signed.clone(),
             "<xml><Encrypt>AAAA</Encrypt></xml>".to_owned(),
@@ -148,7 +148,7 @@ async fn a_forged_push_is_refused_in_one_way_and_changes_nothing() {
             format!("{signed}&msg_signature=0000000000000000000000000000000000000000"),
             "<xml><Encrypt>AAAA</Encrypt></xml>".to_owned(),
         ),
-        (String::new(), happening.xml()),
+        (String::new(), pushed_event.xml()),
         (signed.clone(), "<!DOCTYPE xml><xml/>".to_owned()),
         (signed, String::new()),
     ] {
@@ -198,7 +198,7 @@ async fn the_log_says_once_that_wechat_still_uses_the_previous_key() {
         let process = upstream.process("sqlite::memory:", &settings);
         let address = process.addresses().await.http;
         for _ in 0..3 {
-            let (query, body) = sealed(ALICE, &Happening::leave(ALICE).xml());
+            let (query, body) = sealed(ALICE, &PushedEvent::leave(ALICE).xml());
             let url = format!("http://{address}/callback?{query}");
             assert_eq!(Answer::to(client().post(url).body(body)).await.status, 200);
         }

@@ -11,7 +11,7 @@ use crate::support::answer::Answer;
 use crate::support::client;
 use crate::support::database::Database;
 use crate::support::fleet::{Replica, Upstream};
-use crate::support::pushes::{AES_KEY, ALICE, Happening, TOKEN, sealed, signed_by, signed_query};
+use crate::support::pushes::{AES_KEY, ALICE, PushedEvent, TOKEN, sealed, signed_by, signed_query};
 
 const OTHER_KEY: &str = "bmV3S2V5T2ZUaGVUZXN0c25ld0tleU9mVGhlVGVzdHM";
 
@@ -36,7 +36,7 @@ fn warnings(log: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn each_disagreement_is_named_with_what_to_change() {
-    let xml = Happening::leave(ALICE).xml();
+    let xml = PushedEvent::leave(ALICE).xml();
     let (plain, (query, body)) = (signed_query(ALICE), sealed(ALICE, &xml));
     let ago = |minutes| SystemClock.now() - SignedDuration::from_mins(minutes);
     let foreign = signed_by("anotherToken", ALICE, SystemClock.now());
@@ -180,7 +180,7 @@ async fn refused_three_times(
 async fn strangers_neither_flood_the_log_nor_hide_what_is_wrong() {
     let upstream = Upstream::spawn().await;
     let service = upstream.replica("sqlite::memory:", &SAFE_MODE).await;
-    let xml = Happening::leave(ALICE).xml();
+    let xml = PushedEvent::leave(ALICE).xml();
     post(&service, &signed_query(ALICE), &xml).await;
     let foreign = signed_by("anotherToken", ALICE, SystemClock.now());
     let mut answers = Vec::new();
@@ -226,7 +226,7 @@ async fn a_push_that_is_not_stored_is_not_accepted() {
     let upstream = Upstream::spawn().await;
     let database = Database::sqlite();
     let service = upstream.replica(&database.url, &SAFE_MODE[..1]).await;
-    let xml = Happening::leave(ALICE).xml();
+    let xml = PushedEvent::leave(ALICE).xml();
     database.run("ALTER TABLE event RENAME TO hidden").await;
     let refused = post(&service, &signed_query(ALICE), &xml).await;
     assert_eq!(refused.problem(), (503, "store_unavailable".to_owned()));

@@ -16,7 +16,7 @@ use crate::support::app::TestApp;
 use crate::support::callback::{events, post, push, with_callback};
 use crate::support::closing::ClosingPeer;
 use crate::support::database::Database;
-use crate::support::pushes::{ALICE, Happening, signed_query};
+use crate::support::pushes::{ALICE, PushedEvent, signed_query};
 use crate::support::upstream::Reply;
 use crate::support::{Server, closed_port};
 
@@ -75,7 +75,7 @@ async fn a_push_and_its_answer_pass_byte_for_byte() {
     assert_eq!(*got.lock().unwrap(), [sent]);
 
     // A repeat is passed on as well, and stored once.
-    let leave = Happening::leave(ALICE);
+    let leave = PushedEvent::leave(ALICE);
     for _ in 0..2 {
         assert_eq!(push(&app, &leave).await.body, said);
     }
@@ -96,14 +96,14 @@ async fn an_answer_that_is_no_success_becomes_an_empty_one() {
     ] {
         let (_server, url, got) = old_server(behaviour).await;
         let app = service(&Database::memory(), &url).await;
-        let answer = push(&app, &Happening::leave(ALICE)).await;
+        let answer = push(&app, &PushedEvent::leave(ALICE)).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
         assert_eq!(got.lock().unwrap().len(), 1);
     }
     // The relay is not running.
     let gone = format!("http://{}/wx", closed_port());
     let app = service(&Database::memory(), &gone).await;
-    let answer = push(&app, &Happening::leave(ALICE)).await;
+    let answer = push(&app, &PushedEvent::leave(ALICE)).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
 }
 
@@ -113,7 +113,7 @@ async fn each_push_has_a_connection_of_its_own() {
     let peer = ClosingPeer::spawn(|_: &str| Reply(200, "old".to_owned())).await;
     let app = service(&Database::memory(), &format!("{}/wx", peer.url())).await;
     for _ in 0..5 {
-        let answer = push(&app, &Happening::leave(ALICE)).await;
+        let answer = push(&app, &PushedEvent::leave(ALICE)).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, "old"));
     }
     assert_eq!((peer.answered("/wx"), peer.cut()), (5, 0));
@@ -151,7 +151,7 @@ async fn a_push_whose_answer_is_bad_is_not_sent_again() {
             }
         });
         let app = service(&Database::memory(), &url).await;
-        let answer = push(&app, &Happening::leave(ALICE)).await;
+        let answer = push(&app, &PushedEvent::leave(ALICE)).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, ""), "{what}");
         assert_eq!(pushes.load(Ordering::SeqCst), 1, "{what}");
         server.abort();
@@ -173,7 +173,7 @@ async fn a_forged_push_is_not_passed_on() {
     let (_server, url, got) = old_server(says).await;
     let app = service(&Database::memory(), &url).await;
     let forged = signed_query(ALICE).replace("nonce=1", "nonce=2");
-    let answer = post(&app, &forged, Happening::leave(ALICE).xml()).await;
+    let answer = post(&app, &forged, PushedEvent::leave(ALICE).xml()).await;
     assert_eq!(answer.status.as_u16(), 403);
     assert!(got.lock().unwrap().is_empty());
 }
@@ -183,7 +183,7 @@ async fn a_server_that_hangs_costs_no_event_and_no_deadline() {
     let (_server, url, got) = old_server(Behaviour::Hangs).await;
     let database = Database::sqlite();
     let app = service(&database, &url).await;
-    let answer = push(&app, &Happening::leave(ALICE)).await;
+    let answer = push(&app, &PushedEvent::leave(ALICE)).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
     let deadline_of_wechat = Duration::from_secs(5);
     let until_silence_counts = Duration::from_secs(4);
@@ -203,11 +203,11 @@ async fn without_the_store_messages_are_passed_on_and_events_are_not() {
     let database = Database::sqlite();
     let app = service(&database, &url).await;
     database.run("ALTER TABLE event RENAME TO hidden").await;
-    let refused = push(&app, &Happening::leave(ALICE)).await;
+    let refused = push(&app, &PushedEvent::leave(ALICE)).await;
     assert_eq!(refused.problem(), (503, "store_unavailable".to_owned()));
     assert!(got.lock().unwrap().is_empty(), "it comes again");
     let text = "<xml><MsgType>text</MsgType></xml>";
     assert_eq!(post(&app, &signed_query(ALICE), text).await.text(), "old");
     database.run("ALTER TABLE hidden RENAME TO event").await;
-    assert_eq!(push(&app, &Happening::leave(ALICE)).await.text(), "old");
+    assert_eq!(push(&app, &PushedEvent::leave(ALICE)).await.text(), "old");
 }

@@ -20,7 +20,7 @@ use crate::support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
 use crate::support::database::Database;
 use crate::support::owner::{Owner, Reply};
 use crate::support::process::{Output, run};
-use crate::support::pushes::{AES_KEY, ALICE, Happening, TOKEN, sealed, signed_by, signed_query};
+use crate::support::pushes::{AES_KEY, ALICE, PushedEvent, TOKEN, sealed, signed_by, signed_query};
 use crate::support::{Server, closed_port};
 
 /// Settings that are right for a sandbox, then those of the test, of which the last one counts.
@@ -377,7 +377,7 @@ async fn refused_pushes_fail_the_check_until_one_is_accepted() {
     let listen = service.address.to_string();
     let listen = ("WXQR_LISTEN", listen.as_str());
     let public = ("WXQR_PUBLIC_URL", here.as_str());
-    let xml = Happening::leave(ALICE).xml();
+    let xml = PushedEvent::leave(ALICE).xml();
     let (sealed_query, sealed_body) = sealed(ALICE, &xml);
     let foreign = || signed_by("anotherToken", ALICE, SystemClock.now());
     for (pushed, start, parts) in [
@@ -459,7 +459,7 @@ async fn a_token_that_was_changed_later_fails_the_check() {
         ("WXQR_LISTEN", &listen),
         keys,
     ];
-    let xml = Happening::leave(ALICE).xml();
+    let xml = PushedEvent::leave(ALICE).xml();
     let push = async |query: &str| {
         let request = service.request(Method::POST, &format!("/callback?{query}"));
         Answer::to(request.body(xml.clone())).await.status

@@ -23,9 +23,9 @@ enum Step {
     /// Time passes.
     Wait(Duration),
     /// Time passes until so many milliseconds before or after the ticket reaches the floor of a
-    /// wish for this life.
+    /// request of this lifetime.
     WaitForFloor { asked: u64, off_by: i64 },
-    /// A wish for this life, which arrived that long ago. If it mints, WeChat grants this
+    /// A request of this lifetime, which arrived that long ago. If it mints, WeChat grants this
     /// percentage.
     Wish {
         asked: u64,
@@ -70,7 +70,7 @@ impl Model {
             && (minted_for_it || left * Self::scale(ticket) >= self.scaled_floor(ticket, asked))
     }
 
-    /// Whether the wish meets the ticket within a microsecond of the floor, where a fraction may be
+    /// Whether the request meets the ticket within a microsecond of the floor, where a fraction may be
     /// rounded either way.
     fn is_a_draw(self, ticket: Ticket, asked: i128, now: i128) -> bool {
         let left = ticket.minted + ticket.granted - now;
@@ -106,7 +106,7 @@ fn shares() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), Just(500), Just(1000), 0..=1000_u64]
 }
 
-/// One scene from its first wish on.
+/// One scene from its first request on.
 struct Walk {
     reuse: Reuse,
     model: Model,
@@ -139,7 +139,7 @@ impl Walk {
                 asked,
                 ago,
                 granted,
-            } => self.wish(asked, ago, granted)?,
+            } => self.request(asked, ago, granted)?,
         }
         Ok(())
     }
@@ -154,14 +154,14 @@ impl Walk {
             .advance(Duration::from_millis(pause.try_into().unwrap()));
     }
 
-    fn wish(&mut self, asked: u64, ago: Duration, granted: u64) -> Result<(), TestCaseError> {
+    fn request(&mut self, asked: u64, ago: Duration, granted: u64) -> Result<(), TestCaseError> {
         let life: Lifetime = asked.try_into().unwrap();
         let arrived = self.clock.now() - ago;
         if !self.is_served(life, arrived)? {
             self.mint(life, granted);
             prop_assert!(
                 self.is_served(life, arrived)?,
-                "what is minted for a wish must satisfy it: {:?}",
+                "what is minted for a request must satisfy it: {:?}",
                 self.held
             );
         }

@@ -16,14 +16,14 @@ use crate::support::eventually_async;
 use crate::support::figures::{Figures, grouped, sized};
 use crate::support::fleet::Upstream;
 use crate::support::load::Paced;
-use crate::support::pushes::{Happening, TOKEN, signed_query};
+use crate::support::pushes::{PushedEvent, TOKEN, signed_query};
 
 /// Pushes that WeChat repeats until they are acknowledged.
 #[derive(Default)]
 struct WeChat {
     next: AtomicUsize,
     /// To be sent again.
-    unanswered: Mutex<Vec<Happening>>,
+    unanswered: Mutex<Vec<PushedEvent>>,
     acknowledged: Mutex<BTreeSet<String>>,
     /// Sent again after they were acknowledged, as WeChat does when the answer gets lost.
     needless: AtomicUsize,
@@ -34,40 +34,48 @@ impl WeChat {
     async fn push(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let again = self.unanswered.lock().unwrap().pop();
-        let happening = again.unwrap_or_else(|| happening(if n % 16 == 15 { n - 15 } else { n }));
-        let answer = send(client, address, &happening).await;
+        let pushed_event =
+            again.unwrap_or_else(|| pushed_event(if n % 16 == 15 { n - 15 } else { n }));
+        let answer = send(client, address, &pushed_event).await;
         if answer.is_ok_and(|status| status == 200) {
             let new = self
                 .acknowledged
                 .lock()
                 .unwrap()
-                .insert(happening.openid.clone());
+                .insert(pushed_event.openid.clone());
             self.needless
                 .fetch_add(usize::from(!new), Ordering::Relaxed);
             return Ok(());
         }
-        self.unanswered.lock().unwrap().push(happening);
+        self.unanswered.lock().unwrap().push(pushed_event);
         Err("not acknowledged".to_owned())
     }
 
     /// Until everything is acknowledged.
     async fn repeat_all(&self, client: &Client, address: SocketAddr) {
         loop {
-            let Some(happening) = self.unanswered.lock().unwrap().pop() else {
+            let Some(pushed_event) = self.unanswered.lock().unwrap().pop() else {
                 return;
             };
-            let status = send(client, address, &happening).await;
-            assert_eq!(status.unwrap(), 200, "{happening:?}");
-            self.acknowledged.lock().unwrap().insert(happening.openid);
+            let status = send(client, address, &pushed_event).await;
+            assert_eq!(status.unwrap(), 200, "{pushed_event:?}");
+            self.acknowledged
+                .lock()
+                .unwrap()
+                .insert(pushed_event.openid);
         }
     }
 }
 
-async fn send(client: &Client, address: SocketAddr, happening: &Happening) -> reqwest::Result<u16> {
-    let query = signed_query(&happening.openid);
+async fn send(
+    client: &Client,
+    address: SocketAddr,
+    pushed_event: &PushedEvent,
+) -> reqwest::Result<u16> {
+    let query = signed_query(&pushed_event.openid);
     let request = client
         .post(format!("http://{address}/callback?{query}"))
-        .body(happening.xml());
+        .body(pushed_event.xml());
     // The answer's end, so that an answer which breaks off is none.
     let answer = request.send().await?;
     let status = answer.status().as_u16();
@@ -76,10 +84,10 @@ async fn send(client: &Client, address: SocketAddr, happening: &Happening) -> re
 }
 
 /// The same for the same number: a repeat is one in every byte.
-fn happening(n: usize) -> Happening {
-    Happening {
+fn pushed_event(n: usize) -> PushedEvent {
+    PushedEvent {
         at: jiff::Timestamp::from_second(1_790_000_000 + i64::try_from(n).unwrap()).unwrap(),
-        ..Happening::follow(
+        ..PushedEvent::follow(
             &format!("oFollower{n:08}"),
             &format!("{}", n % 20),
             "an-unknown-ticket",
@@ -186,8 +194,8 @@ async fn while_the_store_is_away_nothing_is_acknowledged_and_nothing_lost() {
     hundred_more(&taken).await;
     load.finish().await;
     eventually_async("it takes events again", || async {
-        let happening = Happening::leave("oNobody");
-        send(&client(), address, &happening)
+        let pushed_event = PushedEvent::leave("oNobody");
+        send(&client(), address, &pushed_event)
             .await
             .is_ok_and(|status| status == 200)
     })

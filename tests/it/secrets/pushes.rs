@@ -5,7 +5,7 @@ use crate::support::database::Database;
 use crate::support::fleet::Upstream;
 use crate::support::keys;
 use crate::support::process::Process;
-use crate::support::pushes::{AES_KEY, Happening, TOKEN, sealed, signed_query};
+use crate::support::pushes::{AES_KEY, PushedEvent, TOKEN, sealed, signed_query};
 use crate::support::{client, closed_port};
 
 const CANARY: &str = "oCANARYfollowerCANARY0000001";
@@ -21,12 +21,12 @@ async fn post(process_url: &str, query: &str, body: String) -> Answer {
 /// Pushes of every sort, good and bad.
 async fn push_everything(url: &str) {
     let ticket = "CANARYticketCANARYticketCANARYticket";
-    for happening in [
-        Happening::follow(CANARY, SCENE, ticket),
-        Happening::scan(CANARY, SCENE, ticket),
-        Happening::leave(CANARY),
+    for pushed_event in [
+        PushedEvent::follow(CANARY, SCENE, ticket),
+        PushedEvent::scan(CANARY, SCENE, ticket),
+        PushedEvent::leave(CANARY),
     ] {
-        let (query, body) = sealed(CANARY, &happening.xml());
+        let (query, body) = sealed(CANARY, &pushed_event.xml());
         assert_eq!(post(url, &query, body.clone()).await.status, 200);
         assert_eq!(
             post(url, &query.replace("nonce=1", "nonce=2"), body)
@@ -35,7 +35,7 @@ async fn push_everything(url: &str) {
             403
         );
         assert_eq!(
-            post(url, &signed_query(CANARY), happening.xml())
+            post(url, &signed_query(CANARY), pushed_event.xml())
                 .await
                 .status,
             403
@@ -75,7 +75,7 @@ async fn nothing_of_a_push_is_in_a_log_or_a_metric() {
     push_everything(&url).await;
     // While the database refuses, its errors are logged too.
     database.run("ALTER TABLE event RENAME TO hidden").await;
-    let (query, body) = sealed(CANARY, &Happening::follow(CANARY, SCENE, "t").xml());
+    let (query, body) = sealed(CANARY, &PushedEvent::follow(CANARY, SCENE, "t").xml());
     assert_eq!(post(&url, &query, body).await.status, 503);
     let scans = client()
         .get(format!("{url}/api/scans"))

@@ -16,7 +16,7 @@ use wxqr::db::Error;
 use wxqr::event::{Event, EventKind, Scan};
 use wxqr::openid::OpenId;
 use wxqr::scene::{Kind, PermanentScene, Scene};
-use wxqr::statistics::{Attribution, Dated, Numbers, NumbersFilter, Recorded, Span};
+use wxqr::statistics::{Attribution, DatedEvent, Numbers, NumbersFilter, Recorded, Span};
 use wxqr::ticket::{IssuedCode, Life};
 
 use crate::support::app::APP_ID;
@@ -148,7 +148,7 @@ impl Fact {
         Offset::constant(8).to_datetime(self.at).date()
     }
 
-    fn dated(&self) -> Dated {
+    fn dated(&self) -> DatedEvent {
         let event = Event {
             kind: self.kind,
             openid: self.openid(),
@@ -156,7 +156,7 @@ impl Fact {
             key: self.key.clone(),
             scan: self.scan.clone(),
         };
-        Dated {
+        DatedEvent {
             event,
             day: self.day(),
         }
@@ -302,7 +302,7 @@ async fn confirm(store: &Stores, scene: &PermanentScene, code: &IssuedCode) {
 }
 
 /// Stores batches one after another, each until it is stored. Returns the number of new events.
-async fn deliver(store: Stores, batches: Vec<Vec<Dated>>) -> usize {
+async fn deliver(store: Stores, batches: Vec<Vec<DatedEvent>>) -> usize {
     let mut new = 0;
     for batch in batches {
         let recorded = loop {
@@ -322,7 +322,7 @@ async fn deliver(store: Stores, batches: Vec<Vec<Dated>>) -> usize {
 
 /// Each fact, some of them more than once, in any order and in batches of any size, for two
 /// replicas.
-fn deliveries(dice: &mut Dice, facts: &[Fact], repeats: usize) -> [Vec<Vec<Dated>>; 2] {
+fn deliveries(dice: &mut Dice, facts: &[Fact], repeats: usize) -> [Vec<Vec<DatedEvent>>; 2] {
     let mut sent: Vec<_> = facts.iter().collect();
     sent.extend((0..repeats).map(|_| &facts[dice.roll(facts.len())]));
     dice.shuffle(&mut sent);

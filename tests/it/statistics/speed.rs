@@ -18,7 +18,7 @@ use wxqr::channels::Channel;
 use wxqr::codes::Reservation;
 use wxqr::event::{Event, EventKind, Scan};
 use wxqr::scene::{PermanentScene, Scene};
-use wxqr::statistics::{Dated, EventFilter, EventOrder, NumbersFilter, Span};
+use wxqr::statistics::{DatedEvent, EventFilter, EventOrder, NumbersFilter, Span};
 use wxqr::ticket::{IssuedCode, Life};
 
 use crate::support::app::TestApp;
@@ -55,7 +55,7 @@ impl Campaign {
     }
 
     /// In the order of time: scans of random people, and unfollows at the end.
-    fn event(&self, n: usize) -> Dated {
+    fn event(&self, n: usize) -> DatedEvent {
         let leaver = (n + self.leavers()).checked_sub(self.events);
         let who = leaver.unwrap_or_else(|| mixed(n) % self.people);
         let channel = (who * 7919 + mixed(n + self.events) % 3 * 331) % self.channels + 1;
@@ -82,7 +82,7 @@ impl Campaign {
                 ticket: Some(ticket(channel).parse().unwrap()),
             }),
         };
-        Dated {
+        DatedEvent {
             event,
             day: at.to_zoned(TimeZone::UTC).date(),
         }

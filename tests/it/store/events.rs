@@ -15,8 +15,8 @@ use wxqr::db::{OpenError, Upstream};
 use wxqr::event::{Event, EventKind, Scan};
 use wxqr::scene::{Kind, PermanentScene, Scene};
 use wxqr::statistics::{
-    Attribution, Dated, EventFilter, EventOrder, Numbers, NumbersFilter, PersonKey, Recorded, Span,
-    StoredEvent, Sums,
+    Attribution, DatedEvent, EventFilter, EventOrder, Numbers, NumbersFilter, PersonKey, Recorded,
+    Span, StoredEvent, Sums,
 };
 
 use super::contract::{APP_ID, Bench, START, contract, for_a_while, for_ever, permanent};
@@ -144,9 +144,9 @@ fn filter(from: i8, to: i8, span: Span) -> NumbersFilter {
     }
 }
 
-fn dated(events: &[Event]) -> Vec<Dated> {
+fn dated(events: &[Event]) -> Vec<DatedEvent> {
     let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
-    let dated = events.iter().cloned().map(|event| Dated {
+    let dated = events.iter().cloned().map(|event| DatedEvent {
         day: day(event.created_at),
         event,
     });

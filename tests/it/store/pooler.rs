@@ -9,7 +9,7 @@ use crate::support::answer::Answer;
 use crate::support::fleet::{Replica, Upstream, spread, tickets};
 use crate::support::keys;
 use crate::support::pooler::Pooler;
-use crate::support::pushes::{AES_KEY, ALICE, Happening, TOKEN, sealed};
+use crate::support::pushes::{AES_KEY, ALICE, PushedEvent, TOKEN, sealed};
 
 const CALLBACK: [(&str, &str); 2] = [("CALLBACK_TOKEN", TOKEN), ("ENCODING_AES_KEY", AES_KEY)];
 
@@ -54,12 +54,12 @@ async fn scans_are_counted(replicas: &[Replica]) {
     let ticket = replicas[0].post(&named).await.ticket();
     let pushes = (0..100).map(|n| {
         let openid = format!("o{:027}", n % 50);
-        let happening = if n < 50 {
-            Happening::follow(&openid, "7", &ticket)
+        let pushed_event = if n < 50 {
+            PushedEvent::follow(&openid, "7", &ticket)
         } else {
-            Happening::scan(&openid, "7", &ticket)
+            PushedEvent::scan(&openid, "7", &ticket)
         };
-        push(&replicas[n % 2], happening)
+        push(&replicas[n % 2], pushed_event)
     });
     let answers: Vec<_> = stream::iter(pushes).buffer_unordered(20).collect().await;
     for answer in answers {
@@ -90,15 +90,15 @@ async fn a_visitor_signs_in(replicas: &[Replica]) {
         &made["code"]["ticket"],
     ]
     .map(|text| text.as_str().unwrap());
-    let scanned = push(&replicas[1], Happening::scan(ALICE, scene, ticket)).await;
+    let scanned = push(&replicas[1], PushedEvent::scan(ALICE, scene, ticket)).await;
     assert_eq!(scanned.status, 200, "{scanned:?}");
     let claimed = post(&format!("/{id}/claim")).await.json();
     assert_eq!(claimed["openid"], ALICE, "{claimed}");
 }
 
 /// In safe mode, as bindings demand it.
-async fn push(replica: &Replica, happening: Happening) -> Answer {
-    let (query, body) = sealed(&happening.openid, &happening.xml());
+async fn push(replica: &Replica, pushed_event: PushedEvent) -> Answer {
+    let (query, body) = sealed(&pushed_event.openid, &pushed_event.xml());
     let url = format!("http://{}/callback?{query}", replica.address);
     let request = replica.client.post(url).header("content-type", "text/xml");
     Answer::to(request.body(body)).await

@@ -7,7 +7,7 @@ use wxqr::statistics::{EventFilter, EventOrder, NumbersFilter, NumbersRow, Span,
 use super::answer::Answer;
 use super::app::{Builder, TestApp};
 use super::database::Database;
-use super::pushes::{Happening, TOKEN, signed_query};
+use super::pushes::{PushedEvent, TOKEN, signed_query};
 
 /// One with a callback in plain mode.
 pub(crate) fn with_callback(database: &Database) -> Builder {
@@ -45,8 +45,8 @@ pub(crate) async fn numbers(store: &Stores) -> Vec<NumbersRow> {
 }
 
 /// Sends a push.
-pub(crate) async fn push(app: &TestApp, happening: &Happening) -> Answer {
-    post(app, &signed_query(&happening.openid), happening.xml()).await
+pub(crate) async fn push(app: &TestApp, pushed_event: &PushedEvent) -> Answer {
+    post(app, &signed_query(&pushed_event.openid), pushed_event.xml()).await
 }
 
 /// Sends any body to the callback.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use wxqr::app::Stores;
 use wxqr::db;
 use wxqr::event::{Event, EventKind, Scan};
-use wxqr::statistics::{Dated, Recorded};
+use wxqr::statistics::{DatedEvent, Recorded};
 
 use super::answer::Answer;
 use super::app::{Builder, TestApp};
@@ -32,13 +32,13 @@ pub(crate) struct Deed<'a> {
 
 impl Deed<'_> {
     /// On the day that it has in China.
-    pub(crate) fn dated(&self) -> Dated {
+    pub(crate) fn dated(&self) -> DatedEvent {
         let at: Timestamp = self.at.parse().unwrap();
         let day = jiff::tz::Offset::constant(8).to_datetime(at).date();
         self.on(day)
     }
 
-    fn on(&self, day: Date) -> Dated {
+    fn on(&self, day: Date) -> DatedEvent {
         let key = match (self.kind, self.code) {
             (EventKind::Subscribe, Some((_, scene))) => format!("qrscene_{scene}"),
             (_, Some((_, scene))) => scene.to_owned(),
@@ -48,7 +48,7 @@ impl Deed<'_> {
             scene: scene.to_owned(),
             ticket: Some(ticket.parse().unwrap()),
         });
-        Dated {
+        DatedEvent {
             event: Event {
                 kind: self.kind,
                 openid: self.who.parse().unwrap(),
@@ -93,7 +93,7 @@ impl Followed {
     }
 
     pub(crate) async fn record(&self, deeds: &[Deed<'_>]) {
-        let events: Vec<Dated> = deeds.iter().map(Deed::dated).collect();
+        let events: Vec<DatedEvent> = deeds.iter().map(Deed::dated).collect();
         for some in events.chunks(100) {
             self.record_some(some).await;
         }
@@ -101,7 +101,7 @@ impl Followed {
 
     /// In one transaction. A busy machine may take longer than a call to the store may: then it is
     /// tried again, and the events may be there already.
-    async fn record_some(&self, events: &[Dated]) {
+    async fn record_some(&self, events: &[DatedEvent]) {
         let mut is_retry = false;
         let recorded = loop {
             match self.store.events.record_events(events).await {

@@ -27,7 +27,7 @@ pub(crate) const BOB: &str = "oBob000000000000000000000002";
 
 /// An event of a follower.
 #[derive(Debug, Clone)]
-pub(crate) struct Happening {
+pub(crate) struct PushedEvent {
     pub(crate) openid: String,
     pub(crate) event: &'static str,
     pub(crate) key: String,
@@ -35,7 +35,7 @@ pub(crate) struct Happening {
     pub(crate) at: Timestamp,
 }
 
-impl Happening {
+impl PushedEvent {
     /// A follower scans a code.
     pub(crate) fn scan(openid: &str, scene: &str, ticket: &str) -> Self {
         Self {

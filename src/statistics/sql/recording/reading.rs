@@ -8,11 +8,11 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::super::columns;
-use super::{Binding, Fresh, Named, Owner, Recording};
+use super::{Binding, NewEvent, Owner, PseudonymousEvent, Recording};
 use crate::codes::columns as scene_columns;
 use crate::db::{Error, placeholders, row};
 use crate::statistics::privacy::Person;
-use crate::statistics::tally::{Attribution, FirstTouch, FollowerState, Known};
+use crate::statistics::tally::{Attribution, FirstTouch, FollowerState, PriorState};
 
 /// A person who scanned a code on a day.
 type Visit<'a> = (&'a Person, &'a Attribution, Date);
@@ -39,7 +39,10 @@ impl Recording<'_> {
     }
 
     /// Which of the events are stored.
-    pub(super) async fn stored(&mut self, named: &[Named<'_>]) -> Result<HashSet<String>, Error> {
+    pub(super) async fn stored(
+        &mut self,
+        named: &[PseudonymousEvent<'_>],
+    ) -> Result<HashSet<String>, Error> {
         let ids = named.iter().map(|one| one.id.as_str());
         let found = self.look_up(stored_sql(named.len()), ids).await?;
         let ids = found.iter().map(|row| row.try_get("id"));
@@ -60,13 +63,13 @@ impl Recording<'_> {
     }
 
     /// The state of the persons of these events, and of the codes that they scanned.
-    pub(super) async fn known(&mut self, fresh: &[Fresh<'_>]) -> Result<Known, Error> {
+    pub(super) async fn known(&mut self, fresh: &[NewEvent<'_>]) -> Result<PriorState, Error> {
         let persons: BTreeSet<_> = fresh.iter().map(|event| &event.named.person).collect();
         let visits = fresh.iter().filter_map(|event| {
             let named = event.named;
             Some((&named.person, event.code()?, named.dated.day))
         });
-        Ok(Known {
+        Ok(PriorState {
             people: self.people(&persons).await?,
             days: self.days(&visits.collect()).await?,
         })

@@ -9,7 +9,7 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 
 use super::super::columns;
-use super::{About, Fresh, Recording};
+use super::{NewEvent, Recording, Subject};
 use crate::db::{Error, placeholders};
 use crate::statistics::privacy::Person;
 use crate::statistics::tally::{Attribution, FirstTouch, FollowerUpdate, Tally};
@@ -18,7 +18,7 @@ use crate::statistics::tally::{Attribution, FirstTouch, FollowerUpdate, Tally};
 const FORGOTTEN_BINDING: &str = "";
 
 impl Recording<'_> {
-    pub(super) async fn write_events(&mut self, fresh: &[Fresh<'_>]) -> Result<(), Error> {
+    pub(super) async fn write_events(&mut self, fresh: &[NewEvent<'_>]) -> Result<(), Error> {
         let sql = format!(
             "INSERT INTO event (appid, id, seq, at, day, event, person, kind, scene, binding) VALUES {}",
             placeholders::rows_of_account(fresh.len(), 9)
@@ -28,9 +28,9 @@ impl Recording<'_> {
             let dated = event.named.dated;
             let (kind, scene) = event.code().map(columns::code_columns).unzip();
             let binding = match &event.about {
-                About::Own(Some(binding)) => Some(binding.id.as_str()),
-                About::Own(None) => Some(FORGOTTEN_BINDING),
-                About::NoCode | About::Code(_) => None,
+                Subject::Own(Some(binding)) => Some(binding.id.as_str()),
+                Subject::Own(None) => Some(FORGOTTEN_BINDING),
+                Subject::NoCode | Subject::Code(_) => None,
             };
             query = query
                 .bind(event.named.id.as_str())
@@ -157,7 +157,7 @@ impl Recording<'_> {
     /// The first scan of a binding wins.
     pub(super) async fn write_claimed_bindings(
         &mut self,
-        claimed_bindings: &BTreeMap<&str, &Fresh<'_>>,
+        claimed_bindings: &BTreeMap<&str, &NewEvent<'_>>,
     ) -> Result<(), Error> {
         if claimed_bindings.is_empty() {
             return Ok(());
