@@ -1,6 +1,9 @@
-//! Rules for short texts that several rooms read.
+//! Rules for short texts that several rooms read or make.
 
 use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 /// Reads a number of decimal digits, without a sign; leading zeros are accepted.
 ///
@@ -35,6 +38,22 @@ pub fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_plain)
 }
 
+/// Length of a [`random_token`], in characters.
+pub const RANDOM_TOKEN_LEN: usize = RANDOM_BYTES.div_ceil(3) * 4 - 2;
+
+/// 128 bits cannot be guessed.
+const RANDOM_BYTES: usize = 16;
+
+/// Makes a random text of [`RANDOM_TOKEN_LEN`] characters that [`is_word`] accepts.
+///
+/// # Panics
+/// If the operating system has no randomness.
+pub fn random_token() -> String {
+    let mut bytes = [0; RANDOM_BYTES];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +76,14 @@ mod tests {
             assert_eq!(decimal::<u8>(text), number, "{text:?}");
             assert_eq!(canonical_decimal::<u8>(text), canonical, "{text:?}");
         }
+    }
+
+    #[test]
+    fn random_tokens_are_words_and_differ() {
+        let (one, other) = (random_token(), random_token());
+        assert_eq!(one.len(), RANDOM_TOKEN_LEN, "{one}");
+        assert!(is_word(&one), "{one}");
+        assert_ne!(one, other);
     }
 
     #[test]

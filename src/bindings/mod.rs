@@ -8,8 +8,6 @@ mod sql;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::time::{Instant, sleep_until};
@@ -19,6 +17,7 @@ use crate::codes::{self, Codes, Issued};
 use crate::db;
 use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::statistics::Scans;
+use crate::text::{self, random_token};
 
 pub use self::sql::{Binding, BindingStore, Claimed, NewBinding};
 
@@ -31,9 +30,6 @@ const MAX_WAITING: usize = 1000;
 /// What the scene of a binding begins with, after the service's own prefix: no request can name
 /// such a code.
 const SCENE_NAME: &str = "bind.";
-
-/// How long the name of a binding is, in characters.
-const ID_LEN: usize = 22;
 
 /// Creates, watches and claims bindings. One is made at start and shared.
 #[derive(Debug)]
@@ -222,17 +218,9 @@ async fn until_scanned(id: &str, scanned: &mut broadcast::Receiver<String>) {
 
 /// Of any other text there is no binding, and not every text may be asked of a database.
 fn check_id(id: &str) -> Result<(), Error> {
-    let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    if id.len() == ID_LEN && id.bytes().all(is_ours) {
+    if id.len() == text::RANDOM_TOKEN_LEN && text::is_word(id) {
         Ok(())
     } else {
         Err(Error::Unknown)
     }
-}
-
-/// 128 random bits, in [`ID_LEN`] characters.
-fn random_token() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -2,19 +2,18 @@
 
 use std::net::SocketAddr;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use clap::ArgMatches;
 use secrecy::SecretString;
 use wxqr::access::Keyring;
 use wxqr::app::App;
 use wxqr::config::{Account, Config, DemoAccount};
 use wxqr::telemetry;
+use wxqr::text::random_token;
 
 use super::{introduce, stop_signal};
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
-    let key = random_text();
+    let key = random_token();
     let config = Config::load_demo(matches, std::env::vars_os(), made_up(&key))?;
     telemetry::start_logging(&config.log);
     let stop = stop_signal()?;
@@ -32,7 +31,7 @@ fn made_up(key: &str) -> DemoAccount {
     DemoAccount {
         account: Account {
             app_id: "wxdemo".parse().expect("letters are a valid AppID"),
-            app_secret: SecretString::from(random_text()),
+            app_secret: SecretString::from(random_token()),
         },
         keys,
     }
@@ -51,11 +50,4 @@ fn introduction(address: SocketAddr, key: &str) -> String {
          \n\
          Stop it with Ctrl-C."
     )
-}
-
-/// 128 random bits, in base64url.
-pub(super) fn random_text() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has randomness");
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -19,8 +19,8 @@ use wxqr::app::sandbox_limits;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{self, PublicUrl, local_url};
 use wxqr::telemetry::{self, LogFormat, LogSettings};
+use wxqr::text::random_token;
 
-use super::demo::random_text;
 use super::{introduce, stop_signal};
 
 pub(super) fn command() -> Command {
@@ -136,7 +136,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let given: Option<&Credentials> = matches.get_one("account");
     let account = given.cloned().unwrap_or_else(|| Credentials {
         app_id: "wxsandbox".to_owned(),
-        app_secret: SecretString::from(random_text()),
+        app_secret: SecretString::from(random_token()),
     });
     telemetry::start_logging(&LogSettings {
         filter: "info".to_owned(),

@@ -50,7 +50,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "bindings",
-        &["clock", "codes", "db", "openid", "scene", "statistics"],
+        &[
+            "clock",
+            "codes",
+            "db",
+            "openid",
+            "scene",
+            "statistics",
+            "text",
+        ],
     ),
     (
         "config",
