@@ -106,8 +106,9 @@ impl BindingStore {
             .await
     }
 
-    /// Claims a scanned binding, unless it was claimed before, has expired at `now`, or its follower
-    /// has left the account. Of concurrent callers one succeeds. Not cancel safe: the claim may be lost.
+    /// Claims a scanned binding, unless it was claimed before, has expired at `now`, or its
+    /// follower has left the account. Of concurrent callers one succeeds. Not cancel safe: the
+    /// claim may be lost.
     ///
     /// # Errors
     /// When the store cannot be used. It may be taken all the same.

@@ -70,8 +70,8 @@ impl Model {
             && (minted_for_it || left * Self::scale(ticket) >= self.scaled_floor(ticket, asked))
     }
 
-    /// Whether the request meets the ticket within a microsecond of the floor, where a fraction may be
-    /// rounded either way.
+    /// Whether the request meets the ticket within a microsecond of the floor, where a fraction may
+    /// be rounded either way.
     fn is_a_draw(self, ticket: Ticket, asked: i128, now: i128) -> bool {
         let left = ticket.minted + ticket.granted - now;
         let apart = left * Self::scale(ticket) - self.scaled_floor(ticket, asked);

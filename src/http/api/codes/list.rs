@@ -58,8 +58,8 @@ pub(crate) struct Listed {
     /// The group that the scene belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    /// `unknown` if it is not known whether a mint created this permanent code. It counts, and has no
-    /// ticket here.
+    /// `unknown` if it is not known whether a mint created this permanent code. It counts, and has
+    /// no ticket here.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
 }
