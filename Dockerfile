@@ -7,11 +7,13 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates/http-listener/Cargo.toml crates/http-listener/
 COPY crates/local-guard/Cargo.toml crates/local-guard/
 COPY crates/qr-image/Cargo.toml crates/qr-image/
+COPY crates/wechat/Cargo.toml crates/wechat/
 COPY crates/wechat-sandbox/Cargo.toml crates/wechat-sandbox/
-RUN mkdir src crates/http-listener/src crates/local-guard/src crates/qr-image/src crates/wechat-sandbox/src \
+RUN mkdir src crates/http-listener/src crates/local-guard/src crates/qr-image/src crates/wechat/src \
+    crates/wechat-sandbox/src \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs crates/http-listener/src/lib.rs crates/local-guard/src/lib.rs crates/qr-image/src/lib.rs \
-    crates/wechat-sandbox/src/lib.rs \
+    crates/wechat/src/lib.rs crates/wechat-sandbox/src/lib.rs \
  && cargo build --release --locked
 
 # Cargo goes by the time of a file, and those of the sources may be older than the empty ones above.

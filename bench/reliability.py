@@ -48,11 +48,11 @@ BESIDE_THE_CODE = [
         "accepted with another meaning, or refused with the same",
         "access::link::tests::no_mutation_of_a_link_changes_what_was_signed",
     ),
-    ("100,000 forged pushes of every sort", "let in", "callback::tests::forged::none_of_100_000_forged_pushes_is_accepted"),
+    ("100,000 forged pushes of every sort", "let in", "wechat::push::tests::forged::none_of_100_000_forged_pushes_is_accepted"),
     (
         "100,000 forged questions whether the callback is the account's",
         "answered with their echostr",
-        "callback::tests::forged::none_of_100_000_forged_url_verifications_is_echoed",
+        "wechat::push::tests::forged::none_of_100_000_forged_url_verifications_is_echoed",
     ),
 ]
 
@@ -104,7 +104,9 @@ def failure(name):
 def beside_the_code(row):
     """Row of a unit test that asserts that something never happens."""
     fault, what, test = row
-    ended = subprocess.run(["cargo", "test", "--release", "--locked", "--lib", "--", "--exact", test], stdout=subprocess.PIPE, text=True)
+    package, exact = ("wechat", test.removeprefix("wechat::")) if test.startswith("wechat::") else ("wxqr", test)
+    command = ["cargo", "test", "--release", "--locked", "--package", package, "--lib", "--", "--exact", exact]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     kept = ended.returncode == 0 and "1 passed" in ended.stdout
     line = {"what": what, "promised": "0", "measured": "0" if kept else "the test failed", "kept": kept}
     return {"fault": fault, "test": test.replace("::tests", ""), "lines": [line]}

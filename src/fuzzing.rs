@@ -3,20 +3,14 @@
 //!
 //! Hidden, not behind a feature, so that every build checks it; not for other callers.
 
-mod callback;
-
-use std::time::Duration;
-
 use jiff::Timestamp;
 
-pub use callback::callback;
+pub use wechat::fuzzing::{callback, upstream};
+use wechat::scene::Lifetime;
 
 use crate::access::{Link, LinkError, LinkExpiry, LinkKeys, SIGNED, canonical};
 use crate::form::{self, escaped};
 use crate::http::extract::query::Query;
-use crate::scene::{CodeSpec, Lifetime, PermanentScene, TemporaryScene};
-use crate::wechat::wire::{CreateAnswer, TokenAnswer, decode};
-use crate::wechat::{CreatedCode, GrantedToken};
 
 /// Query of `/qrcode`: the link that the service prints for it must mean the same code.
 pub fn query(data: &[u8]) {
@@ -34,28 +28,6 @@ pub fn query(data: &[u8]) {
     let again = Query::parse(&printed).expect("what is printed can be read");
     let spec = |query: &Query| query.code_spec(default_expire()).ok();
     assert_eq!(spec(&query), spec(&again), "{printed}");
-}
-
-/// Parses the body of a response of WeChat: a value is within its bounds, and an error can be
-/// shown.
-pub fn upstream(data: &[u8]) {
-    match decode::<TokenAnswer>(data).and_then(GrantedToken::checked) {
-        Ok(granted) => {
-            let day = Duration::from_hours(24);
-            assert!(!granted.expires_in.is_zero() && granted.expires_in <= day);
-        }
-        Err(error) => assert!(!error.to_string().is_empty()),
-    }
-    for spec in specs() {
-        match decode::<CreateAnswer>(data).and_then(|answer| CreatedCode::checked(&spec, &answer)) {
-            Ok(created) => {
-                assert_eq!(created.granted.is_some(), spec.lifetime().is_some());
-                assert!(is_printable(created.ticket.as_str()));
-                assert!(is_printable(created.url.as_str()));
-            }
-            Err(error) => assert!(!error.to_string().is_empty()),
-        }
-    }
 }
 
 /// Signs and verifies a link: its canonical text is exactly what is covered.
@@ -119,10 +91,6 @@ fn assert_canonical(text: &str, covered: &[(&str, &str)]) {
     assert_eq!(read, covered, "{text}");
 }
 
-fn is_printable(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
 fn written<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let pieces: Vec<String> = pairs
         .map(|(name, value)| format!("{name}={}", escaped(value)))
@@ -132,18 +100,6 @@ fn written<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 
 fn default_expire() -> Lifetime {
     "7200".parse().expect("two hours are a lifetime")
-}
-
-fn specs() -> [CodeSpec; 2] {
-    [
-        CodeSpec::Temporary {
-            scene: TemporaryScene::Id("1".parse().expect("1 is a scene")),
-            lifetime: default_expire(),
-        },
-        CodeSpec::Permanent {
-            scene: PermanentScene::Id("1".parse().expect("1 is a scene")),
-        },
-    ]
 }
 
 #[cfg(test)]

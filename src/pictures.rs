@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::ticket::CodeUrl;
+use wechat::ticket::CodeUrl;
 
 /// Maximum size of the cache, in bytes: some twenty thousand pictures of the default style. Chosen,
 /// not measured.

@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
+use wechat::WeChat;
+use wechat::push::PushVerifier;
 use wechat_sandbox::Sandbox;
 
 use super::demo;
@@ -22,7 +24,6 @@ use super::run::App;
 use super::stores::Stores;
 use super::upkeep::Upkeep;
 use crate::bindings::Bindings;
-use crate::callback::PushVerifier;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, CircuitBreaker, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
@@ -31,8 +32,7 @@ use crate::http::{self, AppState, Authenticator, Callback, LinkSigner, RouterSet
 use crate::outbound::{self, ClientError};
 use crate::pictures::PictureCache;
 use crate::statistics::{Relay, Scans};
-use crate::telemetry;
-use crate::wechat::{self, WeChat};
+use crate::telemetry::{self, Causes};
 
 /// Byte budget of bodies of requests with a key: a hundred of the largest at once.
 const KEYED_BODIES: usize = 100 * http::MAX_BODY;
@@ -177,7 +177,7 @@ pub(crate) fn parts(
         api_bases: config.upstream.api_bases.clone(),
         token_source: config.upstream.token_source,
     };
-    let wechat = Arc::new(WeChat::new(clients, settings));
+    let wechat = Arc::new(WeChat::new(clients, settings, observe));
     let breaker = Arc::new(CircuitBreaker::new(store.clone(), Arc::clone(&clock)));
     let tokens = Arc::new(Tokens::new(
         Arc::clone(&wechat),
@@ -193,6 +193,20 @@ pub(crate) fn parts(
         store,
         clock,
     })
+}
+
+/// Measures and logs an attempt at a call to WeChat.
+fn observe(attempt: &wechat::Attempt<'_>) {
+    let api = attempt.api.as_str();
+    telemetry::upstream_call(api, attempt.outcome(), attempt.took);
+    if let Some(error) = attempt.error {
+        tracing::debug!(
+            api,
+            attempt = attempt.number,
+            error = %Causes(error),
+            "a call to WeChat failed"
+        );
+    }
 }
 
 async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Stores, OpenError> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use url::Url;
+use wechat::push;
 use wechat_sandbox::{self as sandbox, Credentials, Options, Sandbox};
 
 use super::build::{self, StartError};
 use super::run::App;
-use crate::callback;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 
@@ -59,9 +59,9 @@ fn sandbox_clock(clock: &Arc<dyn Clock>) -> sandbox::Clock {
 fn set_callback(config: &mut Config, sandbox: &Sandbox, url: Url) {
     let token = sandbox::CallbackToken::random();
     let key = sandbox::EncodingAesKey::random();
-    config.scans.callback = Some(callback::Credentials {
+    config.scans.callback = Some(push::Credentials {
         token: token.as_str().parse().expect("both are WeChat's form"),
-        keys: Some(callback::AesKeys {
+        keys: Some(push::AesKeys {
             current: key.as_str().parse().expect("both are WeChat's form"),
             previous: None,
         }),

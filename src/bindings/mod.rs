@@ -11,11 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::time::{Instant, sleep_until};
+use wechat::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 
 use crate::clock::Clock;
 use crate::codes::{self, Codes, Issued};
 use crate::db;
-use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::statistics::Scans;
 use crate::text::{self, random_token};
 

@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use wechat::openid::OpenId;
 
 use crate::db::{Database, Error, PURGE_BATCH, Purpose, row};
-use crate::openid::OpenId;
 use crate::statistics::columns;
 
 /// A binding that is to be made.

@@ -1,11 +1,13 @@
 //! Counts of the callback since the process started: accepted and rejected pushes, the last
 //! rejection, and a rate-limited log of rejections.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use wechat::push::{Diagnosis, Evidence};
 
-use super::{Diagnosis, Evidence};
+use super::advice::{action, reason};
 
 /// Minimum interval between two log lines of one diagnosis, in seconds. Anybody on the internet can
 /// cause rejections.
@@ -18,7 +20,8 @@ pub struct History(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     summary: Summary,
-    lines: [LogLine; Diagnosis::COUNT],
+    /// By [`Diagnosis::code`].
+    lines: BTreeMap<&'static str, LogLine>,
 }
 
 /// What the callback has received since the process started.
@@ -70,13 +73,13 @@ impl History {
             state.summary.refused += 1;
             let Some(diagnosis) = diagnosis else { return };
             state.summary.remember(diagnosis, now);
-            state.lines[diagnosis.index()].due(now)
+            state.lines.entry(diagnosis.code()).or_default().due(now)
         };
         if let (Some(diagnosis), Some(times)) = (diagnosis, times) {
             tracing::warn!(
                 code = diagnosis.code(),
-                reason = %diagnosis,
-                action = diagnosis.action(),
+                reason = %reason(diagnosis),
+                action = action(diagnosis),
                 proven = diagnosis.is_proven(),
                 times,
                 "a request to the callback was rejected"

@@ -2,11 +2,11 @@
 
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
+use wechat::scene::{Kind, Scene};
+use wechat::ticket::IssuedCode;
 
 use crate::codes::columns;
 use crate::db::{Database, Error, Purpose};
-use crate::scene::{Kind, Scene};
-use crate::ticket::IssuedCode;
 
 /// The names that an owner gave a scene. They belong to the scene and its kind, and outlive a
 /// ticket.

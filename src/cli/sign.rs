@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command};
 use jiff::Timestamp;
 use url::Url;
+use wechat::scene::Lifetime;
 use wxqr::access::{LinkExpiry, SIGNED};
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::config::{Config, PublicUrl, flags_of};
 use wxqr::form::{self, escaped, mangled};
 use wxqr::http::{SceneParams, SceneParamsError};
-use wxqr::scene::Lifetime;
 
 use super::{Usage, print};
 

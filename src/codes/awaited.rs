@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::scene::{Lifetime, Scene};
+use wechat::scene::{Lifetime, Scene};
 
 /// A multiset of lifetimes for each scene that has waiting callers.
 ///
@@ -63,8 +63,9 @@ impl Drop for Awaited {
 
 #[cfg(test)]
 mod tests {
+    use wechat::scene::TemporaryScene;
+
     use super::*;
-    use crate::scene::TemporaryScene;
 
     #[test]
     fn the_longest_lifetime_counts_while_somebody_waits_for_it() {

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use wechat::{Api, ApiError, Class, Errcode};
 
 use super::sql::{CodeStore, Stop};
 use crate::clock::Clock;
 use crate::telemetry;
-use crate::wechat::{self, Api, ApiError, Class, Errcode};
 
 /// How often an open breaker lets a probe through, in all replicas together.
 const PROBE_INTERVAL: Duration = Duration::from_mins(1);

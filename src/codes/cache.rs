@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use moka::sync::Cache;
 
-use crate::scene::Scene;
-use crate::ticket::{IssuedCode, Life};
+use wechat::scene::Scene;
+use wechat::ticket::{IssuedCode, Life};
 
 /// The latest code of each scene. Clones are handles to the same cache.
 #[derive(Debug, Clone)]

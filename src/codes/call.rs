@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
+use wechat::scene::CodeSpec;
+use wechat::ticket::{IssuedCode, Life};
+use wechat::{AccessToken, Api, Class, CreatedCode, WeChat};
 
 use super::breaker::{CircuitBreaker, Priority};
 use super::error::MintError;
@@ -11,10 +14,7 @@ use super::single_flight::TaskAborted;
 use super::sql::CodeStore;
 use super::token::{Death, TokenError, Tokens};
 use crate::clock::Clock;
-use crate::scene::CodeSpec;
 use crate::telemetry;
-use crate::ticket::{IssuedCode, Life};
-use crate::wechat::{AccessToken, Api, Class, CreatedCode, WeChat};
 
 /// What a mint uses.
 #[derive(Debug, Clone)]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use wechat::Errcode;
+use wechat::scene::{Lifetime, Scene};
 
 use super::breaker::{Open, Priority};
 use super::request::{CodeRequest, Obtained, Source};
@@ -13,9 +15,8 @@ use super::token::TokenError;
 use crate::access::{MissingPermission, PaceExceeded, RateExceeded};
 use crate::clock::China;
 use crate::db;
-use crate::scene::{Lifetime, Scene};
+use crate::remedy;
 use crate::telemetry::Causes;
-use crate::wechat::{self, Errcode};
 
 /// Why a caller gets no code.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -215,7 +216,7 @@ impl MintError {
             scene = ?scene.value(),
             errcode = refusal.map(|refusal| refusal.errcode.0),
             errmsg = refusal.map(|refusal| refusal.errmsg.as_str()),
-            action = refusal.map(|refusal| refusal.errcode.action()),
+            action = refusal.map(|refusal| remedy::for_errcode(refusal.errcode)),
             error = %Causes(self),
             "code not created"
         );

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::scene::Lifetime;
-use crate::ticket::{IssuedCode, Life};
+use wechat::scene::Lifetime;
+use wechat::ticket::{IssuedCode, Life};
 
 /// Which share of the life that is asked for a ticket must still have, to be served again: 0 to 1.
 ///

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use tokio::sync::Semaphore;
+use wechat::scene::Scene;
+use wechat::ticket::IssuedCode;
 
 use super::sql::CodeStore;
 use crate::db;
-use crate::scene::Scene;
-use crate::ticket::IssuedCode;
 
 /// How long an answer of the store is good for the next caller. A code that another replica makes
 /// is seen after that.

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use wechat::scene::{CodeSpec, PermanentScene, Scene};
+use wechat::ticket::IssuedCode;
 
 use super::breaker::Priority;
 use super::budget::Budget;
@@ -22,9 +24,7 @@ use super::supplies::Supplies;
 use super::unsaved::Unsaved;
 use crate::access::{Pacer, Requester};
 use crate::db;
-use crate::scene::{CodeSpec, PermanentScene, Scene};
 use crate::telemetry;
-use crate::ticket::IssuedCode;
 
 /// How long a mint may take, even if no caller waits any more.
 pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use wechat::scene::{CodeSpec, PermanentScene, Scene};
 
 use super::error::MintError;
 use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
@@ -12,10 +13,10 @@ use super::request::{Obtained, Source};
 use super::sql::{CodeStore, Intent, REPEAT_AFTER, Reservation};
 use crate::access::Requester;
 use crate::db;
-use crate::scene::{CodeSpec, PermanentScene, Scene};
+
+use wechat::ticket::IssuedCode;
 
 use crate::telemetry::Causes;
-use crate::ticket::IssuedCode;
 
 /// The pause between two tries to write a result that has not been answered yet.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::scene::{CodeSpec, Lifetime};
-use crate::ticket::IssuedCode;
+use wechat::scene::{CodeSpec, Lifetime};
+use wechat::ticket::IssuedCode;
 
 /// A request for a code, and when it came.
 #[derive(Debug, Clone)]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
+use wechat::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
+use wechat::ticket::IssuedCode;
 
 use super::awaited::AwaitedLifetimes;
 use super::call::Parts;
@@ -17,9 +19,7 @@ use super::sql::Imported;
 use super::supplies::Supplies;
 use crate::access::{Caller, MissingPermission, Mode, RateLimiter, Requester};
 use crate::db;
-use crate::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use crate::telemetry;
-use crate::ticket::IssuedCode;
 
 /// The least remaining life of a code that is served stale.
 const MIN_REMAINING: Duration = Duration::from_secs(10);

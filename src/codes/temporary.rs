@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use wechat::scene::{Scene, TemporaryScene};
+use wechat::ticket::IssuedCode;
 
 use super::budget::Charge;
 use super::concurrency::UpstreamPermit;
@@ -13,8 +15,6 @@ use super::request::{CodeRequest, Obtained, Source};
 use super::sql::Lease;
 use crate::access::{PaceExceeded, RateToken, Requester};
 use crate::db;
-use crate::scene::{Scene, TemporaryScene};
-use crate::ticket::IssuedCode;
 
 /// How long one replica has a scene to itself: a mint, and the time to write it down.
 const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));

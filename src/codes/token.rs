@@ -9,16 +9,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wechat::{self, AccessToken, Api, ApiError, GrantedToken, TokenCall, TokenSource, WeChat};
 
 use super::breaker::{CircuitBreaker, Open, Priority};
 use super::single_flight::{Call, SingleFlight, TaskAborted};
 use super::sql::CodeStore;
 use crate::clock::Clock;
 use crate::db;
+use crate::remedy;
 use crate::telemetry::{self, Causes};
-use crate::wechat::{
-    self, AccessToken, Api, ApiError, GrantedToken, TokenCall, TokenSource, WeChat,
-};
 
 /// How long before its end a token is renewed, at most. WeChat renews a stable token 5 minutes
 /// before the end, so an earlier call would give the same token again.
@@ -296,7 +295,7 @@ impl Inner {
                     reason,
                     errcode = refusal.map(|refusal| refusal.errcode.0),
                     errmsg = refusal.map(|refusal| refusal.errmsg.as_str()),
-                    action = refusal.map(|refusal| refusal.errcode.action()),
+                    action = refusal.map(|refusal| remedy::for_errcode(refusal.errcode)),
                     error = %Causes(error),
                     "no access token"
                 );

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use wechat::scene::Scene;
+use wechat::ticket::IssuedCode;
+
 use super::sql::CodeStore;
 use crate::db;
-use crate::scene::Scene;
-use crate::ticket::IssuedCode;
 
 /// The most codes that are held. A bound on memory, chosen; those beyond it a restart would mint
 /// again, and their scans are of an unknown code.
@@ -92,11 +93,11 @@ impl Unsaved {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use wechat::scene::TemporaryScene;
+    use wechat::ticket::Life;
 
     use super::*;
     use crate::clock::ManualClock;
-    use crate::scene::TemporaryScene;
-    use crate::ticket::Life;
 
     fn scene(id: &str) -> Scene {
         Scene::Temporary(TemporaryScene::Id(id.parse().unwrap()))

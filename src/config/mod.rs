@@ -41,12 +41,12 @@ pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrig
 use crate::access::{Keyring, Scope};
 use crate::codes::Reuse;
 use crate::redact::SecretWords;
-use crate::scene::Lifetime;
 use crate::telemetry::LogSettings;
-use crate::wechat::TokenSource;
 use error::ConfigError;
 use setting::Setting;
 use source::{Raw, Resolved};
+use wechat::TokenSource;
+use wechat::scene::Lifetime;
 
 /// All settings of the service. Safe to print: secrets mask themselves in `Debug`.
 #[derive(Debug, Clone)]

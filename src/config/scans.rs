@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::tz::Offset;
 use url::Url;
+use wechat::push::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
 
 use super::error::InvalidValue;
 use super::setting::Range;
 use super::values::{self, PublicUrl};
 use super::{Reader, Reported, settings};
-use crate::callback::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
 use crate::statistics::{PersonKey, PersonKeyError};
 
 /// Callback, relay and statistics.

@@ -11,18 +11,18 @@ use std::time::Duration;
 use jiff::tz::Offset;
 use secrecy::SecretString;
 use url::Url;
+use wechat::TokenSource;
+use wechat::push::{CallbackToken, EncodingAesKey};
+use wechat::scene::Lifetime;
 
 use super::setting::{Description, Mask, Setting};
 use super::source::MAX_FILE_BYTES;
 use super::values::{self, AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl};
 use super::{access, scans};
 use crate::access::{Key, Keyring, LinkKeys, Mode, Rate, TrustedProxies};
-use crate::callback::{CallbackToken, EncodingAesKey};
 use crate::codes::Reuse;
-use crate::scene::Lifetime;
 use crate::statistics::PersonKey;
 use crate::telemetry::LogFormat;
-use crate::wechat::TokenSource;
 
 // The texts of `--help` below say these numbers.
 const _: () = assert!(AppId::MAX_LEN == 64);

@@ -9,16 +9,16 @@ use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
+use wechat::TokenSource;
+use wechat::scene::Lifetime;
 
 use super::error::InvalidValue;
 use super::setting::Range;
 use super::source::read_file;
 use crate::access::Keyring;
 use crate::codes::Reuse;
-use crate::scene::Lifetime;
 use crate::telemetry::LogFormat;
 use crate::text::{decimal, is_word};
-use crate::wechat::TokenSource;
 
 /// Base URL of the service's links: `http` or `https`, a host, an optional path without a final
 /// slash.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use wechat::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
+use wechat::{ApiError, Class, Errcode, TokenSource};
+
 use super::finding::{Finding, Issue};
 use super::wechat_errors::{defect, describe, stopped, wechat_issue};
 use super::{ALLOW_LIST, CODES, Report, TOKEN};
 use crate::codes::{MintError, Parts, Priority, TokenError};
-use crate::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::telemetry::Causes;
-use crate::wechat::{self, ApiError, Class, Errcode, TokenSource};
 
 /// Timeout of the creation of a code, the same as in the service.
 const MINT_DEADLINE: Duration = Duration::from_secs(30);

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use secrecy::SecretString;
 use uuid::Uuid;
+use wechat::push::{Credentials, PushVerifier};
 
 use super::finding::{Finding, Issue};
 use super::pushes::{self, PushHealth};
 use super::{CALLBACK, PROBE_DEADLINE};
-use crate::callback::{Credentials, PushVerifier};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa, local_url};
 use crate::outbound::{self, ClientError, ProbeError};

@@ -18,11 +18,11 @@ use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
 pub use finding::Finding;
+use wechat::TokenSource;
 
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigErrors};
-use crate::wechat::TokenSource;
 
 /// Receives each finding as soon as it is known.
 type Report<'a> = &'a mut (dyn FnMut(Finding) + Send);

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
+use wechat::push::Diagnosis;
 
 use super::PROBE_DEADLINE;
 use super::finding::Issue;
-use crate::callback::Diagnosis;
 use crate::config::{Config, ExtraCa};
 use crate::outbound;
 
@@ -133,6 +133,7 @@ fn counted(number: u64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callback;
 
     /// Counts with accepted pushes, then rejections, the last one with this diagnosis.
     fn pushes(accepted: u64, refusals: Option<(Diagnosis, u64)>) -> Pushes {
@@ -144,8 +145,8 @@ mod tests {
             refused_since_accepted: refusals.map_or(0, |(_, times)| times),
             last_refusal: refusals.map(|(diagnosis, times)| LastRefusal {
                 code: diagnosis.code().to_owned(),
-                reason: diagnosis.to_string(),
-                action: diagnosis.action().to_owned(),
+                reason: callback::reason(diagnosis).to_string(),
+                action: callback::action(diagnosis).to_owned(),
                 proven: diagnosis.is_proven(),
                 at,
                 accepted_since: times == 0 && diagnosis != Diagnosis::Unsigned,

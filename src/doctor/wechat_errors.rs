@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::time::Duration;
 
+use wechat::{ApiError, Class, Errcode};
+
 use super::finding::Issue;
+use crate::remedy;
 use crate::telemetry::Causes;
-use crate::wechat::{self, ApiError, Class, Errcode};
 
 pub(super) fn wechat_issue(error: &wechat::Error) -> Issue {
     match error {
@@ -14,12 +16,13 @@ pub(super) fn wechat_issue(error: &wechat::Error) -> Issue {
             error.to_string(),
             "see the lines of the hosts, and try again: the network may be down",
         ),
-        wechat::Error::Status(_) | wechat::Error::Body(_) | wechat::Error::Invalid(_) => {
-            Issue::new(
-                error.to_string(),
-                "try again; if it persists, something other than WeChat answers: check WXQR_API_BASE",
-            )
-        }
+        wechat::Error::Status(_)
+        | wechat::Error::Body(_)
+        | wechat::Error::TooLong
+        | wechat::Error::Invalid(_) => Issue::new(
+            error.to_string(),
+            "try again; if it persists, something other than WeChat answers: check WXQR_API_BASE",
+        ),
     }
 }
 
@@ -32,7 +35,7 @@ fn refused(refusal: &ApiError) -> Issue {
     }
     let remedy = match refusal.errcode.class() {
         Class::Busy => "try again in a minute",
-        _ => refusal.errcode.action(),
+        _ => remedy::for_errcode(refusal.errcode),
     };
     Issue::new(describe(refusal), remedy)
 }
@@ -49,7 +52,7 @@ pub(super) fn stopped(errcode: Errcode, retry_after: Duration) -> Issue {
             "{} (errcode {errcode}), so the next call is in {seconds} s",
             errcode.meaning()
         ),
-        errcode.action(),
+        remedy::for_errcode(errcode),
     )
 }
 

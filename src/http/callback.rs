@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use http_listener::{BufferedBody, ByteBudget};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
-
-use crate::callback::{
-    Content, Diagnosis, History, MessageError, Push, PushVerifier, QuerySignature, Reason,
-    Rejected, Summary,
+use wechat::push::{
+    Content, Diagnosis, MessageError, Push, PushVerifier, QuerySignature, Reason, Rejected,
 };
+
+use crate::callback::{History, Summary};
 use crate::clock::Clock;
 use crate::http::extract::body::read_body;
 use crate::http::problem::{ErrorCode, Problem};

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::http::extract::query::KNOWN;
     use crate::http::scene_params::SceneParams;
-    use crate::scene::{Lifetime, SceneId, SceneText};
+    use wechat::scene::{Lifetime, SceneId, SceneText};
 
     #[test]
     fn the_document_has_every_parameter_of_a_code() {

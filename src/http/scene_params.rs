@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use utoipa::IntoParams;
 
-use crate::scene::{
+use crate::text;
+use wechat::scene::{
     CodeSpec, Lifetime, LifetimeError, PermanentScene, SceneError, SceneText, TemporaryScene,
 };
-use crate::text;
 
 /// The parameters, not yet checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, IntoParams)]

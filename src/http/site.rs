@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use wechat::ticket::Ticket;
+
 use crate::form::escaped;
-use crate::ticket::Ticket;
 
 /// The settings that pages and links depend on.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 use http_listener::ByteBudget;
 use jiff::tz::Offset;
 use tokio_util::sync::CancellationToken;
+use wechat::scene::Lifetime;
 
 use crate::bindings::Bindings;
 use crate::channels::ChannelStore;
@@ -20,7 +21,6 @@ use crate::http::qrcode::body::CodePresenter;
 use crate::http::qrcode::link::LinkSigner;
 use crate::http::site::Site;
 use crate::pictures::PictureCache;
-use crate::scene::Lifetime;
 use crate::statistics::{EventStore, Scans};
 
 /// All parts of the service that handlers use.

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::event::Event;
-use crate::openid::OpenId;
+use wechat::event::Event;
+use wechat::openid::OpenId;
 
 /// How much of a hash a name has, in bytes: two of 2⁴⁰ persons then share one with a chance of
 /// 2⁻⁴⁹.
@@ -154,9 +154,9 @@ impl EventId {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use wechat::event::EventKind;
 
     use super::*;
-    use crate::event::EventKind;
 
     fn key() -> PersonKey {
         PersonKey([7; PersonKey::LEN])

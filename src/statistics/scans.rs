@@ -8,9 +8,9 @@ use std::time::Duration;
 use jiff::tz::Offset;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
+use wechat::event::Event;
 
 use crate::db;
-use crate::event::Event;
 use crate::statistics::sql::{DatedEvent, EventStore, Recorded};
 use crate::telemetry;
 

@@ -2,10 +2,10 @@
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use wechat::scene::{Kind, Lifetime, Scene, SceneText, TemporaryScene};
+use wechat::ticket::{IssuedCode, Life};
 
 use crate::db::{Error, row};
-use crate::scene::{Kind, Lifetime, Scene, SceneText, TemporaryScene};
-use crate::ticket::{IssuedCode, Life};
 
 /// A scene's value as its column has it.
 pub(crate) fn scene_text(scene: &Scene) -> String {

@@ -1,12 +1,13 @@
 //! Permanent codes that were minted elsewhere. A ticket says which scene a scan is of, so no ticket
 //! and no url may be recorded for two.
 
+use wechat::scene::{PermanentScene, Scene};
+use wechat::ticket::IssuedCode;
+
 use super::columns;
 use super::ledger::Found;
 use super::store::CodeStore;
 use crate::db::{Error, Purpose, Transaction};
-use crate::scene::{PermanentScene, Scene};
-use crate::ticket::IssuedCode;
 
 /// The name by which imports are serialized, in all replicas.
 const IMPORTS: &str = "import";

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::Row;
+use wechat::scene::{PermanentScene, Scene};
+use wechat::ticket::IssuedCode;
 
 use super::columns;
 use super::store::CodeStore;
 use crate::db::{Error, Purpose, Transaction, row};
-use crate::scene::{PermanentScene, Scene};
-use crate::ticket::IssuedCode;
 
 /// How long the outcome of a mint stays unknown before another caller may repeat it. Twice what a
 /// mint may take.
@@ -369,10 +369,10 @@ mod tests {
 
     use futures_util::FutureExt as _;
     use futures_util::future::join_all;
+    use wechat::ticket::Life;
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::ticket::Life;
 
     fn code() -> IssuedCode {
         IssuedCode {

@@ -1,12 +1,12 @@
 //! Stores temporary codes, and reads codes of every kind.
 
 use jiff::Timestamp;
+use wechat::scene::{Lifetime, Scene};
+use wechat::ticket::{IssuedCode, Life};
 
 use super::columns;
 use super::store::CodeStore;
 use crate::db::{Error, PURGE_BATCH, Purpose};
-use crate::scene::{Lifetime, Scene};
-use crate::ticket::{IssuedCode, Life};
 
 /// The index by expiry gives a batch; its rows are then found by their keys, each looked at again
 /// because it may have been renewed. Without the `+ 0` SQLite would read all of the dead for each

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use wechat::scene::Scene;
+use wechat::ticket::IssuedCode;
 
 use super::columns;
 use super::store::CodeStore;
 use crate::db::{Error, PURGE_BATCH, Purpose, Transaction};
-use crate::scene::Scene;
-use crate::ticket::IssuedCode;
 #[cfg(test)]
-use crate::ticket::Ticket;
+use wechat::ticket::Ticket;
 
 /// How long the ticket of a temporary code is remembered after its death. The first tickets were
 /// given that long by migration `0003_scans.sql`.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::callback::{LastRefusal, Summary};
+use crate::callback::{self, LastRefusal, Summary};
 use crate::codes::Tokens;
 use crate::codes::{CircuitBreaker, Fault};
 use crate::codes::{Codes, Supplies};
@@ -16,6 +16,7 @@ use crate::http::callback::Callback;
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::time_format::rfc3339;
+use crate::remedy;
 
 /// State of the account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -171,8 +172,8 @@ fn pushes(summary: Summary) -> CallbackBody {
 fn refusal(last: LastRefusal) -> RefusalBody {
     RefusalBody {
         code: last.diagnosis.code(),
-        reason: last.diagnosis.to_string(),
-        action: last.diagnosis.action(),
+        reason: callback::reason(last.diagnosis).to_string(),
+        action: callback::action(last.diagnosis),
         proven: last.diagnosis.is_proven(),
         at: rfc3339(last.at),
         accepted_since: last.accepted_since,
@@ -193,7 +194,7 @@ fn fault(fault: &Fault) -> FaultBody {
     FaultBody {
         errcode: errcode.0,
         meaning: errcode.meaning(),
-        action: errcode.action(),
+        action: remedy::for_errcode(errcode),
         ip: fault.refusal.address(),
         at: rfc3339(fault.at),
     }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use wechat::scene::SceneValue;
 
-use crate::scene::SceneValue;
 use crate::statistics::Attribution;
 
 /// Which code a scan is counted under, as JSON.

@@ -1,10 +1,10 @@
 //! Queries below `/api`, parsed strictly: every parameter is known and given once.
 
 use jiff::civil::Date;
+use wechat::scene::{SceneError, SceneId, SceneText};
 
 use crate::http::extract::query::form_pairs;
 use crate::http::problem::Problem;
-use crate::scene::{SceneError, SceneId, SceneText};
 use crate::text;
 
 /// The largest and the default number of items of a page.

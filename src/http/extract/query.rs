@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use qr_image::{Colors, Margin, PixelSize, Rgb, Style};
+use wechat::scene::{CodeSpec, Lifetime};
 
 use crate::access::LinkExpiry;
 use crate::form::{self, mangled};
@@ -12,7 +13,6 @@ use crate::http::i18n::message::Message;
 use crate::http::negotiation::format::Format;
 use crate::http::problem::Problem;
 use crate::http::scene_params::SceneParams;
-use crate::scene::{CodeSpec, Lifetime};
 
 /// The known parameters. Each may be given once.
 pub(crate) const KNOWN: &[&str] = &[

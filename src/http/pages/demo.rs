@@ -5,10 +5,10 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::civil::Date;
 use serde::Serialize;
+use wechat::scene::{Lifetime, Scene, SceneValue};
 
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
-use crate::scene::{Lifetime, Scene, SceneValue};
 use crate::statistics::{Attribution, EventStore, Numbers, NumbersFilter, Span};
 
 /// The path of the numbers; the query is that of the code.

@@ -8,6 +8,7 @@ use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use wechat::scene::Lifetime;
 
 use crate::clock::Clock;
 use crate::codes::Codes;
@@ -25,7 +26,6 @@ use crate::http::qrcode::issue::issue;
 use crate::http::qrcode::page::{Expiry, image_element};
 use crate::http::site::Site;
 use crate::http::static_response::StaticResponse;
-use crate::scene::Lifetime;
 
 /// What the demo shows before a scene is filled in.
 const DEMO_SCENE: &str = "scene_id=123";

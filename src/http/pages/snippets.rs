@@ -1,9 +1,10 @@
 //! Snippets to copy from the home page.
 
+use wechat::scene::CodeSpec;
+
 use crate::http::extract::query::Query;
 use crate::http::i18n::lang::Lang;
 use crate::http::site::Site;
-use crate::scene::CodeSpec;
 
 /// Placeholder of the host in a link if none is configured. The page's script replaces it.
 const UNKNOWN_ORIGIN: &str = "{origin}";

@@ -15,9 +15,10 @@ use axum::response::{IntoResponse, Response};
 
 pub(crate) use self::document::Document;
 pub(crate) use self::error_code::ErrorCode;
+use wechat::Errcode;
+
 use crate::http::i18n::lang::Lang;
 use crate::http::i18n::message::Message;
-use crate::wechat::Errcode;
 
 /// `Retry-After` while the database is down: the service probes it every second. Chosen.
 const STORE_RETRY: Duration = Duration::from_secs(5);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+use wechat::scene::{Scene, SceneValue};
+use wechat::ticket::IssuedCode;
 
 use crate::access::Caller;
 use crate::http::qrcode::link::{LinkQuery, LinkSigner};
 use crate::http::site::Site;
 use crate::http::time_format::rfc3339;
-use crate::scene::{Scene, SceneValue};
-use crate::ticket::IssuedCode;
 
 /// What a code carries, as JSON.
 #[derive(Debug, Serialize, ToSchema)]

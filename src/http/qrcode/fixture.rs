@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use wechat::ticket::{IssuedCode, Life};
 
 use crate::codes::{Freshness, Issued, Source};
-use crate::ticket::{IssuedCode, Life};
 
 /// A code minted at the epoch, for so many seconds; 0 means permanent.
 pub(crate) fn served(granted: u64, freshness: Freshness) -> Issued {

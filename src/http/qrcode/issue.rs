@@ -1,12 +1,13 @@
 //! Issues a code, unless it would be a new permanent one for a text that is probably a mistake.
 
+use wechat::scene::{CodeSpec, SceneValue};
+
 use crate::access::Caller;
 use crate::codes::{self, Codes, Issued};
 use crate::form::{escaped, mangled};
 use crate::http::extract::query::KNOWN;
 use crate::http::i18n::message::Message;
 use crate::http::problem::Problem;
-use crate::scene::{CodeSpec, SceneValue};
 
 /// Issues the code by [`Codes::issue`]. A new permanent code whose text is probably a mistake is
 /// refused, because it would be another channel permanently; an existing one is answered.

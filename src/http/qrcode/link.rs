@@ -1,8 +1,9 @@
 //! Links to codes, signed where visitors need a signature to mint.
 
+use wechat::scene::{Lifetime, Scene, SceneValue};
+
 use crate::access::{Caller, LinkKeys, Mode, Scope};
 use crate::http::extract::query::Query;
-use crate::scene::{Lifetime, Scene, SceneValue};
 
 /// The query of a link to a code.
 #[derive(Debug, Clone, PartialEq, Eq)]

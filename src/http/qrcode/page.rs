@@ -2,6 +2,7 @@
 
 use askama::Template;
 use jiff::Timestamp;
+use wechat::ticket::Ticket;
 
 use crate::clock::China;
 use crate::http::html::csp::{RENEW_SCRIPT, STYLE};
@@ -10,7 +11,6 @@ use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 use crate::http::time_format::rfc3339;
-use crate::ticket::Ticket;
 
 /// The visitor's page of a code.
 #[derive(Debug, Template)]

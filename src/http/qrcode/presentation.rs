@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
+use wechat::ticket::IssuedCode;
 
 use crate::access::Link;
 use crate::codes::{Freshness, Issued};
@@ -20,7 +21,6 @@ use crate::http::qrcode::request::QrcodeRequest;
 use crate::http::site::Site;
 use crate::http::time_format::date_header;
 use crate::pictures::{ImageFormat, PictureCache};
-use crate::ticket::IssuedCode;
 
 /// The shortest time between two renewals of a page. Chosen.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(10);

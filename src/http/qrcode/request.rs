@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use qr_image::Style;
+use wechat::scene::{CodeSpec, Lifetime};
 
 use crate::access::Caller;
 use crate::clock::Clock;
@@ -14,7 +15,6 @@ use crate::http::i18n::message::Message;
 use crate::http::negotiation::format::Format;
 use crate::http::negotiation::view::View;
 use crate::http::problem::Problem;
-use crate::scene::{CodeSpec, Lifetime};
 
 /// A valid request: every parameter and the signature of the link are checked.
 #[derive(Debug)]

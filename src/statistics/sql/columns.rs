@@ -2,10 +2,10 @@
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use wechat::openid::OpenId;
 
 use crate::codes::columns::{scene_of, scene_text};
 use crate::db::Error;
-use crate::openid::OpenId;
 use crate::statistics::tally::Attribution;
 
 /// What the columns `kind` and `scene` say of a counted code. The kind of one that is not known is

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
+use wechat::event::{Event, EventKind};
+use wechat::openid::OpenId;
 
 use super::columns;
 use super::store::EventStore;
 use crate::codes::columns::kinds;
 use crate::db::{Error, Purpose, row};
-use crate::event::{Event, EventKind};
-use crate::openid::OpenId;
 use crate::statistics::tally::Attribution;
 
 /// An event on its way into the store.

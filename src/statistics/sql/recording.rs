@@ -8,11 +8,11 @@ mod writing;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
+use wechat::scene::{Scene, SceneText};
 
 use super::events::{DatedEvent, Recorded};
 use super::store::EventStore;
 use crate::db::{Error, Purpose, Transaction};
-use crate::scene::{Scene, SceneText};
 use crate::statistics::privacy::{EventId, Person, PersonKey};
 use crate::statistics::tally::{AttributedEvent, Attribution, DeltaBuilder, StatisticsDelta};
 

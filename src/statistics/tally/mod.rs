@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use wechat::event::EventKind;
+use wechat::openid::OpenId;
+use wechat::scene::Scene;
 
-use crate::event::EventKind;
-use crate::openid::OpenId;
-use crate::scene::Scene;
 use crate::statistics::privacy::Person;
 
 /// Which code a scan is counted under. In an order that is the same in every build.

@@ -1,5 +1,6 @@
+use wechat::scene::Kind;
+
 use super::*;
-use crate::scene::Kind;
 
 /// What a store would keep: the sum of all changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
-use wxqr::event::EventKind;
+use wechat::event::EventKind;
 
 use super::chromium::{Chromium, Page, Screen, keep};
 use super::{LANGS, SCREENS, check_reading};

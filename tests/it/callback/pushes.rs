@@ -1,7 +1,7 @@
 //! The callback: which pushes are accepted, and their effects.
 
 use reqwest::Method;
-use wxqr::event::EventKind;
+use wechat::event::EventKind;
 use wxqr::statistics::Attribution;
 
 use crate::support::answer::Answer;

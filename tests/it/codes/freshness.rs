@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use wechat::scene::Lifetime;
+use wechat::ticket::{IssuedCode, Life};
 use wxqr::clock::{Clock, ManualClock};
 use wxqr::codes::Reuse;
-use wxqr::scene::Lifetime;
-use wxqr::ticket::{IssuedCode, Life};
 
 /// Walks through the life of a scene, and steps of each: 100 000 together.
 const WALKS: u32 = 500;

@@ -6,12 +6,13 @@ use crate::support::files::{read, texts_below};
 
 /// The folders that have tests, each with what the document writes before the place of a test in
 /// it.
-const FOLDERS: [(&str, &str); 5] = [
+const FOLDERS: [(&str, &str); 6] = [
     ("tests", ""),
     ("src", ""),
     ("crates/http-listener/tests", "http_listener::"),
     ("crates/http-listener/src", "http_listener::"),
     ("crates/local-guard/src", "local_guard::"),
+    ("crates/wechat/src", "wechat::"),
 ];
 
 /// How the document writes a file: `it/hostile/budget.rs` as `it::hostile::budget`, and `main.rs`,

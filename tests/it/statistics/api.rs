@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
-use wxqr::event::EventKind::{Scan, Subscribe, Unsubscribe};
+use wechat::event::EventKind::{Scan, Subscribe, Unsubscribe};
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use jiff::tz::Offset;
+use wechat::event::{Event, EventKind, Scan};
 use wxqr::app::Stores;
 use wxqr::bindings::NewBinding;
 use wxqr::db;
-use wxqr::event::{Event, EventKind, Scan};
 use wxqr::statistics::Recorded;
 use wxqr::statistics::{NotRecorded, Scans};
 

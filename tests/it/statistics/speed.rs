@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use wechat::event::{Event, EventKind, Scan};
+use wechat::scene::{PermanentScene, Scene};
+use wechat::ticket::{IssuedCode, Life};
 use wxqr::app::Stores;
 use wxqr::channels::Channel;
 use wxqr::codes::Reservation;
-use wxqr::event::{Event, EventKind, Scan};
-use wxqr::scene::{PermanentScene, Scene};
 use wxqr::statistics::{DatedEvent, EventFilter, EventOrder, NumbersFilter, Span};
-use wxqr::ticket::{IssuedCode, Life};
 
 use crate::support::app::TestApp;
 use crate::support::database::Database;

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use uuid::Uuid;
+use wechat::scene::{PermanentScene, Scene, TemporaryScene};
+use wechat::ticket::IssuedCode;
 use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
 use wxqr::clock::ManualClock;
 use wxqr::codes::{ImportConflict, Imported, Intent, Reservation, Stock, Stop};
 use wxqr::db::Error;
-use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
-use wxqr::ticket::IssuedCode;
 
 use super::contract::{
     APP_ID, Bench, MINUTE, contract, for_a_while, for_ever, open, permanent, temporary,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use wechat::scene::{PermanentScene, Scene, TemporaryScene};
+use wechat::ticket::{IssuedCode, Life};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock, ManualClock};
 use wxqr::db::{OpenError, Upstream};
-use wxqr::scene::{PermanentScene, Scene, TemporaryScene};
-use wxqr::ticket::{IssuedCode, Life};
 
 use crate::support::database::Database;
 

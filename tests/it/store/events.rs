@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use wechat::event::{Event, EventKind, Scan};
+use wechat::scene::{Kind, PermanentScene, Scene};
 use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
 use wxqr::clock::{Clock as _, ManualClock};
 use wxqr::codes::Reservation;
 use wxqr::db::{OpenError, Upstream};
-use wxqr::event::{Event, EventKind, Scan};
-use wxqr::scene::{Kind, PermanentScene, Scene};
 use wxqr::statistics::{
     Attribution, DatedEvent, EventFilter, EventOrder, Numbers, NumbersFilter, PersonKey, Recorded,
     Span, StoredEvent, Sums,

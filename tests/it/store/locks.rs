@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 use sqlx::{Connection as _, Row as _};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
+use wechat::ticket::IssuedCode;
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::codes::{Intent, Reservation};
 use wxqr::db::{Error, OpenError, Upstream};
-use wxqr::ticket::IssuedCode;
 
 use super::contract::{self, APP_ID, for_a_while, for_ever, permanent, temporary};
 use crate::support::database::Database;

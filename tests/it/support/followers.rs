@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value;
+use wechat::event::{Event, EventKind, Scan};
 use wxqr::app::Stores;
 use wxqr::db;
-use wxqr::event::{Event, EventKind, Scan};
 use wxqr::statistics::{DatedEvent, Recorded};
 
 use super::answer::Answer;

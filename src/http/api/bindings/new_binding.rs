@@ -5,10 +5,10 @@ use http_listener::ByteBudget;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use wechat::scene::Lifetime;
 
 use crate::http::extract::json::read_object;
 use crate::http::problem::Problem;
-use crate::scene::Lifetime;
 
 /// The longest body, in bytes. The longest context fits with every byte escaped.
 const MAX_BODY: usize = 16 * 1024;

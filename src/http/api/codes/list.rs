@@ -10,6 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
+use wechat::scene::Scene;
 
 use crate::access::Caller;
 use crate::channels::{ChannelFilter, ChannelStore, ListedCode};
@@ -20,7 +21,6 @@ use crate::http::problem::{Document, Problem};
 use crate::http::qrcode::body::{CodePresenter, SceneBody, TicketBody};
 use crate::http::qrcode::link::LinkQuery;
 use crate::http::time_format::date_header;
-use crate::scene::Scene;
 
 /// The parameters of the list.
 const KNOWN: &[&str] = &["label", "group", "permanent", "scene", "cursor", "limit"];

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
+use wechat::scene::{CodeSpec, Lifetime};
 
 use crate::channels::{Channel, ChannelStore};
 use crate::clock::Clock;
@@ -28,7 +29,6 @@ use crate::http::qrcode::body::{CodeBody, CodePresenter, SceneBody};
 use crate::http::qrcode::issue::issue;
 use crate::http::qrcode::link::LinkQuery;
 use crate::http::time_format::date_header;
-use crate::scene::{CodeSpec, Lifetime};
 
 /// How long a request with many codes may take. Items that are not done by then say so, and may be
 /// sent again. Chosen.

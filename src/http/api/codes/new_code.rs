@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
+use wechat::scene::{CodeSpec, Lifetime, LifetimeError, PermanentId, PermanentScene, SceneId};
+use wechat::ticket::{CodeUrl, IssuedCode, Life};
 
 use crate::access::Scope;
 use crate::channels::Channel;
@@ -13,8 +15,6 @@ use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
 use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scene_params::SceneParams;
-use crate::scene::{CodeSpec, Lifetime, LifetimeError, PermanentId, PermanentScene, SceneId};
-use crate::ticket::{CodeUrl, IssuedCode, Life};
 
 /// The largest number of codes of one request. Chosen.
 const MAX_ITEMS: usize = 100;

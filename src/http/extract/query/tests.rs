@@ -1,5 +1,6 @@
+use wechat::scene::{Kind, SceneValue};
+
 use super::*;
-use crate::scene::{Kind, SceneValue};
 
 fn spec(raw: &str) -> Result<CodeSpec, Problem> {
     Query::parse(raw)?.code_spec("7200".parse().unwrap())

@@ -1,9 +1,10 @@
 //! Errors of the database.
 
+use wechat::scene::{Scene, SceneValue};
+
 use crate::codes::ImportConflict;
 use crate::db;
 use crate::http::problem::Problem;
-use crate::scene::{Scene, SceneValue};
 
 impl From<db::Error> for Problem {
     fn from(_: db::Error) -> Self {

@@ -3,6 +3,8 @@
 use qr_image::{
     Colors, ColorsError, Margin, MarginError, PixelSize, PixelSizeError, RenderError, RgbError,
 };
+use wechat::scene::{Lifetime, LifetimeError, SceneError, SceneText};
+use wechat::ticket::TicketError;
 
 use crate::access::LinkExpiryError;
 use crate::http::i18n::lang::LangError;
@@ -10,8 +12,6 @@ use crate::http::i18n::message::Message;
 use crate::http::negotiation::format::FormatError;
 use crate::http::problem::Problem;
 use crate::http::scene_params::SceneParamsError;
-use crate::scene::{Lifetime, LifetimeError, SceneError, SceneText};
-use crate::ticket::TicketError;
 
 impl From<LinkExpiryError> for Message {
     fn from(error: LinkExpiryError) -> Self {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use wechat::{Class, Errcode};
+
 use crate::codes::TokenError;
 use crate::codes::{HIGH_PRIORITY_PROBE_INTERVAL, Open};
 use crate::http::i18n::message::Message;
 use crate::http::problem::causes::BUSY_RETRY;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::wechat::{self, Class, Errcode};
 
 /// The shortest interval at which WeChat lets tokens be renewed by force.
 const FORCED_RETRY: Duration = Duration::from_secs(30);
@@ -49,7 +50,7 @@ impl From<&wechat::Error> for Problem {
                 Message::new("连接微信失败", "the connection to WeChat failed"),
             ),
             E::Timeout(_) => Self::upstream_timeout(),
-            E::Status(_) | E::Body(_) | E::Invalid(_) => Self::new(
+            E::Status(_) | E::Body(_) | E::TooLong | E::Invalid(_) => Self::new(
                 ErrorCode::UpstreamInvalid,
                 Message::new(
                     "微信的应答无法识别",

@@ -6,7 +6,8 @@
 mod call;
 mod errcode;
 mod error;
-pub(crate) mod wire;
+mod observer;
+mod wire;
 
 use std::fmt;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use url::Url;
 
 pub use self::errcode::{Class, Errcode};
 pub use self::error::{ApiError, Error};
+pub use self::observer::{Attempt, Observer};
 
 use self::call::{Hosts, Request, RetryPolicy};
 use self::wire::{CreateAnswer, CreateBody, LenientInteger, StableTokenBody, TokenAnswer};
@@ -116,7 +118,15 @@ pub struct GrantedToken {
 }
 
 impl GrantedToken {
-    pub(crate) fn checked(answer: TokenAnswer) -> Result<Self, Error> {
+    /// Decodes and validates the body of a token call's answer.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Invalid`].
+    pub fn decode(body: &[u8]) -> Result<Self, Error> {
+        Self::checked(wire::decode(body)?)
+    }
+
+    fn checked(answer: TokenAnswer) -> Result<Self, Error> {
         let seconds = u64::try_from(answer.expires_in.0).unwrap_or(0);
         if seconds == 0 {
             return Err(Error::Invalid("expires_in is not positive"));
@@ -141,7 +151,15 @@ pub struct CreatedCode {
 }
 
 impl CreatedCode {
-    pub(crate) fn checked(spec: &CodeSpec, answer: &CreateAnswer) -> Result<Self, Error> {
+    /// Decodes and validates the body of the answer to this request.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Invalid`].
+    pub fn decode(spec: &CodeSpec, body: &[u8]) -> Result<Self, Error> {
+        Self::checked(spec, &wire::decode(body)?)
+    }
+
+    fn checked(spec: &CodeSpec, answer: &CreateAnswer) -> Result<Self, Error> {
         Ok(Self {
             ticket: answer
                 .ticket
@@ -169,7 +187,8 @@ pub struct Settings {
     pub token_source: TokenSource,
 }
 
-/// HTTP clients of [`crate::outbound`].
+/// HTTP clients. They must not follow redirects, which would carry the access token to another
+/// host.
 #[derive(Debug, Clone)]
 pub struct Clients {
     /// For calls that may be retried.
@@ -186,17 +205,19 @@ pub struct WeChat {
     app_id: String,
     app_secret: SecretString,
     token_source: TokenSource,
+    observer: Observer,
 }
 
 impl WeChat {
-    /// A client with these HTTP clients and settings.
-    pub fn new(http: Clients, settings: Settings) -> Self {
+    /// A client with these HTTP clients and settings, which reports each attempt to the observer.
+    pub fn new(http: Clients, settings: Settings, observer: Observer) -> Self {
         Self {
             http,
             hosts: Hosts::new(settings.api_bases),
             app_id: settings.app_id,
             app_secret: settings.app_secret,
             token_source: settings.token_source,
+            observer,
         }
     }
 

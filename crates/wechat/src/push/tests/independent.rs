@@ -12,8 +12,11 @@ use serde_json::json;
 
 use super::*;
 
-const VECTORS: &str = include_str!("../../../tests/callback/vectors.json");
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/callback/wechat.py");
+const VECTORS: &str = include_str!("../../../../../tests/callback/vectors.json");
+const SCRIPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/callback/wechat.py"
+);
 
 /// Encryption backends of the script.
 const BACKENDS: [&str; 2] = ["cryptography", "openssl"];

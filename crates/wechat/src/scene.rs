@@ -135,7 +135,7 @@ impl SceneText {
     }
 
     /// A reserved text, which cannot be requested from outside.
-    pub(crate) fn reserved(name: &str) -> Self {
+    pub fn reserved(name: &str) -> Self {
         Self(format!("{}{name}", Self::RESERVED_PREFIX))
     }
 }

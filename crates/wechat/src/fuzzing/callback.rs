@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use sha1::{Digest, Sha1};
 
-use crate::callback::{AesKeys, Content, Credentials, Push, PushVerifier, Rejected};
 use crate::event::Event;
+use crate::push::{AesKeys, Content, Credentials, Push, PushVerifier, Rejected};
 
 const TOKEN: &str = "FuzzToken";
 /// The base64 of `abcdefghijklmnopabcdefghijklmnop`.

@@ -99,27 +99,6 @@ fn url_verification_is_diagnosed_like_pushes() {
     assert_eq!(asked(&wechat().at(NOW - 3600)), Err(Some(clock)));
 }
 
-#[test]
-fn clock_skew_is_diagnosed_in_minutes() {
-    for (ahead_seconds, want) in [
-        (
-            601,
-            "signed 11 minutes ago: this machine's clock is ahead by 11 minutes",
-        ),
-        (
-            3600,
-            "signed 60 minutes ago: this machine's clock is ahead by 60 minutes",
-        ),
-        (
-            -3601,
-            "for a time in 61 minutes: this machine's clock is behind by 61 minutes",
-        ),
-    ] {
-        let said = Diagnosis::Clock { ahead_seconds }.to_string();
-        assert!(said.contains(want), "{said}");
-    }
-}
-
 /// About an hour before `NOW`.
 const THEN: i64 = 1_699_996_411;
 

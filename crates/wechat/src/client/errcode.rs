@@ -1,4 +1,4 @@
-//! WeChat's return codes (`errcode`), with their meaning and the owner's remedy.
+//! WeChat's return codes (`errcode`), with their class and meaning.
 
 use std::fmt;
 
@@ -35,160 +35,83 @@ struct Row {
     code: i64,
     class: Class,
     meaning: &'static str,
-    action: &'static str,
 }
 
-const fn row(code: i64, class: Class, meaning: &'static str, action: &'static str) -> Row {
+const fn row(code: i64, class: Class, meaning: &'static str) -> Row {
     Row {
         code,
         class,
         meaning,
-        action,
     }
 }
 
-const REPORT: &str = "report it as a bug of wxqr";
-const ADMIN: &str = "let an administrator of the account confirm this address in WeChat";
-
-/// The codes of WeChat's page "global return codes" that this service can receive.
+/// The codes of WeChat's page "global return codes" that these calls can receive.
 const TABLE: &[Row] = &[
-    row(-1, Class::Busy, "WeChat is busy", "none: it is tried again"),
+    row(-1, Class::Busy, "WeChat is busy"),
     row(
         40001,
         Class::TokenDead,
         "the token is not the latest, or the AppSecret is wrong",
-        "check WXQR_APP_SECRET",
     ),
-    row(40002, Class::OurFault, "bad grant_type", REPORT),
-    row(40013, Class::Refused, "bad AppID", "check WXQR_APP_ID"),
-    row(
-        40014,
-        Class::TokenDead,
-        "the token is not valid",
-        "none: it is renewed",
-    ),
+    row(40002, Class::OurFault, "bad grant_type"),
+    row(40013, Class::Refused, "bad AppID"),
+    row(40014, Class::TokenDead, "the token is not valid"),
     row(
         40033,
         Class::SceneRefused,
         "the scene has characters WeChat refuses",
-        "use another scene_str",
     ),
-    row(40052, Class::OurFault, "bad action_name", REPORT),
-    row(
-        40053,
-        Class::SceneRefused,
-        "WeChat refuses the scene",
-        "use another scene",
-    ),
-    row(
-        40125,
-        Class::Refused,
-        "bad AppSecret",
-        "check WXQR_APP_SECRET; it may have been reset",
-    ),
-    row(
-        40164,
-        Class::Refused,
-        "this address is not allowed",
-        "add the address to the account's IP allow-list",
-    ),
-    row(
-        40243,
-        Class::Refused,
-        "the AppSecret is frozen",
-        "unfreeze it in WeChat's developer console",
-    ),
-    row(41001, Class::OurFault, "the token is missing", REPORT),
-    row(
-        41002,
-        Class::Refused,
-        "the AppID is missing",
-        "check WXQR_APP_ID",
-    ),
-    row(
-        41004,
-        Class::Refused,
-        "the AppSecret is missing",
-        "check WXQR_APP_SECRET",
-    ),
-    row(
-        42001,
-        Class::TokenDead,
-        "the token has expired",
-        "none: it is renewed",
-    ),
-    row(43002, Class::OurFault, "the call must be a POST", REPORT),
-    row(
-        43003,
-        Class::Refused,
-        "the call must use HTTPS",
-        "check WXQR_API_BASE",
-    ),
-    row(44002, Class::OurFault, "the body is empty", REPORT),
-    row(
-        45009,
-        Class::Quota,
-        "the day's quota is used up",
-        "wait for the next day, or clear the quota in the console",
-    ),
-    row(
-        45011,
-        Class::Quota,
-        "too many calls in this minute",
-        "none: calls stop for a minute",
-    ),
+    row(40052, Class::OurFault, "bad action_name"),
+    row(40053, Class::SceneRefused, "WeChat refuses the scene"),
+    row(40125, Class::Refused, "bad AppSecret"),
+    row(40164, Class::Refused, "this address is not allowed"),
+    row(40243, Class::Refused, "the AppSecret is frozen"),
+    row(41001, Class::OurFault, "the token is missing"),
+    row(41002, Class::Refused, "the AppID is missing"),
+    row(41004, Class::Refused, "the AppSecret is missing"),
+    row(42001, Class::TokenDead, "the token has expired"),
+    row(43002, Class::OurFault, "the call must be a POST"),
+    row(43003, Class::Refused, "the call must use HTTPS"),
+    row(44002, Class::OurFault, "the body is empty"),
+    row(45009, Class::Quota, "the day's quota is used up"),
+    row(45011, Class::Quota, "too many calls in this minute"),
     row(
         45029,
         Class::StockExhausted,
         "the permanent codes are used up",
-        "use temporary codes",
     ),
-    row(47001, Class::OurFault, "the body is not JSON", REPORT),
-    row(
-        48001,
-        Class::Refused,
-        "the account may not use this API",
-        "parametric codes need a verified service account",
-    ),
-    row(
-        48004,
-        Class::Refused,
-        "the API is banned for this account",
-        "see the notices in WeChat's console",
-    ),
-    row(
-        50002,
-        Class::Refused,
-        "the account is limited",
-        "see the notices in WeChat's console",
-    ),
+    row(47001, Class::OurFault, "the body is not JSON"),
+    row(48001, Class::Refused, "the account may not use this API"),
+    row(48004, Class::Refused, "the API is banned for this account"),
+    row(50002, Class::Refused, "the account is limited"),
     row(
         89501,
         Class::AccountBlocked,
         "this address awaits confirmation",
-        ADMIN,
     ),
     row(
         89503,
         Class::AccountBlocked,
         "this address needs confirmation",
-        ADMIN,
     ),
     row(
         89506,
         Class::AccountBlocked,
         "this address was refused twice: banned for 24 hours",
-        ADMIN,
     ),
     row(
         89507,
         Class::AccountBlocked,
         "this address was refused: banned for an hour",
-        ADMIN,
     ),
 ];
 
 impl Errcode {
+    /// Every code with a class and a meaning of its own, in ascending order.
+    pub fn documented() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| Self(row.code))
+    }
+
     /// Too many calls in a minute. WeChat does not publish the limit.
     pub const MINUTE_LIMIT: Self = Self(45011);
 
@@ -220,14 +143,6 @@ impl Errcode {
         self.row()
             .map_or("a return code this service does not know", |row| {
                 row.meaning
-            })
-    }
-
-    /// What the account's owner can do.
-    pub fn action(self) -> &'static str {
-        self.row()
-            .map_or("look the code up in WeChat's documentation", |row| {
-                row.action
             })
     }
 }

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use super::errcode::{Class, Errcode};
-use crate::outbound::BodyError;
 
 /// A failed call.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +19,12 @@ pub enum Error {
     /// An HTTP status other than 200, which comes from a gateway and not from the API.
     #[error("WeChat answered with HTTP status {0}")]
     Status(u16),
-    /// The body was truncated or did not end.
+    /// The connection failed within the body.
     #[error("WeChat's answer cannot be read")]
-    Body(#[source] BodyError),
+    Body(#[source] reqwest::Error),
+    /// The body is longer than any answer of WeChat's.
+    #[error("WeChat's answer cannot be read: it is too long")]
+    TooLong,
     /// A complete body that is not a valid answer.
     #[error("WeChat's answer cannot be understood: {0}")]
     Invalid(&'static str),
@@ -34,6 +36,16 @@ impl Error {
         match self {
             Self::Refused(refusal) => Some(refusal.errcode.class()),
             _ => None,
+        }
+    }
+
+    /// Converts an error within the body.
+    pub(super) fn of_body(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if error.is_timeout() {
+            Self::Timeout(error)
+        } else {
+            Self::Body(error)
         }
     }
 
@@ -58,12 +70,15 @@ impl Error {
             Self::Refused(refusal) => refusal.errcode.to_string(),
             Self::Unreachable(_) => "unreachable".to_owned(),
             Self::Timeout(_) => "timeout".to_owned(),
-            Self::Status(_) | Self::Body(_) | Self::Invalid(_) => "invalid".to_owned(),
+            Self::Status(_) | Self::Body(_) | Self::TooLong | Self::Invalid(_) => {
+                "invalid".to_owned()
+            }
         }
     }
 }
 
-/// The only conversion of the HTTP client's errors. Drops the URL, which contains the access token.
+/// The only conversion of the HTTP client's errors, with [`Error::of_body`]. Drops the URL, which
+/// contains the access token.
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
@@ -71,15 +86,6 @@ impl From<reqwest::Error> for Error {
             Self::Timeout(error)
         } else {
             Self::Unreachable(error)
-        }
-    }
-}
-
-impl From<BodyError> for Error {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::Broken(cause) if cause.is_timeout() => Self::Timeout(cause),
-            other => Self::Body(other),
         }
     }
 }

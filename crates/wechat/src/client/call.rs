@@ -4,16 +4,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
 
+use super::errcode::Class;
 use super::error::Error;
-use super::{Api, WeChat, errcode::Class, wire};
-use crate::outbound::read_capped;
-use crate::telemetry::{self, Causes};
+use super::{Api, Attempt, WeChat, wire};
 
 /// Maximum number of attempts. If three calls in ten fail, six attempts leave less than one failure
 /// in a thousand.
@@ -121,7 +120,7 @@ impl WeChat {
         let mut sent: Option<Error> = None;
         loop {
             let host = self.hosts.pick(attempt, retry);
-            let error = match self.send(api, &host, &request).await {
+            let error = match self.send(api, attempt, &host, &request).await {
                 Ok(answer) => {
                     self.hosts.record_success(host.index);
                     return Ok(answer);
@@ -135,12 +134,6 @@ impl WeChat {
             if !may_retry || !retry.allows(&error) {
                 return Err(sent.filter(|_| error.is_before_sending()).unwrap_or(error));
             }
-            tracing::debug!(
-                api = api.as_str(),
-                attempt,
-                error = %Causes(&error),
-                "retrying the call"
-            );
             if !(error.allows_failover() && self.hosts.has_untried(attempt)) {
                 tokio::time::sleep(backoff(attempt)).await;
             }
@@ -151,10 +144,11 @@ impl WeChat {
         }
     }
 
-    /// Sends a request once, and records the metrics.
+    /// Sends a request once, and reports it to the observer.
     async fn send<T: DeserializeOwned>(
         &self,
         api: Api,
+        number: u32,
         host: &Host,
         request: &Request<'_>,
     ) -> Result<T, Error> {
@@ -163,10 +157,12 @@ impl WeChat {
             .exchange(host, request)
             .await
             .map_err(|error| redact(error, &[request.secret, self.app_secret.expose_secret()]));
-        let outcome = result
-            .as_ref()
-            .map_or_else(Error::outcome, |_| "ok".to_owned());
-        telemetry::upstream_call(api.as_str(), outcome, started.elapsed());
+        (self.observer)(&Attempt {
+            api,
+            number,
+            error: result.as_ref().err(),
+            took: started.elapsed(),
+        });
         result
     }
 
@@ -194,8 +190,20 @@ impl WeChat {
         if response.status() != StatusCode::OK {
             return Err(Error::Status(response.status().as_u16()));
         }
-        wire::decode(&read_capped(response, MAX_BODY).await?)
+        wire::decode(&read_body(response).await?)
     }
+}
+
+/// Reads a body of at most [`MAX_BODY`], and stops reading beyond it.
+async fn read_body(mut response: Response) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(Error::of_body)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(Error::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// Redacts secrets: WeChat echoes requests, and so do gateways before it.

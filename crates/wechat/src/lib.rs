@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod openid;
+pub mod push;
+pub mod scene;
+pub mod ticket;
+
+pub use self::client::{
+    AccessToken, Api, ApiError, Attempt, Class, Clients, CreatedCode, Errcode, Error, GrantedToken,
+    Observer, Settings, TokenCall, TokenSource, WeChat,
+};
