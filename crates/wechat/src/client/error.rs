@@ -77,7 +77,7 @@ impl Error {
     }
 }
 
-/// The only conversion of the HTTP client's errors, with [`Error::of_body`]. Drops the URL, which
+/// The only conversion of the HTTP client's errors, with `Error::of_body`. Drops the URL, which
 /// contains the access token.
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
