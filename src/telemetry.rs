@@ -36,6 +36,9 @@ const TOKEN_RETRIES: &str = "wxqr_token_retries_total";
 const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
 const ACCOUNT_FAULT: &str = "wxqr_account_fault";
 const STORE_UP: &str = "wxqr_store_up";
+/// Transactions that wrote; with the commands, how large the groups of the writer are.
+const STORE_COMMITS: &str = "wxqr_store_commits_total";
+const STORE_COMMANDS: &str = "wxqr_store_commands_total";
 const ANONYMOUS_BUDGET_REMAINING: &str = "wxqr_anonymous_budget_remaining";
 /// Mints of visitors that were refused by the rate limit of all visitors together.
 const VISITOR_PACE_EXCEEDED: &str = "wxqr_visitor_pace_exceeded_total";
@@ -156,6 +159,8 @@ fn describe() {
         "1 while WeChat refuses for a reason that only the account's owner can fix"
     );
     describe_gauge!(STORE_UP, "1 while the database answers");
+    describe_counter!(STORE_COMMITS, "Transactions committed by writes");
+    describe_counter!(STORE_COMMANDS, "Writes in these transactions");
     describe_gauge!(
         ANONYMOUS_BUDGET_REMAINING,
         "Codes that visitors may still create today, over all replicas"
@@ -248,6 +253,12 @@ pub(crate) fn code_lookup(result: &'static str) {
 /// Sets whether the database answers.
 pub(crate) fn store_up(up: bool) {
     gauge!(STORE_UP).set(if up { 1.0 } else { 0.0 });
+}
+
+/// Counts a transaction that wrote so many commands.
+pub(crate) fn store_commit(commands: usize) {
+    counter!(STORE_COMMITS).increment(1);
+    counter!(STORE_COMMANDS).increment(commands as u64);
 }
 
 /// Sets the number of mints left for visitors today.

@@ -35,6 +35,14 @@ impl Pacer {
         }
     }
 
+    /// Takes a token if one is available now.
+    ///
+    /// # Errors
+    /// If none is; no token is taken then.
+    pub fn try_acquire(&self) -> Result<RateToken, PaceExceeded> {
+        self.reserve(Duration::ZERO).map(|(token, _)| token)
+    }
+
     /// Takes a token, and waits until it is available. Cancel safe; the reserved token is then
     /// lost.
     ///

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use wechat::openid::OpenId;
 
-use crate::db::{Database, Error, PURGE_BATCH, Purpose, row};
+use crate::db::{Command, Database, Error, PURGE_BATCH, Purpose, Transaction, row};
 use crate::statistics::columns;
 
 /// A binding that is to be made.
@@ -71,21 +71,7 @@ impl BindingStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn add_binding(&self, new: &NewBinding) -> Result<(), Error> {
-        let query = sqlx::query(
-            "INSERT INTO binding (appid, id, scene, context, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(self.db.appid())
-        .bind(&new.id)
-        .bind(&new.scene)
-        .bind(new.context.as_deref())
-        .bind(new.created_at.as_millisecond())
-        .bind(new.expires_at.as_millisecond());
-        self.db
-            .within_deadline(Purpose::Write, async {
-                query.execute(self.db.autocommit()).await?;
-                Ok(())
-            })
-            .await
+        self.db.execute(AddBinding(new.clone())).await
     }
 
     /// A binding by its name, if there is one. Cancel safe.
@@ -99,7 +85,7 @@ impl BindingStore {
         .bind(self.db.appid())
         .bind(id);
         self.db
-            .within_deadline(Purpose::Read, async {
+            .read(Purpose::Read, async {
                 let found = query.fetch_optional(self.db.autocommit()).await?;
                 found.as_ref().map(binding).transpose()
             })
@@ -113,30 +99,11 @@ impl BindingStore {
     /// # Errors
     /// When the store cannot be used. It may be taken all the same.
     pub async fn claim_binding(&self, id: &str, now: Timestamp) -> Result<Option<Claimed>, Error> {
-        let claim = sqlx::query(CLAIM)
-            .bind(self.db.appid())
-            .bind(id)
-            .bind(now.as_millisecond());
-        self.db
-            .within_deadline(Purpose::Write, async {
-                let mut transaction = self.db.begin().await?;
-                let Some(taken) = claim.fetch_optional(&mut transaction).await? else {
-                    return Ok(None);
-                };
-                let known = sqlx::query(
-                    "SELECT openid FROM follower WHERE appid = $1 AND person = $2 AND held = 1",
-                )
-                .bind(self.db.appid())
-                .bind(taken.try_get::<String, _>("person")?)
-                .fetch_optional(&mut transaction)
-                .await?;
-                let Some(known) = known else {
-                    return Ok(None);
-                };
-                transaction.commit().await?;
-                claimed(&taken, &known).map(Some)
-            })
-            .await
+        let claim = ClaimBinding {
+            id: id.to_owned(),
+            now,
+        };
+        self.db.execute(claim).await
     }
 
     /// Removes some of the bindings that ended before `before`, and returns how many. Cancel safe.
@@ -144,15 +111,73 @@ impl BindingStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn purge_bindings(&self, before: Timestamp) -> Result<u64, Error> {
-        let query = sqlx::query(PURGE_BINDINGS)
-            .bind(self.db.appid())
-            .bind(before.as_millisecond())
-            .bind(PURGE_BATCH);
-        self.db
-            .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.db.autocommit()).await?.rows_affected())
-            })
-            .await
+        self.db.execute(PurgeBindings { before }).await
+    }
+}
+
+struct AddBinding(NewBinding);
+
+impl Command for AddBinding {
+    type Output = ();
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO binding (appid, id, scene, context, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(write.appid())
+        .bind(&self.0.id)
+        .bind(&self.0.scene)
+        .bind(self.0.context.as_deref())
+        .bind(self.0.created_at.as_millisecond())
+        .bind(self.0.expires_at.as_millisecond())
+        .execute(write)
+        .await?;
+        Ok(())
+    }
+}
+
+struct ClaimBinding {
+    id: String,
+    now: Timestamp,
+}
+
+impl Command for ClaimBinding {
+    type Output = Option<Claimed>;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<Option<Claimed>, Error> {
+        let taken = sqlx::query(CLAIM)
+            .bind(write.appid())
+            .bind(&self.id)
+            .bind(self.now.as_millisecond())
+            .fetch_optional(&mut *write)
+            .await?;
+        let Some(taken) = taken else { return Ok(None) };
+        let known = sqlx::query(
+            "SELECT openid FROM follower WHERE appid = $1 AND person = $2 AND held = 1",
+        )
+        .bind(write.appid())
+        .bind(taken.try_get::<String, _>("person")?)
+        .fetch_one(write)
+        .await?;
+        claimed(&taken, &known).map(Some)
+    }
+}
+
+struct PurgeBindings {
+    before: Timestamp,
+}
+
+impl Command for PurgeBindings {
+    type Output = u64;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
+        let removed = sqlx::query(PURGE_BINDINGS)
+            .bind(write.appid())
+            .bind(self.before.as_millisecond())
+            .bind(PURGE_BATCH)
+            .execute(write)
+            .await?;
+        Ok(removed.rows_affected())
     }
 }
 

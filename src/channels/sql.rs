@@ -6,7 +6,7 @@ use wechat::scene::{Kind, Scene};
 use wechat::ticket::IssuedCode;
 
 use crate::codes::columns;
-use crate::db::{Database, Error, Purpose};
+use crate::db::{Command, Database, Error, Purpose, Transaction};
 
 /// The names that an owner gave a scene. They belong to the scene and its kind, and outlive a
 /// ticket.
@@ -77,23 +77,11 @@ impl ChannelStore {
         if *given == Channel::default() {
             return self.channel(scene).await;
         }
-        let query = sqlx::query(
-            "INSERT INTO channel (appid, kind, scene, label, group_name) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (appid, kind, scene) DO UPDATE SET
-                 label = COALESCE(excluded.label, channel.label),
-                 group_name = COALESCE(excluded.group_name, channel.group_name)
-             RETURNING label, group_name",
-        )
-        .bind(self.db.appid())
-        .bind(scene.kind().action_name())
-        .bind(columns::scene_text(scene))
-        .bind(given.label.as_deref())
-        .bind(given.group.as_deref());
-        self.db
-            .within_deadline(Purpose::Write, async {
-                channel(&query.fetch_one(self.db.autocommit()).await?)
-            })
-            .await
+        let name = NameChannel {
+            scene: scene.clone(),
+            given: given.clone(),
+        };
+        self.db.execute(name).await
     }
 
     /// What a scene is called.
@@ -108,7 +96,7 @@ impl ChannelStore {
         .bind(scene.kind().action_name())
         .bind(columns::scene_text(scene));
         self.db
-            .within_deadline(Purpose::Read, async {
+            .read(Purpose::Read, async {
                 let found = query.fetch_optional(self.db.autocommit()).await?;
                 found
                     .as_ref()
@@ -130,7 +118,7 @@ impl ChannelStore {
     ) -> Result<Page, Error> {
         let limit = usize::from(limit);
         self.db
-            .within_deadline(Purpose::Read, async {
+            .read(Purpose::Read, async {
                 let mut items = Vec::new();
                 for (kind, after_scene) in filter.kinds_after(after) {
                     let left = limit + 1 - items.len();
@@ -173,6 +161,33 @@ impl ChannelStore {
             })
         });
         listed.collect()
+    }
+}
+
+struct NameChannel {
+    scene: Scene,
+    given: Channel,
+}
+
+impl Command for NameChannel {
+    type Output = Channel;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<Channel, Error> {
+        let named = sqlx::query(
+            "INSERT INTO channel (appid, kind, scene, label, group_name) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (appid, kind, scene) DO UPDATE SET
+                 label = COALESCE(excluded.label, channel.label),
+                 group_name = COALESCE(excluded.group_name, channel.group_name)
+             RETURNING label, group_name",
+        )
+        .bind(write.appid())
+        .bind(self.scene.kind().action_name())
+        .bind(columns::scene_text(&self.scene))
+        .bind(self.given.label.as_deref())
+        .bind(self.given.group.as_deref())
+        .fetch_one(write)
+        .await?;
+        channel(&named)
     }
 }
 

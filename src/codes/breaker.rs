@@ -105,15 +105,16 @@ impl CircuitBreaker {
         }
     }
 
-    /// Admits a call, or not. While a quota is used up, one call a minute of all replicas is
-    /// admitted: the half-open probe, which calls with high priority get first. After the minute
-    /// limit they have probes of their own.
+    /// Admits a call, or not, by what the replicas shared when it was last read. While a quota is
+    /// used up, one call a minute of all replicas is admitted: the half-open probe, which calls
+    /// with high priority get first. After the minute limit they have probes of their own.
     ///
     /// # Errors
     /// [`Open`] for every other call.
     pub async fn acquire(&self, api: Api, priority: Priority) -> Result<Permit, Open> {
         let permit = |probe| Permit { api, probe };
-        let Some(stop) = self.current_stop(api).await else {
+        let stop = self.state().stops.get(&api).copied();
+        let Some(stop) = stop else {
             return Ok(permit(Probe::None));
         };
         let open = |retry_after| Open {
@@ -167,19 +168,26 @@ impl CircuitBreaker {
         Ok(Probe::HighPriority(stop))
     }
 
-    async fn current_stop(&self, api: Api) -> Option<Stop> {
-        let shared = self.store.stop_of(api.as_str()).await;
+    /// Reads what the replicas share about an API.
+    pub async fn refresh(&self, api: Api) {
+        // Without the database, what this process saw last holds.
+        if let Ok(stop) = self.store.stop_of(api.as_str()).await {
+            self.observe(api, stop);
+        }
+    }
+
+    /// Takes over what the replicas share about an API, as it was just read.
+    pub fn observe(&self, api: Api, shared: Option<Stop>) {
         let mut state = self.state();
         match shared {
-            Ok(Some(stop)) => {
+            Some(stop) => {
                 state.stops.insert(api, stop);
             }
-            Ok(None) if !state.unsynced.contains(&api) => {
+            None if !state.unsynced.contains(&api) => {
                 state.stops.remove(&api);
             }
-            Ok(None) | Err(_) => {}
+            None => {}
         }
-        state.stops.get(&api).copied()
     }
 
     /// Takes the probe: one caller of all replicas gets it, without the database one of each

@@ -1,13 +1,10 @@
 //! The in-memory cache of codes, in front of the database: a cached code costs no SQL.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use moka::sync::Cache;
-
 use wechat::scene::Scene;
-use wechat::ticket::{IssuedCode, Life};
+use wechat::ticket::IssuedCode;
 
 /// The latest code of each scene. Clones are handles to the same cache.
 #[derive(Debug, Clone)]
@@ -29,21 +26,8 @@ impl CodeCache {
         self.0
             .entry_by_ref(scene)
             .and_upsert_with(|known| match known {
-                Some(known) if by_age(known.value(), &code).is_gt() => known.into_value(),
+                Some(known) if known.value().minted_at() > code.minted_at() => known.into_value(),
                 _ => code,
             });
-    }
-}
-
-/// The later minted of two codes is the greater one.
-fn by_age(one: &IssuedCode, other: &IssuedCode) -> Ordering {
-    minted_at(one).cmp(&minted_at(other))
-}
-
-/// A permanent code is not replaced by another one, so its age does not matter.
-fn minted_at(code: &IssuedCode) -> Option<Timestamp> {
-    match code.life {
-        Life::Temporary { minted_at, .. } => Some(minted_at),
-        Life::Permanent => None,
     }
 }

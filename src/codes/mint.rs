@@ -10,19 +10,17 @@ use tokio_util::task::TaskTracker;
 use wechat::scene::{CodeSpec, PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
+use super::admission::Admission;
 use super::breaker::Priority;
-use super::budget::Budget;
 use super::cache::CodeCache;
 use super::call::Parts;
-use super::concurrency::UpstreamConcurrency;
 use super::error::MintError;
-use super::pace_log::PaceLog;
 use super::request::{CodeRequest, Obtained, Source};
 use super::settings::Settings;
 use super::sql::CodeStore;
 use super::supplies::Supplies;
 use super::unsaved::Unsaved;
-use crate::access::{Pacer, Requester};
+use crate::access::Requester;
 use crate::db;
 use crate::telemetry;
 
@@ -40,10 +38,7 @@ pub(super) const POLL: Duration = Duration::from_millis(100);
 pub(super) struct Minter {
     pub(super) parts: Parts,
     pub(super) settings: Settings,
-    pub(super) budget: Budget,
-    pub(super) concurrency: UpstreamConcurrency,
-    pub(super) pacer: Pacer,
-    pub(super) pace_log: PaceLog,
+    pub(super) admission: Admission,
     /// In front of the store. A mint puts its code here itself, in case no caller waits any more.
     pub(super) cache: CodeCache,
     pub(super) unsaved: Unsaved,
@@ -58,15 +53,11 @@ pub(super) struct Minter {
 
 impl Minter {
     pub(super) fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
-        let budget = Budget::new(settings.anonymous_budget);
-        let pacer = Pacer::new(settings.visitor_pace, Arc::clone(&parts.clock));
+        let admission = Admission::new(settings, &parts.clock);
         Self {
             parts,
             settings,
-            budget,
-            concurrency: UpstreamConcurrency::new(),
-            pacer,
-            pace_log: PaceLog::default(),
+            admission,
             cache: CodeCache::new(settings.cache_entries),
             unsaved: Unsaved::default(),
             tasks,
@@ -97,9 +88,7 @@ impl Minter {
 
     /// Whether a code satisfies a request.
     pub(super) fn will_do(&self, code: &IssuedCode, request: &CodeRequest) -> bool {
-        self.settings
-            .reuse
-            .is_fresh(code, request.spec.lifetime(), request.arrived, self.now())
+        request.is_met_by(code, self.settings.reuse, self.now())
     }
 
     pub(super) fn floor(&self, code: &IssuedCode, request: &CodeRequest) -> Duration {
@@ -130,13 +119,6 @@ impl Minter {
         result
     }
 
-    /// Counts a mint of the day, if not in the store then for it.
-    pub(super) async fn count_mint(&self) {
-        if !self.store().is_up() || self.store().count_mints(1).await.is_err() {
-            self.unsaved.count_mint();
-        }
-    }
-
     /// Writes what the database missed while it was down.
     pub(super) async fn catch_up(&self) {
         if self.store().is_up() {
@@ -152,8 +134,8 @@ impl Minter {
         telemetry::permanent_stock(stock.used, permanent_limit);
         Ok(Supplies {
             mints_today,
-            budget: self.budget.a_day(),
-            budget_left: self.budget.left_after(anonymous),
+            budget: self.admission.budget.a_day(),
+            budget_left: self.admission.budget.left_after(anonymous),
             stock,
             permanent_limit,
         })

@@ -4,12 +4,13 @@
 //! Read [`Codes::issue`] first. However many ask for a scene at once, in whichever replica, one
 //! task mints it, and it goes on when they hang up. It must not know HTTP.
 
+mod admission;
 mod awaited;
 mod breaker;
 mod budget;
 mod cache;
 mod call;
-mod concurrency;
+mod cooldown;
 mod error;
 mod freshness;
 mod lookup;
@@ -37,10 +38,11 @@ pub use self::service::Codes;
 pub use self::settings::Settings;
 pub use self::single_flight::{Call, SingleFlight, TaskAborted};
 pub use self::sql::{
-    CodeStore, ImportConflict, Imported, Intent, Lease, REPEAT_AFTER, Reservation, Stock, Stop,
+    BeginMint, Begun, CodeStore, FinishMint, ImportConflict, Imported, Intent, Lease, REPEAT_AFTER,
+    Reservation, Right, Stock, Stop,
 };
 pub use self::supplies::Supplies;
 pub use self::token::{Death, Replaced, TokenError, Tokens};
 
-pub(crate) use self::concurrency::MAX_CONCURRENT_MINTS;
+pub(crate) use self::admission::MAX_CONCURRENT_MINTS;
 pub(crate) use self::sql::columns;

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use wechat::Api;
 use wechat::scene::{CodeSpec, PermanentScene, Scene};
+use wechat::ticket::IssuedCode;
 
 use super::error::MintError;
 use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
 use super::request::{Obtained, Source};
-use super::sql::{CodeStore, Intent, REPEAT_AFTER, Reservation};
+use super::sql::{CodeStore, Intent, REPEAT_AFTER, Reservation, Stop};
 use crate::access::Requester;
 use crate::db;
-
-use wechat::ticket::IssuedCode;
-
 use crate::telemetry::Causes;
 
 /// The pause between two tries to write a result that has not been answered yet.
@@ -36,7 +35,10 @@ impl Minter {
             return Err(MintError::Unwritten);
         }
         let intent = match self.reserve(scene).await? {
-            Reserved::Ours(intent) => intent,
+            Reserved::Ours(intent, stop) => {
+                self.parts.breaker.observe(Api::Create, stop);
+                intent
+            }
             Reserved::Known(code) => {
                 return Ok(Obtained {
                     code: Arc::new(code),
@@ -45,13 +47,7 @@ impl Minter {
             }
         };
         match self.create_in_turn(spec, requester).await {
-            Ok(code) => {
-                // Confirms the ledger row first: losing it loses a permanent code, losing the daily
-                // count only miscounts.
-                let confirmed = self.confirm(scene, intent, code).await;
-                self.count_mint().await;
-                confirmed
-            }
+            Ok(code) => self.confirm(scene, intent, code).await,
             Err(error) => {
                 if error.is_without_effect() {
                     self.withdraw(scene, intent).await;
@@ -71,8 +67,9 @@ impl Minter {
         requester: Requester,
     ) -> Result<IssuedCode, MintError> {
         let deadline = Instant::now() + MINT_TIMEOUT;
-        let permit = timeout_at(deadline, self.concurrency.acquire(requester)).await;
-        let _permit = permit.map_err(|_| MintError::Crowded)?;
+        let mut pace = None;
+        let permit = timeout_at(deadline, self.admission.enter(requester, &mut pace)).await;
+        let _permit = permit.map_err(|_| MintError::Crowded)??;
         self.parts.create(spec, priority(requester), deadline).await
     }
 
@@ -81,7 +78,7 @@ impl Minter {
         let limit = self.settings.permanent_limit;
         loop {
             match self.store().reserve(scene, limit).await? {
-                Reservation::Granted(intent) => return Ok(Reserved::Ours(intent)),
+                Reservation::Granted(intent, stop) => return Ok(Reserved::Ours(intent, stop)),
                 Reservation::Exists(code) => return Ok(Reserved::Known(*code)),
                 Reservation::Exhausted => return Err(MintError::LedgerFull),
                 Reservation::Pending { retry_after }
@@ -152,7 +149,7 @@ impl Minter {
 
 /// What the ledger gave us.
 enum Reserved {
-    Ours(Intent),
+    Ours(Intent, Option<Stop>),
     Known(IssuedCode),
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-
 use wechat::scene::{CodeSpec, Lifetime};
 use wechat::ticket::IssuedCode;
+
+use super::freshness::Reuse;
 
 /// A request for a code, and when it came.
 #[derive(Debug, Clone)]
@@ -16,6 +17,11 @@ pub(super) struct CodeRequest {
 }
 
 impl CodeRequest {
+    /// Whether a code may be served to the request at `now`.
+    pub(super) fn is_met_by(&self, code: &IssuedCode, reuse: Reuse, now: Timestamp) -> bool {
+        reuse.is_fresh(code, self.spec.lifetime(), self.arrived, now)
+    }
+
     /// The same request for a code that lives at least so long.
     pub(super) fn for_at_least(&self, longest: Option<Lifetime>) -> Self {
         let mut longer = self.clone();

@@ -17,7 +17,7 @@ use super::settings::Settings;
 use super::single_flight::{Call, SingleFlight};
 use super::sql::Imported;
 use super::supplies::Supplies;
-use crate::access::{Caller, MissingPermission, Mode, RateLimiter, Requester};
+use crate::access::{Caller, MissingPermission, Mode, Requester};
 use crate::db;
 use crate::telemetry;
 
@@ -26,10 +26,6 @@ const MIN_REMAINING: Duration = Duration::from_secs(10);
 
 /// How long a caller that timed out waits for a last look into the database.
 const LAST_LOOK: Duration = Duration::from_millis(300);
-
-/// The most mints of visitors, and of keys, that are in flight or queued. A bound on memory: each
-/// is a task of a few kilobytes.
-const MAX_IN_FLIGHT: usize = 4096;
 
 /// Mints in flight.
 type MintCalls = SingleFlight<Scene, Option<Lifetime>, Obtained, MintError>;
@@ -47,7 +43,6 @@ pub struct Codes {
     keys_mints: Mints,
     look_ups: LookUps,
     mode: Mode,
-    rate: RateLimiter,
     timeout: Duration,
 }
 
@@ -72,7 +67,6 @@ impl Codes {
     pub fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
         Self {
             mode: settings.mode,
-            rate: RateLimiter::new(settings.visitor_rate, Arc::clone(&parts.clock)),
             minter: Arc::new(Minter::new(parts, settings, tasks.clone())),
             visitors_mints: Mints::new(tasks.clone()),
             keys_mints: Mints::new(tasks),
@@ -195,21 +189,12 @@ impl Codes {
         requester: Requester,
     ) -> Result<(MintCall, bool), Error> {
         let mints = self.mints(requester);
-        let under_way = mints.calls.len();
+        let in_flight = mints.calls.len();
         let scene = request.spec.scene();
         let ours = request.for_at_least(mints.awaited.longest(&scene));
         let lifetime = ours.spec.lifetime();
         let start = || {
-            if under_way >= MAX_IN_FLIGHT {
-                return Err(Error::TooMany);
-            }
-            let rate_token = match requester {
-                Requester::Key => None,
-                Requester::Visitor(visitor) => {
-                    self.minter.budget.check(self.minter.now())?;
-                    Some(self.rate.try_acquire(visitor)?)
-                }
-            };
+            let rate_token = self.minter.admission.start(requester, in_flight)?;
             let minter = Arc::clone(&self.minter);
             let awaited = lifetime.map(|lifetime| mints.awaited.add(&scene, lifetime));
             Ok(async move {

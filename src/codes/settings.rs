@@ -25,3 +25,21 @@ pub struct Settings {
     /// Permanent codes at which the ledger refuses more.
     pub permanent_limit: u64,
 }
+
+#[cfg(test)]
+impl Settings {
+    /// Settings that refuse nothing.
+    pub(super) fn unlimited() -> Self {
+        let rate: Rate = "1000000/1s".parse().expect("it is a rate");
+        Self {
+            reuse: "0.5".parse().expect("it is a share"),
+            timeout: Duration::from_secs(4),
+            cache_entries: 100,
+            mode: Mode::Open,
+            visitor_rate: rate,
+            visitor_pace: rate,
+            anonymous_budget: u64::MAX,
+            permanent_limit: u64::MAX,
+        }
+    }
+}

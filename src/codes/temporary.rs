@@ -4,23 +4,51 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use wechat::Api;
 use wechat::scene::{Scene, TemporaryScene};
 use wechat::ticket::IssuedCode;
 
-use super::budget::Charge;
-use super::concurrency::UpstreamPermit;
+use super::admission::{Pace, UpstreamPermit};
 use super::error::{MintError, is_free};
 use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
 use super::request::{CodeRequest, Obtained, Source};
-use super::sql::Lease;
-use crate::access::{PaceExceeded, RateToken, Requester};
+use super::sql::{BeginMint, FinishMint, Lease, Right};
+use crate::access::Requester;
 use crate::db;
+use crate::telemetry::Causes;
 
 /// How long one replica has a scene to itself: a mint, and the time to write it down.
 const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// The longest pause between two looks into a store that refuses single calls.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// How the wait for the right to mint a scene ended.
+enum Begun<'a> {
+    /// There is a code that is good enough.
+    Found(Arc<IssuedCode>),
+    /// The code is to be minted.
+    Ours(Mint<'a>),
+}
+
+/// A mint that is admitted and charged.
+struct Mint<'a> {
+    _permit: UpstreamPermit<'a>,
+    charge: Charge,
+    /// None while the database is down.
+    lease: Option<Lease>,
+}
+
+/// What a mint was charged to, for a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charge {
+    /// Nothing: a key asked.
+    Nothing,
+    /// The day's budget, in the database.
+    Budget,
+    /// This process's allowance while the database is down.
+    Offline,
+}
 
 impl Minter {
     /// The stored code, the one that another replica is minting, or a new one. An unused place in
@@ -44,116 +72,136 @@ impl Minter {
 
     async fn temporary_at(
         &self,
-        pace: &mut Option<RateToken>,
+        pace: &mut Pace,
         scene: &Scene,
         request: &CodeRequest,
         requester: Requester,
     ) -> Result<Obtained, MintError> {
         let deadline = Instant::now() + MINT_TIMEOUT;
-        let leased = timeout_at(
-            deadline,
-            self.find_or_lease(pace, scene, request, requester),
-        )
-        .await;
-        match leased.map_err(|_| MintError::Crowded)?? {
-            Leased::Found(code) => Ok(Obtained {
+        let begun = timeout_at(deadline, self.begin(pace, scene, request, requester)).await;
+        match begun.map_err(|_| MintError::Crowded)?? {
+            Begun::Found(code) => Ok(Obtained {
                 code,
                 source: Source::Store,
             }),
-            Leased::Ours { lease, _permit } => {
-                let charge = self
-                    .budget
-                    .charge(requester, self.store(), self.now())
+            Begun::Ours(mint) => {
+                let created = self
+                    .parts
+                    .create(&request.spec, priority(requester), deadline)
                     .await;
-                let result = match charge {
-                    Ok(charge) => {
-                        self.mint_charged(scene, request, requester, charge, deadline)
-                            .await
+                match created {
+                    Ok(code) => self.finish(scene, Arc::new(code), mint, requester).await,
+                    Err(error) => {
+                        self.abandon(mint, &error).await;
+                        Err(error)
                     }
-                    Err(error) => Err(error),
-                };
-                lease.release().await;
-                result
-            }
-            Leased::Unreadable(trouble) => Err(trouble.into()),
-            // Without the database there are no leases, so each process makes a few codes for
-            // itself, keys' codes too.
-            Leased::Offline { trouble, _permit } => {
-                let charge = self.budget.charge_offline().ok_or(trouble)?;
-                self.mint_charged(scene, request, requester, charge, deadline)
-                    .await
+                }
             }
         }
     }
 
     /// Waits until this process may mint the scene, or has no need to. The permit comes before the
     /// lease, so that no lease is held while waiting for a permit. Cancel safe.
-    async fn find_or_lease(
+    async fn begin(
         &self,
-        pace: &mut Option<RateToken>,
+        pace: &mut Pace,
         scene: &Scene,
         request: &CodeRequest,
         requester: Requester,
-    ) -> Result<Leased<'_>, PaceExceeded> {
+    ) -> Result<Begun<'_>, MintError> {
+        let mut permit = self.admission.try_enter(requester, pace);
         let mut pause = POLL;
         loop {
-            let looked = match self.find_good_enough(scene, request).await {
-                Ok(Some(code)) => return Ok(Leased::Found(code)),
-                Ok(None) => {
-                    let permit = self.upstream_permit(pace, requester).await?;
-                    self.try_lease(permit, scene, request).await
-                }
-                Err(trouble) => Err(trouble),
+            let tried = match permit.take() {
+                Some(permit) => self.try_begin(permit, scene, request, requester).await,
+                // A stored code is not to wait for a permit.
+                None => match self.find_good_enough(scene, request).await {
+                    Ok(Some(code)) => Ok(Some(Begun::Found(code))),
+                    Ok(None) => {
+                        permit = Some(self.admission.enter(requester, pace).await?);
+                        continue;
+                    }
+                    Err(failure) => Err(failure.into()),
+                },
             };
-            match looked {
-                Ok(Some(leased)) => return Ok(leased),
+            match tried {
+                Ok(Some(begun)) => return Ok(begun),
                 // Another replica mints it.
                 Ok(None) => {}
-                Err(trouble @ db::Error::BadRow(_)) => return Ok(Leased::Unreadable(trouble)),
-                // The database refused this call alone, perhaps under load, so the polls slow down.
-                Err(_) if self.store().is_up() => pause = LONGEST_PAUSE.min(pause * 2),
-                Err(trouble) => {
-                    let permit = self.upstream_permit(pace, requester).await?;
-                    return Ok(Leased::Offline {
-                        trouble,
-                        _permit: permit,
-                    });
+                Err(MintError::Store(failure)) if !matches!(failure, db::Error::BadRow(_)) => {
+                    if !self.store().is_up() {
+                        let permit = self.admission.enter(requester, pace).await?;
+                        return self.begin_offline(permit, failure);
+                    }
+                    // The database refused this call alone, perhaps under load, so the polls slow
+                    // down.
+                    pause = MAX_PAUSE.min(pause * 2);
                 }
+                Err(error) => return Err(error),
             }
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// A permit to call WeChat, which a visitor gets at the visitors' pace. The pace is waited for
-    /// once in a mint, with nothing held, and for half of a visitor's time at most, so that WeChat
-    /// has the other half.
-    async fn upstream_permit(
-        &self,
-        pace: &mut Option<RateToken>,
-        requester: Requester,
-    ) -> Result<UpstreamPermit<'_>, PaceExceeded> {
-        if pace.is_none() && matches!(requester, Requester::Visitor(_)) {
-            let acquired = self.pacer.acquire(self.settings.timeout / 2).await;
-            *pace = Some(acquired.inspect_err(|_| self.pace_log.exceeded())?);
-        }
-        Ok(self.concurrency.acquire(requester).await)
-    }
-
-    /// Takes the lease and looks once more: its last holder may have finished meanwhile.
-    async fn try_lease<'a>(
-        &self,
+    /// Looks, and takes the lease and the charge; none while another replica mints the scene.
+    async fn try_begin<'a>(
+        &'a self,
         permit: UpstreamPermit<'a>,
         scene: &Scene,
         request: &CodeRequest,
-    ) -> Result<Option<Leased<'a>>, db::Error> {
-        let lease = self.store().lease(&scene.to_string(), LEASE).await?;
-        let Some(lease) = lease else { return Ok(None) };
-        Ok(Some(match self.find_good_enough(scene, request).await? {
-            Some(code) => Leased::Found(code),
-            None => Leased::Ours {
-                lease,
-                _permit: permit,
-            },
+        requester: Requester,
+    ) -> Result<Option<Begun<'a>>, MintError> {
+        let (reuse, wanted, clock) = (
+            self.settings.reuse,
+            request.clone(),
+            Arc::clone(&self.parts.clock),
+        );
+        let is_visitors = requester != Requester::Key;
+        let mint = BeginMint {
+            scene: scene.clone(),
+            is_good_enough: Box::new(move |code| wanted.is_met_by(code, reuse, clock.now())),
+            length: LEASE,
+            budget: is_visitors.then(|| self.admission.budget.a_day()),
+        };
+        let begun = self.store().begin(mint).await?;
+        let known = begun.known.map(Arc::new);
+        if let Some(code) = &known {
+            // Kept although it is too old for this request, in case no new one can be had.
+            self.cache.keep(scene, Arc::clone(code));
+        }
+        match begun.right {
+            Right::Needless => Ok(known.map(Begun::Found)),
+            Right::Leased => Ok(None),
+            Right::BudgetExhausted => Err(self.admission.budget.exhausted(self.now()).into()),
+            Right::Granted { lease, stop } => {
+                self.parts.breaker.observe(Api::Create, stop);
+                Ok(Some(Begun::Ours(Mint {
+                    _permit: permit,
+                    charge: if is_visitors {
+                        Charge::Budget
+                    } else {
+                        Charge::Nothing
+                    },
+                    lease: Some(lease),
+                })))
+            }
+        }
+    }
+
+    /// Without the database there are no leases, so each process makes a few codes for itself,
+    /// keys' codes too.
+    fn begin_offline<'a>(
+        &self,
+        permit: UpstreamPermit<'a>,
+        failure: db::Error,
+    ) -> Result<Begun<'a>, MintError> {
+        if !self.admission.budget.charge_offline() {
+            return Err(failure.into());
+        }
+        Ok(Begun::Ours(Mint {
+            _permit: permit,
+            charge: Charge::Offline,
+            lease: None,
         }))
     }
 
@@ -171,33 +219,26 @@ impl Minter {
         Ok(self.will_do(&code, request).then_some(code))
     }
 
-    /// Makes a code that is charged; what was charged comes back if no request left. From WeChat's
-    /// answer on nothing cuts it short, and the code comes before the numbers.
-    async fn mint_charged(
+    /// Writes a new code down, counts it and releases the lease. What is not written now is good
+    /// here all the same, and written when the database is back.
+    async fn finish(
         &self,
         scene: &Scene,
-        request: &CodeRequest,
+        code: Arc<IssuedCode>,
+        mint: Mint<'_>,
         requester: Requester,
-        charge: Charge,
-        deadline: Instant,
     ) -> Result<Obtained, MintError> {
-        let code = match self
-            .parts
-            .create(&request.spec, priority(requester), deadline)
-            .await
-        {
-            Ok(code) => Arc::new(code),
-            Err(error) => {
-                if error.is_before_the_call() {
-                    self.budget.refund(charge, self.store()).await;
-                }
-                return Err(error);
-            }
+        let is_uncharged_visitors = mint.charge == Charge::Offline && requester != Requester::Key;
+        let finish = FinishMint {
+            code: Some((scene.clone(), Arc::clone(&code))),
+            lease: mint.lease,
+            mints: 1,
+            anonymous: is_uncharged_visitors.into(),
+            is_refunded: false,
         };
-        self.write_down(scene, &code).await;
-        self.count_mint().await;
-        if charge == Charge::Offline && requester != Requester::Key {
-            self.unsaved.count_anonymous();
+        if !self.store().is_up() || self.store().finish(finish).await.is_err() {
+            self.unsaved
+                .hold(scene, Arc::clone(&code), is_uncharged_visitors);
         }
         // So short a life may be over by the time that WeChat's answer is here.
         if code.left(self.now()).is_some_and(|left| left.is_zero()) {
@@ -209,27 +250,21 @@ impl Minter {
         })
     }
 
-    /// What is not saved now is good here all the same, and saved when the database is back.
-    async fn write_down(&self, scene: &Scene, code: &Arc<IssuedCode>) {
-        let store = self.store();
-        if !store.is_up() || store.save(scene, code).await.is_err() {
-            self.unsaved.hold(scene, Arc::clone(code));
+    /// Releases the lease of a mint that gave no code, and refunds it if no request left.
+    async fn abandon(&self, mint: Mint<'_>, error: &MintError) {
+        let is_refunded = error.is_before_the_call();
+        if is_refunded && mint.charge == Charge::Offline {
+            self.admission.budget.refund_offline();
+        }
+        let Some(lease) = mint.lease else { return };
+        let finish = FinishMint {
+            lease: Some(lease),
+            is_refunded: is_refunded && mint.charge == Charge::Budget,
+            ..FinishMint::default()
+        };
+        if let Err(error) = self.store().finish(finish).await {
+            // The lease ends by itself, and the budget of the day has one less.
+            tracing::debug!(error = %Causes(&error), "a lease was not released, or a visitor's budget not refunded");
         }
     }
-}
-
-/// How the wait for the right to mint a scene ended.
-enum Leased<'a> {
-    Found(Arc<IssuedCode>),
-    /// The store has a row in the way.
-    Unreadable(db::Error),
-    Ours {
-        lease: Lease,
-        _permit: UpstreamPermit<'a>,
-    },
-    /// The store is down.
-    Offline {
-        trouble: db::Error,
-        _permit: UpstreamPermit<'a>,
-    },
 }

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wechat::{self, AccessToken, Api, ApiError, GrantedToken, TokenCall, TokenSource, WeChat};
+use wechat::{AccessToken, Api, ApiError, GrantedToken, TokenCall, TokenSource, WeChat};
 
 use super::breaker::{CircuitBreaker, Open, Priority};
+use super::cooldown::Cooldown;
 use super::single_flight::{Call, SingleFlight, TaskAborted};
 use super::sql::CodeStore;
 use crate::clock::Clock;
@@ -41,8 +42,7 @@ const FORCED_ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
 /// The cooldown after WeChat refused a token, such as for a wrong secret: a second, twice as long
 /// after each further refusal, a minute at most. The classic call has 2,000 a day, fewer than one a
 /// second would use.
-const FIRST_COOLDOWN: Duration = Duration::from_secs(1);
-const LONGEST_COOLDOWN: Duration = Duration::from_mins(1);
+const COOLDOWNS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// How long one replica may take to fetch the classic token for all.
 const CLASSIC_LEASE: Duration = Duration::from_secs(30);
@@ -78,15 +78,7 @@ struct State {
     /// The last token that WeChat refused, and when we learnt it.
     dead: Option<AccessToken>,
     /// The cooldown after the refusals since the last token.
-    cooldown: Option<Cooldown>,
-}
-
-/// No token call is made for a while after WeChat refused one: exponential backoff.
-#[derive(Debug)]
-struct Cooldown {
-    refusal: ApiError,
-    length: Duration,
-    until: Timestamp,
+    cooldown: Option<Cooldown<ApiError>>,
 }
 
 #[derive(Debug)]
@@ -411,6 +403,7 @@ impl Inner {
     }
 
     async fn fetch(&self, how: TokenCall) -> Result<(Timestamp, GrantedToken), TokenError> {
+        self.breaker.refresh(Api::Token).await;
         let permit = self.breaker.acquire(Api::Token, Priority::High).await;
         let permit = permit.map_err(TokenError::CircuitOpen)?;
         let asked_at = self.clock.now();
@@ -462,11 +455,7 @@ impl Inner {
     fn cooling_down(&self) -> Option<ApiError> {
         let now = self.clock.now();
         let state = self.state();
-        let cooldown = state
-            .cooldown
-            .as_ref()
-            .filter(|cooldown| now < cooldown.until)?;
-        Some(cooldown.refusal.clone())
+        state.cooldown.as_ref()?.failure(now).cloned()
     }
 
     fn cool_down_after(&self, error: &TokenError) {
@@ -477,13 +466,8 @@ impl Inner {
             return;
         };
         let mut state = self.state();
-        let last = state.cooldown.as_ref().map(|cooldown| cooldown.length);
-        let length = last.map_or(FIRST_COOLDOWN, |last| LONGEST_COOLDOWN.min(last * 2));
-        state.cooldown = Some(Cooldown {
-            refusal: refusal.clone(),
-            length,
-            until: self.clock.now() + length,
-        });
+        let (before, now) = (state.cooldown.as_ref(), self.clock.now());
+        state.cooldown = Some(Cooldown::after(before, refusal.clone(), now, COOLDOWNS));
     }
 
     fn postpone_renewal(&self) {

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use wechat::scene::Scene;
 use wechat::ticket::IssuedCode;
 
-use super::sql::CodeStore;
+use super::sql::{CodeStore, FinishMint};
 use crate::db;
 
 /// The most codes that are held. A bound on memory, chosen; those beyond it a restart would mint
 /// again, and their scans are of an unknown code.
-const MOST_HELD: usize = 10_000;
+const MAX_HELD: usize = 10_000;
 
 /// Temporary codes and counts to be written once the database is back.
 #[derive(Debug, Default)]
@@ -29,44 +29,46 @@ struct Missed {
 }
 
 impl Unsaved {
-    pub(super) fn hold(&self, scene: &Scene, code: Arc<IssuedCode>) {
+    /// Holds a code, and counts its mint.
+    pub(super) fn hold(&self, scene: &Scene, code: Arc<IssuedCode>, is_visitors: bool) {
         let mut missed = self.missed();
-        if missed.codes.len() < MOST_HELD {
+        missed.mints += 1;
+        missed.anonymous += u64::from(is_visitors);
+        if missed.codes.len() < MAX_HELD {
             missed.codes.push_back((scene.clone(), code));
         } else if !mem::replace(&mut missed.is_full, true) {
             tracing::warn!(
-                held = MOST_HELD,
+                held = MAX_HELD,
                 "too many codes wait to be written to the database: scans of further codes will be unattributed"
             );
         }
     }
 
-    /// Counts a mint of the day.
-    pub(super) fn count_mint(&self) {
-        self.missed().mints += 1;
-    }
-
-    /// Counts a mint that a visitor caused.
-    pub(super) fn count_anonymous(&self) {
-        self.missed().anonymous += 1;
-    }
-
     /// Writes what the database missed. What fails stays. Not cancel safe: a number may count
     /// twice.
     pub(super) async fn flush(&self, store: &CodeStore) -> Result<(), db::Error> {
+        self.flush_counts(store).await?;
+        self.flush_codes(store).await
+    }
+
+    async fn flush_counts(&self, store: &CodeStore) -> Result<(), db::Error> {
         let (mints, anonymous) = {
             let missed = self.missed();
             (missed.mints, missed.anonymous)
         };
-        if mints > 0 {
-            store.count_mints(mints).await?;
-            self.missed().mints -= mints;
+        if (mints, anonymous) == (0, 0) {
+            return Ok(());
         }
-        if anonymous > 0 {
-            store.count_anonymous_mints(anonymous).await?;
-            self.missed().anonymous -= anonymous;
-        }
-        self.flush_codes(store).await
+        let counts = FinishMint {
+            mints,
+            anonymous,
+            ..FinishMint::default()
+        };
+        store.finish(counts).await?;
+        let mut missed = self.missed();
+        missed.mints -= mints;
+        missed.anonymous -= anonymous;
+        Ok(())
     }
 
     async fn flush_codes(&self, store: &CodeStore) -> Result<(), db::Error> {
@@ -123,11 +125,9 @@ mod tests {
         let unsaved = Unsaved::default();
         let scenes = ["1", "2"].map(scene);
         for scene in &scenes {
-            unsaved.hold(scene, code("first"));
+            unsaved.hold(scene, code("first"), false);
         }
-        unsaved.hold(&scenes[1], code("second"));
-        (0..3).for_each(|_| unsaved.count_mint());
-        unsaved.count_anonymous();
+        unsaved.hold(&scenes[1], code("second"), true);
         for _ in 0..2 {
             unsaved.flush(&store).await.unwrap();
             assert_eq!(store.mints_today().await.unwrap(), (1, 3));
@@ -146,7 +146,7 @@ mod tests {
         let unsaved = Unsaved::default();
         let scene = scene("1");
         for ticket in ["older", "newer"] {
-            unsaved.hold(&scene, code(ticket));
+            unsaved.hold(&scene, code(ticket), false);
         }
         unsaved.flush(&store).await.unwrap();
         for ticket in ["older", "newer"] {
@@ -162,8 +162,7 @@ mod tests {
         let store = CodeStore::in_memory(clock).await;
         store.close().await;
         let unsaved = Unsaved::default();
-        unsaved.count_mint();
-        unsaved.hold(&scene("1"), code("kept"));
+        unsaved.hold(&scene("1"), code("kept"), false);
         assert!(unsaved.flush(&store).await.is_err());
         let missed = unsaved.missed();
         assert_eq!((missed.mints, missed.codes.len()), (1, 1));

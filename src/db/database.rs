@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::admission::Purpose;
 use super::clocks::ClockDifference;
+use super::command::BatchCommand;
 use super::engine::Engine;
 use super::error::Error;
-use super::limits::DEADLINE;
+use super::limits::CLOSE_TIMEOUT;
 use super::transaction::{Autocommit, Transaction};
 use crate::clock::Clock;
 
@@ -20,15 +21,13 @@ use crate::clock::Clock;
 #[derive(Debug, Clone)]
 pub struct Database {
     engine: Arc<Engine>,
-    appid: Arc<str>,
     clock: Arc<dyn Clock>,
 }
 
 impl Database {
-    pub(super) fn new(engine: Engine, appid: &str, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(engine: Engine, clock: Arc<dyn Clock>) -> Self {
         Self {
             engine: Arc::new(engine),
-            appid: appid.into(),
             clock,
         }
     }
@@ -44,8 +43,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be used.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.within_deadline(Purpose::HighPriority, self.engine.ping())
-            .await
+        self.engine.ping().await
     }
 
     /// How far this machine's clock was from the database's when it was opened; none with SQLite,
@@ -65,14 +63,14 @@ impl Database {
         if !self.engine.needs_truncation() {
             return Ok(());
         }
-        self.within_deadline(Purpose::Write, self.engine.truncate_wal())
-            .await
+        self.read(Purpose::Read, self.engine.truncate_wal()).await
     }
 
-    /// Closes the connections, within [`DEADLINE`]; no handle can be used after that. The last
-    /// process to leave an SQLite file brings it up to date, and removes the files beside it.
+    /// Writes what waits and closes the connections, within [`CLOSE_TIMEOUT`]; no handle can be
+    /// used after that. The last process to leave an SQLite file brings it up to date, and
+    /// removes the files beside it.
     pub async fn close(&self) {
-        let closed = tokio::time::timeout(DEADLINE, self.engine.pool().close());
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, self.engine.close());
         if closed.await.is_err() {
             tracing::warn!("the database was still in use at shutdown");
         }
@@ -80,37 +78,42 @@ impl Database {
 
     /// The account, which is the first column of every key.
     pub(crate) fn appid(&self) -> &str {
-        &self.appid
+        self.engine.appid()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Runs a call once it is admitted, and cuts it off at its deadline.
+    /// Reads once admitted, and cuts the call off at its deadline.
     ///
     /// # Errors
     /// The call's own, or why it was not admitted or not answered.
-    pub(crate) async fn within_deadline<T>(
+    pub(crate) async fn read<T>(
         &self,
         purpose: Purpose,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.engine.within_deadline(purpose, call).await
+        self.engine.read(purpose, call).await
     }
 
-    /// Executor of statements that are a transaction each.
+    /// Has the writer execute a command, and waits until it is committed. Cancel safe: a command
+    /// whose caller leaves is executed or it is not.
+    ///
+    /// # Errors
+    /// When the transaction failed, or the command waited for too long. Then it may be executed or
+    /// not.
+    pub(crate) async fn execute<C: BatchCommand>(&self, command: C) -> Result<C::Output, Error> {
+        self.engine.execute(command).await
+    }
+
+    /// Executor of statements that read.
     pub(crate) fn autocommit(&self) -> Autocommit<'_> {
         self.engine.autocommit()
     }
 
-    /// Begins a transaction that writes.
-    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
-        self.engine.begin().await
-    }
-
     /// Begins a transaction that reads one snapshot, with the deadline of statistics.
-    pub(crate) async fn begin_statistics(&self) -> Result<Transaction, Error> {
+    pub(crate) async fn begin_statistics(&self) -> Result<Transaction<'_>, Error> {
         self.engine.begin_statistics().await
     }
 

@@ -1,20 +1,24 @@
-//! The connection pool behind admission control and deadlines, and the health state.
+//! The writer, and the connections that read behind admission control, with deadlines and one
+//! health state.
 
 use std::future::Future;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use uuid::Uuid;
 
 use super::admission::{Admission, Permit, Purpose};
 use super::clocks::ClockDifference;
+use super::command::{BatchCommand, Command, Urgency};
 use super::error::Error;
+use super::health::Health;
 use super::limits::{DEADLINE, STATISTICS_DEADLINE};
 use super::pool;
 use super::transaction::{Autocommit, Transaction};
 use super::url::{DatabaseUrl, Dialect};
-use crate::telemetry::{self, Causes};
+use super::write_connection::WriteConnection;
+use super::writer::Writer;
 
 /// How long a truncation waits for readers, while it keeps others from writing.
 const TRUNCATE_BUSY_TIMEOUT_MS: u32 = 50;
@@ -23,9 +27,11 @@ const TRUNCATE_BUSY_TIMEOUT_MS: u32 = 50;
 #[derive(Debug)]
 pub(crate) struct Engine {
     pool: AnyPool,
-    dialect: Dialect,
-    up: AtomicBool,
     admission: Admission,
+    writer: Writer,
+    dialect: Dialect,
+    appid: Arc<str>,
+    health: Arc<Health>,
     clock_difference: Option<ClockDifference>,
     /// Erasures so far, and those that are gone from SQLite's write-ahead log too.
     erasures: AtomicU64,
@@ -37,16 +43,21 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(
+    pub(super) fn new(
         pool: AnyPool,
+        connection: WriteConnection,
         url: &DatabaseUrl,
+        appid: Arc<str>,
         clock_difference: Option<ClockDifference>,
     ) -> Self {
+        let health = Arc::new(Health::up());
         Self {
             pool,
-            dialect: url.dialect(),
-            up: AtomicBool::new(true),
             admission: Admission::new(url),
+            writer: Writer::start(connection, Arc::clone(&health)),
+            dialect: url.dialect(),
+            appid,
+            health,
             clock_difference,
             // A process that was killed may have left something.
             erasures: AtomicU64::new(url.is_file().into()),
@@ -63,26 +74,32 @@ impl Engine {
         }
     }
 
-    pub(crate) fn pool(&self) -> &AnyPool {
-        &self.pool
+    /// Closes the connections, once what waits is written.
+    pub(crate) async fn close(&self) {
+        self.writer.close().await;
+        self.pool.close().await;
     }
 
-    /// Executor of statements that are a transaction each.
+    /// Has the writer execute a command.
+    pub(crate) async fn execute<C: BatchCommand>(&self, command: C) -> Result<C::Output, Error> {
+        if C::URGENCY == Urgency::Ordinary && !self.is_up() {
+            return Err(Error::Timeout);
+        }
+        self.writer.execute(command).await
+    }
+
+    /// Executor of statements that read.
     pub(crate) fn autocommit(&self) -> Autocommit<'_> {
         Autocommit {
             pool: &self.pool,
             dialect: self.dialect,
+            appid: &self.appid,
         }
     }
 
-    /// Begins a transaction that writes.
-    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
-        Ok(Transaction::begin(&self.pool, self.dialect).await?)
-    }
-
     /// Begins a transaction that reads one snapshot, with the deadline of statistics.
-    pub(crate) async fn begin_statistics(&self) -> Result<Transaction, Error> {
-        Ok(Transaction::begin_statistics(&self.pool, self.dialect).await?)
+    pub(crate) async fn begin_statistics(&self) -> Result<Transaction<'_>, Error> {
+        Ok(Transaction::begin_statistics(self.autocommit()).await?)
     }
 
     /// Notes an erasure that must not stay in a file.
@@ -134,25 +151,17 @@ impl Engine {
     pub(crate) async fn ping(&self) -> Result<(), Error> {
         if self.is_up() {
             // A pooler would answer a ping by itself.
-            self.pool.execute("SELECT 1").await?;
-            return Ok(());
+            let select = async { Ok(self.pool.execute("SELECT 1").await.map(drop)?) };
+            return self.read(Purpose::Read, select).await;
         }
-        sqlx::query(
-            "INSERT INTO about (name, value) VALUES ('probe', $1)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        )
-        .bind(Uuid::now_v7().to_string())
-        .execute(self.autocommit())
-        .await?;
-        self.up.store(true, Ordering::Relaxed);
-        telemetry::store_up(true);
-        tracing::info!("the database is back");
+        self.writer.execute(WriteProbe).await?;
+        self.health.record_recovery();
         Ok(())
     }
 
-    /// Runs a call once it is admitted, and cuts it off at its deadline; a transaction in it is
-    /// rolled back. Late statistics do not count as a failure of the database.
-    pub(crate) async fn within_deadline<T>(
+    /// Reads once admitted, and cuts the call off at its deadline. Late statistics do not count as
+    /// a failure of the database.
+    pub(crate) async fn read<T>(
         &self,
         purpose: Purpose,
         call: impl Future<Output = Result<T, Error>>,
@@ -160,61 +169,67 @@ impl Engine {
         let _permit = self.admit(purpose).await?;
         let (deadline, late) = match purpose {
             Purpose::Statistics => (STATISTICS_DEADLINE, Error::Busy),
-            Purpose::Read | Purpose::Write | Purpose::HighPriority => (DEADLINE, Error::Timeout),
+            Purpose::Read => (DEADLINE, Error::Timeout),
         };
         let result = tokio::time::timeout(deadline, call)
             .await
             .unwrap_or(Err(late));
         if let Err(error) = &result {
-            self.record_failure(error);
+            self.health.record_failure(error);
         }
         result
     }
 
-    /// While the database is down, calls fail at once instead of queueing. Exceptions: results of
-    /// calls to WeChat, and the health check.
+    /// While the database is down, calls fail at once instead of queueing.
     async fn admit(&self, purpose: Purpose) -> Result<Permit<'_>, Error> {
         if let Some(permit) = self.admission.try_acquire(purpose) {
             return Ok(permit);
         }
-        let waits = || self.is_up() || purpose == Purpose::HighPriority;
-        if !waits() {
+        if !self.is_up() {
             return Err(Error::Timeout);
         }
         let permit = self.admission.acquire(purpose).await.ok_or(Error::Busy)?;
-        if waits() {
+        if self.is_up() {
             Ok(permit)
         } else {
             Err(Error::Timeout)
         }
     }
 
-    /// Logs a call that failed alone, and the database's own failure once. Only [`Self::ping`] ends
-    /// the state of being down.
-    fn record_failure(&self, error: &Error) {
-        let error_text = Causes(error);
-        if !error.is_connection_error() {
-            if self.is_up() {
-                tracing::warn!(error = %error_text, "a database call failed");
-            }
-            return;
-        }
-        telemetry::store_up(false);
-        if self.up.swap(false, Ordering::Relaxed) {
-            tracing::error!(error = %error_text, "the database cannot be used");
-        }
-    }
-
     pub(crate) fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+        self.health.is_up()
     }
 
     pub(crate) fn clock_difference(&self) -> Option<ClockDifference> {
         self.clock_difference
     }
 
+    pub(crate) fn appid(&self) -> &str {
+        &self.appid
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.dialect.name()
+    }
+}
+
+/// Finds out whether the database takes writes.
+struct WriteProbe;
+
+impl Command for WriteProbe {
+    type Output = ();
+
+    const URGENCY: Urgency = Urgency::First;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO about (name, value) VALUES ('probe', $1)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(Uuid::now_v7().to_string())
+        .execute(write)
+        .await?;
+        Ok(())
     }
 }
 
@@ -263,7 +278,7 @@ mod tests {
         ] {
             let started = tokio::time::Instant::now();
             let slow = std::future::pending::<Result<(), Error>>();
-            let result = store.within_deadline(purpose, slow).await;
+            let result = store.read(purpose, slow).await;
             // A timer has whole milliseconds.
             let times = deadline..=deadline + Duration::from_millis(1);
             assert!(times.contains(&started.elapsed()), "{purpose:?}");

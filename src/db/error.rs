@@ -11,8 +11,8 @@ pub enum Error {
     /// fail instead of queueing.
     #[error("the database does not answer in time")]
     Timeout,
-    /// No admission within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), so that the database was
-    /// not asked; or statistics that took longer than
+    /// No connection within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), or too many writes wait
+    /// before this one; or statistics that took longer than
     /// [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE).
     #[error("the database is overloaded")]
     Busy,

@@ -1,16 +1,18 @@
 //! One account's database: SQLite or PostgreSQL, under one SQL text.
 //!
-//! Read [`Database`] first. It has a connection pool, admission control in front of it, a deadline
-//! for every call, and a health state. It must not know any feature: the SQL of each is in that
-//! feature's `sql`.
+//! Read [`Database`] first. Reads have a connection pool with admission control; all writes are
+//! commands, which one task commits in groups. Every call has a deadline, and all share one health
+//! state. It must not know any feature: the SQL of each is in that feature's `sql`.
 
 mod admission;
 mod clocks;
+mod command;
 mod database;
 mod driver_error;
 mod engine;
 mod error;
 mod files;
+mod health;
 mod limits;
 mod open_error;
 mod opening;
@@ -20,6 +22,8 @@ pub(crate) mod row;
 mod schema;
 mod transaction;
 mod url;
+mod write_connection;
+mod writer;
 
 pub use self::clocks::ClockDifference;
 pub use self::database::Database;
@@ -32,6 +36,7 @@ pub use self::opening::Upstream;
 pub use self::schema::SchemaState;
 
 pub(crate) use self::admission::Purpose;
+pub(crate) use self::command::{BatchCommand, Command, Urgency};
 pub(crate) use self::limits::PURGE_BATCH;
 pub(crate) use self::open_error::classify;
 pub(crate) use self::transaction::Transaction;

@@ -19,6 +19,7 @@ use super::files::{self, FileProblem, SharedFile};
 use super::open_error::{OpenError, classify};
 use super::pool;
 use super::url::{DatabaseUrl, Dialect};
+use super::write_connection::WriteConnection;
 use crate::clock::Clock;
 use crate::telemetry::{self, Causes};
 
@@ -120,10 +121,11 @@ impl Database {
         if let Some(problem) = url.file().and_then(FileProblem::find) {
             return Err(OpenError::File(problem));
         }
-        let opened = open_engine(&url, upstream, &*clock, settle).await;
+        let appid = Arc::<str>::from(appid);
+        let opened = open_engine(&url, &appid, upstream, &*clock, settle).await;
         let (engine, settled) = opened.map_err(|error| error.or_permanent(&url))?;
         telemetry::store_up(true);
-        Ok((Self::new(engine, appid, clock), settled))
+        Ok((Self::new(engine, clock), settled))
     }
 
     /// SQLite's files that other users may read or write. Their modes are left as they are: the
@@ -178,6 +180,7 @@ impl StartRetry {
 
 async fn open_engine<T>(
     url: &DatabaseUrl,
+    appid: &Arc<str>,
     upstream: &Upstream,
     clock: &dyn Clock,
     settle: &Settle<'_, T>,
@@ -188,17 +191,21 @@ async fn open_engine<T>(
     }
     let options: AnyConnectOptions = url.url().parse().map_err(classify)?;
     let pool = pool::make(url, options.clone());
+    let mut writing = WriteConnection::new(url, options.clone(), &pool, Arc::clone(appid));
     // Not one of the pool's: a migration may take longer than a call.
     let mut connection = connect(&options).await?;
     let settled = prepare(&mut connection, url, upstream, settle).await?;
     if url.is_memory() {
-        let engine = Engine::new(pool, url, None).anchored_by(connection);
+        let engine = Engine::new(pool, writing, url, Arc::clone(appid), None);
+        let engine = engine.anchored_by(connection);
         return Ok((engine, settled));
     }
     let clock_difference = compare_clocks(&mut connection, url, clock).await?;
     connection.close().await.map_err(classify)?;
+    writing.open().await.map_err(classify)?;
     pool::fill(&pool, url).await.map_err(classify)?;
-    Ok((Engine::new(pool, url, clock_difference), settled))
+    let engine = Engine::new(pool, writing, url, Arc::clone(appid), clock_difference);
+    Ok((engine, settled))
 }
 
 /// Registers both databases with the driver, once.

@@ -4,10 +4,10 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
 
-/// Up to so many rows a statement is kept ready by its connection. Each count of rows is a
-/// statement of its own, and a large one takes the database a megabyte to keep; where many rows
-/// come together, making it anew hardly counts.
-const KEPT_ROWS: usize = 4;
+/// Up to so many rows a statement is kept ready by its connection: the largest chunk of
+/// [`Transaction::chunks`](super::Transaction::chunks) with SQLite. A larger one takes the database
+/// a megabyte to keep; where many rows come together, making it anew hardly counts.
+const KEPT_ROWS: usize = 16;
 
 /// `($1, $2, $3), ($1, $4, $5)`: rows of so many values from `$2` on, each after the account's
 /// `$1`.

@@ -1,9 +1,9 @@
-//! The connection pool of one process: its size, and the settings of each connection.
+//! The connections of one process that read: the size of their pool, and the settings of each.
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor};
 
-use super::limits::DEADLINE;
+use super::limits::{DEADLINE, STATISTICS_DEADLINE};
 use super::url::{DatabaseUrl, Dialect};
 
 /// How long SQLite waits for another process that writes. A transaction waits once, at its
@@ -16,14 +16,15 @@ pub(super) fn make(url: &DatabaseUrl, options: AnyConnectOptions) -> AnyPool {
     let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
     let pool = if url.is_memory() {
         // A call that is cut off may cost the pool its connection: the engine holds another one.
+        // The writer waits for it too, while statistics are read.
         pool.max_connections(url.connections())
+            .acquire_timeout(STATISTICS_DEADLINE + DEADLINE)
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
     } else {
         pool.max_connections(url.connections())
             .min_connections(url.idle_connections())
-            .after_release(|connection, _| Box::pin(is_free(connection)))
     };
     let dialect = url.dialect();
     pool.after_connect(move |connection, _| Box::pin(tune(connection, dialect)))
@@ -41,7 +42,10 @@ pub(super) async fn fill(pool: &AnyPool, url: &DatabaseUrl) -> Result<(), sqlx::
 }
 
 /// Sets up a connection to a file. With PostgreSQL each transaction has its own settings instead.
-async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
+pub(super) async fn tune(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<(), sqlx::Error> {
     if dialect == Dialect::Postgres {
         return Ok(());
     }
@@ -55,14 +59,4 @@ async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sq
     );
     connection.execute(AssertSqlSafe(settings)).await?;
     Ok(())
-}
-
-/// Whether a connection comes back without a transaction. After a full disk SQLite has ended the
-/// transaction itself, but the driver still counts one, and would never begin another on this
-/// connection.
-async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    if connection.is_in_transaction() {
-        connection.ping().await?; // A roll-back may be on its way.
-    }
-    Ok(!connection.is_in_transaction())
 }

@@ -5,13 +5,18 @@
 //! every statement runs in a transaction, which sets its own timeouts, and is prepared without a
 //! name. SQLite's connections belong to this process alone, and keep their statements.
 
+use std::iter;
+
 use futures_util::stream::{self, BoxStream};
 use futures_util::{
     FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _, future::BoxFuture,
 };
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::error::BoxDynError;
-use sqlx::{Any, AnyPool, AssertSqlSafe, Describe, Either, Execute, Executor, SqlStr};
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Describe, Either, Execute, Executor,
+    SqlStr,
+};
 
 use super::limits::{DEADLINE, STATISTICS_DEADLINE};
 use super::url::Dialect;
@@ -28,48 +33,109 @@ const STATEMENT_TIMEOUT_MS: u32 = 700;
 /// the middle of one would lock the others out until then. No call goes on after [`DEADLINE`].
 const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
 
+/// The numbers of rows that SQLite's statements have.
+const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
+
+/// The most rows of a statement of PostgreSQL, whose values are 65,535 at most.
+const POSTGRES_CHUNK: usize = 128;
+
 type Results<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>>;
 
 /// A transaction. Dropping it rolls it back.
 #[derive(Debug)]
-pub(crate) struct Transaction {
-    inner: sqlx::Transaction<'static, Any>,
+pub(crate) struct Transaction<'c> {
+    inner: sqlx::Transaction<'c, Any>,
     dialect: Dialect,
+    appid: &'c str,
 }
 
-impl Transaction {
-    /// Begins one that writes. With SQLite it takes the write lock at once: a transaction that
-    /// reads first and then writes may fail whatever the busy timeout.
-    pub(crate) async fn begin(pool: &AnyPool, dialect: Dialect) -> Result<Self, sqlx::Error> {
-        let begin = match dialect {
+impl<'c> Transaction<'c> {
+    /// How a transaction begins that writes, with a lock until its end that one writer of all
+    /// replicas holds, so that none needs a lock of its own. SQLite has such a lock itself, and
+    /// takes it at once: a transaction that reads first and then writes may fail whatever the busy
+    /// timeout.
+    pub(super) fn begin_write_sql(dialect: Dialect, lock: i32, account: i32) -> String {
+        match dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
-            Dialect::Postgres => format!("BEGIN; {}", set_timeouts(STATEMENT_TIMEOUT_MS.into())),
+            Dialect::Postgres => format!(
+                "BEGIN; {}; SELECT pg_advisory_xact_lock({lock}, {account})",
+                set_timeouts(STATEMENT_TIMEOUT_MS.into())
+            ),
+        }
+    }
+
+    /// Begins one on a connection, by this statement.
+    pub(super) async fn begin_on(
+        connection: &'c mut AnyConnection,
+        dialect: Dialect,
+        begin: String,
+        appid: &'c str,
+    ) -> Result<Self, sqlx::Error> {
+        let inner = connection.begin_with(AssertSqlSafe(begin)).await?;
+        Ok(Self {
+            inner,
+            dialect,
+            appid,
+        })
+    }
+
+    /// Begins one on a connection of the pool, by this statement.
+    async fn begin_in(reads: Autocommit<'c>, begin: String) -> Result<Self, sqlx::Error> {
+        let inner = reads.pool.begin_with(AssertSqlSafe(begin)).await?;
+        Ok(Self {
+            inner,
+            dialect: reads.dialect,
+            appid: reads.appid,
+        })
+    }
+
+    /// Begins one that reads.
+    async fn begin_read(reads: Autocommit<'c>) -> Result<Self, sqlx::Error> {
+        let begin = match reads.dialect {
+            Dialect::Sqlite => "BEGIN".to_owned(),
+            Dialect::Postgres => format!(
+                "BEGIN READ ONLY; {}",
+                set_timeouts(STATEMENT_TIMEOUT_MS.into())
+            ),
         };
-        Self::begin_with(pool, dialect, begin).await
+        Self::begin_in(reads, begin).await
     }
 
     /// Begins one that reads one snapshot, with the deadline of statistics.
-    pub(crate) async fn begin_statistics(
-        pool: &AnyPool,
-        dialect: Dialect,
-    ) -> Result<Self, sqlx::Error> {
-        let begin = match dialect {
+    pub(super) async fn begin_statistics(reads: Autocommit<'c>) -> Result<Self, sqlx::Error> {
+        let begin = match reads.dialect {
             Dialect::Sqlite => "BEGIN".to_owned(),
             Dialect::Postgres => format!(
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}",
                 set_timeouts(STATISTICS_DEADLINE.as_millis())
             ),
         };
-        Self::begin_with(pool, dialect, begin).await
+        Self::begin_in(reads, begin).await
     }
 
-    async fn begin_with(
-        pool: &AnyPool,
-        dialect: Dialect,
-        begin: String,
-    ) -> Result<Self, sqlx::Error> {
-        let inner = pool.begin_with(AssertSqlSafe(begin)).await?;
-        Ok(Self { inner, dialect })
+    /// The account, which is the first column of every key.
+    pub(crate) fn appid(&self) -> &'c str {
+        self.appid
+    }
+
+    /// Splits rows into those of one statement each. SQLite's statements are kept ready, one for
+    /// each number of rows, so there are few such numbers. With PostgreSQL each statement costs
+    /// round trips instead.
+    pub(crate) fn chunks<'r, T>(
+        &self,
+        rows: &'r [T],
+    ) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        let dialect = self.dialect;
+        let mut rest = rows;
+        iter::from_fn(move || {
+            let size = match dialect {
+                Dialect::Sqlite => *SQLITE_CHUNKS.iter().find(|size| **size <= rest.len())?,
+                Dialect::Postgres => rest.len().min(POSTGRES_CHUNK),
+            };
+            let chunk;
+            (chunk, rest) = rest.split_at(size);
+            Some(chunk).filter(|chunk| !chunk.is_empty())
+        })
     }
 
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
@@ -90,7 +156,7 @@ fn set_timeouts(statement_ms: u128) -> String {
     )
 }
 
-impl<'c> Executor<'c> for &'c mut Transaction {
+impl<'c> Executor<'c> for &'c mut Transaction<'_> {
     type Database = Any;
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Results<'e>
@@ -133,11 +199,12 @@ impl<'c> Executor<'c> for &'c mut Transaction {
     }
 }
 
-/// Runs a statement as a transaction of its own.
+/// Runs a statement that reads as a transaction of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Autocommit<'a> {
-    pub(crate) pool: &'a AnyPool,
-    pub(crate) dialect: Dialect,
+    pub(super) pool: &'a AnyPool,
+    pub(super) dialect: Dialect,
+    pub(super) appid: &'a str,
 }
 
 impl<'c> Executor<'c> for Autocommit<'c> {
@@ -153,7 +220,7 @@ impl<'c> Executor<'c> for Autocommit<'c> {
             return self.pool.fetch_many(query);
         }
         let results = async move {
-            let mut transaction = Transaction::begin(self.pool, self.dialect).await?;
+            let mut transaction = Transaction::begin_read(self).await?;
             let results: Vec<_> = transaction.fetch_many(query).try_collect().await?;
             transaction.commit().await?;
             Ok(stream::iter(results.into_iter().map(Ok)))
@@ -173,7 +240,7 @@ impl<'c> Executor<'c> for Autocommit<'c> {
             return self.pool.fetch_optional(query);
         }
         let row = async move {
-            let mut transaction = Transaction::begin(self.pool, self.dialect).await?;
+            let mut transaction = Transaction::begin_read(self).await?;
             let row = transaction.fetch_optional(query).await?;
             transaction.commit().await?;
             Ok(row)

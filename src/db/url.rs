@@ -6,9 +6,9 @@ use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
-/// Connections of one process. SQLite has one writer at a time, and PostgreSQL serves several
-/// replicas.
-const CONNECTIONS: u32 = 8;
+/// Connections of one process that read. With the writer's it has eight, because PostgreSQL serves
+/// several replicas.
+const READ_CONNECTIONS: u32 = 7;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -128,9 +128,14 @@ impl DatabaseUrl {
         })
     }
 
-    /// The size of the pool. Connections to a database in memory would lock each other out.
+    /// The size of the pool that reads. Connections to a database in memory would lock each other
+    /// out.
     pub(crate) fn connections(&self) -> u32 {
-        if self.is_memory() { 1 } else { CONNECTIONS }
+        if self.is_memory() {
+            1
+        } else {
+            READ_CONNECTIONS
+        }
     }
 
     /// How many connections stay open. A handshake with PostgreSQL takes longer than a call should;

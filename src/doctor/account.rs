@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use wechat::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
-use wechat::{ApiError, Class, Errcode, TokenSource};
+use wechat::{Api, ApiError, Class, Errcode, TokenSource};
 
 use super::finding::{Finding, Issue};
 use super::wechat_errors::{defect, describe, stopped, wechat_issue};
 use super::{ALLOW_LIST, CODES, Report, TOKEN};
-use crate::codes::{MintError, Parts, Priority, TokenError};
+use crate::codes::{FinishMint, MintError, Parts, Priority, TokenError};
 use crate::telemetry::Causes;
 
 /// Timeout of the creation of a code, the same as in the service.
@@ -100,9 +100,14 @@ pub(super) async fn check_codes(parts: &Parts, report: Report<'_>) {
         lifetime: Lifetime::try_from(LIFETIME_SECONDS).expect("it is within the bounds"),
     };
     let deadline = tokio::time::Instant::now() + MINT_DEADLINE;
+    parts.breaker.refresh(Api::Create).await;
     let finding = match parts.create(&spec, Priority::High, deadline).await {
         Ok(_) => {
-            parts.store.count_mints(1).await.ok();
+            let count = FinishMint {
+                mints: 1,
+                ..FinishMint::default()
+            };
+            parts.store.finish(count).await.ok();
             let detail =
                 format!("WeChat created one of {LIFETIME_SECONDS} s, from the day's quota");
             Finding::fine(CODES, detail)

@@ -137,6 +137,14 @@ impl IssuedCode {
         }
     }
 
+    /// When it was minted; none for a permanent one, which no other replaces.
+    pub fn minted_at(&self) -> Option<Timestamp> {
+        match self.life {
+            Life::Temporary { minted_at, .. } => Some(minted_at),
+            Life::Permanent => None,
+        }
+    }
+
     /// When the code expires; `None` for a permanent code.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.life {

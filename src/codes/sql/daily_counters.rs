@@ -1,60 +1,19 @@
 //! Daily counters. WeChat's day, and so its quotas, begins at midnight in China.
 
+use jiff::Timestamp;
 use sqlx::Row;
 
 use super::store::CodeStore;
 use crate::clock::China;
-use crate::db::{Error, Purpose};
+use crate::db::{Error, Purpose, Transaction, placeholders};
 
 /// What the visitors' mints of a day are counted under.
-const ANONYMOUS: &str = "anonymous";
+pub(super) const ANONYMOUS: &str = "anonymous";
 
 /// What all mints of a day are counted under.
-const MINTS: &str = "mints";
+pub(super) const MINTS: &str = "mints";
 
 impl CodeStore {
-    /// Takes one of the mints that visitors may cause today; false once there is none left.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub async fn take_anonymous_mint(&self, budget: u64) -> Result<bool, Error> {
-        if budget == 0 {
-            return Ok(false);
-        }
-        self.add(ANONYMOUS, 1, budget).await
-    }
-
-    /// Gives a mint back that was taken, but not used. It goes to today, also if it was taken just
-    /// before midnight.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub async fn refund_anonymous_mint(&self) -> Result<(), Error> {
-        self.add(ANONYMOUS, -1, u64::MAX).await.map(|_| ())
-    }
-
-    /// Counts mints of today, of visitors and keys.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub async fn count_mints(&self, count: u64) -> Result<(), Error> {
-        self.count(MINTS, count).await
-    }
-
-    /// Counts mints that visitors caused while the store could not be asked, also beyond the
-    /// budget. They go to today.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub async fn count_anonymous_mints(&self, count: u64) -> Result<(), Error> {
-        self.count(ANONYMOUS, count).await
-    }
-
-    async fn count(&self, name: &str, count: u64) -> Result<(), Error> {
-        let change = i64::try_from(count).unwrap_or(i64::MAX);
-        self.add(name, change, u64::MAX).await.map(|_| ())
-    }
-
     /// Today's mints: those that visitors caused, and all.
     ///
     /// # Errors
@@ -64,7 +23,7 @@ impl CodeStore {
             .bind(self.db.appid())
             .bind(China::day(self.db.now()));
         self.db
-            .within_deadline(Purpose::Read, async {
+            .read(Purpose::Read, async {
                 let (mut anonymous, mut all) = (0, 0);
                 for row in query.fetch_all(self.db.autocommit()).await? {
                     let value = u64::try_from(row.try_get::<i64, _>("value")?).unwrap_or(0);
@@ -78,24 +37,69 @@ impl CodeStore {
             })
             .await
     }
+}
 
-    /// Changes a counter of today, unless that would exceed `most`. Says whether it did.
-    async fn add(&self, name: &str, change: i64, most: u64) -> Result<bool, Error> {
-        let query = sqlx::query(
-            "INSERT INTO daily (appid, name, day, value) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (appid, name, day) DO UPDATE SET value = daily.value + $5
-             WHERE daily.value + $5 <= $6 AND daily.value + $5 >= 0",
-        )
-        .bind(self.db.appid())
+/// The value of a counter on the day of `now`.
+pub(super) async fn used_today(
+    write: &mut Transaction<'_>,
+    name: &str,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let found = sqlx::query("SELECT value FROM daily WHERE appid = $1 AND name = $2 AND day = $3")
+        .bind(write.appid())
         .bind(name)
-        .bind(China::day(self.db.now()))
-        .bind(change.max(0))
-        .bind(change)
-        .bind(i64::try_from(most).unwrap_or(i64::MAX));
-        self.db
-            .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.db.autocommit()).await?.rows_affected() == 1)
-            })
-            .await
+        .bind(China::day(now))
+        .fetch_optional(write)
+        .await?;
+    let value: i64 = found.map_or(Ok(0), |row| row.try_get("value"))?;
+    Ok(u64::try_from(value).unwrap_or(0))
+}
+
+/// Adds to counters on the day of `now`.
+pub(super) async fn add_to_today(
+    write: &mut Transaction<'_>,
+    now: Timestamp,
+    changes: &[(&str, u64)],
+) -> Result<(), Error> {
+    let changes: Vec<_> = changes.iter().filter(|(_, change)| *change > 0).collect();
+    if changes.is_empty() {
+        return Ok(());
     }
+    let sql = format!(
+        "INSERT INTO daily (appid, name, day, value) VALUES {}
+         ON CONFLICT (appid, name, day) DO UPDATE SET value = daily.value + excluded.value",
+        placeholders::rows_of_account(changes.len(), 3)
+    );
+    let mut query = placeholders::query(sql, changes.len(), write.appid());
+    for (name, change) in changes {
+        query = query
+            .bind(*name)
+            .bind(China::day(now))
+            .bind(i64::try_from(*change).unwrap_or(i64::MAX));
+    }
+    query.execute(write).await?;
+    Ok(())
+}
+
+/// Takes visitors' mints back that were charged and not made.
+pub(super) async fn refund_today(
+    write: &mut Transaction<'_>,
+    now: Timestamp,
+    refunded: usize,
+) -> Result<(), Error> {
+    if refunded == 0 {
+        return Ok(());
+    }
+    // Charged yesterday, there may be less today.
+    sqlx::query(
+        "UPDATE daily SET value = CASE WHEN value > $4 THEN value - $4 ELSE 0 END
+         WHERE appid = $1 AND name = $2 AND day = $3",
+    )
+    .bind(write.appid())
+    .bind(ANONYMOUS)
+    .bind(China::day(now))
+    .bind(i64::try_from(refunded).unwrap_or(i64::MAX))
+    .execute(write)
+    .await?;
+    Ok(())
 }

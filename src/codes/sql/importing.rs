@@ -1,16 +1,16 @@
 //! Permanent codes that were minted elsewhere. A ticket says which scene a scan is of, so no ticket
 //! and no url may be recorded for two.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use wechat::scene::{PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
 use super::columns;
-use super::ledger::Found;
+use super::ledger::{Entry, find_entries, record_all};
 use super::store::CodeStore;
-use crate::db::{Error, Purpose, Transaction};
-
-/// The name by which imports are serialized, in all replicas.
-const IMPORTS: &str = "import";
+use crate::db::{Command, Error, Transaction};
 
 /// Has an index.
 const OWNER_OF_URL: &str = "SELECT kind, scene FROM code
@@ -51,48 +51,51 @@ impl CodeStore {
         scene: &PermanentScene,
         code: &IssuedCode,
     ) -> Result<Imported, Error> {
-        let scene = Scene::Permanent(scene.clone());
-        self.db
-            .within_deadline(Purpose::Write, async {
-                loop {
-                    let mut write = self.db.begin().await?;
-                    self.serialize(&mut write, IMPORTS).await?;
-                    if let Some(found) = self.recorded(&mut write, &scene, code).await? {
-                        write.commit().await?;
-                        return Ok(found);
-                    }
-                    let is_new = self.write_code(&mut write, &scene, code).await?;
-                    write.commit().await?;
-                    if is_new {
-                        return Ok(Imported::New);
-                    }
-                    // A mint of the scene has ended between our look and our write.
-                }
-            })
-            .await
+        let import = Import {
+            scene: Scene::Permanent(scene.clone()),
+            code: code.clone(),
+            now: self.db.now(),
+        };
+        self.db.execute(import).await
     }
+}
 
-    /// Whether the code is recorded, or something that contradicts it; none if it may be recorded.
-    async fn recorded(
-        &self,
-        write: &mut Transaction,
-        scene: &Scene,
-        code: &IssuedCode,
-    ) -> Result<Option<Imported>, Error> {
-        let conflict = |conflict| Ok(Some(Imported::Conflict(conflict)));
-        match self.intent_or_code(write, scene).await? {
-            Some(Found::Code(known))
-                if known.ticket == code.ticket && known.url.key() == code.url.key() =>
-            {
-                return Ok(Some(Imported::Known));
-            }
-            Some(Found::Code(known)) => return conflict(ImportConflict::Scene(known)),
-            Some(Found::Intent { .. }) | None => {}
+struct Import {
+    scene: Scene,
+    code: IssuedCode,
+    now: Timestamp,
+}
+
+impl Command for Import {
+    type Output = Imported;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<Imported, Error> {
+        if let Some(found) = self.recorded(write).await? {
+            return Ok(found);
         }
-        if let Some(owner) = self.other_owner_of_ticket(write, scene, code).await? {
+        record_all(write, &[(&self.scene, &self.code, self.now)]).await?;
+        Ok(Imported::New)
+    }
+}
+
+impl Import {
+    /// Whether the code is recorded, or something that contradicts it; none if it may be recorded.
+    async fn recorded(&self, write: &mut Transaction<'_>) -> Result<Option<Imported>, Error> {
+        let conflict = |conflict| Ok(Some(Imported::Conflict(conflict)));
+        let entries = find_entries(write, BTreeSet::from([&self.scene])).await?;
+        if let Some(Entry::Code(known)) = entries.get(&self.scene) {
+            let is_same =
+                known.ticket == self.code.ticket && known.url.key() == self.code.url.key();
+            return if is_same {
+                Ok(Some(Imported::Known))
+            } else {
+                conflict(ImportConflict::Scene(known.clone()))
+            };
+        }
+        if let Some(owner) = self.other_owner_of_ticket(write).await? {
             return conflict(ImportConflict::Ticket(owner));
         }
-        if let Some(owner) = self.other_owner_of_url(write, scene, code).await? {
+        if let Some(owner) = self.other_owner_of_url(write).await? {
             return conflict(ImportConflict::Url(owner));
         }
         Ok(None)
@@ -100,18 +103,16 @@ impl CodeStore {
 
     async fn other_owner_of_ticket(
         &self,
-        write: &mut Transaction,
-        scene: &Scene,
-        code: &IssuedCode,
+        write: &mut Transaction<'_>,
     ) -> Result<Option<Scene>, Error> {
         let owner = sqlx::query(
             "SELECT kind, scene FROM ticket
              WHERE appid = $1 AND ticket = $2 AND NOT (kind = $3 AND scene = $4)",
         )
-        .bind(self.db.appid())
-        .bind(code.ticket.as_str())
-        .bind(scene.kind().action_name())
-        .bind(columns::scene_text(scene))
+        .bind(write.appid())
+        .bind(self.code.ticket.as_str())
+        .bind(self.scene.kind().action_name())
+        .bind(columns::scene_text(&self.scene))
         .fetch_optional(write)
         .await?;
         owner.as_ref().map(columns::scene).transpose()
@@ -119,16 +120,14 @@ impl CodeStore {
 
     async fn other_owner_of_url(
         &self,
-        write: &mut Transaction,
-        scene: &Scene,
-        code: &IssuedCode,
+        write: &mut Transaction<'_>,
     ) -> Result<Option<Scene>, Error> {
         let owner = sqlx::query(OWNER_OF_URL)
-            .bind(self.db.appid())
-            .bind(code.url.key())
-            .bind(scene.kind().action_name())
-            .bind(columns::scene_text(scene))
-            .bind(self.db.now().as_millisecond())
+            .bind(write.appid())
+            .bind(self.code.url.key())
+            .bind(self.scene.kind().action_name())
+            .bind(columns::scene_text(&self.scene))
+            .bind(self.now.as_millisecond())
             .fetch_optional(write)
             .await?;
         owner.as_ref().map(columns::scene).transpose()

@@ -1,54 +1,95 @@
 //! Leases: exclusive rights of one replica that expire by themselves.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::store::CodeStore;
-use crate::db::{Error, Purpose, Transaction};
+use crate::db::{Command, Error, Transaction, placeholders};
 use crate::telemetry::Causes;
 
-/// An exclusive right by name, until it is released or expires.
+/// An exclusive right by name, until it is released or expires. Dropping it releases it soon after.
 #[derive(Debug)]
 pub struct Lease {
     store: CodeStore,
-    name: String,
+    row: Option<LeaseRow>,
+}
+
+/// The row of a lease that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LeaseRow {
+    pub(super) name: String,
     /// A fencing token: a late release must not end another holder's lease, nor a later one of our
     /// own.
-    holder: String,
+    pub(super) holder: String,
+}
+
+impl LeaseRow {
+    /// A row that nothing holds yet.
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            name,
+            holder: Uuid::now_v7().to_string(),
+        }
+    }
+}
+
+impl Lease {
+    pub(super) fn new(store: CodeStore, row: LeaseRow) -> Self {
+        Self {
+            store,
+            row: Some(row),
+        }
+    }
+
+    /// Releases the lease and waits until it is.
+    pub async fn release(self) {
+        let store = self.store.clone();
+        if let Some(row) = self.into_row() {
+            release(&store, row).await;
+        }
+    }
+
+    /// The row, which another command is to remove.
+    pub(super) fn into_row(mut self) -> Option<LeaseRow> {
+        self.row.take()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(row) = self.row.take() else { return };
+        let store = self.store.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { release(&store, row).await });
+        }
+    }
+}
+
+/// A lease that is not released ends by itself: the others wait a little longer.
+async fn release(store: &CodeStore, row: LeaseRow) {
+    if let Err(error) = store.release(row).await {
+        tracing::debug!(error = %Causes(&error), "a lease was not released");
+    }
 }
 
 impl CodeStore {
-    /// Takes a lease for at most `length`; none while another holds it. Dropping it releases it
-    /// soon after.
+    /// Takes a lease for at most `length`; none while another holds it.
     ///
     /// # Errors
     /// When the store cannot be used.
     pub async fn lease(&self, name: &str, length: Duration) -> Result<Option<Lease>, Error> {
         let now = self.db.now();
-        let holder = Uuid::now_v7().to_string();
-        let query = sqlx::query(
-            "INSERT INTO lease (appid, name, holder, held_until) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (appid, name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
-             WHERE lease.held_until <= $5",
-        )
-        .bind(self.db.appid())
-        .bind(name)
-        .bind(&holder)
-        .bind((now + length).as_millisecond())
-        .bind(now.as_millisecond());
-        let taken = self
-            .db
-            .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.db.autocommit()).await?.rows_affected() == 1)
-            })
-            .await?;
-        Ok(taken.then(|| Lease {
+        let take = TakeLease {
             store: self.clone(),
-            name: name.to_owned(),
-            holder,
-        }))
+            row: LeaseRow::new(name.to_owned()),
+            now,
+            until: now + length,
+        };
+        self.db.execute(take).await
     }
 
     /// Removes leases that expired before `before` without a release.
@@ -56,68 +97,96 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn purge_leases(&self, before: Timestamp) -> Result<(), Error> {
-        let query = sqlx::query("DELETE FROM lease WHERE appid = $1 AND held_until < $2")
-            .bind(self.db.appid())
-            .bind(before.as_millisecond());
-        self.db
-            .within_deadline(Purpose::Write, async {
-                query.execute(self.db.autocommit()).await?;
-                Ok(())
-            })
-            .await
+        self.db.execute(PurgeLeases { before }).await
     }
+}
 
-    /// Serializes the transactions of a name by a row lock. PostgreSQL would let them count at the
-    /// same time, each without the other.
-    pub(super) async fn serialize(&self, write: &mut Transaction, name: &str) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO lease (appid, name, holder, held_until) VALUES ($1, $2, '', 0)
-             ON CONFLICT (appid, name) DO UPDATE SET held_until = 0",
-        )
-        .bind(self.db.appid())
-        .bind(name)
-        .execute(&mut *write)
-        .await?;
+struct TakeLease {
+    store: CodeStore,
+    row: LeaseRow,
+    now: Timestamp,
+    until: Timestamp,
+}
+
+impl Command for TakeLease {
+    type Output = Option<Lease>;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<Option<Lease>, Error> {
+        let rows = [&self.row];
+        let taken = take_leases(write, &rows, self.now, self.until).await?;
+        let is_ours = taken.contains(&self.row.holder);
+        Ok(is_ours.then(|| Lease::new(self.store.clone(), self.row.clone())))
+    }
+}
+
+/// Takes the leases that no other holds. The names must differ. Returns the holders that got
+/// theirs.
+pub(super) async fn take_leases(
+    write: &mut Transaction<'_>,
+    rows: &[&LeaseRow],
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<HashSet<String>, Error> {
+    let mut holders = HashSet::with_capacity(rows.len());
+    for chunk in write.chunks(rows) {
+        let sql = format!(
+            "INSERT INTO lease (appid, name, holder, held_until) VALUES {}
+             ON CONFLICT (appid, name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+             WHERE lease.held_until <= ${}
+             RETURNING holder",
+            placeholders::rows_of_account(chunk.len(), 3),
+            2 + 3 * chunk.len(),
+        );
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for row in chunk {
+            query = query
+                .bind(row.name.as_str())
+                .bind(row.holder.as_str())
+                .bind(until.as_millisecond());
+        }
+        let taken = query
+            .bind(now.as_millisecond())
+            .fetch_all(&mut *write)
+            .await?;
+        for row in &taken {
+            holders.insert(row.try_get("holder")?);
+        }
+    }
+    Ok(holders)
+}
+
+/// Removes leases that are held.
+pub(super) async fn release_leases(
+    write: &mut Transaction<'_>,
+    rows: &[&LeaseRow],
+) -> Result<(), Error> {
+    for chunk in write.chunks(rows) {
+        let sql = format!(
+            "DELETE FROM lease WHERE appid = $1 AND (name, holder) IN (VALUES {})",
+            placeholders::rows(chunk.len(), 2)
+        );
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for row in chunk {
+            query = query.bind(row.name.as_str()).bind(row.holder.as_str());
+        }
+        query.execute(&mut *write).await?;
+    }
+    Ok(())
+}
+
+struct PurgeLeases {
+    before: Timestamp,
+}
+
+impl Command for PurgeLeases {
+    type Output = ();
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        sqlx::query("DELETE FROM lease WHERE appid = $1 AND held_until < $2")
+            .bind(write.appid())
+            .bind(self.before.as_millisecond())
+            .execute(write)
+            .await?;
         Ok(())
-    }
-
-    async fn give_back(&self, name: &str, holder: &str) -> Result<(), Error> {
-        let query = sqlx::query("DELETE FROM lease WHERE appid = $1 AND name = $2 AND holder = $3")
-            .bind(self.db.appid())
-            .bind(name)
-            .bind(holder);
-        self.db
-            .within_deadline(Purpose::HighPriority, async {
-                query.execute(self.db.autocommit()).await?;
-                Ok(())
-            })
-            .await
-    }
-}
-
-impl Lease {
-    /// Releases the lease and waits until it is.
-    pub async fn release(mut self) {
-        let name = std::mem::take(&mut self.name);
-        if let Err(error) = self.store.give_back(&name, &self.holder).await {
-            // It ends by itself: the others wait a little longer.
-            tracing::debug!(
-                error = %Causes(&error),
-                "a lease was not released"
-            );
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.name.is_empty() {
-            return;
-        }
-        let (store, name) = (self.store.clone(), std::mem::take(&mut self.name));
-        let holder = std::mem::take(&mut self.holder);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { store.give_back(&name, &holder).await });
-        }
     }
 }

@@ -2,23 +2,29 @@
 //! for its life and deletes none, so an intent is written before the call and counts from then on,
 //! and a result is written before the answer.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::Row;
+use sqlx::any::AnyRow;
+use wechat::Api;
 use wechat::scene::{PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
 use super::columns;
+use super::daily_counters::{MINTS, add_to_today};
+use super::stops::{Stop, find_stop};
 use super::store::CodeStore;
-use crate::db::{Error, Purpose, Transaction, row};
+use super::tickets::remember_all;
+use crate::db::{BatchCommand, Command, Error, Purpose, Transaction, Urgency, placeholders, row};
 
 /// How long the outcome of a mint stays unknown before another caller may repeat it. Twice what a
 /// mint may take.
 pub const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// How often a mint of unknown outcome may be repeated. Each may have consumed stock.
-const MOST_REPEATS: i64 = 3;
+const MAX_REPEATS: i64 = 3;
 
 /// Has an index: it runs every few seconds, and temporary codes may be millions.
 const COUNT_UNKNOWN: &str = "SELECT COUNT(*) FROM code WHERE appid = $1 AND ticket IS NULL";
@@ -26,8 +32,9 @@ const COUNT_UNKNOWN: &str = "SELECT COUNT(*) FROM code WHERE appid = $1 AND tick
 /// The result of a reservation.
 #[derive(Debug)]
 pub enum Reservation {
-    /// The call may be made: the intent is written and counted.
-    Granted(Intent),
+    /// The call may be made: the intent is written and counted. What the replicas know of stopped
+    /// calls comes with it.
+    Granted(Intent, Option<Stop>),
     /// The code exists.
     Exists(Box<IssuedCode>),
     /// Another call is in flight, or its outcome is unknown.
@@ -42,7 +49,7 @@ pub enum Reservation {
 /// The right to make one call. Its outcome is recorded with
 /// [`CodeStore::confirm`] or [`CodeStore::withdraw`]; an intent that is dropped stays in the ledger
 /// and counts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Intent {
     scene: Scene,
     /// When it was written: a later one of the scene has another time.
@@ -74,211 +81,27 @@ impl CodeStore {
     /// When the store cannot be used: then nothing was reserved, or an intent without a call stays
     /// and counts.
     pub async fn reserve(&self, scene: &PermanentScene, limit: u64) -> Result<Reservation, Error> {
-        let scene = Scene::Permanent(scene.clone());
-        let now = self.db.now();
-        self.db
-            .within_deadline(Purpose::Write, async {
-                let mut write = self.db.begin().await?;
-                // The intent before the stock, here as in `write_code`: who comes second waits for
-                // the first one's intent and then finds it, and no two transactions wait for each
-                // other.
-                if !self.write_intent(&mut write, &scene, now).await? {
-                    let found = self.intent_or_code(&mut write, &scene).await?;
-                    let reservation = self.take_over(&mut write, scene, found, now).await?;
-                    write.commit().await?;
-                    return Ok(reservation);
-                }
-                if !self.take_stock(&mut write, limit).await? {
-                    return Ok(Reservation::Exhausted);
-                }
-                write.commit().await?;
-                Ok(Reservation::Granted(Intent {
-                    scene,
-                    since: now,
-                    repeated: false,
-                }))
-            })
-            .await
-    }
-
-    pub(super) async fn intent_or_code(
-        &self,
-        write: &mut Transaction,
-        scene: &Scene,
-    ) -> Result<Option<Found>, Error> {
-        let found = sqlx::query(
-            "SELECT ticket, url, minted_at, asked, granted, attempts FROM code
-             WHERE appid = $1 AND kind = $2 AND scene = $3",
-        )
-        .bind(self.db.appid())
-        .bind(scene.kind().action_name())
-        .bind(columns::scene_text(scene))
-        .fetch_optional(&mut *write)
-        .await?;
-        let Some(found) = found else { return Ok(None) };
-        Ok(Some(match columns::code(&found)? {
-            Some(code) => Found::Code(Box::new(code)),
-            None => Found::Intent {
-                since: row::instant(found.try_get("minted_at")?)?,
-                attempts: found.try_get("attempts")?,
-            },
-        }))
-    }
-
-    /// Takes over an intent of unknown outcome after a while: one caller, a few times.
-    async fn take_over(
-        &self,
-        write: &mut Transaction,
-        scene: Scene,
-        found: Option<Found>,
-        now: Timestamp,
-    ) -> Result<Reservation, Error> {
-        let (since, attempts) = match found {
-            Some(Found::Code(code)) => return Ok(Reservation::Exists(code)),
-            Some(Found::Intent { since, attempts }) => (since, attempts),
-            // It was withdrawn between our write and our look. The next try may have it.
-            None => (now, 0),
+        let reserve = Reserve {
+            scene: Scene::Permanent(scene.clone()),
+            limit,
+            now: self.db.now(),
         };
-        let wait = Duration::try_from(now.duration_until(since + REPEAT_AFTER)).unwrap_or_default();
-        if !wait.is_zero() {
-            return Ok(Reservation::Pending {
-                retry_after: Some(wait),
-            });
-        }
-        if attempts > MOST_REPEATS {
-            return Ok(Reservation::Pending { retry_after: None });
-        }
-        let taken = sqlx::query(
-            "UPDATE code SET minted_at = $4, attempts = attempts + 1
-             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $5",
-        )
-        .bind(self.db.appid())
-        .bind(scene.kind().action_name())
-        .bind(columns::scene_text(&scene))
-        .bind(now.as_millisecond())
-        .bind(since.as_millisecond())
-        .execute(&mut *write)
-        .await?;
-        if taken.rows_affected() == 1 {
-            return Ok(Reservation::Granted(Intent {
-                scene,
-                since: now,
-                repeated: true,
-            }));
-        }
-        Ok(Reservation::Pending {
-            retry_after: Some(REPEAT_AFTER),
-        })
+        self.db.execute(reserve).await
     }
 
-    /// Counts one code more, if the limit allows it.
-    async fn take_stock(&self, write: &mut Transaction, limit: u64) -> Result<bool, Error> {
-        sqlx::query(
-            "INSERT INTO stock (appid, used) VALUES ($1, 0) ON CONFLICT (appid) DO NOTHING",
-        )
-        .bind(self.db.appid())
-        .execute(&mut *write)
-        .await?;
-        let taken = sqlx::query("UPDATE stock SET used = used + 1 WHERE appid = $1 AND used < $2")
-            .bind(self.db.appid())
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .execute(&mut *write)
-            .await?;
-        Ok(taken.rows_affected() == 1)
-    }
-
-    async fn write_intent(
-        &self,
-        write: &mut Transaction,
-        scene: &Scene,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        let written = sqlx::query(
-            "INSERT INTO code (appid, kind, scene, minted_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (appid, kind, scene) DO NOTHING",
-        )
-        .bind(self.db.appid())
-        .bind(scene.kind().action_name())
-        .bind(columns::scene_text(scene))
-        .bind(now.as_millisecond())
-        .execute(&mut *write)
-        .await?;
-        Ok(written.rows_affected() == 1)
-    }
-
-    /// Writes the result of a mint. The first one that is stored wins, and it is what comes back.
+    /// Writes the result of a mint, and counts the mint. The first one that is stored wins, and it
+    /// is what comes back.
     ///
     /// # Errors
     /// When the store cannot be used. The code exists at WeChat then, so the call is to be repeated
     /// until it succeeds.
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
-        self.db
-            .within_deadline(Purpose::HighPriority, async {
-                let mut write = self.db.begin().await?;
-                let is_first = self.write_result(&mut write, &intent.scene, code).await?;
-                write.commit().await?;
-                if is_first {
-                    return Ok(code.clone());
-                }
-                // Another result was first, or the intent is gone, as after a restore.
-                self.record(&intent.scene, code).await
-            })
-            .await
-    }
-
-    /// Stores a code that exists, and counts it unless its intent is counted; the first one that is
-    /// stored wins, and is what comes back. Within an admitted call.
-    async fn record(&self, scene: &Scene, code: &IssuedCode) -> Result<IssuedCode, Error> {
-        loop {
-            let mut write = self.db.begin().await?;
-            let is_new = self.write_code(&mut write, scene, code).await?;
-            write.commit().await?;
-            if is_new {
-                return Ok(code.clone());
-            }
-            if let Some(first) = self.read(scene).await? {
-                return Ok(first);
-            }
-            // There was an intent, and it was withdrawn before our result came to it.
-        }
-    }
-
-    /// Stores a code that exists, and counts it unless its intent is counted. Says whether it is
-    /// the first of its scene.
-    pub(super) async fn write_code(
-        &self,
-        write: &mut Transaction,
-        scene: &Scene,
-        code: &IssuedCode,
-    ) -> Result<bool, Error> {
-        if self.write_intent(write, scene, self.db.now()).await? {
-            self.take_stock(write, u64::MAX).await?;
-        }
-        self.write_result(write, scene, code).await
-    }
-
-    /// Stores a code where there is an intent. Its ticket is remembered even if another result was
-    /// first: it carries the same scene.
-    async fn write_result(
-        &self,
-        write: &mut Transaction,
-        scene: &Scene,
-        code: &IssuedCode,
-    ) -> Result<bool, Error> {
-        let written = sqlx::query(
-            "UPDATE code SET ticket = $4, url = $5, url_key = $6
-             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL",
-        )
-        .bind(self.db.appid())
-        .bind(scene.kind().action_name())
-        .bind(columns::scene_text(scene))
-        .bind(code.ticket.as_str())
-        .bind(code.url.as_str())
-        .bind(code.url.key())
-        .execute(&mut *write)
-        .await?;
-        self.remember_ticket(write, scene, code).await?;
-        Ok(written.rows_affected() == 1)
+        let confirm = Confirm {
+            scene: intent.scene.clone(),
+            code: code.clone(),
+            now: self.db.now(),
+        };
+        self.db.execute(confirm).await
     }
 
     /// Takes an intent back, because the call certainly made no code. After a repeat it stays,
@@ -287,49 +110,7 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used: the intent stays and counts.
     pub async fn withdraw(&self, intent: &Intent) -> Result<(), Error> {
-        if intent.repeated {
-            return self.uncount_repeat(intent).await;
-        }
-        self.db
-            .within_deadline(Purpose::HighPriority, async {
-                let mut write = self.db.begin().await?;
-                let removed = sqlx::query(
-                    "DELETE FROM code
-                     WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4",
-                )
-                .bind(self.db.appid())
-                .bind(intent.scene.kind().action_name())
-                .bind(columns::scene_text(&intent.scene))
-                .bind(intent.since.as_millisecond())
-                .execute(&mut write)
-                .await?;
-                if removed.rows_affected() == 1 {
-                    sqlx::query("UPDATE stock SET used = used - 1 WHERE appid = $1")
-                        .bind(self.db.appid())
-                        .execute(&mut write)
-                        .await?;
-                }
-                write.commit().await?;
-                Ok(())
-            })
-            .await
-    }
-
-    async fn uncount_repeat(&self, intent: &Intent) -> Result<(), Error> {
-        let query = sqlx::query(
-            "UPDATE code SET attempts = attempts - 1
-             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4",
-        )
-        .bind(self.db.appid())
-        .bind(intent.scene.kind().action_name())
-        .bind(columns::scene_text(&intent.scene))
-        .bind(intent.since.as_millisecond());
-        self.db
-            .within_deadline(Purpose::HighPriority, async {
-                query.execute(self.db.autocommit()).await?;
-                Ok(())
-            })
-            .await
+        self.db.execute(Withdraw(intent.clone())).await
     }
 
     /// How much of the stock is used.
@@ -337,88 +118,344 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn stock(&self) -> Result<Stock, Error> {
-        let used = sqlx::query("SELECT used FROM stock WHERE appid = $1").bind(self.db.appid());
+        let used = sqlx::query(USED_STOCK).bind(self.db.appid());
         let unknown = sqlx::query(COUNT_UNKNOWN).bind(self.db.appid());
         self.db
-            .within_deadline(Purpose::Read, async {
-                let used: i64 = match used.fetch_optional(self.db.autocommit()).await? {
-                    Some(row) => row.try_get(0)?,
-                    None => 0,
-                };
+            .read(Purpose::Read, async {
+                let used = used.fetch_optional(self.db.autocommit()).await?;
                 let unknown: i64 = unknown.fetch_one(self.db.autocommit()).await?.try_get(0)?;
-                let count = |number: i64| u64::try_from(number).unwrap_or(0);
                 Ok(Stock {
-                    used: count(used),
-                    unknown: count(unknown),
+                    used: count(used.as_ref())?,
+                    unknown: u64::try_from(unknown).unwrap_or(0),
                 })
             })
             .await
     }
 }
 
+const USED_STOCK: &str = "SELECT used FROM stock WHERE appid = $1";
+
+fn count(found: Option<&AnyRow>) -> Result<u64, Error> {
+    let used: i64 = found.map_or(Ok(0), |row| row.try_get(0))?;
+    Ok(u64::try_from(used).unwrap_or(0))
+}
+
+struct Reserve {
+    scene: Scene,
+    limit: u64,
+    now: Timestamp,
+}
+
+impl BatchCommand for Reserve {
+    type Output = Reservation;
+
+    async fn execute_all(
+        commands: &[Self],
+        write: &mut Transaction<'_>,
+    ) -> Result<Vec<Reservation>, Error> {
+        let scenes = commands.iter().map(|reserve| &reserve.scene).collect();
+        let mut entries = find_entries(write, scenes).await?;
+        let used = used_stock(write).await?;
+        let stop = find_stop(write, Api::Create.as_str()).await?;
+        let mut new = Vec::new();
+        let mut reservations = Vec::with_capacity(commands.len());
+        for reserve in commands {
+            reservations.push(match entries.get(&reserve.scene) {
+                Some(Entry::Code(code)) => Reservation::Exists(code.clone()),
+                Some(&Entry::Intent { since, attempts }) => {
+                    reserve.take_over(write, since, attempts, stop).await?
+                }
+                None if used + new.len() as u64 >= reserve.limit => Reservation::Exhausted,
+                None => {
+                    new.push(reserve);
+                    entries.insert(reserve.scene.clone(), reserve.entry());
+                    Reservation::Granted(reserve.intent(false), stop)
+                }
+            });
+        }
+        let intents: Vec<_> = new
+            .iter()
+            .map(|reserve| (&reserve.scene, reserve.now))
+            .collect();
+        write_intents(write, &intents).await?;
+        add_to_stock(write, new.len()).await?;
+        Ok(reservations)
+    }
+}
+
+impl Reserve {
+    fn intent(&self, repeated: bool) -> Intent {
+        Intent {
+            scene: self.scene.clone(),
+            since: self.now,
+            repeated,
+        }
+    }
+
+    fn entry(&self) -> Entry {
+        Entry::Intent {
+            since: self.now,
+            attempts: 1,
+        }
+    }
+
+    /// Takes over an intent of unknown outcome after a while: one caller, a few times.
+    async fn take_over(
+        &self,
+        write: &mut Transaction<'_>,
+        since: Timestamp,
+        attempts: i64,
+        stop: Option<Stop>,
+    ) -> Result<Reservation, Error> {
+        let wait = self.now.duration_until(since + REPEAT_AFTER);
+        let wait = Duration::try_from(wait).unwrap_or_default();
+        if !wait.is_zero() {
+            return Ok(Reservation::Pending {
+                retry_after: Some(wait),
+            });
+        }
+        if attempts > MAX_REPEATS {
+            return Ok(Reservation::Pending { retry_after: None });
+        }
+        let taken = sqlx::query(
+            "UPDATE code SET minted_at = $4, attempts = attempts + 1
+             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $5",
+        )
+        .bind(write.appid())
+        .bind(self.scene.kind().action_name())
+        .bind(columns::scene_text(&self.scene))
+        .bind(self.now.as_millisecond())
+        .bind(since.as_millisecond())
+        .execute(write)
+        .await?;
+        if taken.rows_affected() == 1 {
+            return Ok(Reservation::Granted(self.intent(true), stop));
+        }
+        Ok(Reservation::Pending {
+            retry_after: Some(REPEAT_AFTER),
+        })
+    }
+}
+
+struct Confirm {
+    scene: Scene,
+    code: IssuedCode,
+    now: Timestamp,
+}
+
+impl BatchCommand for Confirm {
+    type Output = IssuedCode;
+
+    const URGENCY: Urgency = Urgency::First;
+
+    async fn execute_all(
+        commands: &[Self],
+        write: &mut Transaction<'_>,
+    ) -> Result<Vec<IssuedCode>, Error> {
+        let codes: Vec<_> = commands
+            .iter()
+            .map(|confirm| (&confirm.scene, &confirm.code, confirm.now))
+            .collect();
+        let kept = record_all(write, &codes).await?;
+        if let Some(last) = commands.last() {
+            add_to_today(write, last.now, &[(MINTS, commands.len() as u64)]).await?;
+        }
+        Ok(kept)
+    }
+}
+
+struct Withdraw(Intent);
+
+impl Command for Withdraw {
+    type Output = ();
+
+    const URGENCY: Urgency = Urgency::First;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        let sql = if self.0.repeated {
+            "UPDATE code SET attempts = attempts - 1
+             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4"
+        } else {
+            "DELETE FROM code
+             WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4"
+        };
+        let changed = sqlx::query(sql)
+            .bind(write.appid())
+            .bind(self.0.scene.kind().action_name())
+            .bind(columns::scene_text(&self.0.scene))
+            .bind(self.0.since.as_millisecond())
+            .execute(&mut *write)
+            .await?;
+        if !self.0.repeated && changed.rows_affected() == 1 {
+            sqlx::query("UPDATE stock SET used = used - 1 WHERE appid = $1")
+                .bind(write.appid())
+                .execute(write)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
 /// What the ledger holds under a scene.
-pub(super) enum Found {
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
     Code(Box<IssuedCode>),
     Intent { since: Timestamp, attempts: i64 },
+}
+
+/// The ledger's entries under scenes.
+pub(super) async fn find_entries(
+    write: &mut Transaction<'_>,
+    scenes: BTreeSet<&Scene>,
+) -> Result<HashMap<Scene, Entry>, Error> {
+    let scenes: Vec<_> = scenes.into_iter().collect();
+    let mut entries = HashMap::with_capacity(scenes.len());
+    for chunk in write.chunks(&scenes) {
+        let sql = format!(
+            "WITH wanted (kind, scene) AS (VALUES {})
+             SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted, attempts
+             FROM wanted JOIN code
+               ON code.appid = $1 AND code.kind = wanted.kind AND code.scene = wanted.scene",
+            placeholders::rows(chunk.len(), 2)
+        );
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for scene in chunk {
+            query = query
+                .bind(scene.kind().action_name())
+                .bind(columns::scene_text(scene));
+        }
+        for row in &query.fetch_all(&mut *write).await? {
+            entries.insert(columns::scene(row)?, entry(row)?);
+        }
+    }
+    Ok(entries)
+}
+
+fn entry(found: &AnyRow) -> Result<Entry, Error> {
+    Ok(match columns::code(found)? {
+        Some(code) => Entry::Code(Box::new(code)),
+        None => Entry::Intent {
+            since: row::instant(found.try_get("minted_at")?)?,
+            attempts: found.try_get("attempts")?,
+        },
+    })
+}
+
+/// Stores codes that exist, each with the time of its recording, and counts those whose intents are
+/// not counted. The first code of a scene wins; the winners come back, in order. The ticket of
+/// another is remembered too: it carries the same scene.
+pub(super) async fn record_all(
+    write: &mut Transaction<'_>,
+    codes: &[(&Scene, &IssuedCode, Timestamp)],
+) -> Result<Vec<IssuedCode>, Error> {
+    let scenes = codes.iter().map(|(scene, ..)| *scene).collect();
+    let mut entries = find_entries(write, scenes).await?;
+    let mut first = BTreeMap::new();
+    let mut uncounted = 0;
+    let mut kept = Vec::with_capacity(codes.len());
+    for &(scene, code, now) in codes {
+        let entry = Entry::Code(Box::new(code.clone()));
+        match entries.insert(scene.clone(), entry) {
+            Some(Entry::Code(winner)) => {
+                kept.push((*winner).clone());
+                entries.insert(scene.clone(), Entry::Code(winner));
+                continue;
+            }
+            Some(Entry::Intent { .. }) => {}
+            // The intent is gone, as after a restore.
+            None => uncounted += 1,
+        }
+        first.insert(scene, (code, now));
+        kept.push(code.clone());
+    }
+    write_results(write, &first.into_iter().collect::<Vec<_>>()).await?;
+    remember_all(write, codes.iter().map(|(scene, code, _)| (*scene, *code))).await?;
+    add_to_stock(write, uncounted).await?;
+    Ok(kept)
+}
+
+/// Stores the codes of scenes that have none.
+async fn write_results(
+    write: &mut Transaction<'_>,
+    codes: &[(&Scene, (&IssuedCode, Timestamp))],
+) -> Result<(), Error> {
+    for chunk in write.chunks(codes) {
+        let sql = format!(
+            "INSERT INTO code (appid, kind, scene, ticket, url, url_key, minted_at) VALUES {}
+             ON CONFLICT (appid, kind, scene) DO UPDATE SET
+                 ticket = excluded.ticket, url = excluded.url, url_key = excluded.url_key
+             WHERE code.ticket IS NULL",
+            placeholders::rows_of_account(chunk.len(), 6)
+        );
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for (scene, (code, now)) in chunk {
+            query = query
+                .bind(scene.kind().action_name())
+                .bind(columns::scene_text(scene))
+                .bind(code.ticket.as_str())
+                .bind(code.url.as_str())
+                .bind(code.url.key())
+                .bind(now.as_millisecond());
+        }
+        query.execute(&mut *write).await?;
+    }
+    Ok(())
+}
+
+/// Writes intents of scenes that have no entry.
+async fn write_intents(
+    write: &mut Transaction<'_>,
+    intents: &[(&Scene, Timestamp)],
+) -> Result<(), Error> {
+    for chunk in write.chunks(intents) {
+        let sql = format!(
+            "INSERT INTO code (appid, kind, scene, minted_at) VALUES {}",
+            placeholders::rows_of_account(chunk.len(), 3)
+        );
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for (scene, since) in chunk {
+            query = query
+                .bind(scene.kind().action_name())
+                .bind(columns::scene_text(scene))
+                .bind(since.as_millisecond());
+        }
+        query.execute(&mut *write).await?;
+    }
+    Ok(())
+}
+
+async fn used_stock(write: &mut Transaction<'_>) -> Result<u64, Error> {
+    let query = sqlx::query(USED_STOCK).bind(write.appid());
+    count(query.fetch_optional(write).await?.as_ref())
+}
+
+/// Counts codes and intents that are new.
+async fn add_to_stock(write: &mut Transaction<'_>, new: usize) -> Result<(), Error> {
+    if new == 0 {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO stock (appid, used) VALUES ($1, $2)
+         ON CONFLICT (appid) DO UPDATE SET used = stock.used + excluded.used",
+    )
+    .bind(write.appid())
+    .bind(i64::try_from(new).unwrap_or(i64::MAX))
+    .execute(write)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::FutureExt as _;
-    use futures_util::future::join_all;
-    use wechat::ticket::Life;
 
     use super::*;
     use crate::clock::SystemClock;
-
-    fn code() -> IssuedCode {
-        IssuedCode {
-            ticket: "ticket".parse().unwrap(),
-            url: "http://weixin.qq.com/q/1".parse().unwrap(),
-            life: Life::Permanent,
-        }
-    }
 
     #[tokio::test]
     async fn mints_of_unknown_outcome_are_counted_by_themselves() {
         let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
         let plan = store.db.plan(COUNT_UNKNOWN.to_owned()).await;
         assert!(plan[0].contains("code_of_unknown_outcome"), "{plan:?}");
-    }
-
-    #[tokio::test]
-    async fn a_result_is_written_before_a_crowd_that_came_first() {
-        let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
-        let scene = PermanentScene::Text("poster".parse().unwrap());
-        let Reservation::Granted(intent) = store.reserve(&scene, 1).await.unwrap() else {
-            unreachable!("the stock is whole");
-        };
-        let given_up = AtomicUsize::new(0);
-        let crowd = join_all((0..200).map(|n| {
-            let purpose = [Purpose::Read, Purpose::Write][n % 2];
-            let slow = async {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                Ok(())
-            };
-            let call = store.db.within_deadline(purpose, slow);
-            call.map(|result| match result {
-                Err(Error::Busy) => given_up.fetch_add(1, Ordering::Relaxed),
-                _ => 0,
-            })
-        }));
-        let confirm = async {
-            // They all came first.
-            tokio::task::yield_now().await;
-            let kept = store.confirm(&intent, &code()).await.unwrap();
-            assert_eq!(kept.ticket.as_str(), "ticket");
-            assert_eq!(given_up.load(Ordering::Relaxed), 0, "it waited for them");
-        };
-        tokio::join!(crowd, confirm);
-        let given_up = given_up.into_inner();
-        assert!(given_up > 0, "nobody waits for ever");
-        assert!(store.is_up(), "a crowd is no fault of the database");
     }
 }

@@ -1,8 +1,10 @@
 //! The SQL of codes: what outlives the process, and what replicas agree on.
 
 mod access_token;
+mod begin;
 pub(crate) mod columns;
 mod daily_counters;
+mod finish;
 mod importing;
 mod lease;
 mod ledger;
@@ -11,6 +13,8 @@ mod store;
 mod temporary;
 mod tickets;
 
+pub use self::begin::{BeginMint, Begun, Right};
+pub use self::finish::FinishMint;
 pub use self::importing::{ImportConflict, Imported};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};

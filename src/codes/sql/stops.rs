@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::store::CodeStore;
-use crate::db::{Error, Purpose, row};
+use crate::db::{Command, Error, Purpose, Transaction, Urgency, row};
 
 /// Calls that are stopped because a quota is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,21 +21,8 @@ impl CodeStore {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn stop_calls(&self, api: &str, stop: Stop) -> Result<(), Error> {
-        let query = sqlx::query(
-            "INSERT INTO stop (appid, api, errcode, next_probe) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (appid, api) DO UPDATE SET errcode = excluded.errcode, next_probe = excluded.next_probe",
-        )
-        .bind(self.db.appid())
-        .bind(api)
-        .bind(stop.errcode)
-        .bind(stop.next_probe.as_millisecond());
-        self.db
-            .within_deadline(Purpose::HighPriority, async {
-                query.execute(self.db.autocommit()).await?;
-                Ok(())
-            })
-            .await
+    pub async fn stop_calls(&self, api: &'static str, stop: Stop) -> Result<(), Error> {
+        self.db.execute(StopCalls { api, stop }).await
     }
 
     /// The stop of an API, if its calls are stopped.
@@ -42,20 +30,11 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn stop_of(&self, api: &str) -> Result<Option<Stop>, Error> {
-        let query =
-            sqlx::query("SELECT errcode, next_probe FROM stop WHERE appid = $1 AND api = $2")
-                .bind(self.db.appid())
-                .bind(api);
+        let query = sqlx::query(FIND).bind(self.db.appid()).bind(api);
         self.db
-            .within_deadline(Purpose::Read, async {
-                let Some(found) = query.fetch_optional(self.db.autocommit()).await? else {
-                    return Ok(None);
-                };
-                let next_probe = row::instant(found.try_get("next_probe")?)?;
-                Ok(Some(Stop {
-                    errcode: found.try_get("errcode")?,
-                    next_probe,
-                }))
+            .read(Purpose::Read, async {
+                let found = query.fetch_optional(self.db.autocommit()).await?;
+                found.as_ref().map(stop).transpose()
             })
             .await
     }
@@ -65,34 +44,104 @@ impl CodeStore {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn take_probe(&self, api: &str, stop: Stop, then: Timestamp) -> Result<bool, Error> {
-        let query = sqlx::query(
-            "UPDATE stop SET next_probe = $3 WHERE appid = $1 AND api = $2 AND next_probe = $4",
-        )
-        .bind(self.db.appid())
-        .bind(api)
-        .bind(then.as_millisecond())
-        .bind(stop.next_probe.as_millisecond());
-        self.db
-            .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.db.autocommit()).await?.rows_affected() == 1)
-            })
-            .await
+    pub async fn take_probe(
+        &self,
+        api: &'static str,
+        stop: Stop,
+        then: Timestamp,
+    ) -> Result<bool, Error> {
+        self.db.execute(TakeProbe { api, stop, then }).await
     }
 
     /// Lets the calls of an API go on.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn resume_calls(&self, api: &str) -> Result<(), Error> {
-        let query = sqlx::query("DELETE FROM stop WHERE appid = $1 AND api = $2")
-            .bind(self.db.appid())
-            .bind(api);
-        self.db
-            .within_deadline(Purpose::Write, async {
-                query.execute(self.db.autocommit()).await?;
-                Ok(())
-            })
-            .await
+    pub async fn resume_calls(&self, api: &'static str) -> Result<(), Error> {
+        self.db.execute(ResumeCalls { api }).await
+    }
+}
+
+const FIND: &str = "SELECT errcode, next_probe FROM stop WHERE appid = $1 AND api = $2";
+
+/// The stop of an API, if its calls are stopped.
+pub(super) async fn find_stop(
+    write: &mut Transaction<'_>,
+    api: &str,
+) -> Result<Option<Stop>, Error> {
+    let query = sqlx::query(FIND).bind(write.appid()).bind(api);
+    let found = query.fetch_optional(write).await?;
+    found.as_ref().map(stop).transpose()
+}
+
+fn stop(found: &AnyRow) -> Result<Stop, Error> {
+    Ok(Stop {
+        errcode: found.try_get("errcode")?,
+        next_probe: row::instant(found.try_get("next_probe")?)?,
+    })
+}
+
+struct StopCalls {
+    api: &'static str,
+    stop: Stop,
+}
+
+impl Command for StopCalls {
+    type Output = ();
+
+    const URGENCY: Urgency = Urgency::First;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO stop (appid, api, errcode, next_probe) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (appid, api) DO UPDATE SET errcode = excluded.errcode, next_probe = excluded.next_probe",
+        )
+        .bind(write.appid())
+        .bind(self.api)
+        .bind(self.stop.errcode)
+        .bind(self.stop.next_probe.as_millisecond())
+        .execute(write)
+        .await?;
+        Ok(())
+    }
+}
+
+struct TakeProbe {
+    api: &'static str,
+    stop: Stop,
+    then: Timestamp,
+}
+
+impl Command for TakeProbe {
+    type Output = bool;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<bool, Error> {
+        let taken = sqlx::query(
+            "UPDATE stop SET next_probe = $3 WHERE appid = $1 AND api = $2 AND next_probe = $4",
+        )
+        .bind(write.appid())
+        .bind(self.api)
+        .bind(self.then.as_millisecond())
+        .bind(self.stop.next_probe.as_millisecond())
+        .execute(write)
+        .await?;
+        Ok(taken.rows_affected() == 1)
+    }
+}
+
+struct ResumeCalls {
+    api: &'static str,
+}
+
+impl Command for ResumeCalls {
+    type Output = ();
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        sqlx::query("DELETE FROM stop WHERE appid = $1 AND api = $2")
+            .bind(write.appid())
+            .bind(self.api)
+            .execute(write)
+            .await?;
+        Ok(())
     }
 }

@@ -1,12 +1,14 @@
 //! Stores temporary codes, and reads codes of every kind.
 
+use std::collections::{BTreeSet, HashMap};
+
 use jiff::Timestamp;
-use wechat::scene::{Lifetime, Scene};
+use wechat::scene::Scene;
 use wechat::ticket::{IssuedCode, Life};
 
 use super::columns;
 use super::store::CodeStore;
-use crate::db::{Error, PURGE_BATCH, Purpose};
+use crate::db::{Command, Error, PURGE_BATCH, Purpose, Transaction, placeholders};
 
 /// The index by expiry gives a batch; its rows are then found by their keys, each looked at again
 /// because it may have been renewed. Without the `+ 0` SQLite would read all of the dead for each
@@ -21,69 +23,16 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn find(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
-        self.db
-            .within_deadline(Purpose::Read, self.read(scene))
-            .await
-    }
-
-    /// The same within an admitted call.
-    pub(super) async fn read(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
-        let found = sqlx::query(
+        let query = sqlx::query(
             "SELECT ticket, url, minted_at, asked, granted FROM code WHERE appid = $1 AND kind = $2 AND scene = $3",
         )
         .bind(self.db.appid())
         .bind(scene.kind().action_name())
-        .bind(columns::scene_text(scene))
-        .fetch_optional(self.db.autocommit())
-        .await?;
-        match found {
-            Some(found) => columns::code(&found),
-            None => Ok(None),
-        }
-    }
-
-    /// Keeps a temporary code instead of the one before it. Of two that were minted at once the
-    /// later one stays, and the tickets of both are remembered. Cancel safe: it is kept or it is
-    /// not.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub async fn save(&self, scene: &Scene, code: &IssuedCode) -> Result<(), Error> {
-        let Life::Temporary {
-            minted_at,
-            asked,
-            granted,
-        } = code.life
-        else {
-            return Err(Error::BadRow("a permanent code goes through the ledger"));
-        };
-        let seconds = |life: Lifetime| i64::from(life.as_secs());
-        let query = sqlx::query(
-            "INSERT INTO code (appid, kind, scene, ticket, url, minted_at, asked, granted, expires_at, url_key)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-             ON CONFLICT (appid, kind, scene) DO UPDATE SET
-                 ticket = excluded.ticket, url = excluded.url, minted_at = excluded.minted_at,
-                 asked = excluded.asked, granted = excluded.granted, expires_at = excluded.expires_at,
-                 url_key = excluded.url_key
-             WHERE code.minted_at <= excluded.minted_at",
-        )
-        .bind(self.db.appid())
-        .bind(scene.kind().action_name())
-        .bind(columns::scene_text(scene))
-        .bind(code.ticket.as_str())
-        .bind(code.url.as_str())
-        .bind(minted_at.as_millisecond())
-        .bind(seconds(asked))
-        .bind(seconds(granted))
-        .bind((minted_at + granted.as_duration()).as_millisecond())
-        .bind(code.url.key());
+        .bind(columns::scene_text(scene));
         self.db
-            .within_deadline(Purpose::HighPriority, async {
-                let mut write = self.db.begin().await?;
-                query.execute(&mut write).await?;
-                self.remember_ticket(&mut write, scene, code).await?;
-                write.commit().await?;
-                Ok(())
+            .read(Purpose::Read, async {
+                let found = query.fetch_optional(self.db.autocommit()).await?;
+                found.as_ref().map_or(Ok(None), columns::code)
             })
             .await
     }
@@ -94,15 +43,101 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn purge_dead(&self, before: Timestamp) -> Result<u64, Error> {
-        let query = sqlx::query(PURGE)
-            .bind(self.db.appid())
-            .bind(before.as_millisecond())
-            .bind(PURGE_BATCH);
-        self.db
-            .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.db.autocommit()).await?.rows_affected())
-            })
-            .await
+        self.db.execute(PurgeDead { before }).await
+    }
+}
+
+/// The codes of scenes, dead or alive; none for intents.
+pub(super) async fn find_all(
+    write: &mut Transaction<'_>,
+    scenes: BTreeSet<&Scene>,
+) -> Result<HashMap<Scene, IssuedCode>, Error> {
+    let scenes: Vec<_> = scenes.into_iter().collect();
+    let mut codes = HashMap::with_capacity(scenes.len());
+    for chunk in write.chunks(&scenes) {
+        let mut query = placeholders::query(find_sql(chunk.len()), chunk.len(), write.appid());
+        for scene in chunk {
+            query = query
+                .bind(scene.kind().action_name())
+                .bind(columns::scene_text(scene));
+        }
+        for row in &query.fetch_all(&mut *write).await? {
+            if let Some(code) = columns::code(row)? {
+                codes.insert(columns::scene(row)?, code);
+            }
+        }
+    }
+    Ok(codes)
+}
+
+fn find_sql(scenes: usize) -> String {
+    format!(
+        "WITH wanted (kind, scene) AS (VALUES {})
+         SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted
+         FROM wanted JOIN code
+           ON code.appid = $1 AND code.kind = wanted.kind AND code.scene = wanted.scene",
+        placeholders::rows(scenes, 2)
+    )
+}
+
+/// Keeps temporary codes instead of those before them. The scenes must differ. Of two codes that
+/// were minted at once the later one stays.
+pub(super) async fn save_all(
+    write: &mut Transaction<'_>,
+    codes: &[(&Scene, &IssuedCode)],
+) -> Result<(), Error> {
+    for chunk in write.chunks(codes) {
+        let sql = format!(
+            "INSERT INTO code (appid, kind, scene, ticket, url, minted_at, asked, granted, expires_at, url_key)
+             VALUES {}
+             ON CONFLICT (appid, kind, scene) DO UPDATE SET
+                 ticket = excluded.ticket, url = excluded.url, minted_at = excluded.minted_at,
+                 asked = excluded.asked, granted = excluded.granted, expires_at = excluded.expires_at,
+                 url_key = excluded.url_key
+             WHERE code.minted_at <= excluded.minted_at",
+            placeholders::rows_of_account(chunk.len(), 9)
+        );
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for (scene, code) in chunk {
+            let Life::Temporary {
+                minted_at,
+                asked,
+                granted,
+            } = code.life
+            else {
+                return Err(Error::BadRow("a permanent code goes through the ledger"));
+            };
+            query = query
+                .bind(scene.kind().action_name())
+                .bind(columns::scene_text(scene))
+                .bind(code.ticket.as_str())
+                .bind(code.url.as_str())
+                .bind(minted_at.as_millisecond())
+                .bind(i64::from(asked.as_secs()))
+                .bind(i64::from(granted.as_secs()))
+                .bind((minted_at + granted.as_duration()).as_millisecond())
+                .bind(code.url.key());
+        }
+        query.execute(&mut *write).await?;
+    }
+    Ok(())
+}
+
+struct PurgeDead {
+    before: Timestamp,
+}
+
+impl Command for PurgeDead {
+    type Output = u64;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
+        let removed = sqlx::query(PURGE)
+            .bind(write.appid())
+            .bind(self.before.as_millisecond())
+            .bind(PURGE_BATCH)
+            .execute(write)
+            .await?;
+        Ok(removed.rows_affected())
     }
 }
 
@@ -112,6 +147,14 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn codes_are_found_by_their_keys() {
+        let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
+        let plan = store.db.plan(find_sql(3)).await;
+        let keys = |step: &String| step.contains("(appid=? AND kind=? AND scene=?)");
+        assert!(plan.iter().any(keys), "{plan:?}");
+    }
 
     #[tokio::test]
     async fn a_batch_of_the_dead_is_found_by_their_keys() {

@@ -1,16 +1,17 @@
 //! Maps tickets to scenes. A scan carries the ticket, perhaps long after another one replaced it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use wechat::scene::Scene;
 use wechat::ticket::IssuedCode;
+#[cfg(test)]
+use wechat::ticket::Ticket;
 
 use super::columns;
 use super::store::CodeStore;
-use crate::db::{Error, PURGE_BATCH, Purpose, Transaction};
-#[cfg(test)]
-use wechat::ticket::Ticket;
+use crate::db::{Command, Error, PURGE_BATCH, Transaction, placeholders};
 
 /// How long the ticket of a temporary code is remembered after its death. The first tickets were
 /// given that long by migration `0003_scans.sql`.
@@ -21,46 +22,64 @@ const PURGE: &str = "DELETE FROM ticket WHERE appid = $1 AND kept_until + 0 < $2
      SELECT ticket FROM ticket WHERE appid = $1 AND kept_until < $2 LIMIT $3)";
 
 impl CodeStore {
-    /// Remembers whose a ticket is, in the transaction that stores its code. A ticket that is known
-    /// keeps its code: no other one's scans go to a code that it was not given for.
-    pub(super) async fn remember_ticket(
-        &self,
-        write: &mut Transaction,
-        scene: &Scene,
-        code: &IssuedCode,
-    ) -> Result<(), Error> {
-        let kept_until = code.expires_at().map(|end| end + KEPT_AFTER_DEATH);
-        sqlx::query(
-            "INSERT INTO ticket (appid, ticket, kind, scene, kept_until) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (appid, ticket) DO UPDATE SET kept_until = excluded.kept_until
-             WHERE ticket.kind = excluded.kind AND ticket.scene = excluded.scene
-               AND ticket.kept_until < excluded.kept_until",
-        )
-        .bind(self.db.appid())
-        .bind(code.ticket.as_str())
-        .bind(scene.kind().action_name())
-        .bind(columns::scene_text(scene))
-        .bind(kept_until.map(Timestamp::as_millisecond))
-        .execute(&mut *write)
-        .await?;
-        Ok(())
-    }
-
     /// Removes some of the tickets whose retention ended before `before`, and returns how many.
     /// Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.
     pub async fn purge_tickets(&self, before: Timestamp) -> Result<u64, Error> {
-        let query = sqlx::query(PURGE)
-            .bind(self.db.appid())
-            .bind(before.as_millisecond())
-            .bind(PURGE_BATCH);
-        self.db
-            .within_deadline(Purpose::Write, async {
-                Ok(query.execute(self.db.autocommit()).await?.rows_affected())
-            })
-            .await
+        self.db.execute(PurgeTickets { before }).await
+    }
+}
+
+/// Remembers whose tickets are, in the transaction that stores their codes. A ticket that is known
+/// keeps its code: no other one's scans go to a code that it was not given for.
+pub(super) async fn remember_all<'a>(
+    write: &mut Transaction<'_>,
+    codes: impl Iterator<Item = (&'a Scene, &'a IssuedCode)>,
+) -> Result<(), Error> {
+    let mut tickets = BTreeMap::new();
+    for (scene, code) in codes {
+        tickets.entry(code.ticket.as_str()).or_insert((scene, code));
+    }
+    let tickets: Vec<_> = tickets.into_iter().collect();
+    for chunk in write.chunks(&tickets) {
+        let sql = format!(
+            "INSERT INTO ticket (appid, ticket, kind, scene, kept_until) VALUES {}
+             ON CONFLICT (appid, ticket) DO UPDATE SET kept_until = excluded.kept_until
+             WHERE ticket.kind = excluded.kind AND ticket.scene = excluded.scene
+               AND ticket.kept_until < excluded.kept_until",
+            placeholders::rows_of_account(chunk.len(), 4)
+        );
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for (ticket, (scene, code)) in chunk {
+            let kept_until = code.expires_at().map(|end| end + KEPT_AFTER_DEATH);
+            query = query
+                .bind(*ticket)
+                .bind(scene.kind().action_name())
+                .bind(columns::scene_text(scene))
+                .bind(kept_until.map(Timestamp::as_millisecond));
+        }
+        query.execute(&mut *write).await?;
+    }
+    Ok(())
+}
+
+struct PurgeTickets {
+    before: Timestamp,
+}
+
+impl Command for PurgeTickets {
+    type Output = u64;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
+        let removed = sqlx::query(PURGE)
+            .bind(write.appid())
+            .bind(self.before.as_millisecond())
+            .bind(PURGE_BATCH)
+            .execute(write)
+            .await?;
+        Ok(removed.rows_affected())
     }
 }
 

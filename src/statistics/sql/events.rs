@@ -109,7 +109,7 @@ impl EventStore {
         let last = sqlx::query_scalar("SELECT last_seq FROM event_log WHERE appid = $1");
         let (last, found) = self
             .db
-            .within_deadline(Purpose::Statistics, async {
+            .read(Purpose::Statistics, async {
                 let mut read = self.db.begin_statistics().await?;
                 let last = last.bind(self.db.appid()).fetch_optional(&mut read).await?;
                 let found = query.fetch_all(&mut read).await?;

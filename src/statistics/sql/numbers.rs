@@ -100,7 +100,7 @@ impl EventStore {
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn numbers(&self, filter: &NumbersFilter) -> Result<Vec<NumbersRow>, Error> {
         self.db
-            .within_deadline(Purpose::Statistics, async {
+            .read(Purpose::Statistics, async {
                 let mut read = self.db.begin_statistics().await?;
                 let codes = self.codes_to_tell(&mut read, filter).await?;
                 let codes = self.with_numbers(&mut read, filter, codes).await?;
@@ -118,7 +118,7 @@ impl EventStore {
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn sums(&self, filter: &NumbersFilter) -> Result<Vec<Sums>, Error> {
         self.db
-            .within_deadline(Purpose::Statistics, async {
+            .read(Purpose::Statistics, async {
                 let mut read = self.db.begin_statistics().await?;
                 let found = self.select(&mut read, filter, filter.sums_sql()).await?;
                 read.rollback().await?;
@@ -131,7 +131,7 @@ impl EventStore {
     /// Rows that are listed even if all of their numbers are zero.
     async fn codes_to_tell(
         &self,
-        read: &mut Transaction,
+        read: &mut Transaction<'_>,
         filter: &NumbersFilter,
     ) -> Result<Codes, Error> {
         let mut codes = Codes::new();
@@ -145,7 +145,7 @@ impl EventStore {
 
     async fn with_numbers(
         &self,
-        read: &mut Transaction,
+        read: &mut Transaction<'_>,
         filter: &NumbersFilter,
         codes: Codes,
     ) -> Result<Codes, Error> {
@@ -162,7 +162,7 @@ impl EventStore {
     /// Each of these statements has the same values.
     async fn select(
         &self,
-        read: &mut Transaction,
+        read: &mut Transaction<'_>,
         filter: &NumbersFilter,
         sql: String,
     ) -> Result<Vec<AnyRow>, Error> {

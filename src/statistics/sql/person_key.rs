@@ -8,7 +8,7 @@
 use sqlx::{AnyConnection, Row};
 
 use super::store::EventStore;
-use crate::db::{OpenError, Purpose, classify};
+use crate::db::{Command, Database, Error, OpenError, Transaction, Urgency, classify};
 use crate::statistics::privacy::PersonKey;
 use crate::telemetry::Causes;
 
@@ -112,29 +112,11 @@ impl EventStore {
     /// Removes the key from the database once it comes from outside, and leaves its fingerprint. A
     /// failure is logged: the next start tries again.
     pub(crate) async fn drop_held_key(&self) {
-        let dropped = self
-            .db
-            .within_deadline(Purpose::HighPriority, async {
-                let mut write = self.db.begin().await?;
-                let dropped = sqlx::query("DELETE FROM about WHERE name = $1")
-                    .bind(KEY)
-                    .execute(&mut write)
-                    .await?;
-                if dropped.rows_affected() == 0 {
-                    return Ok(false);
-                }
-                sqlx::query(
-                    "INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-                )
-                .bind(FINGERPRINT)
-                .bind(self.person_key.fingerprint())
-                .execute(&mut write)
-                .await?;
-                self.db.mark_erased();
-                write.commit().await?;
-                Ok(true)
-            })
-            .await;
+        let drop = DropHeldKey {
+            db: self.db.clone(),
+            fingerprint: self.person_key.fingerprint(),
+        };
+        let dropped = self.db.execute(drop).await;
         match dropped {
             Ok(true) => tracing::info!(
                 "the key of pseudonyms comes from WXQR_PERSON_KEY, and was removed from the database"
@@ -145,5 +127,36 @@ impl EventStore {
                 "the key of pseudonyms could not be removed from the database: the next start tries again"
             ),
         }
+    }
+}
+
+struct DropHeldKey {
+    db: Database,
+    fingerprint: String,
+}
+
+impl Command for DropHeldKey {
+    /// Whether there was a key.
+    type Output = bool;
+
+    const URGENCY: Urgency = Urgency::First;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<bool, Error> {
+        let dropped = sqlx::query("DELETE FROM about WHERE name = $1")
+            .bind(KEY)
+            .execute(&mut *write)
+            .await?;
+        if dropped.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(FINGERPRINT)
+        .bind(&self.fingerprint)
+        .execute(write)
+        .await?;
+        self.db.mark_erased();
+        Ok(true)
     }
 }

@@ -1,6 +1,5 @@
-//! Events into the store: each once, in one transaction for all that come together, whose number of
-//! statements does not grow with theirs. What an event changes is counted by
-//! [`crate::statistics::DeltaBuilder`].
+//! Stores events, each once, with what they change in the statistics, all in one step for those
+//! that wait together. What an event changes is counted by [`crate::statistics::Count`].
 
 mod reading;
 mod writing;
@@ -12,51 +11,79 @@ use wechat::scene::{Scene, SceneText};
 
 use super::events::{DatedEvent, Recorded};
 use super::store::EventStore;
-use crate::db::{Error, Purpose, Transaction};
+use crate::db::{BatchCommand, Error, Transaction};
 use crate::statistics::privacy::{EventId, Person, PersonKey};
 use crate::statistics::tally::{AttributedEvent, Attribution, DeltaBuilder, StatisticsDelta};
 
 impl EventStore {
-    /// The most events that one call takes, so that it ends within [`crate::db::DEADLINE`].
-    pub const MAX_EVENTS: usize = 100;
+    /// Stores an event, and counts it unless it was stored before. Cancel safe: who leaves may come
+    /// again with the same event.
+    ///
+    /// # Errors
+    /// When the store cannot be used. Then it may not be acknowledged, although it may be stored.
+    pub async fn record_event(&self, event: DatedEvent) -> Result<Recorded, Error> {
+        let record = RecordEvents {
+            events: vec![event],
+            store: self.clone(),
+        };
+        Ok(self.db.execute(record).await?.remove(0))
+    }
 
-    /// Stores events, at most [`EventStore::MAX_EVENTS`], and counts those that were not
-    /// stored before. Returns the outcome of each, in order. All of them are stored or none is.
-    /// Cancel safe: the same events may be recorded again.
+    /// Stores events, and counts those that were not stored before. Returns the outcome of each, in
+    /// order. All of them are stored or none is. Cancel safe: who leaves may come again with the
+    /// same events.
     ///
     /// # Errors
     /// When the store cannot be used. Then no event may be acknowledged, although it may be stored.
     pub async fn record_events(&self, events: &[DatedEvent]) -> Result<Vec<Recorded>, Error> {
-        let named: Vec<_> = events
-            .iter()
-            .map(|dated| PseudonymousEvent::new(dated, &self.person_key))
-            .collect();
-        if named.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.db
-            .within_deadline(Purpose::Write, async {
-                let recording = Recording {
-                    appid: self.db.appid(),
-                    write: self.db.begin().await?,
-                };
-                self.record_pseudonymous(recording, &named).await
-            })
-            .await
+        let record = RecordEvents {
+            events: events.to_vec(),
+            store: self.clone(),
+        };
+        self.db.execute(record).await
     }
+}
 
-    async fn record_pseudonymous(
+struct RecordEvents {
+    events: Vec<DatedEvent>,
+    store: EventStore,
+}
+
+impl BatchCommand for RecordEvents {
+    type Output = Vec<Recorded>;
+
+    async fn execute_all(
+        commands: &[Self],
+        write: &mut Transaction<'_>,
+    ) -> Result<Vec<Vec<Recorded>>, Error> {
+        let Some(first) = commands.first() else {
+            return Ok(Vec::new());
+        };
+        let events = commands.iter().flat_map(|record| &record.events);
+        let named: Vec<_> = events
+            .map(|dated| PseudonymousEvent::new(dated, &first.store.person_key))
+            .collect();
+        let mut recorded = first.store.record_named(write, &named).await?.into_iter();
+        let outputs = commands
+            .iter()
+            .map(|record| recorded.by_ref().take(record.events.len()).collect());
+        Ok(outputs.collect())
+    }
+}
+
+impl EventStore {
+    async fn record_named(
         &self,
-        mut recording: Recording<'_>,
+        write: &mut Transaction<'_>,
         named: &[PseudonymousEvent<'_>],
     ) -> Result<Vec<Recorded>, Error> {
-        let first_seq = recording.lock_log_and_reserve_sequence(named.len()).await?;
+        let mut recording = Recording { write };
         let stored = recording.stored(named).await?;
         let fresh = fresh(named, &stored);
         if fresh.is_empty() {
-            recording.write.rollback().await?;
             return Ok(vec![Recorded::Repeat; named.len()]);
         }
+        let first_seq = recording.reserve_sequence(fresh.len()).await?;
         let fresh = recording.attribute(fresh, first_seq).await?;
         let changes = recording.count(&fresh).await?;
         if changes.states.values().any(|state| state.openid.is_none()) {
@@ -64,15 +91,13 @@ impl EventStore {
             self.db.mark_erased();
         }
         recording.store(&fresh, &changes).await?;
-        recording.write.commit().await?;
         Ok(results(named.len(), &fresh))
     }
 }
 
-/// A transaction that records events of an account.
-struct Recording<'a> {
-    appid: &'a str,
-    write: Transaction,
+/// A transaction that records events.
+struct Recording<'w, 'c> {
+    write: &'w mut Transaction<'c>,
 }
 
 /// An event with its pseudonyms.
@@ -179,7 +204,7 @@ impl NewEvent<'_> {
     }
 }
 
-impl Recording<'_> {
+impl Recording<'_, '_> {
     async fn attribute<'a>(
         &mut self,
         fresh: Vec<(usize, &'a PseudonymousEvent<'a>)>,

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::columns;
 use super::store::EventStore;
-use crate::db::{Error, PURGE_BATCH, Purpose, Transaction, placeholders, row};
+use crate::db::{Command, Database, Error, PURGE_BATCH, Transaction, placeholders, row};
 use crate::statistics::tally::Attribution;
 
 /// The oldest ones that may go: those that are listed, and those of bindings.
@@ -32,80 +32,81 @@ impl EventStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn forget_events(&self, before: Timestamp) -> Result<u64, Error> {
-        self.db
-            .within_deadline(Purpose::Write, async {
-                let mut write = self.db.begin().await?;
-                self.lock_log(&mut write).await?;
-                let mut events = 0;
-                for sql in OLD_EVENTS {
-                    events += self.remove_events(&mut write, sql, before).await?;
-                }
-                let erased = sqlx::query(ERASE)
-                    .bind(self.db.appid())
-                    .bind(before.as_millisecond())
-                    .bind(PURGE_BATCH)
-                    .bind(columns::openid_column(None))
-                    .execute(&mut write)
-                    .await?;
-                if erased.rows_affected() > 0 {
-                    self.db.mark_erased();
-                }
-                write.commit().await?;
-                Ok(events + erased.rows_affected())
-            })
-            .await
+        let forget = ForgetEvents {
+            db: self.db.clone(),
+            before,
+        };
+        self.db.execute(forget).await
     }
+}
 
-    /// Locks the account's log row, so that no two transactions wait for each other.
-    async fn lock_log(&self, write: &mut Transaction) -> Result<(), Error> {
-        sqlx::query("UPDATE event_log SET last_seq = last_seq WHERE appid = $1")
-            .bind(self.db.appid())
-            .execute(&mut *write)
-            .await?;
-        Ok(())
-    }
+struct ForgetEvents {
+    db: Database,
+    before: Timestamp,
+}
 
-    async fn remove_events(
-        &self,
-        write: &mut Transaction,
-        old: &'static str,
-        before: Timestamp,
-    ) -> Result<u64, Error> {
-        let old = sqlx::query(old)
-            .bind(self.db.appid())
-            .bind(before.as_millisecond())
-            .bind(PURGE_BATCH)
-            .fetch_all(&mut *write)
-            .await?;
-        if old.is_empty() {
-            return Ok(0);
+impl Command for ForgetEvents {
+    type Output = u64;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
+        let mut events = 0;
+        for sql in OLD_EVENTS {
+            events += remove_events(write, sql, self.before).await?;
         }
-        self.keep_last_visits(write, &old).await?;
+        let erased = sqlx::query(ERASE)
+            .bind(write.appid())
+            .bind(self.before.as_millisecond())
+            .bind(PURGE_BATCH)
+            .bind(columns::openid_column(None))
+            .execute(write)
+            .await?;
+        if erased.rows_affected() > 0 {
+            // Before the commit, whose outcome may stay unknown.
+            self.db.mark_erased();
+        }
+        Ok(events + erased.rows_affected())
+    }
+}
+
+async fn remove_events(
+    write: &mut Transaction<'_>,
+    old: &'static str,
+    before: Timestamp,
+) -> Result<u64, Error> {
+    let old = sqlx::query(old)
+        .bind(write.appid())
+        .bind(before.as_millisecond())
+        .bind(PURGE_BATCH)
+        .fetch_all(&mut *write)
+        .await?;
+    keep_last_visits(write, &old).await?;
+    let mut removed = 0;
+    for chunk in write.chunks(&old) {
         let sql = format!(
             "DELETE FROM event WHERE appid = $1 AND id IN ({})",
-            placeholders::list(old.len())
+            placeholders::list(chunk.len())
         );
-        let mut delete = placeholders::query(sql, old.len(), self.db.appid());
-        for event in &old {
+        let mut delete = placeholders::query(sql, chunk.len(), write.appid());
+        for event in chunk {
             delete = delete.bind(event.try_get::<String, _>("id")?);
         }
-        Ok(delete.execute(&mut *write).await?.rows_affected())
+        removed += delete.execute(&mut *write).await?.rows_affected();
     }
+    Ok(removed)
+}
 
-    /// Keeps the last visit, so that another scan counts the person as returning.
-    async fn keep_last_visits(&self, write: &mut Transaction, old: &[AnyRow]) -> Result<(), Error> {
-        let visits = last_visits(old)?;
-        if visits.is_empty() {
-            return Ok(());
-        }
+/// Before their events are gone, so that a person who comes back is not counted as a new one.
+async fn keep_last_visits(write: &mut Transaction<'_>, old: &[AnyRow]) -> Result<(), Error> {
+    let visits: Vec<_> = last_visits(old)?.into_iter().collect();
+    for chunk in write.chunks(&visits) {
         let sql = format!(
             "INSERT INTO last_visit (appid, person, kind, scene, day) VALUES {}
              ON CONFLICT (appid, person, kind, scene) DO UPDATE SET day = excluded.day
              WHERE last_visit.day < excluded.day",
-            placeholders::rows_of_account(visits.len(), 4)
+            placeholders::rows_of_account(chunk.len(), 4)
         );
-        let mut query = placeholders::query(sql, visits.len(), self.db.appid());
-        for ((person, code), day) in &visits {
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for ((person, code), day) in chunk {
             let (kind, scene) = columns::code_columns(code);
             query = query
                 .bind(person.as_str())
@@ -114,11 +115,10 @@ impl EventStore {
                 .bind(day.to_string());
         }
         query.execute(&mut *write).await?;
-        Ok(())
     }
+    Ok(())
 }
 
-/// The last day of each person with each code.
 fn last_visits(old: &[AnyRow]) -> Result<BTreeMap<(String, Attribution), Date>, Error> {
     let mut visits = BTreeMap::new();
     for event in old {

@@ -20,11 +20,6 @@ impl EventStore {
     pub(crate) fn new(db: Database, person_key: PersonKey) -> Self {
         Self { db, person_key }
     }
-
-    /// Whether the database was well when it was last used.
-    pub(crate) fn is_up(&self) -> bool {
-        self.db.is_up()
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! How events get into the store together, and what becomes of them when that does not go well.
 
-use std::time::Duration;
-
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use jiff::tz::Offset;
@@ -45,8 +43,7 @@ async fn only_the_event_that_meets_a_bad_row_is_refused(database: Database) {
         ))
         .await;
     let scans = scans(&store);
-    // One task asks for all of them before the one that writes gets its turn, so that they are
-    // written together.
+    // All of them wait before the writer runs, so that they are written together.
     let tickets = ["good", "good", "bad", "good", "good"];
     let asked = tickets.iter().enumerate();
     let results = join_all(asked.map(|(n, ticket)| scans.record(scan(n, ticket)))).await;
@@ -78,80 +75,40 @@ async fn a_row_that_cannot_be_read_costs_no_neighbour_on_postgresql() {
 }
 
 #[tokio::test]
-async fn a_full_queue_of_events_refuses_at_once() {
+async fn an_event_whose_caller_leaves_is_stored_all_the_same() {
     let store = Database::memory().store().await;
     let scans = scans(&store);
-    // A dropped caller takes no event along; the writing task does not run meanwhile.
-    let refused_at_once = |n: &usize| {
-        let answer = scans.record(scan(*n, "unknown")).now_or_never();
-        assert!(matches!(answer, None | Some(Err(NotRecorded::Crowded))));
-        answer.is_some()
-    };
-    let waiting = (0..10_000).find(refused_at_once).unwrap();
-    assert!(
-        waiting >= 2 * wxqr::statistics::EventStore::MAX_EVENTS,
-        "{waiting} may wait"
-    );
-    assert!(refused_at_once(&waiting), "as long as nothing is written");
-    eventually_async("those who waited are stored", || async {
-        events(&store).await.len() == waiting
+    for n in 0..300 {
+        let left = scans.record(scan(n, "unknown")).now_or_never();
+        assert!(left.is_none(), "nothing is stored yet");
+    }
+    eventually_async("they are stored", || async {
+        events(&store).await.len() == 300
     })
     .await;
-    for n in 0..=waiting {
-        let want = if n < waiting { Recorded::Repeat } else { NEW };
-        assert_eq!(scans.record(scan(n, "unknown")).await.unwrap(), want);
-    }
-    let stored = u64::try_from(waiting + 1).unwrap();
-    assert_eq!(numbers(&store).await[0].numbers.scans, stored);
-}
-
-/// So many events at once, and of how many the callers heard that the store refused them, or
-/// nothing in time. The hands of the clock are moved by hand.
-async fn refused_and_late(scans: &Scans, crowd: usize) -> (usize, usize) {
-    let asked = (0..crowd).map(|n| scans.record(scan(n, "unknown")));
-    tokio::time::pause();
-    let three_seconds_pass = async {
-        for _ in 0..60 {
-            tokio::time::advance(Duration::from_millis(50)).await;
-            // Lets the woken tasks run.
-            for _ in 0..20 {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    let (results, ()) = tokio::join!(join_all(asked), three_seconds_pass);
-    tokio::time::resume();
-    let mut counts = (0, 0);
-    for result in results {
-        match result {
-            Err(NotRecorded::Store(_)) => counts.0 += 1,
-            Err(NotRecorded::Late) => counts.1 += 1,
-            other => unreachable!("{other:?}"),
-        }
-    }
-    counts
+    let again = scans.record(scan(0, "unknown")).await.unwrap();
+    assert_eq!(again, Recorded::Repeat);
+    assert_eq!(numbers(&store).await[0].numbers.scans, 300);
 }
 
 #[tokio::test]
-async fn a_database_that_is_too_slow_gets_half_as_many_until_it_keeps_up() {
+async fn events_that_the_database_refuses_are_stored_when_they_come_again() {
     let database = Database::sqlite();
     let store = database.store().await;
     let scans = scans(&store);
-    for _ in 0..2 {
-        let lock = database.lock(&["BEGIN IMMEDIATE"]).await;
-        // Each write takes the second that it has, and callers wait for two and a half.
-        let counts = refused_and_late(&scans, 200).await;
-        assert_eq!(counts, (100 + 50, 50));
-        drop(lock);
-        eventually_async("the database is there again", || async {
-            store.database.ping().await.is_ok()
-        })
-        .await;
-        // With every write that succeeds the next one may be larger again.
-        let asked = (0..200).map(|n| scans.record(scan(n, "unknown")));
-        for result in join_all(asked).await {
-            result.unwrap();
-        }
+    let crowd = || join_all((0..200).map(|n| scans.record(scan(n, "unknown"))));
+    let lock = database.lock(&["BEGIN IMMEDIATE"]).await;
+    for result in crowd().await {
+        let refusal = result.unwrap_err();
+        assert!(matches!(refusal, NotRecorded::Store(_) | NotRecorded::Late));
+    }
+    drop(lock);
+    eventually_async("the database is there again", || async {
+        store.database.ping().await.is_ok()
+    })
+    .await;
+    for result in crowd().await {
+        result.unwrap();
     }
     assert_eq!(events(&store).await.len(), 200);
 }

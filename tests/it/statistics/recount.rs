@@ -24,6 +24,9 @@ use crate::support::database::Database;
 use crate::support::eventually_async;
 use crate::support::figures::{Figures, grouped, millis};
 
+/// The events of one call.
+const MAX_BATCH: usize = 100;
+
 /// Midnight in China.
 const START: &str = "2026-10-27T16:00:00Z";
 
@@ -295,7 +298,7 @@ async fn store_code(store: &Stores, scene: &Scene, ticket: &str) {
 }
 
 async fn confirm(store: &Stores, scene: &PermanentScene, code: &IssuedCode) {
-    let Ok(Reservation::Granted(intent)) = store.codes.reserve(scene, 100).await else {
+    let Ok(Reservation::Granted(intent, _)) = store.codes.reserve(scene, 100).await else {
         unreachable!("the stock is whole");
     };
     store.codes.confirm(&intent, code).await.unwrap();
@@ -332,7 +335,7 @@ fn deliveries(dice: &mut Dice, facts: &[Fact], repeats: usize) -> [Vec<Vec<Dated
     let mut sent = sent.into_iter().map(Fact::dated).peekable();
     let mut deliveries = [Vec::new(), Vec::new()];
     while sent.peek().is_some() {
-        let size = 1 + dice.roll(wxqr::statistics::EventStore::MAX_EVENTS);
+        let size = 1 + dice.roll(MAX_BATCH);
         deliveries[dice.roll(2)].push(sent.by_ref().take(size).collect());
     }
     deliveries

@@ -26,6 +26,9 @@ use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, millis, sized};
 use crate::support::keys;
 
+/// The events of one call.
+const MAX_BATCH: usize = 100;
+
 /// Midnight by UTC, in which the days of this test are.
 const START: &str = "2026-09-01T00:00:00Z";
 
@@ -95,7 +98,7 @@ impl Campaign {
     async fn open(&self, store: &Stores) {
         for channel in 1..=self.channels {
             let scene = PermanentScene::Id(channel.to_string().parse().unwrap());
-            let Ok(Reservation::Granted(intent)) = store.codes.reserve(&scene, 100_000).await
+            let Ok(Reservation::Granted(intent, _)) = store.codes.reserve(&scene, 100_000).await
             else {
                 unreachable!("the stock is whole");
             };
@@ -122,10 +125,7 @@ impl Campaign {
         let mut times = Vec::new();
         let mut events = (0..self.events).map(|n| self.event(n)).peekable();
         while events.peek().is_some() {
-            let batch: Vec<_> = events
-                .by_ref()
-                .take(wxqr::statistics::EventStore::MAX_EVENTS)
-                .collect();
+            let batch: Vec<_> = events.by_ref().take(MAX_BATCH).collect();
             let started = Instant::now();
             // A disk that others use may be too slow for once.
             while store.events.record_events(&batch).await.is_err() {

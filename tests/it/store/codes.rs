@@ -12,7 +12,9 @@ use wechat::ticket::IssuedCode;
 use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
 use wxqr::clock::ManualClock;
-use wxqr::codes::{ImportConflict, Imported, Intent, Reservation, Stock, Stop};
+use wxqr::codes::{
+    BeginMint, FinishMint, ImportConflict, Imported, Intent, Reservation, Right, Stock, Stop,
+};
 use wxqr::db::Error;
 
 use super::contract::{
@@ -48,7 +50,7 @@ async fn ticket_of(store: &Stores, scene: &Scene) -> Option<String> {
 
 async fn granted(store: &Stores, scene: &PermanentScene) -> Intent {
     match store.codes.reserve(scene, 100).await.unwrap() {
-        Reservation::Granted(intent) => intent,
+        Reservation::Granted(intent, _) => intent,
         other => unreachable!("{other:?}"),
     }
 }
@@ -206,58 +208,90 @@ async fn a_lease_takes_the_longest_scene(bench: Bench) {
     assert!(store.codes.lease(&name, MINUTE).await.unwrap().is_none());
 }
 
+/// Takes one of a budget's mints of visitors, for a scene that no other mint is of.
+async fn take_anonymous_mint(store: &Stores, budget: u64) -> Result<bool, Error> {
+    let scene = TemporaryScene::Text(Uuid::now_v7().to_string().parse().unwrap());
+    let begin = BeginMint {
+        scene: Scene::Temporary(scene),
+        is_good_enough: Box::new(|_| false),
+        length: MINUTE,
+        budget: Some(budget),
+    };
+    match store.codes.begin(begin).await?.right {
+        Right::Granted { .. } => Ok(true),
+        Right::BudgetExhausted => Ok(false),
+        // Others of the same moment have what is left.
+        Right::Leased => Err(Error::Busy),
+        Right::Needless => unreachable!("no code is good enough"),
+    }
+}
+
+async fn refund_anonymous_mint(store: &Stores) -> Result<(), Error> {
+    let refund = FinishMint {
+        is_refunded: true,
+        ..FinishMint::default()
+    };
+    store.codes.finish(refund).await
+}
+
+async fn count(store: &Stores, mints: u64, anonymous: u64) -> Result<(), Error> {
+    let count = FinishMint {
+        mints,
+        anonymous,
+        ..FinishMint::default()
+    };
+    store.codes.finish(count).await
+}
+
 async fn the_budget_is_never_passed(bench: Bench) {
     let stores = bench.replicas().await;
     let taken = crowd(100, &stores, |store| async move {
-        store.codes.take_anonymous_mint(30).await
+        take_anonymous_mint(&store, 30).await
     })
     .await;
     let taken = taken.into_iter().filter(|taken| *taken).count();
     assert!(taken <= 30, "{taken} taken");
-    while stores[0].codes.take_anonymous_mint(30).await.unwrap() {}
+    while take_anonymous_mint(&stores[0], 30).await.unwrap() {}
     assert_eq!(stores[1].codes.mints_today().await.unwrap().0, 30);
-    assert!(!stores[1].codes.take_anonymous_mint(0).await.unwrap());
+    assert!(!take_anonymous_mint(&stores[1], 0).await.unwrap());
 }
 
 async fn a_refund_can_be_spent_again_and_no_more_than_was_taken(bench: Bench) {
     let store = bench.replica().await;
-    store.codes.refund_anonymous_mint().await.unwrap();
+    refund_anonymous_mint(&store).await.unwrap();
     assert_eq!(store.codes.mints_today().await.unwrap().0, 0);
-    assert!(store.codes.take_anonymous_mint(1).await.unwrap());
-    assert!(!store.codes.take_anonymous_mint(1).await.unwrap());
-    store.codes.refund_anonymous_mint().await.unwrap();
-    store.codes.refund_anonymous_mint().await.unwrap();
-    assert!(store.codes.take_anonymous_mint(1).await.unwrap());
-    assert!(!store.codes.take_anonymous_mint(1).await.unwrap());
+    assert!(take_anonymous_mint(&store, 1).await.unwrap());
+    assert!(!take_anonymous_mint(&store, 1).await.unwrap());
+    refund_anonymous_mint(&store).await.unwrap();
+    refund_anonymous_mint(&store).await.unwrap();
+    assert!(take_anonymous_mint(&store, 1).await.unwrap());
+    assert!(!take_anonymous_mint(&store, 1).await.unwrap());
 }
 
 async fn what_was_missed_counts_beyond_the_budget(bench: Bench) {
     let store = bench.replica().await;
-    assert!(store.codes.take_anonymous_mint(2).await.unwrap());
-    store.codes.count_anonymous_mints(5).await.unwrap();
-    store.codes.count_mints(6).await.unwrap();
+    assert!(take_anonymous_mint(&store, 2).await.unwrap());
+    count(&store, 0, 5).await.unwrap();
+    count(&store, 6, 0).await.unwrap();
     assert_eq!(store.codes.mints_today().await.unwrap(), (6, 6));
-    assert!(!store.codes.take_anonymous_mint(2).await.unwrap());
+    assert!(!take_anonymous_mint(&store, 2).await.unwrap());
 }
 
 async fn a_day_begins_at_midnight_in_china(bench: Bench) {
     let store = bench.replica().await;
-    store.codes.count_mints(1).await.unwrap();
-    assert!(store.codes.take_anonymous_mint(1).await.unwrap());
+    count(&store, 1, 0).await.unwrap();
+    assert!(take_anonymous_mint(&store, 1).await.unwrap());
     bench
         .clock
         .advance(Duration::from_hours(16).saturating_sub(Duration::from_millis(1)));
     assert!(
-        !store.codes.take_anonymous_mint(1).await.unwrap(),
+        !take_anonymous_mint(&store, 1).await.unwrap(),
         "still today"
     );
     assert_eq!(store.codes.mints_today().await.unwrap(), (1, 1));
     bench.clock.advance(Duration::from_millis(1));
     assert_eq!(store.codes.mints_today().await.unwrap(), (0, 0));
-    assert!(
-        store.codes.take_anonymous_mint(1).await.unwrap(),
-        "midnight"
-    );
+    assert!(take_anonymous_mint(&store, 1).await.unwrap(), "midnight");
 }
 
 async fn one_of_many_probes_a_stopped_call(bench: Bench) {
@@ -458,14 +492,14 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         .await;
         let (won, lost): (Vec<_>, Vec<_>) = reserved
             .into_iter()
-            .partition(|r| matches!(r, Reservation::Granted(_)));
+            .partition(|r| matches!(r, Reservation::Granted(..)));
         assert_eq!(won.len(), 1, "repeat {repeat}");
         assert!(
             lost.iter().all(|lost| pending(lost) == Some(MINUTE)),
             "{lost:?}"
         );
         for won in won {
-            if let Reservation::Granted(intent) = won {
+            if let Reservation::Granted(intent, _) = won {
                 intents.push(intent);
             }
         }
@@ -496,7 +530,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
     assert!(
         matches!(
             stores[0].codes.reserve(scene, 100).await.unwrap(),
-            Reservation::Granted(_)
+            Reservation::Granted(..)
         ),
         "a repeat that certainly made none is not counted"
     );
@@ -548,7 +582,7 @@ async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
         .await;
         let granted = reserved
             .iter()
-            .filter(|r| matches!(r, Reservation::Granted(_)))
+            .filter(|r| matches!(r, Reservation::Granted(..)))
             .count();
         let full = reserved
             .iter()

@@ -42,7 +42,7 @@ impl Bench {
 
     async fn mint(&self, scene: &PermanentScene, ticket: &str) {
         let reserved = self.store.codes.reserve(scene, 100_000).await.unwrap();
-        let Reservation::Granted(intent) = reserved else {
+        let Reservation::Granted(intent, _) = reserved else {
             unreachable!("{reserved:?}");
         };
         self.store
@@ -241,7 +241,7 @@ async fn a_scan_belongs_to_the_code_of_its_ticket(bench: Bench) {
         .reserve(&permanent("poster"), 10)
         .await
         .unwrap();
-    let Reservation::Granted(intent) = reserved else {
+    let Reservation::Granted(intent, _) = reserved else {
         unreachable!("the ledger is empty");
     };
     for ticket in ["first", "second"] {

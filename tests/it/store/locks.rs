@@ -34,7 +34,7 @@ fn short_lived() -> IssuedCode {
 
 async fn granted(store: &Stores, scene: &str) -> Intent {
     match reserved(store, scene).await {
-        Reservation::Granted(intent) => intent,
+        Reservation::Granted(intent, _) => intent,
         other => unreachable!("{other:?}"),
     }
 }

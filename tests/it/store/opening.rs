@@ -113,7 +113,10 @@ async fn a_damaged_file_is_refused_at_once_and_left_alone() {
         let store = open_at(&database, "test").await.unwrap();
         store
             .codes
-            .save(&temporary(1), &for_a_while("t", SystemClock.now(), 60))
+            .save(
+                &temporary(1),
+                &Arc::new(for_a_while("t", SystemClock.now(), 60)),
+            )
             .await
             .unwrap();
         drop(store);

@@ -7,7 +7,7 @@ impl From<NotRecorded> for Problem {
     fn from(error: NotRecorded) -> Self {
         match error {
             NotRecorded::Store(error) => error.into(),
-            NotRecorded::Crowded | NotRecorded::Late => Self::store_unavailable(),
+            NotRecorded::Late => Self::store_unavailable(),
         }
     }
 }

@@ -17,22 +17,18 @@ use crate::statistics::tally::{Attribution, FirstTouch, FollowerState, PriorStat
 /// A person who scanned a code on a day.
 type Visit<'a> = (&'a Person, &'a Attribution, Date);
 
-impl Recording<'_> {
-    /// Locks the account's log row until commit and reserves sequence numbers, so that the reads
-    /// below see every committed writer.
-    pub(super) async fn lock_log_and_reserve_sequence(
-        &mut self,
-        events: usize,
-    ) -> Result<i64, Error> {
+impl Recording<'_, '_> {
+    /// Reserves sequence numbers, and returns the first.
+    pub(super) async fn reserve_sequence(&mut self, events: usize) -> Result<i64, Error> {
         let places = i64::try_from(events).unwrap_or(i64::MAX);
         let last: i64 = sqlx::query(
             "INSERT INTO event_log (appid, last_seq) VALUES ($1, $2)
              ON CONFLICT (appid) DO UPDATE SET last_seq = event_log.last_seq + excluded.last_seq
              RETURNING last_seq",
         )
-        .bind(self.appid)
+        .bind(self.write.appid())
         .bind(places)
-        .fetch_one(&mut self.write)
+        .fetch_one(&mut *self.write)
         .await?
         .try_get(0)?;
         Ok(last - places + 1)
@@ -43,8 +39,8 @@ impl Recording<'_> {
         &mut self,
         named: &[PseudonymousEvent<'_>],
     ) -> Result<HashSet<String>, Error> {
-        let ids = named.iter().map(|one| one.id.as_str());
-        let found = self.look_up(stored_sql(named.len()), ids).await?;
+        let ids: Vec<_> = named.iter().map(|one| one.id.as_str()).collect();
+        let found = self.look_up(stored_sql, &ids).await?;
         let ids = found.iter().map(|row| row.try_get("id"));
         Ok(ids.collect::<Result<_, _>>()?)
     }
@@ -54,11 +50,8 @@ impl Recording<'_> {
         &mut self,
         tickets: &BTreeSet<&str>,
     ) -> Result<HashMap<String, Owner>, Error> {
-        if tickets.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let sql = owners_sql(tickets.len());
-        let found = self.look_up(sql, tickets.iter().copied()).await?;
+        let tickets: Vec<_> = tickets.iter().copied().collect();
+        let found = self.look_up(owners_sql, &tickets).await?;
         found.iter().map(owner).collect()
     }
 
@@ -79,9 +72,8 @@ impl Recording<'_> {
         &mut self,
         persons: &BTreeSet<&Person>,
     ) -> Result<HashMap<Person, FollowerState>, Error> {
-        let sql = people_sql(persons.len());
-        let names = persons.iter().map(|person| person.as_str());
-        let found = self.look_up(sql, names).await?;
+        let names: Vec<_> = persons.iter().map(|person| person.as_str()).collect();
+        let found = self.look_up(people_sql, &names).await?;
         found.iter().map(follower_state).collect()
     }
 
@@ -89,42 +81,42 @@ impl Recording<'_> {
         &mut self,
         visits: &BTreeSet<Visit<'_>>,
     ) -> Result<HashMap<(Person, Attribution), BTreeSet<Date>>, Error> {
-        if visits.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let mut query = placeholders::query(days_sql(visits.len()), visits.len(), self.appid);
-        for (person, code, day) in visits {
-            let (kind, scene) = columns::code_columns(code);
-            query = query
-                .bind(person.as_str())
-                .bind(kind)
-                .bind(scene)
-                .bind(day.to_string());
-        }
-        let found = query.fetch_all(&mut self.write).await?;
+        let visits: Vec<_> = visits.iter().collect();
         let mut days: HashMap<_, BTreeSet<_>> = HashMap::new();
-        for found in &found {
-            let visitor = (person(found)?, columns::attribution(found)?);
-            let known = days.entry(visitor).or_default();
-            for column in ["earlier", "later", "forgotten"] {
-                if let Some(day) = found.try_get::<Option<String>, _>(column)? {
-                    known.insert(row::day(&day)?);
-                }
+        for chunk in self.write.chunks(&visits) {
+            let sql = days_sql(chunk.len());
+            let mut query = placeholders::query(sql, chunk.len(), self.write.appid());
+            for (person, code, day) in chunk {
+                let (kind, scene) = columns::code_columns(code);
+                query = query
+                    .bind(person.as_str())
+                    .bind(kind)
+                    .bind(scene)
+                    .bind(day.to_string());
+            }
+            for found in &query.fetch_all(&mut *self.write).await? {
+                let visitor = (person(found)?, columns::attribution(found)?);
+                days.entry(visitor).or_default().extend(days_of(found)?);
             }
         }
         Ok(days)
     }
 
-    async fn look_up<'v>(
+    /// The rows of values, by a statement for so many.
+    async fn look_up(
         &mut self,
-        sql: String,
-        values: impl ExactSizeIterator<Item = &'v str>,
+        sql: impl Fn(usize) -> String,
+        values: &[&str],
     ) -> Result<Vec<AnyRow>, Error> {
-        let mut query = placeholders::query(sql, values.len(), self.appid);
-        for value in values {
-            query = query.bind(value.to_owned());
+        let mut rows = Vec::with_capacity(values.len());
+        for chunk in self.write.chunks(values) {
+            let mut query = placeholders::query(sql(chunk.len()), chunk.len(), self.write.appid());
+            for value in chunk {
+                query = query.bind(*value);
+            }
+            rows.append(&mut query.fetch_all(&mut *self.write).await?);
         }
-        Ok(query.fetch_all(&mut self.write).await?)
+        Ok(rows)
     }
 }
 
@@ -171,6 +163,17 @@ pub(super) fn days_sql(visits: usize) -> String {
          FROM wanted",
         placeholders::rows(visits, 4)
     )
+}
+
+/// The neighbours of a day on which a person scanned a code.
+fn days_of(found: &AnyRow) -> Result<Vec<Date>, Error> {
+    let mut days = Vec::new();
+    for column in ["earlier", "later", "forgotten"] {
+        if let Some(day) = found.try_get::<Option<String>, _>(column)? {
+            days.push(row::day(&day)?);
+        }
+    }
+    Ok(days)
 }
 
 fn owner(found: &AnyRow) -> Result<(String, Owner), Error> {

@@ -1,0 +1,176 @@
+//! Admission control: the gates between a request and a call to WeChat.
+//!
+//! In order. A request that a gate refuses is served a stale code where there is one.
+//!
+//! | gate | protects | how much | the refused get |
+//! |---|---|---|---|
+//! | permission, [`Caller::authorize_mint`] | the account from strangers | `WXQR_ACCESS`, scopes | 401, 403 |
+//! | mints in flight, [`MAX_IN_FLIGHT`] | memory | 4096 of visitors, 4096 of keys | 503 |
+//! | the budget known to be used up, [`Budget::check`] | the database from a query each | 5 s at a time | 429 |
+//! | rate of one visitor, [`RateLimiter`] | the others' share of the budget | `WXQR_VISITOR_RATE` | 429 |
+//! | pace of all visitors, [`Pacer`] | WeChat's minute limit | `WXQR_VISITOR_PACE` | a wait, for half of `WXQR_UPSTREAM_TIMEOUT`; then 503 |
+//! | upstream concurrency, [`MAX_CONCURRENT_MINTS`] | WeChat, and the memory of waiting calls | 64, of which 4 are for keys | a wait; after 30 s 503 |
+//! | lease and budget of the day, [`Right`](super::sql::Right) | one mint of a scene in all replicas; the day's quota | one; `WXQR_ANONYMOUS_BUDGET` | a wait; 429 |
+//! | stock of permanent codes, [`Reservation`](super::sql::Reservation) | a stock that never grows | `WXQR_PERMANENT_LIMIT` | 503 |
+//! | circuit breaker, [`CircuitBreaker`](super::breaker::CircuitBreaker) | a quota that is used up | one probe a minute | 503 |
+//!
+//! [`Caller::authorize_mint`]: crate::access::Caller::authorize_mint
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::budget::Budget;
+use super::error::Error;
+use super::pace_log::PaceLog;
+use super::settings::Settings;
+use crate::access::{PaceExceeded, Pacer, RateLimiter, RateToken, Requester};
+use crate::clock::Clock;
+
+/// The most mints of visitors, and of keys, that are in flight or queued. A bound on memory: each
+/// is a task of a few kilobytes.
+const MAX_IN_FLIGHT: usize = 4096;
+
+/// WeChat's own bound is not known; chosen to be gentle.
+pub(crate) const MAX_CONCURRENT_MINTS: usize = 64;
+
+/// Reserved for keys, so that they are served while a crowd of visitors waits.
+const RESERVED_FOR_KEYS: usize = 4;
+
+/// The gates of this process.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) budget: Budget,
+    rate: RateLimiter,
+    pacer: Pacer,
+    pace_log: PaceLog,
+    max_pace_wait: Duration,
+    concurrency: Semaphore,
+    visitors_concurrency: Semaphore,
+    clock: Arc<dyn Clock>,
+}
+
+/// The right to call WeChat, until it is dropped.
+#[derive(Debug)]
+pub(super) struct UpstreamPermit<'a> {
+    _shared: SemaphorePermit<'a>,
+    _visitors: Option<SemaphorePermit<'a>>,
+}
+
+/// A visitor's place in the pace of all visitors, which a mint takes once.
+pub(super) type Pace = Option<RateToken>;
+
+impl Admission {
+    pub(super) fn new(settings: Settings, clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            budget: Budget::new(settings.anonymous_budget),
+            rate: RateLimiter::new(settings.visitor_rate, Arc::clone(clock)),
+            pacer: Pacer::new(settings.visitor_pace, Arc::clone(clock)),
+            pace_log: PaceLog::default(),
+            // WeChat has the other half.
+            max_pace_wait: settings.timeout / 2,
+            concurrency: Semaphore::new(MAX_CONCURRENT_MINTS),
+            visitors_concurrency: Semaphore::new(MAX_CONCURRENT_MINTS - RESERVED_FOR_KEYS),
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// Lets a mint start, of which so many are in flight. The token of the visitor's rate is to be
+    /// refunded if the mint costs nothing.
+    ///
+    /// # Errors
+    /// When there are too many, or the visitor has had enough, or all visitors have.
+    pub(super) fn start(
+        &self,
+        requester: Requester,
+        in_flight: usize,
+    ) -> Result<Option<RateToken>, Error> {
+        if in_flight >= MAX_IN_FLIGHT {
+            return Err(Error::TooMany);
+        }
+        match requester {
+            Requester::Key => Ok(None),
+            Requester::Visitor(visitor) => {
+                self.budget.check(self.clock.now())?;
+                Ok(Some(self.rate.try_acquire(visitor)?))
+            }
+        }
+    }
+
+    /// A permit to call WeChat, if it is to be had without waiting.
+    pub(super) fn try_enter(
+        &self,
+        requester: Requester,
+        pace: &mut Pace,
+    ) -> Option<UpstreamPermit<'_>> {
+        if pace.is_none() && requester != Requester::Key {
+            *pace = Some(self.pacer.try_acquire().ok()?);
+        }
+        let visitors = match requester {
+            Requester::Key => None,
+            Requester::Visitor(_) => Some(self.visitors_concurrency.try_acquire().ok()?),
+        };
+        Some(UpstreamPermit {
+            _shared: self.concurrency.try_acquire().ok()?,
+            _visitors: visitors,
+        })
+    }
+
+    /// Waits for a permit to call WeChat, first come first served. A visitor waits for the pace
+    /// first, with nothing held. Cancel safe.
+    ///
+    /// # Errors
+    /// When the wait for the pace would be too long.
+    pub(super) async fn enter(
+        &self,
+        requester: Requester,
+        pace: &mut Pace,
+    ) -> Result<UpstreamPermit<'_>, PaceExceeded> {
+        const OPEN: &str = "the semaphores are never closed";
+        if pace.is_none() && requester != Requester::Key {
+            let acquired = self.pacer.acquire(self.max_pace_wait).await;
+            *pace = Some(acquired.inspect_err(|_| self.pace_log.exceeded())?);
+        }
+        // The visitors' permit first, so that a waiting visitor holds no place in the shared queue.
+        let visitors = match requester {
+            Requester::Key => None,
+            Requester::Visitor(_) => Some(self.visitors_concurrency.acquire().await.expect(OPEN)),
+        };
+        Ok(UpstreamPermit {
+            _shared: self.concurrency.acquire().await.expect(OPEN),
+            _visitors: visitors,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::access::Visitor;
+    use crate::clock::SystemClock;
+
+    const VISITOR: Requester = Requester::Visitor(Visitor::V4(Ipv4Addr::LOCALHOST));
+
+    #[tokio::test]
+    async fn a_crowd_of_visitors_leaves_four_permits_for_keys() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let admission = Admission::new(Settings::unlimited(), &clock);
+        let enter = |requester| admission.try_enter(requester, &mut None);
+        let mut visitors: Vec<_> = std::iter::from_fn(|| enter(VISITOR)).collect();
+        assert_eq!(visitors.len(), 60);
+
+        let mut pace = Some(admission.pacer.try_acquire().unwrap());
+        let mut waiting = std::pin::pin!(admission.enter(VISITOR, &mut pace));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        let keys: Vec<_> = std::iter::from_fn(|| enter(Requester::Key)).collect();
+        assert_eq!(keys.len(), 4);
+
+        drop(visitors.pop());
+        assert!(waiting.now_or_never().is_some(), "the next visitor");
+    }
+}

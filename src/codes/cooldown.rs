@@ -1,0 +1,65 @@
+//! Cooldown: for a while after a failure, the same is not tried again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A failure that answers all callers until its cooldown is over.
+#[derive(Debug)]
+pub(super) struct Cooldown<F> {
+    failure: F,
+    length: Duration,
+    until: Timestamp,
+}
+
+impl<F> Cooldown<F> {
+    /// Cools down from `now` on.
+    pub(super) fn new(failure: F, now: Timestamp, length: Duration) -> Self {
+        Self {
+            failure,
+            length,
+            until: now + length,
+        }
+    }
+
+    /// After one more failure: twice as long as the cooldown before, `longest` at most (exponential
+    /// backoff).
+    pub(super) fn after(
+        before: Option<&Self>,
+        failure: F,
+        now: Timestamp,
+        (shortest, longest): (Duration, Duration),
+    ) -> Self {
+        let length = before.map_or(shortest, |before| longest.min(before.length * 2));
+        Self::new(failure, now, length)
+    }
+
+    /// The failure, while it cools down.
+    pub(super) fn failure(&self, now: Timestamp) -> Option<&F> {
+        (now < self.until).then_some(&self.failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_lasts_twice_as_long_after_each_failure() {
+        const BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut cooldown = None;
+        for seconds in [1, 2, 4, 5, 5] {
+            let after = Cooldown::after(cooldown.as_ref(), (), now, BOUNDS);
+            let length = Duration::from_secs(seconds);
+            assert!(
+                after
+                    .failure(now + length - Duration::from_millis(1))
+                    .is_some()
+            );
+            now += length;
+            assert!(after.failure(now).is_none(), "after {seconds} s");
+            cooldown = Some(after);
+        }
+    }
+}

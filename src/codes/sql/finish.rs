@@ -1,0 +1,126 @@
+//! The end of temporary mints: save, count and release, in one step for all that wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use wechat::scene::Scene;
+use wechat::ticket::IssuedCode;
+
+use super::daily_counters::{ANONYMOUS, MINTS, add_to_today, refund_today};
+use super::lease::{Lease, LeaseRow, release_leases};
+use super::store::CodeStore;
+use super::temporary::save_all;
+use super::tickets::remember_all;
+use crate::db::{BatchCommand, Error, Transaction, Urgency};
+
+/// What is to be written after mints.
+#[derive(Debug, Default)]
+pub struct FinishMint {
+    /// The code of a scene, which takes the place of the one before it.
+    pub code: Option<(Scene, Arc<IssuedCode>)>,
+    /// The lease that is no longer needed.
+    pub lease: Option<Lease>,
+    /// How many mints of the day are counted.
+    pub mints: u64,
+    /// How many mints of the day are counted as visitors', beyond the budget too.
+    pub anonymous: u64,
+    /// Whether a visitor's mint that was charged was not made. It goes to today, also if it was
+    /// charged just before midnight.
+    pub is_refunded: bool,
+}
+
+impl CodeStore {
+    /// Writes what there is to write after a mint. Of two codes of a scene the one that was minted
+    /// later stays, and the tickets of both are remembered. Cancel safe: all is written or nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn finish(&self, mint: FinishMint) -> Result<(), Error> {
+        let finish = Finish {
+            now: self.db.now(),
+            row: mint.lease.and_then(Lease::into_row),
+            code: mint.code,
+            mints: mint.mints,
+            anonymous: mint.anonymous,
+            is_refunded: mint.is_refunded,
+        };
+        self.db.execute(finish).await
+    }
+
+    /// Keeps a temporary code, as [`CodeStore::finish`] does.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn save(&self, scene: &Scene, code: &IssuedCode) -> Result<(), Error> {
+        let save = FinishMint {
+            code: Some((scene.clone(), Arc::new(code.clone()))),
+            ..FinishMint::default()
+        };
+        self.finish(save).await
+    }
+
+    /// Releases a lease.
+    pub(super) async fn release(&self, row: LeaseRow) -> Result<(), Error> {
+        let finish = Finish {
+            now: self.db.now(),
+            row: Some(row),
+            code: None,
+            mints: 0,
+            anonymous: 0,
+            is_refunded: false,
+        };
+        self.db.execute(finish).await
+    }
+}
+
+struct Finish {
+    now: Timestamp,
+    row: Option<LeaseRow>,
+    code: Option<(Scene, Arc<IssuedCode>)>,
+    mints: u64,
+    anonymous: u64,
+    is_refunded: bool,
+}
+
+impl BatchCommand for Finish {
+    type Output = ();
+
+    const URGENCY: Urgency = Urgency::First;
+
+    async fn execute_all(commands: &[Self], write: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+        let codes: Vec<_> = commands
+            .iter()
+            .filter_map(|finish| finish.code.as_ref())
+            .collect();
+        save_all(write, &latest(&codes)).await?;
+        let codes = codes.iter().map(|(scene, code)| (scene, &**code));
+        remember_all(write, codes).await?;
+        if let Some(last) = commands.last() {
+            let mints = commands.iter().map(|finish| finish.mints).sum();
+            let anonymous = commands.iter().map(|finish| finish.anonymous).sum();
+            let refunded = commands.iter().filter(|finish| finish.is_refunded).count();
+            let counts = [(MINTS, mints), (ANONYMOUS, anonymous)];
+            add_to_today(write, last.now, &counts).await?;
+            refund_today(write, last.now, refunded).await?;
+        }
+        let rows: Vec<_> = commands
+            .iter()
+            .filter_map(|finish| finish.row.as_ref())
+            .collect();
+        release_leases(write, &rows).await?;
+        Ok(vec![(); commands.len()])
+    }
+}
+
+/// The code of each scene that was minted last.
+fn latest<'a>(codes: &[&'a (Scene, Arc<IssuedCode>)]) -> Vec<(&'a Scene, &'a IssuedCode)> {
+    let mut latest: BTreeMap<_, &IssuedCode> = BTreeMap::new();
+    for (scene, code) in codes {
+        let kept = latest.entry(scene).or_insert(code);
+        if kept.minted_at() <= code.minted_at() {
+            *kept = code;
+        }
+    }
+    latest.into_iter().collect()
+}

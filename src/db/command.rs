@@ -1,0 +1,188 @@
+//! Commands: the writes that features hand to the writer.
+
+use std::any::Any;
+use std::mem;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::error::Error;
+use super::transaction::Transaction;
+
+/// A write, which the writer executes in one transaction with all that wait beside it.
+///
+/// It must have no effect but in that transaction, because it may be executed twice: where one
+/// command of a group fails by its own values, the transaction is rolled back, and each command of
+/// the group gets a transaction of its own.
+pub(crate) trait Command: Send + Sync + 'static {
+    /// What the caller gets.
+    type Output: Send + 'static;
+
+    /// Which queue it waits in.
+    const URGENCY: Urgency = Urgency::Ordinary;
+
+    /// Executes the command.
+    fn execute(
+        &self,
+        write: &mut Transaction<'_>,
+    ) -> impl Future<Output = Result<Self::Output, Error>> + Send;
+}
+
+/// A command with statements that take many rows: those that wait together are executed together.
+pub(crate) trait BatchCommand: Send + Sync + Sized + 'static {
+    /// What each caller gets.
+    type Output: Send + 'static;
+
+    /// Which queue it waits in.
+    const URGENCY: Urgency = Urgency::Ordinary;
+
+    /// Executes commands in the order in which they came; the outcome of each, in the same order.
+    fn execute_all(
+        commands: &[Self],
+        write: &mut Transaction<'_>,
+    ) -> impl Future<Output = Result<Vec<Self::Output>, Error>> + Send;
+}
+
+impl<C: Command> BatchCommand for C {
+    type Output = C::Output;
+
+    const URGENCY: Urgency = C::URGENCY;
+
+    async fn execute_all(
+        commands: &[Self],
+        write: &mut Transaction<'_>,
+    ) -> Result<Vec<Self::Output>, Error> {
+        let mut outputs = Vec::with_capacity(commands.len());
+        for command in commands {
+            outputs.push(command.execute(write).await?);
+        }
+        Ok(outputs)
+    }
+}
+
+/// Which of the waiting commands are executed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Fails at once while the database is down.
+    Ordinary,
+    /// Goes before ordinary ones, and is tried also while the database is down: it writes the
+    /// result of a call to WeChat, which would be lost, or checks the health.
+    First,
+}
+
+/// Commands of one type with their callers; the type itself is erased.
+pub(super) trait Batch: Any + Send {
+    fn len(&self) -> usize;
+
+    fn urgency(&self) -> Urgency;
+
+    /// Drops the commands whose callers have left.
+    fn drop_abandoned(&mut self);
+
+    /// Takes over the commands of a batch of the same type. Says whether it was.
+    fn absorb(&mut self, other: &mut dyn Batch) -> bool;
+
+    /// Executes the commands, and keeps the outputs for [`Batch::reply`].
+    fn execute<'a>(
+        &'a mut self,
+        write: &'a mut Transaction<'_>,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// One batch for each command.
+    fn split(&mut self) -> Vec<Box<dyn Batch>>;
+
+    /// Gives each caller its output, or all of them the error.
+    fn reply(&mut self, result: Result<(), Error>);
+}
+
+/// Where a caller waits for its output.
+pub(super) type Reply<T> = oneshot::Receiver<Result<T, Error>>;
+
+struct Pending<C: BatchCommand> {
+    commands: Vec<C>,
+    callers: Vec<oneshot::Sender<Result<C::Output, Error>>>,
+    outputs: Vec<C::Output>,
+}
+
+/// A batch of one command.
+pub(super) fn batch_of<C: BatchCommand>(command: C) -> (Box<dyn Batch>, Reply<C::Output>) {
+    let (caller, reply) = oneshot::channel();
+    let batch = Pending {
+        commands: vec![command],
+        callers: vec![caller],
+        outputs: Vec::new(),
+    };
+    (Box::new(batch), reply)
+}
+
+impl<C: BatchCommand> Batch for Pending<C> {
+    fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    fn urgency(&self) -> Urgency {
+        C::URGENCY
+    }
+
+    fn drop_abandoned(&mut self) {
+        let commands = mem::take(&mut self.commands).into_iter();
+        let callers = mem::take(&mut self.callers).into_iter();
+        let awaited = commands
+            .zip(callers)
+            .filter(|(_, caller)| !caller.is_closed());
+        (self.commands, self.callers) = awaited.unzip();
+    }
+
+    fn absorb(&mut self, other: &mut dyn Batch) -> bool {
+        let other: &mut dyn Any = other;
+        let Some(same) = other.downcast_mut::<Self>() else {
+            return false;
+        };
+        self.commands.append(&mut same.commands);
+        self.callers.append(&mut same.callers);
+        true
+    }
+
+    fn execute<'a>(
+        &'a mut self,
+        write: &'a mut Transaction<'_>,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            self.outputs = C::execute_all(&self.commands, write).await?;
+            Ok(())
+        })
+    }
+
+    fn split(&mut self) -> Vec<Box<dyn Batch>> {
+        let commands = mem::take(&mut self.commands).into_iter();
+        let callers = mem::take(&mut self.callers).into_iter();
+        let singles = commands.zip(callers).map(|(command, caller)| {
+            let single = Self {
+                commands: vec![command],
+                callers: vec![caller],
+                outputs: Vec::new(),
+            };
+            Box::new(single) as Box<dyn Batch>
+        });
+        singles.collect()
+    }
+
+    fn reply(&mut self, result: Result<(), Error>) {
+        let callers = mem::take(&mut self.callers);
+        match result {
+            Ok(()) => {
+                let outputs = mem::take(&mut self.outputs);
+                debug_assert_eq!(outputs.len(), callers.len(), "an output for each command");
+                for (caller, output) in callers.into_iter().zip(outputs) {
+                    // A caller that has left drops its output, which may undo it.
+                    caller.send(Ok(output)).ok();
+                }
+            }
+            Err(error) => {
+                for caller in callers {
+                    caller.send(Err(error.clone())).ok();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Whether the database is up, for all calls of the process.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::Error;
+use crate::telemetry::{self, Causes};
+
+/// The health of the database. It is down after a failure that concerns every call, until a health
+/// check succeeds.
+#[derive(Debug)]
+pub(super) struct Health {
+    is_up: AtomicBool,
+}
+
+impl Health {
+    pub(super) fn up() -> Self {
+        Self {
+            is_up: AtomicBool::new(true),
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed)
+    }
+
+    /// Logs a call that failed alone, and the database's own failure once.
+    pub(super) fn record_failure(&self, error: &Error) {
+        let error_text = Causes(error);
+        if !error.is_connection_error() {
+            if self.is_up() {
+                tracing::warn!(error = %error_text, "a database call failed");
+            }
+            return;
+        }
+        telemetry::store_up(false);
+        if self.is_up.swap(false, Ordering::Relaxed) {
+            tracing::error!(error = %error_text, "the database cannot be used");
+        }
+    }
+
+    /// A health check succeeded after a failure.
+    pub(super) fn record_recovery(&self) {
+        self.is_up.store(true, Ordering::Relaxed);
+        telemetry::store_up(true);
+        tracing::info!("the database is back");
+    }
+}

@@ -1,0 +1,394 @@
+//! The writer (group commit): one task that executes all writes of the process.
+//!
+//! It takes the commands that wait, executes them in one transaction, and answers each caller once
+//! the transaction is committed. What comes meanwhile is the next group. So a crowd costs few
+//! commits, on a slow disk too, and no write waits for the lock of another of the same process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::command::{Batch, BatchCommand, Urgency, batch_of};
+use super::error::Error;
+use super::health::Health;
+use super::limits::{ACQUIRE_TIMEOUT, DEADLINE};
+use super::write_connection::WriteConnection;
+use crate::telemetry;
+
+/// The most commands in one transaction. Chosen: larger groups are no faster, and hold the lock for
+/// longer.
+const MAX_GROUP: usize = 100;
+
+/// A group that takes longer makes the next one smaller, a shorter one makes it larger. Chosen: a
+/// small part of [`DEADLINE`], at which a whole group fails.
+const LONG_GROUP: Duration = Duration::from_millis(200);
+
+/// The most commands of the first groups, before it is known how fast the database is.
+const FIRST_MAX_GROUP: usize = 16;
+
+/// How many commands may wait in each queue. A bound on memory: a command has a few hundred bytes.
+/// Chosen: the events of two seconds when a campaign brings 500 a second.
+const QUEUE: usize = 1000;
+
+/// The queues of the writer. Dropping it ends the task, once it has executed what waits.
+#[derive(Debug)]
+pub(super) struct Writer {
+    first: Sender<Box<dyn Batch>>,
+    ordinary: Sender<Box<dyn Batch>>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Writer {
+    /// Must be called in a runtime.
+    pub(super) fn start(connection: WriteConnection, health: Arc<Health>) -> Self {
+        let (first, first_queue) = mpsc::channel(QUEUE);
+        let (ordinary, ordinary_queue) = mpsc::channel(QUEUE);
+        let closing = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let task = Task {
+            connection,
+            health,
+            first: first_queue,
+            ordinary: ordinary_queue,
+            max_group: FIRST_MAX_GROUP,
+        };
+        tasks.spawn(task.run(closing.clone()));
+        tasks.close();
+        Self {
+            first,
+            ordinary,
+            closing,
+            tasks,
+        }
+    }
+
+    /// Has a command executed, and waits until it is committed. Cancel safe: a command whose caller
+    /// leaves is executed or it is not.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] after [`ACQUIRE_TIMEOUT`] and [`DEADLINE`] together, when it may still be
+    /// executed or not; else why the transaction failed.
+    pub(super) async fn execute<C: BatchCommand>(&self, command: C) -> Result<C::Output, Error> {
+        let queue = match C::URGENCY {
+            Urgency::First => &self.first,
+            Urgency::Ordinary => &self.ordinary,
+        };
+        let (batch, reply) = batch_of(command);
+        let executed = async {
+            queue.send(batch).await.map_err(|_| closed())?;
+            reply.await.map_err(|_| closed())?
+        };
+        timeout(ACQUIRE_TIMEOUT + DEADLINE, executed)
+            .await
+            .unwrap_or(Err(Error::Busy))
+    }
+
+    /// Executes what waits, and closes the connection. Later commands fail.
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(DEADLINE, call).await.unwrap_or(Err(Error::Timeout))
+}
+
+/// The connections are closed.
+fn closed() -> Error {
+    sqlx::Error::PoolClosed.into()
+}
+
+struct Task {
+    connection: WriteConnection,
+    health: Arc<Health>,
+    first: Receiver<Box<dyn Batch>>,
+    ordinary: Receiver<Box<dyn Batch>>,
+    /// The most commands of the next group.
+    max_group: usize,
+}
+
+/// Commands that are executed in one transaction, by type, the urgent types first.
+#[derive(Default)]
+struct Group {
+    first: Vec<Box<dyn Batch>>,
+    ordinary: Vec<Box<dyn Batch>>,
+    commands: usize,
+}
+
+impl Task {
+    async fn run(mut self, closing: CancellationToken) {
+        while let Some(group) = self.next_group(&closing).await {
+            self.write(group).await;
+        }
+        self.connection.close().await;
+    }
+
+    /// What waits, as soon as there is something; none at the end.
+    async fn next_group(&mut self, closing: &CancellationToken) -> Option<Group> {
+        let mut group = Group::default();
+        loop {
+            tokio::select! {
+                biased;
+                Some(batch) = self.first.recv() => { group.add(batch); break }
+                Some(batch) = self.ordinary.recv() => { group.add(batch); break }
+                () = closing.cancelled(), if !self.first.is_closed() => {
+                    self.first.close();
+                    self.ordinary.close();
+                }
+                else => return None,
+            }
+        }
+        for queue in [&mut self.first, &mut self.ordinary] {
+            while group.commands < self.max_group
+                && let Ok(batch) = queue.try_recv()
+            {
+                group.add(batch);
+            }
+        }
+        Some(group)
+    }
+
+    async fn write(&mut self, mut group: Group) {
+        group.drop_abandoned();
+        if !self.health.is_up() {
+            group.refuse_ordinary();
+        }
+        if group.commands == 0 {
+            return;
+        }
+        match self.commit(&mut group).await {
+            Ok(()) => group.reply(&Ok(())),
+            Err(error) if error.is_data_error() && group.commands > 1 => {
+                self.write_one_by_one(group).await;
+            }
+            Err(error) => group.reply(&Err(error)),
+        }
+    }
+
+    /// A transaction for each, so that a command that fails by its own values fails alone.
+    async fn write_one_by_one(&mut self, group: Group) {
+        let mut failed = None;
+        for mut single in group.split() {
+            let result = match &failed {
+                None => self.commit(&mut single).await,
+                Some(error) => Err(Error::clone(error)),
+            };
+            if let Err(error) = &result
+                && !error.is_data_error()
+            {
+                failed.get_or_insert_with(|| error.clone());
+            }
+            single.reply(&result);
+        }
+    }
+
+    /// Executes and commits a group, or rolls it back. The wait for the lock of another process and
+    /// the rest have [`DEADLINE`] each.
+    async fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
+        let result = self.execute_and_commit(group).await;
+        self.connection.release();
+        match &result {
+            Ok(()) => telemetry::store_commit(group.commands),
+            Err(error) => {
+                if !error.is_data_error() {
+                    self.connection.discard();
+                }
+                // A command that fails by its own values is found and logged by itself.
+                if !error.is_data_error() || group.commands == 1 {
+                    self.health.record_failure(error);
+                }
+            }
+        }
+        result
+    }
+
+    async fn execute_and_commit(&mut self, group: &mut Group) -> Result<(), Error> {
+        self.connection.prepare().await?;
+        let mut write = within_deadline(self.connection.begin()).await?;
+        let begun_at = Instant::now();
+        let executed = within_deadline(async {
+            for batch in group.batches() {
+                batch.execute(&mut write).await?;
+            }
+            Ok(write.commit().await?)
+        });
+        let result = executed.await;
+        // A database that is too slow for so many gets fewer, until it keeps up.
+        self.max_group = if begun_at.elapsed() > LONG_GROUP {
+            (self.max_group / 2).max(1)
+        } else {
+            MAX_GROUP.min(self.max_group * 2)
+        };
+        result
+    }
+}
+
+impl Group {
+    fn add(&mut self, mut batch: Box<dyn Batch>) {
+        self.commands += batch.len();
+        let batches = match batch.urgency() {
+            Urgency::First => &mut self.first,
+            Urgency::Ordinary => &mut self.ordinary,
+        };
+        if !batches.iter_mut().any(|same| same.absorb(&mut *batch)) {
+            batches.push(batch);
+        }
+    }
+
+    fn batches(&mut self) -> impl Iterator<Item = &mut Box<dyn Batch>> {
+        self.first.iter_mut().chain(&mut self.ordinary)
+    }
+
+    fn drop_abandoned(&mut self) {
+        self.batches().for_each(|batch| batch.drop_abandoned());
+        self.first.retain(|batch| batch.len() > 0);
+        self.ordinary.retain(|batch| batch.len() > 0);
+        self.commands = self.batches().map(|batch| batch.len()).sum();
+    }
+
+    /// While the database is down, ordinary commands fail at once.
+    fn refuse_ordinary(&mut self) {
+        for mut batch in self.ordinary.drain(..) {
+            self.commands -= batch.len();
+            batch.reply(Err(Error::Timeout));
+        }
+    }
+
+    fn split(mut self) -> Vec<Self> {
+        let singles = self.batches().flat_map(|batch| batch.split());
+        let groups = singles.map(|single| {
+            let mut group = Self::default();
+            group.add(single);
+            group
+        });
+        groups.collect()
+    }
+
+    fn reply(&mut self, result: &Result<(), Error>) {
+        self.batches().for_each(|batch| batch.reply(result.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::db::{Command, Database, Transaction};
+
+    /// What is executed, in order, by the groups of the writer.
+    type Log = Arc<Mutex<Vec<Vec<String>>>>;
+
+    /// Writes a name that must be new.
+    struct Insert(String, Log);
+
+    impl BatchCommand for Insert {
+        type Output = String;
+
+        async fn execute_all(
+            commands: &[Self],
+            write: &mut Transaction<'_>,
+        ) -> Result<Vec<String>, Error> {
+            let names = commands.iter().map(|insert| insert.0.clone());
+            commands[0].1.lock().unwrap().push(names.clone().collect());
+            for name in names.clone() {
+                sqlx::query("INSERT INTO about (name, value) VALUES ($1, '')")
+                    .bind(name)
+                    .execute(&mut *write)
+                    .await?;
+            }
+            Ok(names.collect())
+        }
+    }
+
+    struct Urgent(Log);
+
+    impl Command for Urgent {
+        type Output = ();
+
+        const URGENCY: Urgency = Urgency::First;
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            self.0.lock().unwrap().push(vec!["urgent".to_owned()]);
+            Ok(())
+        }
+    }
+
+    fn insert(name: &str, log: &Log) -> Insert {
+        Insert(name.to_owned(), Arc::clone(log))
+    }
+
+    async fn names(db: &Database) -> Vec<String> {
+        let names = sqlx::query_scalar("SELECT name FROM about WHERE value = '' ORDER BY name");
+        names.fetch_all(db.autocommit()).await.unwrap()
+    }
+
+    async fn database() -> Database {
+        Database::in_memory(Arc::new(SystemClock)).await
+    }
+
+    #[tokio::test]
+    async fn commands_that_wait_share_a_transaction() {
+        let (db, log) = (database().await, Log::default());
+        let all = (0..150).map(|n| db.execute(insert(&n.to_string(), &log)));
+        let outputs = join_all(all).await;
+        for (n, output) in outputs.into_iter().enumerate() {
+            assert_eq!(output.unwrap(), n.to_string(), "each caller has its own");
+        }
+        let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [16, 32, 64, 38]);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_by_its_values_harms_no_other() {
+        let (db, log) = (database().await, Log::default());
+        let results =
+            join_all(["a", "b", "a", "c"].map(|name| db.execute(insert(name, &log)))).await;
+        let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+        assert_eq!(failed, [false, false, true, false]);
+        assert_eq!(names(&db).await, ["a", "b", "c"]);
+        assert!(db.is_up());
+    }
+
+    #[tokio::test]
+    async fn the_results_of_calls_go_first() {
+        let (db, log) = (database().await, Log::default());
+        let ordinary = db.execute(insert("ordinary", &log));
+        let (one, other) = tokio::join!(ordinary, db.execute(Urgent(Arc::clone(&log))));
+        one.unwrap();
+        other.unwrap();
+        assert_eq!(*log.lock().unwrap(), [["urgent"], ["ordinary"]]);
+    }
+
+    #[tokio::test]
+    async fn a_command_whose_caller_leaves_in_time_is_not_executed() {
+        let (db, log) = (database().await, Log::default());
+        assert!(db.execute(insert("left", &log)).now_or_never().is_none());
+        db.execute(insert("stays", &log)).await.unwrap();
+        assert_eq!(names(&db).await, ["stays"]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_the_end_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("x.db").display());
+        let upstream = crate::db::Upstream::of_host("test");
+        let url = secrecy::SecretString::from(url);
+        let open = || Database::open(&url, "wxtest", &upstream, Arc::new(SystemClock));
+        let (db, log) = (open().await.unwrap(), Log::default());
+        let (written, ()) = tokio::join!(db.execute(insert("last", &log)), db.close());
+        written.unwrap();
+        assert!(db.execute(insert("late", &log)).await.is_err());
+        assert_eq!(names(&open().await.unwrap()).await, ["last"]);
+    }
+}
