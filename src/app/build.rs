@@ -28,7 +28,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, CircuitBreaker, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
 use crate::db::{OpenError, Upstream};
-use crate::http::{self, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site};
+use crate::http::{
+    self, AppParts, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site,
+};
 use crate::outbound::{self, ClientError};
 use crate::pictures::PictureCache;
 use crate::statistics::{Relay, Scans};
@@ -247,7 +249,7 @@ fn state(
         stores.bindings,
         Arc::clone(&clock),
     );
-    AppState {
+    AppState::from(AppParts {
         bindings: pushes_are_sealed(config).then(|| Arc::new(bindings)),
         breaker,
         tokens,
@@ -266,7 +268,7 @@ fn state(
         default_expire: config.codes.default_expire,
         time_zone: config.scans.time_zone,
         draining,
-    }
+    })
 }
 
 fn code_settings(config: &Config) -> codes::Settings {

@@ -40,4 +40,4 @@ pub use self::qrcode::link::LinkSigner;
 pub use self::router::{RouterSettings, openapi_document, router, starting_router};
 pub use self::scene_params::{SceneParams, SceneParamsError};
 pub use self::site::Site;
-pub use self::state::AppState;
+pub use self::state::{AppParts, AppState};

@@ -1,5 +1,6 @@
 //! What the handlers use. Each lists the parts that it needs in its signature.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
@@ -23,9 +24,28 @@ use crate::http::site::Site;
 use crate::pictures::PictureCache;
 use crate::statistics::{EventStore, Scans};
 
-/// All parts of the service that handlers use.
+/// The state of the router: one pointer, because axum clones it for each request, and each layer
+/// again.
 #[derive(Debug, Clone)]
-pub struct AppState {
+pub struct AppState(Arc<AppParts>);
+
+impl From<AppParts> for AppState {
+    fn from(parts: AppParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
+}
+
+/// All parts of the service that handlers use.
+#[derive(Debug)]
+pub struct AppParts {
     /// Issues codes.
     pub codes: Arc<Codes>,
     /// Draws codes.
