@@ -130,6 +130,10 @@ impl Minter {
                 Ok(None) => {}
                 Err(MintError::Store(failure)) if !matches!(failure, db::Error::BadRow(_)) => {
                     if !self.store().is_up() {
+                        // It may still answer reads, as with a full disk.
+                        if let Ok(Some(code)) = self.find_good_enough(scene, request).await {
+                            return Ok(Begun::Found(code));
+                        }
                         let permit = self.admission.enter(requester, pace).await?;
                         return self.begin_offline(permit, failure);
                     }

@@ -5,15 +5,18 @@ use std::mem;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::error::Error;
+use super::limits::ACQUIRE_TIMEOUT;
 use super::transaction::Transaction;
 
 /// A write, which the writer executes in one transaction with all that wait beside it.
 ///
-/// It must have no effect but in that transaction, because it may be executed twice: where one
-/// command of a group fails by its own values, the transaction is rolled back, and each command of
-/// the group gets a transaction of its own.
+/// It changes nothing but by that transaction, because it may be executed twice: where one command
+/// of a group fails, the transaction is rolled back, and each command of the group gets a
+/// transaction of its own. An output is dropped if its transaction fails or its caller has left, so
+/// one that holds something gives it back then.
 pub(crate) trait Command: Send + Sync + 'static {
     /// What the caller gets.
     type Output: Send + 'static;
@@ -76,8 +79,9 @@ pub(super) trait Batch: Any + Send {
 
     fn urgency(&self) -> Urgency;
 
-    /// Drops the commands whose callers have left.
-    fn drop_abandoned(&mut self);
+    /// Drops the commands whose callers have left, and refuses those that waited for longer than
+    /// [`ACQUIRE_TIMEOUT`]. Says whether there were any of these.
+    fn drop_overdue(&mut self) -> bool;
 
     /// Takes over the commands of a batch of the same type. Says whether it was.
     fn absorb(&mut self, other: &mut dyn Batch) -> bool;
@@ -100,13 +104,22 @@ pub(super) type Reply<T> = oneshot::Receiver<Result<T, Error>>;
 
 struct Pending<C: BatchCommand> {
     commands: Vec<C>,
-    callers: Vec<oneshot::Sender<Result<C::Output, Error>>>,
+    callers: Vec<Caller<C::Output>>,
     outputs: Vec<C::Output>,
+}
+
+struct Caller<T> {
+    sender: oneshot::Sender<Result<T, Error>>,
+    queued_at: Instant,
 }
 
 /// A batch of one command.
 pub(super) fn batch_of<C: BatchCommand>(command: C) -> (Box<dyn Batch>, Reply<C::Output>) {
-    let (caller, reply) = oneshot::channel();
+    let (sender, reply) = oneshot::channel();
+    let caller = Caller {
+        sender,
+        queued_at: Instant::now(),
+    };
     let batch = Pending {
         commands: vec![command],
         callers: vec![caller],
@@ -124,13 +137,20 @@ impl<C: BatchCommand> Batch for Pending<C> {
         C::URGENCY
     }
 
-    fn drop_abandoned(&mut self) {
+    fn drop_overdue(&mut self) -> bool {
         let commands = mem::take(&mut self.commands).into_iter();
         let callers = mem::take(&mut self.callers).into_iter();
         let awaited = commands
             .zip(callers)
-            .filter(|(_, caller)| !caller.is_closed());
-        (self.commands, self.callers) = awaited.unzip();
+            .filter(|(_, caller)| !caller.sender.is_closed());
+        let (in_time, overdue): (Vec<_>, Vec<_>) =
+            awaited.partition(|(_, caller)| caller.queued_at.elapsed() <= ACQUIRE_TIMEOUT);
+        (self.commands, self.callers) = in_time.into_iter().unzip();
+        let is_crowded = !overdue.is_empty();
+        for (_, caller) in overdue {
+            caller.sender.send(Err(Error::Busy)).ok();
+        }
+        is_crowded
     }
 
     fn absorb(&mut self, other: &mut dyn Batch) -> bool {
@@ -175,12 +195,12 @@ impl<C: BatchCommand> Batch for Pending<C> {
                 debug_assert_eq!(outputs.len(), callers.len(), "an output for each command");
                 for (caller, output) in callers.into_iter().zip(outputs) {
                     // A caller that has left drops its output, which may undo it.
-                    caller.send(Ok(output)).ok();
+                    caller.sender.send(Ok(output)).ok();
                 }
             }
             Err(error) => {
                 for caller in callers {
-                    caller.send(Err(error.clone())).ok();
+                    caller.sender.send(Err(error.clone())).ok();
                 }
             }
         }

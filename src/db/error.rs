@@ -11,8 +11,8 @@ pub enum Error {
     /// fail instead of queueing.
     #[error("the database does not answer in time")]
     Timeout,
-    /// No connection within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), or too many writes wait
-    /// before this one; or statistics that took longer than
+    /// Nothing was executed within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), because no
+    /// connection was free or too many writes waited; or statistics that took longer than
     /// [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE).
     #[error("the database is overloaded")]
     Busy,

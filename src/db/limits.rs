@@ -15,5 +15,6 @@ pub const STATISTICS_DEADLINE: Duration = Duration::from_secs(5);
 /// The most rows that one statement removes, so that no writer waits long behind it.
 pub(crate) const PURGE_BATCH: i64 = 500;
 
-/// How long the end of the process waits for the last writes: a group in flight, and one after it.
-pub(crate) const CLOSE_TIMEOUT: Duration = DEADLINE.saturating_mul(2);
+/// How long the end of the process waits for the last writes: a group that waits for a connection,
+/// for the lock, and for its commit.
+pub(crate) const CLOSE_TIMEOUT: Duration = DEADLINE.saturating_mul(3);

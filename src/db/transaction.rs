@@ -22,8 +22,7 @@ use super::limits::{DEADLINE, STATISTICS_DEADLINE};
 use super::url::Dialect;
 
 /// How long PostgreSQL waits for a lock, so that a lock alone never makes a call pass [`DEADLINE`].
-/// One row can make a statement wait twice: in the queue for the row, and for the transaction that
-/// holds it.
+/// A statement may wait twice: in the queue for a row, and for the transaction that holds it.
 const LOCK_TIMEOUT_MS: u32 = 400;
 
 /// How long a statement of PostgreSQL may take, locks included.

@@ -1,4 +1,4 @@
-//! The writer's connection, which is held for good: no pool, and its statements stay prepared.
+//! The writer's connection, which is held for good instead of being taken from a pool.
 
 use std::sync::Arc;
 use std::time::Duration;

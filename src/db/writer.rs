@@ -4,9 +4,11 @@
 //! the transaction is committed. What comes meanwhile is the next group. So a crowd costs few
 //! commits, on a slow disk too, and no write waits for the lock of another of the same process.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,10 @@ const LONG_GROUP: Duration = Duration::from_millis(200);
 
 /// The most commands of the first groups, before it is known how fast the database is.
 const FIRST_MAX_GROUP: usize = 16;
+
+/// How often a group waits for the lock. Chosen: a replica that froze with the lock loses it after
+/// a second, and each wait is shorter than that.
+const MAX_BEGINS: u32 = 4;
 
 /// How many commands may wait in each queue. A bound on memory: a command has a few hundred bytes.
 /// Chosen: the events of two seconds when a campaign brings 500 a second.
@@ -56,6 +62,7 @@ impl Writer {
             first: first_queue,
             ordinary: ordinary_queue,
             max_group: FIRST_MAX_GROUP,
+            is_crowded: false,
         };
         tasks.spawn(task.run(closing.clone()));
         tasks.close();
@@ -71,21 +78,18 @@ impl Writer {
     /// leaves is executed or it is not.
     ///
     /// # Errors
-    /// [`Error::Busy`] after [`ACQUIRE_TIMEOUT`] and [`DEADLINE`] together, when it may still be
-    /// executed or not; else why the transaction failed.
+    /// [`Error::Busy`] if it waited for [`ACQUIRE_TIMEOUT`] and was not executed; else why the
+    /// transaction failed.
     pub(super) async fn execute<C: BatchCommand>(&self, command: C) -> Result<C::Output, Error> {
         let queue = match C::URGENCY {
             Urgency::First => &self.first,
             Urgency::Ordinary => &self.ordinary,
         };
         let (batch, reply) = batch_of(command);
-        let executed = async {
-            queue.send(batch).await.map_err(|_| closed())?;
-            reply.await.map_err(|_| closed())?
-        };
-        timeout(ACQUIRE_TIMEOUT + DEADLINE, executed)
-            .await
-            .unwrap_or(Err(Error::Busy))
+        let queued = timeout(ACQUIRE_TIMEOUT, queue.send(batch)).await;
+        queued.map_err(|_| Error::Busy)?.map_err(|_| closed())?;
+        // From here on the task ends the wait, so that an answer of "busy" is true.
+        reply.await.map_err(|_| closed())?
     }
 
     /// Executes what waits, and closes the connection. Later commands fail.
@@ -97,6 +101,12 @@ impl Writer {
 
 async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     timeout(DEADLINE, call).await.unwrap_or(Err(Error::Timeout))
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
 }
 
 /// The connections are closed.
@@ -111,6 +121,15 @@ struct Task {
     ordinary: Receiver<Box<dyn Batch>>,
     /// The most commands of the next group.
     max_group: usize,
+    /// Whether commands waited for too long since the queues were last free.
+    is_crowded: bool,
+}
+
+/// Why a group is not committed.
+struct Failure {
+    error: Error,
+    /// Whether commands were executed, and not only a connection or the lock waited for.
+    is_begun: bool,
 }
 
 /// Commands that are executed in one transaction, by type, the urgent types first.
@@ -124,7 +143,13 @@ struct Group {
 impl Task {
     async fn run(mut self, closing: CancellationToken) {
         while let Some(group) = self.next_group(&closing).await {
-            self.write(group).await;
+            // A command that panics fails its group, and not the writes of the process from then
+            // on.
+            let written = AssertUnwindSafe(self.write(group)).catch_unwind().await;
+            if written.is_err() {
+                self.connection.release();
+                self.connection.discard();
+            }
         }
         self.connection.close().await;
     }
@@ -155,7 +180,7 @@ impl Task {
     }
 
     async fn write(&mut self, mut group: Group) {
-        group.drop_abandoned();
+        self.drop_overdue(&mut group);
         if !self.health.is_up() {
             group.refuse_ordinary();
         }
@@ -164,53 +189,72 @@ impl Task {
         }
         match self.commit(&mut group).await {
             Ok(()) => group.reply(&Ok(())),
-            Err(error) if error.is_data_error() && group.commands > 1 => {
+            Err(failure) if failure.concerns_single_commands() && group.commands > 1 => {
                 self.write_one_by_one(group).await;
             }
-            Err(error) => group.reply(&Err(error)),
+            Err(failure) => group.reply(&Err(failure.error)),
         }
     }
 
-    /// A transaction for each, so that a command that fails by its own values fails alone.
+    /// Logs a crowd once.
+    fn drop_overdue(&mut self, group: &mut Group) {
+        let is_crowded = group.drop_overdue();
+        if is_crowded && !self.is_crowded {
+            tracing::warn!("the database is overloaded: writes timed out in the queue");
+        }
+        self.is_crowded = is_crowded;
+    }
+
+    /// A transaction for each, so that a command that fails harms no other.
     async fn write_one_by_one(&mut self, group: Group) {
         let mut failed = None;
         for mut single in group.split() {
             let result = match &failed {
                 None => self.commit(&mut single).await,
-                Some(error) => Err(Error::clone(error)),
+                Some(error) => Err(Failure::all(Error::clone(error))),
             };
-            if let Err(error) = &result
-                && !error.is_data_error()
+            if let Err(failure) = &result
+                && !failure.concerns_single_commands()
             {
-                failed.get_or_insert_with(|| error.clone());
+                failed.get_or_insert_with(|| failure.error.clone());
             }
-            single.reply(&result);
+            single.reply(&result.map_err(|failure| failure.error));
         }
     }
 
-    /// Executes and commits a group, or rolls it back. The wait for the lock of another process and
-    /// the rest have [`DEADLINE`] each.
-    async fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
+    /// Executes and commits a group, or rolls it back. Where another process holds the lock for too
+    /// long, the group waits for it again: nothing was executed.
+    async fn commit(&mut self, group: &mut Group) -> Result<(), Failure> {
+        for _ in 1..MAX_BEGINS {
+            match self.try_commit(group).await {
+                Err(failure) if failure.is_of_the_lock() => {}
+                result => return result,
+            }
+        }
+        self.try_commit(group).await
+    }
+
+    async fn try_commit(&mut self, group: &mut Group) -> Result<(), Failure> {
         let result = self.execute_and_commit(group).await;
         self.connection.release();
         match &result {
             Ok(()) => telemetry::store_commit(group.commands),
-            Err(error) => {
-                if !error.is_data_error() {
-                    self.connection.discard();
-                }
-                // A command that fails by its own values is found and logged by itself.
-                if !error.is_data_error() || group.commands == 1 {
-                    self.health.record_failure(error);
+            Err(failure) => {
+                self.connection.discard();
+                // A command that fails alone is found and logged by itself.
+                if !failure.concerns_single_commands() || group.commands == 1 {
+                    self.health.record_failure(&failure.error);
                 }
             }
         }
         result
     }
 
-    async fn execute_and_commit(&mut self, group: &mut Group) -> Result<(), Error> {
-        self.connection.prepare().await?;
-        let mut write = within_deadline(self.connection.begin()).await?;
+    async fn execute_and_commit(&mut self, group: &mut Group) -> Result<(), Failure> {
+        self.connection.prepare().await.map_err(Failure::all)?;
+        let mut write = within_deadline(self.connection.begin())
+            .await
+            .map_err(Failure::all)?;
         let begun_at = Instant::now();
         let executed = within_deadline(async {
             for batch in group.batches() {
@@ -225,7 +269,30 @@ impl Task {
         } else {
             MAX_GROUP.min(self.max_group * 2)
         };
-        result
+        result.map_err(|error| Failure {
+            error,
+            is_begun: true,
+        })
+    }
+}
+
+impl Failure {
+    /// Of the connection or the lock, before a command was executed.
+    fn all(error: Error) -> Self {
+        Self {
+            error,
+            is_begun: false,
+        }
+    }
+
+    /// Whether one of the commands may be the reason, so that the others are executed without it.
+    fn concerns_single_commands(&self) -> bool {
+        self.is_begun && !self.error.is_connection_error()
+    }
+
+    /// Whether another process held the lock for too long.
+    fn is_of_the_lock(&self) -> bool {
+        !self.is_begun && !self.error.is_connection_error()
     }
 }
 
@@ -245,11 +312,15 @@ impl Group {
         self.first.iter_mut().chain(&mut self.ordinary)
     }
 
-    fn drop_abandoned(&mut self) {
-        self.batches().for_each(|batch| batch.drop_abandoned());
+    fn drop_overdue(&mut self) -> bool {
+        let mut is_crowded = false;
+        for batch in self.batches() {
+            is_crowded |= batch.drop_overdue();
+        }
         self.first.retain(|batch| batch.len() > 0);
         self.ordinary.retain(|batch| batch.len() > 0);
         self.commands = self.batches().map(|batch| batch.len()).sum();
+        is_crowded
     }
 
     /// While the database is down, ordinary commands fail at once.
@@ -279,7 +350,6 @@ impl Group {
 mod tests {
     use std::sync::Mutex;
 
-    use futures_util::FutureExt as _;
     use futures_util::future::join_all;
 
     use super::*;
@@ -376,6 +446,50 @@ mod tests {
         assert!(db.execute(insert("left", &log)).now_or_never().is_none());
         db.execute(insert("stays", &log)).await.unwrap();
         assert_eq!(names(&db).await, ["stays"]);
+    }
+
+    /// Fails neither by its values nor by the connection.
+    struct Fails;
+
+    impl Command for Fails {
+        type Output = ();
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            Err(sqlx::Error::RowNotFound.into())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_for_any_reason_of_its_own_harms_no_other() {
+        let (db, log) = (database().await, Log::default());
+        let (one, failed, other) = tokio::join!(
+            db.execute(insert("one", &log)),
+            db.execute(Fails),
+            db.execute(insert("other", &log)),
+        );
+        one.unwrap();
+        other.unwrap();
+        assert!(failed.is_err());
+        assert!(db.is_up());
+    }
+
+    struct Panics;
+
+    impl Command for Panics {
+        type Output = ();
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            unreachable!("a defect, for the test")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_panics_does_not_end_the_writer() {
+        let (db, log) = (database().await, Log::default());
+        let failed = db.execute(Panics).await;
+        assert!(failed.is_err());
+        db.execute(insert("next", &log)).await.unwrap();
+        assert_eq!(names(&db).await, ["next"]);
     }
 
     #[tokio::test]

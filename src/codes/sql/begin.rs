@@ -73,7 +73,6 @@ impl CodeStore {
         let begin = Begin {
             store: self.clone(),
             now: self.db.now(),
-            row: LeaseRow::new(mint.scene.to_string()),
             mint,
         };
         self.db.execute(begin).await
@@ -83,7 +82,6 @@ impl CodeStore {
 struct Begin {
     store: CodeStore,
     now: Timestamp,
-    row: LeaseRow,
     mint: BeginMint,
 }
 
@@ -96,17 +94,22 @@ impl BatchCommand for Begin {
     ) -> Result<Vec<Begun>, Error> {
         let scenes = commands.iter().map(|begin| &begin.mint.scene).collect();
         let known = find_all(write, scenes).await?;
-        let needy: Vec<_> = commands
+        let needs: Vec<_> = commands
             .iter()
-            .filter(|begin| !begin.is_needless(&known))
+            .map(|begin| begin.needs_one(&known))
             .collect();
-        let rights = Rights::decide(&needy, write).await?;
-        let begun = commands.iter().map(|begin| Begun {
+        let minting: Vec<_> = commands
+            .iter()
+            .zip(&needs)
+            .filter_map(|(begin, needs)| needs.then_some(begin))
+            .collect();
+        let mut rights = Rights::decide(&minting, write).await?;
+        let begun = commands.iter().zip(needs).map(|(begin, needs)| Begun {
             known: known.get(&begin.mint.scene).cloned(),
-            right: if begin.is_needless(&known) {
-                Right::Needless
-            } else {
+            right: if needs {
                 rights.of(begin)
+            } else {
+                Right::Needless
             },
         });
         Ok(begun.collect())
@@ -114,9 +117,13 @@ impl BatchCommand for Begin {
 }
 
 impl Begin {
-    fn is_needless(&self, known: &HashMap<Scene, IssuedCode>) -> bool {
+    fn needs_one(&self, known: &HashMap<Scene, IssuedCode>) -> bool {
         let known = known.get(&self.mint.scene);
-        known.is_some_and(|code| (self.mint.is_good_enough)(code))
+        !known.is_some_and(|code| (self.mint.is_good_enough)(code))
+    }
+
+    fn is_charged(&self) -> bool {
+        self.mint.budget.is_some()
     }
 
     fn is_within(&self, used: u64) -> bool {
@@ -127,8 +134,8 @@ impl Begin {
 /// What the mints of a group may do.
 #[derive(Default)]
 struct Rights {
-    /// The holders that got their lease.
-    holders: HashSet<String>,
+    /// The leases that were got, by their scenes.
+    rows: HashMap<Scene, LeaseRow>,
     /// The visitors' mints of the day before this group.
     used: u64,
     stop: Option<Stop>,
@@ -137,39 +144,49 @@ struct Rights {
 impl Rights {
     /// One lease for each scene, and to visitors no more than the budget has left. Only leases that
     /// are got are charged.
-    async fn decide(needy: &[&Begin], write: &mut Transaction<'_>) -> Result<Self, Error> {
-        let Some(first) = needy.first() else {
+    async fn decide(minting: &[&Begin], write: &mut Transaction<'_>) -> Result<Self, Error> {
+        let Some(first) = minting.first() else {
             return Ok(Self::default());
         };
-        let used = if needy.iter().any(|begin| begin.mint.budget.is_some()) {
+        let used = if minting.iter().any(|begin| begin.is_charged()) {
             used_today(write, ANONYMOUS, first.now).await?
         } else {
             0
         };
-        let candidates = candidates(needy, used);
-        let rows: Vec<_> = candidates.iter().map(|begin| &begin.row).collect();
-        let until = first.now + first.mint.length;
-        let holders = take_leases(write, &rows, first.now, until).await?;
-        let charged = candidates
+        let candidates = candidates(minting, used);
+        let rows: Vec<_> = candidates
             .iter()
-            .filter(|begin| begin.mint.budget.is_some() && holders.contains(&begin.row.holder));
+            .map(|begin| LeaseRow::new(begin.mint.scene.to_string()))
+            .collect();
+        let until = first.now + first.mint.length;
+        let holders =
+            take_leases(write, &rows.iter().collect::<Vec<_>>(), first.now, until).await?;
+        let taken = candidates.into_iter().zip(rows);
+        let taken: Vec<_> = taken
+            .filter(|(_, row)| holders.contains(&row.holder))
+            .collect();
+        let charged = taken.iter().filter(|(begin, _)| begin.is_charged());
         let charged = u64::try_from(charged.count()).unwrap_or(u64::MAX);
         add_to_today(write, first.now, &[(ANONYMOUS, charged)]).await?;
+        let rows = taken
+            .into_iter()
+            .map(|(begin, row)| (begin.mint.scene.clone(), row));
         Ok(Self {
             stop: find_stop(write, Api::Create.as_str()).await?,
-            holders,
+            rows: rows.collect(),
             used,
         })
     }
 
-    fn of(&self, begin: &Begin) -> Right {
-        if self.holders.contains(&begin.row.holder) {
+    /// The lease of a scene goes to the first mint of it.
+    fn of(&mut self, begin: &Begin) -> Right {
+        if let Some(row) = self.rows.remove(&begin.mint.scene) {
             Right::Granted {
-                lease: Lease::new(begin.store.clone(), begin.row.clone()),
+                lease: Lease::new(begin.store.clone(), row, begin.is_charged()),
                 stop: self.stop,
             }
         } else if begin.is_within(self.used) {
-            // By another replica, or by another mint of the group.
+            // Another replica has it, or another mint of the group has it or what was left.
             Right::Leased
         } else {
             Right::BudgetExhausted
@@ -178,15 +195,79 @@ impl Rights {
 }
 
 /// The first mint of each scene that the budget allows.
-fn candidates<'a>(needy: &[&'a Begin], used: u64) -> Vec<&'a Begin> {
+fn candidates<'a>(minting: &[&'a Begin], used: u64) -> Vec<&'a Begin> {
     let mut scenes = HashSet::new();
     let mut used = used;
-    let mut candidates = Vec::with_capacity(needy.len());
-    for begin in needy {
+    let mut candidates = Vec::with_capacity(minting.len());
+    for begin in minting {
         if begin.is_within(used) && scenes.insert(&begin.mint.scene) {
-            used += u64::from(begin.mint.budget.is_some());
+            used += u64::from(begin.is_charged());
             candidates.push(*begin);
         }
     }
     candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wechat::scene::TemporaryScene;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::db::Command;
+
+    struct Fails;
+
+    impl Command for Fails {
+        type Output = ();
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            Err(Error::BadRow("a row, for the test"))
+        }
+    }
+
+    fn mint(budget: Option<u64>) -> BeginMint {
+        BeginMint {
+            scene: Scene::Temporary(TemporaryScene::Id("7".parse().unwrap())),
+            is_good_enough: Box::new(|_| false),
+            length: Duration::from_mins(1),
+            budget,
+        }
+    }
+
+    async fn store() -> CodeStore {
+        CodeStore::in_memory(Arc::new(SystemClock)).await
+    }
+
+    #[tokio::test]
+    async fn a_lease_stands_although_its_first_transaction_was_rolled_back() {
+        let store = store().await;
+        let (begun, failed) = tokio::join!(store.begin(mint(None)), store.db.execute(Fails));
+        assert!(failed.is_err());
+        let _held = begun.unwrap();
+        // The release of the lease that was rolled back is executed before this.
+        for _ in 0..3 {
+            let again = store.begin(mint(None)).await.unwrap();
+            assert!(matches!(again.right, Right::Leased), "{again:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_right_that_is_dropped_is_refunded_and_released() {
+        let store = store().await;
+        let begun = store.begin(mint(Some(1))).await.unwrap();
+        assert!(matches!(begun.right, Right::Granted { .. }), "{begun:?}");
+        assert_eq!(store.mints_today().await.unwrap().0, 1);
+        drop(begun);
+        loop {
+            let again = store.begin(mint(Some(1))).await.unwrap();
+            if matches!(again.right, Right::Granted { .. }) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(store.mints_today().await.unwrap().0, 1);
+    }
 }

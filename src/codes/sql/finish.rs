@@ -60,15 +60,15 @@ impl CodeStore {
         self.finish(save).await
     }
 
-    /// Releases a lease.
-    pub(super) async fn release(&self, row: LeaseRow) -> Result<(), Error> {
+    /// Releases a lease, and refunds what was charged with it.
+    pub(super) async fn release(&self, row: LeaseRow, is_refunded: bool) -> Result<(), Error> {
         let finish = Finish {
             now: self.db.now(),
             row: Some(row),
             code: None,
             mints: 0,
             anonymous: 0,
-            is_refunded: false,
+            is_refunded,
         };
         self.db.execute(finish).await
     }

@@ -16,6 +16,8 @@ use crate::telemetry::Causes;
 pub struct Lease {
     store: CodeStore,
     row: Option<LeaseRow>,
+    /// Whether a visitor's mint was charged with it, which is refunded if the lease is dropped.
+    is_charged: bool,
 }
 
 /// The row of a lease that is held.
@@ -28,7 +30,8 @@ pub(super) struct LeaseRow {
 }
 
 impl LeaseRow {
-    /// A row that nothing holds yet.
+    /// A row that nothing holds yet. A command makes a new one each time that it is executed, so
+    /// that the release of a lease that was rolled back does not end the next one.
     pub(super) fn new(name: String) -> Self {
         Self {
             name,
@@ -38,10 +41,11 @@ impl LeaseRow {
 }
 
 impl Lease {
-    pub(super) fn new(store: CodeStore, row: LeaseRow) -> Self {
+    pub(super) fn new(store: CodeStore, row: LeaseRow, is_charged: bool) -> Self {
         Self {
             store,
             row: Some(row),
+            is_charged,
         }
     }
 
@@ -49,7 +53,7 @@ impl Lease {
     pub async fn release(self) {
         let store = self.store.clone();
         if let Some(row) = self.into_row() {
-            release(&store, row).await;
+            release(&store, row, false).await;
         }
     }
 
@@ -62,16 +66,16 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(row) = self.row.take() else { return };
-        let store = self.store.clone();
+        let (store, is_refunded) = (self.store.clone(), self.is_charged);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { release(&store, row).await });
+            runtime.spawn(async move { release(&store, row, is_refunded).await });
         }
     }
 }
 
 /// A lease that is not released ends by itself: the others wait a little longer.
-async fn release(store: &CodeStore, row: LeaseRow) {
-    if let Err(error) = store.release(row).await {
+async fn release(store: &CodeStore, row: LeaseRow, is_refunded: bool) {
+    if let Err(error) = store.release(row, is_refunded).await {
         tracing::debug!(error = %Causes(&error), "a lease was not released");
     }
 }
@@ -85,7 +89,7 @@ impl CodeStore {
         let now = self.db.now();
         let take = TakeLease {
             store: self.clone(),
-            row: LeaseRow::new(name.to_owned()),
+            name: name.to_owned(),
             now,
             until: now + length,
         };
@@ -103,7 +107,7 @@ impl CodeStore {
 
 struct TakeLease {
     store: CodeStore,
-    row: LeaseRow,
+    name: String,
     now: Timestamp,
     until: Timestamp,
 }
@@ -112,10 +116,10 @@ impl Command for TakeLease {
     type Output = Option<Lease>;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<Option<Lease>, Error> {
-        let rows = [&self.row];
-        let taken = take_leases(write, &rows, self.now, self.until).await?;
-        let is_ours = taken.contains(&self.row.holder);
-        Ok(is_ours.then(|| Lease::new(self.store.clone(), self.row.clone())))
+        let row = LeaseRow::new(self.name.clone());
+        let taken = take_leases(write, &[&row], self.now, self.until).await?;
+        let is_ours = taken.contains(&row.holder);
+        Ok(is_ours.then(|| Lease::new(self.store.clone(), row, false)))
     }
 }
 

@@ -1,5 +1,5 @@
 //! Stores events, each once, with what they change in the statistics, all in one step for those
-//! that wait together. What an event changes is counted by [`crate::statistics::Count`].
+//! that wait together. What an event changes is counted by `tally`.
 
 mod reading;
 mod writing;

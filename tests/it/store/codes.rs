@@ -218,7 +218,11 @@ async fn take_anonymous_mint(store: &Stores, budget: u64) -> Result<bool, Error>
         budget: Some(budget),
     };
     match store.codes.begin(begin).await?.right {
-        Right::Granted { .. } => Ok(true),
+        Right::Granted { lease, .. } => {
+            // Dropped, it would be refunded.
+            lease.release().await;
+            Ok(true)
+        }
         Right::BudgetExhausted => Ok(false),
         // Others of the same moment have what is left.
         Right::Leased => Err(Error::Busy),
