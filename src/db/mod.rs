@@ -12,6 +12,7 @@ mod driver_error;
 mod engine;
 mod error;
 mod files;
+mod group;
 mod health;
 mod limits;
 mod open_error;

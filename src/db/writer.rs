@@ -3,7 +3,10 @@
 //! It takes the commands that wait, executes them in one transaction, and answers each caller once
 //! the transaction is committed. What comes meanwhile is the next group. So a crowd costs few
 //! commits, on a slow disk too, and no write waits for the lock of another of the same process.
+//! Where one command fails, the commands of its group are executed one by one, and urgent ones that
+//! come meanwhile go before them.
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +17,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::command::{Batch, BatchCommand, Urgency, batch_of};
+use super::command::{BatchCommand, Urgency};
 use super::error::Error;
+use super::group::{Batch, Group, batch_of};
 use super::health::Health;
 use super::limits::{ACQUIRE_TIMEOUT, DEADLINE};
 use super::write_connection::WriteConnection;
@@ -61,6 +65,7 @@ impl Writer {
             health,
             first: first_queue,
             ordinary: ordinary_queue,
+            singles: VecDeque::new(),
             max_group: FIRST_MAX_GROUP,
             is_crowded: false,
         };
@@ -109,6 +114,15 @@ impl Drop for Writer {
     }
 }
 
+/// Adds what waits in a queue, up to `max` commands in all.
+fn fill(group: &mut Group, queue: &mut Receiver<Box<dyn Batch>>, max: usize) {
+    while group.len() < max
+        && let Ok(batch) = queue.try_recv()
+    {
+        group.add(batch);
+    }
+}
+
 /// The connections are closed.
 fn closed() -> Error {
     sqlx::Error::PoolClosed.into()
@@ -119,6 +133,8 @@ struct Task {
     health: Arc<Health>,
     first: Receiver<Box<dyn Batch>>,
     ordinary: Receiver<Box<dyn Batch>>,
+    /// The commands of groups that failed, each by itself, so that one that fails harms no other.
+    singles: VecDeque<Group>,
     /// The most commands of the next group.
     max_group: usize,
     /// Whether commands waited for too long since the queues were last free.
@@ -130,14 +146,6 @@ struct Failure {
     error: Error,
     /// Whether commands were executed, and not only a connection or the lock waited for.
     is_begun: bool,
-}
-
-/// Commands that are executed in one transaction, by type, the urgent types first.
-#[derive(Default)]
-struct Group {
-    first: Vec<Box<dyn Batch>>,
-    ordinary: Vec<Box<dyn Batch>>,
-    commands: usize,
 }
 
 impl Task {
@@ -154,9 +162,16 @@ impl Task {
         self.connection.close().await;
     }
 
-    /// What waits, as soon as there is something; none at the end.
+    /// What is executed next, as soon as there is something; none at the end.
     async fn next_group(&mut self, closing: &CancellationToken) -> Option<Group> {
         let mut group = Group::default();
+        fill(&mut group, &mut self.first, self.max_group);
+        if group.len() > 0 {
+            return Some(group);
+        }
+        if let Some(single) = self.singles.pop_front() {
+            return Some(single);
+        }
         loop {
             tokio::select! {
                 biased;
@@ -169,13 +184,8 @@ impl Task {
                 else => return None,
             }
         }
-        for queue in [&mut self.first, &mut self.ordinary] {
-            while group.commands < self.max_group
-                && let Ok(batch) = queue.try_recv()
-            {
-                group.add(batch);
-            }
-        }
+        fill(&mut group, &mut self.first, self.max_group);
+        fill(&mut group, &mut self.ordinary, self.max_group);
         Some(group)
     }
 
@@ -184,13 +194,13 @@ impl Task {
         if !self.health.is_up() {
             group.refuse_ordinary();
         }
-        if group.commands == 0 {
+        if group.len() == 0 {
             return;
         }
         match self.commit(&mut group).await {
             Ok(()) => group.reply(&Ok(())),
-            Err(failure) if failure.concerns_single_commands() && group.commands > 1 => {
-                self.write_one_by_one(group).await;
+            Err(failure) if failure.concerns_single_commands() && group.len() > 1 => {
+                self.singles.extend(group.split());
             }
             Err(failure) => group.reply(&Err(failure.error)),
         }
@@ -203,23 +213,6 @@ impl Task {
             tracing::warn!("the database is overloaded: writes timed out in the queue");
         }
         self.is_crowded = is_crowded;
-    }
-
-    /// A transaction for each, so that a command that fails harms no other.
-    async fn write_one_by_one(&mut self, group: Group) {
-        let mut failed = None;
-        for mut single in group.split() {
-            let result = match &failed {
-                None => self.commit(&mut single).await,
-                Some(error) => Err(Failure::all(Error::clone(error))),
-            };
-            if let Err(failure) = &result
-                && !failure.concerns_single_commands()
-            {
-                failed.get_or_insert_with(|| failure.error.clone());
-            }
-            single.reply(&result.map_err(|failure| failure.error));
-        }
     }
 
     /// Executes and commits a group, or rolls it back. Where another process holds the lock for too
@@ -238,11 +231,11 @@ impl Task {
         let result = self.execute_and_commit(group).await;
         self.connection.release();
         match &result {
-            Ok(()) => telemetry::store_commit(group.commands),
+            Ok(()) => telemetry::store_commit(group.len()),
             Err(failure) => {
                 self.connection.discard();
                 // A command that fails alone is found and logged by itself.
-                if !failure.concerns_single_commands() || group.commands == 1 {
+                if !failure.concerns_single_commands() || group.len() == 1 {
                     self.health.record_failure(&failure.error);
                 }
             }
@@ -251,10 +244,13 @@ impl Task {
     }
 
     async fn execute_and_commit(&mut self, group: &mut Group) -> Result<(), Failure> {
-        self.connection.prepare().await.map_err(Failure::all)?;
+        self.connection
+            .prepare()
+            .await
+            .map_err(Failure::before_execution)?;
         let mut write = within_deadline(self.connection.begin())
             .await
-            .map_err(Failure::all)?;
+            .map_err(Failure::before_execution)?;
         let begun_at = Instant::now();
         let executed = within_deadline(async {
             for batch in group.batches() {
@@ -277,8 +273,8 @@ impl Task {
 }
 
 impl Failure {
-    /// Of the connection or the lock, before a command was executed.
-    fn all(error: Error) -> Self {
+    /// Of the connection or the lock.
+    fn before_execution(error: Error) -> Self {
         Self {
             error,
             is_begun: false,
@@ -293,56 +289,6 @@ impl Failure {
     /// Whether another process held the lock for too long.
     fn is_of_the_lock(&self) -> bool {
         !self.is_begun && !self.error.is_connection_error()
-    }
-}
-
-impl Group {
-    fn add(&mut self, mut batch: Box<dyn Batch>) {
-        self.commands += batch.len();
-        let batches = match batch.urgency() {
-            Urgency::First => &mut self.first,
-            Urgency::Ordinary => &mut self.ordinary,
-        };
-        if !batches.iter_mut().any(|same| same.absorb(&mut *batch)) {
-            batches.push(batch);
-        }
-    }
-
-    fn batches(&mut self) -> impl Iterator<Item = &mut Box<dyn Batch>> {
-        self.first.iter_mut().chain(&mut self.ordinary)
-    }
-
-    fn drop_overdue(&mut self) -> bool {
-        let mut is_crowded = false;
-        for batch in self.batches() {
-            is_crowded |= batch.drop_overdue();
-        }
-        self.first.retain(|batch| batch.len() > 0);
-        self.ordinary.retain(|batch| batch.len() > 0);
-        self.commands = self.batches().map(|batch| batch.len()).sum();
-        is_crowded
-    }
-
-    /// While the database is down, ordinary commands fail at once.
-    fn refuse_ordinary(&mut self) {
-        for mut batch in self.ordinary.drain(..) {
-            self.commands -= batch.len();
-            batch.reply(Err(Error::Timeout));
-        }
-    }
-
-    fn split(mut self) -> Vec<Self> {
-        let singles = self.batches().flat_map(|batch| batch.split());
-        let groups = singles.map(|single| {
-            let mut group = Self::default();
-            group.add(single);
-            group
-        });
-        groups.collect()
-    }
-
-    fn reply(&mut self, result: &Result<(), Error>) {
-        self.batches().for_each(|batch| batch.reply(result.clone()));
     }
 }
 

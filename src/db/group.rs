@@ -1,0 +1,212 @@
+//! Groups: commands of any types that are executed in one transaction.
+
+use std::any::Any;
+use std::mem;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::command::{BatchCommand, Urgency};
+use super::error::Error;
+use super::limits::ACQUIRE_TIMEOUT;
+use super::transaction::Transaction;
+
+/// Commands that are executed in one transaction, by type, the urgent types first.
+#[derive(Default)]
+pub(super) struct Group {
+    first: Vec<Box<dyn Batch>>,
+    ordinary: Vec<Box<dyn Batch>>,
+    commands: usize,
+}
+
+impl Group {
+    /// The number of commands.
+    pub(super) fn len(&self) -> usize {
+        self.commands
+    }
+
+    pub(super) fn add(&mut self, mut batch: Box<dyn Batch>) {
+        self.commands += batch.len();
+        let batches = match batch.urgency() {
+            Urgency::First => &mut self.first,
+            Urgency::Ordinary => &mut self.ordinary,
+        };
+        if !batches.iter_mut().any(|same| same.absorb(&mut *batch)) {
+            batches.push(batch);
+        }
+    }
+
+    pub(super) fn batches(&mut self) -> impl Iterator<Item = &mut Box<dyn Batch>> {
+        self.first.iter_mut().chain(&mut self.ordinary)
+    }
+
+    /// Drops what is overdue, as [`Batch::drop_overdue`] does.
+    pub(super) fn drop_overdue(&mut self) -> bool {
+        let mut is_crowded = false;
+        for batch in self.batches() {
+            is_crowded |= batch.drop_overdue();
+        }
+        self.first.retain(|batch| batch.len() > 0);
+        self.ordinary.retain(|batch| batch.len() > 0);
+        self.commands = self.batches().map(|batch| batch.len()).sum();
+        is_crowded
+    }
+
+    /// While the database is down, ordinary commands fail at once.
+    pub(super) fn refuse_ordinary(&mut self) {
+        for mut batch in self.ordinary.drain(..) {
+            self.commands -= batch.len();
+            batch.reply(Err(Error::Timeout));
+        }
+    }
+
+    /// One group for each command.
+    pub(super) fn split(mut self) -> Vec<Self> {
+        let singles = self.batches().flat_map(|batch| batch.split());
+        let groups = singles.map(|single| {
+            let mut group = Self::default();
+            group.add(single);
+            group
+        });
+        groups.collect()
+    }
+
+    pub(super) fn reply(&mut self, result: &Result<(), Error>) {
+        self.batches().for_each(|batch| batch.reply(result.clone()));
+    }
+}
+
+/// Commands of one type with their callers; the type itself is erased.
+pub(super) trait Batch: Any + Send {
+    fn len(&self) -> usize;
+
+    fn urgency(&self) -> Urgency;
+
+    /// Drops the commands whose callers have left, and refuses those that waited for longer than
+    /// [`ACQUIRE_TIMEOUT`]. Says whether there were any of these.
+    fn drop_overdue(&mut self) -> bool;
+
+    /// Takes over the commands of a batch of the same type. Says whether it was.
+    fn absorb(&mut self, other: &mut dyn Batch) -> bool;
+
+    /// Executes the commands, and keeps the outputs for [`Batch::reply`].
+    fn execute<'a>(
+        &'a mut self,
+        write: &'a mut Transaction<'_>,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// One batch for each command.
+    fn split(&mut self) -> Vec<Box<dyn Batch>>;
+
+    /// Gives each caller its output, or all of them the error.
+    fn reply(&mut self, result: Result<(), Error>);
+}
+
+/// Where a caller waits for its output.
+pub(super) type Reply<T> = oneshot::Receiver<Result<T, Error>>;
+
+struct Pending<C: BatchCommand> {
+    commands: Vec<C>,
+    callers: Vec<Caller<C::Output>>,
+    outputs: Vec<C::Output>,
+}
+
+struct Caller<T> {
+    sender: oneshot::Sender<Result<T, Error>>,
+    queued_at: Instant,
+}
+
+/// A batch of one command.
+pub(super) fn batch_of<C: BatchCommand>(command: C) -> (Box<dyn Batch>, Reply<C::Output>) {
+    let (sender, reply) = oneshot::channel();
+    let caller = Caller {
+        sender,
+        queued_at: Instant::now(),
+    };
+    (Box::new(Pending::of_one(command, caller)), reply)
+}
+
+impl<C: BatchCommand> Pending<C> {
+    fn of_one(command: C, caller: Caller<C::Output>) -> Self {
+        Self {
+            commands: vec![command],
+            callers: vec![caller],
+            outputs: Vec::new(),
+        }
+    }
+}
+
+impl<C: BatchCommand> Batch for Pending<C> {
+    fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    fn urgency(&self) -> Urgency {
+        C::URGENCY
+    }
+
+    fn drop_overdue(&mut self) -> bool {
+        let commands = mem::take(&mut self.commands).into_iter();
+        let callers = mem::take(&mut self.callers).into_iter();
+        let awaited = commands
+            .zip(callers)
+            .filter(|(_, caller)| !caller.sender.is_closed());
+        let (in_time, overdue): (Vec<_>, Vec<_>) =
+            awaited.partition(|(_, caller)| caller.queued_at.elapsed() <= ACQUIRE_TIMEOUT);
+        (self.commands, self.callers) = in_time.into_iter().unzip();
+        let is_crowded = !overdue.is_empty();
+        for (_, caller) in overdue {
+            caller.sender.send(Err(Error::Busy)).ok();
+        }
+        is_crowded
+    }
+
+    fn absorb(&mut self, other: &mut dyn Batch) -> bool {
+        let other: &mut dyn Any = other;
+        let Some(same) = other.downcast_mut::<Self>() else {
+            return false;
+        };
+        self.commands.append(&mut same.commands);
+        self.callers.append(&mut same.callers);
+        true
+    }
+
+    fn execute<'a>(
+        &'a mut self,
+        write: &'a mut Transaction<'_>,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            self.outputs = C::execute_all(&self.commands, write).await?;
+            Ok(())
+        })
+    }
+
+    fn split(&mut self) -> Vec<Box<dyn Batch>> {
+        let commands = mem::take(&mut self.commands).into_iter();
+        let callers = mem::take(&mut self.callers).into_iter();
+        let singles = commands
+            .zip(callers)
+            .map(|(command, caller)| Box::new(Self::of_one(command, caller)) as Box<dyn Batch>);
+        singles.collect()
+    }
+
+    fn reply(&mut self, result: Result<(), Error>) {
+        let callers = mem::take(&mut self.callers);
+        match result {
+            Ok(()) => {
+                let outputs = mem::take(&mut self.outputs);
+                debug_assert_eq!(outputs.len(), callers.len(), "an output for each command");
+                for (caller, output) in callers.into_iter().zip(outputs) {
+                    // A caller that has left drops its output, which may undo it.
+                    caller.sender.send(Ok(output)).ok();
+                }
+            }
+            Err(error) => {
+                for caller in callers {
+                    caller.sender.send(Err(error.clone())).ok();
+                }
+            }
+        }
+    }
+}
