@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use wechat::openid::OpenId;
 
-use crate::db::{Command, Database, Error, PURGE_BATCH, Purpose, Transaction, row};
+use crate::db::{Command, Database, Error, Purge, Purpose, Transaction, row};
 use crate::statistics::columns;
 
 /// A binding that is to be made.
@@ -111,7 +111,8 @@ impl BindingStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn purge_bindings(&self, before: Timestamp) -> Result<u64, Error> {
-        self.db.execute(PurgeBindings { before }).await
+        let sql = PURGE_BINDINGS;
+        self.db.execute(Purge { sql, before }).await
     }
 }
 
@@ -160,24 +161,6 @@ impl Command for ClaimBinding {
         .fetch_one(write)
         .await?;
         claimed(&taken, &known).map(Some)
-    }
-}
-
-struct PurgeBindings {
-    before: Timestamp,
-}
-
-impl Command for PurgeBindings {
-    type Output = u64;
-
-    async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
-        let removed = sqlx::query(PURGE_BINDINGS)
-            .bind(write.appid())
-            .bind(self.before.as_millisecond())
-            .bind(PURGE_BATCH)
-            .execute(write)
-            .await?;
-        Ok(removed.rows_affected())
     }
 }
 

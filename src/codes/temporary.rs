@@ -24,11 +24,11 @@ const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the wait for the right to mint a scene ended.
-enum Begun<'a> {
+enum MintStart<'a> {
     /// There is a code that is good enough.
     Found(Arc<IssuedCode>),
     /// The code is to be minted.
-    Ours(Mint<'a>),
+    Mint(Mint<'a>),
 }
 
 /// A mint that is admitted and charged.
@@ -80,11 +80,11 @@ impl Minter {
         let deadline = Instant::now() + MINT_TIMEOUT;
         let begun = timeout_at(deadline, self.begin(pace, scene, request, requester)).await;
         match begun.map_err(|_| MintError::Crowded)?? {
-            Begun::Found(code) => Ok(Obtained {
+            MintStart::Found(code) => Ok(Obtained {
                 code,
                 source: Source::Store,
             }),
-            Begun::Ours(mint) => {
+            MintStart::Mint(mint) => {
                 let created = self
                     .parts
                     .create(&request.spec, priority(requester), deadline)
@@ -108,7 +108,7 @@ impl Minter {
         scene: &Scene,
         request: &CodeRequest,
         requester: Requester,
-    ) -> Result<Begun<'_>, MintError> {
+    ) -> Result<MintStart<'_>, MintError> {
         let mut permit = self.admission.try_enter(requester, pace);
         let mut pause = POLL;
         loop {
@@ -116,7 +116,7 @@ impl Minter {
                 Some(permit) => self.try_begin(permit, scene, request, requester).await,
                 // A stored code is not to wait for a permit.
                 None => match self.find_good_enough(scene, request).await {
-                    Ok(Some(code)) => Ok(Some(Begun::Found(code))),
+                    Ok(Some(code)) => Ok(Some(MintStart::Found(code))),
                     Ok(None) => {
                         permit = Some(self.admission.enter(requester, pace).await?);
                         continue;
@@ -132,7 +132,7 @@ impl Minter {
                     if !self.store().is_up() {
                         // It may still answer reads, as with a full disk.
                         if let Ok(Some(code)) = self.find_good_enough(scene, request).await {
-                            return Ok(Begun::Found(code));
+                            return Ok(MintStart::Found(code));
                         }
                         let permit = self.admission.enter(requester, pace).await?;
                         return self.begin_offline(permit, failure);
@@ -154,7 +154,7 @@ impl Minter {
         scene: &Scene,
         request: &CodeRequest,
         requester: Requester,
-    ) -> Result<Option<Begun<'a>>, MintError> {
+    ) -> Result<Option<MintStart<'a>>, MintError> {
         let (reuse, wanted, clock) = (
             self.settings.reuse,
             request.clone(),
@@ -174,12 +174,12 @@ impl Minter {
             self.cache.keep(scene, Arc::clone(code));
         }
         match begun.right {
-            Right::Needless => Ok(known.map(Begun::Found)),
+            Right::Needless => Ok(known.map(MintStart::Found)),
             Right::Leased => Ok(None),
             Right::BudgetExhausted => Err(self.admission.budget.exhausted(self.now()).into()),
             Right::Granted { lease, stop } => {
                 self.parts.breaker.observe(Api::Create, stop);
-                Ok(Some(Begun::Ours(Mint {
+                Ok(Some(MintStart::Mint(Mint {
                     _permit: permit,
                     charge: if is_visitors {
                         Charge::Budget
@@ -198,11 +198,11 @@ impl Minter {
         &self,
         permit: UpstreamPermit<'a>,
         failure: db::Error,
-    ) -> Result<Begun<'a>, MintError> {
+    ) -> Result<MintStart<'a>, MintError> {
         if !self.admission.budget.charge_offline() {
             return Err(failure.into());
         }
-        Ok(Begun::Ours(Mint {
+        Ok(MintStart::Mint(Mint {
             _permit: permit,
             charge: Charge::Offline,
             lease: None,

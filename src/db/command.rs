@@ -1,6 +1,9 @@
 //! Commands: the writes that features hand to the writer.
 
+use jiff::Timestamp;
+
 use super::error::Error;
+use super::limits::PURGE_BATCH;
 use super::transaction::Transaction;
 
 /// A write, which the writer executes in one transaction with all that wait beside it.
@@ -63,4 +66,28 @@ pub(crate) enum Urgency {
     /// Goes before ordinary ones, and is tried also while the database is down: it writes the
     /// result of a call to WeChat, which would be lost, or checks the health.
     First,
+}
+
+/// Removes one batch of rows that are no longer needed; returns how many.
+#[derive(Debug)]
+pub(crate) struct Purge {
+    /// Deletes rows by the account (`$1`), a time in milliseconds (`$2`), and the most rows
+    /// (`$3`).
+    pub(crate) sql: &'static str,
+    /// The time up to which rows go.
+    pub(crate) before: Timestamp,
+}
+
+impl Command for Purge {
+    type Output = u64;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
+        let removed = sqlx::query(self.sql)
+            .bind(write.appid())
+            .bind(self.before.as_millisecond())
+            .bind(PURGE_BATCH)
+            .execute(write)
+            .await?;
+        Ok(removed.rows_affected())
+    }
 }

@@ -37,7 +37,7 @@ pub use self::opening::Upstream;
 pub use self::schema::SchemaState;
 
 pub(crate) use self::admission::Purpose;
-pub(crate) use self::command::{BatchCommand, Command, Urgency};
+pub(crate) use self::command::{BatchCommand, Command, Purge, Urgency};
 pub(crate) use self::limits::PURGE_BATCH;
 pub(crate) use self::open_error::classify;
 pub(crate) use self::transaction::Transaction;

@@ -36,16 +36,10 @@ impl CodeStore {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn finish(&self, mint: FinishMint) -> Result<(), Error> {
-        let finish = Finish {
-            now: self.db.now(),
-            row: mint.lease.and_then(Lease::into_row),
-            code: mint.code,
-            mints: mint.mints,
-            anonymous: mint.anonymous,
-            is_refunded: mint.is_refunded,
-        };
-        self.db.execute(finish).await
+    pub async fn finish(&self, mut mint: FinishMint) -> Result<(), Error> {
+        let row = mint.lease.take().and_then(Lease::into_row);
+        let now = self.db.now();
+        self.db.execute(Finish { mint, row, now }).await
     }
 
     /// Keeps a temporary code, as [`CodeStore::finish`] does.
@@ -62,25 +56,20 @@ impl CodeStore {
 
     /// Releases a lease, and refunds what was charged with it.
     pub(super) async fn release(&self, row: LeaseRow, is_refunded: bool) -> Result<(), Error> {
-        let finish = Finish {
-            now: self.db.now(),
-            row: Some(row),
-            code: None,
-            mints: 0,
-            anonymous: 0,
+        let (row, now) = (Some(row), self.db.now());
+        let mint = FinishMint {
             is_refunded,
+            ..FinishMint::default()
         };
-        self.db.execute(finish).await
+        self.db.execute(Finish { mint, row, now }).await
     }
 }
 
 struct Finish {
-    now: Timestamp,
+    mint: FinishMint,
+    /// The row of the lease.
     row: Option<LeaseRow>,
-    code: Option<(Scene, Arc<IssuedCode>)>,
-    mints: u64,
-    anonymous: u64,
-    is_refunded: bool,
+    now: Timestamp,
 }
 
 impl BatchCommand for Finish {
@@ -91,15 +80,18 @@ impl BatchCommand for Finish {
     async fn execute_all(commands: &[Self], write: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
         let codes: Vec<_> = commands
             .iter()
-            .filter_map(|finish| finish.code.as_ref())
+            .filter_map(|finish| finish.mint.code.as_ref())
             .collect();
         save_all(write, &latest(&codes)).await?;
         let codes = codes.iter().map(|(scene, code)| (scene, &**code));
         remember_all(write, codes).await?;
         if let Some(last) = commands.last() {
-            let mints = commands.iter().map(|finish| finish.mints).sum();
-            let anonymous = commands.iter().map(|finish| finish.anonymous).sum();
-            let refunded = commands.iter().filter(|finish| finish.is_refunded).count();
+            let mints = commands.iter().map(|finish| finish.mint.mints).sum();
+            let anonymous = commands.iter().map(|finish| finish.mint.anonymous).sum();
+            let refunded = commands
+                .iter()
+                .filter(|finish| finish.mint.is_refunded)
+                .count();
             let counts = [(MINTS, mints), (ANONYMOUS, anonymous)];
             add_to_today(write, last.now, &counts).await?;
             refund_today(write, last.now, refunded).await?;

@@ -296,14 +296,14 @@ impl Command for Withdraw {
     }
 }
 
-/// What the ledger holds under a scene.
+/// What is stored under a scene: with a temporary one, a code only.
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
     Code(Box<IssuedCode>),
     Intent { since: Timestamp, attempts: i64 },
 }
 
-/// The ledger's entries under scenes.
+/// What is stored under scenes.
 pub(super) async fn find_entries(
     write: &mut Transaction<'_>,
     scenes: BTreeSet<&Scene>,
@@ -311,13 +311,7 @@ pub(super) async fn find_entries(
     let scenes: Vec<_> = scenes.into_iter().collect();
     let mut entries = HashMap::with_capacity(scenes.len());
     for chunk in write.chunks(&scenes) {
-        let sql = format!(
-            "WITH wanted (kind, scene) AS (VALUES {})
-             SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted, attempts
-             FROM wanted JOIN code
-               ON code.appid = $1 AND code.kind = wanted.kind AND code.scene = wanted.scene",
-            placeholders::rows(chunk.len(), 2)
-        );
+        let sql = find_sql(chunk.len());
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for scene in chunk {
             query = query
@@ -329,6 +323,16 @@ pub(super) async fn find_entries(
         }
     }
     Ok(entries)
+}
+
+fn find_sql(scenes: usize) -> String {
+    format!(
+        "WITH wanted (kind, scene) AS (VALUES {})
+         SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted, attempts
+         FROM wanted JOIN code
+           ON code.appid = $1 AND code.kind = wanted.kind AND code.scene = wanted.scene",
+        placeholders::rows(scenes, 2)
+    )
 }
 
 fn entry(found: &AnyRow) -> Result<Entry, Error> {
@@ -451,6 +455,14 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn entries_are_found_by_their_keys() {
+        let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
+        let plan = store.db.plan(find_sql(3)).await;
+        let keys = |step: &String| step.contains("(appid=? AND kind=? AND scene=?)");
+        assert!(plan.iter().any(keys), "{plan:?}");
+    }
 
     #[tokio::test]
     async fn mints_of_unknown_outcome_are_counted_by_themselves() {

@@ -1,14 +1,12 @@
 //! Stores temporary codes, and reads codes of every kind.
 
-use std::collections::{BTreeSet, HashMap};
-
 use jiff::Timestamp;
 use wechat::scene::Scene;
 use wechat::ticket::{IssuedCode, Life};
 
 use super::columns;
 use super::store::CodeStore;
-use crate::db::{Command, Error, PURGE_BATCH, Purpose, Transaction, placeholders};
+use crate::db::{Error, Purge, Purpose, Transaction, placeholders};
 
 /// The index by expiry gives a batch; its rows are then found by their keys, each looked at again
 /// because it may have been renewed. Without the `+ 0` SQLite would read all of the dead for each
@@ -43,41 +41,9 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn purge_dead(&self, before: Timestamp) -> Result<u64, Error> {
-        self.db.execute(PurgeDead { before }).await
+        let sql = PURGE;
+        self.db.execute(Purge { sql, before }).await
     }
-}
-
-/// The codes of scenes, dead or alive; none for intents.
-pub(super) async fn find_all(
-    write: &mut Transaction<'_>,
-    scenes: BTreeSet<&Scene>,
-) -> Result<HashMap<Scene, IssuedCode>, Error> {
-    let scenes: Vec<_> = scenes.into_iter().collect();
-    let mut codes = HashMap::with_capacity(scenes.len());
-    for chunk in write.chunks(&scenes) {
-        let mut query = placeholders::query(find_sql(chunk.len()), chunk.len(), write.appid());
-        for scene in chunk {
-            query = query
-                .bind(scene.kind().action_name())
-                .bind(columns::scene_text(scene));
-        }
-        for row in &query.fetch_all(&mut *write).await? {
-            if let Some(code) = columns::code(row)? {
-                codes.insert(columns::scene(row)?, code);
-            }
-        }
-    }
-    Ok(codes)
-}
-
-fn find_sql(scenes: usize) -> String {
-    format!(
-        "WITH wanted (kind, scene) AS (VALUES {})
-         SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted
-         FROM wanted JOIN code
-           ON code.appid = $1 AND code.kind = wanted.kind AND code.scene = wanted.scene",
-        placeholders::rows(scenes, 2)
-    )
 }
 
 /// Keeps temporary codes instead of those before them. The scenes must differ. Of two codes that
@@ -123,38 +89,12 @@ pub(super) async fn save_all(
     Ok(())
 }
 
-struct PurgeDead {
-    before: Timestamp,
-}
-
-impl Command for PurgeDead {
-    type Output = u64;
-
-    async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
-        let removed = sqlx::query(PURGE)
-            .bind(write.appid())
-            .bind(self.before.as_millisecond())
-            .bind(PURGE_BATCH)
-            .execute(write)
-            .await?;
-        Ok(removed.rows_affected())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::clock::SystemClock;
-
-    #[tokio::test]
-    async fn codes_are_found_by_their_keys() {
-        let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
-        let plan = store.db.plan(find_sql(3)).await;
-        let keys = |step: &String| step.contains("(appid=? AND kind=? AND scene=?)");
-        assert!(plan.iter().any(keys), "{plan:?}");
-    }
 
     #[tokio::test]
     async fn a_batch_of_the_dead_is_found_by_their_keys() {

@@ -11,7 +11,7 @@ use wechat::ticket::Ticket;
 
 use super::columns;
 use super::store::CodeStore;
-use crate::db::{Command, Error, PURGE_BATCH, Transaction, placeholders};
+use crate::db::{Error, Purge, Transaction, placeholders};
 
 /// How long the ticket of a temporary code is remembered after its death. The first tickets were
 /// given that long by migration `0003_scans.sql`.
@@ -28,7 +28,8 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn purge_tickets(&self, before: Timestamp) -> Result<u64, Error> {
-        self.db.execute(PurgeTickets { before }).await
+        let sql = PURGE;
+        self.db.execute(Purge { sql, before }).await
     }
 }
 
@@ -63,24 +64,6 @@ pub(super) async fn remember_all<'a>(
         query.execute(&mut *write).await?;
     }
     Ok(())
-}
-
-struct PurgeTickets {
-    before: Timestamp,
-}
-
-impl Command for PurgeTickets {
-    type Output = u64;
-
-    async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
-        let removed = sqlx::query(PURGE)
-            .bind(write.appid())
-            .bind(self.before.as_millisecond())
-            .bind(PURGE_BATCH)
-            .execute(write)
-            .await?;
-        Ok(removed.rows_affected())
-    }
 }
 
 #[cfg(test)]
