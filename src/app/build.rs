@@ -98,21 +98,9 @@ pub(super) async fn build(
         base_path: base_path.to_owned(),
         secret_words: Arc::clone(&config.secret_words),
     };
-    let answering = http::starting_router(&routing);
-    let opening = open_store(config, Arc::clone(&clock));
-    let limits = service_limits(config);
+    let starting = http::starting_router(&routing);
     let (listener, stores) =
-        serve_starting_page_while(listener, answering, limits, &tasks, opening).await?;
-    let stores = match stores {
-        Ok(stores) => stores,
-        Err(error) => {
-            tasks.close();
-            tokio::time::timeout(LAST_START_ANSWERS, tasks.wait())
-                .await
-                .ok();
-            return Err(error.into());
-        }
-    };
+        open_while_starting(config, listener, starting, &tasks, Arc::clone(&clock)).await?;
     let parts = parts(config, stores.codes.clone(), clock, &tasks)?;
     let tokens = Arc::clone(&parts.tokens);
     let callback = callback(config)?.map(Arc::new);
@@ -151,7 +139,7 @@ pub(super) async fn build(
         router,
         tokens,
         upkeep,
-        limits,
+        limits: service_limits(config),
         drain: config.drain,
         draining,
         tasks,
@@ -290,7 +278,7 @@ fn pushes_are_sealed(config: &Config) -> bool {
     callback.is_some_and(|credentials| credentials.keys.is_some())
 }
 
-/// The door for WeChat's pushes, if the account's owner has set one up.
+/// The receiver of WeChat's pushes, if it is configured.
 fn callback(config: &Config) -> Result<Option<Callback>, ClientError> {
     let Some(credentials) = config.scans.callback.clone() else {
         return Ok(None);
@@ -330,6 +318,26 @@ fn site(config: &Config, is_demo: bool) -> Site {
         frame_ancestors: config.frame_ancestors.as_csp().to_owned(),
         sandbox: is_demo,
     }
+}
+
+/// Opens the database behind the starting page. If it cannot be opened, requests in flight are
+/// answered for [`LAST_START_ANSWERS`] before the start fails.
+async fn open_while_starting(
+    config: &Config,
+    listener: TcpListener,
+    starting: Router,
+    tasks: &TaskTracker,
+    clock: Arc<dyn Clock>,
+) -> Result<(TcpListener, Stores), StartError> {
+    let (limits, opening) = (service_limits(config), open_store(config, clock));
+    let served = serve_starting_page_while(listener, starting, limits, tasks, opening).await?;
+    let (listener, stores) = served;
+    if stores.is_err() {
+        tasks.close();
+        let answered = tokio::time::timeout(LAST_START_ANSWERS, tasks.wait());
+        answered.await.ok();
+    }
+    Ok((listener, stores?))
 }
 
 /// Waits for `work` while the listener answers that the service is starting, so that a health check

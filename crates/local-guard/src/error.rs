@@ -6,7 +6,7 @@ pub enum ForeignRequest {
     /// There are several `Host` headers, or one that is no host.
     #[error("the Host header must be there once and name a host")]
     AmbiguousHost,
-    /// The host is not trusted: DNS rebinding, or a name that nobody has configured.
+    /// The host is not trusted: DNS rebinding, or a name that is not configured.
     #[error(
         "the Host header names an unknown host, as in DNS rebinding; accepted: IP \
          addresses, names without a dot, names that end in .localhost, .local, .internal, .lan, .home.arpa, .test and the \

@@ -177,7 +177,7 @@ impl Sandbox {
     /// Pushes an event to an account's callback, with WeChat's deadline and retries; returns after
     /// the last of them.
     ///
-    /// Whoever follows, any event can be pushed, also one that the phone's page would not make.
+    /// Pushes any event, whatever the follower's state; the phone page pushes only what fits it.
     /// Cancel safe: the push goes on without the caller.
     ///
     /// # Errors
