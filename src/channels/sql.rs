@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use wechat::scene::{Kind, Scene};
 use wechat::ticket::IssuedCode;
 
-use crate::codes::columns;
+use crate::codes::{SceneFilter, columns};
 use crate::db::{Command, Database, Error, Purpose, Transaction};
 
 /// The names that an owner gave a scene. They belong to the scene and its kind, and outlive a
@@ -27,8 +27,8 @@ pub struct ChannelFilter {
     pub group: Option<String>,
     /// Permanent codes only, or temporary ones only.
     pub permanent: Option<bool>,
-    /// Codes that carry this scene, of whatever kind: its text, and whether it is a number.
-    pub scene: Option<(String, bool)>,
+    /// Codes that carry this scene.
+    pub scene: Option<SceneFilter>,
 }
 
 /// A code in the list.
@@ -149,7 +149,7 @@ impl ChannelStore {
             .bind(self.db.now().as_millisecond())
             .bind(filter.label.as_deref())
             .bind(filter.group.as_deref())
-            .bind(filter.scene.as_ref().map(|(text, _)| text.as_str()))
+            .bind(filter.scene.as_ref().map(|scene| scene.value().to_string()))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(self.db.autocommit())
             .await?;
@@ -222,13 +222,9 @@ impl ChannelFilter {
     }
 
     fn allows(&self, kind: Kind) -> bool {
-        let is_number = matches!(kind, Kind::QrScene | Kind::QrLimitScene);
         self.permanent
             .is_none_or(|asked| asked == kind.is_permanent())
-            && self
-                .scene
-                .as_ref()
-                .is_none_or(|(_, asked)| *asked == is_number)
+            && self.scene.as_ref().is_none_or(|scene| scene.may_be(kind))
     }
 
     /// Of millions of codes only those are read that may be in the list: after a scene, of a scene,
@@ -277,13 +273,13 @@ mod tests {
         let store = ChannelStore::new(Database::in_memory(Arc::new(SystemClock)).await);
         for (label, scene, first) in [
             (None, None, "code"),
-            (None, Some("7"), "code"),
+            (None, Some("id:7"), "code"),
             (Some("a"), None, "channel"),
-            (Some("a"), Some("7"), ""),
+            (Some("a"), Some("id:7"), ""),
         ] {
             let filter = ChannelFilter {
                 label: label.map(str::to_owned),
-                scene: scene.map(|text| (text.to_owned(), true)),
+                scene: scene.map(|scene| scene.parse().unwrap()),
                 ..ChannelFilter::default()
             };
             let start = format!("SEARCH {first}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::Offset;
 use tokio::sync::broadcast;
-use wechat::event::Event;
+use wechat::event::{Event, EventKind};
 
 use crate::db;
 use crate::statistics::sql::{DatedEvent, EventStore, Recorded};
@@ -62,7 +62,7 @@ impl Scans {
         let recorded = tokio::spawn(async move {
             let recorded = store.record_event(DatedEvent { event, day }).await?;
             if let Recorded::New { binding } = &recorded {
-                telemetry::scan(kind.as_str());
+                telemetry::scan(metric_label(kind));
                 if let Some(id) = binding {
                     // There may be no receiver.
                     scanned_bindings.send(id.clone()).ok();
@@ -79,5 +79,13 @@ impl Scans {
     /// The ids of bindings whose code was scanned, as this process hears of it.
     pub fn scanned_bindings(&self) -> broadcast::Receiver<String> {
         self.scanned_bindings.subscribe()
+    }
+}
+
+fn metric_label(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Subscribe => "subscribe",
+        EventKind::Scan => "scan",
+        EventKind::Unsubscribe => "unsubscribe",
     }
 }

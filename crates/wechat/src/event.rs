@@ -42,7 +42,8 @@ impl EventKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Subscribe, Self::Scan, Self::Unsubscribe];
 
-    /// The name in answers, in the database and in metrics.
+    /// The name in WeChat's documentation, in lower case. What stores, answers or counts events has
+    /// names of its own. Ids of events contain it, so it must not change.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Subscribe => "subscribe",

@@ -101,6 +101,13 @@ impl FromStr for PermanentId {
     }
 }
 
+/// Every number of a permanent code may also be that of a temporary one.
+impl From<PermanentId> for SceneId {
+    fn from(id: PermanentId) -> Self {
+        Self(id.0)
+    }
+}
+
 /// Parses canonical decimal digits. One number has one notation, so one scene has one link, one
 /// signature and one code.
 fn parse_scene_number(text: &str, max: u32) -> Result<u32, SceneError> {

@@ -5,6 +5,7 @@ use sqlx::any::AnyRow;
 use wechat::scene::{Kind, Lifetime, Scene, SceneText, TemporaryScene};
 use wechat::ticket::{IssuedCode, Life};
 
+use crate::codes::SceneFilter;
 use crate::db::{Error, row};
 
 /// A scene's value as its column has it.
@@ -30,12 +31,11 @@ pub(crate) fn scene_of(kind: &str, text: &str) -> Result<Scene, Error> {
     Scene::new(kind, text).map_err(|_| Error::BadRow("a scene"))
 }
 
-/// The kinds of codes that carry a number, or a text, as SQL lists them.
-pub(crate) fn kinds(is_number: bool) -> &'static str {
-    if is_number {
-        "'QR_SCENE', 'QR_LIMIT_SCENE'"
-    } else {
-        "'QR_STR_SCENE', 'QR_LIMIT_STR_SCENE'"
+/// The kinds of codes that a filter may select, as SQL lists them.
+pub(crate) fn kinds(filter: &SceneFilter) -> &'static str {
+    match filter {
+        SceneFilter::Id(_) => "'QR_SCENE', 'QR_LIMIT_SCENE'",
+        SceneFilter::Text(_) => "'QR_STR_SCENE', 'QR_LIMIT_STR_SCENE'",
     }
 }
 

@@ -1,8 +1,8 @@
 //! Queries below `/api`, parsed strictly: every parameter is known and given once.
 
 use jiff::civil::Date;
-use wechat::scene::{SceneError, SceneId, SceneText};
 
+use crate::codes::SceneFilter;
 use crate::http::extract::query::form_pairs;
 use crate::http::problem::Problem;
 use crate::text;
@@ -46,20 +46,10 @@ pub(super) fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
     text::boolean(value).ok_or_else(|| Problem::invalid_parameter(name, "must be true or false"))
 }
 
-/// Parses the filter by scene: its text, and whether it is a number.
-pub(super) fn scene(value: &str) -> Result<(String, bool), Problem> {
-    let bad = |message: String| Problem::invalid_parameter("scene", message);
-    let (text, number) = match value.split_once(':') {
-        Some(("id", text)) => (text, text.parse::<SceneId>().map(|_| true)),
-        Some(("str", text)) => (text, text.parse::<SceneText>().map(|_| false)),
-        _ => return Err(bad("must be id:NUMBER or str:TEXT".to_owned())),
-    };
-    let number = number.map_err(|error| bad(after_the_colon(&error)))?;
-    Ok((text.to_owned(), number))
-}
-
-fn after_the_colon(error: &SceneError) -> String {
-    format!("is not valid after the colon: {error}")
+/// Parses the filter by scene.
+pub(super) fn scene(value: &str) -> Result<SceneFilter, Problem> {
+    let filter = value.parse::<SceneFilter>();
+    filter.map_err(|error| Problem::invalid_parameter("scene", error.to_string()))
 }
 
 /// Parses a day as `YYYY-MM-DD`, from 1970 on, where WeChat's clock begins.
@@ -101,26 +91,6 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(day(text).is_some(), want, "input {text:?}");
-        }
-    }
-
-    #[test]
-    fn a_scene_says_whether_it_is_a_number() {
-        for (value, want) in [
-            ("id:123", Some(("123", true))),
-            ("str:123", Some(("123", false))),
-            ("str:a:b", Some(("a:b", false))),
-            ("id:0", None),
-            ("id:4294967296", None),
-            ("id:", None),
-            ("str:", None),
-            ("str:wxqr.x", None),
-            ("123", None),
-            ("text:123", None),
-        ] {
-            let got = scene(value).ok();
-            let want = want.map(|(text, number)| (text.to_owned(), number));
-            assert_eq!(got, want, "input {value:?}");
         }
     }
 }

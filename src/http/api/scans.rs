@@ -7,6 +7,7 @@ use jiff::civil::Time;
 use jiff::tz::Offset;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
+use wechat::event::EventKind;
 
 use crate::access::Scope;
 use crate::http::api::attribution::AttributionBody;
@@ -102,10 +103,18 @@ fn shown(event: StoredEvent, shows_openid: bool) -> EventBody {
     EventBody {
         id: event.id,
         at: rfc3339(event.at),
-        event: event.kind.as_str(),
+        event: event_name(event.kind),
         code: event.attribution.as_ref().map(AttributionBody::from),
         person: event.person,
         openid: openid.map(|openid| openid.as_str().to_owned()),
+    }
+}
+
+fn event_name(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Subscribe => "subscribe",
+        EventKind::Scan => "scan",
+        EventKind::Unsubscribe => "unsubscribe",
     }
 }
 

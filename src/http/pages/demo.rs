@@ -5,8 +5,9 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::civil::Date;
 use serde::Serialize;
-use wechat::scene::{Lifetime, Scene, SceneValue};
+use wechat::scene::{Lifetime, Scene};
 
+use crate::codes::SceneFilter;
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
 use crate::statistics::{Attribution, EventStore, Numbers, NumbersFilter, Span};
@@ -48,9 +49,8 @@ pub(crate) async fn numbers(
 }
 
 fn of_all_days(scene: &Scene) -> NumbersFilter {
-    let value = scene.value();
     NumbersFilter {
-        scene: Some((value.to_string(), matches!(value, SceneValue::Id(_)))),
+        scene: Some(SceneFilter::from(scene)),
         group: None,
         from: Date::constant(2000, 1, 1),
         to: Date::constant(9999, 12, 31),

@@ -1,7 +1,8 @@
-//! The columns of attributions and openids: encoding and decoding.
+//! The columns of attributions, events and openids: encoding and decoding.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use wechat::event::EventKind;
 use wechat::openid::OpenId;
 
 use crate::codes::columns::{scene_of, scene_text};
@@ -26,6 +27,23 @@ pub(crate) fn attribution(row: &AnyRow) -> Result<Attribution, Error> {
     } else {
         Attribution::Code(scene_of(&kind, &text)?)
     })
+}
+
+/// A kind of event as its column has it.
+pub(crate) fn event_column(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Subscribe => "subscribe",
+        EventKind::Scan => "scan",
+        EventKind::Unsubscribe => "unsubscribe",
+    }
+}
+
+/// The kind of event of such a column.
+pub(crate) fn event_kind(column: &str) -> Result<EventKind, Error> {
+    let mut kinds = EventKind::ALL.into_iter();
+    kinds
+        .find(|kind| event_column(*kind) == column)
+        .ok_or(Error::BadRow("an event"))
 }
 
 /// An openid as its column has it, always equally long: dots after it, or instead of it where it is

@@ -9,6 +9,7 @@ use wechat::openid::OpenId;
 
 use super::columns;
 use super::store::EventStore;
+use crate::codes::SceneFilter;
 use crate::codes::columns::kinds;
 use crate::db::{Error, Purpose, row};
 use crate::statistics::tally::Attribution;
@@ -57,9 +58,9 @@ pub struct StoredEvent {
 /// Which events to list. An absent field does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Events of codes with this scene, of whatever kind: its text, and whether it is a number.
-    /// Scenes of unknown tickets have a text only, which either finds.
-    pub scene: Option<(String, bool)>,
+    /// Events of codes with this scene. Scenes of unknown tickets have a text only, which a filter
+    /// by number finds too.
+    pub scene: Option<SceneFilter>,
     /// Events from this time on, by WeChat's clock.
     pub since: Option<Timestamp>,
 }
@@ -100,8 +101,8 @@ impl EventStore {
             .bind(self.db.appid())
             .bind(since.as_millisecond())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        if let Some((scene, _)) = &filter.scene {
-            query = query.bind(scene);
+        if let Some(scene) = &filter.scene {
+            query = query.bind(scene.value().to_string());
         }
         if let EventOrder::StoredAfter(seq) = order {
             query = query.bind(i64::try_from(seq).unwrap_or(i64::MAX));
@@ -132,8 +133,8 @@ impl EventFilter {
     /// Whatever is asked for, there is an index in its order.
     fn sql(&self, order: EventOrder) -> String {
         let scene = match &self.scene {
-            Some((_, is_number)) => {
-                format!("AND scene = $4 AND kind IN ({}, '')", kinds(*is_number))
+            Some(scene) => {
+                format!("AND scene = $4 AND kind IN ({}, '')", kinds(scene))
             }
             None => String::new(),
         };
@@ -160,10 +161,7 @@ fn stored(found: &AnyRow) -> Result<StoredEvent, Error> {
         id: found.try_get("id")?,
         seq: place(found.try_get("seq")?)?,
         at: row::instant(found.try_get("at")?)?,
-        kind: EventKind::ALL
-            .into_iter()
-            .find(|one| one.as_str() == kind)
-            .ok_or(Error::BadRow("an event"))?,
+        kind: columns::event_kind(&kind)?,
         attribution: is_of_code
             .then(|| columns::attribution(found))
             .transpose()?,
@@ -202,7 +200,7 @@ mod tests {
             ),
         ] {
             let filter = EventFilter {
-                scene: scene.then(|| ("1".to_owned(), true)),
+                scene: scene.then(|| "id:1".parse().unwrap()),
                 since: None,
             };
             let plan = store.db.plan(filter.sql(order)).await;

@@ -11,6 +11,7 @@ use sqlx::{Any, AssertSqlSafe, Row};
 use super::columns;
 use super::store::EventStore;
 use crate::channels::{self, Channel};
+use crate::codes::SceneFilter;
 use crate::codes::columns::kinds;
 use crate::db::{Error, Purpose, Transaction, row};
 use crate::statistics::tally::Attribution;
@@ -45,9 +46,9 @@ pub enum Span {
 /// Which numbers. An absent field does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersFilter {
-    /// Codes that carry this scene: its text, and whether it is a number. Scenes of unknown
-    /// tickets have a text only, which either finds.
-    pub scene: Option<(String, bool)>,
+    /// Codes that carry this scene. Scenes of unknown tickets have a text only, which a filter by
+    /// number finds too.
+    pub scene: Option<SceneFilter>,
     /// Exactly this group.
     pub group: Option<String>,
     /// The first day.
@@ -178,7 +179,7 @@ impl NumbersFilter {
         query
             .bind(self.from.to_string())
             .bind(self.to.to_string())
-            .bind(self.scene.as_ref().map(|(text, _)| text.as_str()))
+            .bind(self.scene.as_ref().map(|scene| scene.value().to_string()))
             .bind(self.group.as_deref())
             .bind(i64::try_from(EventStore::MAX_ROWS + 1).unwrap_or(i64::MAX))
     }
@@ -186,10 +187,10 @@ impl NumbersFilter {
     /// The codes of a scene, or else the permanent ones.
     fn codes_sql(&self) -> String {
         let which = match &self.scene {
-            Some((_, is_number)) => format!(
+            Some(scene) => format!(
                 "scene = $4 AND kind IN ({}) AND NOT EXISTS (SELECT 1 FROM binding
                    WHERE binding.appid = code.appid AND binding.scene = code.scene AND code.kind = 'QR_STR_SCENE')",
-                kinds(*is_number)
+                kinds(scene)
             ),
             None => "kind IN ('QR_LIMIT_SCENE', 'QR_LIMIT_STR_SCENE')".to_owned(),
         };
@@ -258,8 +259,8 @@ impl NumbersFilter {
 
     fn scene_sql(&self) -> String {
         match &self.scene {
-            Some((_, is_number)) => {
-                format!(" AND scene = $4 AND kind IN ({}, '')", kinds(*is_number))
+            Some(scene) => {
+                format!(" AND scene = $4 AND kind IN ({}, '')", kinds(scene))
             }
             None => String::new(),
         }
@@ -434,7 +435,7 @@ mod tests {
         for (scene, group) in [(false, false), (true, false), (false, true), (true, true)] {
             for span in [Span::Day, Span::Total] {
                 let filter = NumbersFilter {
-                    scene: scene.then(|| ("7".to_owned(), true)),
+                    scene: scene.then(|| "id:7".parse().unwrap()),
                     group: group.then(|| "south".to_owned()),
                     from: Date::MIN,
                     to: Date::MAX,

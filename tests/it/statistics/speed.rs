@@ -235,7 +235,7 @@ async fn measure(database: Database) {
         figures.tell(&format!("{what}, {} rows", grouped(rows)), millis(longest));
     }
     let one = NumbersFilter {
-        scene: Some(("7".to_owned(), true)),
+        scene: Some("id:7".parse().unwrap()),
         ..filter(0, 89, Span::Day)
     };
     figures.tell(
@@ -269,7 +269,7 @@ async fn measure(database: Database) {
 
 async fn lists(store: &Stores, figures: &mut Figures) {
     let scene = |scene: Option<&str>| EventFilter {
-        scene: scene.map(|text| (text.to_owned(), true)),
+        scene: scene.map(|scene| scene.parse().unwrap()),
         since: None,
     };
     let newest = EventOrder::NewestFirst;
@@ -281,7 +281,7 @@ async fn lists(store: &Stores, figures: &mut Figures) {
         ("the newest 100 events", scene(None), newest),
         (
             "the newest 100 events of one code",
-            scene(Some("7")),
+            scene(Some("id:7")),
             newest,
         ),
         (

@@ -845,7 +845,6 @@ async fn the_pages_of_a_list_are_the_whole_list(bench: Bench) {
 async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
     let store = bench.replica().await;
     stock_up(&bench, &store).await;
-    let scene = |text: &str, is_number| Some((text.to_owned(), is_number));
     for (label, group, permanent, scene, want) in [
         (Some("four"), None, None, None, 10),
         (None, Some("even"), None, None, 20),
@@ -853,16 +852,16 @@ async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
         (None, Some("even"), Some(false), None, 0),
         (None, None, Some(true), None, 40),
         (None, None, Some(false), None, 40),
-        (None, None, None, scene("7", true), 1),
-        (None, None, None, scene("7", false), 0),
-        (None, None, None, scene("B展 1", false), 1),
+        (None, None, None, Some("id:7"), 1),
+        (None, None, None, Some("str:7"), 0),
+        (None, None, None, Some("str:B展 1"), 1),
         (Some("fou_"), None, None, None, 0),
     ] {
         let filter = ChannelFilter {
             label: label.map(str::to_owned),
             group: group.map(str::to_owned),
             permanent,
-            scene,
+            scene: scene.map(|scene| scene.parse().unwrap()),
         };
         let walked = walk(&store, &filter, 3).await;
         assert_eq!(walked.len(), want, "{filter:?}");

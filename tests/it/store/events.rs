@@ -8,11 +8,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use wechat::event::{Event, EventKind, Scan};
-use wechat::scene::{Kind, PermanentScene, Scene};
+use wechat::scene::{Kind, PermanentScene, Scene, SceneText};
 use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
 use wxqr::clock::{Clock as _, ManualClock};
-use wxqr::codes::Reservation;
+use wxqr::codes::{Reservation, SceneFilter};
 use wxqr::db::{OpenError, Upstream};
 use wxqr::statistics::{
     Attribution, DatedEvent, EventFilter, EventOrder, Numbers, NumbersFilter, PersonKey, Recorded,
@@ -397,23 +397,23 @@ async fn numbers_are_listed_of_every_code_that_matters(bench: Bench) {
     assert_eq!(rows[0].channel, name(Some("shop"), Some("south")));
     assert_eq!(rows[1].channel, name(None, Some("south")));
 
-    for (text, is_number, want) in [
-        ("2", true, vec![two.clone(), lost.clone()]),
-        ("2", false, vec![lost]),
-        ("9", true, vec![row("9", [0; 4])]),
-        ("poster", false, vec![poster]),
-        ("nobodys", false, vec![no_ones]),
-        ("unknown outcome", false, vec![]),
-        ("3", true, vec![]),
+    for (scene, want) in [
+        ("id:2", vec![two.clone(), lost.clone()]),
+        ("str:2", vec![lost]),
+        ("id:9", vec![row("9", [0; 4])]),
+        ("str:poster", vec![poster]),
+        ("str:nobodys", vec![no_ones]),
+        ("str:unknown outcome", vec![]),
+        ("id:3", vec![]),
     ] {
-        let scene = NumbersFilter {
-            scene: Some((text.to_owned(), is_number)),
+        let one = NumbersFilter {
+            scene: Some(scene.parse().unwrap()),
             ..filter(1, 3, Span::Total)
         };
-        assert_eq!(bench.numbers(&scene).await, want, "scene {text}");
+        assert_eq!(bench.numbers(&one).await, want, "scene {scene}");
     }
     let both = NumbersFilter {
-        scene: Some(("2".to_owned(), true)),
+        scene: Some("id:2".parse().unwrap()),
         ..group
     };
     assert_eq!(bench.numbers(&both).await, [two]);
@@ -475,17 +475,17 @@ async fn events_are_listed_in_either_order_page_by_page(bench: Bench) {
     }
     let by = |order: &[usize]| order.iter().map(|n| format!("o{n}")).collect::<Vec<_>>();
     let at = |hour: i64| start + SignedDuration::from_hours(hour);
-    let of = |scene: &str, is_number: bool| Some((scene.to_owned(), is_number));
     let newest = [3, 5, 0, 2, 1, 4];
     for (scene, since, newest, stored) in [
         (None, None, &newest[..], &[0, 1, 2, 3, 4, 5][..]),
         (None, Some(at(3)), &[3, 5, 0, 2, 1], &[0, 1, 2, 3, 5]),
         (None, Some(at(10)), &[], &[]),
-        (of("1", true), None, &[5, 0, 2, 4], &[0, 2, 4, 5]),
-        (of("1", true), Some(at(5)), &[5, 0], &[0, 5]),
-        (of("1", false), None, &[4], &[4]),
-        (of("2", true), None, &[], &[]),
+        (Some("id:1"), None, &[5, 0, 2, 4], &[0, 2, 4, 5]),
+        (Some("id:1"), Some(at(5)), &[5, 0], &[0, 5]),
+        (Some("str:1"), None, &[4], &[4]),
+        (Some("id:2"), None, &[], &[]),
     ] {
+        let scene: Option<SceneFilter> = scene.map(|scene| scene.parse().unwrap());
         let filter = EventFilter { scene, since };
         for page in [1, 2, 100] {
             let (mut newest, stored) = (by(newest), by(stored));
@@ -694,7 +694,7 @@ async fn codes_of_bindings_are_not_listed(bench: Bench) {
         .collect();
     assert_eq!(scenes, ["poster"]);
     let scene = NumbersFilter {
-        scene: Some(("wxqr.b1".to_owned(), false)),
+        scene: Some(SceneFilter::Text(SceneText::reserved("b1"))),
         ..filter(1, 3, Span::Total)
     };
     assert_eq!(bench.numbers(&scene).await, []);
@@ -758,8 +758,8 @@ async fn sums_are_those_of_all_codes(bench: Bench) {
     let by_day = [(1, first), (2, second), (3, [0; 3])];
     for (span, scene, want) in [
         (Span::Total, None, vec![sums(None, [3, 2, 1])]),
-        (Span::Total, Some("1"), vec![sums(None, first)]),
-        (Span::Total, Some("nobodys"), vec![sums(None, [0; 3])]),
+        (Span::Total, Some("id:1"), vec![sums(None, first)]),
+        (Span::Total, Some("id:9"), vec![sums(None, [0; 3])]),
         (
             Span::Day,
             None,
@@ -767,7 +767,7 @@ async fn sums_are_those_of_all_codes(bench: Bench) {
         ),
     ] {
         let filter = NumbersFilter {
-            scene: scene.map(|text| (text.to_owned(), true)),
+            scene: scene.map(|scene| scene.parse().unwrap()),
             ..filter(1, 3, span)
         };
         assert_eq!(

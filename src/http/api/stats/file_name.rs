@@ -6,14 +6,14 @@ use crate::statistics::{NumbersFilter, Span};
 /// The `Content-Disposition`, with a name that says which numbers the file holds, of which days,
 /// and whether by day. Files that differ have different names.
 pub(super) fn disposition(filter: &NumbersFilter) -> String {
-    let scene = filter.scene.as_ref().map(|(text, is_number)| {
-        let parameter = if *is_number { "scene_id" } else { "scene_str" };
-        (parameter, text.as_str())
-    });
-    let group = filter.group.as_deref().map(|group| ("group", group));
+    let scene = filter.scene.as_ref();
+    let scene = scene.map(|scene| (scene.parameter(), scene.value().to_string()));
+    let group = filter.group.clone().map(|group| ("group", group));
     let chosen = [group, scene].into_iter().flatten();
     let chosen: String = chosen
-        .flat_map(|(parameter, value)| ["-", parameter, "-", value])
+        .flat_map(|(parameter, value)| {
+            ["-".to_owned(), parameter.to_owned(), "-".to_owned(), value]
+        })
         .collect();
     let span = match filter.span {
         Span::Day => "by-day",

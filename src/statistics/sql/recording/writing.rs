@@ -35,7 +35,7 @@ impl Recording<'_, '_> {
                     .bind(event.seq)
                     .bind(event.at().as_millisecond())
                     .bind(dated.day.to_string())
-                    .bind(dated.event.kind.as_str())
+                    .bind(columns::event_column(dated.event.kind))
                     .bind(event.named.person.as_str())
                     .bind(kind)
                     .bind(scene)
