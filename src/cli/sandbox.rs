@@ -17,14 +17,14 @@ use wechat_sandbox::{
 };
 use wxqr::app::sandbox_limits;
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::config::{self, PublicUrl, local_url};
-use wxqr::telemetry::{self, LogFormat, LogSettings};
+use wxqr::config::{self, Config, PublicUrl, flags_of, local_url};
+use wxqr::telemetry;
 use wxqr::text::random_token;
 
 use super::{introduce, stop_signal};
 
 pub(super) fn command() -> Command {
-    Command::new("sandbox")
+    let command = Command::new("sandbox")
         .about(
             "The sandbox alone: an imitation of WeChat's API for any WeChat SDK",
         )
@@ -71,7 +71,8 @@ pub(super) fn command() -> Command {
                     "Writes the CA certificate that clients of --tls have to trust; generated at each start",
                 ),
         )
-        .args(callback_arguments())
+        .args(callback_arguments());
+    flags_of(command, &["log", "log-format"])
 }
 
 /// What the account's owner would set in WeChat's console.
@@ -138,10 +139,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         app_id: "wxsandbox".to_owned(),
         app_secret: SecretString::from(random_token()),
     });
-    telemetry::start_logging(&LogSettings {
-        filter: "info".to_owned(),
-        format: LogFormat::Auto,
-    });
+    telemetry::start_logging(&Config::load_log(matches, std::env::vars_os())?);
     let stop = stop_signal()?;
     let listener =
         http_listener::bind(address).with_context(|| format!("cannot listen on {address}"))?;

@@ -223,6 +223,20 @@ impl Config {
         let listen = reader.required(&settings::LISTEN);
         reader.finish(listen, &[], None)
     }
+
+    /// Reads the settings of the log alone, for a command that needs no other.
+    ///
+    /// # Errors
+    /// If one of them is not valid.
+    pub fn load_log(
+        flags: &ArgMatches,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<LogSettings, ConfigErrors> {
+        let resolved = Resolved::new(flags, environment);
+        let mut reader = Reader::new(&resolved);
+        let log = reader.log();
+        reader.finish(log, &[], None)
+    }
 }
 
 /// URL of a listener for a process on the same machine: loopback for an unspecified address.

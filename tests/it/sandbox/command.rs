@@ -203,6 +203,24 @@ async fn every_call_is_a_log_line_without_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_takes_its_log_level_from_the_flag_or_the_variable() {
+    let bad = run(&["sandbox", "--log", "loud=="], &[]).await;
+    assert_eq!(bad.status, 78, "{}", bad.stderr);
+    for (flags, variables) in [
+        (&["--log", "warn"][..], &[][..]),
+        (&[], &[("WXQR_LOG", "warn")]),
+    ] {
+        let mut all = vec!["sandbox", "--listen", "127.0.0.1:0"];
+        all.extend(flags);
+        let sandbox = Tool::start(&all, variables, "SANDBOX of").await;
+        sandbox.ask("GET", "/cgi-bin/nothing", &[], "").await;
+        sandbox.process.signal("TERM");
+        let output = sandbox.process.output().await;
+        assert_eq!(output.stderr, "", "{flags:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_front_page_shows_the_sandbox_and_its_buttons_work_without_scripts() {
     let callback = "http://user:CANARY@127.0.0.1:9/wechat?k=CANARY";
     let sandbox = Tool::sandbox(&["--callback-url", callback]).await;
