@@ -36,6 +36,7 @@ const TOKEN_RETRIES: &str = "wxqr_token_retries_total";
 const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
 const ACCOUNT_FAULT: &str = "wxqr_account_fault";
 const STORE_UP: &str = "wxqr_store_up";
+const STORE_DAMAGED: &str = "wxqr_store_damaged";
 /// Transactions that wrote; with the commands, how large the groups of the writer are.
 const STORE_COMMITS: &str = "wxqr_store_commits_total";
 const STORE_COMMANDS: &str = "wxqr_store_commands_total";
@@ -159,6 +160,10 @@ fn describe() {
         "1 while WeChat refuses for a reason that only the account's owner can fix"
     );
     describe_gauge!(STORE_UP, "1 while the database answers");
+    describe_gauge!(
+        STORE_DAMAGED,
+        "1 from when damage is found in the file of SQLite"
+    );
     describe_counter!(STORE_COMMITS, "Transactions committed by writes");
     describe_counter!(STORE_COMMANDS, "Writes in these transactions");
     describe_gauge!(
@@ -253,6 +258,11 @@ pub(crate) fn code_lookup(result: &'static str) {
 /// Sets whether the database answers.
 pub(crate) fn store_up(up: bool) {
     gauge!(STORE_UP).set(if up { 1.0 } else { 0.0 });
+}
+
+/// Sets whether damage was found in SQLite's file.
+pub(crate) fn store_damaged(damaged: bool) {
+    gauge!(STORE_DAMAGED).set(if damaged { 1.0 } else { 0.0 });
 }
 
 /// Counts a transaction that wrote so many commands.

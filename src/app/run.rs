@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::limits::metrics_limits;
-use super::upkeep::Upkeep;
+use super::upkeep::{self, Upkeep};
 use crate::codes::Tokens;
 use crate::config::Drain;
 use crate::http;
@@ -65,6 +65,10 @@ impl App {
         });
         let codes = Arc::clone(&self.upkeep.codes);
         self.tasks.spawn(self.upkeep.run(background.clone()));
+        self.tasks.spawn(upkeep::check_integrity(
+            database.clone(),
+            background.clone(),
+        ));
         if let Some((listener, recorder)) = self.metrics {
             self.tasks.spawn(serve_metrics(
                 listener,

@@ -1,5 +1,5 @@
-//! Periodic tasks: the health check of the database, gauges of what is left, and removal of what
-//! has expired.
+//! Background tasks: the health check of the database, gauges of what is left, removal of what has
+//! expired, and the integrity check of the database's file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::stores::Stores;
 use crate::clock::Clock;
 use crate::codes::{Codes, Supplies};
-use crate::db;
+use crate::db::{self, Damage, Database};
+use crate::telemetry::Causes;
 
 /// How soon an idle service notices that the database is back.
 const PING_EVERY: Duration = Duration::from_secs(1);
@@ -118,6 +119,22 @@ impl Upkeep {
         while self.stores.database.is_up() && remove().await.is_ok_and(|removed| removed > 0) {
             tokio::time::sleep(BETWEEN_BATCHES).await;
         }
+    }
+}
+
+/// Checks SQLite's file for damage, once: reading all of it takes too long for a start.
+pub(super) async fn check_integrity(database: Database, stop: CancellationToken) {
+    match database.check_integrity(&stop).await {
+        Ok(None) => {}
+        Ok(Some(damage)) => tracing::error!(
+            error = %damage,
+            action = Damage::ACTION,
+            "the database is damaged"
+        ),
+        Err(error) => tracing::warn!(
+            error = %Causes(&error),
+            "the database could not be checked for damage"
+        ),
     }
 }
 

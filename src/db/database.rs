@@ -5,12 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::admission::Purpose;
 use super::clocks::ClockDifference;
 use super::command::BatchCommand;
 use super::engine::Engine;
 use super::error::Error;
+use super::integrity::Damage;
 use super::limits::CLOSE_TIMEOUT;
 use super::transaction::{Autocommit, Transaction};
 use crate::clock::Clock;
@@ -50,6 +52,21 @@ impl Database {
     /// which has no clock of its own.
     pub fn clock_difference(&self) -> Option<ClockDifference> {
         self.engine.clock_difference()
+    }
+
+    /// Whether a check found damage in SQLite's file.
+    pub fn is_damaged(&self) -> bool {
+        self.engine.is_damaged()
+    }
+
+    /// Reads all of SQLite's file and returns the first damage; none also once `stop` is cancelled,
+    /// which ends the check soon. Other databases check themselves. Not cancel safe: where the
+    /// caller leaves, a table is still checked to its end.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn check_integrity(&self, stop: &CancellationToken) -> Result<Option<Damage>, Error> {
+        self.engine.check_integrity(stop).await
     }
 
     /// Truncates SQLite's write-ahead log, which would keep what this process erased.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::admission::{Admission, Permit, Purpose};
@@ -13,6 +14,7 @@ use super::clocks::ClockDifference;
 use super::command::{BatchCommand, Command, Urgency};
 use super::error::Error;
 use super::health::Health;
+use super::integrity::{Damage, IntegrityCheck};
 use super::limits::{DEADLINE, STATISTICS_DEADLINE};
 use super::pool;
 use super::transaction::{Autocommit, Transaction};
@@ -33,6 +35,7 @@ pub(crate) struct Engine {
     appid: Arc<str>,
     health: Arc<Health>,
     clock_difference: Option<ClockDifference>,
+    integrity_check: Option<IntegrityCheck>,
     /// Erasures so far, and those that are gone from SQLite's write-ahead log too.
     erasures: AtomicU64,
     truncated: AtomicU64,
@@ -59,6 +62,7 @@ impl Engine {
             appid,
             health,
             clock_difference,
+            integrity_check: IntegrityCheck::new(url),
             // A process that was killed may have left something.
             erasures: AtomicU64::new(url.is_file().into()),
             truncated: AtomicU64::new(0),
@@ -159,6 +163,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Checks SQLite's file for damage, and remembers what it finds.
+    pub(crate) async fn check_integrity(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<Option<Damage>, Error> {
+        let Some(check) = &self.integrity_check else {
+            return Ok(None);
+        };
+        let damage = check.run(stop).await?;
+        if damage.is_some() {
+            self.health.record_damage();
+        }
+        Ok(damage)
+    }
+
     /// Reads once admitted, and cuts the call off at its deadline. Late statistics do not count as
     /// a failure of the database.
     pub(crate) async fn read<T>(
@@ -198,6 +217,10 @@ impl Engine {
 
     pub(crate) fn is_up(&self) -> bool {
         self.health.is_up()
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.health.is_damaged()
     }
 
     pub(crate) fn clock_difference(&self) -> Option<ClockDifference> {

@@ -10,17 +10,29 @@ use crate::telemetry::{self, Causes};
 #[derive(Debug)]
 pub(super) struct Health {
     is_up: AtomicBool,
+    /// Whether a check found damage in SQLite's file. It does not go away by itself.
+    is_damaged: AtomicBool,
 }
 
 impl Health {
     pub(super) fn up() -> Self {
         Self {
             is_up: AtomicBool::new(true),
+            is_damaged: AtomicBool::new(false),
         }
     }
 
     pub(super) fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn record_damage(&self) {
+        self.is_damaged.store(true, Ordering::Relaxed);
+        telemetry::store_damaged(true);
     }
 
     /// Logs a call that failed alone, and the database's own failure once.

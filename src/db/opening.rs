@@ -125,6 +125,7 @@ impl Database {
         let opened = open_engine(&url, &appid, upstream, &*clock, settle).await;
         let (engine, settled) = opened.map_err(|error| error.or_permanent(&url))?;
         telemetry::store_up(true);
+        telemetry::store_damaged(false);
         Ok((Self::new(engine, clock), settled))
     }
 
@@ -241,13 +242,13 @@ pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection
         .map_err(classify)
 }
 
-/// Refuses a file that is damaged or another program's, before anything writes to it. One that
-/// cannot be read, such as a new one, is left to the opening.
+/// Refuses a file that is no database or another program's, before anything writes to it. One that
+/// cannot be read, such as a new one, is left to the opening. Damage in the middle of a file is
+/// found later, by the integrity check.
 async fn inspect(url: &str) -> Result<(), OpenError> {
     let options: AnyConnectOptions = url.parse().map_err(classify)?;
     let looked = async {
         let mut connection = connect(&options).await?;
-        refuse_damaged(&mut connection).await?;
         has_tables(&mut connection, Dialect::Sqlite).await?;
         connection.close().await.map_err(classify)
     };
@@ -255,16 +256,6 @@ async fn inspect(url: &str) -> Result<(), OpenError> {
         Err(OpenError::Unreachable(_)) => Ok(()),
         result => result,
     }
-}
-
-async fn refuse_damaged(connection: &mut AnyConnection) -> Result<(), OpenError> {
-    let check = connection.fetch_one("PRAGMA quick_check(1)").await;
-    let check = check.map_err(classify)?;
-    if check.try_get::<String, _>(0).map_err(classify)? == "ok" {
-        return Ok(());
-    }
-    let found = "quick_check found damage".to_owned();
-    Err(OpenError::Damaged(sqlx::Error::Protocol(found)))
 }
 
 /// Whether our tables are there. A database with other tables only is another program's. Views do

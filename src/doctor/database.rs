@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::finding::{Finding, Issue};
 use super::{CLOCK, Report, STORE};
 use crate::app::{self, Stores};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::{ClockDifference, Database, OpenError, SchemaState};
+use crate::db::{ClockDifference, Damage, Database, OpenError, SchemaState};
 use crate::telemetry::Causes;
 
 /// Checks the database, and returns it if it is ready to use.
@@ -77,11 +78,25 @@ async fn check_ready_store(
         }
     };
     let detail = format!("{}, permanent codes in the ledger: {used}", store.database);
-    report(Finding::fine(STORE, detail));
+    report(match damage(&store.database).await {
+        Some(damage) => Finding::failed(STORE, damage),
+        None => Finding::fine(STORE, detail),
+    });
     if let Some(difference) = store.database.clock_difference() {
         report(clock_finding(difference));
     }
     Some(store)
+}
+
+/// Reads the whole file, however long that takes.
+async fn damage(database: &Database) -> Option<Issue> {
+    match database.check_integrity(&CancellationToken::new()).await {
+        Ok(damage) => Some(Issue::new(damage?.to_string(), Damage::ACTION)),
+        Err(error) => {
+            let action = "check that this user may read the file, and that its disk is well";
+            Some(Issue::new(Causes(&error).to_string(), action))
+        }
+    }
 }
 
 fn store_issue(error: &OpenError) -> Issue {

@@ -27,7 +27,7 @@ pub(crate) async fn healthz() -> &'static str {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
     /// `starting` until the store is open; then `ok`, or `degraded` while only known codes can be
-    /// served; `draining` before the end.
+    /// served or the store is damaged; `draining` before the end.
     status: &'static str,
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn readyz(
 ) -> Response {
     let (code, status) = if draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
-    } else if breaker.fault().is_some() || !database.is_up() {
+    } else if breaker.fault().is_some() || !database.is_up() || database.is_damaged() {
         (StatusCode::OK, "degraded")
     } else {
         (StatusCode::OK, "ok")

@@ -13,7 +13,7 @@ use url::Url;
 use wechat_sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::db::Upstream;
+use wxqr::db::{Damage, Upstream};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
@@ -684,6 +684,10 @@ async fn a_refused_database_is_reported_with_a_remedy() {
     let (_sandbox, address, _server) = sandbox().await;
     let damaged = Database::sqlite();
     fs::write(damaged.file(), "this is no database".repeat(100)).unwrap();
+    let partly_damaged = Database::sqlite();
+    make_store(&partly_damaged).await;
+    partly_damaged.fill_with_tickets().await;
+    partly_damaged.damage_a_page_of("ticket").await;
     let foreign = Database::sqlite();
     foreign.run("CREATE TABLE theirs (a INT)").await;
     for (database, happened, action) in [
@@ -692,6 +696,7 @@ async fn a_refused_database_is_reported_with_a_remedy() {
             "the file is damaged",
             "move it away or restore a backup",
         ),
+        (partly_damaged, "the file is damaged: ", Damage::ACTION),
         (
             foreign,
             "another program's tables",
@@ -700,7 +705,7 @@ async fn a_refused_database_is_reported_with_a_remedy() {
     ] {
         let store = ("WXQR_DATABASE_URL", database.url.as_str());
         let output = doctor(&format!("http://{address}"), &[store]).await;
-        let line = line(&output, "FAIL  store: WXQR_DATABASE_URL: ");
+        let line = line(&output, "FAIL  store: ");
         assert!(line.contains(happened), "{line}");
         assert!(line.ends_with(&format!("; {action}")), "{line}");
         assert_eq!(output.stderr, "wxqr: 1 check failed\n");

@@ -9,13 +9,14 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use tokio::task::{JoinHandle, block_in_place};
-use wxqr::db::DEADLINE;
+use wxqr::db::{DEADLINE, Damage};
 
 use crate::support::answer::Answer;
 use crate::support::database::{Cluster, Database};
 use crate::support::figures::in_time;
 use crate::support::fleet::{Replica, Upstream, tickets};
 use crate::support::keys;
+use crate::support::served::Served;
 use crate::support::visitors::{HEALED_WITHIN, LONGEST_WAIT, known_codes, readiness, visit};
 use crate::support::wire::Wire;
 use crate::support::{eventually, eventually_async};
@@ -187,6 +188,36 @@ async fn the_api_makes_no_code_without_the_store() {
         assert_eq!(many.problem(), unavailable());
     }
     assert_eq!(alone.upstream.creates(), creates, "WeChat is not called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_page_is_logged_and_the_service_goes_on() {
+    let database = Database::sqlite();
+    database.store().await.database.close().await;
+    database.fill_with_tickets().await;
+    database.damage_a_page_of("ticket").await;
+    let served = Served::with(&[
+        ("WXQR_DATABASE_URL", &database.url),
+        ("WXQR_METRICS_LISTEN", "127.0.0.1:0"),
+    ])
+    .await;
+    let line = served
+        .process
+        .wait_for_line("the database is damaged")
+        .await;
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["action"], Damage::ACTION);
+    let said = line["error"].as_str().unwrap();
+    assert!(said.starts_with("the file is damaged: "), "{said}");
+
+    let ready = readiness(&served.get("/readyz").await);
+    assert_eq!(ready, (200, "degraded".to_owned()));
+    let metrics = format!("http://{}/metrics", served.addresses.metrics.unwrap());
+    let metrics = Answer::to(served.client.get(metrics)).await;
+    assert!(metrics.text().contains("wxqr_store_damaged 1"));
+    let code = served.get("/qrcode.json?scene_id=1").await;
+    assert_eq!(code.status, StatusCode::OK, "{code:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ mod codes;
 mod contract;
 mod events;
 mod files;
+mod integrity;
 mod locks;
 mod opening;
 mod pooler;

@@ -1,6 +1,7 @@
 //! Databases of a test's own: a file, one on the PostgreSQL server that was named, or a server that
 //! can be stopped.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ const REQUIRE: &str = "REQUIRE_POSTGRES";
 
 /// Where PostgreSQL's own programs are looked for, the newest first.
 const DEBIAN_PROGRAMS: &str = "/usr/lib/postgresql";
+
+/// As long as a page of SQLite.
+const NOISE: [u8; 4096] = [0xa5; 4096];
 
 /// A database that goes when it is dropped.
 pub(crate) struct Database {
@@ -139,6 +143,30 @@ impl Database {
             ""
         };
         run_sql(&format!("{}{create}", self.url), sql).await;
+    }
+
+    /// Fills pages of SQLite's file that an opening does not read.
+    pub(crate) async fn fill_with_tickets(&self) {
+        self.run(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO ticket SELECT 'wxtest', 'ticket-' || i, 'QR_SCENE', i, i FROM n",
+        )
+        .await;
+    }
+
+    /// Overwrites a leaf of a table or index with noise, in a file that nobody has open.
+    pub(crate) async fn damage_a_page_of(&self, tree: &str) {
+        self.run("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        let mut connection = self.lock(&[]).await;
+        let page = sqlx::query("SELECT pageno FROM dbstat WHERE name = $1 AND pagetype = 'leaf'")
+            .bind(tree)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        let offset = (page.get::<i64, _>(0).cast_unsigned() - 1) * NOISE.len() as u64;
+        let file = std::fs::File::options().write(true).open(self.file());
+        file.unwrap().write_all_at(&NOISE, offset).unwrap();
     }
 
     /// The text that a statement finds, if any.
