@@ -241,6 +241,17 @@ impl ChannelFilter {
         } else {
             "CAST($7 AS TEXT) IS NULL".to_owned()
         };
+        let label = if self.label.is_some() {
+            "label = $5"
+        } else {
+            "CAST($5 AS TEXT) IS NULL"
+        };
+        let group = match (&self.group, &self.label) {
+            (None, _) => "CAST($6 AS TEXT) IS NULL",
+            (Some(_), None) => "group_name = $6",
+            // Not by its index: a group has many codes, and a label few.
+            (Some(_), Some(_)) => "group_name || '' = $6",
+        };
         // They are temporary, and carry a text.
         let no_binding = if kind == Kind::QrStrScene {
             "AND NOT EXISTS (SELECT 1 FROM binding WHERE binding.appid = code.appid AND binding.scene = code.scene)"
@@ -253,9 +264,7 @@ impl ChannelFilter {
                ON channel.appid = code.appid AND channel.kind = code.kind AND channel.scene = code.scene
              WHERE {first}.appid = $1 AND {first}.kind = $2 AND {first}.scene > $3 AND {scene}
                AND (expires_at IS NULL OR expires_at > $4)
-               AND (CAST($5 AS TEXT) IS NULL OR label = $5)
-               AND (CAST($6 AS TEXT) IS NULL OR group_name = $6)
-               {no_binding}
+               AND {label} AND {group} {no_binding}
              ORDER BY {first}.scene LIMIT $8"
         )
     }
@@ -269,33 +278,41 @@ mod tests {
     use crate::clock::SystemClock;
 
     #[tokio::test]
-    async fn no_list_reads_all_codes() {
+    async fn every_list_has_an_index_in_its_order() {
         let store = ChannelStore::new(Database::in_memory(Arc::new(SystemClock)).await);
-        for (label, scene, first) in [
-            (None, None, "code"),
-            (None, Some("id:7"), "code"),
-            (Some("a"), None, "channel"),
-            (Some("a"), Some("id:7"), ""),
+        let by_label = "channel_by_label (appid=? AND label=? AND kind=? AND scene";
+        let by_group = "channel_by_group (appid=? AND group_name=? AND kind=? AND scene";
+        let by_key = "(appid=? AND kind=? AND scene";
+        for (label, group, scene, first, index) in [
+            (None, None, None, "code", by_key),
+            (None, None, Some("id:7"), "code", by_key),
+            (Some("a"), None, None, "channel", by_label),
+            (None, Some("a"), None, "channel", by_group),
+            (Some("a"), Some("a"), None, "channel", by_label),
+            (Some("a"), None, Some("id:7"), "", by_key),
         ] {
             let filter = ChannelFilter {
                 label: label.map(str::to_owned),
+                group: group.map(str::to_owned),
                 scene: scene.map(|scene| scene.parse().unwrap()),
                 ..ChannelFilter::default()
             };
-            let start = format!("SEARCH {first}");
-            let by_key = |step: &String| step.contains("(appid=? AND kind=? AND scene");
-            let plan = store.db.plan(filter.sql(Kind::QrScene)).await;
-            assert!(plan[0].starts_with(&start), "{filter:?}: {plan:?}");
-            assert!(plan.iter().all(by_key), "{filter:?}: {plan:?}");
-            let plan = store.db.plan(filter.sql(Kind::QrStrScene)).await;
-            assert!(plan[0].starts_with(&start), "{filter:?}: {plan:?}");
-            let (bindings, plan): (Vec<_>, Vec<_>) = plan
-                .into_iter()
-                .filter(|step| !step.starts_with("CORRELATED"))
-                .partition(|step| step.contains("binding"));
-            let by_scene = "binding_by_scene (appid=? AND scene=?)";
-            assert!(bindings[0].contains(by_scene), "{filter:?}: {bindings:?}");
-            assert!(plan.iter().all(by_key), "{filter:?}: {plan:?}");
+            for kind in [Kind::QrScene, Kind::QrStrScene] {
+                let plan = store.db.plan(filter.sql(kind)).await;
+                let start = format!("SEARCH {first}");
+                assert!(plan[0].starts_with(&start), "{filter:?}: {plan:?}");
+                assert!(plan[0].contains(index), "{filter:?}: {plan:?}");
+                let (bindings, others): (Vec<_>, Vec<_>) = plan[1..]
+                    .iter()
+                    .filter(|step| !step.starts_with("CORRELATED"))
+                    .partition(|step| step.contains("binding"));
+                // No step sorts.
+                let is_by_key = |step: &&String| step.contains(by_key);
+                assert!(others.iter().all(is_by_key), "{filter:?}: {plan:?}");
+                let by_scene = "binding_by_scene (appid=? AND scene=?)";
+                assert_eq!(!bindings.is_empty(), kind == Kind::QrStrScene);
+                assert!(bindings.iter().all(|step| step.contains(by_scene)));
+            }
         }
     }
 }
