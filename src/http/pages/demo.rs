@@ -33,7 +33,10 @@ pub(crate) async fn numbers(
     let scene = query.code_spec(default_expire)?.scene();
     let rows = events.numbers(&of_all_days(&scene)).await?;
     let code = Attribution::Code(scene);
-    let row = rows.into_iter().find(|row| row.attribution == code);
+    let row = rows
+        .into_iter()
+        .flatten()
+        .find(|row| row.attribution == code);
     let Numbers {
         scans,
         people,

@@ -9,5 +9,5 @@ mod retention;
 mod store;
 
 pub use self::events::{DatedEvent, EventFilter, EventOrder, EventPage, Recorded, StoredEvent};
-pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, Span, Sums};
+pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, NumbersRows, Span, Sums};
 pub use self::store::EventStore;

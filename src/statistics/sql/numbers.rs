@@ -1,16 +1,24 @@
 //! Scans, new followers and losses, by code and day. They are read from sums that
 //! recording keeps, and not from events, so that it does not matter how many those were.
 
-use std::collections::BTreeMap;
+mod rows;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
 use jiff::civil::Date;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
+use tokio::sync::Semaphore;
+use tokio::task::coop;
 
-use super::columns;
+pub use self::rows::NumbersRows;
+
+use self::rows::Codes;
 use super::store::EventStore;
-use crate::channels::{self, Channel};
+use crate::channels::Channel;
 use crate::codes::SceneFilter;
 use crate::codes::columns::kinds;
 use crate::db::{Error, Purpose, Transaction, row};
@@ -85,8 +93,19 @@ pub struct Sums {
     pub lost: u64,
 }
 
-/// The listed codes, each with its names and its numbers by day; a total has no day.
-type Codes = BTreeMap<Attribution, (Channel, BTreeMap<Option<Date>, Numbers>)>;
+/// How many rows of all answers are in memory at once: those of four of the longest, some 25 MB
+/// each. An answer whose client is slow keeps its rows until it is sent.
+const ROWS_IN_MEMORY: usize = 4 * EventStore::MAX_ROWS;
+
+/// The rows that answers may still have in memory.
+#[derive(Debug, Clone)]
+pub(super) struct RowBudget(Arc<Semaphore>);
+
+impl RowBudget {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(ROWS_IN_MEMORY)))
+    }
+}
 
 impl EventStore {
     /// The most rows of one answer.
@@ -94,26 +113,30 @@ impl EventStore {
 
     /// The numbers of all codes that have a name, that are permanent, or that have numbers in these
     /// days, in the order of [`Attribution`] and by day; zero rows too. With a scene, its codes are
-    /// there whenever they are known. No more than [`EventStore::MAX_ROWS`] and one: that
-    /// one says that there are too many. Cancel safe.
+    /// there whenever they are known. None if there are more rows than [`EventStore::MAX_ROWS`],
+    /// of which no more are read than it takes to know. The rows hold no connection. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
-    pub async fn numbers(&self, filter: &NumbersFilter) -> Result<Vec<NumbersRow>, Error> {
-        self.db
-            .read(Purpose::Statistics, async {
-                let mut read = self.db.begin_statistics().await?;
-                let codes = self.codes_to_tell(&mut read, filter).await?;
-                let codes = self.with_numbers(&mut read, filter, codes).await?;
-                read.rollback().await?;
-                let filter = filter.clone();
-                on_a_thread(move || Ok(filter.rows(codes))).await
-            })
-            .await
+    /// When the store cannot be used, [`Error::Busy`] also when it took too long, or when too many
+    /// rows of other answers are still in memory.
+    pub async fn numbers(&self, filter: &NumbersFilter) -> Result<Option<NumbersRows>, Error> {
+        let codes = self.db.read(Purpose::Statistics, async {
+            let mut read = self.db.begin_statistics().await?;
+            let codes = self.read_codes(&mut read, filter).await?;
+            read.rollback().await?;
+            Ok(codes)
+        });
+        let Some(codes) = codes.await? else {
+            return Ok(None);
+        };
+        let rows = u32::try_from(codes.len() * filter.day_count()).unwrap_or(u32::MAX);
+        let budget = Arc::clone(&self.row_budget.0).try_acquire_many_owned(rows);
+        let budget = budget.map_err(|_| Error::Busy)?;
+        Ok(Some(codes.into_rows(filter, budget)))
     }
 
-    /// What the codes of a filter did together: a row for each day, or one; zero rows too. No more
-    /// than [`EventStore::MAX_ROWS`] and one. Cancel safe.
+    /// What the codes of a filter did together: a row for each day, or one; zero rows too. Cancel
+    /// safe.
     ///
     /// # Errors
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
@@ -121,67 +144,76 @@ impl EventStore {
         self.db
             .read(Purpose::Statistics, async {
                 let mut read = self.db.begin_statistics().await?;
-                let found = self.select(&mut read, filter, filter.sums_sql()).await?;
+                let sql = AssertSqlSafe(filter.sums_sql());
+                let query = filter.bind(sqlx::query(sql).bind(self.db.appid()));
+                let found = query.fetch_all(&mut read).await?;
                 read.rollback().await?;
-                let filter = filter.clone();
-                on_a_thread(move || filter.sums(&found)).await
+                filter.sums(&found)
             })
             .await
     }
 
-    /// Rows that are listed even if all of their numbers are zero.
-    async fn codes_to_tell(
+    /// First those that are listed even if all of their numbers are zero.
+    async fn read_codes(
         &self,
         read: &mut Transaction<'_>,
         filter: &NumbersFilter,
-    ) -> Result<Codes, Error> {
-        let mut codes = Codes::new();
+    ) -> Result<Option<Codes>, Error> {
+        let mut statements: Vec<(String, Add)> = Vec::new();
         if filter.group.is_none() {
-            let found = self.select(read, filter, filter.codes_sql()).await?;
-            codes = on_a_thread(move || with_codes(codes, found)).await?;
+            statements.push((filter.codes_sql(), Codes::add_code));
         }
-        let found = self.select(read, filter, filter.channels_sql()).await?;
-        on_a_thread(move || with_names(codes, found)).await
-    }
-
-    async fn with_numbers(
-        &self,
-        read: &mut Transaction<'_>,
-        filter: &NumbersFilter,
-        codes: Codes,
-    ) -> Result<Codes, Error> {
-        let found = self.select(read, filter, filter.tallies_sql()).await?;
-        let span = filter.span;
-        let codes = on_a_thread(move || with_tallies(codes, found, span)).await?;
-        if filter.span == Span::Day || filter.from == filter.to {
-            return Ok(codes);
+        statements.push((filter.channels_sql(), Codes::add_names));
+        statements.push((filter.tallies_sql(), Codes::add_tally));
+        if filter.span == Span::Total && filter.from != filter.to {
+            statements.push((filter.revisits_sql(), Codes::subtract_revisits));
         }
-        let found = self.select(read, filter, filter.revisits_sql()).await?;
-        on_a_thread(move || without_revisits(codes, found)).await
-    }
-
-    /// Each of these statements has the same values.
-    async fn select(
-        &self,
-        read: &mut Transaction<'_>,
-        filter: &NumbersFilter,
-        sql: String,
-    ) -> Result<Vec<AnyRow>, Error> {
-        let query = filter.bind(sqlx::query(AssertSqlSafe(sql)).bind(self.db.appid()));
-        Ok(query.fetch_all(&mut *read).await?)
+        let (mut codes, most) = (Codes::default(), filter.max_codes());
+        for (sql, add) in statements {
+            let query = filter.bind(sqlx::query(AssertSqlSafe(sql)).bind(self.db.appid()));
+            let mut found = query.fetch(&mut *read);
+            while let Some(row) = found.try_next().await? {
+                add(&mut codes, &row)?;
+                if codes.len() > most {
+                    return Ok(None);
+                }
+                // A hundred thousand rows take longer than others should wait for this thread.
+                coop::consume_budget().await;
+            }
+        }
+        Ok(Some(codes))
     }
 }
 
+/// Adds a row of a statement.
+type Add = fn(&mut Codes, &AnyRow) -> Result<(), Error>;
+
 impl NumbersFilter {
-    /// After the account the days, a scene and a group, and how many rows there may be. Not every
-    /// statement uses all of them.
+    /// After the account the days, a scene and a group, and one code more than there may be. Not
+    /// every statement uses all of them.
     fn bind<'q>(&'q self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
         query
             .bind(self.from.to_string())
             .bind(self.to.to_string())
             .bind(self.scene.as_ref().map(|scene| scene.value().to_string()))
             .bind(self.group.as_deref())
-            .bind(i64::try_from(EventStore::MAX_ROWS + 1).unwrap_or(i64::MAX))
+            .bind(i64::try_from(self.max_codes() + 1).unwrap_or(i64::MAX))
+    }
+
+    /// How many codes an answer may have.
+    fn max_codes(&self) -> usize {
+        EventStore::MAX_ROWS / self.day_count()
+    }
+
+    /// How many rows each code has.
+    fn day_count(&self) -> usize {
+        match self.span {
+            Span::Total => 1,
+            Span::Day => {
+                let days = (self.to - self.from).get_days();
+                usize::try_from(days).unwrap_or(0) + 1
+            }
+        }
     }
 
     /// The codes of a scene, or else the permanent ones.
@@ -214,10 +246,11 @@ impl NumbersFilter {
         match self.span {
             Span::Day => format!(
                 "SELECT kind, scene, day, scans, people, new_followers, lost FROM tally
-                 WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted} LIMIT $6"
+                 WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted}"
             ),
             Span::Total => format!(
-                "SELECT kind, scene, CAST(SUM(scans) AS BIGINT) AS scans, CAST(SUM(people) AS BIGINT) AS people,
+                "SELECT kind, scene, CAST(NULL AS TEXT) AS day,
+                   CAST(SUM(scans) AS BIGINT) AS scans, CAST(SUM(people) AS BIGINT) AS people,
                    CAST(SUM(new_followers) AS BIGINT) AS new_followers, CAST(SUM(lost) AS BIGINT) AS lost
                  FROM tally WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted}
                  GROUP BY kind, scene LIMIT $6"
@@ -236,7 +269,7 @@ impl NumbersFilter {
             "SELECT {day}, CAST(COALESCE(SUM(scans), 0) AS BIGINT) AS scans,
                CAST(COALESCE(SUM(new_followers), 0) AS BIGINT) AS new_followers,
                CAST(COALESCE(SUM(lost), 0) AS BIGINT) AS lost
-             FROM tally WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted} {by_day} LIMIT $6"
+             FROM tally WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted} {by_day}"
         )
     }
 
@@ -266,20 +299,6 @@ impl NumbersFilter {
         }
     }
 
-    fn rows(&self, codes: Codes) -> Vec<NumbersRow> {
-        let rows = codes
-            .into_iter()
-            .flat_map(|(attribution, (channel, days))| {
-                self.days().map(move |day| NumbersRow {
-                    attribution: attribution.clone(),
-                    channel: channel.clone(),
-                    day,
-                    numbers: days.get(&day).copied().unwrap_or_default(),
-                })
-            });
-        rows.take(EventStore::MAX_ROWS + 1).collect()
-    }
-
     fn sums(&self, found: &[AnyRow]) -> Result<Vec<Sums>, Error> {
         let nothing = |day| {
             let sums = Sums {
@@ -288,8 +307,7 @@ impl NumbersFilter {
             };
             (day, sums)
         };
-        let days = self.days().take(EventStore::MAX_ROWS + 1);
-        let mut sums: BTreeMap<_, _> = days.map(nothing).collect();
+        let mut sums: BTreeMap<_, _> = self.days().map(nothing).collect();
         for found in found {
             let day = found.try_get::<Option<String>, _>("day")?;
             let day = day.map(|day| row::day(&day)).transpose()?;
@@ -301,7 +319,7 @@ impl NumbersFilter {
             };
             sums.insert(day, sum);
         }
-        Ok(sums.into_values().take(EventStore::MAX_ROWS + 1).collect())
+        Ok(sums.into_values().collect())
     }
 
     fn days(&self) -> impl Iterator<Item = Option<Date>> + use<> {
@@ -318,58 +336,6 @@ impl NumbersFilter {
     }
 }
 
-fn with_codes(mut codes: Codes, found: Vec<AnyRow>) -> Result<Codes, Error> {
-    for found in found {
-        codes.entry(columns::attribution(&found)?).or_default();
-    }
-    Ok(codes)
-}
-
-fn with_names(mut codes: Codes, found: Vec<AnyRow>) -> Result<Codes, Error> {
-    for found in found {
-        let names = channels::channel(&found)?;
-        codes.entry(columns::attribution(&found)?).or_default().0 = names;
-    }
-    Ok(codes)
-}
-
-fn with_tallies(mut codes: Codes, found: Vec<AnyRow>, span: Span) -> Result<Codes, Error> {
-    for found in found {
-        let numbers = Numbers {
-            scans: number(&found, "scans")?,
-            people: number(&found, "people")?,
-            new_followers: number(&found, "new_followers")?,
-            lost: number(&found, "lost")?,
-        };
-        let day = match span {
-            Span::Day => Some(row::day(&found.try_get::<String, _>("day")?)?),
-            Span::Total => None,
-        };
-        let code = codes.entry(columns::attribution(&found)?).or_default();
-        code.1.insert(day, numbers);
-    }
-    Ok(codes)
-}
-
-fn without_revisits(mut codes: Codes, found: Vec<AnyRow>) -> Result<Codes, Error> {
-    for found in found {
-        let code = codes.entry(columns::attribution(&found)?).or_default();
-        let numbers = code.1.entry(None).or_default();
-        let again = number(&found, "people")?;
-        numbers.people = numbers.people.saturating_sub(again);
-    }
-    Ok(codes)
-}
-
-/// Reads or writes rows on a thread that may block: a hundred thousand take longer than others
-/// should wait.
-async fn on_a_thread<T: Send + 'static>(
-    make: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let outcome = tokio::task::spawn_blocking(make).await;
-    outcome.expect("rows are read without a panic")
-}
-
 fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
     let number: i64 = found.try_get(column)?;
     u64::try_from(number).map_err(|_| Error::BadRow("a negative number"))
@@ -377,56 +343,94 @@ fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::sync::{Arc, mpsc};
-    use std::time::Duration;
-
-    use tokio::time::timeout;
+    use std::sync::Arc;
 
     use super::*;
     use crate::clock::SystemClock;
 
-    /// With a single thread that may block, which is held again after each of its jobs.
-    #[test]
-    fn rows_are_read_and_made_on_threads_that_may_block() {
-        /// The rows of codes, names and tallies, and those of the answer.
-        const JOBS: usize = 4;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(1)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let store = EventStore::in_memory(Arc::new(SystemClock)).await;
-            let filter = NumbersFilter {
-                scene: None,
-                group: None,
-                from: Date::constant(2026, 11, 1),
-                to: Date::constant(2026, 11, 2),
-                span: Span::Day,
-            };
-            // Connects.
-            store.numbers(&filter).await.unwrap();
-            let mut held = hold_thread();
-            let mut numbers = pin!(store.numbers(&filter));
-            for job in 1..=JOBS {
-                // However slow the machine is, no more than one job is done between two holds.
-                let early = timeout(MAY_GO_WRONG, &mut numbers).await;
-                assert!(early.is_err(), "job {job} is not done on such a thread");
-                let next = hold_thread();
-                drop(std::mem::replace(&mut held, next));
-            }
-        });
+    fn filter(from: Date, to: Date, span: Span) -> NumbersFilter {
+        NumbersFilter {
+            scene: None,
+            group: None,
+            from,
+            to,
+            span,
+        }
     }
 
-    /// How long something has the chance to go wrong.
-    const MAY_GO_WRONG: Duration = Duration::from_millis(50);
+    /// So many codes that are there because they have a name.
+    async fn with_names(codes: u32) -> EventStore {
+        let store = EventStore::in_memory(Arc::new(SystemClock)).await;
+        let name = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {codes})
+             INSERT INTO channel SELECT 'wxtest', 'QR_SCENE', i, 'shop ' || i, 'south' FROM n"
+        );
+        let query = sqlx::query(AssertSqlSafe(name));
+        query.execute(store.db.autocommit()).await.unwrap();
+        store
+    }
 
-    /// Blocks the thread that may block, once its jobs so far are done.
-    fn hold_thread() -> mpsc::Sender<()> {
-        let (held, released) = mpsc::channel::<()>();
-        tokio::task::spawn_blocking(move || released.recv());
-        held
+    #[tokio::test]
+    async fn no_more_rows_than_allowed_are_answered() {
+        let store = with_names(1000).await;
+        let first = Date::constant(2026, 1, 1);
+        for (last, rows) in [
+            (Date::constant(2026, 4, 10), Some(100_000)),
+            (Date::constant(2026, 4, 11), None),
+        ] {
+            let found = store.numbers(&filter(first, last, Span::Day)).await;
+            assert_eq!(found.unwrap().map(Iterator::count), rows, "{last}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_code_more_than_allowed_is_read_and_not_two() {
+        let day = |day| Date::constant(2026, 11, day);
+        for (last, span, codes) in [
+            (30, Span::Total, 100_000),
+            (1, Span::Day, 100_000),
+            (30, Span::Day, 3333),
+        ] {
+            let filter = filter(day(1), day(last), span);
+            assert_eq!(filter.max_codes(), codes, "{filter:?}");
+            for sql in [filter.codes_sql(), filter.channels_sql()] {
+                assert!(sql.ends_with("LIMIT $6"), "{sql}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_of_answers_that_nobody_takes_are_bounded() {
+        let store = with_names(2).await;
+        let all = filter(Date::MIN, Date::MAX, Span::Total);
+        let budget = Arc::clone(&store.row_budget.0);
+        let others = budget.try_acquire_many(u32::try_from(ROWS_IN_MEMORY).unwrap() - 3);
+        let _others = others.unwrap();
+        let slow = store.numbers(&all).await.unwrap().unwrap();
+        assert!(matches!(store.numbers(&all).await, Err(Error::Busy)));
+        drop(slow);
+        assert!(store.numbers(&all).await.unwrap().is_some());
+        assert!(store.db.is_up());
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_leaves_ends_the_query() {
+        let store = with_names(20_000).await;
+        let all = filter(Date::MIN, Date::MAX, Span::Total);
+        // More callers than may read statistics at once, each a little further.
+        for turns in 0..20 {
+            let leaves = async {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                numbers = store.numbers(&all) => drop(numbers.unwrap()),
+                () = leaves => {}
+            }
+        }
+        assert_eq!(store.numbers(&all).await.unwrap().unwrap().count(), 20_000);
     }
 
     #[tokio::test]
@@ -458,13 +462,7 @@ mod tests {
                 }
             }
         }
-        let all = NumbersFilter {
-            scene: None,
-            group: None,
-            from: Date::MIN,
-            to: Date::MAX,
-            span: Span::Total,
-        };
+        let all = filter(Date::MIN, Date::MAX, Span::Total);
         let plan = store.db.plan(all.revisits_sql()).await;
         assert!(
             plan[0].contains("COVERING INDEX revisit_by_day"),

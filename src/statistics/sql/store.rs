@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::super::privacy::PersonKey;
+use super::numbers::RowBudget;
 #[cfg(test)]
 use crate::clock::Clock;
 use crate::db::Database;
@@ -13,12 +14,17 @@ use crate::db::Database;
 pub struct EventStore {
     pub(super) db: Database,
     pub(super) person_key: PersonKey,
+    pub(super) row_budget: RowBudget,
 }
 
 impl EventStore {
     /// Over the account's database, with the key that was settled when it was opened.
     pub(crate) fn new(db: Database, person_key: PersonKey) -> Self {
-        Self { db, person_key }
+        Self {
+            db,
+            person_key,
+            row_budget: RowBudget::new(),
+        }
     }
 }
 

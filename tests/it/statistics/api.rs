@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use wechat::event::EventKind::{Scan, Subscribe, Unsubscribe};
 
 use crate::support::answer::Answer;
+use crate::support::app::APP_ID;
 use crate::support::database::Database;
 use crate::support::followers::{Deed, Followed};
 use crate::support::keys;
@@ -595,6 +598,38 @@ async fn more_rows_than_anybody_reads_are_refused_before_they_are_made() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn slow_clients_of_long_answers_keep_no_connection_of_the_database() {
+    /// More than the database reads statistics at once.
+    const SLOW_CLIENTS: usize = 5;
+    const CODES: usize = 50_000;
+    let database = Database::sqlite();
+    database.store().await.database.close().await;
+    let insert = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {CODES})
+         INSERT INTO channel SELECT '{APP_ID}', 'QR_SCENE', i, printf('%.200c', 'x'), 'south' FROM n"
+    );
+    database.run(&insert).await;
+    let followed = Followed::on(database, |builder| builder).await;
+    let mut slow = Vec::new();
+    for _ in 0..SLOW_CLIENTS {
+        let mut client = TcpStream::connect(followed.app.address).await.unwrap();
+        let request = format!(
+            "GET /api/stats HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+            keys::STATS
+        );
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut start = [0; 15];
+        client.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        slow.push(client);
+    }
+    let answer = followed.get(keys::STATS, "/api/stats").await;
+    assert_eq!(answer.json()["rows"].as_array().unwrap().len(), CODES);
+    let file = followed.get(keys::STATS, "/api/stats.csv").await;
+    assert_eq!(file.text().lines().count(), CODES + 1);
 }
 
 #[tokio::test]

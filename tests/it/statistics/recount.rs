@@ -364,10 +364,8 @@ async fn told(
         to,
         span,
     };
-    let rows = store.events.numbers(&filter).await.unwrap();
-    let told = rows
-        .into_iter()
-        .map(|row| ((code_of(&row.attribution), row.day), row.numbers));
+    let rows = store.events.numbers(&filter).await.unwrap().unwrap();
+    let told = rows.map(|row| ((code_of(&row.attribution), row.day), row.numbers));
     told.filter(|(_, numbers)| *numbers != Numbers::default())
         .collect()
 }

@@ -171,7 +171,7 @@ async fn ask(store: &Stores, filter: &NumbersFilter) -> (Duration, usize) {
     let (mut longest, mut rows) = (Duration::ZERO, 0);
     for _ in 0..TIMES {
         let started = Instant::now();
-        rows = store.events.numbers(filter).await.unwrap().len();
+        rows = store.events.numbers(filter).await.unwrap().unwrap().count();
         longest = longest.max(started.elapsed());
     }
     (longest, rows)
@@ -256,6 +256,7 @@ async fn measure(database: Database) {
         .numbers(&filter(0, 89, Span::Total))
         .await
         .unwrap();
+    let all: Vec<_> = all.unwrap().collect();
     let scans: u64 = all.iter().map(|row| row.numbers.scans).sum();
     let told = [campaign.events - campaign.leavers(), campaign.leavers()];
     let lost: u64 = all.iter().map(|row| row.numbers.lost).sum();

@@ -58,7 +58,7 @@ impl Bench {
 
     async fn numbers(&self, filter: &NumbersFilter) -> Vec<(String, [u64; 4])> {
         let rows = self.store.events.numbers(filter).await.unwrap();
-        let shown = rows.into_iter().map(|row| {
+        let shown = rows.unwrap().map(|row| {
             let code = shown(&row.attribution);
             let day = row
                 .day
@@ -274,8 +274,8 @@ async fn a_scan_belongs_to_the_code_of_its_ticket(bench: Bench) {
         .await
         .unwrap();
     let told: Vec<_> = rows
-        .iter()
-        .map(|row| (row.attribution.clone(), row.numbers.scans))
+        .unwrap()
+        .map(|row| (row.attribution, row.numbers.scans))
         .collect();
     let code = |kind, scene| Attribution::Code(Scene::new(kind, scene).unwrap());
     assert_eq!(
@@ -394,6 +394,7 @@ async fn numbers_are_listed_of_every_code_that_matters(bench: Bench) {
     };
     assert_eq!(bench.numbers(&group).await, [seven.clone(), two.clone()]);
     let rows = store.events.numbers(&group).await.unwrap();
+    let rows: Vec<_> = rows.unwrap().collect();
     assert_eq!(rows[0].channel, name(Some("shop"), Some("south")));
     assert_eq!(rows[1].channel, name(None, Some("south")));
 
@@ -450,11 +451,7 @@ async fn numbers_by_day_have_every_day(bench: Bench) {
         ..filter(1, 1, Span::Day)
     };
     let rows = bench.store.events.numbers(&long).await.unwrap();
-    assert_eq!(
-        rows.len(),
-        wxqr::statistics::EventStore::MAX_ROWS + 1,
-        "too many"
-    );
+    assert!(rows.is_none(), "too many");
     let backwards = filter(2, 1, Span::Day);
     assert_eq!(bench.numbers(&backwards).await, []);
 }

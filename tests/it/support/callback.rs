@@ -41,7 +41,8 @@ pub(crate) async fn numbers(store: &Stores) -> Vec<NumbersRow> {
         to: "2100-01-01".parse().unwrap(),
         span: Span::Total,
     };
-    store.events.numbers(&filter).await.unwrap()
+    let rows = store.events.numbers(&filter).await.unwrap();
+    rows.unwrap().collect()
 }
 
 /// Sends a push.

@@ -2,6 +2,7 @@
 
 pub(crate) mod definitions;
 mod file_name;
+mod pieces;
 mod query;
 mod spreadsheet;
 
@@ -20,8 +21,7 @@ use crate::http::api::attribution::AttributionBody;
 use crate::http::api::stats::definitions::Definitions;
 use crate::http::extract::key_holder::{self, WithScope};
 use crate::http::problem::{Document, Problem};
-use crate::statistics::{EventStore, NumbersRow, Span, Sums};
-use crate::telemetry::Causes;
+use crate::statistics::{EventStore, NumbersRow, NumbersRows, Span, Sums};
 
 /// The query of both, for the document only.
 #[derive(Debug, IntoParams)]
@@ -158,11 +158,11 @@ pub(crate) async fn show(
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_JSON, today)?;
     let body = if query.sum {
-        let sums = events.sums(&query.filter).await?;
-        serialize(move || stats(&query, time_zone, sums)).await?
+        let sums = events.sums(&query.filter).await?.into_iter();
+        pieces::body(json(&query, time_zone, sums))
     } else {
         let numbers = numbers(&events, &query).await?;
-        serialize(move || stats(&query, time_zone, numbers)).await?
+        pieces::body(json(&query, time_zone, numbers))
     };
     let media_type = [(header::CONTENT_TYPE, "application/json")];
     Ok((media_type, body).into_response())
@@ -193,30 +193,25 @@ pub(crate) async fn csv_file(
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
     let numbers = numbers(&events, &query).await?;
     let disposition = file_name::disposition(&query.filter);
-    let file = serialize(move || {
-        let by_day = query.filter.span == Span::Day;
-        let rows: Vec<_> = numbers.into_iter().map(Row::from).collect();
-        spreadsheet::written(&rows, by_day, query.lang)
-    });
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, disposition),
     ];
-    Ok((headers, file.await?).into_response())
+    Ok((headers, pieces::body(csv(&query, numbers))).into_response())
 }
 
 /// Reads the numbers of each code.
-async fn numbers(events: &EventStore, query: &StatsQuery) -> Result<Vec<NumbersRow>, Problem> {
+async fn numbers(events: &EventStore, query: &StatsQuery) -> Result<NumbersRows, Problem> {
     let numbers = events.numbers(&query.filter).await?;
-    if numbers.len() > EventStore::MAX_ROWS {
-        return Err(too_many_rows());
-    }
-    Ok(numbers)
+    numbers.ok_or_else(too_many_rows)
 }
 
-/// Serializes the JSON.
-fn stats(query: &StatsQuery, time_zone: Offset, numbers: Vec<impl Into<Row>>) -> Vec<u8> {
-    let stats = Stats {
+/// The JSON, in pieces.
+fn json<I>(query: &StatsQuery, time_zone: Offset, rows: I) -> impl Iterator<Item = Vec<u8>> + use<I>
+where
+    I: Iterator<Item: Into<Row>>,
+{
+    let empty = Stats {
         from: query.filter.from.to_string(),
         to: query.filter.to.to_string(),
         by: match query.filter.span {
@@ -225,9 +220,40 @@ fn stats(query: &StatsQuery, time_zone: Offset, numbers: Vec<impl Into<Row>>) ->
         },
         time_zone: offset_text(time_zone),
         definitions: Definitions::of(query.lang),
-        rows: numbers.into_iter().map(Into::into).collect(),
+        rows: Vec::new(),
     };
-    serde_json::to_vec(&stats).expect("numbers and texts are JSON")
+    let mut beginning = serialize(&empty);
+    beginning.truncate(beginning.len() - END.len());
+    let mut is_first = true;
+    let write = move |piece: &mut Vec<u8>, rows: Vec<Row>| {
+        for row in rows {
+            if !std::mem::take(&mut is_first) {
+                piece.push(b',');
+            }
+            piece.extend(serialize(&row));
+        }
+    };
+    pieces::pieces(beginning, rows.map(Into::into), write, END)
+}
+
+/// The CSV, in pieces.
+fn csv<I>(query: &StatsQuery, numbers: I) -> impl Iterator<Item = Vec<u8>> + use<I>
+where
+    I: Iterator<Item = NumbersRow>,
+{
+    let (by_day, lang) = (query.filter.span == Span::Day, query.lang);
+    let write = move |piece: &mut Vec<u8>, rows: Vec<Row>| {
+        spreadsheet::write_rows(piece, &rows, by_day, lang);
+    };
+    let beginning = spreadsheet::beginning(by_day, lang);
+    pieces::pieces(beginning, numbers.map(Row::from), write, b"")
+}
+
+/// The end of the JSON, after the rows, which are the last field.
+const END: &[u8] = b"]}";
+
+fn serialize(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("numbers and texts are JSON")
 }
 
 /// Formats an offset like `+08:00`.
@@ -238,18 +264,79 @@ pub(crate) fn offset_text(offset: Offset) -> String {
     format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// Serializes on a blocking thread: 100 000 rows take longer than other requests should wait.
-async fn serialize(write: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<Vec<u8>, Problem> {
-    let written = tokio::task::spawn_blocking(write).await;
-    written.map_err(|error| {
-        tracing::error!(error = %Causes(&error), "an answer could not be written");
-        Problem::internal()
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::civil::Date;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::channels::Channel;
+    use crate::http::i18n::lang::Lang;
+    use crate::statistics::{Attribution, Numbers, NumbersFilter};
+
+    fn random_row() -> impl Strategy<Value = NumbersRow> {
+        let text = "[=\"\\\\,\n 海报a]{0,9}";
+        let text = || proptest::option::of(text);
+        let number = || 0..10_000_u64;
+        let numbers = (number(), number(), number(), number());
+        ("[a-z]{1,9}", text(), text(), numbers).prop_map(|(scene, label, group, numbers)| {
+            let (scans, people, new_followers, lost) = numbers;
+            NumbersRow {
+                attribution: Attribution::Unknown(scene),
+                channel: Channel { label, group },
+                day: Some(Date::constant(2026, 11, 22)),
+                numbers: Numbers {
+                    scans,
+                    people,
+                    new_followers,
+                    lost,
+                },
+            }
+        })
+    }
+
+    fn query() -> StatsQuery {
+        let day = Date::constant(2026, 11, 22);
+        StatsQuery {
+            filter: NumbersFilter {
+                scene: None,
+                group: None,
+                from: day,
+                to: day,
+                span: Span::Day,
+            },
+            sum: false,
+            lang: Lang::Zh,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn pieces_are_the_answer_as_it_would_be_written_at_once(
+            rows in proptest::collection::vec(random_row(), 0..700)
+        ) {
+            let query = query();
+            let as_rows: Vec<_> = rows.iter().cloned().map(Row::from).collect();
+            let mut file = spreadsheet::beginning(true, query.lang);
+            spreadsheet::write_rows(&mut file, &as_rows, true, query.lang);
+            let in_pieces: Vec<_> = csv(&query, rows.clone().into_iter()).flatten().collect();
+            prop_assert_eq!(in_pieces, file);
+
+            let stats = Stats {
+                from: "2026-11-22".to_owned(),
+                to: "2026-11-22".to_owned(),
+                by: "day",
+                time_zone: "+08:00".to_owned(),
+                definitions: Definitions::of(query.lang),
+                rows: as_rows,
+            };
+            let in_pieces = json(&query, Offset::constant(8), rows.into_iter());
+            let in_pieces: Vec<_> = in_pieces.flatten().collect();
+            prop_assert_eq!(in_pieces, serde_json::to_vec(&stats).unwrap());
+        }
+    }
 
     #[test]
     fn an_offset_is_written_as_in_the_setting() {

@@ -14,22 +14,28 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// forms. Some spreadsheets skip a tab or a line break in front.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// Writes CSV (RFC 4180) after a byte-order mark.
-pub(super) fn written(rows: &[Row], by_day: bool, lang: Lang) -> Vec<u8> {
+/// The beginning of the file: a byte-order mark, and the headings.
+pub(super) fn beginning(by_day: bool, lang: Lang) -> Vec<u8> {
     let mut file = BYTE_ORDER_MARK.to_vec();
+    write(&mut file, std::iter::once(headings(by_day, lang)));
+    file
+}
+
+/// Writes rows as CSV (RFC 4180).
+pub(super) fn write_rows(file: &mut Vec<u8>, rows: &[Row], by_day: bool, lang: Lang) {
+    write(file, rows.iter().map(|row| cells(row, by_day, lang)));
+}
+
+fn write(file: &mut Vec<u8>, lines: impl Iterator<Item = Vec<String>>) {
     let mut writer = WriterBuilder::new()
         .terminator(Terminator::CRLF)
-        .from_writer(&mut file);
-    let lines = std::iter::once(headings(by_day, lang))
-        .chain(rows.iter().map(|row| cells(row, by_day, lang)));
+        .from_writer(file);
     for line in lines {
         writer
             .write_record(&line)
             .expect("a vector takes lines of equal length");
     }
     writer.flush().expect("a vector takes all that is written");
-    drop(writer);
-    file
 }
 
 fn headings(by_day: bool, lang: Lang) -> Vec<String> {
@@ -109,6 +115,12 @@ mod tests {
             lost: 7,
             net,
         }
+    }
+
+    fn written(rows: &[Row], by_day: bool, lang: Lang) -> Vec<u8> {
+        let mut file = beginning(by_day, lang);
+        write_rows(&mut file, rows, by_day, lang);
+        file
     }
 
     #[test]
