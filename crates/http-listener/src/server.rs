@@ -32,7 +32,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves HTTP until `stop` is cancelled, then shuts down gracefully.
 ///
-/// The listener and idle connections close at once; requests in flight are answered first. Each
+/// The listener and idle connections close at once; requests in flight are answered first. A client
+/// that has just connected, and has sent nothing yet, may send one request within a second. Each
 /// request has the client's address in its extensions, as `ConnectInfo<SocketAddr>`. Dropping the
 /// future aborts all connections.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {

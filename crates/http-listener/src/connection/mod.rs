@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -43,9 +44,14 @@ const BUFFER_BEYOND_HEAD: usize = 7 * 1024;
 /// The smallest buffer that hyper accepts, in bytes.
 const MIN_BUFFER: usize = 8 * 1024;
 
+/// How long a connection may still send its first request when the server stops; chosen: the round
+/// trip of a client that has just connected. It cannot know that the server stops.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
 /// Serves a connection until it ends, misses a deadline or is evicted.
 ///
-/// When `stop` is cancelled, it ends with the request in flight.
+/// When `stop` is cancelled, it ends with the request in flight. One that has sent nothing yet may
+/// send one request, within [`FIRST_REQUEST_GRACE`].
 pub(crate) async fn serve(
     stream: TcpStream,
     tls: Option<TlsConfig>,
@@ -78,9 +84,12 @@ pub(crate) async fn serve(
         }
         if !is_stopping && stopping.as_mut().poll(cx).is_ready() {
             is_stopping = true;
-            connection.as_mut().graceful_shutdown();
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+            // hyper closes a connection that has sent nothing.
+            if !state.allow_one_request_within(FIRST_REQUEST_GRACE) {
+                connection.as_mut().graceful_shutdown();
+                if connection.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
             }
         }
         // Last, because all that moves the deadline happens while the connection is polled.
@@ -118,7 +127,11 @@ fn respond(
             }
         };
         state.response_started();
-        if checked.is_err() || length.is_none() || state.has_unread_body() {
+        if checked.is_err()
+            || length.is_none()
+            || state.has_unread_body()
+            || state.is_last_request()
+        {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

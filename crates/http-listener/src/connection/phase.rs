@@ -13,11 +13,10 @@ const LINGERING_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Waits for the head of a request.
-    Head {
-        /// Bytes of it have come.
-        has_started: bool,
-    },
+    /// Waits for the first byte.
+    New,
+    /// Waits for the rest of a head.
+    Head,
     /// Waits for the body.
     Body,
     /// Handles the request.
@@ -39,7 +38,7 @@ impl Phase {
     /// Returns the deadline of a phase that starts now, if it is one that waits for the client.
     pub(super) fn deadline(self, limits: &Limits, body: BodyProgress) -> Option<Instant> {
         let allowed = match self {
-            Self::Head { .. } => limits.header_timeout,
+            Self::New | Self::Head => limits.header_timeout,
             Self::Body => return Some(body.deadline(limits)),
             Self::Response { .. } => limits.write_timeout,
             Self::Idle => limits.idle_timeout,

@@ -4,6 +4,7 @@ use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,8 @@ struct Progress {
     is_half_closed: bool,
     /// The request's body was not read to its end.
     has_unread_body: bool,
+    /// The connection closes after the request.
+    is_last_request: bool,
     /// Phase of a pipelined request, which started before the client took the response.
     pipelined: Option<Phase>,
     heads: HeadScanner,
@@ -54,7 +57,7 @@ impl Progress {
     fn phase_after_response(&mut self) -> Phase {
         match (self.pipelined.take(), self.heads.unfinished_bytes()) {
             (Some(pipelined), _) => pipelined,
-            (None, 1..) => Phase::Head { has_started: true },
+            (None, 1..) => Phase::Head,
             (None, 0) => Phase::Idle,
         }
     }
@@ -68,7 +71,7 @@ struct LargeHead {
 }
 
 impl ConnectionState {
-    /// Starts in the phase of a head.
+    /// Starts in the phase before the first byte.
     pub(super) fn new(
         slots: Arc<ConnectionSlots>,
         head_budget: ByteBudget,
@@ -86,13 +89,14 @@ impl ConnectionState {
                 ticket: None,
                 is_half_closed: false,
                 has_unread_body: false,
+                is_last_request: false,
                 pipelined: None,
                 heads: HeadScanner::default(),
                 large_head: None,
                 body: BodyProgress::start(),
             }),
         };
-        state.enter(&mut state.progress(), Phase::Head { has_started: false });
+        state.enter(&mut state.progress(), Phase::New);
         state
     }
 
@@ -107,9 +111,9 @@ impl ConnectionState {
         self.charge_head(&mut progress);
         match (bytes, progress.phase) {
             ([], _) => progress.is_half_closed = true,
-            (_, Phase::Idle) => self.enter(&mut progress, Phase::Head { has_started: true }),
+            (_, Phase::Idle) => self.enter(&mut progress, Phase::Head),
             // The deadline stays: it is for the whole head.
-            (_, Phase::Head { .. }) => progress.phase = Phase::Head { has_started: true },
+            (_, Phase::New) => progress.phase = Phase::Head,
             (_, Phase::Body) => {
                 progress.body.add(bytes.len());
                 progress.deadline = Some(progress.body.deadline(&self.limits));
@@ -212,8 +216,7 @@ impl ConnectionState {
     /// reset the connection, and the response would be lost.
     pub(super) fn start_lingering(&self) -> bool {
         let mut progress = self.progress();
-        let may_send =
-            progress.has_unread_body || progress.phase == (Phase::Head { has_started: true });
+        let may_send = progress.has_unread_body || progress.phase == Phase::Head;
         let lingers = may_send && !progress.is_half_closed;
         if lingers {
             self.enter(&mut progress, Phase::Lingering);
@@ -224,6 +227,23 @@ impl ConnectionState {
     /// The connection has ended.
     pub(super) fn closed(&self) {
         self.enter(&mut self.progress(), Phase::Closed);
+    }
+
+    /// If the client has sent nothing yet, shortens its deadline, and makes its first request the
+    /// last one. Returns whether that is so.
+    pub(super) fn allow_one_request_within(&self, grace: Duration) -> bool {
+        let mut progress = self.progress();
+        if progress.phase == Phase::New {
+            let end = Instant::now() + grace;
+            progress.deadline = progress.deadline.map(|deadline| deadline.min(end));
+            progress.is_last_request = true;
+        }
+        progress.is_last_request
+    }
+
+    /// Whether the connection closes after the request.
+    pub(super) fn is_last_request(&self) -> bool {
+        self.progress().is_last_request
     }
 
     /// Waits until the connection is evicted, or the server is dropped.

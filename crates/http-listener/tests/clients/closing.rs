@@ -2,9 +2,10 @@
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use crate::client::{WAIT, status};
+use crate::client::{GET, WAIT, status};
 use crate::server::{PATIENT, Server};
 use crate::waiting::{PATIENCE, eventually_async};
 
@@ -64,6 +65,24 @@ async fn graceful_shutdown_closes_idle_connections_and_answers_requests() {
     assert!(response.contains("connection: close"), "{response}");
     let ended = timeout(PATIENCE, &mut server.task).await;
     ended.expect("the server ends").unwrap();
+}
+
+#[tokio::test]
+async fn graceful_shutdown_answers_a_client_that_has_just_connected() {
+    let server = Server::with(PATIENT).await;
+    let mut new = server.connect().await;
+    // Connections are accepted in order, so the one before is accepted too.
+    server.connect().await.gets_a_response().await;
+
+    server.stop.cancel();
+    // There is one thread: each task that the stop wakes runs now.
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    new.send(GET).await;
+    let response = new.read_to_end().await;
+    assert_eq!(status(&response), "200", "{response}");
+    assert!(response.contains("connection: close"), "{response}");
 }
 
 #[tokio::test]
