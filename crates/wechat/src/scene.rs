@@ -128,7 +128,7 @@ fn parse_scene_number(text: &str, max: u32) -> Result<u32, SceneError> {
 /// WeChat documents "length 1 to 64" without a unit; characters are what users count. If WeChat
 /// counts a text differently, it answers with errcode 40053.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SceneText(String);
+pub struct SceneText(Box<str>);
 
 impl SceneText {
     /// Maximum length, in characters.
@@ -143,7 +143,7 @@ impl SceneText {
 
     /// A reserved text, which cannot be requested from outside.
     pub fn reserved(name: &str) -> Self {
-        Self(format!("{}{name}", Self::RESERVED_PREFIX))
+        Self(format!("{}{name}", Self::RESERVED_PREFIX).into())
     }
 }
 
@@ -161,7 +161,7 @@ impl FromStr for SceneText {
         if text.starts_with(Self::RESERVED_PREFIX) {
             return Err(SceneError::Reserved);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

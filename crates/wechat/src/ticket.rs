@@ -12,7 +12,7 @@ use crate::scene::Lifetime;
 /// Ticket, which WeChat's `showqrcode` exchanges for a picture. `Debug` shows only its first
 /// characters.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Ticket(String);
+pub struct Ticket(Box<str>);
 
 impl Ticket {
     /// Maximum length, in bytes. Published tickets have 96; chosen, not documented.
@@ -41,7 +41,7 @@ impl fmt::Debug for Ticket {
 
 /// The text that the QR code encodes, to be drawn unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CodeUrl(String);
+pub struct CodeUrl(Box<str>);
 
 impl CodeUrl {
     /// Maximum length, in bytes. Published URLs have about 45; this many still fit a readable
@@ -58,10 +58,10 @@ impl CodeUrl {
     /// that is not a URL is its own key.
     pub fn key(&self) -> String {
         let Ok(url) = Url::parse(&self.0) else {
-            return self.0.clone();
+            return self.0.to_string();
         };
         let Some(host) = url.host_str() else {
-            return self.0.clone();
+            return self.0.to_string();
         };
         let host = host.trim_end_matches('.');
         let port = url.port().map(|port| format!(":{port}"));
@@ -85,12 +85,12 @@ impl FromStr for CodeUrl {
     }
 }
 
-fn checked(text: &str, max: usize) -> Result<String, TicketError> {
+fn checked(text: &str, max: usize) -> Result<Box<str>, TicketError> {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
     if text.is_empty() || text.len() > max || !printable {
         return Err(TicketError { max });
     }
-    Ok(text.to_owned())
+    Ok(text.into())
 }
 
 /// A ticket or URL that is invalid.
