@@ -1,4 +1,4 @@
-//! `wxqr`: runs the command that the arguments name, and maps errors to exit codes.
+//! `wxqr`: runs the command that the arguments name.
 
 mod cli;
 

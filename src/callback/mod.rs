@@ -1,4 +1,4 @@
-//! What the operator gets to know of WeChat's pushes: counts, the last rejection, and its remedy.
+//! Counts of WeChat's pushes and the last rejection with its remedy, for the operator.
 //!
 //! [`History`] is the type to read first. How a push is read is the crate `wechat`.
 

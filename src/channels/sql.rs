@@ -228,7 +228,7 @@ impl ChannelFilter {
     }
 
     /// Of millions of codes only those are read that may be in the list: after a scene, of a scene,
-    /// or with a name. A filter that is not given is NULL, and PostgreSQL wants to know the type of
+    /// or with a name. A filter that is not given is NULL, and PostgreSQL requires the type of
     /// such a NULL.
     fn sql(&self, kind: Kind) -> String {
         let (first, both) = if self.label.is_some() || self.group.is_some() {

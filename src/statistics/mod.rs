@@ -1,5 +1,5 @@
-//! Events become numbers: each is stored before it is acknowledged, counted once, and forgotten
-//! after its time.
+//! Events become numbers: each is stored before it is acknowledged, counted once, and erased
+//! after the retention period.
 //!
 //! Read [`Scans::record`] first, then [`DeltaBuilder`].
 

@@ -31,11 +31,11 @@ pub enum PersonKeyError {
     Repeated,
 }
 
-/// The pseudonym of a person.
+/// Pseudonym of a person: a keyed hash of the openid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Person(String);
 
-/// An event. A repeat has the same.
+/// Pseudonymous id of an event, equal for repeated pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(String);
 

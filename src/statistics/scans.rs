@@ -15,7 +15,7 @@ use crate::telemetry;
 /// The buffer of scanned bindings for slow receivers. A receiver that misses one polls.
 const NOTIFICATIONS: usize = 256;
 
-/// How long a caller waits: half of the time that WeChat waits for an answer. The rest is for a
+/// How long a caller waits: half of the 5 s that WeChat waits for an answer. The rest is for a
 /// relay.
 pub(crate) const RECORD_TIMEOUT: Duration = Duration::from_millis(2500);
 

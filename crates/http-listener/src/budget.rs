@@ -1,7 +1,7 @@
 //! Memory admission: a byte budget that evicts the oldest reservation when it runs out.
 //!
-//! An honest body arrives within some packets; an attacker's has to stay in memory to cost
-//! anything, and so becomes the oldest.
+//! A normal body completes quickly. An attack has to hold memory to cost anything, so its bodies
+//! become the oldest reservations and are evicted.
 
 use std::collections::BTreeMap;
 use std::mem;

@@ -1,7 +1,7 @@
 //! A certificate authority that lives as long as the process, and a certificate of it for WeChat's
 //! hosts: for SDKs whose host names are fixed.
 //!
-//! Whoever has the authority's key can pass for every host to a client that trusts it. So the key
+//! The authority's key can impersonate any host to a client that trusts the authority. So the key
 //! never leaves memory, and is gone once the certificate is signed; what may be written down is the
 //! authority's certificate.
 

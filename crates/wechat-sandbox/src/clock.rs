@@ -1,4 +1,4 @@
-//! What time it is, as the sandbox's owner says it.
+//! The clock that the sandbox's user passes in.
 
 use std::fmt;
 use std::sync::Arc;

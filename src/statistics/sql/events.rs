@@ -14,7 +14,7 @@ use crate::codes::columns::kinds;
 use crate::db::{Error, Purpose, row};
 use crate::statistics::tally::Attribution;
 
-/// An event on its way into the store.
+/// An event with its day, to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatedEvent {
     /// What happened.
@@ -23,7 +23,7 @@ pub struct DatedEvent {
     pub day: Date,
 }
 
-/// What became of an event.
+/// Result of recording an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     /// It was stored now.
@@ -74,7 +74,7 @@ pub enum EventOrder {
     StoredAfter(u64),
 }
 
-/// Some of the events.
+/// Events in one order, at most as many as were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPage {
     /// The events, in the requested order.

@@ -67,7 +67,7 @@ pub struct NumbersFilter {
     pub span: Span,
 }
 
-/// A row of statistics.
+/// The counts of a code, in total or on a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersRow {
     /// The code.

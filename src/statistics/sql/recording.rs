@@ -16,8 +16,8 @@ use crate::statistics::privacy::{EventId, Person, PersonKey};
 use crate::statistics::tally::{AttributedEvent, Attribution, DeltaBuilder, StatisticsDelta};
 
 impl EventStore {
-    /// Stores an event, and counts it unless it was stored before. Cancel safe: who leaves may come
-    /// again with the same event.
+    /// Stores an event, and counts it unless it was stored before. Cancel safe: a dropped
+    /// call may be repeated with the same event.
     ///
     /// # Errors
     /// When the store cannot be used. Then it may not be acknowledged, although it may be stored.
@@ -30,8 +30,8 @@ impl EventStore {
     }
 
     /// Stores events, and counts those that were not stored before. Returns the outcome of each, in
-    /// order. All of them are stored or none is. Cancel safe: who leaves may come again with the
-    /// same events.
+    /// order. All of them are stored or none is. Cancel safe: a dropped call may be repeated with
+    /// the same events.
     ///
     /// # Errors
     /// When the store cannot be used. Then no event may be acknowledged, although it may be stored.
@@ -123,18 +123,18 @@ enum Subject {
     /// A code that is counted.
     Code(Attribution),
     /// A code of the service's own, which is not counted: of a binding, if that is still known.
-    Own(Option<Binding>),
+    Own(Option<ScannedBinding>),
 }
 
 /// The code of a ticket, and its binding.
 struct Owner {
     scene: Scene,
-    binding: Option<Binding>,
+    binding: Option<ScannedBinding>,
 }
 
 /// A binding whose code was scanned.
 #[derive(Clone)]
-struct Binding {
+struct ScannedBinding {
     id: String,
     expires_at: Timestamp,
 }

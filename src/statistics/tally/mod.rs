@@ -103,7 +103,7 @@ pub struct FollowerUpdate {
     pub openid: Option<OpenId>,
 }
 
-/// Changes of numbers.
+/// Changes to the counts of a code on a day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Scans, and follows through the code.

@@ -1,7 +1,7 @@
 //! The front page: an introduction, its accounts, the last codes and calls, and buttons for the
 //! controls.
 //!
-//! It shows no secret: an account's `AppSecret` may be a real one that somebody gave by mistake.
+//! It shows no secret: an account's `AppSecret` may be a real one that was entered by mistake.
 
 use askama::Template;
 use axum::extract::{RawQuery, State};

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::super::columns;
-use super::{Binding, NewEvent, Owner, PseudonymousEvent, Recording};
+use super::{NewEvent, Owner, PseudonymousEvent, Recording, ScannedBinding};
 use crate::codes::columns as scene_columns;
 use crate::db::{Error, placeholders, row};
 use crate::statistics::privacy::Person;
@@ -179,7 +179,7 @@ fn days_of(found: &AnyRow) -> Result<Vec<Date>, Error> {
 fn owner(found: &AnyRow) -> Result<(String, Owner), Error> {
     let scene = scene_columns::scene(found)?;
     let binding = match found.try_get::<Option<String>, _>("id")? {
-        Some(id) => Some(Binding {
+        Some(id) => Some(ScannedBinding {
             id,
             expires_at: row::instant(found.try_get("expires_at")?)?,
         }),
