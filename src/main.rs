@@ -12,8 +12,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match cli::run().await {
+    let code = match cli::run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::report(&error),
-    }
+    };
+    wxqr::telemetry::flush_log();
+    code
 }

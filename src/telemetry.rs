@@ -3,21 +3,19 @@
 //! Depends on no other module. Labels are route templates, outcomes and errcodes: never a scene, an
 //! openid, a path or a key.
 
+mod log_buffer;
+mod logging;
+
 use std::error::Error;
 use std::fmt;
-use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
-use tracing_subscriber::fmt::layer;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry};
+
+pub use self::logging::{LogFormat, LogSettings, flush_log, print_message, start_logging};
 
 /// Requests to the service, by route template, method and status.
 const HTTP_REQUESTS: &str = "wxqr_http_requests_total";
@@ -49,6 +47,7 @@ const SCANS: &str = "wxqr_scans_total";
 const CALLBACK_REJECTED: &str = "wxqr_callback_rejected_total";
 const LAST_PUSH: &str = "wxqr_last_push_timestamp_seconds";
 const RELAY_REQUESTS: &str = "wxqr_relay_requests_total";
+const LOG_LINES_LOST: &str = "wxqr_log_lines_lost_total";
 const BUILD_INFO: &str = "wxqr_build_info";
 
 /// Upper bounds of the histogram buckets, in seconds: from a memory cache hit to a visitor's
@@ -56,72 +55,6 @@ const BUILD_INFO: &str = "wxqr_build_info";
 const BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-
-/// The crates of this workspace that log below a warning.
-const OWN_CRATES: [&str; 3] = ["wxqr", "http_listener", "wechat_sandbox"];
-
-/// Settings of the log.
-#[derive(Debug, Clone)]
-pub struct LogSettings {
-    /// A filter in the syntax of `tracing_subscriber::EnvFilter`.
-    pub filter: String,
-    /// Format of the lines.
-    pub format: LogFormat,
-}
-
-/// Format of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, otherwise JSON.
-    Auto,
-    /// Readable text.
-    Text,
-    /// JSON.
-    Json,
-}
-
-/// Starts logging to standard error, for the whole process. A second call does nothing.
-pub fn start_logging(settings: &LogSettings) {
-    let terminal = std::io::stderr().is_terminal();
-    let as_text = match settings.format {
-        LogFormat::Text => true,
-        LogFormat::Json => false,
-        LogFormat::Auto => terminal,
-    };
-    let lines = layer().with_writer(std::io::stderr).with_ansi(terminal);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = if as_text {
-        lines.boxed()
-    } else {
-        lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed()
-    };
-    // The filter was validated with the settings.
-    let filter = EnvFilter::new(&settings.filter).and(filter_fn(is_safe_to_log));
-    Registry::default()
-        .with(lines.with_filter(filter))
-        .try_init()
-        .ok();
-    std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(
-            place = panic.location().map(tracing::field::display),
-            "a task panicked: this is a bug"
-        );
-    }));
-}
-
-/// Suppresses the debug output of libraries, whatever the filter says: it contains URLs and
-/// headers, and so access tokens. The database driver's warnings quote parameters of the database
-/// URL; only its slow statements are logged, which contain no values.
-fn is_safe_to_log(event: &Metadata<'_>) -> bool {
-    let target = event.target();
-    if target.starts_with("sqlx") && target != "sqlx::query" {
-        return false;
-    }
-    OWN_CRATES.iter().any(|own| target.starts_with(own)) || *event.level() <= Level::WARN
-}
 
 /// Installs the metrics recorder, for the whole process.
 ///
@@ -189,6 +122,10 @@ fn describe() {
     );
     describe_gauge!(LAST_PUSH, "When WeChat pushed last, in unix seconds");
     describe_counter!(RELAY_REQUESTS, "Pushes passed on to the relay, by outcome");
+    describe_counter!(
+        LOG_LINES_LOST,
+        "Log lines dropped because standard error was not read in time"
+    );
     describe_gauge!(BUILD_INFO, "Always 1; the label says the version");
 }
 
@@ -285,6 +222,11 @@ pub(crate) fn visitor_pace_exceeded() {
 pub(crate) fn permanent_stock(used: u64, limit: u64) {
     gauge!(PERMANENT_CODES).set(as_float(used));
     gauge!(PERMANENT_LIMIT).set(as_float(limit));
+}
+
+/// Counts log lines that were dropped.
+fn log_lines_lost(lines: u64) {
+    counter!(LOG_LINES_LOST).increment(lines);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "our counts are far below 2^52")]

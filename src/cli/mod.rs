@@ -19,6 +19,7 @@ use clap::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use wxqr::app::StartError;
 use wxqr::config::{ConfigErrors, demo_flags, flags};
+use wxqr::telemetry::print_message;
 
 /// Arguments that parse but are invalid.
 #[derive(Debug, thiserror::Error)]
@@ -38,18 +39,18 @@ impl Usage {
 /// settings, 1 for anything else.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(mistakes) = error.downcast_ref::<ConfigErrors>() {
-        complain(mistakes);
+        print_message(mistakes);
         return ExitCode::from(ConfigErrors::EXIT_CODE);
     }
     if error.is::<Usage>() {
-        complain(format_args!("wxqr: {error:#}"));
+        print_message(format_args!("wxqr: {error:#}"));
         return ExitCode::from(Usage::EXIT_CODE);
     }
     let Some(StartError::Store(refusal)) = error.downcast_ref::<StartError>() else {
-        complain(format_args!("wxqr: {error:#}"));
+        print_message(format_args!("wxqr: {error:#}"));
         return ExitCode::FAILURE;
     };
-    complain(format_args!("wxqr: {error:#}; {}", refusal.action()));
+    print_message(format_args!("wxqr: {error:#}; {}", refusal.action()));
     if refusal.is_configuration() {
         ExitCode::from(ConfigErrors::EXIT_CODE)
     } else {
@@ -111,11 +112,6 @@ fn introduce(text: impl Display) {
     print(text).ok();
 }
 
-/// Writes a message to standard error, and ignores errors.
-fn complain(text: impl Display) {
-    writeln!(io::stderr().lock(), "{text}").ok();
-}
-
 /// Resolves at the first SIGTERM or SIGINT. A second signal exits at once.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -125,7 +121,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
         wait_for_one(&mut terminate, &mut interrupt).await;
         asked.send(()).ok();
         wait_for_one(&mut terminate, &mut interrupt).await;
-        complain("wxqr: stopped at once by a second signal");
+        print_message("wxqr: stopped at once by a second signal");
         std::process::exit(1);
     });
     Ok(async move { stop.await.expect("the task sends before it can end") })

@@ -1,5 +1,6 @@
 //! The command line: arguments, exit codes, output, signals.
 
 mod doctor;
+mod log;
 mod process;
 mod sign;

@@ -109,7 +109,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "statistics/sql/",
             "channels/sql.rs",
             "bindings/sql.rs",
-            "telemetry.rs",
+            "telemetry/logging.rs",
         ],
     ),
     // A test reads the clock of its thread.

@@ -1,5 +1,6 @@
 //! The real binary: arguments, environment, what it says, how it ends.
 
+use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_wxqr");
@@ -37,7 +39,20 @@ pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Outpu
 impl Process {
     /// Starts the binary with these variables and no others of ours.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::start_by(Command::new(BINARY), arguments, variables)
+        Self::start_by(Command::new(BINARY), arguments, variables, ready(()))
+    }
+
+    /// The same with a standard error that is read from when the sender is dropped.
+    pub(crate) fn start_unread(
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> (Self, oneshot::Sender<()>) {
+        let (read, is_read) = oneshot::channel();
+        let is_read = async {
+            is_read.await.ok();
+        };
+        let process = Self::start_by(Command::new(BINARY), arguments, variables, is_read);
+        (process, read)
     }
 
     /// The same under a limit of open files, written as `ulimit` takes it: `-Sn 256` sets the soft
@@ -59,10 +74,15 @@ impl Process {
     ) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", line, BINARY]);
-        Self::start_by(shell, arguments, variables)
+        Self::start_by(shell, arguments, variables, ready(()))
     }
 
-    fn start_by(mut command: Command, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    fn start_by(
+        mut command: Command,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        stderr_is_read: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("WXQR_") {
@@ -79,8 +99,8 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let stdout = Captured::from(child.stdout.take().unwrap());
-        let stderr = Captured::from(child.stderr.take().unwrap());
+        let stdout = Captured::from(child.stdout.take().unwrap(), ready(()));
+        let stderr = Captured::from(child.stderr.take().unwrap(), stderr_is_read);
         Self {
             child,
             _folder: folder,
@@ -203,10 +223,14 @@ struct Captured {
 }
 
 impl Captured {
-    fn from(mut stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
+    fn from(
+        mut stream: impl AsyncRead + Unpin + Send + 'static,
+        is_read: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let bytes = Arc::<Mutex<Vec<u8>>>::default();
         let kept = Arc::clone(&bytes);
         let reader = tokio::spawn(async move {
+            is_read.await;
             let mut piece = [0; 8192];
             while let Ok(length @ 1..) = stream.read(&mut piece).await {
                 kept.lock().unwrap().extend_from_slice(&piece[..length]);

@@ -1,12 +1,13 @@
 //! `wxqr serve` as an operator runs it: a process with the settings of the test, and its sandbox.
 
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
+use tokio::sync::oneshot;
 use wechat_sandbox::Sandbox;
 
 use super::answer::Answer;
 use super::app::{APP_ID, APP_SECRET, spawn_sandbox};
 use super::process::{Addresses, Process};
-use super::{Server, client};
+use super::{Server, client, closed_port, eventually_async};
 
 /// Dropping it ends both.
 pub(crate) struct Served {
@@ -29,9 +30,42 @@ impl Served {
         Self::start(variables, start).await
     }
 
+    /// With metrics, and a log that nobody reads until the sender is dropped.
+    pub(crate) async fn with_unread_log() -> (Self, oneshot::Sender<()>) {
+        let addresses = Addresses {
+            http: closed_port(),
+            metrics: Some(closed_port()),
+        };
+        let http = addresses.http.to_string();
+        let metrics = addresses.metrics.unwrap().to_string();
+        let variables = [("WXQR_LISTEN", &*http), ("WXQR_METRICS_LISTEN", &*metrics)];
+        let mut read = None;
+        let start = |all: &[(&str, &str)]| {
+            let (process, sender) = Process::start_unread(&["serve"], all);
+            read = Some(sender);
+            process
+        };
+        let served = Self::start_at(&variables, start, async |_| addresses).await;
+        eventually_async("it is ready", || async {
+            let ready = served.client.get(format!("http://{http}/readyz"));
+            let answer = ready.send().await;
+            answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+        })
+        .await;
+        (served, read.unwrap())
+    }
+
     async fn start(
         variables: &[(&str, &str)],
         start: impl FnOnce(&[(&str, &str)]) -> Process,
+    ) -> Self {
+        Self::start_at(variables, start, Process::addresses).await
+    }
+
+    async fn start_at(
+        variables: &[(&str, &str)],
+        start: impl FnOnce(&[(&str, &str)]) -> Process,
+        addresses: impl AsyncFnOnce(&Process) -> Addresses,
     ) -> Self {
         let (sandbox, address, server) = spawn_sandbox(APP_SECRET, |router| router).await;
         let base = format!("http://{address}");
@@ -45,7 +79,7 @@ impl Served {
         ];
         all.extend_from_slice(variables);
         let process = start(&all);
-        let addresses = process.addresses().await;
+        let addresses = addresses(&process).await;
         Self {
             process,
             addresses,

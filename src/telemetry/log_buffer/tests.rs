@@ -1,0 +1,113 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+
+use super::*;
+
+/// Far longer than any of these tests takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A standard error that takes what it is given when it is told to, up to so many bytes at once.
+struct Pipe {
+    written: Sender<Vec<u8>>,
+    permits: Receiver<io::Result<usize>>,
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Ok(permit) = self.permits.recv() else {
+            return Err(ErrorKind::BrokenPipe.into());
+        };
+        let taken = bytes.len().min(permit?);
+        self.written.send(bytes[..taken].to_vec()).ok();
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn pipe() -> (Pipe, Sender<io::Result<usize>>, Receiver<Vec<u8>>) {
+    let ((written, output), (permit, permits)) = (mpsc::channel(), mpsc::channel());
+    (Pipe { written, permits }, permit, output)
+}
+
+fn started(pipe: Pipe) -> LogBuffer {
+    LogBuffer::start(pipe, |_| {}).unwrap()
+}
+
+/// Waits until the thread has taken the lines, so that it waits for the pipe.
+fn wait_until_taken(buffer: &LogBuffer) {
+    let deadline = Instant::now() + PATIENCE;
+    while !buffer.0.lock().lines.is_empty() {
+        assert!(Instant::now() < deadline, "the thread takes the lines");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn lines_are_written_in_their_order_whatever_the_pipe_takes_at_once() {
+    let (pipe, permit, output) = pipe();
+    let buffer = started(pipe);
+    for line in ["one\n", "two\n", "three\n"] {
+        buffer.append(line.as_bytes());
+    }
+    let would_block = || Err(ErrorKind::WouldBlock.into());
+    let interrupted = || Err(ErrorKind::Interrupted.into());
+    for taken in [Ok(1), would_block(), Ok(5), interrupted(), Ok(1000)] {
+        permit.send(taken).unwrap();
+    }
+    buffer.flush(PATIENCE);
+    let written: Vec<u8> = output.try_iter().flatten().collect();
+    assert_eq!(String::from_utf8(written).unwrap(), "one\ntwo\nthree\n");
+}
+
+#[test]
+fn a_flush_gives_up_on_a_pipe_that_nobody_reads() {
+    let (pipe, _permit, output) = pipe();
+    let buffer = started(pipe);
+    buffer.append(b"one\n");
+    buffer.flush(Duration::from_millis(1));
+    assert!(output.try_recv().is_err());
+}
+
+#[test]
+fn what_does_not_fit_is_dropped_and_reported_once_after_the_pipe_is_read() {
+    static REPORTED: AtomicU64 = AtomicU64::new(0);
+    let (pipe, permit, output) = pipe();
+    let report = |lines| {
+        REPORTED.fetch_add(lines, Ordering::Relaxed);
+    };
+    let buffer = LogBuffer::start(pipe, report).unwrap();
+    buffer.append(b"in the pipe\n");
+    wait_until_taken(&buffer);
+    let line = [b"x".repeat(1023).as_slice(), b"\n"].concat();
+    for _ in 0..MAX_BYTES / line.len() + 5 {
+        buffer.append(&line);
+    }
+    assert_eq!(REPORTED.load(Ordering::Relaxed), 0);
+    for _ in 0..2 {
+        permit.send(Ok(usize::MAX)).unwrap();
+    }
+    buffer.flush(PATIENCE);
+    assert_eq!(REPORTED.load(Ordering::Relaxed), 5);
+    let written: usize = output.try_iter().map(|piece| piece.len()).sum();
+    assert_eq!(written, "in the pipe\n".len() + MAX_BYTES);
+}
+
+#[test]
+fn lines_that_cannot_be_written_are_lost_too() {
+    static REPORTED: AtomicU64 = AtomicU64::new(0);
+    let (pipe, permit, _output) = pipe();
+    let report = |lines| {
+        REPORTED.fetch_add(lines, Ordering::Relaxed);
+    };
+    let buffer = LogBuffer::start(pipe, report).unwrap();
+    buffer.append(b"one\ntwo\n");
+    permit.send(Err(ErrorKind::StorageFull.into())).unwrap();
+    wait_until_taken(&buffer);
+    buffer.append(b"three\n");
+    permit.send(Ok(usize::MAX)).unwrap();
+    buffer.flush(PATIENCE);
+    assert_eq!(REPORTED.load(Ordering::Relaxed), 2);
+}
