@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::middleware::{
-    from_fn, from_fn_with_state, map_request, map_request_with_state, map_response,
-};
+use axum::middleware::{from_fn_with_state, map_request};
 use axum::routing::get;
 use axum::{Extension, Router};
 use local_guard::OriginGuard;
@@ -17,10 +15,8 @@ use utoipa_axum::routes;
 
 use crate::config::CorsOrigins;
 use crate::http::middleware::access_log::AccessLog;
-use crate::http::middleware::{
-    access_log, catch_panic, cors, metrics, negotiate, render_problems, request_id, request_limits,
-    same_origin, security_headers, trailing_slash,
-};
+use crate::http::middleware::stack::{self, Stack};
+use crate::http::middleware::{catch_panic, cors, same_origin, trailing_slash};
 use crate::http::pages::by_language::PageByLanguage;
 use crate::http::pages::{demo, home, robots, stats};
 use crate::http::problem::Problem;
@@ -92,22 +88,16 @@ fn starting() -> Router {
         .fallback(operators::starting)
 }
 
-/// Wraps all routes in the middleware, from the outermost layer to the innermost.
+/// Wraps all routes in the middleware.
 fn with_middleware(routes: Router, settings: &RouterSettings) -> Router {
-    let base_path: Arc<str> = settings.base_path.as_str().into();
     let log = AccessLog {
-        base_path: Arc::clone(&base_path),
+        base_path: settings.base_path.as_str().into(),
         secrets: Arc::clone(&settings.secret_words),
     };
     let site = Arc::clone(&settings.site);
+    let stack = Arc::new(Stack { log, site });
     let middleware = ServiceBuilder::new()
-        .layer(from_fn(request_id::assign))
-        .layer(from_fn(metrics::record))
-        .layer(from_fn_with_state(log, access_log::write))
-        .layer(map_response(security_headers::add))
-        .layer(map_request_with_state(base_path, negotiate::insert_view))
-        .layer(from_fn_with_state(site, render_problems::render))
-        .layer(from_fn(request_limits::check))
+        .layer(from_fn_with_state(stack, stack::run))
         .layer(catch_panic::layer());
     // A layer sees a request after its route was chosen, so what changes the path is around the
     // router.

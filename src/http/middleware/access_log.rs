@@ -1,10 +1,9 @@
-//! Writes one log line for each request, within its span.
+//! One log line for each request, written within its span.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -25,38 +24,35 @@ pub(crate) struct AccessLog {
     pub(crate) secrets: Arc<SecretWords>,
 }
 
-/// Logs the request once its response is ready.
-pub(crate) async fn write(State(log): State<AccessLog>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let line = Line {
-        labels: Labels::of(&request),
-        unmatched_path: unmatched_path(&request, &log.secrets),
-    };
-    let response = next.run(request).await;
-    line.write(&response, started.elapsed(), &log.base_path);
-    response
-}
-
 /// What is logged of a request.
 #[derive(Debug)]
-struct Line {
-    labels: Labels,
+pub(super) struct Line {
+    pub(super) labels: Labels,
     /// Only where no route matches.
     unmatched_path: Option<String>,
 }
 
-impl Line {
+impl AccessLog {
+    pub(super) fn line(&self, request: &Request) -> Line {
+        let labels = Labels::of(request);
+        let unmatched_path = (!labels.is_matched()).then(|| unmatched_path(request, &self.secrets));
+        Line {
+            labels,
+            unmatched_path,
+        }
+    }
+
     /// Probes are logged at `debug`: they come every few seconds and would hide the rest.
-    fn write(&self, response: &Response, took: Duration, base_path: &str) {
+    pub(super) fn write(&self, line: &Line, response: &Response, took: Duration) {
         let status = response.status().as_u16();
         let problem = response.extensions().get::<Problem>();
-        let unmatched_path = self.unmatched_path.as_deref().filter(|_| status == 404);
+        let unmatched_path = line.unmatched_path.as_deref().filter(|_| status == 404);
         // A level cannot be chosen at run time.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    http.method = self.labels.method,
-                    http.route = self.labels.route,
+                    http.method = line.labels.method,
+                    http.route = line.labels.route(),
                     http.path = unmatched_path,
                     http.status = status,
                     duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -66,7 +62,7 @@ impl Line {
                 )
             };
         }
-        if is_probe(&self.labels.route, base_path) {
+        if is_probe(line.labels.route(), &self.base_path) {
             line!(debug);
         } else {
             line!(info);
@@ -83,18 +79,15 @@ fn is_probe(route: &str, base_path: &str) -> bool {
 ///
 /// It has no query, which may hold a signature, and is escaped so that it can neither end a line
 /// nor change the direction of text.
-fn unmatched_path(request: &Request, secrets: &SecretWords) -> Option<String> {
+fn unmatched_path(request: &Request, secrets: &SecretWords) -> String {
     /// What JSON would have to escape, besides everything that is not ASCII.
     const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\');
-    if request.extensions().get::<MatchedPath>().is_some() {
-        return None;
-    }
     let path = secrets.redact(before_query(request.uri().path()));
     let mut escaped = utf8_percent_encode(&path, UNSAFE).to_string();
     if request.extensions().get::<SlashRemoved>().is_some() {
         escaped.push('/');
     }
-    Some(escaped.chars().take(MAX_PATH_CHARS).collect())
+    escaped.chars().take(MAX_PATH_CHARS).collect()
 }
 
 /// The path up to a query that an editor or a mail program made a part of it, signature included.
@@ -128,7 +121,7 @@ mod tests {
             let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
             let request = trailing_slash::remove(request).await;
             let got = unmatched_path(&request, &SecretWords::default());
-            assert_eq!(got.as_deref(), Some(want));
+            assert_eq!(got, want);
         }
     }
 }

@@ -4,20 +4,29 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 
 /// Low-cardinality labels of a request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Labels {
-    /// The route template, or `unmatched`.
-    pub(super) route: String,
+    matched: Option<MatchedPath>,
     pub(super) method: &'static str,
 }
 
 impl Labels {
     pub(super) fn of(request: &Request) -> Self {
-        let matched = request.extensions().get::<MatchedPath>();
         Self {
-            route: matched.map_or("unmatched", MatchedPath::as_str).to_owned(),
+            matched: request.extensions().get::<MatchedPath>().cloned(),
             method: known_method(request.method()),
         }
+    }
+
+    pub(super) fn is_matched(&self) -> bool {
+        self.matched.is_some()
+    }
+
+    /// The route template, or `unmatched`.
+    pub(super) fn route(&self) -> &str {
+        self.matched
+            .as_ref()
+            .map_or("unmatched", MatchedPath::as_str)
     }
 }
 

@@ -1,40 +1,32 @@
 //! Renders the [`Problem`] that a handler returned, in the representation that the client asked
 //! for.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::Json;
 use axum::http::header;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 
 use crate::http::html::problem_page::{problem_fragment, problem_page};
 use crate::http::middleware::request_id::RequestId;
 use crate::http::negotiation::format::Format;
-use crate::http::negotiation::view::{View, is_code_path};
+use crate::http::negotiation::view::View;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 
 /// Gives a response that carries a problem its body: JSON, a page, or one line of HTML.
-pub(crate) async fn render(
-    State(site): State<Arc<Site>>,
-    Extension(view): Extension<View>,
-    Extension(id): Extension<RequestId>,
-    request: Request,
-    next: Next,
+pub(super) fn render(
+    site: &Site,
+    response: Response,
+    problem: &Problem,
+    view: View,
+    id: &RequestId,
+    of_code: bool,
 ) -> Response {
-    let of_code = is_code_path(request.uri().path());
-    let response = next.run(request).await;
-    let Some(problem) = response.extensions().get::<Problem>().cloned() else {
-        return response;
-    };
     let body = match view.format {
-        Format::Html if view.fragment && of_code => problem_fragment(&site, &problem, view.lang),
-        Format::Html => problem_page(&site, &problem, view.lang, of_code, id.as_str()),
-        _ => Ok(json(&problem, &id)),
+        Format::Html if view.fragment && of_code => problem_fragment(site, problem, view.lang),
+        Format::Html => problem_page(site, problem, view.lang, of_code, id.as_str()),
+        _ => Ok(json(problem, id)),
     };
-    with_body(response, body.unwrap_or_else(|_| json(&problem, &id)), view)
+    with_body(response, body.unwrap_or_else(|_| json(problem, id)), view)
 }
 
 /// The bare response with a body. Its status and headers stay.

@@ -3,8 +3,6 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Uri};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use crate::http::i18n::message::Message;
 use crate::http::problem::{ErrorCode, Problem};
@@ -22,11 +20,12 @@ const MAX_HEADERS: usize = 16 * 1024;
 /// What is allowed above, with some room, so that a head that is a little too large gets a problem.
 pub(crate) const MAX_HEAD: usize = MAX_URI + MAX_HEADERS + 1024;
 
-/// Answers 414 or 431 to a request beyond the limits.
-pub(crate) async fn check(request: Request, next: Next) -> Response {
+/// # Errors
+/// 414 or 431 for a request beyond the limits.
+pub(super) fn check(request: &Request) -> Result<(), Problem> {
     match exceeded(request.uri(), request.headers()) {
-        Some(problem) => problem.into_response(),
-        None => next.run(request).await,
+        Some(problem) => Err(problem),
+        None => Ok(()),
     }
 }
 
