@@ -8,10 +8,14 @@ use super::transaction::Transaction;
 
 /// A write, which the writer executes in one transaction with all that wait beside it.
 ///
-/// It changes nothing but by that transaction, because it may be executed twice: where one command
-/// of a group fails, the transaction is rolled back, and each command of the group gets a
-/// transaction of its own. An output is dropped if its transaction fails or its caller has left, so
-/// one that holds something gives it back then.
+/// It changes nothing but by that transaction, because it may be executed more than once: where one
+/// command of a group fails, the transaction is rolled back, and the group is executed in halves. An
+/// output is dropped if its transaction fails or its caller has left, so one that holds something
+/// gives it back then.
+///
+/// Where the connection is lost during a commit, the caller gets an error although all may be
+/// written. So a command that is repeated after an error finds what it wrote, and counts nothing
+/// twice.
 pub(crate) trait Command: Send + Sync + 'static {
     /// What the caller gets.
     type Output: Send + 'static;
@@ -66,6 +70,10 @@ pub(crate) enum Urgency {
     /// Goes before ordinary ones, and is tried also while the database is down: it writes the
     /// result of a call to WeChat, which would be lost, or checks the health.
     First,
+    /// Has a transaction of its own, so that a slow one fails no other, and no more than every
+    /// second one. That it is slow is no failure of the database. It fails at once while the
+    /// database is down.
+    Background,
 }
 
 /// Removes one batch of rows that are no longer needed; returns how many.
@@ -80,6 +88,8 @@ pub(crate) struct Purge {
 
 impl Command for Purge {
     type Output = u64;
+
+    const URGENCY: Urgency = Urgency::Background;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
         let removed = sqlx::query(self.sql)

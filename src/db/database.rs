@@ -83,7 +83,7 @@ impl Database {
         self.read(Purpose::Read, self.engine.truncate_wal()).await
     }
 
-    /// Writes what waits and closes the connections, within three seconds; no handle can be
+    /// Writes what waits and closes the connections, within four seconds; no handle can be
     /// used after that. The last process to leave an SQLite file brings it up to date, and
     /// removes the files beside it.
     pub async fn close(&self) {

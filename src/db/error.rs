@@ -13,7 +13,8 @@ pub enum Error {
     Timeout,
     /// Nothing was executed within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), because no
     /// connection was free or too many writes waited; or statistics that took longer than
-    /// [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE).
+    /// [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE), or a removal of old rows that took
+    /// longer than [`DEADLINE`](super::DEADLINE).
     #[error("the database is overloaded")]
     Busy,
     /// The database could not be reached, or refused every call, or this one, such as after too

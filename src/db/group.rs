@@ -30,7 +30,7 @@ impl Group {
         self.commands += batch.len();
         let batches = match batch.urgency() {
             Urgency::First => &mut self.first,
-            Urgency::Ordinary => &mut self.ordinary,
+            Urgency::Ordinary | Urgency::Background => &mut self.ordinary,
         };
         if !batches.iter_mut().any(|same| same.absorb(&mut *batch)) {
             batches.push(batch);
@@ -61,15 +61,31 @@ impl Group {
         }
     }
 
-    /// One group for each command.
-    pub(super) fn split(mut self) -> Vec<Self> {
-        let singles = self.batches().flat_map(|batch| batch.split());
-        let groups = singles.map(|single| {
+    /// Whether it holds background commands, which are in no group with others.
+    pub(super) fn is_background(&self) -> bool {
+        let first = self.ordinary.first();
+        first.is_some_and(|batch| batch.urgency() == Urgency::Background)
+    }
+
+    /// Two groups with half of the commands each.
+    pub(super) fn halves(mut self) -> [Self; 2] {
+        let mut earlier: Vec<_> = self.batches().flat_map(|batch| batch.split()).collect();
+        let later = earlier.split_off(earlier.len() / 2);
+        [earlier, later].map(|singles| {
             let mut group = Self::default();
-            group.add(single);
+            for single in singles {
+                group.add(single);
+            }
             group
-        });
-        groups.collect()
+        })
+    }
+
+    /// Executes the commands, without a commit.
+    pub(super) async fn execute(&mut self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        for batch in self.batches() {
+            batch.execute(write).await?;
+        }
+        Ok(())
     }
 
     pub(super) fn reply(&mut self, result: &Result<(), Error>) {

@@ -16,5 +16,5 @@ pub const STATISTICS_DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) const PURGE_BATCH: i64 = 500;
 
 /// How long the end of the process waits for the last writes: a group that waits for a connection,
-/// for the lock, and for its commit.
-pub(crate) const CLOSE_TIMEOUT: Duration = DEADLINE.saturating_mul(3);
+/// for the lock, for its statements, and for its commit.
+pub(crate) const CLOSE_TIMEOUT: Duration = DEADLINE.saturating_mul(4);

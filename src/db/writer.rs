@@ -3,10 +3,11 @@
 //! It takes the commands that wait, executes them in one transaction, and answers each caller once
 //! the transaction is committed. What comes meanwhile is the next group. So a crowd costs few
 //! commits, on a slow disk too, and no write waits for the lock of another of the same process.
-//! Where one command fails, the commands of its group are executed one by one, and urgent ones that
-//! come meanwhile go before them.
+//! Where one command fails, or all together take too long, the group is executed in halves, down to
+//! the command that is the reason (bisection); urgent ones that come meanwhile go before them.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use crate::telemetry;
 const MAX_GROUP: usize = 100;
 
 /// A group that takes longer makes the next one smaller, a shorter one makes it larger. Chosen: a
-/// small part of [`DEADLINE`], at which a whole group fails.
+/// small part of [`DEADLINE`], at which a group is executed in halves.
 const LONG_GROUP: Duration = Duration::from_millis(200);
 
 /// The most commands of the first groups, before it is known how fast the database is.
@@ -49,6 +50,7 @@ const QUEUE: usize = 1000;
 pub(super) struct Writer {
     first: Sender<Box<dyn Batch>>,
     ordinary: Sender<Box<dyn Batch>>,
+    background: Sender<Box<dyn Batch>>,
     closing: CancellationToken,
     tasks: TaskTracker,
 }
@@ -58,6 +60,7 @@ impl Writer {
     pub(super) fn start(connection: WriteConnection, health: Arc<Health>) -> Self {
         let (first, first_queue) = mpsc::channel(QUEUE);
         let (ordinary, ordinary_queue) = mpsc::channel(QUEUE);
+        let (background, background_queue) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
         let task = Task {
@@ -65,8 +68,10 @@ impl Writer {
             health,
             first: first_queue,
             ordinary: ordinary_queue,
-            singles: VecDeque::new(),
+            background: background_queue,
+            halves: VecDeque::new(),
             max_group: FIRST_MAX_GROUP,
+            was_background: false,
             is_crowded: false,
         };
         tasks.spawn(task.run(closing.clone()));
@@ -74,6 +79,7 @@ impl Writer {
         Self {
             first,
             ordinary,
+            background,
             closing,
             tasks,
         }
@@ -89,6 +95,7 @@ impl Writer {
         let queue = match C::URGENCY {
             Urgency::First => &self.first,
             Urgency::Ordinary => &self.ordinary,
+            Urgency::Background => &self.background,
         };
         let (batch, reply) = batch_of(command);
         let queued = timeout(ACQUIRE_TIMEOUT, queue.send(batch)).await;
@@ -106,6 +113,16 @@ impl Writer {
 
 async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     timeout(DEADLINE, call).await.unwrap_or(Err(Error::Timeout))
+}
+
+/// The most commands of the group after one that took so long: a database that is too slow for so
+/// many gets fewer, until it keeps up.
+fn max_group_after(max_group: usize, took: Duration) -> usize {
+    if took > LONG_GROUP {
+        (max_group / 2).max(1)
+    } else {
+        MAX_GROUP.min(max_group * 2)
+    }
 }
 
 impl Drop for Writer {
@@ -133,10 +150,13 @@ struct Task {
     health: Arc<Health>,
     first: Receiver<Box<dyn Batch>>,
     ordinary: Receiver<Box<dyn Batch>>,
-    /// The commands of groups that failed, each by itself, so that one that fails harms no other.
-    singles: VecDeque<Group>,
+    background: Receiver<Box<dyn Batch>>,
+    /// What is left of groups that failed, so that one command that fails harms no other.
+    halves: VecDeque<Group>,
     /// The most commands of the next group.
     max_group: usize,
+    /// Whether the group before was a background command.
+    was_background: bool,
     /// Whether commands waited for too long since the queues were last free.
     is_crowded: bool,
 }
@@ -144,8 +164,18 @@ struct Task {
 /// Why a group is not committed.
 struct Failure {
     error: Error,
-    /// Whether commands were executed, and not only a connection or the lock waited for.
-    is_begun: bool,
+    stage: Stage,
+}
+
+/// What a transaction was at when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It waited for a connection or for the lock: nothing was executed.
+    Begin,
+    /// It executed commands: nothing is committed.
+    Execute,
+    /// Whether it is committed may be unknown.
+    Commit,
 }
 
 impl Task {
@@ -169,17 +199,26 @@ impl Task {
         if group.len() > 0 {
             return Some(group);
         }
-        if let Some(single) = self.singles.pop_front() {
-            return Some(single);
+        if let Some(half) = self.halves.pop_front() {
+            return Some(half);
+        }
+        if !mem::take(&mut self.was_background)
+            && let Ok(batch) = self.background.try_recv()
+        {
+            return Some(self.background_group(batch));
         }
         loop {
             tokio::select! {
                 biased;
                 Some(batch) = self.first.recv() => { group.add(batch); break }
                 Some(batch) = self.ordinary.recv() => { group.add(batch); break }
+                Some(batch) = self.background.recv() => {
+                    return Some(self.background_group(batch));
+                }
                 () = closing.cancelled(), if !self.first.is_closed() => {
                     self.first.close();
                     self.ordinary.close();
+                    self.background.close();
                 }
                 else => return None,
             }
@@ -187,6 +226,13 @@ impl Task {
         fill(&mut group, &mut self.first, self.max_group);
         fill(&mut group, &mut self.ordinary, self.max_group);
         Some(group)
+    }
+
+    fn background_group(&mut self, batch: Box<dyn Batch>) -> Group {
+        self.was_background = true;
+        let mut group = Group::default();
+        group.add(batch);
+        group
     }
 
     async fn write(&mut self, mut group: Group) {
@@ -199,8 +245,10 @@ impl Task {
         }
         match self.commit(&mut group).await {
             Ok(()) => group.reply(&Ok(())),
-            Err(failure) if failure.concerns_single_commands() && group.len() > 1 => {
-                self.singles.extend(group.split());
+            Err(failure) if failure.concerns_commands() && group.len() > 1 => {
+                let [earlier, later] = group.halves();
+                self.halves.push_front(later);
+                self.halves.push_front(earlier);
             }
             Err(failure) => group.reply(&Err(failure.error)),
         }
@@ -235,7 +283,7 @@ impl Task {
             Err(failure) => {
                 self.connection.discard();
                 // A command that fails alone is found and logged by itself.
-                if !failure.concerns_single_commands() || group.len() == 1 {
+                if !failure.concerns_commands() || group.len() == 1 {
                     self.health.record_failure(&failure.error);
                 }
             }
@@ -247,48 +295,50 @@ impl Task {
         self.connection
             .prepare()
             .await
-            .map_err(Failure::before_execution)?;
+            .map_err(Stage::Begin.failure())?;
         let mut write = within_deadline(self.connection.begin())
             .await
-            .map_err(Failure::before_execution)?;
+            .map_err(Stage::Begin.failure())?;
         let begun_at = Instant::now();
-        let executed = within_deadline(async {
-            for batch in group.batches() {
-                batch.execute(&mut write).await?;
+        let executed = within_deadline(group.execute(&mut write)).await;
+        let result = match executed {
+            Ok(()) => {
+                let committed = within_deadline(async { Ok(write.commit().await?) });
+                committed.await.map_err(Stage::Commit.failure())
             }
-            Ok(write.commit().await?)
-        });
-        let result = executed.await;
-        // A database that is too slow for so many gets fewer, until it keeps up.
-        self.max_group = if begun_at.elapsed() > LONG_GROUP {
-            (self.max_group / 2).max(1)
-        } else {
-            MAX_GROUP.min(self.max_group * 2)
+            Err(Error::Timeout) if group.is_background() => {
+                Err(Error::Busy).map_err(Stage::Execute.failure())
+            }
+            Err(error) => Err(error).map_err(Stage::Execute.failure()),
         };
-        result.map_err(|error| Failure {
-            error,
-            is_begun: true,
-        })
+        self.max_group = max_group_after(self.max_group, begun_at.elapsed());
+        result
+    }
+}
+
+impl Stage {
+    /// Makes the failure of an error at this stage.
+    fn failure(self) -> impl FnOnce(Error) -> Failure {
+        move |error| Failure { error, stage: self }
     }
 }
 
 impl Failure {
-    /// Of the connection or the lock.
-    fn before_execution(error: Error) -> Self {
-        Self {
-            error,
-            is_begun: false,
+    /// Whether one of the commands may be the reason, or their number, so that they are executed in
+    /// halves. Never after a commit whose outcome is unknown.
+    fn concerns_commands(&self) -> bool {
+        match self.stage {
+            Stage::Begin => false,
+            Stage::Execute => {
+                matches!(self.error, Error::Timeout) || !self.error.is_connection_error()
+            }
+            Stage::Commit => !self.error.is_connection_error(),
         }
-    }
-
-    /// Whether one of the commands may be the reason, so that the others are executed without it.
-    fn concerns_single_commands(&self) -> bool {
-        self.is_begun && !self.error.is_connection_error()
     }
 
     /// Whether another process held the lock for too long.
     fn is_of_the_lock(&self) -> bool {
-        !self.is_begun && !self.error.is_connection_error()
+        self.stage == Stage::Begin && !self.error.is_connection_error()
     }
 }
 
@@ -363,6 +413,146 @@ mod tests {
         }
         let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
         assert_eq!(sizes, [16, 32, 64, 38]);
+    }
+
+    #[test]
+    fn a_slow_group_makes_the_next_ones_smaller_and_fast_ones_larger_again() {
+        let mut max = MAX_GROUP;
+        let mut next = |took_ms| {
+            max = max_group_after(max, Duration::from_millis(took_ms));
+            max
+        };
+        assert_eq!([201, 300, 200, 0].map(&mut next), [50, 25, 50, 100]);
+        assert_eq!(next(0), MAX_GROUP, "no larger");
+        let slow = [201; 8].map(&mut next);
+        assert_eq!(slow[7], 1, "and no smaller than one");
+    }
+
+    /// Never ends in a group of more than so many.
+    struct TooMany(usize, Log);
+
+    impl BatchCommand for TooMany {
+        type Output = ();
+
+        async fn execute_all(commands: &[Self], _: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+            let sizes = commands.iter().map(|_| "one".to_owned());
+            commands[0].1.lock().unwrap().push(sizes.collect());
+            if commands.len() > commands[0].0 {
+                std::future::pending::<()>().await;
+            }
+            Ok(vec![(); commands.len()])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_group_that_takes_too_long_is_executed_in_halves() {
+        let (db, log) = (database().await, Log::default());
+        let all = (0..16).map(|_| db.execute(TooMany(8, Arc::clone(&log))));
+        for result in join_all(all).await {
+            result.unwrap();
+        }
+        let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [16, 8, 8]);
+        assert!(db.is_up(), "it was too much at once");
+        db.execute(TooMany(0, log)).await.unwrap_err();
+        assert!(!db.is_up(), "one command alone took too long");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_is_found_in_few_transactions() {
+        let (db, log) = (database().await, Log::default());
+        let all = (0..16).map(|n| db.execute(insert(&(n % 15).to_string(), &log)));
+        let failed = join_all(all)
+            .await
+            .iter()
+            .filter(|one| one.is_err())
+            .count();
+        assert_eq!(failed, 1);
+        let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [16, 8, 8, 4, 4, 2, 2, 1, 1]);
+    }
+
+    /// A removal of old rows that never ends.
+    struct Removal(Log);
+
+    impl Command for Removal {
+        type Output = ();
+
+        const URGENCY: Urgency = Urgency::Background;
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            self.0.lock().unwrap().push(vec!["removal".to_owned()]);
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_background_command_fails_alone() {
+        let (db, log) = (database().await, Log::default());
+        let (removed, one, other) = tokio::join!(
+            db.execute(Removal(Arc::clone(&log))),
+            db.execute(insert("one", &log)),
+            db.execute(insert("other", &log)),
+        );
+        assert!(matches!(removed, Err(Error::Busy)), "{removed:?}");
+        one.unwrap();
+        other.unwrap();
+        assert_eq!(log.lock().unwrap().len(), 2, "a group of its own");
+        assert!(db.is_up(), "it is only slow");
+    }
+
+    #[tokio::test]
+    async fn background_commands_do_not_wait_for_a_quiet_moment() {
+        let (db, log) = (database().await, Log::default());
+        let all = (0..150).map(|n| db.execute(insert(&n.to_string(), &log)));
+        let (removed, _) = tokio::join!(db.execute(Removal(Arc::clone(&log))), join_all(all));
+        removed.unwrap_err();
+        let log = log.lock().unwrap();
+        let place = log.iter().position(|group| group[0] == "removal");
+        assert!(place < Some(log.len() - 1), "{place:?} of {}", log.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_finds_its_queue_full_is_refused_after_a_while() {
+        let (first, _first) = mpsc::channel(1);
+        let (background, _background) = mpsc::channel(1);
+        let (ordinary, _held) = mpsc::channel(2);
+        // No task takes what waits.
+        let writer = Writer {
+            first,
+            ordinary,
+            background,
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let command = || insert("one", &Log::default());
+        let mut queued = [command(), command()].map(|command| Box::pin(writer.execute(command)));
+        for waiting in &mut queued {
+            assert!(futures_util::poll!(waiting).is_pending());
+        }
+        let started = Instant::now();
+        let refused = writer.execute(command()).await;
+        assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+        assert_eq!(started.elapsed(), ACQUIRE_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_dropped_closes_its_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let url = format!("sqlite://{}", path.display());
+        let upstream = crate::db::Upstream::of_host("test");
+        let clock = Arc::new(SystemClock);
+        let db = Database::open(&url.into(), "wxtest", &upstream, clock).await;
+        let (db, log) = (db.unwrap(), Log::default());
+        db.execute(insert("one", &log)).await.unwrap();
+        let wal = folder.path().join("x.db-wal");
+        assert!(wal.exists());
+        drop(db);
+        // SQLite removes it with the last connection.
+        while wal.exists() {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::columns;
 use super::store::EventStore;
-use crate::db::{Command, Database, Error, PURGE_BATCH, Transaction, placeholders, row};
+use crate::db::{Command, Database, Error, PURGE_BATCH, Transaction, Urgency, placeholders, row};
 use crate::statistics::tally::Attribution;
 
 /// The oldest ones that may go: those that are listed, and those of bindings.
@@ -47,6 +47,8 @@ struct ForgetEvents {
 
 impl Command for ForgetEvents {
     type Output = u64;
+
+    const URGENCY: Urgency = Urgency::Background;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<u64, Error> {
         let mut events = 0;
