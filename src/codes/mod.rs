@@ -40,8 +40,8 @@ pub use self::service::Codes;
 pub use self::settings::Settings;
 pub use self::single_flight::{Call, SingleFlight, TaskAborted};
 pub use self::sql::{
-    BeginMint, Begun, CodeStore, FinishMint, ImportConflict, Imported, Intent, Lease, REPEAT_AFTER,
-    Reservation, Right, Stock, Stop,
+    BeginMint, Begun, CodeStore, FinishMint, ImportConflict, Imported, Intent, Lease, Minted,
+    REPEAT_AFTER, Reservation, Right, Stock, Stop, Uncounted,
 };
 pub use self::supplies::Supplies;
 pub use self::token::{Death, Replaced, TokenError, Tokens};

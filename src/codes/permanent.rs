@@ -68,9 +68,16 @@ impl Minter {
     ) -> Result<IssuedCode, MintError> {
         let deadline = Instant::now() + MINT_TIMEOUT;
         let mut pace = None;
-        let permit = timeout_at(deadline, self.admission.enter(requester, &mut pace)).await;
-        let _permit = permit.map_err(|_| MintError::Crowded)??;
-        self.parts.create(spec, priority(requester), deadline).await
+        let mut permit = self.admission.try_enter(requester, &mut pace);
+        if permit.is_none() {
+            let waiting = timeout_at(deadline, self.admission.enter(requester, &mut pace));
+            permit = Some(waiting.await.map_err(|_| MintError::Crowded)??);
+            // Another replica may have stopped the calls meanwhile.
+            self.parts.breaker.refresh(Api::Create).await;
+        }
+        let created = self.parts.create(spec, priority(requester), deadline).await;
+        drop(permit);
+        created
     }
 
     /// Waits while another replica's call may be under way.

@@ -12,7 +12,7 @@ use super::admission::{Pace, UpstreamPermit};
 use super::error::{MintError, is_free};
 use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
 use super::request::{CodeRequest, Obtained, Source};
-use super::sql::{BeginMint, FinishMint, Lease, Right};
+use super::sql::{BeginMint, FinishMint, Lease, Minted, Right};
 use crate::access::Requester;
 use crate::db;
 use crate::telemetry::Causes;
@@ -232,17 +232,18 @@ impl Minter {
         mint: Mint<'_>,
         requester: Requester,
     ) -> Result<Obtained, MintError> {
-        let is_uncharged_visitors = mint.charge == Charge::Offline && requester != Requester::Key;
+        let minted = Minted {
+            scene: scene.clone(),
+            code: Arc::clone(&code),
+            is_visitors: mint.charge == Charge::Offline && requester != Requester::Key,
+        };
         let finish = FinishMint {
-            code: Some((scene.clone(), Arc::clone(&code))),
-            lease: mint.lease,
-            mints: 1,
-            anonymous: is_uncharged_visitors.into(),
-            is_refunded: false,
+            minted: Some(minted.clone()),
+            lease: mint.lease.map(Lease::with_charge_kept),
+            ..FinishMint::default()
         };
         if !self.store().is_up() || self.store().finish(finish).await.is_err() {
-            self.unsaved
-                .hold(scene, Arc::clone(&code), is_uncharged_visitors);
+            self.unsaved.hold(minted);
         }
         // So short a life may be over by the time that WeChat's answer is here.
         if code.left(self.now()).is_some_and(|left| left.is_zero()) {
@@ -261,14 +262,18 @@ impl Minter {
             self.admission.budget.refund_offline();
         }
         let Some(lease) = mint.lease else { return };
+        let lease = if is_refunded {
+            lease
+        } else {
+            lease.with_charge_kept()
+        };
         let finish = FinishMint {
             lease: Some(lease),
-            is_refunded: is_refunded && mint.charge == Charge::Budget,
             ..FinishMint::default()
         };
         if let Err(error) = self.store().finish(finish).await {
-            // The lease ends by itself, and the budget of the day has one less.
-            tracing::debug!(error = %Causes(&error), "a lease was not released, or a visitor's budget not refunded");
+            // It is released by the next chance.
+            tracing::debug!(error = %Causes(&error), "a lease was not released");
         }
     }
 }

@@ -4,10 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use wechat::scene::Scene;
-use wechat::ticket::IssuedCode;
-
-use super::sql::{CodeStore, FinishMint};
+use super::sql::{CodeStore, FinishMint, Minted, Uncounted};
 use crate::db;
 
 /// The most codes that are held. A bound on memory, chosen; those beyond it a restart would mint
@@ -22,68 +19,61 @@ pub(super) struct Unsaved(Mutex<Missed>);
 struct Missed {
     /// In the order in which they were minted. An older one of the same scene is held too: it may
     /// be scanned.
-    codes: VecDeque<(Scene, Arc<IssuedCode>)>,
-    is_full: bool,
-    mints: u64,
-    anonymous: u64,
+    codes: VecDeque<Minted>,
+    /// Beyond the codes that are held.
+    uncounted: Uncounted,
 }
 
 impl Unsaved {
-    /// Holds a code, and counts its mint.
-    pub(super) fn hold(&self, scene: &Scene, code: Arc<IssuedCode>, is_visitors: bool) {
+    /// Holds a code, whose mint is to be counted.
+    pub(super) fn hold(&self, minted: Minted) {
         let mut missed = self.missed();
-        missed.mints += 1;
-        missed.anonymous += u64::from(is_visitors);
         if missed.codes.len() < MAX_HELD {
-            missed.codes.push_back((scene.clone(), code));
-        } else if !mem::replace(&mut missed.is_full, true) {
+            missed.codes.push_back(minted);
+            return;
+        }
+        if missed.uncounted == Uncounted::default() {
             tracing::warn!(
                 held = MAX_HELD,
                 "too many codes wait to be written to the database: scans of further codes will be unattributed"
             );
         }
+        missed.uncounted.mints += 1;
+        missed.uncounted.anonymous += u64::from(minted.is_visitors);
     }
 
-    /// Writes what the database missed. What fails stays. Not cancel safe: a number may count
-    /// twice.
+    /// Writes what the database missed. Codes that fail stay, and count once however often they are
+    /// written. Cancel safe.
     pub(super) async fn flush(&self, store: &CodeStore) -> Result<(), db::Error> {
-        self.flush_counts(store).await?;
-        self.flush_codes(store).await
+        while let Some(minted) = self.first() {
+            let code = Arc::clone(&minted.code);
+            let save = FinishMint {
+                minted: Some(minted),
+                ..FinishMint::default()
+            };
+            store.finish(save).await?;
+            // A concurrent flush may have removed it.
+            let is_first = |first: &mut Minted| Arc::ptr_eq(&first.code, &code);
+            self.missed().codes.pop_front_if(is_first);
+        }
+        self.flush_uncounted(store).await
     }
 
-    async fn flush_counts(&self, store: &CodeStore) -> Result<(), db::Error> {
-        let (mints, anonymous) = {
-            let missed = self.missed();
-            (missed.mints, missed.anonymous)
-        };
-        if (mints, anonymous) == (0, 0) {
+    /// Without their codes, mints would count twice where a write is repeated. So they are tried
+    /// once.
+    async fn flush_uncounted(&self, store: &CodeStore) -> Result<(), db::Error> {
+        let uncounted = mem::take(&mut self.missed().uncounted);
+        if uncounted == Uncounted::default() {
             return Ok(());
         }
-        let counts = FinishMint {
-            mints,
-            anonymous,
+        let count = FinishMint {
+            uncounted,
             ..FinishMint::default()
         };
-        store.finish(counts).await?;
-        let mut missed = self.missed();
-        missed.mints -= mints;
-        missed.anonymous -= anonymous;
-        Ok(())
+        store.finish(count).await
     }
 
-    async fn flush_codes(&self, store: &CodeStore) -> Result<(), db::Error> {
-        while let Some((scene, code)) = self.first_code() {
-            store.save(&scene, &code).await?;
-            let mut missed = self.missed();
-            // A concurrent flush may have removed it.
-            let is_first = |(_, first): &mut (Scene, Arc<IssuedCode>)| Arc::ptr_eq(first, &code);
-            missed.codes.pop_front_if(is_first);
-            missed.is_full &= !missed.codes.is_empty();
-        }
-        Ok(())
-    }
-
-    fn first_code(&self) -> Option<(Scene, Arc<IssuedCode>)> {
+    fn first(&self) -> Option<Minted> {
         self.missed().codes.front().cloned()
     }
 
@@ -95,8 +85,8 @@ impl Unsaved {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use wechat::scene::TemporaryScene;
-    use wechat::ticket::Life;
+    use wechat::scene::{Scene, TemporaryScene};
+    use wechat::ticket::{IssuedCode, Life};
 
     use super::*;
     use crate::clock::ManualClock;
@@ -105,9 +95,9 @@ mod tests {
         Scene::Temporary(TemporaryScene::Id(id.parse().unwrap()))
     }
 
-    fn code(ticket: &str) -> Arc<IssuedCode> {
+    fn minted(scene: &Scene, ticket: &str, is_visitors: bool) -> Minted {
         let life = "60".parse().unwrap();
-        Arc::new(IssuedCode {
+        let code = IssuedCode {
             ticket: ticket.parse().unwrap(),
             url: "http://weixin.qq.com/q/1".parse().unwrap(),
             life: Life::Temporary {
@@ -115,7 +105,12 @@ mod tests {
                 asked: life,
                 granted: life,
             },
-        })
+        };
+        Minted {
+            scene: scene.clone(),
+            code: Arc::new(code),
+            is_visitors,
+        }
     }
 
     #[tokio::test]
@@ -124,15 +119,20 @@ mod tests {
         let store = CodeStore::in_memory(clock).await;
         let unsaved = Unsaved::default();
         let scenes = ["1", "2"].map(scene);
-        for scene in &scenes {
-            unsaved.hold(scene, code("first"), false);
-        }
-        unsaved.hold(&scenes[1], code("second"), true);
+        let codes = [
+            minted(&scenes[0], "one", false),
+            minted(&scenes[1], "first", false),
+            minted(&scenes[1], "second", true),
+        ];
         for _ in 0..2 {
+            // The second time, as after a commit whose outcome was unknown.
+            for code in &codes {
+                unsaved.hold(code.clone());
+            }
             unsaved.flush(&store).await.unwrap();
             assert_eq!(store.mints_today().await.unwrap(), (1, 3));
         }
-        for (scene, ticket) in scenes.iter().zip(["first", "second"]) {
+        for (scene, ticket) in scenes.iter().zip(["one", "second"]) {
             let found = store.find(scene).await.unwrap().unwrap();
             assert_eq!(found.ticket.as_str(), ticket);
         }
@@ -146,7 +146,7 @@ mod tests {
         let unsaved = Unsaved::default();
         let scene = scene("1");
         for ticket in ["older", "newer"] {
-            unsaved.hold(&scene, code(ticket), false);
+            unsaved.hold(minted(&scene, ticket, false));
         }
         unsaved.flush(&store).await.unwrap();
         for ticket in ["older", "newer"] {
@@ -162,9 +162,8 @@ mod tests {
         let store = CodeStore::in_memory(clock).await;
         store.close().await;
         let unsaved = Unsaved::default();
-        unsaved.hold(&scene("1"), code("kept"), false);
+        unsaved.hold(minted(&scene("1"), "kept", false));
         assert!(unsaved.flush(&store).await.is_err());
-        let missed = unsaved.missed();
-        assert_eq!((missed.mints, missed.codes.len()), (1, 1));
+        assert_eq!(unsaved.missed().codes.len(), 1);
     }
 }

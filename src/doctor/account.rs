@@ -8,7 +8,7 @@ use wechat::{Api, ApiError, Class, Errcode, TokenSource};
 use super::finding::{Finding, Issue};
 use super::wechat_errors::{defect, describe, stopped, wechat_issue};
 use super::{ALLOW_LIST, CODES, Report, TOKEN};
-use crate::codes::{FinishMint, MintError, Parts, Priority, TokenError};
+use crate::codes::{FinishMint, MintError, Parts, Priority, TokenError, Uncounted};
 use crate::telemetry::Causes;
 
 /// Timeout of the creation of a code, the same as in the service.
@@ -104,7 +104,10 @@ pub(super) async fn check_codes(parts: &Parts, report: Report<'_>) {
     let finding = match parts.create(&spec, Priority::High, deadline).await {
         Ok(_) => {
             let count = FinishMint {
-                mints: 1,
+                uncounted: Uncounted {
+                    mints: 1,
+                    anonymous: 0,
+                },
                 ..FinishMint::default()
             };
             parts.store.finish(count).await.ok();

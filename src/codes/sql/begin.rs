@@ -129,6 +129,11 @@ impl Begin {
         !known.is_some_and(|code| (self.mint.is_good_enough)(code))
     }
 
+    fn lease_row(&self) -> LeaseRow {
+        let (name, until) = (self.mint.scene.to_string(), self.now + self.mint.length);
+        LeaseRow::new(name, until, self.is_charged())
+    }
+
     fn is_charged(&self) -> bool {
         self.mint.budget.is_some()
     }
@@ -161,13 +166,8 @@ impl Rights {
             0
         };
         let candidates = candidates(minting, used);
-        let rows: Vec<_> = candidates
-            .iter()
-            .map(|begin| LeaseRow::new(begin.mint.scene.to_string()))
-            .collect();
-        let until = first.now + first.mint.length;
-        let holders =
-            take_leases(write, &rows.iter().collect::<Vec<_>>(), first.now, until).await?;
+        let rows: Vec<_> = candidates.iter().map(|begin| begin.lease_row()).collect();
+        let holders = take_leases(write, &rows.iter().collect::<Vec<_>>(), first.now).await?;
         let taken = candidates.into_iter().zip(rows);
         let taken: Vec<_> = taken
             .filter(|(_, row)| holders.contains(&row.holder))
@@ -189,7 +189,7 @@ impl Rights {
     fn of(&mut self, begin: &Begin) -> Right {
         if let Some(row) = self.rows.remove(&begin.mint.scene) {
             Right::Granted {
-                lease: Lease::new(begin.store.clone(), row, begin.is_charged()),
+                lease: Lease::new(begin.store.clone(), row),
                 stop: self.stop,
             }
         } else if begin.is_within(self.used) {
@@ -220,9 +220,11 @@ mod tests {
     use std::sync::Arc;
 
     use wechat::scene::TemporaryScene;
+    use wechat::ticket::Life;
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::codes::sql::{FinishMint, Minted};
     use crate::db::Command;
 
     struct Fails;
@@ -235,9 +237,17 @@ mod tests {
         }
     }
 
+    fn right(begun: Result<Begun, Error>) -> Right {
+        begun.unwrap().right
+    }
+
     fn mint(budget: Option<u64>) -> BeginMint {
+        mint_of("7", budget)
+    }
+
+    fn mint_of(id: &str, budget: Option<u64>) -> BeginMint {
         BeginMint {
-            scene: Scene::Temporary(TemporaryScene::Id("7".parse().unwrap())),
+            scene: Scene::Temporary(TemporaryScene::Id(id.parse().unwrap())),
             is_good_enough: Box::new(|_| false),
             length: Duration::from_mins(1),
             budget,
@@ -276,5 +286,55 @@ mod tests {
             }
         }
         unreachable!("neither released nor refunded");
+    }
+
+    #[tokio::test]
+    async fn a_release_that_is_repeated_refunds_once() {
+        let store = store().await;
+        let [first, second] = [mint_of("1", Some(5)), mint_of("2", Some(5))];
+        let [first, second] = [store.begin(first).await, store.begin(second).await].map(right);
+        let (Right::Granted { lease, .. }, Right::Granted { .. }) = (first, &second) else {
+            unreachable!("both may mint")
+        };
+        let row = lease.row().unwrap().clone();
+        lease.forget();
+        for _ in 0..2 {
+            store.release(row.clone()).await.unwrap();
+            assert_eq!(store.mints_today().await.unwrap().0, 1);
+        }
+    }
+
+    /// A code that the store does not take.
+    fn bad_code() -> Minted {
+        Minted {
+            scene: mint(None).scene,
+            code: Arc::new(IssuedCode {
+                ticket: "ticket".parse().unwrap(),
+                url: "http://weixin.qq.com/q/1".parse().unwrap(),
+                life: Life::Permanent,
+            }),
+            is_visitors: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_whose_finish_failed_is_released_soon_and_its_charge_kept() {
+        let store = store().await;
+        let Right::Granted { lease, .. } = right(store.begin(mint(Some(2))).await) else {
+            unreachable!("it may mint")
+        };
+        let finish = FinishMint {
+            minted: Some(bad_code()),
+            lease: Some(lease.with_charge_kept()),
+            ..FinishMint::default()
+        };
+        store.finish(finish).await.unwrap_err();
+        // The release is a task of its own, so it may come after some of these.
+        for _ in 0..100 {
+            if let Right::Granted { .. } = right(store.begin(mint(None)).await) {
+                return assert_eq!(store.mints_today().await.unwrap().0, 1);
+            }
+        }
+        unreachable!("not released");
     }
 }

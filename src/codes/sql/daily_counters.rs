@@ -81,11 +81,12 @@ pub(super) async fn add_to_today(
     Ok(())
 }
 
-/// Takes visitors' mints back that were charged and not made.
+/// Takes visitors' mints back that were charged and not made. They go to today, also if they were
+/// charged just before midnight.
 pub(super) async fn refund_today(
     write: &mut Transaction<'_>,
     now: Timestamp,
-    refunded: usize,
+    refunded: u64,
 ) -> Result<(), Error> {
     if refunded == 0 {
         return Ok(());

@@ -1,6 +1,6 @@
 //! The end of temporary mints: save, count and release, in one step for all that wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,29 +17,54 @@ use crate::db::{BatchCommand, Error, Transaction, Urgency};
 /// What is to be written after mints.
 #[derive(Debug, Default)]
 pub struct FinishMint {
-    /// The code of a scene, which takes the place of the one before it.
-    pub code: Option<(Scene, Arc<IssuedCode>)>,
-    /// The lease that is no longer needed.
+    /// The code that was minted, whose mint is counted.
+    pub minted: Option<Minted>,
+    /// The lease that is no longer needed. What was charged with it is refunded, unless its charge
+    /// is kept.
     pub lease: Option<Lease>,
-    /// How many mints of the day are counted.
+    /// Mints of the day that are counted without a code: a repeat counts them again.
+    pub uncounted: Uncounted,
+}
+
+/// A temporary code that was minted.
+#[derive(Debug, Clone)]
+pub struct Minted {
+    /// Its scene.
+    pub scene: Scene,
+    /// The code, which takes the place of the one before it.
+    pub code: Arc<IssuedCode>,
+    /// Whether it is counted as a visitor's too, beyond the budget if need be.
+    pub is_visitors: bool,
+}
+
+/// Mints whose codes are not stored.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Uncounted {
+    /// All.
     pub mints: u64,
-    /// How many mints of the day are counted as visitors', beyond the budget too.
+    /// Those among them that are visitors'.
     pub anonymous: u64,
-    /// Whether a visitor's mint that was charged was not made. It goes to today, also if it was
-    /// charged just before midnight.
-    pub is_refunded: bool,
 }
 
 impl CodeStore {
     /// Writes what there is to write after a mint. Of two codes of a scene the one that was minted
-    /// later stays, and the tickets of both are remembered. Cancel safe: all is written or nothing.
+    /// later stays, and the tickets of both are remembered. A code that is written again counts
+    /// once. Cancel safe: all is written or nothing, and the lease is released soon.
     ///
     /// # Errors
-    /// When the store cannot be used.
-    pub async fn finish(&self, mut mint: FinishMint) -> Result<(), Error> {
-        let row = mint.lease.take().and_then(Lease::into_row);
-        let now = self.db.now();
-        self.db.execute(Finish { mint, row, now }).await
+    /// When the store cannot be used. Then the lease is released by the next chance.
+    pub async fn finish(&self, mint: FinishMint) -> Result<(), Error> {
+        let finish = Finish {
+            minted: mint.minted,
+            row: mint.lease.as_ref().and_then(Lease::row).cloned(),
+            uncounted: mint.uncounted,
+            now: self.db.now(),
+        };
+        self.db.execute(finish).await?;
+        if let Some(lease) = mint.lease {
+            lease.forget();
+        }
+        Ok(())
     }
 
     /// Keeps a temporary code, as [`CodeStore::finish`] does.
@@ -47,28 +72,35 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn save(&self, scene: &Scene, code: &IssuedCode) -> Result<(), Error> {
+        let minted = Minted {
+            scene: scene.clone(),
+            code: Arc::new(code.clone()),
+            is_visitors: false,
+        };
         let save = FinishMint {
-            code: Some((scene.clone(), Arc::new(code.clone()))),
+            minted: Some(minted),
             ..FinishMint::default()
         };
         self.finish(save).await
     }
 
-    /// Releases a lease, and refunds what was charged with it.
-    pub(super) async fn release(&self, row: LeaseRow, is_refunded: bool) -> Result<(), Error> {
-        let (row, now) = (Some(row), self.db.now());
-        let mint = FinishMint {
-            is_refunded,
-            ..FinishMint::default()
+    /// Releases a lease, and refunds what was charged with it. A repeat refunds nothing.
+    pub(super) async fn release(&self, row: LeaseRow) -> Result<(), Error> {
+        let release = Finish {
+            minted: None,
+            row: Some(row),
+            uncounted: Uncounted::default(),
+            now: self.db.now(),
         };
-        self.db.execute(Finish { mint, row, now }).await
+        self.db.execute(release).await
     }
 }
 
 struct Finish {
-    mint: FinishMint,
+    minted: Option<Minted>,
     /// The row of the lease.
     row: Option<LeaseRow>,
+    uncounted: Uncounted,
     now: Timestamp,
 }
 
@@ -78,41 +110,54 @@ impl BatchCommand for Finish {
     const URGENCY: Urgency = Urgency::First;
 
     async fn execute_all(commands: &[Self], write: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
-        let codes: Vec<_> = commands
-            .iter()
-            .filter_map(|finish| finish.mint.code.as_ref())
-            .collect();
-        save_all(write, &latest(&codes)).await?;
-        let codes = codes.iter().map(|(scene, code)| (scene, &**code));
-        remember_all(write, codes).await?;
+        let minted = commands.iter().filter_map(|finish| finish.minted.as_ref());
+        let minted: Vec<_> = minted.collect();
+        save_all(write, &latest(&minted)).await?;
+        let codes = minted.iter().map(|minted| (&minted.scene, &*minted.code));
+        let new = remember_all(write, codes).await?;
+        let rows = commands.iter().filter_map(|finish| finish.row.as_ref());
+        let (charged, free): (Vec<_>, Vec<_>) = rows.partition(|row| row.is_charged);
+        release_leases(write, &free).await?;
+        // A lease that is gone was refunded before.
+        let refunded = release_leases(write, &charged).await?;
         if let Some(last) = commands.last() {
-            let mints = commands.iter().map(|finish| finish.mint.mints).sum();
-            let anonymous = commands.iter().map(|finish| finish.mint.anonymous).sum();
-            let refunded = commands
-                .iter()
-                .filter(|finish| finish.mint.is_refunded)
-                .count();
-            let counts = [(MINTS, mints), (ANONYMOUS, anonymous)];
+            let counts = counts(commands, new);
+            let counts = [(MINTS, counts.mints), (ANONYMOUS, counts.anonymous)];
             add_to_today(write, last.now, &counts).await?;
             refund_today(write, last.now, refunded).await?;
         }
-        let rows: Vec<_> = commands
-            .iter()
-            .filter_map(|finish| finish.row.as_ref())
-            .collect();
-        release_leases(write, &rows).await?;
         Ok(vec![(); commands.len()])
     }
 }
 
 /// The code of each scene that was minted last.
-fn latest<'a>(codes: &[&'a (Scene, Arc<IssuedCode>)]) -> Vec<(&'a Scene, &'a IssuedCode)> {
+fn latest<'a>(minted: &[&'a Minted]) -> Vec<(&'a Scene, &'a IssuedCode)> {
     let mut latest: BTreeMap<_, &IssuedCode> = BTreeMap::new();
-    for (scene, code) in codes {
+    for Minted { scene, code, .. } in minted {
         let kept = latest.entry(scene).or_insert(code);
         if kept.minted_at() <= code.minted_at() {
             *kept = code;
         }
     }
     latest.into_iter().collect()
+}
+
+/// What commands add to the day's counters: of codes, those with new tickets, because others were
+/// counted when they were written before.
+fn counts(commands: &[Finish], mut new: HashSet<String>) -> Uncounted {
+    let mut counts = Uncounted::default();
+    for Finish {
+        minted, uncounted, ..
+    } in commands
+    {
+        counts.mints += uncounted.mints;
+        counts.anonymous += uncounted.anonymous;
+        if let Some(minted) = minted
+            && new.remove(minted.code.ticket.as_str())
+        {
+            counts.mints += 1;
+            counts.anonymous += u64::from(minted.is_visitors);
+        }
+    }
+    counts
 }

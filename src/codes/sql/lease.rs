@@ -8,16 +8,17 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::store::CodeStore;
-use crate::db::{Command, Error, Transaction, placeholders};
+use crate::db::{Command, Error, Transaction, Urgency, placeholders};
 use crate::telemetry::Causes;
+
+/// How long a release that failed waits before it is tried again.
+const RELEASE_PAUSE: Duration = Duration::from_millis(500);
 
 /// An exclusive right by name, until it is released or expires. Dropping it releases it soon after.
 #[derive(Debug)]
 pub struct Lease {
     store: CodeStore,
     row: Option<LeaseRow>,
-    /// Whether a visitor's mint was charged with it, which is refunded if the lease is dropped.
-    is_charged: bool,
 }
 
 /// The row of a lease that is held.
@@ -27,56 +28,80 @@ pub(super) struct LeaseRow {
     /// A fencing token: a late release must not end another holder's lease, nor a later one of our
     /// own.
     pub(super) holder: String,
+    until: Timestamp,
+    /// Whether a visitor's mint was charged with it, which the release refunds.
+    pub(super) is_charged: bool,
 }
 
 impl LeaseRow {
     /// A row that nothing holds yet. A command makes a new one each time that it is executed, so
     /// that the release of a lease that was rolled back does not end the next one.
-    pub(super) fn new(name: String) -> Self {
+    pub(super) fn new(name: String, until: Timestamp, is_charged: bool) -> Self {
         Self {
             name,
             holder: Uuid::now_v7().to_string(),
+            until,
+            is_charged,
         }
     }
 }
 
 impl Lease {
-    pub(super) fn new(store: CodeStore, row: LeaseRow, is_charged: bool) -> Self {
+    pub(super) fn new(store: CodeStore, row: LeaseRow) -> Self {
         Self {
             store,
             row: Some(row),
-            is_charged,
         }
     }
 
-    /// Releases the lease and waits until it is.
+    /// The lease without a refund when it is released: the mint was made, or may have been.
+    #[must_use]
+    pub fn with_charge_kept(mut self) -> Self {
+        if let Some(row) = &mut self.row {
+            row.is_charged = false;
+        }
+        self
+    }
+
+    /// Releases the lease and waits until it is. What was charged with it is not refunded.
     pub async fn release(self) {
-        let store = self.store.clone();
-        if let Some(row) = self.into_row() {
-            release(&store, row, false).await;
+        let mut kept = self.with_charge_kept();
+        if let Some(row) = kept.row.take() {
+            release(&kept.store, row).await;
         }
     }
 
     /// The row, which another command is to remove.
-    pub(super) fn into_row(mut self) -> Option<LeaseRow> {
-        self.row.take()
+    pub(super) fn row(&self) -> Option<&LeaseRow> {
+        self.row.as_ref()
+    }
+
+    /// The row is removed.
+    pub(super) fn forget(mut self) {
+        self.row = None;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(row) = self.row.take() else { return };
-        let (store, is_refunded) = (self.store.clone(), self.is_charged);
+        let store = self.store.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { release(&store, row, is_refunded).await });
+            runtime.spawn(async move { release(&store, row).await });
         }
     }
 }
 
-/// A lease that is not released ends by itself: the others wait a little longer.
-async fn release(store: &CodeStore, row: LeaseRow, is_refunded: bool) {
-    if let Err(error) = store.release(row, is_refunded).await {
-        tracing::debug!(error = %Causes(&error), "a lease was not released");
+/// Tries to release a lease until it ends by itself, because others wait for it.
+async fn release(store: &CodeStore, row: LeaseRow) {
+    while store.db.now() < row.until {
+        if store.is_up() {
+            match store.release(row.clone()).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(error = %Causes(&error), "a lease was not released"),
+            }
+        }
+        tokio::time::sleep(RELEASE_PAUSE).await;
     }
 }
 
@@ -116,10 +141,10 @@ impl Command for TakeLease {
     type Output = Option<Lease>;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<Option<Lease>, Error> {
-        let row = LeaseRow::new(self.name.clone());
-        let taken = take_leases(write, &[&row], self.now, self.until).await?;
+        let row = LeaseRow::new(self.name.clone(), self.until, false);
+        let taken = take_leases(write, &[&row], self.now).await?;
         let is_ours = taken.contains(&row.holder);
-        Ok(is_ours.then(|| Lease::new(self.store.clone(), row, false)))
+        Ok(is_ours.then(|| Lease::new(self.store.clone(), row)))
     }
 }
 
@@ -129,7 +154,6 @@ pub(super) async fn take_leases(
     write: &mut Transaction<'_>,
     rows: &[&LeaseRow],
     now: Timestamp,
-    until: Timestamp,
 ) -> Result<HashSet<String>, Error> {
     let mut holders = HashSet::with_capacity(rows.len());
     for chunk in write.chunks(rows) {
@@ -146,7 +170,7 @@ pub(super) async fn take_leases(
             query = query
                 .bind(row.name.as_str())
                 .bind(row.holder.as_str())
-                .bind(until.as_millisecond());
+                .bind(row.until.as_millisecond());
         }
         let taken = query
             .bind(now.as_millisecond())
@@ -159,11 +183,12 @@ pub(super) async fn take_leases(
     Ok(holders)
 }
 
-/// Removes leases that are held.
+/// Removes leases that are held. Returns how many there were.
 pub(super) async fn release_leases(
     write: &mut Transaction<'_>,
     rows: &[&LeaseRow],
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
+    let mut released = 0;
     for chunk in write.chunks(rows) {
         let sql = format!(
             "DELETE FROM lease WHERE appid = $1 AND (name, holder) IN (VALUES {})",
@@ -173,9 +198,9 @@ pub(super) async fn release_leases(
         for row in chunk {
             query = query.bind(row.name.as_str()).bind(row.holder.as_str());
         }
-        query.execute(&mut *write).await?;
+        released += query.execute(&mut *write).await?.rows_affected();
     }
-    Ok(())
+    Ok(released)
 }
 
 struct PurgeLeases {
@@ -184,6 +209,8 @@ struct PurgeLeases {
 
 impl Command for PurgeLeases {
     type Output = ();
+
+    const URGENCY: Urgency = Urgency::Background;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
         sqlx::query("DELETE FROM lease WHERE appid = $1 AND held_until < $2")

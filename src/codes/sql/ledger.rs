@@ -3,6 +3,7 @@
 //! and a result is written before the answer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use super::stops::{Stop, find_stop};
 use super::store::CodeStore;
 use super::tickets::remember_all;
 use crate::db::{BatchCommand, Command, Error, Purpose, Transaction, Urgency, placeholders, row};
+use crate::telemetry::Causes;
 
 /// How long the outcome of a mint stays unknown before another caller may repeat it. Twice what a
 /// mint may take.
@@ -49,19 +51,27 @@ pub enum Reservation {
 /// The right to make one call. Its outcome is recorded with
 /// [`CodeStore::confirm`] or [`CodeStore::withdraw`]; an intent that is dropped stays in the ledger
 /// and counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     scene: Scene,
     /// When it was written: a later one of the scene has another time.
     since: Timestamp,
-    /// Whether an earlier call of unknown outcome was made for it.
-    repeated: bool,
+    /// When the intent of an earlier call of unknown outcome was written, if this one repeats it.
+    repeats: Option<Timestamp>,
 }
 
 impl Intent {
     /// What the code is to carry.
     pub fn scene(&self) -> &Scene {
         &self.scene
+    }
+
+    /// What the ledger has after its first execution.
+    fn entry(&self) -> Entry {
+        Entry::Intent {
+            since: self.since,
+            attempts: 1,
+        }
     }
 }
 
@@ -75,18 +85,21 @@ pub struct Stock {
 }
 
 impl CodeStore {
-    /// Asks to mint a permanent code. At most `limit` codes and intents are counted.
+    /// Asks to mint a permanent code. At most `limit` codes and intents are counted. Cancel safe: an
+    /// intent that no caller gets is withdrawn.
     ///
     /// # Errors
-    /// When the store cannot be used: then nothing was reserved, or an intent without a call stays
-    /// and counts.
+    /// When the store cannot be used: then nothing was reserved, or it is withdrawn by the next
+    /// chance.
     pub async fn reserve(&self, scene: &PermanentScene, limit: u64) -> Result<Reservation, Error> {
         let reserve = Reserve {
+            store: self.clone(),
             scene: Scene::Permanent(scene.clone()),
             limit,
             now: self.db.now(),
+            executions: AtomicU32::new(0),
         };
-        self.db.execute(reserve).await
+        Ok(self.db.execute(reserve).await?.deliver())
     }
 
     /// Writes the result of a mint, and counts the mint. The first one that is stored wins, and it
@@ -104,8 +117,8 @@ impl CodeStore {
         self.db.execute(confirm).await
     }
 
-    /// Takes an intent back, because the call certainly made no code. After a repeat it stays,
-    /// because the call before it may have made one, and only the repeat is not counted.
+    /// Takes an intent back, because the call certainly made no code. After a repeat it is as before
+    /// that, because the call before it may have made one. Withdrawn again, nothing changes.
     ///
     /// # Errors
     /// When the store cannot be used: the intent stays and counts.
@@ -141,18 +154,50 @@ fn count(found: Option<&AnyRow>) -> Result<u64, Error> {
 }
 
 struct Reserve {
+    store: CodeStore,
     scene: Scene,
     limit: u64,
     now: Timestamp,
+    /// How often it was executed.
+    executions: AtomicU32,
+}
+
+/// A reservation on its way to its caller. Dropped before, its intent is withdrawn: no call will be
+/// made for it.
+struct Undelivered {
+    store: CodeStore,
+    reservation: Option<Reservation>,
+}
+
+impl Undelivered {
+    fn deliver(mut self) -> Reservation {
+        self.reservation.take().expect("it is delivered once")
+    }
+}
+
+impl Drop for Undelivered {
+    fn drop(&mut self) {
+        let Some(Reservation::Granted(intent, _)) = self.reservation.take() else {
+            return;
+        };
+        let store = self.store.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = store.withdraw(&intent).await {
+                    tracing::debug!(error = %Causes(&error), "an unused intent counts until it is repeated");
+                }
+            });
+        }
+    }
 }
 
 impl BatchCommand for Reserve {
-    type Output = Reservation;
+    type Output = Undelivered;
 
     async fn execute_all(
         commands: &[Self],
         write: &mut Transaction<'_>,
-    ) -> Result<Vec<Reservation>, Error> {
+    ) -> Result<Vec<Undelivered>, Error> {
         let scenes = commands.iter().map(|reserve| &reserve.scene).collect();
         let mut entries = find_entries(write, scenes).await?;
         let used = used_stock(write).await?;
@@ -160,42 +205,39 @@ impl BatchCommand for Reserve {
         let mut new = Vec::new();
         let mut reservations = Vec::with_capacity(commands.len());
         for reserve in commands {
-            reservations.push(match entries.get(&reserve.scene) {
+            let reservation = match entries.get(&reserve.scene) {
                 Some(Entry::Code(code)) => Reservation::Exists(code.clone()),
                 Some(&Entry::Intent { since, attempts }) => {
                     reserve.take_over(write, since, attempts, stop).await?
                 }
                 None if used + new.len() as u64 >= reserve.limit => Reservation::Exhausted,
                 None => {
-                    new.push(reserve);
-                    entries.insert(reserve.scene.clone(), reserve.entry());
-                    Reservation::Granted(reserve.intent(false), stop)
+                    let intent = reserve.intent(None);
+                    new.push((&reserve.scene, intent.since));
+                    entries.insert(reserve.scene.clone(), intent.entry());
+                    Reservation::Granted(intent, stop)
                 }
+            };
+            reservations.push(Undelivered {
+                store: reserve.store.clone(),
+                reservation: Some(reservation),
             });
         }
-        let intents: Vec<_> = new
-            .iter()
-            .map(|reserve| (&reserve.scene, reserve.now))
-            .collect();
-        write_intents(write, &intents).await?;
+        write_intents(write, &new).await?;
         add_to_stock(write, new.len()).await?;
         Ok(reservations)
     }
 }
 
 impl Reserve {
-    fn intent(&self, repeated: bool) -> Intent {
+    /// Each execution makes another intent, a millisecond later, so that the withdrawal of one that
+    /// was rolled back does not remove the next one.
+    fn intent(&self, repeats: Option<Timestamp>) -> Intent {
+        let executions = self.executions.fetch_add(1, Ordering::Relaxed);
         Intent {
             scene: self.scene.clone(),
-            since: self.now,
-            repeated,
-        }
-    }
-
-    fn entry(&self) -> Entry {
-        Entry::Intent {
-            since: self.now,
-            attempts: 1,
+            since: self.now + Duration::from_millis(executions.into()),
+            repeats,
         }
     }
 
@@ -217,6 +259,7 @@ impl Reserve {
         if attempts > MAX_REPEATS {
             return Ok(Reservation::Pending { retry_after: None });
         }
+        let intent = self.intent(Some(since));
         let taken = sqlx::query(
             "UPDATE code SET minted_at = $4, attempts = attempts + 1
              WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $5",
@@ -224,12 +267,12 @@ impl Reserve {
         .bind(write.appid())
         .bind(self.scene.kind().action_name())
         .bind(columns::scene_text(&self.scene))
-        .bind(self.now.as_millisecond())
+        .bind(intent.since.as_millisecond())
         .bind(since.as_millisecond())
         .execute(write)
         .await?;
         if taken.rows_affected() == 1 {
-            return Ok(Reservation::Granted(self.intent(true), stop));
+            return Ok(Reservation::Granted(intent, stop));
         }
         Ok(Reservation::Pending {
             retry_after: Some(REPEAT_AFTER),
@@ -256,11 +299,11 @@ impl BatchCommand for Confirm {
             .iter()
             .map(|confirm| (&confirm.scene, &confirm.code, confirm.now))
             .collect();
-        let kept = record_all(write, &codes).await?;
+        let recorded = record_all(write, &codes).await?;
         if let Some(last) = commands.last() {
-            add_to_today(write, last.now, &[(MINTS, commands.len() as u64)]).await?;
+            add_to_today(write, last.now, &[(MINTS, recorded.new)]).await?;
         }
-        Ok(kept)
+        Ok(recorded.kept)
     }
 }
 
@@ -272,21 +315,23 @@ impl Command for Withdraw {
     const URGENCY: Urgency = Urgency::First;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
-        let sql = if self.0.repeated {
-            "UPDATE code SET attempts = attempts - 1
+        let sql = if self.0.repeats.is_some() {
+            "UPDATE code SET attempts = attempts - 1, minted_at = $5
              WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4"
         } else {
             "DELETE FROM code
              WHERE appid = $1 AND kind = $2 AND scene = $3 AND ticket IS NULL AND minted_at = $4"
         };
-        let changed = sqlx::query(sql)
+        let mut query = sqlx::query(sql)
             .bind(write.appid())
             .bind(self.0.scene.kind().action_name())
             .bind(columns::scene_text(&self.0.scene))
-            .bind(self.0.since.as_millisecond())
-            .execute(&mut *write)
-            .await?;
-        if !self.0.repeated && changed.rows_affected() == 1 {
+            .bind(self.0.since.as_millisecond());
+        if let Some(before) = self.0.repeats {
+            query = query.bind(before.as_millisecond());
+        }
+        let changed = query.execute(&mut *write).await?;
+        if self.0.repeats.is_none() && changed.rows_affected() == 1 {
             sqlx::query("UPDATE stock SET used = used - 1 WHERE appid = $1")
                 .bind(write.appid())
                 .execute(write)
@@ -345,13 +390,21 @@ fn entry(found: &AnyRow) -> Result<Entry, Error> {
     })
 }
 
+/// What became of codes that exist.
+pub(super) struct RecordedCodes {
+    /// The code of each one's scene, in order.
+    kept: Vec<IssuedCode>,
+    /// How many were not recorded before.
+    new: u64,
+}
+
 /// Stores codes that exist, each with the time of its recording, and counts those whose intents are
-/// not counted. The first code of a scene wins; the winners come back, in order. The ticket of
-/// another is remembered too: it carries the same scene.
+/// not counted. The first code of a scene wins. The ticket of another is remembered too: it carries
+/// the same scene.
 pub(super) async fn record_all(
     write: &mut Transaction<'_>,
     codes: &[(&Scene, &IssuedCode, Timestamp)],
-) -> Result<Vec<IssuedCode>, Error> {
+) -> Result<RecordedCodes, Error> {
     let scenes = codes.iter().map(|(scene, ..)| *scene).collect();
     let mut entries = find_entries(write, scenes).await?;
     let mut first = BTreeMap::new();
@@ -373,9 +426,10 @@ pub(super) async fn record_all(
         kept.push(code.clone());
     }
     write_results(write, &first.into_iter().collect::<Vec<_>>()).await?;
-    remember_all(write, codes.iter().map(|(scene, code, _)| (*scene, *code))).await?;
+    let tickets = codes.iter().map(|(scene, code, _)| (*scene, *code));
+    let new = remember_all(write, tickets).await?.len() as u64;
     add_to_stock(write, uncounted).await?;
-    Ok(kept)
+    Ok(RecordedCodes { kept, new })
 }
 
 /// Stores the codes of scenes that have none.
@@ -462,6 +516,55 @@ mod tests {
         let plan = store.db.plan(find_sql(3)).await;
         let keys = |step: &String| step.contains("(appid=? AND kind=? AND scene=?)");
         assert!(plan.iter().any(keys), "{plan:?}");
+    }
+
+    /// Fails after what is reserved in its group.
+    struct Fails;
+
+    impl Command for Fails {
+        type Output = ();
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            Err(Error::BadRow("a row, for the test"))
+        }
+    }
+
+    fn poster() -> PermanentScene {
+        PermanentScene::Text("poster".parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_intent_stands_although_its_first_transaction_was_rolled_back() {
+        let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
+        let scene = poster();
+        let (reserved, failed) = tokio::join!(store.reserve(&scene, 10), store.db.execute(Fails));
+        assert!(failed.is_err());
+        let granted = matches!(reserved, Ok(Reservation::Granted(..)));
+        assert!(granted, "{reserved:?}");
+        // The withdrawal of the one that was rolled back is executed before some of these.
+        for _ in 0..3 {
+            let again = store.reserve(&scene, 10).await.unwrap();
+            assert!(matches!(again, Reservation::Pending { .. }), "{again:?}");
+        }
+        assert_eq!(store.stock().await.unwrap().used, 1);
+    }
+
+    #[tokio::test]
+    async fn an_intent_that_no_caller_gets_is_withdrawn() {
+        let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
+        let undelivered = Undelivered {
+            store: store.clone(),
+            reservation: Some(store.reserve(&poster(), 1).await.unwrap()),
+        };
+        drop(undelivered);
+        // The withdrawal is a task of its own, so it may come after some of these.
+        for _ in 0..100 {
+            let again = store.reserve(&poster(), 1).await.unwrap();
+            if matches!(again, Reservation::Granted(..)) {
+                return assert_eq!(store.stock().await.unwrap().used, 1);
+            }
+        }
+        unreachable!("the stock is still held");
     }
 
     #[tokio::test]

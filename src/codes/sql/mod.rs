@@ -14,7 +14,7 @@ mod temporary;
 mod tickets;
 
 pub use self::begin::{BeginMint, Begun, Right};
-pub use self::finish::FinishMint;
+pub use self::finish::{FinishMint, Minted, Uncounted};
 pub use self::importing::{ImportConflict, Imported};
 pub use self::lease::Lease;
 pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};

@@ -1,9 +1,10 @@
 //! Maps tickets to scenes. A scan carries the ticket, perhaps long after another one replaced it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::Row as _;
 use wechat::scene::Scene;
 use wechat::ticket::IssuedCode;
 #[cfg(test)]
@@ -34,11 +35,13 @@ impl CodeStore {
 }
 
 /// Remembers whose tickets are, in the transaction that stores their codes. A ticket that is known
-/// keeps its code: no other one's scans go to a code that it was not given for.
+/// keeps its code: no other one's scans go to a code that it was not given for. Returns the tickets
+/// that are new, or live longer than was known.
 pub(super) async fn remember_all<'a>(
     write: &mut Transaction<'_>,
     codes: impl Iterator<Item = (&'a Scene, &'a IssuedCode)>,
-) -> Result<(), Error> {
+) -> Result<HashSet<String>, Error> {
+    let mut new = HashSet::new();
     let mut tickets = BTreeMap::new();
     for (scene, code) in codes {
         tickets.entry(code.ticket.as_str()).or_insert((scene, code));
@@ -49,7 +52,8 @@ pub(super) async fn remember_all<'a>(
             "INSERT INTO ticket (appid, ticket, kind, scene, kept_until) VALUES {}
              ON CONFLICT (appid, ticket) DO UPDATE SET kept_until = excluded.kept_until
              WHERE ticket.kind = excluded.kind AND ticket.scene = excluded.scene
-               AND ticket.kept_until < excluded.kept_until",
+               AND ticket.kept_until < excluded.kept_until
+             RETURNING ticket",
             placeholders::rows_of_account(chunk.len(), 4)
         );
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
@@ -61,9 +65,11 @@ pub(super) async fn remember_all<'a>(
                 .bind(columns::scene_text(scene))
                 .bind(kept_until.map(Timestamp::as_millisecond));
         }
-        query.execute(&mut *write).await?;
+        for row in query.fetch_all(&mut *write).await? {
+            new.insert(row.try_get("ticket")?);
+        }
     }
-    Ok(())
+    Ok(new)
 }
 
 #[cfg(test)]

@@ -340,6 +340,25 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_does_not_keep_stored_codes_from_a_cache_that_is_empty() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let upstream = Upstream::spawn().await;
+    let url = format!("sqlite://{}", disk.path().join("wxqr.db").display());
+    let replica = upstream.replica(&url, &[]).await;
+    let known = known_codes(&replica).await;
+    replica.kill().await;
+    let replica = upstream.replica(&url, &[]).await;
+    disk.fill();
+    let creates = upstream.creates();
+    for path in &known {
+        assert_eq!(replica.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    assert_eq!(upstream.creates(), creates, "none is made again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn doctor_and_service_report_a_read_only_disk() {
     let Some(disk) = SmallDisk::mount() else {
         return;

@@ -13,7 +13,8 @@ use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
 use wxqr::clock::ManualClock;
 use wxqr::codes::{
-    BeginMint, FinishMint, ImportConflict, Imported, Intent, Reservation, Right, Stock, Stop,
+    BeginMint, FinishMint, ImportConflict, Imported, Intent, Lease, Minted, Reservation, Right,
+    Stock, Stop, Uncounted,
 };
 use wxqr::db::Error;
 
@@ -208,8 +209,18 @@ async fn a_lease_takes_the_longest_scene(bench: Bench) {
     assert!(store.codes.lease(&name, MINUTE).await.unwrap().is_none());
 }
 
-/// Takes one of a budget's mints of visitors, for a scene that no other mint is of.
+/// Takes one of a budget's mints of visitors.
 async fn take_anonymous_mint(store: &Stores, budget: u64) -> Result<bool, Error> {
+    let Some(lease) = begin_anonymous_mint(store, budget).await? else {
+        return Ok(false);
+    };
+    // Dropped, it would be refunded.
+    lease.release().await;
+    Ok(true)
+}
+
+/// Begins one of a budget's mints of visitors, of a scene that no other mint is of.
+async fn begin_anonymous_mint(store: &Stores, budget: u64) -> Result<Option<Lease>, Error> {
     let scene = TemporaryScene::Text(Uuid::now_v7().to_string().parse().unwrap());
     let begin = BeginMint {
         scene: Scene::Temporary(scene),
@@ -218,30 +229,25 @@ async fn take_anonymous_mint(store: &Stores, budget: u64) -> Result<bool, Error>
         budget: Some(budget),
     };
     match store.codes.begin(begin).await?.right {
-        Right::Granted { lease, .. } => {
-            // Dropped, it would be refunded.
-            lease.release().await;
-            Ok(true)
-        }
-        Right::BudgetExhausted => Ok(false),
+        Right::Granted { lease, .. } => Ok(Some(lease)),
+        Right::BudgetExhausted => Ok(None),
         // Others of the same moment have what is left.
         Right::Leased => Err(Error::Busy),
         Right::Needless => unreachable!("no code is good enough"),
     }
 }
 
-async fn refund_anonymous_mint(store: &Stores) -> Result<(), Error> {
+async fn refund(store: &Stores, lease: Lease) {
     let refund = FinishMint {
-        is_refunded: true,
+        lease: Some(lease),
         ..FinishMint::default()
     };
-    store.codes.finish(refund).await
+    store.codes.finish(refund).await.unwrap();
 }
 
 async fn count(store: &Stores, mints: u64, anonymous: u64) -> Result<(), Error> {
     let count = FinishMint {
-        mints,
-        anonymous,
+        uncounted: Uncounted { mints, anonymous },
         ..FinishMint::default()
     };
     store.codes.finish(count).await
@@ -262,14 +268,69 @@ async fn the_budget_is_never_passed(bench: Bench) {
 
 async fn a_refund_can_be_spent_again_and_no_more_than_was_taken(bench: Bench) {
     let store = bench.replica().await;
-    refund_anonymous_mint(&store).await.unwrap();
+    let lease = begin_anonymous_mint(&store, 1).await.unwrap().unwrap();
+    assert!(!take_anonymous_mint(&store, 1).await.unwrap());
+    refund(&store, lease).await;
+    assert!(take_anonymous_mint(&store, 1).await.unwrap());
+    assert!(!take_anonymous_mint(&store, 1).await.unwrap());
+
+    // Charged yesterday, there is nothing to refund today.
+    let lease = begin_anonymous_mint(&store, 2).await.unwrap().unwrap();
+    bench.clock.advance(Duration::from_hours(16));
+    refund(&store, lease).await;
     assert_eq!(store.codes.mints_today().await.unwrap().0, 0);
-    assert!(take_anonymous_mint(&store, 1).await.unwrap());
-    assert!(!take_anonymous_mint(&store, 1).await.unwrap());
-    refund_anonymous_mint(&store).await.unwrap();
-    refund_anonymous_mint(&store).await.unwrap();
-    assert!(take_anonymous_mint(&store, 1).await.unwrap());
-    assert!(!take_anonymous_mint(&store, 1).await.unwrap());
+}
+
+async fn a_result_that_is_written_again_counts_once(bench: Bench) {
+    let [store, replica, _] = bench.replicas().await;
+    let saved = for_a_while("saved", bench.now(), 60);
+    let intent = granted(&store, &permanent("poster")).await;
+    for store in [&store, &replica] {
+        // The second time, as after a commit whose outcome was unknown.
+        let minted = Minted {
+            scene: temporary(1),
+            code: Arc::new(saved.clone()),
+            is_visitors: true,
+        };
+        let finish = FinishMint {
+            minted: Some(minted),
+            ..FinishMint::default()
+        };
+        store.codes.finish(finish).await.unwrap();
+        store
+            .codes
+            .confirm(&intent, &for_ever("kept"))
+            .await
+            .unwrap();
+        assert_eq!(store.codes.mints_today().await.unwrap(), (1, 2));
+    }
+    for _ in 0..2 {
+        let other = for_ever("other");
+        let kept = store.codes.confirm(&intent, &other).await.unwrap();
+        assert_eq!(kept.ticket.as_str(), "kept");
+        assert_eq!(store.codes.mints_today().await.unwrap(), (1, 3));
+    }
+}
+
+async fn a_repeat_that_is_withdrawn_again_gives_one_attempt_back(bench: Bench) {
+    let [store, replica, _] = bench.replicas().await;
+    let scene = permanent("poster");
+    granted(&store, &scene).await;
+    // Three repeats are allowed, whatever is withdrawn.
+    for _ in 0..3 {
+        bench.clock.advance(MINUTE);
+        let repeat = granted(&store, &scene).await;
+        store.codes.withdraw(&repeat).await.unwrap();
+        let repeat = granted(&store, &scene).await;
+        for store in [&store, &replica, &store] {
+            store.codes.withdraw(&repeat).await.unwrap();
+        }
+        granted(&replica, &scene).await;
+    }
+    bench.clock.advance(MINUTE);
+    let over = store.codes.reserve(&scene, 100).await.unwrap();
+    let is_over = matches!(over, Reservation::Pending { retry_after: None });
+    assert!(is_over, "{over:?}");
 }
 
 async fn what_was_missed_counts_beyond_the_budget(bench: Bench) {
@@ -902,6 +963,8 @@ contract! { sqlite memory postgres pgbouncer: {
     replicas_share_a_classic_token,
     a_code_is_reserved_then_confirmed_then_known,
     a_withdrawn_intent_gives_its_stock_back,
+    a_repeat_that_is_withdrawn_again_gives_one_attempt_back,
+    a_result_that_is_written_again_counts_once,
     an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most,
     the_limit_holds_against_a_hundred_at_once,
     the_last_of_the_stock_is_reserved_by_many_for_one_scene,

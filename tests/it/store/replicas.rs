@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use sqlx::Executor as _;
 use wechat_sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
+use crate::support::app::APP_ID;
 use crate::support::database::Database;
 use crate::support::eventually_async;
 use crate::support::figures::tell;
@@ -168,6 +170,85 @@ async fn a_quota_that_one_replica_meets_stops_all() {
     eventually_async("calls go on", || async {
         let answers = fleet.ask_all(3, (200..203).map(path)).await;
         answers.iter().all(|answer| answer.status == 200)
+    })
+    .await;
+}
+
+/// A permanent mint reserves its scene before it waits for its turn to call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permanent_mint_that_waited_for_a_permit_makes_no_call_after_a_stop() {
+    let database = Database::sqlite();
+    let (upstream, gate) = Upstream::gated().await;
+    let replica = upstream.replica(&database.url, &[LONG_ENOUGH]).await;
+    gate.shut();
+    let crowd =
+        join_all((1..=64).map(|id| replica.keyed_owned(&format!("/qrcode.json?scene_id={id}"))));
+    let crowd = tokio::spawn(crowd);
+    eventually_async("all permits are taken", || async {
+        upstream.creates() == 64
+    })
+    .await;
+    let waiting = replica.keyed_owned("/qrcode.json?scene_str=poster&permanent=true");
+    let waiting = tokio::spawn(waiting);
+    eventually_async("it is reserved", || async {
+        replica.stock().await == (1, 1)
+    })
+    .await;
+    let stop = format!(
+        "INSERT INTO stop (appid, api, errcode, next_probe) VALUES ('{APP_ID}', 'create', 45009, {})",
+        i64::MAX / 1_000_000
+    );
+    database.run(&stop).await;
+    gate.open();
+    crowd.await.unwrap();
+    let refused = waiting.await.unwrap();
+    assert_eq!(refused.problem(), (503, "upstream_quota".to_owned()));
+    assert_eq!(upstream.creates(), 64, "no call is made");
+    assert_eq!(replica.stock().await, (0, 0), "and the stock is free");
+}
+
+/// `kill -STOP`, as a machine that hangs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_freezes_inside_a_transaction_does_not_block_the_other_for_ever() {
+    let Some(fleet) = Fleet::of(2, &[]).await else {
+        return;
+    };
+    let [frozen, other] = &fleet.replicas[..] else {
+        unreachable!("there are two")
+    };
+    let mut looking = fleet.database.lock(&[]).await;
+    let mut scenes = 1..;
+    let mut is_caught = false;
+    while !is_caught {
+        let crowd = scenes.by_ref().take(50);
+        let crowd = crowd.map(|id| frozen.keyed_owned(&format!("/qrcode.json?scene_id={id}")));
+        let crowd = tokio::spawn(join_all(crowd.collect::<Vec<_>>()));
+        while !is_caught && !crowd.is_finished() {
+            frozen.process.signal("STOP");
+            let held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            is_caught = !looking.fetch_all(held).await.unwrap().is_empty();
+            if !is_caught {
+                frozen.process.signal("CONT");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    eventually_async("the other writes", || async {
+        other
+            .keyed("/qrcode.json?scene_str=poster&permanent=true")
+            .await
+            .status
+            == 200
+    })
+    .await;
+    frozen.process.signal("CONT");
+    eventually_async("it goes on", || async {
+        frozen
+            .keyed("/qrcode.json?scene_str=later&permanent=true")
+            .await
+            .status
+            == 200
     })
     .await;
 }

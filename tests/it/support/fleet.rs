@@ -183,6 +183,11 @@ impl Replica {
         Answer::to(self.request(path).bearer_auth(keys::ADMIN)).await
     }
 
+    /// The same for a task of its own.
+    pub(crate) fn keyed_owned(&self, path: &str) -> impl Future<Output = Answer> + Send + use<> {
+        Answer::to(self.request(path).bearer_auth(keys::ADMIN))
+    }
+
     /// The permanent stock: used, and unknown among them.
     pub(crate) async fn stock(&self) -> (u64, u64) {
         let account = self.keyed("/api/account").await.json();
