@@ -22,52 +22,31 @@ impl EventStore {
     /// # Errors
     /// When the store cannot be used. Then it may not be acknowledged, although it may be stored.
     pub async fn record_event(&self, event: DatedEvent) -> Result<Recorded, Error> {
-        let record = RecordEvents {
-            events: vec![event],
-            store: self.clone(),
-        };
-        Ok(self.db.execute(record).await?.remove(0))
-    }
-
-    /// Stores events, and counts those that were not stored before. Returns the outcome of each, in
-    /// order. All of them are stored or none is. Cancel safe: a dropped call may be repeated with
-    /// the same events.
-    ///
-    /// # Errors
-    /// When the store cannot be used. Then no event may be acknowledged, although it may be stored.
-    pub async fn record_events(&self, events: &[DatedEvent]) -> Result<Vec<Recorded>, Error> {
-        let record = RecordEvents {
-            events: events.to_vec(),
-            store: self.clone(),
-        };
-        self.db.execute(record).await
+        let store = self.clone();
+        self.db.execute(RecordEvent { event, store }).await
     }
 }
 
-struct RecordEvents {
-    events: Vec<DatedEvent>,
+struct RecordEvent {
+    event: DatedEvent,
     store: EventStore,
 }
 
-impl BatchCommand for RecordEvents {
-    type Output = Vec<Recorded>;
+impl BatchCommand for RecordEvent {
+    type Output = Recorded;
 
     async fn execute_all(
         commands: &[Self],
         write: &mut Transaction<'_>,
-    ) -> Result<Vec<Vec<Recorded>>, Error> {
-        let Some(first) = commands.first() else {
+    ) -> Result<Vec<Recorded>, Error> {
+        let Some(RecordEvent { store, .. }) = commands.first() else {
             return Ok(Vec::new());
         };
-        let events = commands.iter().flat_map(|record| &record.events);
-        let named: Vec<_> = events
-            .map(|dated| PseudonymousEvent::new(dated, &first.store.person_key))
-            .collect();
-        let mut recorded = first.store.record_named(write, &named).await?.into_iter();
-        let outputs = commands
+        let named: Vec<_> = commands
             .iter()
-            .map(|record| recorded.by_ref().take(record.events.len()).collect());
-        Ok(outputs.collect())
+            .map(|record| PseudonymousEvent::new(&record.event, &store.person_key))
+            .collect();
+        store.record_named(write, &named).await
     }
 }
 

@@ -21,6 +21,7 @@ use wxqr::statistics::{Attribution, DatedEvent, Numbers, NumbersFilter, Recorded
 
 use crate::support::app::APP_ID;
 use crate::support::database::Database;
+use crate::support::events::record_at_last;
 use crate::support::eventually_async;
 use crate::support::figures::{Figures, grouped, millis};
 
@@ -308,15 +309,7 @@ async fn confirm(store: &Stores, scene: &PermanentScene, code: &IssuedCode) {
 async fn deliver(store: Stores, batches: Vec<Vec<DatedEvent>>) -> usize {
     let mut new = 0;
     for batch in batches {
-        let recorded = loop {
-            match store.events.record_events(&batch).await {
-                Ok(recorded) => break recorded,
-                Err(Error::Timeout) => store.database.ping().await.ok(),
-                Err(Error::Busy | Error::Failed(_)) => None,
-                Err(error) => unreachable!("{error}"),
-            };
-        };
-        assert_eq!(recorded.len(), batch.len());
+        let recorded = record_at_last(&store, &batch).await;
         let is_new = |recorded: &&Recorded| matches!(recorded, Recorded::New { .. });
         new += recorded.iter().filter(is_new).count();
     }
@@ -581,6 +574,17 @@ async fn no_number_differs(database: Database) {
     forget_half(&database, &stores, &recount, &ranges).await;
 }
 
+/// Forgets some events, however busy the machine is.
+async fn forget(store: &Stores, before: Timestamp) -> u64 {
+    loop {
+        match store.events.forget_events(before).await {
+            Ok(forgotten) => return forgotten,
+            Err(Error::Busy) => {}
+            Err(error) => unreachable!("{error}"),
+        }
+    }
+}
+
 /// After the retention the numbers are what they were.
 async fn forget_half(
     database: &Database,
@@ -594,9 +598,9 @@ async fn forget_half(
     for fact in recount.facts {
         *left.entry(fact.at >= before).or_insert(0_u64) += 1;
     }
-    let forgotten = stores[0].events.forget_events(before).await.unwrap();
+    let forgotten = forget(&stores[0], before).await;
     assert!(forgotten >= 500, "{forgotten}");
-    while stores[1].events.forget_events(before).await.unwrap() > 0 {}
+    while forget(&stores[1], before).await > 0 {}
     let known = recount.known_openids(before);
     assert!(!known.is_empty() && known.len() < recount.known_openids(start).len());
     assert_eq!(strangers(database, stores, &known).await, BTreeSet::new());

@@ -21,6 +21,7 @@ use wxqr::statistics::{
 
 use super::contract::{APP_ID, Bench, START, contract, for_a_while, for_ever, permanent};
 use crate::support::database::Database;
+use crate::support::events::record;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -28,11 +29,7 @@ const NEWEST_FIRST: EventOrder = EventOrder::NewestFirst;
 
 impl Bench {
     async fn record(&self, events: &[Event]) -> Vec<Recorded> {
-        self.store
-            .events
-            .record_events(&dated(events))
-            .await
-            .unwrap()
+        record(&self.store, &dated(events)).await.unwrap()
     }
 
     /// Makes a permanent code whose ticket is `t` and the scene.
@@ -205,7 +202,7 @@ async fn an_event_counts_once_however_often_it_comes(bench: Bench) {
         [NEW, NEW, Recorded::Repeat]
     );
     let again = dated(&[scan(2, "a", "1"), first.clone(), other]);
-    let recorded = replica.events.record_events(&again).await.unwrap();
+    let recorded = record(&replica, &again).await.unwrap();
     assert_eq!(recorded, [NEW, Recorded::Repeat, Recorded::Repeat]);
     assert_eq!(bench.record(&[first]).await, [Recorded::Repeat]);
     assert_eq!(bench.record(&[]).await, []);
@@ -713,7 +710,7 @@ async fn a_page_and_its_last_place_are_of_one_moment(bench: Bench) {
     let writing = tokio::spawn(async move {
         for second in 1..200 {
             let event = [scan(second, "a", "1")];
-            other.events.record_events(&dated(&event)).await.unwrap();
+            record(&other, &dated(&event)).await.unwrap();
         }
     });
     let mut pages = 0;
@@ -803,7 +800,7 @@ async fn an_older_store_brings_its_tickets(bench: Bench) {
     let replica = bench.replica().await;
     assert_eq!(bench.one(rows).await.unwrap(), before);
     let scanned = dated(&[scan(1, "a", "1")]);
-    replica.events.record_events(&scanned).await.unwrap();
+    record(&replica, &scanned).await.unwrap();
 }
 
 contract! { sqlite postgres: {
@@ -831,7 +828,7 @@ async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
     for bench in [Bench::sqlite().await, Bench::postgres().await] {
         let Some(bench) = bench else { continue };
         let events = dated(&[follow(1, "a", "1")]);
-        bench.store.events.record_events(&events).await.unwrap();
+        record(&bench.store, &events).await.unwrap();
         let held = "SELECT value FROM about WHERE name = 'person_key'";
         let key: PersonKey = bench.database.text(held).await.unwrap().parse().unwrap();
         let (url, upstream) = (
@@ -847,7 +844,7 @@ async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
         );
         for _ in 0..2 {
             let store = open(Some(&key)).await.unwrap();
-            let recorded = store.events.record_events(&events).await.unwrap();
+            let recorded = record(&store, &events).await.unwrap();
             assert!(matches!(recorded[..], [Recorded::Repeat]), "{recorded:?}");
             assert_eq!(bench.database.text(held).await, None);
         }

@@ -5,12 +5,12 @@ use jiff::civil::Date;
 use serde_json::Value;
 use wechat::event::{Event, EventKind, Scan};
 use wxqr::app::Stores;
-use wxqr::db;
-use wxqr::statistics::{DatedEvent, Recorded};
+use wxqr::statistics::DatedEvent;
 
 use super::answer::Answer;
 use super::app::{Builder, TestApp};
 use super::database::Database;
+use super::events::record_at_last;
 use super::keys;
 
 /// A service, and a second handle to its store.
@@ -95,22 +95,8 @@ impl Followed {
     pub(crate) async fn record(&self, deeds: &[Deed<'_>]) {
         let events: Vec<DatedEvent> = deeds.iter().map(Deed::dated).collect();
         for some in events.chunks(100) {
-            self.record_some(some).await;
+            record_at_last(&self.store, some).await;
         }
-    }
-
-    /// In one transaction. A busy machine may take longer than a call to the store may: then it is
-    /// tried again, and the events may be there already.
-    async fn record_some(&self, events: &[DatedEvent]) {
-        let mut is_retry = false;
-        let recorded = loop {
-            match self.store.events.record_events(events).await {
-                Err(db::Error::Timeout) => is_retry = true,
-                result => break result.unwrap(),
-            }
-        };
-        let is_new = |it: &Recorded| matches!(it, Recorded::New { .. });
-        assert!(is_retry || recorded.iter().all(is_new), "{recorded:?}");
     }
 
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {

@@ -7,6 +7,7 @@ pub(crate) mod callback;
 pub(crate) mod closing;
 pub(crate) mod database;
 pub(crate) mod demo;
+pub(crate) mod events;
 pub(crate) mod figures;
 pub(crate) mod files;
 pub(crate) mod fleet;
