@@ -9,9 +9,9 @@ use super::transaction::Transaction;
 /// A write, which the writer executes in one transaction with all that wait beside it.
 ///
 /// It changes nothing but by that transaction, because it may be executed more than once: where one
-/// command of a group fails, the transaction is rolled back, and the group is executed in halves. An
-/// output is dropped if its transaction fails or its caller has left, so one that holds something
-/// gives it back then.
+/// command of a group fails, the transaction is rolled back, and the group is executed in halves.
+/// An output is dropped if its transaction fails or its caller has left, so one that holds
+/// something gives it back then.
 ///
 /// Where the connection is lost during a commit, the caller gets an error although all may be
 /// written. So a command that is repeated after an error finds what it wrote, and counts nothing

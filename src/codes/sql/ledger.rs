@@ -85,8 +85,8 @@ pub struct Stock {
 }
 
 impl CodeStore {
-    /// Asks to mint a permanent code. At most `limit` codes and intents are counted. Cancel safe: an
-    /// intent that no caller gets is withdrawn.
+    /// Asks to mint a permanent code. At most `limit` codes and intents are counted. Cancel safe:
+    /// an intent that no caller gets is withdrawn.
     ///
     /// # Errors
     /// When the store cannot be used: then nothing was reserved, or it is withdrawn by the next
@@ -117,8 +117,9 @@ impl CodeStore {
         self.db.execute(confirm).await
     }
 
-    /// Takes an intent back, because the call certainly made no code. After a repeat it is as before
-    /// that, because the call before it may have made one. Withdrawn again, nothing changes.
+    /// Takes an intent back, because the call certainly made no code. After a repeat it is as
+    /// before that, because the call before it may have made one. Withdrawn again, nothing
+    /// changes.
     ///
     /// # Errors
     /// When the store cannot be used: the intent stays and counts.
