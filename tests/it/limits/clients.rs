@@ -95,6 +95,8 @@ async fn drip(mut stream: TcpStream) {
 #[tokio::test]
 async fn slow_clients_are_closed_and_leave_nothing_behind() {
     const EACH: usize = 200;
+    /// Connections to the database and to WeChat that the service may open meanwhile.
+    const OWN: usize = 10;
     let served = served(&[("WXQR_HEADER_TIMEOUT", "1s")]).await;
     let before = served.open_files();
     let address = served.addresses.http;
@@ -107,7 +109,10 @@ async fn slow_clients_are_closed_and_leave_nothing_behind() {
     }
     silent_ones.await.unwrap();
     dripping.await.unwrap();
-    eventually("its files are closed", || served.open_files() <= before).await;
+    eventually("its files are closed", || {
+        served.open_files() <= before + OWN
+    })
+    .await;
 }
 
 #[tokio::test]
