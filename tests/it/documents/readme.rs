@@ -34,6 +34,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// Pages of `docs/` that are not translated.
 const ENGLISH_ONLY: &[&str] = &[
     "docs/glossary.md",
+    "docs/performance.md",
     "docs/reliability.md",
     "docs/threat-model.md",
     "docs/walkthroughs.md",
