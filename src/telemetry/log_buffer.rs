@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// How long a line waits for others to be written with it. Chosen: a hundred writes a second at
-/// most, and nobody notices the delay.
+/// most; the delay is shorter than a person sees.
 const LINGER: Duration = Duration::from_millis(10);
 
 /// A buffer of more bytes than this is not kept once it is written.

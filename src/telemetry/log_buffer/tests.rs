@@ -6,7 +6,7 @@ use super::*;
 /// Far longer than any of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A standard error that takes what it is given when it is told to, up to so many bytes at once.
+/// A scripted writer: each write waits for a permit, and writes at most so many bytes.
 struct Pipe {
     written: Sender<Vec<u8>>,
     permits: Receiver<io::Result<usize>>,

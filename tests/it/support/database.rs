@@ -154,7 +154,7 @@ impl Database {
         .await;
     }
 
-    /// Overwrites a leaf of a table or index with noise, in a file that nobody has open.
+    /// Overwrites a leaf of a table or index with noise. The file must not be open elsewhere.
     pub(crate) async fn damage_a_page_of(&self, tree: &str) {
         self.run("PRAGMA wal_checkpoint(TRUNCATE)").await;
         let mut connection = self.lock(&[]).await;

@@ -30,7 +30,7 @@ impl Served {
         Self::start(variables, start).await
     }
 
-    /// With metrics, and a log that nobody reads until the sender is dropped.
+    /// With metrics, and a pipe for the log that is not read until the sender is dropped.
     pub(crate) async fn with_unread_log() -> (Self, oneshot::Sender<()>) {
         let addresses = Addresses {
             http: closed_port(),
