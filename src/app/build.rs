@@ -101,13 +101,13 @@ pub(super) async fn build(
     let starting = http::starting_router(&routing);
     let (listener, stores) =
         open_while_starting(config, listener, starting, &tasks, Arc::clone(&clock)).await?;
-    let parts = parts(config, stores.codes.clone(), clock, &tasks)?;
-    let tokens = Arc::clone(&parts.tokens);
+    let deps = mint_dependencies(config, stores.codes.clone(), clock, &tasks)?;
+    let tokens = Arc::clone(&deps.tokens);
     let callback = callback(config)?.map(Arc::new);
     let state = state(
         config,
         stores.clone(),
-        parts,
+        deps,
         callback,
         Arc::clone(&site),
         &tasks,
@@ -151,12 +151,12 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 }
 
 /// The rooms that make codes, on a store that is open.
-pub(crate) fn parts(
+pub(crate) fn mint_dependencies(
     config: &Config,
     store: CodeStore,
     clock: Arc<dyn Clock>,
     tasks: &TaskTracker,
-) -> Result<codes::Parts, ClientError> {
+) -> Result<codes::MintDependencies, ClientError> {
     let clients = wechat::Clients {
         pooled: outbound::http_client(extra_ca(config))?,
         unpooled: outbound::unpooled_http_client(extra_ca(config))?,
@@ -176,7 +176,7 @@ pub(crate) fn parts(
         Arc::clone(&clock),
         tasks.clone(),
     ));
-    Ok(codes::Parts {
+    Ok(codes::MintDependencies {
         wechat,
         tokens,
         breaker,
@@ -221,16 +221,16 @@ pub(crate) fn upstream(config: &Config) -> Upstream {
 fn state(
     config: &Config,
     stores: Stores,
-    parts: codes::Parts,
+    deps: codes::MintDependencies,
     callback: Option<Arc<Callback>>,
     site: Arc<Site>,
     tasks: &TaskTracker,
     draining: CancellationToken,
 ) -> AppState {
     let scans = Arc::new(Scans::new(stores.events.clone(), config.scans.time_zone));
-    let clock = Arc::clone(&parts.clock);
-    let (breaker, tokens) = (Arc::clone(&parts.breaker), Arc::clone(&parts.tokens));
-    let codes = Arc::new(Codes::new(parts, code_settings(config), tasks.clone()));
+    let clock = Arc::clone(&deps.clock);
+    let (breaker, tokens) = (Arc::clone(&deps.breaker), Arc::clone(&deps.tokens));
+    let codes = Arc::new(Codes::new(deps, code_settings(config), tasks.clone()));
     let bindings = Bindings::new(
         Arc::clone(&codes),
         Arc::clone(&scans),

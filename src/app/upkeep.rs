@@ -101,7 +101,8 @@ impl Upkeep {
         let now = self.clock.now();
         let dead = now - KEEP_DEAD;
         self.stores.codes.purge_leases(dead).await.ok();
-        self.until_done(|| self.stores.codes.purge_dead(dead)).await;
+        self.until_done(|| self.stores.codes.purge_expired(dead))
+            .await;
         self.until_done(|| self.stores.bindings.purge_bindings(dead))
             .await;
         self.until_done(|| self.stores.codes.purge_tickets(now))

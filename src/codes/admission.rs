@@ -10,8 +10,8 @@
 //! | rate of one visitor, [`RateLimiter`] | the others' share of the budget | `WXQR_VISITOR_RATE` | 429 |
 //! | pace of all visitors, [`Pacer`] | WeChat's minute limit | `WXQR_VISITOR_PACE` | a wait, for half of `WXQR_UPSTREAM_TIMEOUT`; then 503 |
 //! | upstream concurrency, [`MAX_CONCURRENT_MINTS`] | WeChat, and the memory of waiting calls | 64, of which 4 are for keys | a wait; after 30 s 503 |
-//! | lease and budget of the day, [`Right`](super::sql::Right) | one mint of a scene in all replicas; the day's quota | one; `WXQR_ANONYMOUS_BUDGET` | a wait; 429 |
-//! | stock of permanent codes, [`Reservation`](super::sql::Reservation) | a stock that never grows | `WXQR_PERMANENT_LIMIT` | 503 |
+//! | lease and budget of the day, [`MintGrant`](super::sql::MintGrant) | one mint of a scene in all replicas; the day's quota | one; `WXQR_ANONYMOUS_BUDGET` | a wait; 429 |
+//! | stock of permanent codes, [`ReserveOutcome`](super::sql::ReserveOutcome) | a stock that never grows | `WXQR_PERMANENT_LIMIT` | 503 |
 //! | circuit breaker, [`CircuitBreaker`](super::breaker::CircuitBreaker) | a quota that is used up | one probe a minute | 503 |
 //!
 //! [`Caller::authorize_mint`]: crate::access::Caller::authorize_mint
@@ -59,7 +59,7 @@ pub(super) struct UpstreamPermit<'a> {
 }
 
 /// A visitor's place in the pace of all visitors, which a mint takes once.
-pub(super) type Pace = Option<RateToken>;
+pub(super) type PaceToken = Option<RateToken>;
 
 impl Admission {
     pub(super) fn new(settings: Settings, clock: &Arc<dyn Clock>) -> Self {
@@ -102,7 +102,7 @@ impl Admission {
     pub(super) fn try_enter(
         &self,
         requester: Requester,
-        pace: &mut Pace,
+        pace: &mut PaceToken,
     ) -> Option<UpstreamPermit<'_>> {
         if pace.is_none() && requester != Requester::Key {
             *pace = Some(self.pacer.try_acquire().ok()?);
@@ -125,7 +125,7 @@ impl Admission {
     pub(super) async fn enter(
         &self,
         requester: Requester,
-        pace: &mut Pace,
+        pace: &mut PaceToken,
     ) -> Result<UpstreamPermit<'_>, PaceExceeded> {
         const OPEN: &str = "the semaphores are never closed";
         if pace.is_none() && requester != Requester::Key {

@@ -2,7 +2,7 @@
 //!
 //! Unlike the usual one it opens by what WeChat says, an errcode of a quota, and not by a rate of
 //! failures; it is open for one API, in all replicas at once. Half-open, it lets one probe through.
-//! It also remembers the last fault that only the account's owner can mend.
+//! It tells [`AccountFault`] which calls WeChat refused.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use wechat::{Api, ApiError, Class, Errcode};
 
+use super::account_fault::{AccountFault, FaultState};
 use super::sql::{CodeStore, Stop};
 use crate::clock::Clock;
-use crate::telemetry;
 
 /// How often an open breaker lets a probe through, in all replicas together.
-const PROBE_INTERVAL: Duration = Duration::from_mins(1);
+pub const PROBE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long a due probe of the daily quota is reserved for calls with high priority. Chosen: some
 /// seconds more of a day that is over cost visitors nothing.
@@ -42,11 +42,11 @@ pub struct CircuitBreaker {
     clock: Arc<dyn Clock>,
     store: CodeStore,
     state: Mutex<State>,
+    fault: FaultState,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    fault: Option<Fault>,
     /// The open APIs as this process saw them last, for when the database is down.
     stops: HashMap<Api, Stop>,
     /// Those of them that the database does not have yet.
@@ -76,19 +76,10 @@ enum Probe {
     HighPriority(Stop),
 }
 
-/// A refusal that lasts until the account's owner does something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// When WeChat last said so.
-    pub at: Timestamp,
-    /// What WeChat answered.
-    pub refusal: ApiError,
-}
-
 /// The breaker is open: the quota is used up, and the call was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("calls are stopped after errcode {errcode}: {}", errcode.meaning())]
-pub struct Open {
+pub struct BreakerOpen {
     /// The errcode that opened it.
     pub errcode: Errcode,
     /// Until the next probe.
@@ -102,6 +93,7 @@ impl CircuitBreaker {
             clock,
             store,
             state: Mutex::default(),
+            fault: FaultState::default(),
         }
     }
 
@@ -110,14 +102,14 @@ impl CircuitBreaker {
     /// with high priority get first. After the minute limit they have probes of their own.
     ///
     /// # Errors
-    /// [`Open`] for every other call.
-    pub async fn acquire(&self, api: Api, priority: Priority) -> Result<Permit, Open> {
+    /// [`BreakerOpen`] for every other call.
+    pub async fn acquire(&self, api: Api, priority: Priority) -> Result<Permit, BreakerOpen> {
         let permit = |probe| Permit { api, probe };
         let stop = self.state().stops.get(&api).copied();
         let Some(stop) = stop else {
             return Ok(permit(Probe::None));
         };
-        let open = |retry_after| Open {
+        let open = |retry_after| BreakerOpen {
             errcode: Errcode(stop.errcode),
             retry_after,
         };
@@ -219,13 +211,7 @@ impl CircuitBreaker {
 
     async fn succeeded(&self, permit: Permit) {
         let api = permit.api;
-        {
-            let mut state = self.state();
-            // A token that is granted says nothing about the right to create codes.
-            if api == Api::Create || state.fault.as_ref().is_some_and(Fault::concerns_tokens) {
-                state.clear_fault();
-            }
-        }
+        self.fault.end_by(api);
         if let Probe::HighPriority(stop) = permit.probe {
             self.state().cleared_for_high_priority.insert(api, stop);
         }
@@ -249,7 +235,7 @@ impl CircuitBreaker {
         let Permit { api, probe } = permit;
         let now = self.clock.now();
         if refusal.errcode.requires_the_owner(api) {
-            self.state().record_fault(now, refusal);
+            self.fault.begin(now, refusal);
         }
         // A key's probe of the minute limit that fails leaves the others' stop as it is.
         let is_known =
@@ -274,32 +260,8 @@ impl CircuitBreaker {
     }
 
     /// The fault that lasts, if there is one.
-    pub fn fault(&self) -> Option<Fault> {
-        self.state().fault.clone()
-    }
-}
-
-impl State {
-    fn record_fault(&mut self, at: Timestamp, refusal: &ApiError) {
-        self.clear_fault();
-        telemetry::account_fault(refusal.errcode.0, true);
-        self.fault = Some(Fault {
-            at,
-            refusal: refusal.clone(),
-        });
-    }
-
-    fn clear_fault(&mut self) {
-        if let Some(fault) = self.fault.take() {
-            telemetry::account_fault(fault.refusal.errcode.0, false);
-        }
-    }
-}
-
-impl Fault {
-    /// Whether WeChat can say this of a token call only or of any call, so that a token ends it.
-    fn concerns_tokens(&self) -> bool {
-        !matches!(self.refusal.errcode, Errcode(48001 | 48004))
+    pub fn fault(&self) -> Option<AccountFault> {
+        self.fault.get()
     }
 }
 

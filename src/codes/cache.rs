@@ -19,7 +19,7 @@ impl CodeCache {
         Self(Arc::new(Cache::new(entries)))
     }
 
-    /// The code of a scene, dead or alive.
+    /// The code of a scene, expired or not.
     pub(super) fn get(&self, scene: &Scene) -> Option<Arc<IssuedCode>> {
         self.0.get(scene)
     }

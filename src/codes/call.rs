@@ -12,13 +12,13 @@ use super::breaker::{CircuitBreaker, Priority};
 use super::error::MintError;
 use super::single_flight::TaskAborted;
 use super::sql::CodeStore;
-use super::token::{Death, TokenError, Tokens};
+use super::token::{TokenError, TokenRefusal, Tokens};
 use crate::clock::Clock;
 use crate::telemetry;
 
-/// What a mint uses.
+/// What a mint calls: WeChat, the access token, the circuit breaker, the store, the clock.
 #[derive(Debug, Clone)]
-pub struct Parts {
+pub struct MintDependencies {
     /// The client of WeChat.
     pub wechat: Arc<WeChat>,
     /// The access token.
@@ -27,12 +27,12 @@ pub struct Parts {
     pub breaker: Arc<CircuitBreaker>,
     /// The repository of codes.
     pub store: CodeStore,
-    /// The time.
+    /// The clock. Tests replace it.
     pub clock: Arc<dyn Clock>,
 }
 
-impl Parts {
-    /// Creates the ticket. A dead token is replaced and the call sent again, as [`Renewals`]
+impl MintDependencies {
+    /// Creates the ticket. A refused token is replaced and the call sent again, as [`Renewals`]
     /// allows; after `deadline` nothing is waited for. Nothing is looked up or kept. Not cancel
     /// safe: a ticket that WeChat made meanwhile would be lost.
     pub(crate) async fn create(
@@ -53,11 +53,11 @@ impl Parts {
                     return result;
                 }
             };
-            let (newer, death) = token_by(deadline, self.tokens.replace(&token)).await?;
-            if !renewals.allow(death) {
+            let (newer, refusal) = token_by(deadline, self.tokens.replace(&token)).await?;
+            if !renewals.allow(refusal) {
                 return Err(MintError::WeChat(refused));
             }
-            telemetry::token_retry(death.as_str());
+            telemetry::token_retry(refusal.as_str());
             token = newer;
         }
     }
@@ -98,10 +98,10 @@ impl Renewals {
     /// token away more often than that leaves no usable token to any caller.
     const MOST: u32 = 4;
 
-    fn allow(&mut self, death: Death) -> bool {
+    fn allow(&mut self, refusal: TokenRefusal) -> bool {
         self.all += 1;
-        self.of_newest += u32::from(death != Death::Superseded);
-        let account_at_fault = death == Death::NeverAccepted && self.of_newest > 1;
+        self.of_newest += u32::from(refusal != TokenRefusal::Superseded);
+        let account_at_fault = refusal == TokenRefusal::NeverAccepted && self.of_newest > 1;
         self.all <= Self::MOST && !account_at_fault
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use wechat::Errcode;
 use wechat::scene::{Lifetime, Scene};
 
-use super::breaker::{Open, Priority};
+use super::breaker::{BreakerOpen, Priority};
 use super::request::{CodeRequest, Obtained, Source};
 use super::single_flight::TaskAborted;
 use super::sql::ImportConflict;
@@ -64,7 +64,7 @@ pub enum MintError {
     Token(#[source] Arc<TokenError>),
     /// The account's quota is used up.
     #[error("no ticket while calls are stopped")]
-    CircuitOpen(#[source] Open),
+    CircuitOpen(#[source] BreakerOpen),
     /// The visitors' mints of the day are used up.
     #[error(transparent)]
     Budget(#[from] BudgetExhausted),

@@ -13,13 +13,13 @@ use wechat::ticket::{IssuedCode, Life};
 /// At 1 every request mints, as if there were no cache; at 0 a ticket is used until the last
 /// minute.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reuse(f64);
+pub struct ReuseShare(f64);
 
-/// With [`Reuse`] at 0: the life that a ticket must have left, unless half of what is asked is
+/// With [`ReuseShare`] at 0: the life that a ticket must have left, unless half of what is asked is
 /// shorter.
 const LAST_MINUTE: Duration = Duration::from_mins(1);
 
-impl Reuse {
+impl ReuseShare {
     /// The share.
     pub fn get(self) -> f64 {
         self.0
@@ -54,7 +54,7 @@ impl Reuse {
     /// Whether the code may be served, at `now`, to a request of `asked` that arrived at `arrived`.
     ///
     /// A ticket that was minted after the request arrived satisfies it if it was asked for as long
-    /// a life: at a reuse of 1 nothing else ever would. A dead ticket satisfies nothing.
+    /// a life: at a reuse of 1 nothing else ever would. An expired ticket satisfies no request.
     pub fn is_fresh(
         self,
         code: &IssuedCode,
@@ -76,7 +76,7 @@ impl Reuse {
     }
 }
 
-impl FromStr for Reuse {
+impl FromStr for ReuseShare {
     type Err = ReuseError;
 
     fn from_str(text: &str) -> Result<Self, ReuseError> {
@@ -125,7 +125,7 @@ mod tests {
             ("0", 7200, 3600, 7200, 30.0),
             ("0", MONTH, MONTH, 7200, 60.0),
         ] {
-            let reuse: Reuse = reuse.parse().unwrap();
+            let reuse: ReuseShare = reuse.parse().unwrap();
             let got = reuse.floor(
                 &code(asked_then, granted),
                 Some(asked_now.try_into().unwrap()),
@@ -157,7 +157,7 @@ mod tests {
             ("1", 3600, 3600, 7200, 0, 2, false),
             ("1", 7200, 7200, 7200, 0, 7200, false),
         ] {
-            let reuse: Reuse = reuse.parse().unwrap();
+            let reuse: ReuseShare = reuse.parse().unwrap();
             let [arrived, now] = [arrived, now].map(|s| Timestamp::from_second(s).unwrap());
             let asked_now: Lifetime = asked_now.try_into().unwrap();
             let got = reuse.is_fresh(&code(asked_then, granted), Some(asked_now), arrived, now);
@@ -174,7 +174,7 @@ mod tests {
             life: Life::Permanent,
             ..code(1, 1)
         };
-        let reuse: Reuse = "1".parse().unwrap();
+        let reuse: ReuseShare = "1".parse().unwrap();
         let now = Timestamp::from_second(4_000_000_000).unwrap();
         assert!(reuse.is_fresh(&code, None, now, now));
         assert_eq!(reuse.floor(&code, None), Duration::ZERO);
@@ -191,7 +191,7 @@ mod tests {
             ("NaN", false),
             ("", false),
         ] {
-            assert_eq!(text.parse::<Reuse>().is_ok(), good, "input {text:?}");
+            assert_eq!(text.parse::<ReuseShare>().is_ok(), good, "input {text:?}");
         }
     }
 }

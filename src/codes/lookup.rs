@@ -21,8 +21,7 @@ const MEMORY: Duration = Duration::from_secs(1);
 /// How many answers are remembered. A bound on memory, chosen: a few hundred bytes each.
 const MOST_REMEMBERED: u64 = 10_000;
 
-/// Concurrent look-ups, so that they leave the database to mints. It admits 6 ordinary calls with
-/// PostgreSQL.
+/// Concurrent look-ups, fewer than the database has connections, so that mints are not kept out.
 const AT_ONCE: usize = 2;
 
 /// How long a caller waits for a permit. Chosen: a hundred look-ups of a healthy store.
@@ -30,12 +29,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Queries in flight, and their answers of the last second.
 #[derive(Debug)]
-pub(super) struct LookUps {
+pub(super) struct Lookups {
     recent: Cache<Scene, Option<Arc<IssuedCode>>>,
     permits: Semaphore,
 }
 
-impl LookUps {
+impl Lookups {
     pub(super) fn new() -> Self {
         let recent = Cache::builder()
             .max_capacity(MOST_REMEMBERED)

@@ -1,4 +1,4 @@
-//! What all mints share: their parts, their log line, and what is left of the supplies.
+//! What all mints share: their deps, their log line, and what is left of the supplies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use wechat::ticket::IssuedCode;
 use super::admission::Admission;
 use super::breaker::Priority;
 use super::cache::CodeCache;
-use super::call::Parts;
+use super::call::MintDependencies;
 use super::error::MintError;
 use super::request::{CodeRequest, Obtained, Source};
 use super::settings::Settings;
@@ -31,12 +31,10 @@ pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 /// same answer.
 const MOST_ENDED_UNKNOWN: u64 = 10_000;
 
-/// How often the store is asked whether another replica has finished.
-pub(super) const POLL: Duration = Duration::from_millis(100);
-
+/// Mints codes, and keeps them in the cache and the database.
 #[derive(Debug)]
 pub(super) struct Minter {
-    pub(super) parts: Parts,
+    pub(super) deps: MintDependencies,
     pub(super) settings: Settings,
     pub(super) admission: Admission,
     /// In front of the store. A mint puts its code here itself, in case no caller waits any more.
@@ -44,18 +42,18 @@ pub(super) struct Minter {
     pub(super) unsaved: Unsaved,
     /// Runs writes of results that no caller waits for any more.
     pub(super) tasks: TaskTracker,
-    /// Permanent codes whose mint this process saw end without a known outcome, for as long as
-    /// somebody might think that it still goes on.
+    /// Permanent codes whose mint ended in this process without a known outcome, for as long as
+    /// other replicas may take it for running.
     pub(super) ended_unknown: Cache<PermanentScene, ()>,
     /// Permanent codes that were made and are not in the ledger yet.
     pub(super) unwritten: Cache<PermanentScene, ()>,
 }
 
 impl Minter {
-    pub(super) fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
-        let admission = Admission::new(settings, &parts.clock);
+    pub(super) fn new(deps: MintDependencies, settings: Settings, tasks: TaskTracker) -> Self {
+        let admission = Admission::new(settings, &deps.clock);
         Self {
-            parts,
+            deps,
             settings,
             admission,
             cache: CodeCache::new(settings.cache_entries),
@@ -70,24 +68,24 @@ impl Minter {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.parts.clock.now()
+        self.deps.clock.now()
     }
 
     pub(super) fn store(&self) -> &CodeStore {
-        &self.parts.store
+        &self.deps.store
     }
 
-    /// The code of a request, if this process knows one that will do.
+    /// The code of a request, if the cache has one that satisfies it.
     pub(super) fn cached(&self, request: &CodeRequest) -> Option<Obtained> {
         let known = self.cache.get(&request.spec.scene())?;
-        self.will_do(&known, request).then_some(Obtained {
+        self.satisfies(&known, request).then_some(Obtained {
             code: known,
             source: Source::Memory,
         })
     }
 
     /// Whether a code satisfies a request.
-    pub(super) fn will_do(&self, code: &IssuedCode, request: &CodeRequest) -> bool {
+    pub(super) fn satisfies(&self, code: &IssuedCode, request: &CodeRequest) -> bool {
         request.is_met_by(code, self.settings.reuse, self.now())
     }
 
@@ -119,10 +117,10 @@ impl Minter {
         result
     }
 
-    /// Writes what the database missed while it was down.
+    /// Writes the codes that were minted while the database was down.
     pub(super) async fn catch_up(&self) {
         if self.store().is_up() {
-            // The store itself says when it goes; what it did not take is held on.
+            // The store logs its own failure; what it did not take stays in memory.
             self.unsaved.flush(self.store()).await.ok();
         }
     }
@@ -145,9 +143,9 @@ impl Minter {
 fn log_mint(scene: &Scene, took: Duration) {
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     // The service's own scenes are secrets of bindings.
-    let told = Some(scene.value()).filter(|_| !scene.is_reserved());
-    let scene_told = told.map(tracing::field::debug);
-    tracing::info!(kind = %scene.kind(), scene = scene_told, duration_ms, "code created");
+    let logged_scene = Some(scene.value()).filter(|_| !scene.is_reserved());
+    let scene_field = logged_scene.map(tracing::field::debug);
+    tracing::info!(kind = %scene.kind(), scene = scene_field, duration_ms, "code created");
 }
 
 /// Calls that a key causes go before those of visitors.

@@ -4,6 +4,7 @@
 //! Read [`Codes::issue`] first. However many ask for a scene at once, in whichever replica, one
 //! task mints it, and it goes on when they hang up. It must not know HTTP.
 
+mod account_fault;
 mod admission;
 mod awaited;
 mod breaker;
@@ -28,23 +29,24 @@ mod temporary;
 mod token;
 mod unsaved;
 
+pub use self::account_fault::AccountFault;
 pub use self::breaker::{
-    CircuitBreaker, Fault, HIGH_PRIORITY_PROBE_INTERVAL, Open, Permit, Priority,
+    BreakerOpen, CircuitBreaker, HIGH_PRIORITY_PROBE_INTERVAL, PROBE_INTERVAL, Permit, Priority,
 };
-pub use self::call::Parts;
+pub use self::call::MintDependencies;
 pub use self::error::{BudgetExhausted, Error, MintError};
-pub use self::freshness::Reuse;
+pub use self::freshness::ReuseShare;
 pub use self::request::{Freshness, Issued, Source};
 pub use self::scene_filter::{SceneFilter, SceneFilterError};
 pub use self::service::Codes;
 pub use self::settings::Settings;
 pub use self::single_flight::{Call, SingleFlight, TaskAborted};
 pub use self::sql::{
-    BeginMint, Begun, CodeStore, FinishMint, ImportConflict, Imported, Intent, Lease, Minted,
-    REPEAT_AFTER, Reservation, Right, Stock, Stop, Uncounted,
+    BeginMint, Begun, CodeStore, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant,
+    Minted, REPEAT_AFTER, ReserveOutcome, Stock, Stop, Uncounted,
 };
 pub use self::supplies::Supplies;
-pub use self::token::{Death, Replaced, TokenError, Tokens};
+pub use self::token::{FORCED_APART, ReplaceResult, TokenError, TokenRefusal, Tokens};
 
 pub(crate) use self::admission::MAX_CONCURRENT_MINTS;
 pub(crate) use self::sql::columns;

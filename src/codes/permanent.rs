@@ -10,9 +10,9 @@ use wechat::scene::{CodeSpec, PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
 use super::error::MintError;
-use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
+use super::mint::{MINT_TIMEOUT, Minter, priority};
 use super::request::{Obtained, Source};
-use super::sql::{CodeStore, Intent, REPEAT_AFTER, Reservation, Stop};
+use super::sql::{CodeStore, Intent, LEASE_POLL, REPEAT_AFTER, ReserveOutcome, Stop};
 use crate::access::Requester;
 use crate::db;
 use crate::telemetry::Causes;
@@ -20,11 +20,16 @@ use crate::telemetry::Causes;
 /// The pause between two tries to write a result that has not been answered yet.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 
+const _: () = assert!(
+    REPEAT_AFTER.as_secs() >= 2 * MINT_TIMEOUT.as_secs(),
+    "a mint, and the write of its result, are over before another caller repeats it"
+);
+
 impl Minter {
-    /// What the ledger has, what another replica is just making, or a new code.
+    /// The code of the ledger, the one that another replica mints at this moment, or a new one.
     ///
-    /// Only the waiting and the call have a deadline. Between the two the ledger must learn what
-    /// became of the call, and a cut there would lose a code that exists.
+    /// Only the wait and the call have a deadline. The write of the result has none: without it a
+    /// code that exists would be lost.
     pub(super) async fn permanent(
         &self,
         scene: &PermanentScene,
@@ -36,7 +41,7 @@ impl Minter {
         }
         let intent = match self.reserve(scene).await? {
             Reserved::Ours(intent, stop) => {
-                self.parts.breaker.observe(Api::Create, stop);
+                self.deps.breaker.observe(Api::Create, stop);
                 intent
             }
             Reserved::Known(code) => {
@@ -73,9 +78,9 @@ impl Minter {
             let waiting = timeout_at(deadline, self.admission.enter(requester, &mut pace));
             permit = Some(waiting.await.map_err(|_| MintError::Crowded)??);
             // Another replica may have stopped the calls meanwhile.
-            self.parts.breaker.refresh(Api::Create).await;
+            self.deps.breaker.refresh(Api::Create).await;
         }
-        let created = self.parts.create(spec, priority(requester), deadline).await;
+        let created = self.deps.create(spec, priority(requester), deadline).await;
         drop(permit);
         created
     }
@@ -85,15 +90,15 @@ impl Minter {
         let limit = self.settings.permanent_limit;
         loop {
             match self.store().reserve(scene, limit).await? {
-                Reservation::Granted(intent, stop) => return Ok(Reserved::Ours(intent, stop)),
-                Reservation::Exists(code) => return Ok(Reserved::Known(*code)),
-                Reservation::Exhausted => return Err(MintError::LedgerFull),
-                Reservation::Pending { retry_after }
+                ReserveOutcome::Granted(intent, stop) => return Ok(Reserved::Ours(intent, stop)),
+                ReserveOutcome::Exists(code) => return Ok(Reserved::Known(*code)),
+                ReserveOutcome::Exhausted => return Err(MintError::LedgerFull),
+                ReserveOutcome::Pending { retry_after }
                     if self.is_worth_waiting(scene, retry_after) =>
                 {
-                    tokio::time::sleep(POLL).await;
+                    tokio::time::sleep(LEASE_POLL).await;
                 }
-                Reservation::Pending { retry_after } => {
+                ReserveOutcome::Pending { retry_after } => {
                     return Err(MintError::OutcomeUnknown { retry_after });
                 }
             }
@@ -145,8 +150,8 @@ impl Minter {
         }
     }
 
-    /// While another replica's call may still be under way. An older intent has no one working on
-    /// it, nor has one whose call this process saw end.
+    /// Whether another replica's call may still be running. Not for an intent older than a call
+    /// may take, nor for one whose call ended in this process.
     fn is_worth_waiting(&self, scene: &PermanentScene, retry_after: Option<Duration>) -> bool {
         let seen_to_end = self.ended_unknown.contains_key(scene);
         !seen_to_end
@@ -154,7 +159,7 @@ impl Minter {
     }
 }
 
-/// What the ledger gave us.
+/// The result of a reservation that was waited for.
 enum Reserved {
     Ours(Intent, Option<Stop>),
     Known(IssuedCode),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use wechat::scene::{CodeSpec, Lifetime};
 use wechat::ticket::IssuedCode;
 
-use super::freshness::Reuse;
+use super::freshness::ReuseShare;
 
 /// A request for a code, and when it came.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub(super) struct CodeRequest {
 
 impl CodeRequest {
     /// Whether a code may be served to the request at `now`.
-    pub(super) fn is_met_by(&self, code: &IssuedCode, reuse: Reuse, now: Timestamp) -> bool {
+    pub(super) fn is_met_by(&self, code: &IssuedCode, reuse: ReuseShare, now: Timestamp) -> bool {
         reuse.is_fresh(code, self.spec.lifetime(), self.arrived, now)
     }
 

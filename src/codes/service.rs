@@ -8,9 +8,9 @@ use wechat::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
 use super::awaited::AwaitedLifetimes;
-use super::call::Parts;
+use super::call::MintDependencies;
 use super::error::{Error, MintError, is_free};
-use super::lookup::LookUps;
+use super::lookup::Lookups;
 use super::mint::Minter;
 use super::request::{CodeRequest, Freshness, Issued, Obtained, Source};
 use super::settings::Settings;
@@ -41,7 +41,7 @@ pub struct Codes {
     /// empty budget or long lifetime stops.
     visitors_mints: Mints,
     keys_mints: Mints,
-    look_ups: LookUps,
+    look_ups: Lookups,
     mode: Mode,
     timeout: Duration,
 }
@@ -64,22 +64,22 @@ impl Mints {
 
 impl Codes {
     /// The tracker sees the mints, so that a shutdown can wait for them.
-    pub fn new(parts: Parts, settings: Settings, tasks: TaskTracker) -> Self {
+    pub fn new(deps: MintDependencies, settings: Settings, tasks: TaskTracker) -> Self {
         Self {
             mode: settings.mode,
-            minter: Arc::new(Minter::new(parts, settings, tasks.clone())),
+            minter: Arc::new(Minter::new(deps, settings, tasks.clone())),
             visitors_mints: Mints::new(tasks.clone()),
             keys_mints: Mints::new(tasks),
-            look_ups: LookUps::new(),
+            look_ups: Lookups::new(),
             timeout: settings.timeout,
         }
     }
 
-    /// The code for a request: the one we have if enough of its life is left, else a new one, else
-    /// whatever still lives. Cancel safe: a mint goes on without its caller.
+    /// The code for a request: the known one if enough of its life is left, else a new one, else a
+    /// known one that has not expired. Cancel safe: a mint goes on without its caller.
     ///
     /// # Errors
-    /// [`Error`], once no living code is left to serve.
+    /// [`Error`], if there is no unexpired code to serve.
     pub async fn issue(&self, spec: &CodeSpec, caller: &Caller) -> Result<Issued, Error> {
         let requester = match spec {
             CodeSpec::Temporary { .. } => caller.authorize_mint(self.mode),
@@ -88,10 +88,10 @@ impl Codes {
         self.issue_to(spec, requester).await
     }
 
-    /// The same for the account's owner, who may have every code made and pays for none.
+    /// The same for the account's owner, who may mint every code and is not charged.
     ///
     /// # Errors
-    /// [`Error`], once no living code is left to serve.
+    /// [`Error`], if there is no unexpired code to serve.
     pub async fn issue_for_owner(&self, spec: &CodeSpec) -> Result<Issued, Error> {
         self.issue_to(spec, Ok(Requester::Key)).await
     }
@@ -145,8 +145,9 @@ impl Codes {
         }))
     }
 
-    /// Joins mints of the scene until one was asked for at least our life: ours, at the latest,
-    /// once we start it. A failure that only the starter's request brought about is none of ours.
+    /// Joins mints of the scene until one was asked for at least this request's lifetime: at the
+    /// latest the one that this request starts. A failure whose cause is another request is not
+    /// returned.
     async fn join_mints(
         &self,
         request: &CodeRequest,
@@ -167,7 +168,7 @@ impl Codes {
             }
             match call.wait().await? {
                 Ok(minted) if started => return Ok(minted),
-                Ok(minted) if long_enough || self.minter.will_do(&minted.code, request) => {
+                Ok(minted) if long_enough || self.minter.satisfies(&minted.code, request) => {
                     return Ok(Obtained {
                         source: Source::Joined,
                         ..minted

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::freshness::Reuse;
+use super::freshness::ReuseShare;
 use crate::access::{Mode, Rate};
 
 /// The settings of issuing and minting.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// When a ticket that we have is good enough.
-    pub reuse: Reuse,
+    pub reuse: ReuseShare,
     /// What one visitor waits at most, all calls and retries together.
     pub timeout: Duration,
     /// The most codes that are kept in memory.

@@ -2,7 +2,7 @@
 
 use super::sql::Stock;
 
-/// What is left.
+/// Mints of today, and the stock of permanent codes, with their limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Supplies {
     /// Mints of today, those of visitors and of API keys.

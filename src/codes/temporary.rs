@@ -8,11 +8,11 @@ use wechat::Api;
 use wechat::scene::{Scene, TemporaryScene};
 use wechat::ticket::IssuedCode;
 
-use super::admission::{Pace, UpstreamPermit};
+use super::admission::{PaceToken, UpstreamPermit};
 use super::error::{MintError, is_free};
-use super::mint::{MINT_TIMEOUT, Minter, POLL, priority};
+use super::mint::{MINT_TIMEOUT, Minter, priority};
 use super::request::{CodeRequest, Obtained, Source};
-use super::sql::{BeginMint, FinishMint, Lease, Minted, Right};
+use super::sql::{BeginMint, FinishMint, LEASE_POLL, Lease, MintGrant, Minted};
 use crate::access::Requester;
 use crate::db;
 use crate::telemetry::Causes;
@@ -72,7 +72,7 @@ impl Minter {
 
     async fn temporary_at(
         &self,
-        pace: &mut Pace,
+        pace: &mut PaceToken,
         scene: &Scene,
         request: &CodeRequest,
         requester: Requester,
@@ -86,7 +86,7 @@ impl Minter {
             }),
             MintStart::Mint(mint) => {
                 let created = self
-                    .parts
+                    .deps
                     .create(&request.spec, priority(requester), deadline)
                     .await;
                 match created {
@@ -104,13 +104,13 @@ impl Minter {
     /// lease, so that no lease is held while waiting for a permit. Cancel safe.
     async fn begin(
         &self,
-        pace: &mut Pace,
+        pace: &mut PaceToken,
         scene: &Scene,
         request: &CodeRequest,
         requester: Requester,
     ) -> Result<MintStart<'_>, MintError> {
         let mut permit = self.admission.try_enter(requester, pace);
-        let mut pause = POLL;
+        let mut pause = LEASE_POLL;
         loop {
             let tried = match permit.take() {
                 Some(permit) => self.try_begin(permit, scene, request, requester).await,
@@ -158,7 +158,7 @@ impl Minter {
         let (reuse, wanted, clock) = (
             self.settings.reuse,
             request.clone(),
-            Arc::clone(&self.parts.clock),
+            Arc::clone(&self.deps.clock),
         );
         let is_visitors = requester != Requester::Key;
         let mint = BeginMint {
@@ -173,12 +173,12 @@ impl Minter {
             // Kept although it is too old for this request, in case no new one can be had.
             self.cache.keep(scene, Arc::clone(code));
         }
-        match begun.right {
-            Right::Needless => Ok(known.map(MintStart::Found)),
-            Right::Leased => Ok(None),
-            Right::BudgetExhausted => Err(self.admission.budget.exhausted(self.now()).into()),
-            Right::Granted { lease, stop } => {
-                self.parts.breaker.observe(Api::Create, stop);
+        match begun.grant {
+            MintGrant::Needless => Ok(known.map(MintStart::Found)),
+            MintGrant::Leased => Ok(None),
+            MintGrant::BudgetExhausted => Err(self.admission.budget.exhausted(self.now()).into()),
+            MintGrant::Granted { lease, stop } => {
+                self.deps.breaker.observe(Api::Create, stop);
                 Ok(Some(MintStart::Mint(Mint {
                     _permit: permit,
                     charge: if is_visitors {
@@ -220,7 +220,7 @@ impl Minter {
             return Ok(None);
         };
         self.cache.keep(scene, Arc::clone(&code));
-        Ok(self.will_do(&code, request).then_some(code))
+        Ok(self.satisfies(&code, request).then_some(code))
     }
 
     /// Writes a new code down, counts it and releases the lease. What is not written now is good

@@ -13,10 +13,10 @@ const MAX_HELD: usize = 10_000;
 
 /// Temporary codes and counts to be written once the database is back.
 #[derive(Debug, Default)]
-pub(super) struct Unsaved(Mutex<Missed>);
+pub(super) struct Unsaved(Mutex<Pending>);
 
 #[derive(Debug, Default)]
-struct Missed {
+struct Pending {
     /// In the order in which they were minted. An older one of the same scene is held too: it may
     /// be scanned.
     codes: VecDeque<Minted>,
@@ -27,23 +27,23 @@ struct Missed {
 impl Unsaved {
     /// Holds a code, whose mint is to be counted.
     pub(super) fn hold(&self, minted: Minted) {
-        let mut missed = self.missed();
-        if missed.codes.len() < MAX_HELD {
-            missed.codes.push_back(minted);
+        let mut pending = self.pending();
+        if pending.codes.len() < MAX_HELD {
+            pending.codes.push_back(minted);
             return;
         }
-        if missed.uncounted == Uncounted::default() {
+        if pending.uncounted == Uncounted::default() {
             tracing::warn!(
                 held = MAX_HELD,
                 "too many codes wait to be written to the database: scans of further codes will be unattributed"
             );
         }
-        missed.uncounted.mints += 1;
-        missed.uncounted.anonymous += u64::from(minted.is_visitors);
+        pending.uncounted.mints += 1;
+        pending.uncounted.anonymous += u64::from(minted.is_visitors);
     }
 
-    /// Writes what the database missed. Codes that fail stay, and count once however often they are
-    /// written. Cancel safe.
+    /// Writes the held codes and counts. Codes that fail stay, and count once however often they
+    /// are written. Cancel safe.
     pub(super) async fn flush(&self, store: &CodeStore) -> Result<(), db::Error> {
         while let Some(minted) = self.first() {
             let code = Arc::clone(&minted.code);
@@ -54,7 +54,7 @@ impl Unsaved {
             store.finish(save).await?;
             // A concurrent flush may have removed it.
             let is_first = |first: &mut Minted| Arc::ptr_eq(&first.code, &code);
-            self.missed().codes.pop_front_if(is_first);
+            self.pending().codes.pop_front_if(is_first);
         }
         self.flush_uncounted(store).await
     }
@@ -62,7 +62,7 @@ impl Unsaved {
     /// Without their codes, mints would count twice where a write is repeated. So they are tried
     /// once.
     async fn flush_uncounted(&self, store: &CodeStore) -> Result<(), db::Error> {
-        let uncounted = mem::take(&mut self.missed().uncounted);
+        let uncounted = mem::take(&mut self.pending().uncounted);
         if uncounted == Uncounted::default() {
             return Ok(());
         }
@@ -74,10 +74,10 @@ impl Unsaved {
     }
 
     fn first(&self) -> Option<Minted> {
-        self.missed().codes.front().cloned()
+        self.pending().codes.front().cloned()
     }
 
-    fn missed(&self) -> MutexGuard<'_, Missed> {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
         self.0.lock().expect("no one panics while holding the list")
     }
 }
@@ -136,7 +136,7 @@ mod tests {
             let found = store.find(scene).await.unwrap().unwrap();
             assert_eq!(found.ticket.as_str(), ticket);
         }
-        assert!(unsaved.missed().codes.is_empty());
+        assert!(unsaved.pending().codes.is_empty());
     }
 
     #[tokio::test]
@@ -164,6 +164,6 @@ mod tests {
         let unsaved = Unsaved::default();
         unsaved.hold(minted(&scene("1"), "kept", false));
         assert!(unsaved.flush(&store).await.is_err());
-        assert_eq!(unsaved.missed().codes.len(), 1);
+        assert_eq!(unsaved.pending().codes.len(), 1);
     }
 }

@@ -39,7 +39,7 @@ pub use source::{Effective, EffectiveSetting, Origin};
 pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
 
 use crate::access::{Keyring, Scope};
-use crate::codes::Reuse;
+use crate::codes::ReuseShare;
 use crate::redact::SecretWords;
 use crate::telemetry::LogSettings;
 use error::ConfigError;
@@ -117,7 +117,7 @@ pub struct CodeSettings {
     /// Lifetime of a code whose request names none.
     pub default_expire: Lifetime,
     /// Share of the requested lifetime that must be left to reuse a code.
-    pub reuse: Reuse,
+    pub reuse: ReuseShare,
     /// Codes in the memory cache, at most.
     pub cache_entries: u64,
     /// Codes created for visitors in a day of China, over all replicas, at most.

@@ -20,7 +20,7 @@ use super::source::MAX_FILE_BYTES;
 use super::values::{self, AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl};
 use super::{access, scans};
 use crate::access::{Key, Keyring, LinkKeys, Mode, Rate, TrustedProxies};
-use crate::codes::Reuse;
+use crate::codes::ReuseShare;
 use crate::statistics::PersonKey;
 use crate::telemetry::LogFormat;
 
@@ -139,7 +139,7 @@ pub(super) const DEFAULT_EXPIRE: Setting<Lifetime> = Setting::ranged(
     "Lifetime of a temporary code when the request names none, whole seconds, {range}",
 )
 .default("7200s");
-pub(super) const REUSE: Setting<Reuse> = Setting::ranged("reuse", values::reuse, "0", "1", "Share of the requested lifetime that a known code must have left to be served again, {range}; `1` creates a code for every request").default("0.5");
+pub(super) const REUSE: Setting<ReuseShare> = Setting::ranged("reuse", values::reuse, "0", "1", "Share of the requested lifetime that a known code must have left to be served again, {range}; `1` creates a code for every request").default("0.5");
 pub(super) const CACHE_ENTRIES: Setting<u64> = Setting::ranged(
     "cache-entries",
     values::count,

@@ -16,7 +16,7 @@ use super::error::InvalidValue;
 use super::setting::Range;
 use super::source::read_file;
 use crate::access::Keyring;
-use crate::codes::Reuse;
+use crate::codes::ReuseShare;
 use crate::telemetry::LogFormat;
 use crate::text::{decimal, is_word};
 
@@ -183,7 +183,7 @@ pub(super) fn token_source(text: &str) -> Result<TokenSource, InvalidValue> {
     }
 }
 
-pub(super) fn reuse(text: &str, range: Range) -> Result<Reuse, InvalidValue> {
+pub(super) fn reuse(text: &str, range: Range) -> Result<ReuseShare, InvalidValue> {
     text.parse().map_err(|_| {
         let Range { low, high } = range;
         let accepted = format!("a number from {low} to {high}, such as 0.5");

@@ -8,7 +8,7 @@ use wechat::{Api, ApiError, Class, Errcode, TokenSource};
 use super::finding::{Finding, Issue};
 use super::wechat_errors::{defect, describe, stopped, wechat_issue};
 use super::{ALLOW_LIST, CODES, Report, TOKEN};
-use crate::codes::{FinishMint, MintError, Parts, Priority, TokenError, Uncounted};
+use crate::codes::{FinishMint, MintDependencies, MintError, Priority, TokenError, Uncounted};
 use crate::telemetry::Causes;
 
 /// Timeout of the creation of a code, the same as in the service.
@@ -18,12 +18,12 @@ const MINT_DEADLINE: Duration = Duration::from_secs(30);
 const LIFETIME_SECONDS: u64 = 60;
 
 /// Checks the access token, and with it whether WeChat allows this address.
-pub(super) async fn check_token(parts: &Parts, report: Report<'_>) -> bool {
-    let is_shared = parts.wechat.token_source() == TokenSource::Classic
-        && matches!(parts.store.classic_token().await, Ok(Some((_, end))) if parts.clock.now() < end);
-    match parts.tokens.get().await {
+pub(super) async fn check_token(deps: &MintDependencies, report: Report<'_>) -> bool {
+    let is_shared = deps.wechat.token_source() == TokenSource::Classic
+        && matches!(deps.store.classic_token().await, Ok(Some((_, end))) if deps.clock.now() < end);
+    match deps.tokens.get().await {
         Ok(Ok(_)) => {
-            report_token(parts, is_shared, report);
+            report_token(deps, is_shared, report);
             true
         }
         Ok(Err(error)) => {
@@ -39,7 +39,7 @@ pub(super) async fn check_token(parts: &Parts, report: Report<'_>) -> bool {
 }
 
 /// A shared token proves nothing about the allow-list, because it took no call from this address.
-fn report_token(parts: &Parts, is_shared: bool, report: Report<'_>) {
+fn report_token(deps: &MintDependencies, is_shared: bool, report: Report<'_>) {
     report(if is_shared {
         Finding::skipped(
             ALLOW_LIST,
@@ -48,7 +48,7 @@ fn report_token(parts: &Parts, is_shared: bool, report: Report<'_>) {
     } else {
         Finding::fine(ALLOW_LIST, "WeChat accepts calls from this address")
     });
-    report(Finding::fine(TOKEN, token_detail(parts)));
+    report(Finding::fine(TOKEN, token_detail(deps)));
 }
 
 fn report_token_error(error: &TokenError, report: Report<'_>) {
@@ -62,13 +62,13 @@ fn report_token_error(error: &TokenError, report: Report<'_>) {
     }
 }
 
-fn token_detail(parts: &Parts) -> String {
-    let source = match parts.wechat.token_source() {
+fn token_detail(deps: &MintDependencies) -> String {
+    let source = match deps.wechat.token_source() {
         TokenSource::Stable => "stable",
         TokenSource::Classic => "classic, shared through the database",
     };
-    let now = parts.clock.now();
-    let left = parts.tokens.expires_at();
+    let now = deps.clock.now();
+    let left = deps.tokens.expires_at();
     let left = left.map_or(0, |end| now.duration_until(end).as_secs());
     format!("{source}, valid for {left} s")
 }
@@ -94,14 +94,14 @@ fn token_issue(error: &TokenError) -> Issue {
 }
 
 /// Checks the creation of a code, under a reserved scene. The code is not stored.
-pub(super) async fn check_codes(parts: &Parts, report: Report<'_>) {
+pub(super) async fn check_codes(deps: &MintDependencies, report: Report<'_>) {
     let spec = CodeSpec::Temporary {
         scene: TemporaryScene::Text(SceneText::reserved("doctor")),
         lifetime: Lifetime::try_from(LIFETIME_SECONDS).expect("it is within the bounds"),
     };
     let deadline = tokio::time::Instant::now() + MINT_DEADLINE;
-    parts.breaker.refresh(Api::Create).await;
-    let finding = match parts.create(&spec, Priority::High, deadline).await {
+    deps.breaker.refresh(Api::Create).await;
+    let finding = match deps.create(&spec, Priority::High, deadline).await {
         Ok(_) => {
             let count = FinishMint {
                 uncounted: Uncounted {
@@ -110,7 +110,7 @@ pub(super) async fn check_codes(parts: &Parts, report: Report<'_>) {
                 },
                 ..FinishMint::default()
             };
-            parts.store.finish(count).await.ok();
+            deps.store.finish(count).await.ok();
             let detail =
                 format!("WeChat created one of {LIFETIME_SECONDS} s, from the day's quota");
             Finding::fine(CODES, detail)

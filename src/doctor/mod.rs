@@ -88,10 +88,10 @@ async fn check_account(config: &Config, clock: Arc<dyn Clock>, report: Report<'_
         skip_calls("the database, where the classic token is shared", report);
         return;
     };
-    let parts = app::parts(config, store.codes, clock, &TaskTracker::new())
+    let deps = app::mint_dependencies(config, store.codes, clock, &TaskTracker::new())
         .expect("the hosts were asked with such a client");
-    if account::check_token(&parts, report).await {
-        account::check_codes(&parts, report).await;
+    if account::check_token(&deps, report).await {
+        account::check_codes(&deps, report).await;
     } else {
         report(Finding::skipped(CODES, "a token"));
     }

@@ -22,7 +22,7 @@ pub struct BeginMint {
     pub scene: Scene,
     /// Whether a stored code makes the mint needless.
     pub is_good_enough: Box<dyn Fn(&IssuedCode) -> bool + Send + Sync>,
-    /// How long the right lasts at most.
+    /// How long the lease lasts at most, if it is not released before.
     pub length: Duration,
     /// The visitors' mints of a day, if a visitor asks: the mint is charged to it.
     pub budget: Option<u64>,
@@ -36,19 +36,19 @@ impl fmt::Debug for BeginMint {
     }
 }
 
-/// What a mint finds.
+/// Stored code and grant at the start of a mint.
 #[derive(Debug)]
 pub struct Begun {
-    /// The stored code of the scene, dead or alive.
+    /// The stored code of the scene, expired or not.
     pub known: Option<IssuedCode>,
     /// Whether the caller may mint.
-    pub right: Right,
+    pub grant: MintGrant,
 }
 
 /// Whether a caller may mint.
 #[derive(Debug)]
-pub enum Right {
-    /// It has no need to: the stored code is good enough.
+pub enum MintGrant {
+    /// No mint is needed: the stored code is good enough.
     Needless,
     /// It may, and is charged.
     Granted {
@@ -106,10 +106,10 @@ impl BatchCommand for Begin {
         let mut rights = Rights::decide(&minting, write).await?;
         let begun = commands.iter().zip(needs).map(|(begin, needs)| Begun {
             known: begin.known(&entries).cloned(),
-            right: if needs {
+            grant: if needs {
                 rights.of(begin)
             } else {
-                Right::Needless
+                MintGrant::Needless
             },
         });
         Ok(begun.collect())
@@ -186,17 +186,17 @@ impl Rights {
     }
 
     /// The lease of a scene goes to the first mint of it.
-    fn of(&mut self, begin: &Begin) -> Right {
+    fn of(&mut self, begin: &Begin) -> MintGrant {
         if let Some(row) = self.rows.remove(&begin.mint.scene) {
-            Right::Granted {
+            MintGrant::Granted {
                 lease: Lease::new(begin.store.clone(), row),
                 stop: self.stop,
             }
         } else if begin.is_within(self.used) {
             // Another replica has it, or another mint of the group has it or what was left.
-            Right::Leased
+            MintGrant::Leased
         } else {
-            Right::BudgetExhausted
+            MintGrant::BudgetExhausted
         }
     }
 }
@@ -237,8 +237,8 @@ mod tests {
         }
     }
 
-    fn right(begun: Result<Begun, Error>) -> Right {
-        begun.unwrap().right
+    fn grant(begun: Result<Begun, Error>) -> MintGrant {
+        begun.unwrap().grant
     }
 
     fn mint(budget: Option<u64>) -> BeginMint {
@@ -267,7 +267,7 @@ mod tests {
         // The release of the lease that was rolled back is executed before this.
         for _ in 0..3 {
             let again = store.begin(mint(None)).await.unwrap();
-            assert!(matches!(again.right, Right::Leased), "{again:?}");
+            assert!(matches!(again.grant, MintGrant::Leased), "{again:?}");
         }
     }
 
@@ -275,13 +275,16 @@ mod tests {
     async fn a_right_that_is_dropped_is_refunded_and_released() {
         let store = store().await;
         let begun = store.begin(mint(Some(1))).await.unwrap();
-        assert!(matches!(begun.right, Right::Granted { .. }), "{begun:?}");
+        assert!(
+            matches!(begun.grant, MintGrant::Granted { .. }),
+            "{begun:?}"
+        );
         assert_eq!(store.mints_today().await.unwrap().0, 1);
         drop(begun);
         // The release is a task of its own, so it may come after some of these.
         for _ in 0..100 {
             let again = store.begin(mint(Some(1))).await.unwrap();
-            if matches!(again.right, Right::Granted { .. }) {
+            if matches!(again.grant, MintGrant::Granted { .. }) {
                 return assert_eq!(store.mints_today().await.unwrap().0, 1);
             }
         }
@@ -292,8 +295,8 @@ mod tests {
     async fn a_release_that_is_repeated_refunds_once() {
         let store = store().await;
         let [first, second] = [mint_of("1", Some(5)), mint_of("2", Some(5))];
-        let [first, second] = [store.begin(first).await, store.begin(second).await].map(right);
-        let (Right::Granted { lease, .. }, Right::Granted { .. }) = (first, &second) else {
+        let [first, second] = [store.begin(first).await, store.begin(second).await].map(grant);
+        let (MintGrant::Granted { lease, .. }, MintGrant::Granted { .. }) = (first, &second) else {
             unreachable!("both may mint")
         };
         let row = lease.row().unwrap().clone();
@@ -320,7 +323,7 @@ mod tests {
     #[tokio::test]
     async fn a_lease_whose_finish_failed_is_released_soon_and_its_charge_kept() {
         let store = store().await;
-        let Right::Granted { lease, .. } = right(store.begin(mint(Some(2))).await) else {
+        let MintGrant::Granted { lease, .. } = grant(store.begin(mint(Some(2))).await) else {
             unreachable!("it may mint")
         };
         let finish = FinishMint {
@@ -331,7 +334,7 @@ mod tests {
         store.finish(finish).await.unwrap_err();
         // The release is a task of its own, so it may come after some of these.
         for _ in 0..100 {
-            if let Right::Granted { .. } = right(store.begin(mint(None)).await) {
+            if let MintGrant::Granted { .. } = grant(store.begin(mint(None)).await) {
                 return assert_eq!(store.mints_today().await.unwrap().0, 1);
             }
         }

@@ -12,11 +12,11 @@ use super::ledger::{Entry, find_entries, record_all};
 use super::store::CodeStore;
 use crate::db::{Command, Error, Transaction};
 
-/// Has an index.
+/// Which scene has the code of a url. Served by the index `code_by_url`.
 const OWNER_OF_URL: &str = "SELECT kind, scene FROM code
      WHERE appid = $1 AND url_key = $2 AND (expires_at IS NULL OR expires_at > $5) AND NOT (kind = $3 AND scene = $4) LIMIT 1";
 
-/// What became of a code that was to be recorded.
+/// The result of an import.
 #[derive(Debug)]
 pub enum Imported {
     /// It is recorded, and was not before.

@@ -14,6 +14,9 @@ use crate::telemetry::Causes;
 /// How long a release that failed waits before it is tried again.
 const RELEASE_PAUSE: Duration = Duration::from_millis(500);
 
+/// How often the store is asked whether another replica has finished.
+pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
+
 /// An exclusive right by name, until it is released or expires. Dropping it releases it soon after.
 #[derive(Debug)]
 pub struct Lease {

@@ -21,8 +21,8 @@ use super::tickets::remember_all;
 use crate::db::{BatchCommand, Command, Error, Purpose, Transaction, Urgency, placeholders, row};
 use crate::telemetry::Causes;
 
-/// How long the outcome of a mint stays unknown before another caller may repeat it. Twice what a
-/// mint may take.
+/// How long the outcome of a mint stays unknown before another caller may repeat it. The mint that
+/// wrote it must be over by then; `codes::permanent` holds the two together.
 pub const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// How often a mint of unknown outcome may be repeated. Each may have consumed stock.
@@ -33,7 +33,7 @@ const COUNT_UNKNOWN: &str = "SELECT COUNT(*) FROM code WHERE appid = $1 AND tick
 
 /// The result of a reservation.
 #[derive(Debug)]
-pub enum Reservation {
+pub enum ReserveOutcome {
     /// The call may be made: the intent is written and counted. What the replicas know of stopped
     /// calls comes with it.
     Granted(Intent, Option<Stop>),
@@ -48,9 +48,9 @@ pub enum Reservation {
     Exhausted,
 }
 
-/// The right to make one call. Its outcome is recorded with
-/// [`CodeStore::confirm`] or [`CodeStore::withdraw`]; an intent that is dropped stays in the ledger
-/// and counts.
+/// Write-ahead row of one mint, and the permission to call WeChat once. Its outcome is recorded
+/// with [`CodeStore::confirm`] or [`CodeStore::withdraw`]; an intent that is dropped stays in the
+/// ledger and counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     scene: Scene,
@@ -91,7 +91,11 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used: then nothing was reserved, or it is withdrawn by the next
     /// chance.
-    pub async fn reserve(&self, scene: &PermanentScene, limit: u64) -> Result<Reservation, Error> {
+    pub async fn reserve(
+        &self,
+        scene: &PermanentScene,
+        limit: u64,
+    ) -> Result<ReserveOutcome, Error> {
         let reserve = Reserve {
             store: self.clone(),
             scene: Scene::Permanent(scene.clone()),
@@ -167,18 +171,18 @@ struct Reserve {
 /// made for it.
 struct Undelivered {
     store: CodeStore,
-    reservation: Option<Reservation>,
+    reservation: Option<ReserveOutcome>,
 }
 
 impl Undelivered {
-    fn deliver(mut self) -> Reservation {
+    fn deliver(mut self) -> ReserveOutcome {
         self.reservation.take().expect("it is delivered once")
     }
 }
 
 impl Drop for Undelivered {
     fn drop(&mut self) {
-        let Some(Reservation::Granted(intent, _)) = self.reservation.take() else {
+        let Some(ReserveOutcome::Granted(intent, _)) = self.reservation.take() else {
             return;
         };
         let store = self.store.clone();
@@ -207,16 +211,16 @@ impl BatchCommand for Reserve {
         let mut reservations = Vec::with_capacity(commands.len());
         for reserve in commands {
             let reservation = match entries.get(&reserve.scene) {
-                Some(Entry::Code(code)) => Reservation::Exists(code.clone()),
+                Some(Entry::Code(code)) => ReserveOutcome::Exists(code.clone()),
                 Some(&Entry::Intent { since, attempts }) => {
                     reserve.take_over(write, since, attempts, stop).await?
                 }
-                None if used + new.len() as u64 >= reserve.limit => Reservation::Exhausted,
+                None if used + new.len() as u64 >= reserve.limit => ReserveOutcome::Exhausted,
                 None => {
                     let intent = reserve.intent(None);
                     new.push((&reserve.scene, intent.since));
                     entries.insert(reserve.scene.clone(), intent.entry());
-                    Reservation::Granted(intent, stop)
+                    ReserveOutcome::Granted(intent, stop)
                 }
             };
             reservations.push(Undelivered {
@@ -249,16 +253,16 @@ impl Reserve {
         since: Timestamp,
         attempts: i64,
         stop: Option<Stop>,
-    ) -> Result<Reservation, Error> {
+    ) -> Result<ReserveOutcome, Error> {
         let wait = self.now.duration_until(since + REPEAT_AFTER);
         let wait = Duration::try_from(wait).unwrap_or_default();
         if !wait.is_zero() {
-            return Ok(Reservation::Pending {
+            return Ok(ReserveOutcome::Pending {
                 retry_after: Some(wait),
             });
         }
         if attempts > MAX_REPEATS {
-            return Ok(Reservation::Pending { retry_after: None });
+            return Ok(ReserveOutcome::Pending { retry_after: None });
         }
         let intent = self.intent(Some(since));
         let taken = sqlx::query(
@@ -273,9 +277,9 @@ impl Reserve {
         .execute(write)
         .await?;
         if taken.rows_affected() == 1 {
-            return Ok(Reservation::Granted(intent, stop));
+            return Ok(ReserveOutcome::Granted(intent, stop));
         }
-        Ok(Reservation::Pending {
+        Ok(ReserveOutcome::Pending {
             retry_after: Some(REPEAT_AFTER),
         })
     }
@@ -540,12 +544,12 @@ mod tests {
         let scene = poster();
         let (reserved, failed) = tokio::join!(store.reserve(&scene, 10), store.db.execute(Fails));
         assert!(failed.is_err());
-        let granted = matches!(reserved, Ok(Reservation::Granted(..)));
+        let granted = matches!(reserved, Ok(ReserveOutcome::Granted(..)));
         assert!(granted, "{reserved:?}");
         // The withdrawal of the one that was rolled back is executed before some of these.
         for _ in 0..3 {
             let again = store.reserve(&scene, 10).await.unwrap();
-            assert!(matches!(again, Reservation::Pending { .. }), "{again:?}");
+            assert!(matches!(again, ReserveOutcome::Pending { .. }), "{again:?}");
         }
         assert_eq!(store.stock().await.unwrap().used, 1);
     }
@@ -561,7 +565,7 @@ mod tests {
         // The withdrawal is a task of its own, so it may come after some of these.
         for _ in 0..100 {
             let again = store.reserve(&poster(), 1).await.unwrap();
-            if matches!(again, Reservation::Granted(..)) {
+            if matches!(again, ReserveOutcome::Granted(..)) {
                 return assert_eq!(store.stock().await.unwrap().used, 1);
             }
         }

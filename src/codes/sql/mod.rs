@@ -13,10 +13,11 @@ mod store;
 mod temporary;
 mod tickets;
 
-pub use self::begin::{BeginMint, Begun, Right};
+pub use self::begin::{BeginMint, Begun, MintGrant};
 pub use self::finish::{FinishMint, Minted, Uncounted};
 pub use self::importing::{ImportConflict, Imported};
+pub(crate) use self::lease::LEASE_POLL;
 pub use self::lease::Lease;
-pub use self::ledger::{Intent, REPEAT_AFTER, Reservation, Stock};
+pub use self::ledger::{Intent, REPEAT_AFTER, ReserveOutcome, Stock};
 pub use self::stops::Stop;
 pub use self::store::CodeStore;

@@ -7,10 +7,10 @@ use sqlx::any::AnyRow;
 use super::store::CodeStore;
 use crate::db::{Command, Error, Purpose, Transaction, Urgency, row};
 
-/// Calls that are stopped because a quota is used up.
+/// An open circuit: calls of one API are not sent until `next_probe`, because a quota is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stop {
-    /// What WeChat said.
+    /// WeChat's errcode that opened it.
     pub errcode: i64,
     /// When one call may be tried.
     pub next_probe: Timestamp,

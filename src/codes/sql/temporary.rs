@@ -16,7 +16,7 @@ const PURGE: &str =
      SELECT kind, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
 
 impl CodeStore {
-    /// The code of a scene, dead or alive; none for an intent. Cancel safe.
+    /// The code of a scene, expired or not; none for an intent. Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -35,12 +35,12 @@ impl CodeStore {
             .await
     }
 
-    /// Removes some of the temporary codes that died before `before`, and returns how many. Cancel
-    /// safe.
+    /// Removes some of the temporary codes that expired before `before`, and returns how many.
+    /// Cancel safe.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn purge_dead(&self, before: Timestamp) -> Result<u64, Error> {
+    pub async fn purge_expired(&self, before: Timestamp) -> Result<u64, Error> {
         let sql = PURGE;
         self.db.execute(Purge { sql, before }).await
     }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::callback::{self, LastRefusal, Summary};
 use crate::codes::Tokens;
-use crate::codes::{CircuitBreaker, Fault};
+use crate::codes::{AccountFault, CircuitBreaker};
 use crate::codes::{Codes, Supplies};
 use crate::http::callback::Callback;
 use crate::http::extract::key_holder::{Stats, WithScope};
@@ -189,7 +189,7 @@ fn permanent(supplies: &Supplies) -> Permanent {
     }
 }
 
-fn fault(fault: &Fault) -> FaultBody {
+fn fault(fault: &AccountFault) -> FaultBody {
     let errcode = fault.refusal.errcode;
     FaultBody {
         errcode: errcode.0,

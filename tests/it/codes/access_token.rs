@@ -55,7 +55,7 @@ async fn the_token_is_taken_before_the_first_visitor_and_once() {
 
 #[tokio::test]
 async fn a_token_that_dies_early_is_renewed_once_and_the_visitor_served() {
-    type Death<'a> = &'a dyn Fn(&Sandbox);
+    type TokenRefusal<'a> = &'a dyn Fn(&Sandbox);
     let errcode = |errcode| {
         move |sandbox: &Sandbox| {
             let fault = Fault::new(Target::Create, FaultKind::Errcode(errcode)).times(1);
@@ -65,7 +65,7 @@ async fn a_token_that_dies_early_is_renewed_once_and_the_visitor_served() {
         }
     };
     let (by_40001, by_40014, by_42001) = (errcode(40001), errcode(40014), errcode(42001));
-    let deaths: [(&str, Death<'_>); 5] = [
+    let deaths: [(&str, TokenRefusal<'_>); 5] = [
         ("expired", &Sandbox::expire_tokens),
         ("rotated", &Sandbox::rotate_tokens),
         ("40001", &by_40001),

@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 use wechat::scene::Lifetime;
 use wechat::ticket::{IssuedCode, Life};
 use wxqr::clock::{Clock, ManualClock};
-use wxqr::codes::Reuse;
+use wxqr::codes::ReuseShare;
 
 /// Walks through the life of a scene, and steps of each: 100 000 together.
 const WALKS: u32 = 500;
@@ -108,7 +108,7 @@ fn shares() -> impl Strategy<Value = u64> {
 
 /// One scene from its first request on.
 struct Walk {
-    reuse: Reuse,
+    reuse: ReuseShare,
     model: Model,
     clock: ManualClock,
     held: Option<(IssuedCode, Ticket)>,

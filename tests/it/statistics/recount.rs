@@ -15,7 +15,7 @@ use wechat::scene::{Kind, PermanentScene, Scene};
 use wechat::ticket::{IssuedCode, Life};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock, SystemClock};
-use wxqr::codes::Reservation;
+use wxqr::codes::ReserveOutcome;
 use wxqr::db::Error;
 use wxqr::statistics::{Attribution, DatedEvent, Numbers, NumbersFilter, Recorded, Span};
 
@@ -299,7 +299,7 @@ async fn store_code(store: &Stores, scene: &Scene, ticket: &str) {
 }
 
 async fn confirm(store: &Stores, scene: &PermanentScene, code: &IssuedCode) {
-    let Ok(Reservation::Granted(intent, _)) = store.codes.reserve(scene, 100).await else {
+    let Ok(ReserveOutcome::Granted(intent, _)) = store.codes.reserve(scene, 100).await else {
         unreachable!("the stock is whole");
     };
     store.codes.confirm(&intent, code).await.unwrap();

@@ -18,7 +18,7 @@ use wechat::scene::{PermanentScene, Scene};
 use wechat::ticket::{IssuedCode, Life};
 use wxqr::app::Stores;
 use wxqr::channels::Channel;
-use wxqr::codes::Reservation;
+use wxqr::codes::ReserveOutcome;
 use wxqr::statistics::{DatedEvent, EventFilter, EventOrder, NumbersFilter, Span};
 
 use crate::support::app::TestApp;
@@ -99,7 +99,7 @@ impl Campaign {
     async fn open(&self, store: &Stores) {
         for channel in 1..=self.channels {
             let scene = PermanentScene::Id(channel.to_string().parse().unwrap());
-            let Ok(Reservation::Granted(intent, _)) = store.codes.reserve(&scene, 100_000).await
+            let Ok(ReserveOutcome::Granted(intent, _)) = store.codes.reserve(&scene, 100_000).await
             else {
                 unreachable!("the stock is whole");
             };

@@ -13,8 +13,8 @@ use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
 use wxqr::clock::ManualClock;
 use wxqr::codes::{
-    BeginMint, FinishMint, ImportConflict, Imported, Intent, Lease, Minted, Reservation, Right,
-    Stock, Stop, Uncounted,
+    BeginMint, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant, Minted,
+    ReserveOutcome, Stock, Stop, Uncounted,
 };
 use wxqr::db::Error;
 
@@ -51,7 +51,7 @@ async fn ticket_of(store: &Stores, scene: &Scene) -> Option<String> {
 
 async fn granted(store: &Stores, scene: &PermanentScene) -> Intent {
     match store.codes.reserve(scene, 100).await.unwrap() {
-        Reservation::Granted(intent, _) => intent,
+        ReserveOutcome::Granted(intent, _) => intent,
         other => unreachable!("{other:?}"),
     }
 }
@@ -142,7 +142,7 @@ async fn only_the_dead_are_purged_and_only_in_batches(bench: Bench) {
 
     let mut removed = Vec::new();
     for _ in 0..3 {
-        removed.push(store.codes.purge_dead(bench.now()).await.unwrap());
+        removed.push(store.codes.purge_expired(bench.now()).await.unwrap());
     }
     assert_eq!(removed, [500, 10, 0]);
     let all = store
@@ -228,12 +228,12 @@ async fn begin_anonymous_mint(store: &Stores, budget: u64) -> Result<Option<Leas
         length: MINUTE,
         budget: Some(budget),
     };
-    match store.codes.begin(begin).await?.right {
-        Right::Granted { lease, .. } => Ok(Some(lease)),
-        Right::BudgetExhausted => Ok(None),
+    match store.codes.begin(begin).await?.grant {
+        MintGrant::Granted { lease, .. } => Ok(Some(lease)),
+        MintGrant::BudgetExhausted => Ok(None),
         // Others of the same moment have what is left.
-        Right::Leased => Err(Error::Busy),
-        Right::Needless => unreachable!("no code is good enough"),
+        MintGrant::Leased => Err(Error::Busy),
+        MintGrant::Needless => unreachable!("no code is good enough"),
     }
 }
 
@@ -329,7 +329,7 @@ async fn a_repeat_that_is_withdrawn_again_gives_one_attempt_back(bench: Bench) {
     }
     bench.clock.advance(MINUTE);
     let over = store.codes.reserve(&scene, 100).await.unwrap();
-    let is_over = matches!(over, Reservation::Pending { retry_after: None });
+    let is_over = matches!(over, ReserveOutcome::Pending { retry_after: None });
     assert!(is_over, "{over:?}");
 }
 
@@ -499,7 +499,7 @@ async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
         }
     );
     match other.codes.reserve(&scene, 1).await.unwrap() {
-        Reservation::Exists(code) => assert_eq!(code.ticket.as_str(), "t1"),
+        ReserveOutcome::Exists(code) => assert_eq!(code.ticket.as_str(), "t1"),
         unexpected => unreachable!("{unexpected:?}"),
     }
     let kept = other.codes.confirm(&intent, &for_ever("t2")).await.unwrap();
@@ -536,8 +536,8 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
     let stores = bench.replicas().await;
     let scene = &permanent("poster");
     let mut intents = vec![granted(&stores[0], scene).await];
-    let pending = |reserved: &Reservation| match reserved {
-        Reservation::Pending { retry_after } => *retry_after,
+    let pending = |reserved: &ReserveOutcome| match reserved {
+        ReserveOutcome::Pending { retry_after } => *retry_after,
         other => unreachable!("{other:?}"),
     };
     for repeat in 1..=3 {
@@ -557,14 +557,14 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         .await;
         let (won, lost): (Vec<_>, Vec<_>) = reserved
             .into_iter()
-            .partition(|r| matches!(r, Reservation::Granted(..)));
+            .partition(|r| matches!(r, ReserveOutcome::Granted(..)));
         assert_eq!(won.len(), 1, "repeat {repeat}");
         assert!(
             lost.iter().all(|lost| pending(lost) == Some(MINUTE)),
             "{lost:?}"
         );
         for won in won {
-            if let Reservation::Granted(intent, _) = won {
+            if let ReserveOutcome::Granted(intent, _) = won {
                 intents.push(intent);
             }
         }
@@ -595,7 +595,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
     assert!(
         matches!(
             stores[0].codes.reserve(scene, 100).await.unwrap(),
-            Reservation::Granted(..)
+            ReserveOutcome::Granted(..)
         ),
         "a repeat that certainly made none is not counted"
     );
@@ -630,7 +630,7 @@ async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
     .await;
     let refused = reserved
         .iter()
-        .filter(|r| matches!(r, Reservation::Exhausted))
+        .filter(|r| matches!(r, ReserveOutcome::Exhausted))
         .count();
     let stock = stores[0].codes.stock().await.unwrap();
     assert_eq!((stock.used, stock.unknown), (30, 30));
@@ -647,11 +647,11 @@ async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
         .await;
         let granted = reserved
             .iter()
-            .filter(|r| matches!(r, Reservation::Granted(..)))
+            .filter(|r| matches!(r, ReserveOutcome::Granted(..)))
             .count();
         let full = reserved
             .iter()
-            .filter(|r| matches!(r, Reservation::Exhausted))
+            .filter(|r| matches!(r, ReserveOutcome::Exhausted))
             .count();
         assert_eq!(
             full, 0,
@@ -699,7 +699,7 @@ async fn concurrent_imports_count_once(bench: Bench) {
         .await;
     assert!(matches!(new, Ok(Imported::New)));
     let full = stores[0].codes.reserve(&permanent("12"), 11).await.unwrap();
-    assert!(matches!(full, Reservation::Exhausted), "imports count");
+    assert!(matches!(full, ReserveOutcome::Exhausted), "imports count");
     stores[0]
         .codes
         .import(&permanent("13"), &for_ever("t13"))

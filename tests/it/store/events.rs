@@ -12,7 +12,7 @@ use wechat::scene::{Kind, PermanentScene, Scene, SceneText};
 use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelFilter};
 use wxqr::clock::{Clock as _, ManualClock};
-use wxqr::codes::{Reservation, SceneFilter};
+use wxqr::codes::{ReserveOutcome, SceneFilter};
 use wxqr::db::{OpenError, Upstream};
 use wxqr::statistics::{
     Attribution, DatedEvent, EventFilter, EventOrder, Numbers, NumbersFilter, PersonKey, Recorded,
@@ -39,7 +39,7 @@ impl Bench {
 
     async fn mint(&self, scene: &PermanentScene, ticket: &str) {
         let reserved = self.store.codes.reserve(scene, 100_000).await.unwrap();
-        let Reservation::Granted(intent, _) = reserved else {
+        let ReserveOutcome::Granted(intent, _) = reserved else {
             unreachable!("{reserved:?}");
         };
         self.store
@@ -238,7 +238,7 @@ async fn a_scan_belongs_to_the_code_of_its_ticket(bench: Bench) {
         .reserve(&permanent("poster"), 10)
         .await
         .unwrap();
-    let Reservation::Granted(intent, _) = reserved else {
+    let ReserveOutcome::Granted(intent, _) = reserved else {
         unreachable!("the ledger is empty");
     };
     for ticket in ["first", "second"] {
@@ -292,7 +292,7 @@ async fn a_ticket_is_remembered_sixty_days_past_its_end(bench: Bench) {
     let code = for_a_while("poster", bench.clock.now(), 60);
     bench.store.codes.save(&scene, &code).await.unwrap();
     let end = bench.clock.now() + Duration::from_mins(1) + DAY * 60;
-    assert_eq!(bench.store.codes.purge_dead(end).await.unwrap(), 1);
+    assert_eq!(bench.store.codes.purge_expired(end).await.unwrap(), 1);
     assert_eq!(bench.store.codes.purge_tickets(end).await.unwrap(), 0);
     let late = event(1, "a", EventKind::Scan, "poster", "poster");
     bench.record(&[late]).await;

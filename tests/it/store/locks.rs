@@ -12,7 +12,7 @@ use wechat::ticket::IssuedCode;
 use wxqr::app::Stores;
 use wxqr::channels::Channel;
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::codes::{Intent, Reservation};
+use wxqr::codes::{Intent, ReserveOutcome};
 use wxqr::db::{Error, OpenError, Upstream};
 
 use super::contract::{self, APP_ID, for_a_while, for_ever, permanent, temporary};
@@ -35,13 +35,13 @@ fn short_lived() -> IssuedCode {
 
 async fn granted(store: &Stores, scene: &str) -> Intent {
     match reserved(store, scene).await {
-        Reservation::Granted(intent, _) => intent,
+        ReserveOutcome::Granted(intent, _) => intent,
         other => unreachable!("{other:?}"),
     }
 }
 
 /// Reserves a scene, however busy the machine is. A refusal of the database fails the test.
-async fn reserved(store: &Stores, scene: &str) -> Reservation {
+async fn reserved(store: &Stores, scene: &str) -> ReserveOutcome {
     loop {
         match store.codes.reserve(&permanent(scene), 10_000).await {
             Ok(reservation) => return reservation,

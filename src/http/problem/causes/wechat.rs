@@ -4,17 +4,12 @@ use std::time::Duration;
 
 use wechat::{Class, Errcode};
 
-use crate::codes::TokenError;
-use crate::codes::{HIGH_PRIORITY_PROBE_INTERVAL, Open};
+use crate::codes::{
+    BreakerOpen, FORCED_APART, HIGH_PRIORITY_PROBE_INTERVAL, PROBE_INTERVAL, TokenError,
+};
 use crate::http::i18n::message::Message;
 use crate::http::problem::causes::BUSY_RETRY;
 use crate::http::problem::{ErrorCode, Problem};
-
-/// The shortest interval at which WeChat lets tokens be renewed by force.
-const FORCED_RETRY: Duration = Duration::from_secs(30);
-
-/// `Retry-After` once a quota ended: until the next probe is due.
-const QUOTA_RETRY: Duration = Duration::from_mins(1);
 
 impl From<&TokenError> for Problem {
     fn from(error: &TokenError) -> Self {
@@ -29,13 +24,13 @@ impl From<&TokenError> for Problem {
                     "WeChat refuses the access token that it has just issued; it can be renewed within half a minute",
                 ),
             )
-            .after(FORCED_RETRY),
+            .after(FORCED_APART),
         }
     }
 }
 
-impl From<&Open> for Problem {
-    fn from(stop: &Open) -> Self {
+impl From<&BreakerOpen> for Problem {
+    fn from(stop: &BreakerOpen) -> Self {
         Self::quota(stop.retry_after).caused_by(stop.errcode)
     }
 }
@@ -81,7 +76,7 @@ impl Problem {
                 let message = Message::new("微信系统繁忙，请稍后再试", "WeChat is busy");
                 Self::new(ErrorCode::UpstreamBusy, message).after(BUSY_RETRY)
             }
-            Class::Quota => Self::quota(QUOTA_RETRY),
+            Class::Quota => Self::quota(PROBE_INTERVAL),
             Class::StockExhausted => Self::new(
                 ErrorCode::PermanentStockExhausted,
                 Message::new(

@@ -1,0 +1,183 @@
+//! The access token: one for all callers, renewed ahead of its expiry and after WeChat refused it.
+//!
+//! It must not know who needs the token or for what. [`renewal`] calls WeChat; [`stable`] and
+//! [`classic`] are its two kinds of token; [`held`] is the state.
+
+mod classic;
+mod held;
+mod renewal;
+mod stable;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wechat::{AccessToken, ApiError, WeChat};
+
+use self::held::{TokenState, Usable};
+use self::renewal::Renewal;
+pub use self::stable::FORCED_APART;
+use super::breaker::{BreakerOpen, CircuitBreaker};
+use super::single_flight::{Call, SingleFlight, TaskAborted};
+use super::sql::CodeStore;
+use crate::clock::Clock;
+use crate::db;
+
+/// Keeps the access token. Shared by all callers of WeChat.
+#[derive(Debug)]
+pub struct Tokens {
+    renewal: Arc<Renewal>,
+    calls: SingleFlight<(), (), AccessToken, TokenError>,
+}
+
+/// A newer token, and what is known of the one that it replaces.
+pub type ReplaceResult = Result<(AccessToken, TokenRefusal), Arc<TokenError>>;
+
+/// What is known of a token that WeChat refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// A newer token had replaced it already: the renewal of another call, in this replica or in
+    /// another.
+    Superseded,
+    /// It was the newest one, and had been accepted before: another holder's renewal has just ended
+    /// it.
+    Revoked,
+    /// It was the newest one, and had never been accepted.
+    NeverAccepted,
+}
+
+impl TokenRefusal {
+    /// The name in metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::Revoked => "revoked",
+            Self::NeverAccepted => "never_accepted",
+        }
+    }
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The call failed.
+    #[error("no access token")]
+    WeChat(#[source] wechat::Error),
+    /// The call's quota is used up.
+    #[error("no access token")]
+    CircuitOpen(#[source] BreakerOpen),
+    /// The replicas cannot agree on a token: one is neither fetched nor forced then.
+    #[error("no access token without the database")]
+    Store(#[source] db::Error),
+    /// WeChat keeps giving a token that it refuses, and may not be forced to give another one yet.
+    #[error("WeChat gives a token that it refuses; the next forced refresh must wait")]
+    ForcedTooOften,
+}
+
+impl Tokens {
+    /// The tracker sees the calls, so that a shutdown can wait for them.
+    pub fn new(
+        wechat: Arc<WeChat>,
+        breaker: Arc<CircuitBreaker>,
+        store: CodeStore,
+        clock: Arc<dyn Clock>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let renewal = Renewal {
+            wechat,
+            breaker,
+            store,
+            clock,
+            state: TokenState::default(),
+        };
+        Self {
+            renewal: Arc::new(renewal),
+            calls: SingleFlight::new(tasks),
+        }
+    }
+
+    /// The token that is good now. Waits only if there is none; near its end it is renewed
+    /// in the background. Cancel safe.
+    ///
+    /// # Errors
+    /// [`TokenError`], shared by all who waited, or [`TaskAborted`].
+    pub async fn get(&self) -> Result<Result<AccessToken, Arc<TokenError>>, TaskAborted> {
+        let now = self.renewal.clock.now();
+        match self.renewal.state.usable(now) {
+            Usable::Fresh(token) => Ok(Ok(token)),
+            Usable::Ageing(token) => {
+                self.refresh("ahead");
+                Ok(Ok(token))
+            }
+            Usable::None(reason) => match self.renewal.state.cooling_down(now) {
+                Some(refusal) => Ok(Err(Arc::new(refusal.into()))),
+                None => self.refresh(reason).wait().await,
+            },
+        }
+    }
+
+    /// A token instead of one that WeChat refused. Many may report the same token: it is dropped
+    /// once, and a newer one is left alone. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn replace(&self, refused: &AccessToken) -> Result<ReplaceResult, TaskAborted> {
+        let refusal = self.renewal.state.drop_refused(refused);
+        let newer = self.get().await?;
+        Ok(newer.map(|newer| {
+            let superseded = self.renewal.state.is_adopted(&newer);
+            let refusal = if superseded {
+                TokenRefusal::Superseded
+            } else {
+                refusal
+            };
+            (newer, refusal)
+        }))
+    }
+
+    /// Notes that WeChat accepted this token in a call.
+    pub fn accepted(&self, token: &AccessToken) {
+        self.renewal.state.accept(token);
+    }
+
+    /// When the token that is held ends; none while there is none.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.renewal.state.expires_at(self.renewal.clock.now())
+    }
+
+    fn refresh(&self, reason: &'static str) -> Call<(), AccessToken, TokenError> {
+        let renewal = Arc::clone(&self.renewal);
+        self.calls
+            .join_or_start(&(), (), || async move { renewal.renew(reason).await })
+            .0
+    }
+
+    /// Takes the first token and renews each before its end, so that no visitor waits. Returns when
+    /// `stop` is cancelled.
+    pub async fn keep_renewed(&self, stop: CancellationToken) {
+        loop {
+            let _ = self.get().await; // A failure is logged by the call.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(self.renewal.until_renewal()) => {}
+            }
+        }
+    }
+}
+
+impl From<ApiError> for TokenError {
+    fn from(refusal: ApiError) -> Self {
+        Self::WeChat(wechat::Error::Refused(refusal))
+    }
+}
+
+impl TokenError {
+    /// WeChat's "no", if that was it.
+    pub fn refusal(&self) -> Option<&wechat::ApiError> {
+        match self {
+            Self::WeChat(wechat::Error::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The stable token: each call gives the same token until it expires or a refresh is forced.
+
+use std::time::Duration;
+
+use wechat::{AccessToken, TokenCall};
+
+use super::TokenError;
+use super::renewal::Renewal;
+
+/// The most forced refreshes of a day, by WeChat's documents.
+const FORCED_A_DAY: usize = 20;
+
+/// The least time between two forced refreshes, by WeChat's documents.
+pub const FORCED_APART: Duration = Duration::from_secs(30);
+
+/// How often, and how long apart, the ordinary call is asked for the token that another replica has
+/// just forced.
+const FORCED_ELSEWHERE_LOOKS: u32 = 4;
+const FORCED_ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Renewal {
+    /// The token of the ordinary call. If that is the one that WeChat refused, a forced refresh.
+    pub(super) async fn take_stable(
+        &self,
+        reason: &'static str,
+    ) -> Result<AccessToken, TokenError> {
+        let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
+        if !self.state.is_refused(&granted.token) {
+            return Ok(self.keep_fetched(asked_at, granted, reason));
+        }
+        let allowed = self
+            .store
+            .take_forced_refresh(FORCED_A_DAY, FORCED_APART)
+            .await;
+        if !allowed.map_err(TokenError::Store)? {
+            return self.take_forced_elsewhere(reason).await;
+        }
+        let (asked_at, granted) = self.fetch(TokenCall::Forced).await?;
+        Ok(self.keep_fetched(asked_at, granted, "forced"))
+    }
+
+    /// A refresh is not allowed when another replica has just had one, so its token comes with the
+    /// ordinary call soon.
+    async fn take_forced_elsewhere(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
+        for _ in 0..FORCED_ELSEWHERE_LOOKS {
+            tokio::time::sleep(FORCED_ELSEWHERE_PAUSE).await;
+            let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
+            if !self.state.is_refused(&granted.token) {
+                return Ok(self.keep_fetched(asked_at, granted, reason));
+            }
+        }
+        Err(TokenError::ForcedTooOften)
+    }
+}
