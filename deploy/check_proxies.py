@@ -248,8 +248,8 @@ def nginx(folder, base, port, target, certificate, key):
 
 def caddy(folder, base, port, target, certificate, key):
     site = replaced("caddy/Caddyfile", [
-        ("127.0.0.1:8080", f"127.0.0.1:{target}"), ("/* ", f"{base}/* "),
-        ("qr.example.com {", f"https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate} {key}"),
+        ("{$UPSTREAM:127.0.0.1:8080}", f"127.0.0.1:{target}"), ("/* ", f"{base}/* "),
+        ("{$SITE:qr.example.com} {", f"https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate} {key}"),
     ])
     file = folder / "Caddyfile"
     file.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n" + site)
