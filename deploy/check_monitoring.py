@@ -6,7 +6,7 @@ every metric is on the dashboard. Every alert has a test in which it fires and o
 silent, and a row in the operator's guide in both languages. promtool runs the tests and parses the
 dashboard's queries.
 
-Needs promtool (Debian: prometheus) and Python's yaml.
+Needs promtool (Debian: prometheus) and the Python packages of deploy/requirements.txt.
 """
 
 import json
