@@ -103,13 +103,17 @@ class Relay:
 
 
 class Site:
-    """One way to the service, with or without a proxy. Keeps a connection open."""
+    """One way to the service, with or without a proxy; a connection for each request."""
 
     def __init__(self, port, certificate=None):
-        context = ssl.create_default_context(cafile=certificate) if certificate else None
-        self.connect = lambda source: (
-            http.client.HTTPSConnection("localhost", port, timeout=30, context=context, source_address=(source, 0))
-            if context else http.client.HTTPConnection("127.0.0.1", port, timeout=30, source_address=(source, 0)))
+        self.port = port
+        self.context = ssl.create_default_context(cafile=certificate) if certificate else None
+
+    def connect(self, source):
+        more = {"timeout": 30, "source_address": (source, 0)}
+        if self.context:
+            return http.client.HTTPSConnection("localhost", self.port, context=self.context, **more)
+        return http.client.HTTPConnection("127.0.0.1", self.port, **more)
 
     def ask(self, method, path, headers=(), body=None, source="127.0.0.1"):
         connection = self.connect(source)
@@ -117,8 +121,8 @@ class Site:
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
-        kept = {name: answer.headers.get_all(name) for name in HEADERS if name in answer.headers}
-        return answer.status, kept, text
+        compared = {name: answer.headers.get_all(name) for name in HEADERS if name in answer.headers}
+        return answer.status, compared, text
 
 
 def with_key(*more):
@@ -182,7 +186,7 @@ def check_answers(base, plain, proxied):
 
 
 def check_connections(base, port, plain, certificate, relay, folder):
-    """1,000 requests over HTTP/2, 50 at a time, and the same in one HTTP/1.1 connection after another."""
+    """1,000 requests over HTTP/2, 50 at a time, and the same over HTTP/1.1, one after another."""
     kinds = ["png?", "svg?", "json?", "html?lang=en&"]
     paths = [f"{base}/qrcode.{kinds[n % 4]}scene_id={n % 20 + 1}&permanent=true" for n in range(REQUESTS)]
     for scene in range(1, 21):
