@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real traffic through the proxies of this folder: python3 deploy/check_proxies.py PATH/TO/wxqr
+"""Real traffic through nginx and Caddy: python3 deploy/checks/proxies.py PATH/TO/wxqr
 
 Starts the sandbox, wxqr below a path, and in front of it nginx and then Caddy, each by its example
 with other ports and a self-signed certificate. Whatever is asked through the proxy must be answered
@@ -26,7 +26,8 @@ import threading
 import time
 import urllib.parse
 
-HERE = pathlib.Path(__file__).parent
+from common import DEPLOY, expect, free_port
+
 KEY = "0123456789abcdef"
 CALLBACK_TOKEN = "Token1"
 REQUESTS = 1000
@@ -37,17 +38,6 @@ VISITOR_RATE = 3
 HEADERS = """access-control-allow-methods access-control-allow-origin allow cache-control content-disposition content-language
   content-length content-security-policy content-type cross-origin-resource-policy etag location referrer-policy retry-after vary
   www-authenticate x-content-type-options x-request-id""".split()
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def expect(truth, message):
-    if not truth:
-        raise SystemExit(f"check_proxies: {message}")
 
 
 @contextlib.contextmanager
@@ -226,7 +216,7 @@ def check_addresses(base, proxied):
 
 def replaced(file, pairs):
     """The example with other values; each of them must be there."""
-    text = (HERE / file).read_text()
+    text = (DEPLOY / file).read_text()
     for old, new in pairs:
         expect(old in text, f"{file}: no {old!r}")
         text = text.replace(old, new)
