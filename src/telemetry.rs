@@ -3,6 +3,7 @@
 //! Depends on no other module. Labels are route templates, outcomes and errcodes: never a scene, an
 //! openid, a path or a key.
 
+mod json_lines;
 mod log_buffer;
 mod logging;
 

@@ -12,6 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+use super::json_lines::{JsonFields, JsonLines};
 use super::log_buffer::LogBuffer;
 
 /// How long the end of the process waits for a standard error that is not read. Chosen.
@@ -64,11 +65,7 @@ pub fn start_logging(settings: &LogSettings) {
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if as_text {
         lines.boxed()
     } else {
-        lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed()
+        lines.fmt_fields(JsonFields).event_format(JsonLines).boxed()
     };
     // The filter was validated with the settings.
     let filter = EnvFilter::new(&settings.filter).and(filter_fn(is_safe_to_log));
