@@ -71,8 +71,15 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        Self::bind_by(Arc::new(SystemClock), config).await
+    }
+
+    /// The same by another clock, for tests.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn bind_by(clock: Arc<dyn Clock>, config: &Config) -> Result<Self, StartError> {
         let listener = listen(config.listen)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         build(config, listener, clock, None).await
     }
 }
@@ -97,6 +104,7 @@ pub(super) async fn build(
         site: Arc::clone(&site),
         base_path: base_path.to_owned(),
         secret_words: Arc::clone(&config.secret_words),
+        clock: Arc::clone(&clock),
     };
     let starting = http::starting_router(&routing);
     let (listener, stores) =

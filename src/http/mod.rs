@@ -6,6 +6,7 @@
 //! | `middleware` | what is done around every request |
 //! | `state`, `extract` | what handlers use, and what they read of a request |
 //! | `qrcode`, `pages`, `api`, `callback`, `operators` | the handlers, by caller |
+//! | `microcache` | responses that are kept for a second |
 //! | `problem` | every error of every room as a response |
 //! | `negotiation`, `i18n` | representations and languages |
 //! | `html`, `static_response` | pages, and responses that do not change |
@@ -16,6 +17,7 @@ mod callback;
 pub(crate) mod extract;
 mod html;
 mod i18n;
+mod microcache;
 mod middleware;
 mod negotiation;
 mod openapi;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Extension, Router};
 use local_guard::OriginGuard;
@@ -13,10 +13,12 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::clock::Clock;
 use crate::config::CorsOrigins;
+use crate::http::microcache::Microcache;
 use crate::http::middleware::access_log::AccessLog;
-use crate::http::middleware::stack::{self, Stack};
-use crate::http::middleware::{catch_panic, cors, same_origin, trailing_slash};
+use crate::http::middleware::stack::{self, Front, Stack};
+use crate::http::middleware::{catch_panic, cors, same_origin};
 use crate::http::pages::by_language::PageByLanguage;
 use crate::http::pages::{demo, home, robots, stats};
 use crate::http::problem::Problem;
@@ -94,16 +96,16 @@ fn with_middleware(routes: Router, settings: &RouterSettings) -> Router {
         base_path: settings.base_path.as_str().into(),
         secrets: Arc::clone(&settings.secret_words),
     };
-    let site = Arc::clone(&settings.site);
-    let stack = Arc::new(Stack { log, site });
+    let stack = Arc::new(Stack {
+        log,
+        site: Arc::clone(&settings.site),
+        cache: Microcache::new(Arc::clone(&settings.clock)),
+    });
     let middleware = ServiceBuilder::new()
-        .layer(from_fn_with_state(stack, stack::run))
+        .layer(from_fn_with_state(Arc::clone(&stack), stack::run))
         .layer(catch_panic::layer());
-    // A layer sees a request after its route was chosen, so what changes the path is around the
-    // router.
-    Router::new()
-        .fallback_service(routes.layer(middleware))
-        .layer(map_request(trailing_slash::remove))
+    let routes = routes.layer(middleware);
+    Router::new().fallback_service(Front { stack, routes })
 }
 
 /// What the routers depend on besides the state.
@@ -116,6 +118,8 @@ pub struct RouterSettings {
     pub base_path: String,
     /// What must not be logged of a path that a client chose.
     pub secret_words: Arc<SecretWords>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The whole service. `others` are routes beside ours, such as the sandbox's. In the demo, `guard`
@@ -197,6 +201,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::clock::SystemClock;
 
     #[tokio::test]
     async fn a_panic_is_an_error_that_says_nothing_of_its_cause() {
@@ -212,6 +217,7 @@ mod tests {
             site,
             base_path: String::new(),
             secret_words: Arc::default(),
+            clock: Arc::new(SystemClock),
         };
         let service = with_middleware(routes, &settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,7 +4,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 
 /// Low-cardinality labels of a request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Labels {
     matched: Option<MatchedPath>,
     pub(super) method: &'static str,

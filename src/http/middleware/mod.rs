@@ -12,4 +12,4 @@ pub(crate) mod request_limits;
 pub(crate) mod same_origin;
 mod security_headers;
 pub(crate) mod stack;
-pub(crate) mod trailing_slash;
+mod trailing_slash;

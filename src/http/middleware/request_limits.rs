@@ -22,7 +22,7 @@ pub(crate) const MAX_HEAD: usize = MAX_URI + MAX_HEADERS + 1024;
 
 /// # Errors
 /// 414 or 431 for a request beyond the limits.
-pub(super) fn check(request: &Request) -> Result<(), Problem> {
+pub(crate) fn check(request: &Request) -> Result<(), Problem> {
     match exceeded(request.uri(), request.headers()) {
         Some(problem) => Err(problem),
         None => Ok(()),

@@ -13,12 +13,11 @@ use axum::http::uri::PathAndQuery;
 pub(super) struct SlashRemoved;
 
 /// Rewrites the request's path.
-pub(crate) async fn remove(mut request: Request) -> Request {
+pub(super) fn remove(request: &mut Request) {
     if let Some(uri) = without_trailing_slash(request.uri()) {
         *request.uri_mut() = uri;
         request.extensions_mut().insert(SlashRemoved);
     }
-    request
 }
 
 /// The URI without one trailing slash of its path; none where there is nothing to remove.

@@ -11,6 +11,7 @@ use wechat::ticket::IssuedCode;
 use crate::access::Link;
 use crate::codes::{Freshness, Issued};
 use crate::http::html;
+use crate::http::microcache::Cacheable;
 use crate::http::negotiation::format::Format;
 use crate::http::problem::Problem;
 use crate::http::qrcode::body::{CodeBody, SceneBody, TicketBody};
@@ -118,10 +119,20 @@ impl Presentation<'_> {
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, policy.header());
+        if policy != CachePolicy::NoStore && self.is_for_everybody() {
+            let unchanged = self.now..unchanged_until(&self.served, self.now);
+            response.extensions_mut().insert(Cacheable(unchanged));
+        }
         if let Some(vary) = self.request.view.vary() {
             response.headers_mut().append(header::VARY, vary);
         }
         response
+    }
+
+    /// Whether every caller without a key gets this response, whenever the link ends.
+    fn is_for_everybody(&self) -> bool {
+        let caller = &self.request.caller;
+        caller.key.is_none() && !matches!(caller.link, Link::Signed { exp: Some(_) })
     }
 
     fn body(&self, link: &LinkQuery) -> CodeBody {
@@ -130,6 +141,23 @@ impl Presentation<'_> {
             ticket: TicketBody::new(self.site, self.code(), self.now, Some(link)),
         }
     }
+}
+
+/// Until when a response stays what a new one would be: all times in it are in whole seconds.
+///
+/// The date and the lifetime that is left change with the clock's second; `max-age` and the renewal
+/// of a page, which count to a point of the lifetime, when a whole second before it is over.
+fn unchanged_until(served: &Issued, now: Timestamp) -> Timestamp {
+    let second = Duration::from_secs(1);
+    let subsecond = |time: Duration| Duration::from_nanos(time.subsec_nanos().into());
+    let since_epoch = now.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
+    let mut unchanged = second.saturating_sub(subsecond(since_epoch));
+    if let (Some(left), Freshness::Fresh { floor }) = (served.code.left(now), served.freshness) {
+        for end in [floor, floor.min(RENEWAL_LEAD)] {
+            unchanged = unchanged.min(subsecond(left.saturating_sub(end)));
+        }
+    }
+    now + unchanged
 }
 
 /// The seconds after which a page fetches a newer code: as late as the freshness floor allows, so

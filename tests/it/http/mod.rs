@@ -4,3 +4,4 @@
 mod answers;
 mod api;
 mod headers;
+mod microcache;

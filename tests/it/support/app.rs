@@ -55,6 +55,11 @@ impl Builder {
     /// Starts both. The service calls the sandbox, unless `API_BASE` was set: a `{sandbox}` in
     /// there is its URL.
     pub(crate) async fn spawn(self) -> TestApp {
+        self.spawn_by(Arc::new(SystemClock)).await
+    }
+
+    /// The same with a service whose clock the test moves.
+    pub(crate) async fn spawn_by(self, clock: Arc<dyn Clock>) -> TestApp {
         let (sandbox, sandbox_address, server) = spawn_sandbox(APP_SECRET, |router| router).await;
         sandbox.set_faults(self.faults);
         let base = format!("http://{sandbox_address}");
@@ -73,7 +78,7 @@ impl Builder {
             variables.retain(|(known, _)| *known != name);
             variables.push((name, value.replace("{sandbox}", &base)));
         }
-        let app = App::bind(&config(variables)).await.unwrap();
+        let app = App::bind_by(clock, &config(variables)).await.unwrap();
         let address = app.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async {

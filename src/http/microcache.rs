@@ -1,0 +1,156 @@
+//! Microcache: a response that every visitor gets is kept for the second in which it was made.
+//!
+//! A popular code is requested many times a second, and each response would be the same. Only
+//! handlers offer a response, by [`Cacheable`]; a [`Key`] holds all that it depends on, but for
+//! time.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use jiff::Timestamp;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::clock::Clock;
+use crate::http::middleware::access_log::Line;
+use crate::http::middleware::request_limits;
+use crate::http::negotiation::view::is_code_path;
+
+/// Memory for all responses. Chosen: more than a thousand pages.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The largest body that is kept: any page, and pictures of the usual sizes. Chosen.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Bytes of a kept response besides key and body: its headers, its place in the table. Estimated.
+const OVERHEAD: usize = 2048;
+
+/// Headers that responses of `/qrcode` depend on.
+const READ: [HeaderName; 4] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::IF_NONE_MATCH,
+    header::ORIGIN,
+];
+
+/// Offers a response to the microcache, for as long as a new one would be the same. An extension of
+/// the response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cacheable(pub(crate) Range<Timestamp>);
+
+/// All that a response depends on, but for time. An extension of the request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Vec<u8>);
+
+impl Key {
+    /// None for a request whose response may depend on who asks, or that is refused for its size.
+    pub(crate) fn of(request: &Request) -> Option<Self> {
+        let headers = request.headers();
+        let has_credentials =
+            headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE);
+        let is_for_a_code = request.method() == Method::GET && is_code_path(request.uri().path());
+        let may_be_kept =
+            is_for_a_code && !has_credentials && request_limits::check(request).is_ok();
+        may_be_kept.then(|| Self::from(request))
+    }
+
+    fn from(request: &Request) -> Self {
+        let path = request.uri().path_and_query();
+        let mut key = path.map_or("", |path| path.as_str()).as_bytes().to_vec();
+        // Neither a path nor a header can hold these separators.
+        for name in &READ {
+            key.push(b'\0');
+            for line in request.headers().get_all(name) {
+                key.push(b'\n');
+                key.extend_from_slice(line.as_bytes());
+            }
+        }
+        Self(key)
+    }
+}
+
+/// A response that can be sent again.
+#[derive(Debug)]
+pub(crate) struct CachedResponse {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    valid: Range<Timestamp>,
+    /// What is logged of its requests.
+    pub(crate) line: Line,
+}
+
+impl CachedResponse {
+    /// The response, but for the id of the request.
+    pub(crate) fn response(&self) -> Response {
+        let mut response = Response::new(Body::from(self.body.clone()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers.clone();
+        response
+    }
+}
+
+/// Weighs responses by their bytes.
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Arc<CachedResponse>> for ByBytes {
+    fn weight(&self, key: &Key, response: &Arc<CachedResponse>) -> u64 {
+        (key.0.len() + response.body.len() + OVERHEAD) as u64
+    }
+}
+
+/// The responses that are kept. Those whose second is over are dropped when others need the room.
+#[derive(Debug)]
+pub(crate) struct Microcache {
+    clock: Arc<dyn Clock>,
+    responses: Cache<Key, Arc<CachedResponse>, ByBytes>,
+}
+
+impl Microcache {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        const EXPECTED: usize = 2048;
+        Self {
+            clock,
+            responses: Cache::with_weighter(EXPECTED, MAX_BYTES, ByBytes),
+        }
+    }
+
+    /// The response to a request, if a new one would be the same.
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<CachedResponse>> {
+        let response = self.responses.get(key)?;
+        response
+            .valid
+            .contains(&self.clock.now())
+            .then_some(response)
+    }
+
+    /// Keeps a response that its handler offers, and returns it.
+    pub(crate) async fn keep(&self, key: Key, line: &Line, response: Response) -> Response {
+        let (mut parts, body) = response.into_parts();
+        let size = body.size_hint().exact();
+        let fits = size.is_some_and(|size| size <= MAX_BODY as u64);
+        let (Some(Cacheable(valid)), true) = (parts.extensions.remove(), fits) else {
+            return Response::from_parts(parts, body);
+        };
+        let body = to_bytes(body, MAX_BODY).await;
+        let body = body.expect("a body of a known size is in memory");
+        let cached = CachedResponse {
+            status: parts.status,
+            headers: parts.headers.clone(),
+            body: body.clone(),
+            valid,
+            line: line.clone(),
+        };
+        self.responses.insert(key, Arc::new(cached));
+        Response::from_parts(parts, Body::from(body))
+    }
+}
+
+#[cfg(test)]
+mod tests;
