@@ -1,12 +1,12 @@
 #!/bin/sh
-# The unit of systemd and the Debian package's metadata:  sh deploy/check_systemd.sh PATH/TO/wxqr
+# The unit of systemd and the Debian package's metadata:  sh deploy/checks/systemd.sh PATH/TO/wxqr
 #
 # systemd-analyze reads the unit without a word, and rates what the service may still do at 1.5 at most, of 10. The settings
 # file and every path that the package takes are there. With cargo-deb installed the package is also made, of the binary as it
 # is, and dpkg-deb reads it.
 set -eu
 binary=$(realpath "$1")
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

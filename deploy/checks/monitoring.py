@@ -1,35 +1,29 @@
 #!/usr/bin/env python3
-"""The alerts and the dashboard, held to the metrics that there are: python3 deploy/check_monitoring.py
+"""The alerts and the dashboard, held to the metrics that there are: python3 deploy/checks/monitoring.py
 
 Every metric that they name is one of src/telemetry.rs, with the labels of docs/operating.md, and
 every metric is on the dashboard. Every alert has a test in which it fires and one in which it is
 silent, and a row in the operator's guide in both languages. promtool runs the tests and parses the
 dashboard's queries.
 
-Needs promtool (Debian: prometheus) and the Python packages of deploy/requirements.txt.
+Needs promtool (Debian: prometheus) and the Python packages of requirements.txt.
 """
 
 import json
-import pathlib
 import re
 import subprocess
 import tempfile
 
 import yaml
 
-HERE = pathlib.Path(__file__).parent
-TOP = HERE.parent
-ALERTS = HERE / "prometheus/alerts.yml"
-TESTS = HERE / "prometheus/alerts_test.yml"
-DASHBOARD = HERE / "grafana/wxqr.json"
+from common import DEPLOY, TOP, expect
+
+ALERTS = DEPLOY / "prometheus/alerts.yml"
+TESTS = DEPLOY / "prometheus/alerts_test.yml"
+DASHBOARD = DEPLOY / "grafana/wxqr.json"
 GUIDES = [TOP / "docs/operating.md", TOP / "docs/zh/operating.md"]
 # Labels that Prometheus adds, and that of a histogram's buckets.
 FOREIGN_LABELS = {"job", "instance", "le"}
-
-
-def expect(truth, message):
-    if not truth:
-        raise SystemExit(f"check_monitoring: {message}")
 
 
 def metrics():

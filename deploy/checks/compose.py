@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The files of Compose: python3 deploy/check_compose.py PATH/TO/wxqr
+"""The files of Compose: python3 deploy/checks/compose.py PATH/TO/wxqr
 
 docker-compose reads both, with a `.env` that is made as env.example and .env.example say. Services
 have no more rights than they need, and wxqr takes the settings that it would get.
 
-Needs docker-compose, openssl and the Python packages of deploy/requirements.txt. No container is started.
+Needs docker-compose, openssl and the Python packages of requirements.txt. No container is started.
 """
 
 import os
@@ -16,7 +16,8 @@ import tempfile
 
 import yaml
 
-TOP = pathlib.Path(__file__).parent.parent
+from common import TOP, expect
+
 # Rights that a service needs, of all that it is denied.
 RIGHTS = {
     "compose.yaml": {"demo": [], "serve": []},
@@ -24,11 +25,6 @@ RIGHTS = {
         "wxqr": [], "caddy": ["NET_BIND_SERVICE"], "postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]},
 }
 FILLED = {"WXQR_APP_ID": "wx0123456789abcdef", "WXQR_APP_SECRET": "secret", "SITE": "qr.example.com"}
-
-
-def expect(truth, message):
-    if not truth:
-        raise SystemExit(f"check_compose: {message}")
 
 
 def make_env(example):

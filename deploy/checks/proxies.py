@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real traffic through the proxies of this folder: python3 deploy/check_proxies.py PATH/TO/wxqr
+"""Real traffic through nginx and Caddy: python3 deploy/checks/proxies.py PATH/TO/wxqr
 
 Starts the sandbox, wxqr below a path, and in front of it nginx and then Caddy, each by its example
 with other ports and a self-signed certificate. Whatever is asked through the proxy must be answered
@@ -26,7 +26,8 @@ import threading
 import time
 import urllib.parse
 
-HERE = pathlib.Path(__file__).parent
+from common import DEPLOY, expect, free_port
+
 KEY = "0123456789abcdef"
 CALLBACK_TOKEN = "Token1"
 REQUESTS = 1000
@@ -37,17 +38,6 @@ VISITOR_RATE = 3
 HEADERS = """access-control-allow-methods access-control-allow-origin allow cache-control content-disposition content-language
   content-length content-security-policy content-type cross-origin-resource-policy etag location referrer-policy retry-after vary
   www-authenticate x-content-type-options x-request-id""".split()
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def expect(truth, message):
-    if not truth:
-        raise SystemExit(f"check_proxies: {message}")
 
 
 @contextlib.contextmanager
@@ -103,13 +93,17 @@ class Relay:
 
 
 class Site:
-    """One way to the service, with or without a proxy. Keeps a connection open."""
+    """One way to the service, with or without a proxy; a connection for each request."""
 
     def __init__(self, port, certificate=None):
-        context = ssl.create_default_context(cafile=certificate) if certificate else None
-        self.connect = lambda source: (
-            http.client.HTTPSConnection("localhost", port, timeout=30, context=context, source_address=(source, 0))
-            if context else http.client.HTTPConnection("127.0.0.1", port, timeout=30, source_address=(source, 0)))
+        self.port = port
+        self.context = ssl.create_default_context(cafile=certificate) if certificate else None
+
+    def connect(self, source):
+        more = {"timeout": 30, "source_address": (source, 0)}
+        if self.context:
+            return http.client.HTTPSConnection("localhost", self.port, context=self.context, **more)
+        return http.client.HTTPConnection("127.0.0.1", self.port, **more)
 
     def ask(self, method, path, headers=(), body=None, source="127.0.0.1"):
         connection = self.connect(source)
@@ -117,8 +111,8 @@ class Site:
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
-        kept = {name: answer.headers.get_all(name) for name in HEADERS if name in answer.headers}
-        return answer.status, kept, text
+        compared = {name: answer.headers.get_all(name) for name in HEADERS if name in answer.headers}
+        return answer.status, compared, text
 
 
 def with_key(*more):
@@ -182,7 +176,7 @@ def check_answers(base, plain, proxied):
 
 
 def check_connections(base, port, plain, certificate, relay, folder):
-    """1,000 requests over HTTP/2, 50 at a time, and the same in one HTTP/1.1 connection after another."""
+    """1,000 requests over HTTP/2, 50 at a time, and the same over HTTP/1.1, one after another."""
     kinds = ["png?", "svg?", "json?", "html?lang=en&"]
     paths = [f"{base}/qrcode.{kinds[n % 4]}scene_id={n % 20 + 1}&permanent=true" for n in range(REQUESTS)]
     for scene in range(1, 21):
@@ -222,7 +216,7 @@ def check_addresses(base, proxied):
 
 def replaced(file, pairs):
     """The example with other values; each of them must be there."""
-    text = (HERE / file).read_text()
+    text = (DEPLOY / file).read_text()
     for old, new in pairs:
         expect(old in text, f"{file}: no {old!r}")
         text = text.replace(old, new)
