@@ -5,6 +5,10 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+mod folding;
+
+pub use self::folding::folded;
+
 /// Reads a number of decimal digits, without a sign; leading zeros are accepted.
 ///
 /// The parsers of the standard library also accept `+7`.

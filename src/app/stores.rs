@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::bindings::BindingStore;
-use crate::channels::ChannelStore;
+use crate::channels::{self, ChannelStore};
 use crate::clock::Clock;
 use crate::codes::CodeStore;
 use crate::db::{Database, OpenError, Upstream};
@@ -40,7 +40,11 @@ impl Stores {
         key: Option<&PersonKey>,
     ) -> Result<Self, OpenError> {
         let opened = Database::open_with(url, appid, upstream, clock, &|connection| {
-            Box::pin(person_key::settle(connection, key.cloned()))
+            let key = key.cloned();
+            Box::pin(async move {
+                channels::refresh_search_keys(connection).await?;
+                person_key::settle(connection, key).await
+            })
         })
         .await?;
         let stores = Self::over(opened);
@@ -62,7 +66,11 @@ impl Stores {
         key: Option<&PersonKey>,
     ) -> Result<Self, OpenError> {
         let opened = Database::open_now_with(url, appid, upstream, clock, &|connection| {
-            Box::pin(person_key::settle(connection, key.cloned()))
+            let key = key.cloned();
+            Box::pin(async move {
+                channels::refresh_search_keys(connection).await?;
+                person_key::settle(connection, key).await
+            })
         })
         .await?;
         Ok(Self::over(opened))

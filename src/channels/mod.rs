@@ -1,7 +1,12 @@
 //! Names and groups that the owner gives to scenes, and the list of codes.
 
+mod channel;
+mod filter;
+mod label_sort;
 mod sql;
 
-pub use self::sql::{Channel, ChannelFilter, ChannelStore, ListedCode, Page};
+pub use self::channel::{Channel, ChannelChange, ChannelRecord, Group, ListedCode, NameChange};
+pub use self::filter::{ChannelFilter, Order, OrderKey, Position, PositionKey};
+pub use self::sql::{ChannelStore, Page};
 
-pub(crate) use self::sql::channel;
+pub(crate) use self::sql::{channel, refresh_search_keys};

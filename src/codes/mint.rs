@@ -102,7 +102,7 @@ impl Minter {
         let started = Instant::now();
         let result = match &request.spec {
             CodeSpec::Temporary { scene, .. } => self.temporary(scene, request, requester).await,
-            CodeSpec::Permanent { scene } => self.permanent(scene, &request.spec, requester).await,
+            CodeSpec::Permanent { scene } => self.permanent(scene, request, requester).await,
         };
         let scene = request.spec.scene();
         match &result {

@@ -11,7 +11,7 @@ use wechat::ticket::IssuedCode;
 
 use super::error::MintError;
 use super::mint::{MINT_TIMEOUT, Minter, priority};
-use super::request::{Obtained, Source};
+use super::request::{CodeRequest, Obtained, Source};
 use super::sql::{CodeStore, Intent, LEASE_POLL, REPEAT_AFTER, ReserveOutcome, Stop};
 use crate::access::Requester;
 use crate::db;
@@ -33,13 +33,13 @@ impl Minter {
     pub(super) async fn permanent(
         &self,
         scene: &PermanentScene,
-        spec: &CodeSpec,
+        request: &CodeRequest,
         requester: Requester,
     ) -> Result<Obtained, MintError> {
         if self.unwritten.contains_key(scene) {
             return Err(MintError::Unwritten);
         }
-        let intent = match self.reserve(scene).await? {
+        let intent = match self.reserve(scene, request).await? {
             Reserved::Ours(intent, stop) => {
                 self.deps.breaker.observe(Api::Create, stop);
                 intent
@@ -51,7 +51,7 @@ impl Minter {
                 });
             }
         };
-        match self.create_in_turn(spec, requester).await {
+        match self.create_in_turn(&request.spec, requester).await {
             Ok(code) => self.confirm(scene, intent, code).await,
             Err(error) => {
                 if error.is_without_effect() {
@@ -86,10 +86,15 @@ impl Minter {
     }
 
     /// Waits while another replica's call may be under way.
-    async fn reserve(&self, scene: &PermanentScene) -> Result<Reserved, MintError> {
+    async fn reserve(
+        &self,
+        scene: &PermanentScene,
+        request: &CodeRequest,
+    ) -> Result<Reserved, MintError> {
         let limit = self.settings.permanent_limit;
         loop {
-            match self.store().reserve(scene, limit).await? {
+            let created_by = request.key.as_ref().map(|key| key.name().into());
+            match self.store().reserve(scene, limit, created_by).await? {
                 ReserveOutcome::Granted(intent, stop) => return Ok(Reserved::Ours(intent, stop)),
                 ReserveOutcome::Exists(code) => return Ok(Reserved::Known(*code)),
                 ReserveOutcome::Exhausted => return Err(MintError::LedgerFull),

@@ -8,12 +8,15 @@ use wechat::scene::{CodeSpec, Lifetime};
 use wechat::ticket::IssuedCode;
 
 use super::freshness::ReuseShare;
+use crate::access::Key;
 
-/// A request for a code, and when it came.
+/// A request for a code, when it came, and from whom.
 #[derive(Debug, Clone)]
 pub(super) struct CodeRequest {
     pub(super) spec: CodeSpec,
     pub(super) arrived: Timestamp,
+    /// The key that asks, if any.
+    pub(super) key: Option<Arc<Key>>,
 }
 
 impl CodeRequest {

@@ -17,7 +17,7 @@ use super::settings::Settings;
 use super::single_flight::{Call, SingleFlight};
 use super::sql::Imported;
 use super::supplies::Supplies;
-use crate::access::{Caller, MissingPermission, Mode, Requester};
+use crate::access::{Caller, Key, MissingPermission, Mode, Requester};
 use crate::db;
 use crate::telemetry;
 
@@ -85,7 +85,7 @@ impl Codes {
             CodeSpec::Temporary { .. } => caller.authorize_mint(self.mode),
             CodeSpec::Permanent { .. } => caller.authorize_permanent_mint(),
         };
-        self.issue_to(spec, requester).await
+        self.issue_to(spec, requester, caller.key.clone()).await
     }
 
     /// The same for the account's owner, who may mint every code and is not charged.
@@ -93,17 +93,19 @@ impl Codes {
     /// # Errors
     /// [`Error`], if there is no unexpired code to serve.
     pub async fn issue_for_owner(&self, spec: &CodeSpec) -> Result<Issued, Error> {
-        self.issue_to(spec, Ok(Requester::Key)).await
+        self.issue_to(spec, Ok(Requester::Key), None).await
     }
 
     async fn issue_to(
         &self,
         spec: &CodeSpec,
         requester: Result<Requester, MissingPermission>,
+        key: Option<Arc<Key>>,
     ) -> Result<Issued, Error> {
         let request = CodeRequest {
             spec: spec.clone(),
             arrived: self.minter.now(),
+            key,
         };
         if let Some(minted) = self.minter.cached(&request) {
             return Ok(self.issued(minted, &request));
@@ -271,8 +273,15 @@ impl Codes {
     ///
     /// # Errors
     /// When something else is recorded, or the store cannot be used: then nothing was recorded.
-    pub async fn import(&self, scene: &PermanentScene, code: IssuedCode) -> Result<Issued, Error> {
-        let source = match self.minter.store().import(scene, &code).await? {
+    pub async fn import(
+        &self,
+        scene: &PermanentScene,
+        code: IssuedCode,
+        caller: &Caller,
+    ) -> Result<Issued, Error> {
+        let created_by = caller.key.as_ref().map(|key| key.name().into());
+        let import = self.minter.store().import(scene, &code, created_by);
+        let source = match import.await? {
             Imported::New => Source::Minted,
             Imported::Known => Source::Store,
             Imported::Conflict(conflict) => return Err(Error::ImportConflict(conflict)),

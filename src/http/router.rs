@@ -61,6 +61,8 @@ fn files() -> Router<AppState> {
 fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(api::codes::list::list, api::codes::make::make)) // GET, POST /api/codes
+        .routes(routes!(api::groups::list)) // GET /api/groups
+        .routes(routes!(api::me::show)) // GET /api/me
         .routes(routes!(api::stats::show)) // GET /api/stats
         .routes(routes!(api::stats::csv_file)) // GET /api/stats.csv
         .routes(routes!(api::scans::list)) // GET /api/scans

@@ -2,13 +2,14 @@
 //! and no url may be recorded for two.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use wechat::scene::{PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
 use super::columns;
-use super::ledger::{Entry, find_entries, record_all};
+use super::ledger::{Entry, NewEntry, find_entries, record_all};
 use super::store::CodeStore;
 use crate::db::{Command, Error, Transaction};
 
@@ -40,9 +41,10 @@ pub enum ImportConflict {
 }
 
 impl CodeStore {
-    /// Records a permanent code that was minted elsewhere. It counts, even beyond the limit,
-    /// because it exists. Of two that contradict each other the first is kept, also where they come
-    /// to two replicas at once. Cancel safe: it is recorded or it is not.
+    /// Records a permanent code that was minted elsewhere, for a key of this name. It counts, even
+    /// beyond the limit, because it exists. Of two that contradict each other the first is
+    /// kept, also where they come to two replicas at once. Cancel safe: it is recorded or it is
+    /// not.
     ///
     /// # Errors
     /// When the store cannot be used: then nothing was recorded.
@@ -50,10 +52,12 @@ impl CodeStore {
         &self,
         scene: &PermanentScene,
         code: &IssuedCode,
+        created_by: Option<Arc<str>>,
     ) -> Result<Imported, Error> {
         let import = Import {
             scene: Scene::Permanent(scene.clone()),
             code: code.clone(),
+            created_by,
             now: self.db.now(),
         };
         self.db.execute(import).await
@@ -63,6 +67,7 @@ impl CodeStore {
 struct Import {
     scene: Scene,
     code: IssuedCode,
+    created_by: Option<Arc<str>>,
     now: Timestamp,
 }
 
@@ -73,7 +78,13 @@ impl Command for Import {
         if let Some(found) = self.recorded(write).await? {
             return Ok(found);
         }
-        record_all(write, &[(&self.scene, &self.code, self.now)]).await?;
+        let new = NewEntry {
+            scene: &self.scene,
+            code: &self.code,
+            created_by: self.created_by.as_deref(),
+            now: self.now,
+        };
+        record_all(write, &[new]).await?;
         Ok(Imported::New)
     }
 }
@@ -136,8 +147,6 @@ impl Import {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::clock::SystemClock;
 

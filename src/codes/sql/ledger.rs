@@ -3,6 +3,7 @@
 //! and a result is written before the answer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use wechat::ticket::IssuedCode;
 
 use super::columns;
 use super::daily_counters::{MINTS, add_to_today};
+use super::inserting::{bind_row, insert_sql};
 use super::stops::{Stop, find_stop};
 use super::store::CodeStore;
 use super::tickets::remember_all;
@@ -54,6 +56,8 @@ pub enum ReserveOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     scene: Scene,
+    /// The name of the key that asked.
+    created_by: Option<Arc<str>>,
     /// When it was written: a later one of the scene has another time.
     since: Timestamp,
     /// When the intent of an earlier call of unknown outcome was written, if this one repeats it.
@@ -85,8 +89,8 @@ pub struct Stock {
 }
 
 impl CodeStore {
-    /// Asks to mint a permanent code. At most `limit` codes and intents are counted. Cancel safe:
-    /// an intent that no caller gets is withdrawn.
+    /// Asks to mint a permanent code for a key of this name. At most `limit` codes and intents are
+    /// counted. Cancel safe: an intent that no caller gets is withdrawn.
     ///
     /// # Errors
     /// When the store cannot be used: then nothing was reserved, or it is withdrawn by the next
@@ -95,11 +99,13 @@ impl CodeStore {
         &self,
         scene: &PermanentScene,
         limit: u64,
+        created_by: Option<Arc<str>>,
     ) -> Result<ReserveOutcome, Error> {
         let reserve = Reserve {
             store: self.clone(),
             scene: Scene::Permanent(scene.clone()),
             limit,
+            created_by,
             now: self.db.now(),
             executions: AtomicU32::new(0),
         };
@@ -114,7 +120,7 @@ impl CodeStore {
     /// until it succeeds.
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
         let confirm = Confirm {
-            scene: intent.scene.clone(),
+            intent: intent.clone(),
             code: code.clone(),
             now: self.db.now(),
         };
@@ -162,6 +168,7 @@ struct Reserve {
     store: CodeStore,
     scene: Scene,
     limit: u64,
+    created_by: Option<Arc<str>>,
     now: Timestamp,
     /// How often it was executed.
     executions: AtomicU32,
@@ -218,7 +225,7 @@ impl BatchCommand for Reserve {
                 None if used + new.len() as u64 >= reserve.limit => ReserveOutcome::Exhausted,
                 None => {
                     let intent = reserve.intent(None);
-                    new.push((&reserve.scene, intent.since));
+                    new.push(intent.clone());
                     entries.insert(reserve.scene.clone(), intent.entry());
                     ReserveOutcome::Granted(intent, stop)
                 }
@@ -241,6 +248,7 @@ impl Reserve {
         let executions = self.executions.fetch_add(1, Ordering::Relaxed);
         Intent {
             scene: self.scene.clone(),
+            created_by: self.created_by.clone(),
             since: self.now + Duration::from_millis(executions.into()),
             repeats,
         }
@@ -286,7 +294,7 @@ impl Reserve {
 }
 
 struct Confirm {
-    scene: Scene,
+    intent: Intent,
     code: IssuedCode,
     now: Timestamp,
 }
@@ -300,15 +308,23 @@ impl BatchCommand for Confirm {
         commands: &[Self],
         write: &mut Transaction<'_>,
     ) -> Result<Vec<IssuedCode>, Error> {
-        let codes: Vec<_> = commands
-            .iter()
-            .map(|confirm| (&confirm.scene, &confirm.code, confirm.now))
-            .collect();
+        let codes: Vec<_> = commands.iter().map(Confirm::entry).collect();
         let recorded = record_all(write, &codes).await?;
         if let Some(last) = commands.last() {
             add_to_today(write, last.now, &[(MINTS, recorded.new)]).await?;
         }
         Ok(recorded.kept)
+    }
+}
+
+impl Confirm {
+    fn entry(&self) -> NewEntry<'_> {
+        NewEntry {
+            scene: &self.intent.scene,
+            code: &self.code,
+            created_by: self.intent.created_by.as_deref(),
+            now: self.now,
+        }
     }
 }
 
@@ -395,6 +411,17 @@ fn entry(found: &AnyRow) -> Result<Entry, Error> {
     })
 }
 
+/// A code that exists and is to be in the ledger.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewEntry<'a> {
+    pub(super) scene: &'a Scene,
+    pub(super) code: &'a IssuedCode,
+    /// The name of the key that had it created or recorded.
+    pub(super) created_by: Option<&'a str>,
+    /// The time of its recording.
+    pub(super) now: Timestamp,
+}
+
 /// What became of codes that exist.
 pub(super) struct RecordedCodes {
     /// The code of each one's scene, in order.
@@ -403,19 +430,19 @@ pub(super) struct RecordedCodes {
     new: u64,
 }
 
-/// Stores codes that exist, each with the time of its recording, and counts those whose intents are
-/// not counted. The first code of a scene wins. The ticket of another is remembered too: it carries
-/// the same scene.
+/// Stores codes that exist, and counts those whose intents are not counted. The first code of a
+/// scene wins. The ticket of another is remembered too: it carries the same scene.
 pub(super) async fn record_all(
     write: &mut Transaction<'_>,
-    codes: &[(&Scene, &IssuedCode, Timestamp)],
+    codes: &[NewEntry<'_>],
 ) -> Result<RecordedCodes, Error> {
-    let scenes = codes.iter().map(|(scene, ..)| *scene).collect();
+    let scenes = codes.iter().map(|new| new.scene).collect();
     let mut entries = find_entries(write, scenes).await?;
     let mut first = BTreeMap::new();
     let mut uncounted = 0;
     let mut kept = Vec::with_capacity(codes.len());
-    for &(scene, code, now) in codes {
+    for new in codes {
+        let NewEntry { scene, code, .. } = *new;
         let entry = Entry::Code(Box::new(code.clone()));
         match entries.insert(scene.clone(), entry) {
             Some(Entry::Code(winner)) => {
@@ -427,38 +454,32 @@ pub(super) async fn record_all(
             // The intent is gone, as after a restore.
             None => uncounted += 1,
         }
-        first.insert(scene, (code, now));
+        first.insert(scene, *new);
         kept.push(code.clone());
     }
-    write_results(write, &first.into_iter().collect::<Vec<_>>()).await?;
-    let tickets = codes.iter().map(|(scene, code, _)| (*scene, *code));
+    write_results(write, &first.into_values().collect::<Vec<_>>()).await?;
+    let tickets = codes.iter().map(|new| (new.scene, new.code));
     let new = remember_all(write, tickets).await?.len() as u64;
     add_to_stock(write, uncounted).await?;
     Ok(RecordedCodes { kept, new })
 }
 
-/// Stores the codes of scenes that have none.
-async fn write_results(
-    write: &mut Transaction<'_>,
-    codes: &[(&Scene, (&IssuedCode, Timestamp))],
-) -> Result<(), Error> {
+/// Stores the codes of scenes that have none. The code of an intent was created when and by whom
+/// the intent says.
+async fn write_results(write: &mut Transaction<'_>, codes: &[NewEntry<'_>]) -> Result<(), Error> {
     for chunk in write.chunks(codes) {
+        let insert = insert_sql(chunk.len(), &["ticket", "url", "url_key"]);
         let sql = format!(
-            "INSERT INTO code (appid, kind, scene, ticket, url, url_key, minted_at) VALUES {}
-             ON CONFLICT (appid, kind, scene) DO UPDATE SET
+            "{insert} ON CONFLICT (appid, kind, scene) DO UPDATE SET
                  ticket = excluded.ticket, url = excluded.url, url_key = excluded.url_key
-             WHERE code.ticket IS NULL",
-            placeholders::rows_of_account(chunk.len(), 6)
+             WHERE code.ticket IS NULL"
         );
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
-        for (scene, (code, now)) in chunk {
-            query = query
-                .bind(scene.kind().action_name())
-                .bind(columns::scene_text(scene))
-                .bind(code.ticket.as_str())
-                .bind(code.url.as_str())
-                .bind(code.url.key())
-                .bind(now.as_millisecond());
+        for new in chunk {
+            query = bind_row(query, new.scene, new.created_by, new.now)
+                .bind(new.code.ticket.as_str())
+                .bind(new.code.url.as_str())
+                .bind(new.code.url.key());
         }
         query.execute(&mut *write).await?;
     }
@@ -466,21 +487,13 @@ async fn write_results(
 }
 
 /// Writes intents of scenes that have no entry.
-async fn write_intents(
-    write: &mut Transaction<'_>,
-    intents: &[(&Scene, Timestamp)],
-) -> Result<(), Error> {
+async fn write_intents(write: &mut Transaction<'_>, intents: &[Intent]) -> Result<(), Error> {
     for chunk in write.chunks(intents) {
-        let sql = format!(
-            "INSERT INTO code (appid, kind, scene, minted_at) VALUES {}",
-            placeholders::rows_of_account(chunk.len(), 3)
-        );
+        let sql = insert_sql(chunk.len(), &[]);
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
-        for (scene, since) in chunk {
-            query = query
-                .bind(scene.kind().action_name())
-                .bind(columns::scene_text(scene))
-                .bind(since.as_millisecond());
+        for intent in chunk {
+            let created_by = intent.created_by.as_deref();
+            query = bind_row(query, &intent.scene, created_by, intent.since);
         }
         query.execute(&mut *write).await?;
     }
@@ -510,8 +523,6 @@ async fn add_to_stock(write: &mut Transaction<'_>, new: usize) -> Result<(), Err
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::clock::SystemClock;
 
@@ -542,13 +553,14 @@ mod tests {
     async fn an_intent_stands_although_its_first_transaction_was_rolled_back() {
         let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
         let scene = poster();
-        let (reserved, failed) = tokio::join!(store.reserve(&scene, 10), store.db.execute(Fails));
+        let (reserved, failed) =
+            tokio::join!(store.reserve(&scene, 10, None), store.db.execute(Fails));
         assert!(failed.is_err());
         let granted = matches!(reserved, Ok(ReserveOutcome::Granted(..)));
         assert!(granted, "{reserved:?}");
         // The withdrawal of the one that was rolled back is executed before some of these.
         for _ in 0..3 {
-            let again = store.reserve(&scene, 10).await.unwrap();
+            let again = store.reserve(&scene, 10, None).await.unwrap();
             assert!(matches!(again, ReserveOutcome::Pending { .. }), "{again:?}");
         }
         assert_eq!(store.stock().await.unwrap().used, 1);
@@ -559,12 +571,12 @@ mod tests {
         let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
         let undelivered = Undelivered {
             store: store.clone(),
-            reservation: Some(store.reserve(&poster(), 1).await.unwrap()),
+            reservation: Some(store.reserve(&poster(), 1, None).await.unwrap()),
         };
         drop(undelivered);
         // The withdrawal is a task of its own, so it may come after some of these.
         for _ in 0..100 {
-            let again = store.reserve(&poster(), 1).await.unwrap();
+            let again = store.reserve(&poster(), 1, None).await.unwrap();
             if matches!(again, ReserveOutcome::Granted(..)) {
                 return assert_eq!(store.stock().await.unwrap().used, 1);
             }

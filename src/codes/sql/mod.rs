@@ -6,6 +6,7 @@ pub(crate) mod columns;
 mod daily_counters;
 mod finish;
 mod importing;
+mod inserting;
 mod lease;
 mod ledger;
 mod stops;

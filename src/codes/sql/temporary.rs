@@ -5,6 +5,7 @@ use wechat::scene::Scene;
 use wechat::ticket::{IssuedCode, Life};
 
 use super::columns;
+use super::inserting::{bind_row, insert_sql};
 use super::store::CodeStore;
 use crate::db::{Error, Purge, Purpose, Transaction, placeholders};
 
@@ -47,21 +48,21 @@ impl CodeStore {
 }
 
 /// Keeps temporary codes instead of those before them. The scenes must differ. Of two codes that
-/// were minted at once the later one stays.
+/// were minted at once the later one stays. A scene keeps the time when its first code was created,
+/// until it has no code.
 pub(super) async fn save_all(
     write: &mut Transaction<'_>,
     codes: &[(&Scene, &IssuedCode)],
 ) -> Result<(), Error> {
     for chunk in write.chunks(codes) {
+        let columns = ["ticket", "url", "asked", "granted", "expires_at", "url_key"];
+        let insert = insert_sql(chunk.len(), &columns);
         let sql = format!(
-            "INSERT INTO code (appid, kind, scene, ticket, url, minted_at, asked, granted, expires_at, url_key)
-             VALUES {}
-             ON CONFLICT (appid, kind, scene) DO UPDATE SET
+            "{insert} ON CONFLICT (appid, kind, scene) DO UPDATE SET
                  ticket = excluded.ticket, url = excluded.url, minted_at = excluded.minted_at,
                  asked = excluded.asked, granted = excluded.granted, expires_at = excluded.expires_at,
                  url_key = excluded.url_key
-             WHERE code.minted_at <= excluded.minted_at",
-            placeholders::rows_of_account(chunk.len(), 9)
+             WHERE code.minted_at <= excluded.minted_at"
         );
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for (scene, code) in chunk {
@@ -73,12 +74,9 @@ pub(super) async fn save_all(
             else {
                 return Err(Error::BadRow("a permanent code goes through the ledger"));
             };
-            query = query
-                .bind(scene.kind().action_name())
-                .bind(columns::scene_text(scene))
+            query = bind_row(query, scene, None, minted_at)
                 .bind(code.ticket.as_str())
                 .bind(code.url.as_str())
-                .bind(minted_at.as_millisecond())
                 .bind(i64::from(asked.as_secs()))
                 .bind(i64::from(granted.as_secs()))
                 .bind((minted_at + granted.as_duration()).as_millisecond())

@@ -4,6 +4,8 @@ pub(crate) mod account;
 mod attribution;
 pub(crate) mod bindings;
 pub(crate) mod codes;
+pub(crate) mod groups;
+pub(crate) mod me;
 mod query;
 pub(crate) mod scans;
 pub(crate) mod stats;

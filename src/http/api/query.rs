@@ -46,6 +46,17 @@ pub(super) fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
     text::boolean(value).ok_or_else(|| Problem::invalid_parameter(name, "must be true or false"))
 }
 
+/// Parses which codes a list has: `false`, `true` or `all`, which is none.
+pub(super) fn archived(value: &str) -> Result<Option<bool>, Problem> {
+    if value == "all" {
+        return Ok(None);
+    }
+    text::boolean(value).map(Some).ok_or_else(|| {
+        let message = "must be false, true or all";
+        Problem::invalid_parameter("archived", message)
+    })
+}
+
 /// Parses the filter by scene.
 pub(super) fn scene(value: &str) -> Result<SceneFilter, Problem> {
     let filter = value.parse::<SceneFilter>();

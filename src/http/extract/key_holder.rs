@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 
-use crate::access::{Caller, Scope};
+use crate::access::{Caller, Key, Scope};
 use crate::http::extract::authenticator::{Authenticator, Identity};
 use crate::http::problem::{ErrorCode, Problem};
 
@@ -17,6 +17,10 @@ pub(crate) struct KeyHolder(Caller);
 impl KeyHolder {
     pub(crate) fn caller(&self) -> &Caller {
         &self.0
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        self.0.key.as_ref().expect("a key holder has a key")
     }
 
     /// # Errors

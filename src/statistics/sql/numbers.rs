@@ -363,7 +363,7 @@ mod tests {
         let store = EventStore::in_memory(Arc::new(SystemClock)).await;
         let name = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {codes})
-             INSERT INTO channel SELECT 'wxtest', 'QR_SCENE', i, 'shop ' || i, 'south' FROM n"
+             INSERT INTO channel (appid, kind, scene, label, group_name) SELECT 'wxtest', 'QR_SCENE', i, 'shop ' || i, 'south' FROM n"
         );
         let query = sqlx::query(AssertSqlSafe(name));
         query.execute(store.db.autocommit()).await.unwrap();

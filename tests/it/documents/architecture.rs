@@ -17,8 +17,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("callback", &[]),
     ("pictures", &[]),
     ("db", &["clock", "telemetry"]),
-    ("codes", &["access", "clock", "db", "remedy", "telemetry"]),
-    ("channels", &["clock", "codes", "db"]),
+    (
+        "codes",
+        &["access", "clock", "db", "remedy", "telemetry", "text"],
+    ),
+    ("channels", &["clock", "codes", "db", "text"]),
     (
         "statistics",
         &["channels", "clock", "codes", "db", "outbound", "telemetry"],
@@ -107,7 +110,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "db/",
             "codes/sql/",
             "statistics/sql/",
-            "channels/sql.rs",
+            "channels/sql/",
             "bindings/sql.rs",
             "telemetry/logging.rs",
         ],

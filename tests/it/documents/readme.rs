@@ -45,6 +45,7 @@ const DEMO_ADDRESS: &str = "127.0.0.1:8080";
 
 /// Fields of our JSON that differ from run to run; of all others the values are compared too.
 const VARYING: &[&str] = &[
+    "created_at",
     "ticket",
     "url",
     "expire_seconds",

@@ -71,7 +71,9 @@ async fn a_code_is_made_once_and_known_after() {
             "expires_at",
             "image_url",
             "png_url",
-            "svg_url"
+            "svg_url",
+            "archived",
+            "created_at"
         ]),
         "no label and no group, because there are none"
     );
@@ -90,7 +92,7 @@ fn assert_seconds_count_from_the_date(code: &Value, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_given_name_replaces_and_an_absent_one_stays() {
+async fn a_given_name_replaces_an_absent_one_stays_and_null_clears() {
     let app = TestApp::spawn().await;
     for (given, label, group) in [
         (json!({}), json!(null), json!(null)),
@@ -100,16 +102,14 @@ async fn a_given_name_replaces_and_an_absent_one_stays() {
             json!("Poster 7"),
             json!("上海 & more"),
         ),
-        (
-            json!({"label": null}),
-            json!("Poster 7"),
-            json!("上海 & more"),
-        ),
+        (json!({}), json!("Poster 7"), json!("上海 & more")),
+        (json!({"label": null}), json!(null), json!("上海 & more")),
         (
             json!({"label": "Poster 8"}),
             json!("Poster 8"),
             json!("上海 & more"),
         ),
+        (json!({"group": ""}), json!("Poster 8"), json!(null)),
     ] {
         let mut wanted = given.clone();
         wanted["scene_str"] = json!("poster");
@@ -321,7 +321,8 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     (r#"{"scene_id": 1, "expire_seconds": 0}"#, "invalid_parameter", "expire_seconds", "1 to 2592000"),
     (r#"{"scene_id": 1, "expire_seconds": 2592001}"#, "invalid_parameter", "expire_seconds", "1 to 2592000"),
     (r#"{"scene_id": 1, "expire_seconds": 9, "permanent": true}"#, "invalid_parameter", "expire_seconds", "temporary"),
-    (r#"{"scene_id": 1, "label": ""}"#, "invalid_parameter", "label", "1 to 100"),
+    (r#"{"scene_id": 1, "label": 7}"#, "invalid_parameter", "label", "or null"),
+    (r#"{"scene_id": 1, "archived": "yes"}"#, "invalid_parameter", "archived", "true or false"),
     (r#"{"scene_id": 1, "group": "a\nb"}"#, "invalid_parameter", "group", "control"),
     (r#"{"scene_id": 1, "permanent": true, "ticket": "t"}"#, "invalid_parameter", "url", "with ticket"),
     (r#"{"scene_id": 1, "permanent": true, "url": "u"}"#, "invalid_parameter", "ticket", "with url"),
@@ -835,9 +836,10 @@ async fn the_list_is_filtered_and_paged() {
         let page = answer.json();
         let want: Vec<_> = want.into_iter().map(|n| all[n]).collect();
         assert_eq!(listed(&page), want, "{query}");
+        assert_eq!(page["total"], want.len(), "{query}");
         assert_eq!(
             names(&page),
-            BTreeSet::from(["items"]),
+            BTreeSet::from(["items", "total"]),
             "no cursor at the end"
         );
         for code in page["items"].as_array().unwrap() {
@@ -853,6 +855,7 @@ async fn the_list_is_filtered_and_paged() {
             let page = app.get_as(STATS, &path).await.json();
             let items = listed(&page);
             assert!((1..=limit).contains(&items.len()), "{path}");
+            assert_eq!(page["total"], 5, "{path}");
             walked.extend(items);
             let Some(cursor) = page["next_cursor"].as_str() else {
                 break;
@@ -862,6 +865,135 @@ async fn the_list_is_filtered_and_paged() {
         assert_eq!(walked, all, "in pages of {limit}");
     }
     assert_eq!(app.creates(), 5, "looking makes nothing");
+}
+
+#[tokio::test]
+async fn a_list_is_searched_and_put_in_order() {
+    let app = TestApp::spawn().await;
+    let wanted = json!([
+        {"scene_id": 7, "label": "Poster 10", "group": "上海"},
+        {"scene_id": 8, "label": "poster 9"},
+        {"scene_id": 9},
+        {"scene_id": 10, "label": "Old poster", "archived": true},
+    ]);
+    post(&app, MINT, &wanted).await;
+    for (query, want) in [
+        ("sort=label", vec![8, 7, 9]),
+        ("sort=-label", vec![7, 8, 9]),
+        ("q=POSTER", vec![7, 8]),
+        ("q=%E4%B8%8A", vec![7]),
+        ("q=9", vec![8, 9]),
+        ("q=", vec![7, 8, 9]),
+        ("q=o&archived=true", vec![10]),
+        ("archived=all&sort=label", vec![10, 8, 7, 9]),
+    ] {
+        let path = format!("/api/codes?{query}");
+        let page = app.get_as(STATS, &path).await.json();
+        let items = page["items"].as_array().unwrap().iter();
+        let scenes: Vec<_> = items
+            .map(|item| item["scene_id"].as_u64().unwrap())
+            .collect();
+        assert_eq!(scenes, want, "{query}");
+        assert_eq!(page["total"], want.len(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_refused_in_another_order() {
+    let app = TestApp::spawn().await;
+    post(&app, MINT, &json!([{"scene_id": 7}, {"scene_id": 8}])).await;
+    let sorts = ["scene", "-scene", "label", "-label", "created", "-created"];
+    for sort in sorts {
+        let path = format!("/api/codes?limit=1&sort={sort}");
+        let page = app.get_as(STATS, &path).await.json();
+        let cursor = page["next_cursor"].as_str().unwrap();
+        for other in sorts {
+            let path = format!("/api/codes?cursor={cursor}&sort={other}");
+            let answer = app.get_as(STATS, &path).await;
+            if other == sort {
+                assert_eq!(listed(&answer.json()).len(), 1, "{path}");
+            } else {
+                let problem = answer.problem();
+                assert_eq!(problem, (400, "invalid_parameter".to_owned()), "{path}");
+                assert_eq!(answer.field("parameter"), "cursor");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_archived_code_is_served_and_out_of_lists() {
+    let app = TestApp::spawn().await;
+    let wanted = json!({"scene_str": "old", "permanent": true, "group": "shops"});
+    let made = post(&app, PERMANENT, &wanted).await.json();
+    assert_eq!(
+        (&made["archived"], &made["created_by"]),
+        (&json!(false), &json!("permanent"))
+    );
+    let archive = json!({"scene_str": "old", "permanent": true, "archived": true});
+    let archived = post(&app, PERMANENT, &archive).await;
+    assert_eq!(archived.status, StatusCode::OK);
+    assert_eq!(archived.json()["archived"], true);
+    let page = app.get_as(STATS, "/api/codes").await.json();
+    assert_eq!(page, json!({"items": [], "total": 0}));
+    let groups = app.get_as(STATS, "/api/groups").await.json();
+    assert_eq!(groups, json!({"items": []}));
+    let groups = app.get_as(STATS, "/api/groups?archived=all").await.json();
+    assert_eq!(groups, json!({"items": [{"group": "shops", "codes": 1}]}));
+    let served = app.get("/qrcode.json?permanent=true&scene_str=old").await;
+    assert_eq!(served.ticket(), made["ticket"].as_str().unwrap());
+    let back = json!({"scene_str": "old", "permanent": true, "archived": false});
+    post(&app, PERMANENT, &back).await;
+    let page = app.get_as(STATS, "/api/codes").await.json();
+    assert_eq!(listed(&page), ["QR_LIMIT_STR_SCENE:old"]);
+    assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test]
+async fn a_new_permanent_code_has_no_name_that_ends_with_a_space() {
+    let app = TestApp::spawn().await;
+    for (field, name) in [
+        ("label", " Poster"),
+        ("label", "Poster\u{3000}"),
+        ("group", "Shanghai\u{200b}"),
+    ] {
+        let mut wanted = json!({"scene_str": "poster", "permanent": true});
+        wanted[field] = json!(name);
+        let refused = post(&app, PERMANENT, &wanted).await;
+        assert_eq!(refused.problem(), (400, "invalid_parameter".to_owned()));
+        assert_eq!(refused.field("parameter"), field);
+        assert!(refused.field("detail").contains("ends with a space"));
+    }
+    assert_eq!(app.creates(), 0);
+    // Of a code that exists the name is kept as it is given, and so is a temporary code's.
+    for (key, mut code) in [
+        (PERMANENT, json!({"scene_str": "poster", "permanent": true})),
+        (MINT, json!({"scene_str": "screen"})),
+    ] {
+        post(&app, key, &code).await;
+        code["label"] = json!("Poster ");
+        let named = post(&app, key, &code).await;
+        assert_eq!(named.status, StatusCode::OK, "{named:?}");
+        assert_eq!(named.field("label"), "Poster ");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_shown_with_all_that_it_may_do() {
+    let app = TestApp::spawn().await;
+    for (key, name, scopes) in [
+        (MINT, "mint", json!(["mint"])),
+        (STATS, "stats", json!(["stats"])),
+        (
+            ADMIN,
+            "admin",
+            json!(["mint", "permanent", "stats", "people", "bind", "admin"]),
+        ),
+    ] {
+        let me = app.get_as(key, "/api/me").await.json();
+        assert_eq!(me, json!({"name": name, "scopes": scopes}));
+    }
+    assert_eq!(app.get("/api/me").await.problem().0, 401);
 }
 
 #[tokio::test]
@@ -918,6 +1050,9 @@ async fn an_invalid_query_of_a_list_is_refused_with_the_reason() {
         ("scene=num:7", "scene"),
         ("label=%FF", "label"),
         ("labels=a", "labels"),
+        ("sort=name", "sort"),
+        ("sort=", "sort"),
+        ("archived=1", "archived"),
     ] {
         let answer = app.get_as(STATS, &format!("/api/codes?{query}")).await;
         assert_eq!(
@@ -1033,6 +1168,16 @@ async fn the_document_describes_all_of_it() {
         .collect();
     assert_eq!(
         parameters,
-        BTreeSet::from(["label", "group", "permanent", "scene", "cursor", "limit"])
+        BTreeSet::from([
+            "q",
+            "label",
+            "group",
+            "permanent",
+            "scene",
+            "archived",
+            "sort",
+            "cursor",
+            "limit"
+        ])
     );
 }

@@ -609,7 +609,7 @@ async fn slow_clients_of_long_answers_keep_no_connection_of_the_database() {
     database.store().await.database.close().await;
     let insert = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {CODES})
-         INSERT INTO channel SELECT '{APP_ID}', 'QR_SCENE', i, printf('%.200c', 'x'), 'south' FROM n"
+         INSERT INTO channel (appid, kind, scene, label, group_name) SELECT '{APP_ID}', 'QR_SCENE', i, printf('%.200c', 'x'), 'south' FROM n"
     );
     database.run(&insert).await;
     let followed = Followed::on(database, |builder| builder).await;

@@ -299,7 +299,7 @@ async fn store_code(store: &Stores, scene: &Scene, ticket: &str) {
 }
 
 async fn confirm(store: &Stores, scene: &PermanentScene, code: &IssuedCode) {
-    let Ok(ReserveOutcome::Granted(intent, _)) = store.codes.reserve(scene, 100).await else {
+    let Ok(ReserveOutcome::Granted(intent, _)) = store.codes.reserve(scene, 100, None).await else {
         unreachable!("the stock is whole");
     };
     store.codes.confirm(&intent, code).await.unwrap();

@@ -17,7 +17,7 @@ use wechat::event::{Event, EventKind, Scan};
 use wechat::scene::{PermanentScene, Scene};
 use wechat::ticket::{IssuedCode, Life};
 use wxqr::app::Stores;
-use wxqr::channels::Channel;
+use wxqr::channels::ChannelChange;
 use wxqr::codes::ReserveOutcome;
 use wxqr::statistics::{DatedEvent, EventFilter, EventOrder, NumbersFilter, Span};
 
@@ -99,7 +99,8 @@ impl Campaign {
     async fn open(&self, store: &Stores) {
         for channel in 1..=self.channels {
             let scene = PermanentScene::Id(channel.to_string().parse().unwrap());
-            let Ok(ReserveOutcome::Granted(intent, _)) = store.codes.reserve(&scene, 100_000).await
+            let Ok(ReserveOutcome::Granted(intent, _)) =
+                store.codes.reserve(&scene, 100_000, None).await
             else {
                 unreachable!("the stock is whole");
             };
@@ -109,15 +110,10 @@ impl Campaign {
                 life: Life::Permanent,
             };
             store.codes.confirm(&intent, &code).await.unwrap();
-            let names = Channel {
-                label: Some(format!("shop {channel}")),
-                group: Some(format!("city {}", channel % 20)),
-            };
-            store
-                .channels
-                .name_channel(&Scene::Permanent(scene), &names)
-                .await
-                .unwrap();
+            let (label, group) = (format!("shop {channel}"), format!("city {}", channel % 20));
+            let names = ChannelChange::naming(Some(&label), Some(&group));
+            let scene = Scene::Permanent(scene);
+            store.channels.change(&scene, &names).await.unwrap();
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wechat::scene::{PermanentScene, Scene, TemporaryScene};
 use wechat::ticket::IssuedCode;
 use wxqr::app::Stores;
-use wxqr::channels::{Channel, ChannelFilter};
+use wxqr::channels::{ChannelFilter, Order};
 use wxqr::clock::ManualClock;
 use wxqr::codes::{
     BeginMint, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant, Minted,
@@ -50,7 +50,7 @@ async fn ticket_of(store: &Stores, scene: &Scene) -> Option<String> {
 }
 
 async fn granted(store: &Stores, scene: &PermanentScene) -> Intent {
-    match store.codes.reserve(scene, 100).await.unwrap() {
+    match store.codes.reserve(scene, 100, None).await.unwrap() {
         ReserveOutcome::Granted(intent, _) => intent,
         other => unreachable!("{other:?}"),
     }
@@ -147,7 +147,7 @@ async fn only_the_dead_are_purged_and_only_in_batches(bench: Bench) {
     assert_eq!(removed, [500, 10, 0]);
     let all = store
         .channels
-        .list(&ChannelFilter::default(), None, 1000)
+        .list(&ChannelFilter::default(), Order::default(), None, 1000)
         .await
         .unwrap();
     assert_eq!(all.items.len(), 3, "{all:?}");
@@ -328,7 +328,7 @@ async fn a_repeat_that_is_withdrawn_again_gives_one_attempt_back(bench: Bench) {
         granted(&replica, &scene).await;
     }
     bench.clock.advance(MINUTE);
-    let over = store.codes.reserve(&scene, 100).await.unwrap();
+    let over = store.codes.reserve(&scene, 100, None).await.unwrap();
     let is_over = matches!(over, ReserveOutcome::Pending { retry_after: None });
     assert!(is_over, "{over:?}");
 }
@@ -481,7 +481,7 @@ async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
     );
     let listed = other
         .channels
-        .list(&ChannelFilter::default(), None, 10)
+        .list(&ChannelFilter::default(), Order::default(), None, 10)
         .await
         .unwrap();
     assert!(
@@ -498,7 +498,7 @@ async fn a_code_is_reserved_then_confirmed_then_known(bench: Bench) {
             unknown: 0
         }
     );
-    match other.codes.reserve(&scene, 1).await.unwrap() {
+    match other.codes.reserve(&scene, 1, None).await.unwrap() {
         ReserveOutcome::Exists(code) => assert_eq!(code.ticket.as_str(), "t1"),
         unexpected => unreachable!("{unexpected:?}"),
     }
@@ -544,7 +544,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         bench
             .clock
             .advance(MINUTE.saturating_sub(Duration::from_secs(1)));
-        let early = stores[1].codes.reserve(scene, 100).await.unwrap();
+        let early = stores[1].codes.reserve(scene, 100, None).await.unwrap();
         assert_eq!(
             pending(&early),
             Some(Duration::from_secs(1)),
@@ -552,7 +552,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         );
         bench.clock.advance(Duration::from_secs(1));
         let reserved = crowd(30, &stores, |store| async move {
-            store.codes.reserve(scene, 100).await
+            store.codes.reserve(scene, 100, None).await
         })
         .await;
         let (won, lost): (Vec<_>, Vec<_>) = reserved
@@ -577,7 +577,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
         );
     }
     bench.clock.advance(MINUTE);
-    let over = stores[1].codes.reserve(scene, 100).await.unwrap();
+    let over = stores[1].codes.reserve(scene, 100, None).await.unwrap();
     assert_eq!(pending(&over), None, "no fourth repeat");
 
     for intent in &intents {
@@ -594,7 +594,7 @@ async fn an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most(b
     );
     assert!(
         matches!(
-            stores[0].codes.reserve(scene, 100).await.unwrap(),
+            stores[0].codes.reserve(scene, 100, None).await.unwrap(),
             ReserveOutcome::Granted(..)
         ),
         "a repeat that certainly made none is not counted"
@@ -615,7 +615,7 @@ async fn the_limit_holds_against_a_hundred_at_once(bench: Bench) {
             loop {
                 match store
                     .codes
-                    .reserve(&permanent(&format!("scene {n}")), 30)
+                    .reserve(&permanent(&format!("scene {n}")), 30, None)
                     .await
                 {
                     Ok(reservation) => return reservation,
@@ -642,7 +642,7 @@ async fn the_last_of_the_stock_is_reserved_by_many_for_one_scene(bench: Bench) {
     for round in 1..=10 {
         let scene = &permanent(&format!("round {round}"));
         let reserved = crowd(12, &stores, |store| async move {
-            store.codes.reserve(scene, round).await
+            store.codes.reserve(scene, round, None).await
         })
         .await;
         let granted = reserved
@@ -667,12 +667,12 @@ async fn concurrent_imports_count_once(bench: Bench) {
     for round in 1..=10 {
         let scene = &permanent(&format!("round {round}"));
         let reserving = crowd(6, &stores, |store| async move {
-            store.codes.reserve(scene, 100).await
+            store.codes.reserve(scene, 100, None).await
         });
         let importing = crowd(6, &stores, |store| async move {
             store
                 .codes
-                .import(scene, &for_ever(&Uuid::now_v7().to_string()))
+                .import(scene, &for_ever(&Uuid::now_v7().to_string()), None)
                 .await
         });
         let (_, imported) = tokio::join!(reserving, importing);
@@ -695,14 +695,18 @@ async fn concurrent_imports_count_once(bench: Bench) {
     }
     let new = stores[0]
         .codes
-        .import(&permanent("11"), &for_ever("t11"))
+        .import(&permanent("11"), &for_ever("t11"), None)
         .await;
     assert!(matches!(new, Ok(Imported::New)));
-    let full = stores[0].codes.reserve(&permanent("12"), 11).await.unwrap();
+    let full = stores[0]
+        .codes
+        .reserve(&permanent("12"), 11, None)
+        .await
+        .unwrap();
     assert!(matches!(full, ReserveOutcome::Exhausted), "imports count");
     stores[0]
         .codes
-        .import(&permanent("13"), &for_ever("t13"))
+        .import(&permanent("13"), &for_ever("t13"), None)
         .await
         .unwrap();
     assert_eq!(
@@ -745,7 +749,7 @@ async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench)
         let imported = join_all(pair.iter().zip(&stores).map(
             |((scene, code), store)| async move {
                 loop {
-                    if let Ok(imported) = store.codes.import(scene, code).await {
+                    if let Ok(imported) = store.codes.import(scene, code, None).await {
                         return imported;
                     }
                 }
@@ -756,7 +760,7 @@ async fn of_two_imports_that_contradict_each_other_one_is_recorded(bench: Bench)
         let is_conflict = |one: &Imported| matches!(one, Imported::Conflict(_));
         assert!(imported.iter().any(is_conflict), "{imported:?}");
         for ((scene, code), before) in pair.iter().zip(&imported) {
-            let again = stores[2].codes.import(scene, code).await.unwrap();
+            let again = stores[2].codes.import(scene, code, None).await.unwrap();
             assert_eq!(
                 is_conflict(&again),
                 is_conflict(before),
@@ -780,7 +784,7 @@ async fn the_url_of_an_expired_temporary_code_may_be_imported(bench: Bench) {
     let import = || async {
         let imported = store
             .codes
-            .import(&permanent("a"), &url(for_ever("t")))
+            .import(&permanent("a"), &url(for_ever("t")), None)
             .await;
         imported.unwrap()
     };
@@ -803,7 +807,7 @@ async fn an_import_stays_when_an_intent_is_withdrawn_before_or_after_it(bench: B
         let code = for_ever(&ticket);
         let (withdrawn, imported) = tokio::join!(
             store.codes.withdraw(&intent),
-            other.codes.import(&scene, &code)
+            other.codes.import(&scene, &code, None)
         );
         withdrawn.unwrap();
         imported.unwrap();
@@ -838,114 +842,6 @@ async fn a_result_is_recorded_although_its_intent_is_gone(bench: Bench) {
     assert_eq!((stock.used, stock.unknown), (1, 0));
 }
 
-async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
-    let [store, other, _] = bench.replicas().await;
-    let scene = temporary(7);
-    let name = |label: Option<&str>, group: Option<&str>| Channel {
-        label: label.map(str::to_owned),
-        group: group.map(str::to_owned),
-    };
-    for (given, want) in [
-        (name(None, None), name(None, None)),
-        (name(Some("a"), None), name(Some("a"), None)),
-        (name(None, Some("g")), name(Some("a"), Some("g"))),
-        (name(Some("展会"), None), name(Some("展会"), Some("g"))),
-        (name(None, None), name(Some("展会"), Some("g"))),
-    ] {
-        assert_eq!(
-            store.channels.name_channel(&scene, &given).await.unwrap(),
-            want,
-            "given {given:?}"
-        );
-        assert_eq!(other.channels.channel(&scene).await.unwrap(), want);
-    }
-    assert_eq!(
-        store.channels.channel(&temporary(8)).await.unwrap(),
-        name(None, None)
-    );
-}
-
-/// Forty temporary codes, forty permanent ones of which some have names, and a dead one. Gives the
-/// scenes that live.
-async fn stock_up(bench: &Bench, store: &Stores) -> BTreeSet<String> {
-    let mut scenes = BTreeSet::new();
-    for n in 1..=40 {
-        let scene = temporary(n);
-        scenes.insert(format!("{scene:?}"));
-        let code = for_a_while("t", bench.now(), 60);
-        store.codes.save(&scene, &code).await.unwrap();
-
-        let first = ["a", "B", "-", "é"][n as usize % 4];
-        let scene = permanent(&format!("{first}展 {n}"));
-        let code = for_ever(&format!("p{n}"));
-        store.codes.import(&scene, &code).await.unwrap();
-        let scene = Scene::Permanent(scene);
-        scenes.insert(format!("{scene:?}"));
-        let channel = Channel {
-            label: (n % 4 == 0).then(|| "four".to_owned()),
-            group: (n % 2 == 0).then(|| "even".to_owned()),
-        };
-        store.channels.name_channel(&scene, &channel).await.unwrap();
-    }
-    let dead = for_a_while("t", bench.now() - MINUTE, 60);
-    store.codes.save(&temporary(1000), &dead).await.unwrap();
-    scenes
-}
-
-async fn the_pages_of_a_list_are_the_whole_list(bench: Bench) {
-    let store = bench.replica().await;
-    let scenes = stock_up(&bench, &store).await;
-    for limit in [1, 7, 79, 80, 1000] {
-        let walked = walk(&store, &ChannelFilter::default(), limit).await;
-        assert_eq!(walked.len(), 80, "limit {limit}: none twice, none dead");
-        let walked: BTreeSet<_> = walked.into_iter().collect();
-        assert_eq!(walked, scenes, "limit {limit}");
-    }
-}
-
-async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
-    let store = bench.replica().await;
-    stock_up(&bench, &store).await;
-    for (label, group, permanent, scene, want) in [
-        (Some("four"), None, None, None, 10),
-        (None, Some("even"), None, None, 20),
-        (Some("four"), Some("even"), None, None, 10),
-        (None, Some("even"), Some(false), None, 0),
-        (None, None, Some(true), None, 40),
-        (None, None, Some(false), None, 40),
-        (None, None, None, Some("id:7"), 1),
-        (None, None, None, Some("str:7"), 0),
-        (None, None, None, Some("str:B展 1"), 1),
-        (Some("fou_"), None, None, None, 0),
-    ] {
-        let filter = ChannelFilter {
-            label: label.map(str::to_owned),
-            group: group.map(str::to_owned),
-            permanent,
-            scene: scene.map(|scene| scene.parse().unwrap()),
-        };
-        let walked = walk(&store, &filter, 3).await;
-        assert_eq!(walked.len(), want, "{filter:?}");
-    }
-}
-
-async fn walk(store: &Stores, filter: &ChannelFilter, limit: u16) -> Vec<String> {
-    let (mut scenes, mut after) = (Vec::new(), None);
-    loop {
-        let page = store
-            .channels
-            .list(filter, after.as_ref(), limit)
-            .await
-            .unwrap();
-        assert!(page.items.len() <= limit.into());
-        after = page.items.last().map(|last| last.scene.clone());
-        scenes.extend(page.items.iter().map(|item| format!("{:?}", item.scene)));
-        if !page.has_more {
-            return scenes;
-        }
-    }
-}
-
 contract! { sqlite memory postgres pgbouncer: {
     a_code_is_found_as_it_was_saved,
     of_two_codes_the_later_minted_stays,
@@ -973,7 +869,4 @@ contract! { sqlite memory postgres pgbouncer: {
     the_url_of_an_expired_temporary_code_may_be_imported,
     an_import_stays_when_an_intent_is_withdrawn_before_or_after_it,
     a_result_is_recorded_although_its_intent_is_gone,
-    names_replace_where_given_and_stay_where_absent,
-    the_pages_of_a_list_are_the_whole_list,
-    a_list_is_filtered_by_all_that_is_given,
 }}

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use wechat::ticket::IssuedCode;
 use wxqr::app::Stores;
-use wxqr::channels::Channel;
+use wxqr::channels::ChannelChange;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::codes::{Intent, ReserveOutcome};
 use wxqr::db::{Error, OpenError, Upstream};
@@ -43,7 +43,7 @@ async fn granted(store: &Stores, scene: &str) -> Intent {
 /// Reserves a scene, however busy the machine is. A refusal of the database fails the test.
 async fn reserved(store: &Stores, scene: &str) -> ReserveOutcome {
     loop {
-        match store.codes.reserve(&permanent(scene), 10_000).await {
+        match store.codes.reserve(&permanent(scene), 10_000, None).await {
             Ok(reservation) => return reservation,
             Err(Error::Timeout | Error::Busy) => store.database.ping().await.ok(),
             Err(error) => unreachable!("{error:?}"),
@@ -78,7 +78,7 @@ async fn a_locked_row_fails_the_call_that_needs_it_and_nothing_else() {
         .await;
     for store in [&store, &replica] {
         fails_alone(store, || async {
-            store.codes.reserve(&permanent("second"), 100).await
+            store.codes.reserve(&permanent("second"), 100, None).await
         })
         .await;
     }
@@ -105,14 +105,11 @@ async fn a_result_is_written_while_a_crowd_waits_for_a_lock() {
     let store = open(&database.url).await;
     let intent = granted(&store, "first").await;
     let theirs = database
-        .lock(&["BEGIN", "LOCK TABLE channel IN ACCESS EXCLUSIVE MODE"])
+        .lock(&["BEGIN", "LOCK TABLE channel IN EXCLUSIVE MODE"])
         .await;
-    let named = Channel {
-        label: Some("shop".to_owned()),
-        group: None,
-    };
+    let named = ChannelChange::naming(Some("shop"), None);
     let scene = temporary(1);
-    let crowd = (0..100).map(|_| store.channels.name_channel(&scene, &named));
+    let crowd = (0..100).map(|_| store.channels.change(&scene, &named));
     let confirm = async {
         // They came first.
         tokio::task::yield_now().await;
@@ -123,7 +120,7 @@ async fn a_result_is_written_while_a_crowd_waits_for_a_lock() {
     assert!(crowd.iter().all(Result::is_err));
     assert!(crowd.iter().any(|one| matches!(one, Err(Error::Busy))));
     theirs.close().await.unwrap();
-    store.channels.channel(&scene).await.unwrap();
+    store.channels.find(&scene).await.unwrap();
 }
 
 /// More than one process has turns for, for longer than one waits for another's lock.
@@ -160,7 +157,7 @@ async fn a_writer_of_another_process_fails_writes_and_not_the_store() {
     })
     .await;
     fails_alone(&store, || async {
-        store.codes.reserve(&permanent("second"), 100).await
+        store.codes.reserve(&permanent("second"), 100, None).await
     })
     .await;
     assert!(store.codes.find(&temporary(1)).await.unwrap().is_some());

@@ -5,40 +5,29 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
-use wechat::scene::Scene;
 
+use super::channel_body::ChannelBody;
+use super::cursor;
+use super::selection::{Selection, SelectionParams};
 use crate::access::Caller;
-use crate::channels::{ChannelFilter, ChannelStore, ListedCode};
+use crate::channels::{ChannelStore, ListedCode, Page, Position};
 use crate::clock::Clock;
-use crate::http::api::query::{DEFAULT_ITEMS, boolean, known_pairs, limit, scene};
+use crate::http::api::query::{DEFAULT_ITEMS, known_pairs, limit};
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::qrcode::body::{CodePresenter, SceneBody, TicketBody};
 use crate::http::qrcode::link::LinkQuery;
 use crate::http::time_format::date_header;
 
-/// The parameters of the list.
-const KNOWN: &[&str] = &["label", "group", "permanent", "scene", "cursor", "limit"];
-
-/// The query, for the document only.
+/// The parameters of a page, for the document only.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
-pub(crate) struct ListParams {
-    /// Codes with exactly this label.
-    label: Option<String>,
-    /// Codes of exactly this group.
-    group: Option<String>,
-    /// `true`: permanent codes only; `false`: temporary ones only.
-    permanent: Option<bool>,
-    /// Codes of one scene: `id:123` or `str:poster`.
-    scene: Option<String>,
-    /// The `next_cursor` of the page before.
+pub(crate) struct PageParams {
+    /// The `next_cursor` of the page before, in the same order.
     cursor: Option<String>,
     /// Codes on a page.
     #[param(minimum = 1, maximum = 1000, default = json!(DEFAULT_ITEMS))]
@@ -52,12 +41,8 @@ pub(crate) struct Listed {
     scene: SceneBody,
     #[serde(flatten)]
     ticket: Option<TicketBody>,
-    /// The owner's name for the scene.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<String>,
-    /// The group that the scene belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
+    #[serde(flatten)]
+    channel: ChannelBody,
     /// `unknown` if it is not known whether a mint created this permanent code. It counts, and has
     /// no ticket here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,17 +53,18 @@ pub(crate) struct Listed {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListPage {
     items: Vec<Listed>,
+    /// How many codes all pages have.
+    total: u64,
     /// For the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
 
-/// Lists unexpired codes, and the permanent ones whose mint has no known outcome, by kind and
-/// scene.
+/// Lists unexpired codes, and the permanent ones whose mint has no known outcome.
 #[utoipa::path(
     get,
     path = "/api/codes",
-    params(ListParams),
+    params(SelectionParams, PageParams),
     responses(
         (status = 200, description = "A page", body = ListPage),
         (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
@@ -95,17 +81,22 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let query = ListQuery::parse(raw.as_deref())?;
+    let Selection { filter, order } = &query.selection;
     let page = channels
-        .list(&query.filter, query.after.as_ref(), query.limit)
+        .list(filter, *order, query.after.as_ref(), query.limit)
         .await?;
-    let last = page.items.last().filter(|_| page.has_more);
-    let next_cursor = last.map(|listed| cursor(&listed.scene));
+    let total = query.total(&channels, &page).await?;
     let now = clock.now();
-    let items = page.items.into_iter();
-    let items = items
-        .map(|listed| shown(&presenter, holder.caller(), listed, now))
-        .collect();
-    Ok((date_header(now), Json(ListPage { items, next_cursor })).into_response())
+    let page = ListPage {
+        total,
+        next_cursor: page.next.map(|next| cursor::encode(&next, *order)),
+        items: page
+            .items
+            .into_iter()
+            .map(|listed| shown(&presenter, holder.caller(), listed, now))
+            .collect(),
+    };
+    Ok((date_header(now), Json(page)).into_response())
 }
 
 fn shown(presenter: &CodePresenter, caller: &Caller, listed: ListedCode, now: Timestamp) -> Listed {
@@ -117,56 +108,55 @@ fn shown(presenter: &CodePresenter, caller: &Caller, listed: ListedCode, now: Ti
         scene: SceneBody::new(&listed.scene),
         outcome: listed.code.is_none().then_some("unknown"),
         ticket,
-        label: listed.channel.label,
-        group: listed.channel.group,
+        channel: listed.record.into(),
     }
 }
 
 /// The parsed query.
 #[derive(Debug)]
 struct ListQuery {
-    filter: ChannelFilter,
-    after: Option<Scene>,
+    selection: Selection,
+    after: Option<Position>,
     limit: u16,
 }
 
 impl ListQuery {
     fn parse(raw: Option<&str>) -> Result<Self, Problem> {
+        let known = [&Selection::NAMES[..], &["cursor", "limit"]].concat();
         let mut query = Self {
-            filter: ChannelFilter::default(),
+            selection: Selection::default(),
             after: None,
             limit: DEFAULT_ITEMS,
         };
-        for (name, value) in known_pairs(raw, KNOWN)? {
+        let mut cursor = None;
+        for (name, value) in known_pairs(raw, &known)? {
+            if query.selection.read(&name, &value)? {
+                continue;
+            }
             match name.as_str() {
-                "label" => query.filter.label = Some(value),
-                "group" => query.filter.group = Some(value),
-                "permanent" => query.filter.permanent = Some(boolean(&name, &value)?),
-                "scene" => query.filter.scene = Some(scene(&value)?),
-                "cursor" => query.after = Some(after(&value)?),
+                "cursor" => cursor = Some(value),
                 // "limit": no other name is left.
                 _ => query.limit = limit(&value)?,
             }
         }
+        query.after = cursor.map(|cursor| query.position(&cursor)).transpose()?;
         Ok(query)
     }
-}
 
-fn after(value: &str) -> Result<Scene, Problem> {
-    scene_of(value).ok_or_else(|| {
-        let message = "must be the next_cursor of a page of this list";
-        Problem::invalid_parameter("cursor", message)
-    })
-}
+    fn position(&self, cursor: &str) -> Result<Position, Problem> {
+        cursor::decode(cursor, self.selection.order).ok_or_else(|| {
+            let message = "must be the next_cursor of a page of this list, in the same order";
+            Problem::invalid_parameter("cursor", message)
+        })
+    }
 
-/// The cursor of the page after this scene.
-fn cursor(scene: &Scene) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(scene.to_string())
-}
-
-fn scene_of(cursor: &str) -> Option<Scene> {
-    let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    text.parse().ok()
+    /// How many codes all pages have. The only page is counted already.
+    async fn total(&self, channels: &ChannelStore, page: &Page) -> Result<u64, Problem> {
+        if self.after.is_none() && page.next.is_none() {
+            return Ok(page.items.len() as u64);
+        }
+        Ok(channels.count(&self.selection.filter).await?)
+    }
 }
 
 #[cfg(test)]
@@ -177,22 +167,11 @@ mod tests {
 
     #[test]
     fn openapi_limit_is_that_of_the_parser() {
-        let schema = schema_of::<ListParams>("limit");
+        let schema = schema_of::<PageParams>("limit");
         assert_eq!(
             schema["maximum"].as_f64(),
             Some(MAX_ITEMS.into()),
             "{schema}"
         );
-    }
-
-    #[test]
-    fn a_cursor_names_the_scene_it_came_from() {
-        for scene in ["QR_SCENE:7", "QR_LIMIT_STR_SCENE:展会:A"] {
-            let scene: Scene = scene.parse().unwrap();
-            assert_eq!(scene_of(&cursor(&scene)), Some(scene));
-        }
-        for odd in ["", "!", "UVI6MQ", "UVJfU0NFTkU6MA"] {
-            assert_eq!(scene_of(odd), None, "cursor {odd:?}");
-        }
     }
 }

@@ -17,16 +17,17 @@ use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 use wechat::scene::{CodeSpec, Lifetime};
 
-use crate::channels::{Channel, ChannelStore};
+use crate::channels::{ChannelRecord, ChannelStore};
 use crate::clock::Clock;
 use crate::codes::{Codes, Issued, Source};
+use crate::http::api::codes::channel_body::ChannelBody;
 use crate::http::api::codes::new_code::{self, NewCode, Order};
 use crate::http::extract::json::JsonBody;
 use crate::http::extract::key_holder::KeyHolder;
 use crate::http::middleware::request_id::RequestId;
 use crate::http::problem::{Document, ErrorCode, Problem};
 use crate::http::qrcode::body::{CodeBody, CodePresenter, SceneBody};
-use crate::http::qrcode::issue::issue;
+use crate::http::qrcode::issue::issue_named;
 use crate::http::qrcode::link::LinkQuery;
 use crate::http::time_format::date_header;
 
@@ -37,17 +38,13 @@ const BATCH_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many codes of one request are made at a time. Chosen.
 const CONCURRENCY: usize = 16;
 
-/// A code with the names that its owner gave it.
+/// A code with what is kept of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NamedCode {
     #[serde(flatten)]
     code: CodeBody,
-    /// The owner's name for the scene.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<String>,
-    /// The group that the scene belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
+    #[serde(flatten)]
+    channel: ChannelBody,
 }
 
 /// What became of one of many.
@@ -174,16 +171,17 @@ impl CodeMaker {
         if !self.channels.is_up() {
             return Err(Problem::store_unavailable());
         }
+        let (spec, caller) = (&order.spec, holder.caller());
         let served = match &order.minted_elsewhere {
-            Some((scene, code)) => self.codes.import(scene, code.clone()).await?,
-            None => issue(&self.codes, &order.spec, holder.caller()).await?,
+            Some((scene, code)) => self.codes.import(scene, code.clone(), caller).await?,
+            None => issue_named(&self.codes, spec, caller, order.change.given_names()).await?,
         };
         let scene = order.spec.scene();
-        let channel = self.channels.name_channel(&scene, &order.channel).await?;
+        let record = self.channels.change(&scene, &order.change).await?;
         Ok(Made {
             spec: order.spec,
             served,
-            channel,
+            record,
         })
     }
 }
@@ -193,11 +191,11 @@ fn late() -> Problem {
     Problem::new(ErrorCode::UpstreamTimeout, message)
 }
 
-/// A code that was minted or known, and its names.
+/// A code that was minted or known, and what is kept of it.
 struct Made {
     spec: CodeSpec,
     served: Issued,
-    channel: Channel,
+    record: ChannelRecord,
 }
 
 impl Made {
@@ -218,8 +216,7 @@ impl Made {
         };
         NamedCode {
             code,
-            label: self.channel.label,
-            group: self.channel.group,
+            channel: self.record.into(),
         }
     }
 }

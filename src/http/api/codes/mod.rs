@@ -1,7 +1,10 @@
 //! `/api/codes`: the ledger of codes.
 
+mod channel_body;
+mod cursor;
 pub(crate) mod list;
 pub(crate) mod make;
 mod new_code;
+pub(crate) mod selection;
 
 pub(crate) use self::new_code::MAX_BODY;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http_listener::ByteBudget;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use wechat::scene::{CodeSpec, Lifetime, LifetimeError, PermanentId, PermanentSce
 use wechat::ticket::{CodeUrl, IssuedCode, Life};
 
 use crate::access::Scope;
-use crate::channels::Channel;
+use crate::channels::{ChannelChange, NameChange};
 use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
 use crate::http::problem::{ErrorCode, Problem};
@@ -38,10 +38,19 @@ pub(crate) struct NewCode {
     permanent: Option<bool>,
     /// Seconds, 1 to 2592000; for temporary codes only.
     expire_seconds: Option<u64>,
-    /// The owner's name for the scene, 1 to 100 characters. If absent, the one it has stays.
-    label: Option<String>,
-    /// The group that the scene belongs to, 1 to 100 characters. If absent, the one it has stays.
-    group: Option<String>,
+    /// The owner's name for the scene, 1 to 100 characters. If absent, the one it has stays; null
+    /// or an empty text removes it.
+    #[serde(default, deserialize_with = "name_change")]
+    #[schema(value_type = Option<String>)]
+    label: NameChange,
+    /// The group that the scene belongs to, 1 to 100 characters. If absent, the one it has stays;
+    /// null or an empty text removes it.
+    #[serde(default, deserialize_with = "name_change")]
+    #[schema(value_type = Option<String>)]
+    group: NameChange,
+    /// `true` leaves the code out of lists; it is served and counted as ever. If absent, it stays
+    /// as it is.
+    archived: Option<bool>,
     /// With `url`, for a permanent code that was minted elsewhere: its ticket. Needs the scope
     /// `admin`.
     ticket: Option<String>,
@@ -49,10 +58,17 @@ pub(crate) struct NewCode {
     url: Option<String>,
 }
 
+/// Deserializes a name that is given, perhaps as null.
+fn name_change<'de, D: Deserializer<'de>>(value: D) -> Result<NameChange, D::Error> {
+    let name = Option::<String>::deserialize(value)?;
+    let name = name.filter(|name| !name.is_empty());
+    Ok(name.map_or(NameChange::Clear, NameChange::Set))
+}
+
 /// A checked [`NewCode`].
 pub(super) struct Order {
     pub(super) spec: CodeSpec,
-    pub(super) channel: Channel,
+    pub(super) change: ChannelChange,
     /// The code to record instead of minting one.
     pub(super) minted_elsewhere: Option<(PermanentScene, IssuedCode)>,
 }
@@ -112,15 +128,19 @@ impl Order {
     /// Names the field, and what would be accepted.
     pub(super) fn of(json: JsonBody, default_expire: Lifetime) -> Result<Self, Problem> {
         let new = NewCode::of(json)?;
-        let channel = Channel {
-            label: name("label", new.label.as_deref())?,
-            group: name("group", new.group.as_deref())?,
+        let change = ChannelChange {
+            label: new.label.clone(),
+            group: new.group.clone(),
+            archived: new.archived,
         };
+        for (parameter, name) in change.given_names() {
+            check_name(parameter, name)?;
+        }
         let spec = new.scene_params().spec(default_expire)?;
         let minted_elsewhere = new.minted_elsewhere(&spec)?;
         Ok(Self {
             spec,
-            channel,
+            change,
             minted_elsewhere,
         })
     }
@@ -177,10 +197,11 @@ fn misfit(name: &str) -> Problem {
             PermanentId::MAX
         ),
         "expire_seconds" => format!("{LifetimeError}, without quotes"),
-        "permanent" => "must be true or false, without quotes".to_owned(),
-        "scene_str" | "label" | "group" | "ticket" | "url" => "must be a text in quotes".to_owned(),
+        "permanent" | "archived" => "must be true or false, without quotes".to_owned(),
+        "label" | "group" => "must be a text in quotes, or null".to_owned(),
+        "scene_str" | "ticket" | "url" => "must be a text in quotes".to_owned(),
         _ => {
-            let message = "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, ticket, url";
+            let message = "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, archived, ticket, url";
             return Problem::invalid_body(name, message);
         }
     };
@@ -205,12 +226,12 @@ fn web_address(text: &str) -> Result<CodeUrl, Problem> {
 }
 
 /// Checks a label or the name of a group.
-fn name(parameter: &str, given: Option<&str>) -> Result<Option<String>, Problem> {
-    let Some(text) = given else { return Ok(None) };
-    let plain = !text.chars().any(char::is_control);
-    if plain && (1..=MAX_NAME).contains(&text.chars().count()) {
-        return Ok(Some(text.to_owned()));
+fn check_name(parameter: &str, name: &str) -> Result<(), Problem> {
+    let is_plain = !name.chars().any(char::is_control);
+    if is_plain && name.chars().count() <= MAX_NAME {
+        return Ok(());
     }
-    let message = format!("must have 1 to {MAX_NAME} characters, none of them a control character");
+    let message =
+        format!("must have at most {MAX_NAME} characters, none of them a control character");
     Err(Problem::invalid_parameter(parameter, message))
 }

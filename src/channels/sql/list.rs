@@ -1,0 +1,390 @@
+//! The list of codes: pages in each order, and how many codes there are.
+
+use sqlx::Row as _;
+use wechat::scene::Kind;
+use wechat::scene::SceneText;
+
+use super::columns::record;
+use super::statement::Statement;
+use super::store::ChannelStore;
+use crate::channels::channel::ListedCode;
+use crate::channels::filter::{ChannelFilter, Order, OrderKey, Position, PositionKey};
+use crate::channels::label_sort::label_sort;
+use crate::codes::columns;
+use crate::db::{Error, Purpose};
+use crate::text::folded;
+
+/// Part of a list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The codes.
+    pub items: Vec<ListedCode>,
+    /// Where the next page goes on; none at the end.
+    pub next: Option<Position>,
+}
+
+/// The codes of a list that one statement reads. Codes without a label are last in both
+/// directions, which no index does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    Labelled,
+    Unlabelled,
+}
+
+impl ChannelStore {
+    /// Lists the unexpired codes after a position, at most `limit` of them. Those of bindings are
+    /// left out. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
+    pub async fn list(
+        &self,
+        filter: &ChannelFilter,
+        order: Order,
+        after: Option<&Position>,
+        limit: u16,
+    ) -> Result<Page, Error> {
+        let limit = usize::from(limit);
+        self.db
+            .read(Purpose::Statistics, async {
+                let mut items = Vec::new();
+                for (part, after) in parts(order, after) {
+                    let left = limit + 1 - items.len();
+                    let statement = self.page_statement(filter, order, part, after, left);
+                    items.extend(self.listed(statement).await?);
+                    if items.len() > limit {
+                        break;
+                    }
+                }
+                let has_more = items.len() > limit;
+                items.truncate(limit);
+                let last = items.last().filter(|_| has_more);
+                let next = last.map(|last| Position::of(last, order.key));
+                Ok(Page { items, next })
+            })
+            .await
+    }
+
+    /// How many codes a list has on all of its pages. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
+    pub async fn count(&self, filter: &ChannelFilter) -> Result<u64, Error> {
+        let statement = self.count_statement(filter);
+        self.db
+            .read(Purpose::Statistics, async {
+                let mut read = self.db.begin_statistics().await?;
+                let found = statement.query().fetch_one(&mut read).await?;
+                read.rollback().await?;
+                let count: i64 = found.try_get(0)?;
+                u64::try_from(count).map_err(|_| Error::BadRow("a negative number"))
+            })
+            .await
+    }
+
+    /// Reads codes, within an admitted call.
+    async fn listed(&self, statement: Statement) -> Result<Vec<ListedCode>, Error> {
+        let mut read = self.db.begin_statistics().await?;
+        let found = statement.query().fetch_all(&mut read).await?;
+        read.rollback().await?;
+        let listed = found.iter().map(|found| {
+            Ok(ListedCode {
+                scene: columns::scene(found)?,
+                record: record(found)?,
+                code: columns::code(found)?,
+            })
+        });
+        listed.collect()
+    }
+
+    fn count_statement(&self, filter: &ChannelFilter) -> Statement {
+        let mut statement = Statement::default();
+        statement.push("SELECT COUNT(*) FROM code WHERE ");
+        self.push_conditions(&mut statement, filter);
+        statement
+    }
+
+    /// An index gives the page, of which the rows are then read by their keys.
+    fn page_statement(
+        &self,
+        filter: &ChannelFilter,
+        order: Order,
+        part: Part,
+        after: Option<&Position>,
+        limit: usize,
+    ) -> Statement {
+        let columns = part.columns(order.key);
+        let order_by = |expression: fn(&str) -> String| {
+            let columns = columns.iter().map(|column| expression(column));
+            let columns = columns.map(|column| format!("{column} {}", direction(order)));
+            columns.collect::<Vec<_>>().join(", ")
+        };
+        let in_page = if filter.names_are_given() {
+            unindexed
+        } else {
+            str::to_owned
+        };
+        let mut statement = Statement::default();
+        statement.push(
+            "SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted,
+               label, group_name, archived, created_at, created_by
+             FROM (SELECT kind, scene FROM code WHERE ",
+        );
+        self.push_conditions(&mut statement, filter);
+        statement.push(part.condition());
+        if let Some(after) = after {
+            push_after(&mut statement, &columns, order, after);
+        }
+        statement.push(&format!(" ORDER BY {} LIMIT ", order_by(in_page)));
+        statement.push_value(i64::try_from(limit).unwrap_or(i64::MAX));
+        statement.push(&format!(
+            ") AS page
+             JOIN code ON code.appid = $1 AND code.kind = page.kind AND code.scene = page.scene
+             ORDER BY {}",
+            order_by(|column| format!("code.{column}"))
+        ));
+        statement
+    }
+
+    /// What is true of all codes in a list. The account is `$1`.
+    pub(super) fn push_conditions(&self, statement: &mut Statement, filter: &ChannelFilter) {
+        statement.push("appid = ");
+        statement.push_value(self.db.appid());
+        statement.push(" AND (expires_at IS NULL OR expires_at > ");
+        statement.push_value(self.db.now().as_millisecond());
+        // Codes of bindings.
+        statement.push(") AND substr(scene, 1, 5) <> ");
+        statement.push_value(SceneText::RESERVED_PREFIX);
+        filter.push_conditions(statement);
+    }
+}
+
+// The statement takes as many characters of the scene.
+const _: () = assert!(SceneText::RESERVED_PREFIX.len() == 5);
+
+/// The statements that a page may take, in their order, and after which place each goes on.
+fn parts(
+    order: Order,
+    after: Option<&Position>,
+) -> impl Iterator<Item = (Part, Option<&Position>)> {
+    let all = match (order.key, after.map(|after| &after.key)) {
+        (OrderKey::Label, Some(PositionKey::Label(None))) => {
+            [Some((Part::Unlabelled, after)), None]
+        }
+        (OrderKey::Label, _) => [
+            Some((Part::Labelled, after)),
+            Some((Part::Unlabelled, None)),
+        ],
+        (OrderKey::Scene | OrderKey::Created, _) => [Some((Part::All, after)), None],
+    };
+    all.into_iter().flatten()
+}
+
+impl Part {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Labelled => " AND label_sort IS NOT NULL",
+            Self::Unlabelled => " AND label_sort IS NULL",
+        }
+    }
+
+    /// The columns that put it in order. Together they are unique.
+    fn columns(self, key: OrderKey) -> Vec<&'static str> {
+        let first = match (key, self) {
+            (OrderKey::Created, _) => Some("created_at"),
+            (OrderKey::Label, Self::Labelled) => Some("label_sort"),
+            (OrderKey::Label | OrderKey::Scene, _) => None,
+        };
+        first.into_iter().chain(["kind", "scene"]).collect()
+    }
+}
+
+fn direction(order: Order) -> &'static str {
+    if order.reversed { "DESC" } else { "ASC" }
+}
+
+/// A column that no index is chosen for: the few codes of a name are found by the name's index and
+/// then sorted.
+fn unindexed(column: &str) -> String {
+    format!("COALESCE({column}, {column})")
+}
+
+fn push_after(statement: &mut Statement, columns: &[&str], order: Order, after: &Position) {
+    let comparison = if order.reversed { "<" } else { ">" };
+    statement.push(&format!(" AND ({}) {comparison} (", columns.join(", ")));
+    match &after.key {
+        PositionKey::Label(Some(key)) => {
+            statement.push_value(key.as_slice());
+            statement.push(", ");
+        }
+        PositionKey::Created(at) => {
+            statement.push_value(*at);
+            statement.push(", ");
+        }
+        PositionKey::Label(None) | PositionKey::Scene => {}
+    }
+    statement.push_value(after.scene.kind().action_name());
+    statement.push(", ");
+    statement.push_value(columns::scene_text(&after.scene).as_str());
+    statement.push(")");
+}
+
+impl ChannelFilter {
+    fn names_are_given(&self) -> bool {
+        self.label.is_some() || self.group.is_some()
+    }
+
+    /// Of the conditions an equality is the one that finds an index; the others are checked in it.
+    fn push_conditions(&self, statement: &mut Statement) {
+        if let Some(label) = &self.label {
+            // By the index of its key, which spellings share.
+            statement.push(" AND label_sort = ");
+            statement.push_value(label_sort(label).as_slice());
+            statement.push(" AND label = ");
+            statement.push_value(label.as_str());
+        }
+        if let Some(group) = &self.group {
+            statement.push(" AND group_name = ");
+            statement.push_value(group.as_str());
+        }
+        if let Some(is_archived) = self.archived {
+            statement.push(" AND archived = ");
+            statement.push_value(i64::from(is_archived));
+        }
+        if let Some(is_permanent) = self.permanent {
+            statement.push(&kinds_condition(is_permanent));
+        }
+        if let Some(scene) = &self.scene {
+            statement.push(&format!(
+                " AND kind IN ({}) AND scene = ",
+                columns::kinds(scene)
+            ));
+            statement.push_value(scene.value().to_string().as_str());
+        }
+        if let Some(search) = &self.search {
+            let pattern = containing(&folded(search));
+            statement.push(" AND (folded_names LIKE ");
+            statement.push_value(pattern.as_str());
+            statement.push(" ESCAPE '!' OR COALESCE(folded_scene, scene) LIKE ");
+            statement.push_value(pattern.as_str());
+            statement.push(" ESCAPE '!')");
+        }
+    }
+}
+
+/// The kinds of permanent codes come before the others. A range of kinds keeps an index's order.
+fn kinds_condition(is_permanent: bool) -> String {
+    if is_permanent {
+        format!(" AND kind <= '{}'", Kind::QrLimitStrScene.action_name())
+    } else {
+        format!(" AND kind >= '{}'", Kind::QrScene.action_name())
+    }
+}
+
+/// The pattern of texts that contain this one, whose wildcards mean themselves.
+fn containing(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::db::Database;
+
+    fn search() -> ChannelFilter {
+        ChannelFilter {
+            search: Some("a".to_owned()),
+            archived: Some(false),
+            ..ChannelFilter::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn every_list_is_read_from_one_index_in_its_order() {
+        let store = ChannelStore::new(Database::in_memory(Arc::new(SystemClock)).await);
+        for (key, part, index) in [
+            (OrderKey::Scene, Part::All, "code_by_scene"),
+            (OrderKey::Created, Part::All, "code_by_creation"),
+            (OrderKey::Label, Part::Labelled, "code_by_label"),
+            (OrderKey::Label, Part::Unlabelled, "code_without_label"),
+        ] {
+            for filter in [ChannelFilter::default(), search()] {
+                for reversed in [false, true] {
+                    let order = Order { key, reversed };
+                    let statement = store.page_statement(&filter, order, part, None, 10);
+                    let plan = store.db.plan(statement.sql).await;
+                    let covering = format!("SEARCH code USING COVERING INDEX {index} (");
+                    assert!(
+                        plan.iter().any(|step| step.starts_with(&covering)),
+                        "{plan:?}"
+                    );
+                    // Of the rows on the page, only.
+                    let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE"));
+                    assert!(sorts.count() <= 1, "{plan:?}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn codes_are_counted_without_their_rows() {
+        let store = ChannelStore::new(Database::in_memory(Arc::new(SystemClock)).await);
+        let group = ChannelFilter {
+            group: Some("a".to_owned()),
+            ..search()
+        };
+        for filter in [ChannelFilter::default(), search(), group] {
+            let plan = store.db.plan(store.count_statement(&filter).sql).await;
+            assert!(plan[0].contains("COVERING INDEX code_by_"), "{plan:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn codes_of_a_name_are_found_by_it() {
+        let store = ChannelStore::new(Database::in_memory(Arc::new(SystemClock)).await);
+        let named = |label: Option<&str>, group: Option<&str>| ChannelFilter {
+            label: label.map(str::to_owned),
+            group: group.map(str::to_owned),
+            ..search()
+        };
+        let by_label = "code_by_label (appid=? AND label_sort=?";
+        let by_group = "code_by_group (appid=? AND group_name=?";
+        for (filter, index) in [
+            (named(Some("a"), None), by_label),
+            (named(None, Some("a")), by_group),
+        ] {
+            for (key, part) in [
+                (OrderKey::Scene, Part::All),
+                (OrderKey::Created, Part::All),
+                (OrderKey::Label, Part::Labelled),
+            ] {
+                let order = Order {
+                    key,
+                    reversed: false,
+                };
+                let statement = store.page_statement(&filter, order, part, None, 10);
+                let plan = store.db.plan(statement.sql).await;
+                assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn wildcards_of_a_search_mean_themselves() {
+        assert_eq!(containing("50%_a!"), "%50!%!_a!!%");
+    }
+}

@@ -1,0 +1,15 @@
+//! The SQL of channels: names, groups, and the list of codes by them.
+
+mod columns;
+mod groups;
+mod list;
+mod naming;
+mod search_keys;
+mod statement;
+mod store;
+
+pub use self::list::Page;
+pub use self::store::ChannelStore;
+
+pub(crate) use self::columns::channel;
+pub(crate) use self::search_keys::refresh_search_keys;
