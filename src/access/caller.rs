@@ -13,6 +13,8 @@ pub struct Caller {
     pub visitor: Visitor,
     /// The verified link.
     pub link: Link,
+    /// Whether nobody sees the answer yet: a `HEAD`, or a browser that fetches ahead.
+    pub is_prefetch: bool,
 }
 
 /// The party that a mint is charged to.
@@ -31,6 +33,8 @@ pub enum MissingPermission {
     Key(Scope),
     /// A signed link, or an API key with the scope `mint`.
     SignedLink,
+    /// A request whose answer somebody sees.
+    NotPrefetch,
 }
 
 impl Caller {
@@ -46,10 +50,10 @@ impl Caller {
     /// The missing permission.
     pub fn authorize_mint(&self, mode: Mode) -> Result<Requester, MissingPermission> {
         if self.allows(Scope::Mint) {
-            return Ok(Requester::Key);
+            return self.charge(Requester::Key);
         }
         if mode.admits(self.link) {
-            return Ok(Requester::Visitor(self.visitor));
+            return self.charge(Requester::Visitor(self.visitor));
         }
         Err(match mode {
             Mode::Open | Mode::Signed => MissingPermission::SignedLink,
@@ -63,9 +67,18 @@ impl Caller {
     /// The missing permission.
     pub fn authorize_permanent_mint(&self) -> Result<Requester, MissingPermission> {
         if self.allows(Scope::Permanent) {
-            Ok(Requester::Key)
+            self.charge(Requester::Key)
         } else {
             Err(MissingPermission::Key(Scope::Permanent))
+        }
+    }
+
+    /// Charges a mint, but for a prefetch: a code that may never be seen is not worth one.
+    fn charge(&self, requester: Requester) -> Result<Requester, MissingPermission> {
+        if self.is_prefetch {
+            Err(MissingPermission::NotPrefetch)
+        } else {
+            Ok(requester)
         }
     }
 }
@@ -82,6 +95,7 @@ mod tests {
             key: key.map(Arc::new),
             visitor: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
             link,
+            is_prefetch: false,
         }
     }
 
@@ -105,6 +119,17 @@ mod tests {
             assert_eq!(caller.authorize_mint(Mode::Signed), in_signed, "{scopes:?}");
             assert_eq!(caller.authorize_mint(Mode::Keyed), keyed, "{scopes:?}");
         }
+    }
+
+    #[test]
+    fn a_prefetch_mints_nothing_whatever_its_key() {
+        let caller = Caller {
+            is_prefetch: true,
+            ..caller(Some("admin"), Link::Signed { exp: None })
+        };
+        let refused = Err(MissingPermission::NotPrefetch);
+        assert_eq!(caller.authorize_mint(Mode::Open), refused);
+        assert_eq!(caller.authorize_permanent_mint(), refused);
     }
 
     #[test]

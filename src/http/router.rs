@@ -20,7 +20,7 @@ use crate::http::middleware::access_log::AccessLog;
 use crate::http::middleware::stack::{self, Front, Stack};
 use crate::http::middleware::{catch_panic, cors, same_origin};
 use crate::http::pages::by_language::PageByLanguage;
-use crate::http::pages::{demo, home, robots, stats};
+use crate::http::pages::{demo, embed_script, home, robots, stats};
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 use crate::http::state::AppState;
@@ -50,10 +50,11 @@ fn demo_pages() -> Router<AppState> {
     Router::new().route(demo::PATH, get(demo::numbers)) // /demo/numbers
 }
 
-/// Crawlers and other programs, without a key.
+/// Crawlers, pages of other sites and other programs, without a key.
 fn files() -> Router<AppState> {
     Router::new()
         .route("/robots.txt", robots::file().route())
+        .route("/embed.js", embed_script::file().route())
         .route("/openapi.json", openapi::file(&openapi_document()).route())
 }
 

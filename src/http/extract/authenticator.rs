@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 
 use crate::access::{Caller, Forwarded, Key, Keyring, Link, LinkKeys, TrustedProxies, Visitor};
+use crate::http::extract::prefetch::is_prefetch;
 use crate::http::extract::query::Query;
 use crate::http::i18n::message::Message;
 use crate::http::middleware::request_id::record_key;
@@ -35,6 +36,7 @@ pub struct Authenticator {
 pub(crate) struct Identity {
     key: Option<Arc<Key>>,
     visitor: Visitor,
+    is_prefetch: bool,
 }
 
 impl Authenticator {
@@ -67,6 +69,7 @@ impl Authenticator {
             key: identity.key,
             visitor: identity.visitor,
             link,
+            is_prefetch: identity.is_prefetch,
         })
     }
 
@@ -78,6 +81,7 @@ impl Authenticator {
         Ok(Identity {
             key: header.map(|header| self.key(header)).transpose()?,
             visitor: self.visitor(peer, &parts.headers),
+            is_prefetch: is_prefetch(parts),
         })
     }
 
@@ -120,6 +124,7 @@ impl Identity {
             key: self.key,
             visitor: self.visitor,
             link: Link::Unsigned,
+            is_prefetch: self.is_prefetch,
         }
     }
 }

@@ -6,4 +6,5 @@ pub(crate) mod authenticator;
 pub(crate) mod body;
 pub(crate) mod json;
 pub(crate) mod key_holder;
+pub(crate) mod prefetch;
 pub(crate) mod query;

@@ -2,6 +2,7 @@
 
 pub(crate) mod by_language;
 pub(crate) mod demo;
+pub(crate) mod embed_script;
 pub(crate) mod home;
 pub(crate) mod robots;
 mod snippets;

@@ -12,6 +12,7 @@ pub(crate) enum ErrorCode {
     SceneRefused,
     Unauthorized,
     MintNotAllowed,
+    NotMintedForPrefetch,
     BadSignature,
     LinkExpired,
     NotFromWeChat,
@@ -67,6 +68,7 @@ impl ErrorCode {
             Self::SceneRefused => ("scene_refused", S::BAD_REQUEST, both("WeChat refuses this scene", "微信不接受该场景值")),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, both("A valid key is needed", "需要有效的密钥")),
             Self::MintNotAllowed => ("mint_not_allowed", S::FORBIDDEN, both("You may not create this code", "无权生成该二维码")),
+            Self::NotMintedForPrefetch => ("not_minted_for_prefetch", S::SERVICE_UNAVAILABLE, both("No code is created ahead of a visit", "预取时不生成二维码")),
             Self::BadSignature => ("bad_signature", S::FORBIDDEN, both("The link's signature is not valid", "链接签名无效")),
             Self::LinkExpired => ("link_expired", S::FORBIDDEN, both("The link has expired", "链接已过期")),
             Self::NotFromWeChat => ("not_from_wechat", S::FORBIDDEN, only("The push is refused")),
@@ -124,6 +126,7 @@ impl ErrorCode {
             | Self::SceneRefused
             | Self::Unauthorized
             | Self::MintNotAllowed
+            | Self::NotMintedForPrefetch
             | Self::BadSignature
             | Self::LinkExpired
             | Self::NotFromWeChat

@@ -5,6 +5,7 @@
 
 mod chromium;
 mod counting;
+mod embedding;
 mod login;
 mod markup;
 mod phone;

@@ -167,6 +167,36 @@ async fn a_second_request_costs_nothing_in_any_representation() {
 }
 
 #[tokio::test]
+async fn a_prefetch_creates_nothing_and_gets_what_exists() {
+    let app = TestApp::spawn().await;
+    let known = app.scene(1).await.ticket();
+    let marks: [(Method, &[(&str, &str)]); 4] = [
+        (Method::HEAD, &[]),
+        (Method::GET, &[("sec-purpose", "prefetch;prerender")]),
+        (Method::GET, &[("sec-purpose", "prefetch")]),
+        (Method::GET, &[("purpose", "prefetch")]),
+    ];
+    let send = async |mark: usize, path: &str| {
+        let (method, headers) = &marks[mark];
+        let mut request = app.request(method.clone(), path).bearer_auth(keys::ADMIN);
+        for (name, value) in *headers {
+            request = request.header(*name, *value);
+        }
+        Answer::to(request).await
+    };
+    for scene in 2..1002 {
+        let answer = send(scene % 4, &format!("/qrcode.json?scene_id={scene}")).await;
+        assert_eq!(answer.status.as_u16(), 503, "{scene}");
+    }
+    let refused = send(1, "/qrcode.json?scene_id=2").await;
+    assert_eq!(refused.problem().1, "not_minted_for_prefetch");
+    assert_eq!(app.creates(), 1, "the known one only");
+    assert_eq!(send(3, "/qrcode.json?scene_id=1").await.ticket(), known);
+    let ordinary = app.get_with("/qrcode.json?scene_id=2", &[("sec-purpose", "other")]);
+    assert_eq!(ordinary.await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn the_same_text_as_number_and_as_string_are_two_codes() {
     let app = TestApp::spawn().await;
     let number = app.get("/qrcode.json?scene_id=7").await.ticket();

@@ -14,6 +14,7 @@ use crate::support::keys;
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What is neither a page nor a drawing may do nothing.
@@ -300,6 +301,7 @@ async fn everything_else_has_exactly_its_headers_and_no_other_origin_reads_it() 
         ("/stats", HTML, BY_TAG, &stats, &[LANGUAGE]),
         ("/stats?lang=en", HTML, BY_TAG, &stats, &[]),
         ("/robots.txt", TEXT, AN_HOUR, NOTHING, &[]),
+        ("/embed.js", SCRIPT, AN_HOUR, NOTHING, &[EVERYWHERE]),
         ("/openapi.json", JSON, AN_HOUR, NOTHING, &[]),
         ("/healthz", TEXT, NEVER, NOTHING, &[]),
         ("/readyz", JSON, NEVER, NOTHING, &[]),
@@ -510,6 +512,7 @@ async fn etag_known_page_is_304() {
         "/stats",
         "/stats?lang=zh",
         "/robots.txt",
+        "/embed.js",
         "/openapi.json",
     ] {
         let first = app.get(path).await;

@@ -7,6 +7,7 @@ use crate::http::problem::{ErrorCode, Problem};
 impl From<MissingPermission> for Problem {
     fn from(needed: MissingPermission) -> Self {
         let message = match needed {
+            MissingPermission::NotPrefetch => return not_minted_for_prefetch(),
             MissingPermission::Key(Scope::Permanent) => Message::new(
                 "该永久二维码尚未生成，生成它需要具有 permanent 权限的密钥",
                 "this permanent code does not exist yet; a key with the scope \"permanent\" can create it",
@@ -24,6 +25,14 @@ impl From<MissingPermission> for Problem {
         };
         Self::new(ErrorCode::MintNotAllowed, message)
     }
+}
+
+fn not_minted_for_prefetch() -> Problem {
+    let message = Message::new(
+        "该二维码尚未生成；HEAD 请求和预取请求不会生成，请用普通的 GET 请求",
+        "this code does not exist yet; HEAD and prefetch requests create none, an ordinary GET does",
+    );
+    Problem::new(ErrorCode::NotMintedForPrefetch, message)
 }
 
 impl From<LinkError> for Problem {

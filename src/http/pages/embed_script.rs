@@ -1,0 +1,13 @@
+//! `GET /embed.js`: shows codes on pages of other sites.
+
+use axum::http::{HeaderName, HeaderValue};
+
+use crate::http::static_response::{ONE_HOUR, StaticResponse};
+
+/// The script, with the permission that a page with `Cross-Origin-Embedder-Policy` asks for.
+pub(crate) fn file() -> StaticResponse {
+    let script = include_str!("../../../templates/embed.js");
+    let policy = HeaderName::from_static("cross-origin-resource-policy");
+    StaticResponse::new("text/javascript; charset=utf-8", ONE_HOUR, script)
+        .with(policy, HeaderValue::from_static("cross-origin"))
+}
