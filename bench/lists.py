@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Time to the first page of each list of channels, and of the upgrade of an older database.
+
+    cargo build --release
+    bench/lists.py target/release/wxqr [--channels 100000] [--database postgres://USER@HOST/EMPTY]
+
+Starts the service once for its tables, writes channels as an older version did, and starts it again: that start computes
+what lists order and search by. Prints the median of some requests for each list, and exits with 1 if one takes longer than
+was promised: 50 ms, with a search 100 ms. The default is SQLite. Another database must be empty, and needs psql.
+"""
+
+import argparse
+import json
+import pathlib
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+from rig import Server
+
+APP_ID = "wx0123456789abcdef"
+KEY = "0123456789abcdef0123456789abcdef"
+TIMES = 9
+PROMISED_MS = 50
+PROMISED_SEARCH_MS = 100
+
+NUMBERS = {
+    "sqlite": "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {channels})",
+    "postgres": "WITH n (i) AS (SELECT generate_series(1, {channels}))",
+}
+
+# Nine of ten have a name; 300 groups.
+FILL = [
+    "{numbers} INSERT INTO code (appid, kind, scene, ticket, url, minted_at, created_at, url_key)"
+    " SELECT '{app_id}', 'QR_LIMIT_STR_SCENE', 'Poster-' || i, 'gQ{pad}' || i, 'http://weixin.qq.com/q/' || i, i, i, i FROM n",
+    "{numbers} INSERT INTO channel (appid, kind, scene, label, group_name)"
+    " SELECT '{app_id}', 'QR_LIMIT_STR_SCENE', 'Poster-' || i, '海报 Poster ' || i, '华东 ' || (i % 300) FROM n"
+    " WHERE i % 10 > 0",
+    "DELETE FROM about WHERE name = 'search_keys'",
+]
+
+LISTS = {
+    "all": {},
+    "by label": {"sort": "label"},
+    "by label, reversed": {"sort": "-label"},
+    "newest first": {"sort": "-created"},
+    "a group": {"group": "华东 7"},
+    "a group, newest first": {"group": "华东 7", "sort": "-created"},
+    "archived": {"archived": "true"},
+    "temporary": {"permanent": "false"},
+    "search, all match": {"q": "POSTER"},
+    "search, one matches": {"q": "poster 77777"},
+    "search, none matches": {"q": "nothing"},
+    "search by label, one matches": {"q": "海报 poster 77777", "sort": "label"},
+    "search, newest first": {"q": "东 7", "sort": "-created"},
+}
+
+
+def serve(binary, database):
+    environment = {
+        "WXQR_LISTEN": "127.0.0.1:{port}", "WXQR_METRICS_LISTEN": "127.0.0.1:{metrics}", "WXQR_APP_ID": APP_ID,
+        "WXQR_APP_SECRET": KEY, "WXQR_API_BASE": "http://127.0.0.1:9", "WXQR_MP_BASE": "http://127.0.0.1:9",
+        "WXQR_DATABASE_URL": database, "WXQR_API_KEYS": f"bench:{KEY}:admin", "WXQR_LOG": "error",
+    }
+    started = time.monotonic()
+    server = Server("wxqr", [binary, "serve"], environment)
+    server.wait_until_ready("/readyz")
+    return server, time.monotonic() - started
+
+
+def fill(database, channels):
+    is_sqlite = database.startswith("sqlite:")
+    numbers = NUMBERS["sqlite" if is_sqlite else "postgres"].format(channels=channels)
+    statements = [it.format(numbers=numbers, app_id=APP_ID, pad="x" * 80) for it in FILL]
+    if is_sqlite:
+        with sqlite3.connect(database.removeprefix("sqlite://")) as connection:
+            for statement in statements:
+                connection.execute(statement)
+    else:
+        subprocess.run(["psql", "-Xq", database, *(word for it in statements for word in ["-c", it])], check=True)
+
+
+def get(server, path, parameters):
+    url = f"http://127.0.0.1:{server.port}{path}?{urllib.parse.urlencode(parameters)}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {KEY}"})
+    started = time.monotonic()
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        body = answer.read()
+    return (time.monotonic() - started) * 1000, json.loads(body)
+
+
+def measure(server):
+    """Prints a line for each list; returns those that took too long."""
+    late = []
+    lists = [(name, "/api/codes", given) for name, given in LISTS.items()] + [("groups", "/api/groups", {})]
+    for name, path, parameters in lists:
+        got = [get(server, path, parameters) for _ in range(TIMES)]
+        took, page = statistics.median(ms for ms, _ in got), got[0][1]
+        promised = PROMISED_SEARCH_MS if "q" in parameters else PROMISED_MS
+        print(f"{name:30} {took:7.1f} ms  of {promised} ms  {page.get('total', len(page['items'])):7} in all")
+        late += [name] if took > promised else []
+    return late
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary", type=pathlib.Path)
+    parser.add_argument("--channels", type=int, default=100_000)
+    parser.add_argument("--database")
+    arguments = parser.parse_args()
+    binary = arguments.binary.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        database = arguments.database or f"sqlite://{folder}/wxqr.db"
+        server, _ = serve(binary, database)
+        server.stop()
+        fill(database, arguments.channels)
+        server, took = serve(binary, database)
+        print(f"upgrade of {arguments.channels:,} channels: {took:.1f} s")
+        late = measure(server)
+        server.stop()
+    if late:
+        sys.exit(f"too slow: {', '.join(late)}")
+
+
+if __name__ == "__main__":
+    main()
