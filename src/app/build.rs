@@ -27,7 +27,7 @@ use crate::bindings::Bindings;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::{self, CircuitBreaker, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
-use crate::db::{OpenError, Upstream};
+use crate::db::{OpenError, UpstreamIdentity};
 use crate::http::{
     self, AppParts, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site,
 };
@@ -221,9 +221,9 @@ async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Stores, Op
 }
 
 /// The WeChat that the codes come from.
-pub(crate) fn upstream(config: &Config) -> Upstream {
+pub(crate) fn upstream(config: &Config) -> UpstreamIdentity {
     let host = config.upstream.api_bases.first().and_then(Url::host_str);
-    Upstream::of_host(host.unwrap_or_default())
+    UpstreamIdentity::of_host(host.unwrap_or_default())
 }
 
 fn state(

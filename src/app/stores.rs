@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use crate::bindings::BindingStore;
 use crate::channels::{self, ChannelStore};
 use crate::clock::Clock;
-use crate::codes::CodeStore;
-use crate::db::{Database, OpenError, Upstream};
+use crate::codes::{CLOCK_TOLERANCE, CodeStore};
+use crate::db::{ClockDifference, Database, OpenError, UpstreamIdentity};
 use crate::statistics::{EventStore, PersonKey, person_key};
 
 /// The repositories of all features. Clones are handles to the same database.
@@ -35,7 +35,7 @@ impl Stores {
     pub async fn open(
         url: &SecretString,
         appid: &str,
-        upstream: &Upstream,
+        upstream: &UpstreamIdentity,
         clock: Arc<dyn Clock>,
         key: Option<&PersonKey>,
     ) -> Result<Self, OpenError> {
@@ -48,6 +48,7 @@ impl Stores {
         })
         .await?;
         let stores = Self::over(opened);
+        warn_of_clocks(&stores.database);
         if key.is_some() {
             stores.events.drop_held_key().await;
         }
@@ -61,7 +62,7 @@ impl Stores {
     pub async fn open_now(
         url: &SecretString,
         appid: &str,
-        upstream: &Upstream,
+        upstream: &UpstreamIdentity,
         clock: Arc<dyn Clock>,
         key: Option<&PersonKey>,
     ) -> Result<Self, OpenError> {
@@ -84,5 +85,14 @@ impl Stores {
             bindings: BindingStore::new(database.clone()),
             database,
         }
+    }
+}
+
+/// Warns where replicas could take each other's leases before their time.
+fn warn_of_clocks(database: &Database) {
+    let difference = database.clock_difference();
+    if let Some(difference) = difference.filter(|it| it.exceeds(CLOCK_TOLERANCE)) {
+        let action = ClockDifference::ACTION;
+        tracing::warn!(%difference, action, "the clocks differ");
     }
 }

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use wechat::openid::OpenId;
 
-use crate::db::{Command, Database, Error, Purge, Purpose, Transaction, row};
+use crate::db::{Command, Database, Error, Purge, ReadKind, Transaction, row};
 use crate::statistics::columns;
 
 /// A binding that is to be made.
@@ -85,7 +85,7 @@ impl BindingStore {
         .bind(self.db.appid())
         .bind(id);
         self.db
-            .read(Purpose::Read, async {
+            .read(ReadKind::Read, async {
                 let found = query.fetch_optional(self.db.autocommit()).await?;
                 found.as_ref().map(binding).transpose()
             })

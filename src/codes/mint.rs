@@ -17,7 +17,7 @@ use super::call::MintDependencies;
 use super::error::MintError;
 use super::request::{CodeRequest, Obtained, Source};
 use super::settings::Settings;
-use super::sql::CodeStore;
+use super::sql::{CodeStore, REPEAT_AFTER};
 use super::supplies::Supplies;
 use super::unsaved::Unsaved;
 use crate::access::Requester;
@@ -26,6 +26,16 @@ use crate::telemetry;
 
 /// How long a mint may take, even if no caller waits any more.
 pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How far a replica's clock may be from the database's, so that a lease or an intent of one means
+/// the same to another. Two replicas are then twice as far apart at most.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+/// A mint of unknown outcome has ended before another replica repeats it.
+const _: () = assert!(
+    MINT_TIMEOUT.as_secs() + 2 * CLOCK_TOLERANCE.as_secs() <= REPEAT_AFTER.as_secs(),
+    "a mint may be repeated while it goes on"
+);
 
 /// How many mints of unknown outcome are remembered. Beyond it a caller only waits longer for the
 /// same answer.

@@ -36,6 +36,7 @@ pub use self::breaker::{
 pub use self::call::MintDependencies;
 pub use self::error::{BudgetExhausted, Error, MintError};
 pub use self::freshness::ReuseShare;
+pub use self::mint::CLOCK_TOLERANCE;
 pub use self::request::{Freshness, Issued, Source};
 pub use self::scene_filter::{SceneFilter, SceneFilterError};
 pub use self::service::Codes;

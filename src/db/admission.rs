@@ -15,7 +15,7 @@ const STATISTICS: usize = 2;
 
 /// What a call reads, which decides its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum ReadKind {
     /// Some rows by their keys.
     Read,
     /// Many rows.
@@ -50,11 +50,11 @@ impl Admission {
     }
 
     /// Admits a call at once, or not at all.
-    pub(crate) fn try_acquire(&self, purpose: Purpose) -> Option<Permit<'_>> {
+    pub(crate) fn try_acquire(&self, kind: ReadKind) -> Option<Permit<'_>> {
         let permit = Permit {
-            _statistics: match purpose {
-                Purpose::Read => None,
-                Purpose::Statistics => Some(self.statistics.try_acquire().ok()?),
+            _statistics: match kind {
+                ReadKind::Read => None,
+                ReadKind::Statistics => Some(self.statistics.try_acquire().ok()?),
             },
             _connection: self.connections.try_acquire().ok()?,
         };
@@ -63,12 +63,12 @@ impl Admission {
     }
 
     /// Admits a call within [`ACQUIRE_TIMEOUT`], or not at all. Cancel safe.
-    pub(crate) async fn acquire(&self, purpose: Purpose) -> Option<Permit<'_>> {
+    pub(crate) async fn acquire(&self, kind: ReadKind) -> Option<Permit<'_>> {
         let permit = async {
             // First, so that waiting statistics hold no place in the queue of the others.
-            let statistics = match purpose {
-                Purpose::Read => None,
-                Purpose::Statistics => Some(acquired(&self.statistics).await),
+            let statistics = match kind {
+                ReadKind::Read => None,
+                ReadKind::Statistics => Some(acquired(&self.statistics).await),
             };
             Permit {
                 _connection: acquired(&self.connections).await,
@@ -103,11 +103,11 @@ mod tests {
         for url in URLS {
             let parsed = DatabaseUrl::new(url);
             let admission = Admission::new(&parsed);
-            let held: Vec<_> = from_fn(|| admission.try_acquire(Purpose::Statistics)).collect();
+            let held: Vec<_> = from_fn(|| admission.try_acquire(ReadKind::Statistics)).collect();
             assert_eq!(held.len(), if parsed.is_memory() { 1 } else { 2 }, "{url}");
-            let mut waiting = std::pin::pin!(admission.acquire(Purpose::Statistics));
+            let mut waiting = std::pin::pin!(admission.acquire(ReadKind::Statistics));
             assert!(futures_util::poll!(&mut waiting).is_pending());
-            let is_free = admission.try_acquire(Purpose::Read).is_some();
+            let is_free = admission.try_acquire(ReadKind::Read).is_some();
             assert_eq!(is_free, !parsed.is_memory(), "{url}");
             drop(held);
             assert!(waiting.await.is_some(), "{url}");
@@ -118,12 +118,12 @@ mod tests {
     async fn acquire_times_out() {
         for url in URLS {
             let admission = Admission::new(&DatabaseUrl::new(url));
-            let held: Vec<_> = from_fn(|| admission.try_acquire(Purpose::Read)).collect();
+            let held: Vec<_> = from_fn(|| admission.try_acquire(ReadKind::Read)).collect();
             let started = tokio::time::Instant::now();
-            assert!(admission.acquire(Purpose::Read).await.is_none(), "{url}");
+            assert!(admission.acquire(ReadKind::Read).await.is_none(), "{url}");
             assert_eq!(started.elapsed(), ACQUIRE_TIMEOUT, "{url}");
             drop(held);
-            assert!(admission.acquire(Purpose::Read).await.is_some(), "{url}");
+            assert!(admission.acquire(ReadKind::Read).await.is_some(), "{url}");
         }
     }
 }

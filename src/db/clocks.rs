@@ -9,11 +9,6 @@ use sqlx::{AnyConnection, Executor, Row};
 
 use crate::clock::Clock;
 
-/// How far a clock may be from the database's. Chosen: two replicas are then twice as far apart at
-/// most, and a mint of unknown outcome, which ends after half a minute and may be repeated after
-/// one, still has ended before it is repeated.
-const MOST: Duration = Duration::from_secs(5);
-
 /// How far this machine's clock is from that of the database's server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockDifference(SignedDuration);
@@ -43,9 +38,9 @@ impl ClockDifference {
         Self(ours.duration_since(theirs))
     }
 
-    /// Whether replicas could take each other's leases before their time.
-    pub fn is_too_much(self) -> bool {
-        self.0.unsigned_abs() > MOST
+    /// Whether it is more than this.
+    pub fn exceeds(self, tolerance: Duration) -> bool {
+        self.0.unsigned_abs() > tolerance
     }
 }
 
@@ -68,7 +63,7 @@ mod tests {
     #[test]
     fn the_way_there_and_back_is_no_difference() {
         let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
-        for (asked, answered, theirs, told, is_too_much) in [
+        for (asked, answered, theirs, told, exceeds) in [
             (0, 800, 400, "0.000 s ahead of", false),
             (0, 800, 900, "0.500 s behind", false),
             (10_000, 10_200, 5_100, "5.000 s ahead of", false),
@@ -81,7 +76,8 @@ mod tests {
                 difference.to_string(),
                 format!("this machine's is {told} the database's")
             );
-            assert_eq!(difference.is_too_much(), is_too_much, "{difference}");
+            let tolerance = Duration::from_secs(5);
+            assert_eq!(difference.exceeds(tolerance), exceeds, "{difference}");
         }
     }
 }

@@ -17,13 +17,10 @@ use super::transaction::Transaction;
 /// written. So a command that is repeated after an error finds what it wrote, and counts nothing
 /// twice.
 pub(crate) trait Command: Send + Sync + 'static {
-    /// What the caller gets.
     type Output: Send + 'static;
 
-    /// Which queue it waits in.
     const URGENCY: Urgency = Urgency::Ordinary;
 
-    /// Executes the command.
     fn execute(
         &self,
         write: &mut Transaction<'_>,
@@ -32,10 +29,8 @@ pub(crate) trait Command: Send + Sync + 'static {
 
 /// A command with statements that take many rows: those that wait together are executed together.
 pub(crate) trait BatchCommand: Send + Sync + Sized + 'static {
-    /// What each caller gets.
     type Output: Send + 'static;
 
-    /// Which queue it waits in.
     const URGENCY: Urgency = Urgency::Ordinary;
 
     /// Executes commands in the order in which they came; the outcome of each, in the same order.

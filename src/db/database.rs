@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::Purpose;
+use super::admission::ReadKind;
 use super::clocks::ClockDifference;
 use super::command::BatchCommand;
 use super::engine::Engine;
@@ -80,7 +80,7 @@ impl Database {
         if !self.engine.needs_truncation() {
             return Ok(());
         }
-        self.read(Purpose::Read, self.engine.truncate_wal()).await
+        self.read(ReadKind::Read, self.engine.truncate_wal()).await
     }
 
     /// Writes what waits and closes the connections, within four seconds; no handle can be
@@ -108,10 +108,10 @@ impl Database {
     /// The call's own, or why it was not admitted or not answered.
     pub(crate) async fn read<T>(
         &self,
-        purpose: Purpose,
+        kind: ReadKind,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.engine.read(purpose, call).await
+        self.engine.read(kind, call).await
     }
 
     /// Has the writer execute a command, and waits until it is committed. Cancel safe: a command
@@ -152,9 +152,14 @@ impl Database {
     /// A database of its own in memory, for tests of the features.
     pub(crate) async fn in_memory(clock: Arc<dyn Clock>) -> Self {
         let url = "sqlite::memory:".into();
-        Self::open(&url, "wxtest", &super::Upstream::of_host("test"), clock)
-            .await
-            .expect("memory can be opened")
+        Self::open(
+            &url,
+            "wxtest",
+            &super::UpstreamIdentity::of_host("test"),
+            clock,
+        )
+        .await
+        .expect("memory can be opened")
     }
 
     /// The query plan of SQLite, a line for each step.

@@ -100,7 +100,7 @@ pub(super) fn is_damage(error: &sqlx::Error) -> bool {
 
 /// Why a server refuses, and will go on to until its owner changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ServerRefusal {
     /// There is no such database.
     NoDatabase,
     /// Not this user, not with this password, or not from here.
@@ -118,7 +118,7 @@ pub enum Refusal {
     PoolerConfiguration,
 }
 
-impl Refusal {
+impl ServerRefusal {
     pub(super) fn of(error: &sqlx::Error) -> Option<Self> {
         match error {
             sqlx::Error::Tls(_) => Some(Self::Tls),
@@ -357,50 +357,54 @@ mod tests {
     #[test]
     fn permanent_refusals_are_told_from_transient_ones() {
         for (state, message, want) in [
-            ("3D000", "", Some(Refusal::NoDatabase)),
-            ("28000", "", Some(Refusal::NotThisUser)),
-            ("28P01", "", Some(Refusal::NotThisUser)),
-            ("42501", "", Some(Refusal::NotPermitted)),
+            ("3D000", "", Some(ServerRefusal::NoDatabase)),
+            ("28000", "", Some(ServerRefusal::NotThisUser)),
+            ("28P01", "", Some(ServerRefusal::NotThisUser)),
+            ("42501", "", Some(ServerRefusal::NotPermitted)),
             (
                 "08P01",
                 "unsupported startup parameter: extra_float_digits",
-                Some(Refusal::StartupParameter),
+                Some(ServerRefusal::StartupParameter),
             ),
-            ("08P01", "no such database: x", Some(Refusal::NoDatabase)),
+            (
+                "08P01",
+                "no such database: x",
+                Some(ServerRefusal::NoDatabase),
+            ),
             (
                 "08P01",
                 "SASL authentication failed",
-                Some(Refusal::NotThisUser),
+                Some(ServerRefusal::NotThisUser),
             ),
             (
                 "08P01",
                 "database \"x\" does not exist",
-                Some(Refusal::NoDatabase),
+                Some(ServerRefusal::NoDatabase),
             ),
             (
                 "08P01",
                 "server login has been failing, cached error: database \"x\" does not exist (server_login_retry)",
-                Some(Refusal::NoDatabase),
+                Some(ServerRefusal::NoDatabase),
             ),
             (
                 "08P01",
                 "role \"x\" does not exist",
-                Some(Refusal::NotThisUser),
+                Some(ServerRefusal::NotThisUser),
             ),
             (
                 "08P01",
                 "no pg_hba.conf entry for host \"127.0.0.1\"",
-                Some(Refusal::NotThisUser),
+                Some(ServerRefusal::NotThisUser),
             ),
             (
                 "08P01",
                 "transaction blocks not allowed in statement pooling mode",
-                Some(Refusal::StatementPooling),
+                Some(ServerRefusal::StatementPooling),
             ),
             (
                 "08P01",
                 "bouncer config error",
-                Some(Refusal::PoolerConfiguration),
+                Some(ServerRefusal::PoolerConfiguration),
             ),
             ("08P01", "client_login_timeout (server down)", None),
             ("08P01", "pgbouncer cannot connect to server", None),
@@ -413,7 +417,7 @@ mod tests {
             ("53300", "too many connections", None),
             ("25006", "read-only", None),
         ] {
-            let got = Refusal::of_state(state, message);
+            let got = ServerRefusal::of_state(state, message);
             assert_eq!(got, want, "{state} {message}");
         }
         for error in [
@@ -422,7 +426,7 @@ mod tests {
             sqlx::Error::Io(io::ErrorKind::TimedOut.into()),
             sqlx::Error::Io(io::ErrorKind::UnexpectedEof.into()),
         ] {
-            assert_eq!(Refusal::of(&error), None, "{error}");
+            assert_eq!(ServerRefusal::of(&error), None, "{error}");
         }
     }
 

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::admission::{Admission, Permit, Purpose};
+use super::admission::{Admission, Permit, ReadKind};
 use super::clocks::ClockDifference;
 use super::command::{BatchCommand, Command, Urgency};
 use super::error::Error;
@@ -156,7 +156,7 @@ impl Engine {
         if self.is_up() {
             // A pooler would answer a ping by itself.
             let select = async { Ok(self.pool.execute("SELECT 1").await.map(drop)?) };
-            return self.read(Purpose::Read, select).await;
+            return self.read(ReadKind::Read, select).await;
         }
         self.writer.execute(WriteProbe).await?;
         self.health.record_recovery();
@@ -182,13 +182,13 @@ impl Engine {
     /// a failure of the database.
     pub(crate) async fn read<T>(
         &self,
-        purpose: Purpose,
+        kind: ReadKind,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let _permit = self.admit(purpose).await?;
-        let (deadline, late) = match purpose {
-            Purpose::Statistics => (STATISTICS_DEADLINE, Error::Busy),
-            Purpose::Read => (DEADLINE, Error::Timeout),
+        let _permit = self.admit(kind).await?;
+        let (deadline, late) = match kind {
+            ReadKind::Statistics => (STATISTICS_DEADLINE, Error::Busy),
+            ReadKind::Read => (DEADLINE, Error::Timeout),
         };
         let result = tokio::time::timeout(deadline, call)
             .await
@@ -200,14 +200,14 @@ impl Engine {
     }
 
     /// While the database is down, calls fail at once instead of queueing.
-    async fn admit(&self, purpose: Purpose) -> Result<Permit<'_>, Error> {
-        if let Some(permit) = self.admission.try_acquire(purpose) {
+    async fn admit(&self, kind: ReadKind) -> Result<Permit<'_>, Error> {
+        if let Some(permit) = self.admission.try_acquire(kind) {
             return Ok(permit);
         }
         if !self.is_up() {
             return Err(Error::Timeout);
         }
-        let permit = self.admission.acquire(purpose).await.ok_or(Error::Busy)?;
+        let permit = self.admission.acquire(kind).await.ok_or(Error::Busy)?;
         if self.is_up() {
             Ok(permit)
         } else {
@@ -295,18 +295,18 @@ mod tests {
     async fn statistics_that_take_too_long_are_no_fault_of_the_database() {
         let store = Database::in_memory(Arc::new(SystemClock)).await;
         tokio::time::pause();
-        for (purpose, deadline, is_up) in [
-            (Purpose::Statistics, STATISTICS_DEADLINE, true),
-            (Purpose::Read, DEADLINE, false),
+        for (kind, deadline, is_up) in [
+            (ReadKind::Statistics, STATISTICS_DEADLINE, true),
+            (ReadKind::Read, DEADLINE, false),
         ] {
             let started = tokio::time::Instant::now();
             let slow = std::future::pending::<Result<(), Error>>();
-            let result = store.read(purpose, slow).await;
+            let result = store.read(kind, slow).await;
             // A timer has whole milliseconds.
             let times = deadline..=deadline + Duration::from_millis(1);
-            assert!(times.contains(&started.elapsed()), "{purpose:?}");
+            assert!(times.contains(&started.elapsed()), "{kind:?}");
             assert_eq!(matches!(result, Err(Error::Busy)), is_up, "{result:?}");
-            assert_eq!(store.is_up(), is_up, "{purpose:?}");
+            assert_eq!(store.is_up(), is_up, "{kind:?}");
         }
     }
 }

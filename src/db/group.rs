@@ -21,7 +21,6 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// The number of commands.
     pub(super) fn len(&self) -> usize {
         self.commands
     }

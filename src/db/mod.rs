@@ -29,16 +29,16 @@ mod writer;
 
 pub use self::clocks::ClockDifference;
 pub use self::database::Database;
-pub use self::driver_error::{AddressProblem, Refusal};
+pub use self::driver_error::{AddressProblem, ServerRefusal};
 pub use self::error::Error;
 pub use self::files::{FileProblem, SharedFile};
 pub use self::integrity::Damage;
 pub use self::limits::{ACQUIRE_TIMEOUT, DEADLINE, STATISTICS_DEADLINE};
 pub use self::open_error::OpenError;
-pub use self::opening::Upstream;
+pub use self::opening::UpstreamIdentity;
 pub use self::schema::SchemaState;
 
-pub(crate) use self::admission::Purpose;
+pub(crate) use self::admission::ReadKind;
 pub(crate) use self::command::{BatchCommand, Command, Purge, Urgency};
 pub(crate) use self::limits::PURGE_BATCH;
 pub(crate) use self::open_error::classify;

@@ -2,7 +2,7 @@
 
 use sqlx::migrate::MigrateError;
 
-use super::driver_error::{self, AddressProblem, Refusal};
+use super::driver_error::{self, AddressProblem, ServerRefusal};
 use super::files::FileProblem;
 use super::url::DatabaseUrl;
 
@@ -23,7 +23,7 @@ pub enum OpenError {
     File(FileProblem),
     /// The server refuses, and will go on to.
     #[error("WXQR_DATABASE_URL: the database refuses: {1}")]
-    Refused(Refusal, String),
+    Refused(ServerRefusal, String),
     /// There are no tables, and the user may not create them.
     #[error("WXQR_DATABASE_URL: this user may not create tables")]
     NotPermitted,
@@ -41,7 +41,7 @@ pub enum OpenError {
     /// A feature refuses the database.
     #[error("{problem}")]
     Feature {
-        /// What is wrong.
+        /// The whole message, which names the setting.
         problem: &'static str,
         /// What the owner can do about it.
         action: &'static str,
@@ -75,7 +75,7 @@ impl OpenError {
         else {
             return self;
         };
-        match (url.file(), Refusal::of(cause)) {
+        match (url.file(), ServerRefusal::of(cause)) {
             (Some(file), _) if driver_error::is_file_error(cause) => {
                 Self::File(FileProblem::explain(file, cause))
             }

@@ -47,9 +47,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which WeChat a database belongs to. Codes of the sandbox must never pass for real ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream(String);
+pub struct UpstreamIdentity(String);
 
-impl Upstream {
+impl UpstreamIdentity {
     /// By the API host: all hosts under `weixin.qq.com` are one WeChat.
     pub fn of_host(host: &str) -> Self {
         let real = host == "weixin.qq.com" || host.ends_with(".weixin.qq.com");
@@ -59,7 +59,7 @@ impl Upstream {
 
 /// What a feature does in the transaction that brings the tables up to date, so that its refusal
 /// leaves the database as it was.
-pub(crate) type Settle<'a, T> =
+pub(crate) type MigrationHook<'a, T> =
     dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, OpenError>> + Send + Sync + 'a;
 
 impl Database {
@@ -71,28 +71,28 @@ impl Database {
     pub async fn open(
         url: &SecretString,
         appid: &str,
-        upstream: &Upstream,
+        upstream: &UpstreamIdentity,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let opened = Self::open_with(url, appid, upstream, clock, &|_| Box::pin(async { Ok(()) }));
         Ok(opened.await?.0)
     }
 
-    /// The same with what a feature has to settle before the tables are used.
+    /// The same with what a feature has to do before the tables are used.
     ///
     /// # Errors
     /// [`OpenError`].
     pub(crate) async fn open_with<T>(
         url: &SecretString,
         appid: &str,
-        upstream: &Upstream,
+        upstream: &UpstreamIdentity,
         clock: Arc<dyn Clock>,
-        settle: &Settle<'_, T>,
+        hook: &MigrationHook<'_, T>,
     ) -> Result<(Self, T), OpenError> {
         let mut retry = StartRetry::new();
         let opened = loop {
             let clock = Arc::clone(&clock);
-            match Self::open_now_with(url, appid, upstream, clock, settle).await {
+            match Self::open_now_with(url, appid, upstream, clock, hook).await {
                 Err(error) if error.is_transient() && !retry.is_over() => {
                     retry.pause(&error).await;
                 }
@@ -113,16 +113,16 @@ impl Database {
     pub(crate) async fn open_now_with<T>(
         url: &SecretString,
         appid: &str,
-        upstream: &Upstream,
+        upstream: &UpstreamIdentity,
         clock: Arc<dyn Clock>,
-        settle: &Settle<'_, T>,
+        hook: &MigrationHook<'_, T>,
     ) -> Result<(Self, T), OpenError> {
         let url = DatabaseUrl::new(url.expose_secret());
         if let Some(problem) = url.file().and_then(FileProblem::find) {
             return Err(OpenError::File(problem));
         }
         let appid = Arc::<str>::from(appid);
-        let opened = open_engine(&url, &appid, upstream, &*clock, settle).await;
+        let opened = open_engine(&url, &appid, upstream, &*clock, hook).await;
         let (engine, settled) = opened.map_err(|error| error.or_permanent(&url))?;
         telemetry::store_up(true);
         telemetry::store_damaged(false);
@@ -182,9 +182,9 @@ impl StartRetry {
 async fn open_engine<T>(
     url: &DatabaseUrl,
     appid: &Arc<str>,
-    upstream: &Upstream,
+    upstream: &UpstreamIdentity,
     clock: &dyn Clock,
-    settle: &Settle<'_, T>,
+    hook: &MigrationHook<'_, T>,
 ) -> Result<(Engine, T), OpenError> {
     install_drivers();
     if let Some(read_only) = url.read_only() {
@@ -195,13 +195,13 @@ async fn open_engine<T>(
     let mut writing = WriteConnection::new(url, options.clone(), &pool, Arc::clone(appid));
     // Not one of the pool's: a migration may take longer than a call.
     let mut connection = connect(&options).await?;
-    let settled = prepare(&mut connection, url, upstream, settle).await?;
+    let settled = prepare(&mut connection, url, upstream, hook).await?;
     if url.is_memory() {
         let engine = Engine::new(pool, writing, url, Arc::clone(appid), None);
         let engine = engine.anchored_by(connection);
         return Ok((engine, settled));
     }
-    let clock_difference = compare_clocks(&mut connection, url, clock).await?;
+    let clock_difference = clock_difference(&mut connection, url, clock).await?;
     connection.close().await.map_err(classify)?;
     writing.open().await.map_err(classify)?;
     pool::fill(&pool, url).await.map_err(classify)?;
@@ -215,8 +215,8 @@ pub(super) fn install_drivers() {
     DRIVERS.call_once(sqlx::any::install_default_drivers);
 }
 
-/// Warns where the clocks are too far apart. A file has no clock.
-async fn compare_clocks(
+/// None for a file, which has no clock.
+async fn clock_difference(
     connection: &mut AnyConnection,
     url: &DatabaseUrl,
     clock: &dyn Clock,
@@ -224,14 +224,8 @@ async fn compare_clocks(
     if url.dialect() == Dialect::Sqlite {
         return Ok(None);
     }
-    let difference = ClockDifference::measure(connection, clock)
-        .await
-        .map_err(classify)?;
-    if difference.is_too_much() {
-        let action = ClockDifference::ACTION;
-        tracing::warn!(%difference, action, "the clocks differ");
-    }
-    Ok(Some(difference))
+    let measured = ClockDifference::measure(connection, clock).await;
+    measured.map(Some).map_err(classify)
 }
 
 pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, OpenError> {
@@ -288,15 +282,15 @@ pub(super) async fn has_tables(
 async fn prepare<T>(
     connection: &mut AnyConnection,
     url: &DatabaseUrl,
-    upstream: &Upstream,
-    settle: &Settle<'_, T>,
+    upstream: &UpstreamIdentity,
+    hook: &MigrationHook<'_, T>,
 ) -> Result<T, OpenError> {
     let begin = AssertSqlSafe(begin(url.dialect()));
     let mut write = connection.begin_with(begin).await.map_err(classify)?;
     has_tables(&mut write, url.dialect()).await?;
     migrate(&mut write).await?;
     claim(&mut write, upstream).await?;
-    let settled = settle(&mut write).await?;
+    let settled = hook(&mut write).await?;
     if url.dialect() == Dialect::Postgres {
         write.execute(FORGET_STATEMENTS).await.map_err(classify)?;
     }
@@ -339,7 +333,10 @@ fn without_source_line(error: MigrateError) -> MigrateError {
 }
 
 /// The first process writes down which WeChat the database belongs to; the others compare.
-async fn claim(connection: &mut AnyConnection, upstream: &Upstream) -> Result<(), OpenError> {
+async fn claim(
+    connection: &mut AnyConnection,
+    upstream: &UpstreamIdentity,
+) -> Result<(), OpenError> {
     let held = insert_once(connection, "upstream", &upstream.0)
         .await
         .map_err(classify)?;

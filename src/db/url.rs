@@ -31,7 +31,6 @@ pub(crate) struct DatabaseUrl {
     kind: Kind,
 }
 
-/// What a URL names.
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     Memory,
@@ -113,7 +112,6 @@ impl DatabaseUrl {
         matches!(self.kind, Kind::File(_))
     }
 
-    /// SQLite's file.
     pub(crate) fn file(&self) -> Option<&DatabaseFile> {
         match &self.kind {
             Kind::File(file) => Some(file),

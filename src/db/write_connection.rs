@@ -26,14 +26,14 @@ const WRITE_LOCK: i32 = 0x7778_7177;
 /// A connection that is opened when it is needed.
 #[derive(Debug)]
 pub(super) struct WriteConnection {
-    source: Source,
+    origin: ConnectionOrigin,
     dialect: Dialect,
     begin: String,
     appid: Arc<str>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum ConnectionOrigin {
     Own {
         options: AnyConnectOptions,
         held: Option<Held>,
@@ -58,20 +58,20 @@ impl WriteConnection {
         pool: &AnyPool,
         appid: Arc<str>,
     ) -> Self {
-        let source = if url.is_memory() {
-            Source::Memory {
+        let origin = if url.is_memory() {
+            ConnectionOrigin::Memory {
                 pool: pool.clone(),
                 borrowed: None,
             }
         } else {
-            Source::Own {
+            ConnectionOrigin::Own {
                 options,
                 held: None,
             }
         };
         let dialect = url.dialect();
         Self {
-            source,
+            origin,
             dialect,
             begin: Transaction::begin_write_sql(dialect, WRITE_LOCK, account_key(&appid)),
             appid,
@@ -83,7 +83,7 @@ impl WriteConnection {
     /// # Errors
     /// When it cannot be opened within [`DEADLINE`].
     pub(super) async fn prepare(&mut self) -> Result<(), Error> {
-        if let Source::Memory { pool, borrowed } = &mut self.source {
+        if let ConnectionOrigin::Memory { pool, borrowed } = &mut self.origin {
             *borrowed = Some(pool.acquire().await?);
             return Ok(());
         }
@@ -93,7 +93,7 @@ impl WriteConnection {
 
     /// Opens a connection of its own, unless it is open and works.
     pub(super) async fn open(&mut self) -> Result<(), sqlx::Error> {
-        let Source::Own { options, held } = &mut self.source else {
+        let ConnectionOrigin::Own { options, held } = &mut self.origin else {
             return Ok(());
         };
         if let Some(idle) = held
@@ -120,9 +120,9 @@ impl WriteConnection {
     /// Begins a transaction on the connection that is open.
     pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
         const OPEN: &str = "a transaction begins after the opening";
-        let connection = match &mut self.source {
-            Source::Own { held, .. } => &mut held.as_mut().expect(OPEN).connection,
-            Source::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
+        let connection = match &mut self.origin {
+            ConnectionOrigin::Own { held, .. } => &mut held.as_mut().expect(OPEN).connection,
+            ConnectionOrigin::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
         };
         let begin = self.begin.clone();
         Ok(Transaction::begin_on(connection, self.dialect, begin, &self.appid).await?)
@@ -130,7 +130,7 @@ impl WriteConnection {
 
     /// Gives a borrowed connection back after a transaction.
     pub(super) fn release(&mut self) {
-        if let Source::Memory { borrowed, .. } = &mut self.source {
+        if let ConnectionOrigin::Memory { borrowed, .. } = &mut self.origin {
             *borrowed = None;
         }
     }
@@ -139,7 +139,7 @@ impl WriteConnection {
     /// transaction that the driver does not know of. After a failed beginning PostgreSQL is in one,
     /// and after a full disk the driver counts one that SQLite has ended.
     pub(super) fn discard(&mut self) {
-        if let Source::Own { held, .. } = &mut self.source {
+        if let ConnectionOrigin::Own { held, .. } = &mut self.origin {
             *held = None;
         }
     }
@@ -147,7 +147,7 @@ impl WriteConnection {
     /// Closes the connection at the end of the process. A failure is of no consequence: everything
     /// is committed.
     pub(super) async fn close(&mut self) {
-        if let Source::Own { held, .. } = &mut self.source
+        if let ConnectionOrigin::Own { held, .. } = &mut self.origin
             && let Some(held) = held.take()
         {
             held.connection.close().await.ok();

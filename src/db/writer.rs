@@ -541,7 +541,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let url = format!("sqlite://{}", path.display());
-        let upstream = crate::db::Upstream::of_host("test");
+        let upstream = crate::db::UpstreamIdentity::of_host("test");
         let clock = Arc::new(SystemClock);
         let db = Database::open(&url.into(), "wxtest", &upstream, clock).await;
         let (db, log) = (db.unwrap(), Log::default());
@@ -632,7 +632,7 @@ mod tests {
     async fn what_waits_at_the_end_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("x.db").display());
-        let upstream = crate::db::Upstream::of_host("test");
+        let upstream = crate::db::UpstreamIdentity::of_host("test");
         let url = secrecy::SecretString::from(url);
         let open = || Database::open(&url, "wxtest", &upstream, Arc::new(SystemClock));
         let (db, log) = (open().await.unwrap(), Log::default());

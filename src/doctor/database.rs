@@ -9,6 +9,7 @@ use super::finding::{Finding, Issue};
 use super::{CLOCK, Report, STORE};
 use crate::app::{self, Stores};
 use crate::clock::Clock;
+use crate::codes::CLOCK_TOLERANCE;
 use crate::config::Config;
 use crate::db::{ClockDifference, Damage, Database, OpenError, SchemaState};
 use crate::telemetry::Causes;
@@ -104,7 +105,7 @@ fn store_issue(error: &OpenError) -> Issue {
 }
 
 fn clock_finding(difference: ClockDifference) -> Finding {
-    if difference.is_too_much() {
+    if difference.exceeds(CLOCK_TOLERANCE) {
         let issue = Issue::new(difference.to_string(), ClockDifference::ACTION);
         return Finding::failed(CLOCK, issue);
     }

@@ -6,7 +6,7 @@ use super::statement::Statement;
 use super::store::ChannelStore;
 use crate::channels::channel::Group;
 use crate::channels::filter::ChannelFilter;
-use crate::db::{Error, Purpose};
+use crate::db::{Error, ReadKind};
 
 impl ChannelStore {
     /// The groups of the codes in a list, and how many of them each has. Cancel safe.
@@ -16,7 +16,7 @@ impl ChannelStore {
     pub async fn groups(&self, filter: &ChannelFilter) -> Result<Vec<Group>, Error> {
         let statement = self.groups_statement(filter);
         self.db
-            .read(Purpose::Statistics, async {
+            .read(ReadKind::Statistics, async {
                 let mut read = self.db.begin_statistics().await?;
                 let found = statement.query().fetch_all(&mut read).await?;
                 read.rollback().await?;

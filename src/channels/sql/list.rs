@@ -11,7 +11,7 @@ use crate::channels::channel::ListedCode;
 use crate::channels::filter::{ChannelFilter, Order, OrderKey, Position, PositionKey};
 use crate::channels::label_sort::label_sort;
 use crate::codes::columns;
-use crate::db::{Error, Purpose};
+use crate::db::{Error, ReadKind};
 use crate::text::folded;
 
 /// Part of a list.
@@ -47,7 +47,7 @@ impl ChannelStore {
     ) -> Result<Page, Error> {
         let limit = usize::from(limit);
         self.db
-            .read(Purpose::Statistics, async {
+            .read(ReadKind::Statistics, async {
                 let mut items = Vec::new();
                 for (part, after) in parts(order, after) {
                     let left = limit + 1 - items.len();
@@ -73,7 +73,7 @@ impl ChannelStore {
     pub async fn count(&self, filter: &ChannelFilter) -> Result<u64, Error> {
         let statement = self.count_statement(filter);
         self.db
-            .read(Purpose::Statistics, async {
+            .read(ReadKind::Statistics, async {
                 let mut read = self.db.begin_statistics().await?;
                 let found = statement.query().fetch_one(&mut read).await?;
                 read.rollback().await?;

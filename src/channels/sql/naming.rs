@@ -7,7 +7,7 @@ use super::columns::{SearchKeys, record};
 use super::store::ChannelStore;
 use crate::channels::channel::{Channel, ChannelChange, ChannelRecord};
 use crate::codes::columns;
-use crate::db::{Command, Error, Purpose, Transaction};
+use crate::db::{Command, Error, ReadKind, Transaction};
 
 /// Of a scene without a code the names are there all the same.
 const FIND: &str = "SELECT channel.label, channel.group_name,
@@ -46,7 +46,7 @@ impl ChannelStore {
             .bind(scene.kind().action_name())
             .bind(columns::scene_text(scene));
         self.db
-            .read(Purpose::Read, async {
+            .read(ReadKind::Read, async {
                 record(&query.fetch_one(self.db.autocommit()).await?)
             })
             .await

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 
 use super::store::CodeStore;
-use crate::db::{Command, Error, Purpose, Transaction, Urgency, row};
+use crate::db::{Command, Error, ReadKind, Transaction, Urgency, row};
 
 impl CodeStore {
     /// Takes one of the forced refreshes that WeChat allows: `most` a day, `apart` from each other.
@@ -29,7 +29,7 @@ impl CodeStore {
         let query = sqlx::query("SELECT token, expires_at FROM classic_token WHERE appid = $1")
             .bind(self.db.appid());
         self.db
-            .read(Purpose::Read, async {
+            .read(ReadKind::Read, async {
                 let Some(found) = query.fetch_optional(self.db.autocommit()).await? else {
                     return Ok(None);
                 };

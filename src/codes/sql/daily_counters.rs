@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use super::store::CodeStore;
 use crate::clock::China;
-use crate::db::{Error, Purpose, Transaction, placeholders};
+use crate::db::{Error, ReadKind, Transaction, placeholders};
 
 /// What the visitors' mints of a day are counted under.
 pub(super) const ANONYMOUS: &str = "anonymous";
@@ -23,7 +23,7 @@ impl CodeStore {
             .bind(self.db.appid())
             .bind(China::day(self.db.now()));
         self.db
-            .read(Purpose::Read, async {
+            .read(ReadKind::Read, async {
                 let (mut anonymous, mut all) = (0, 0);
                 for row in query.fetch_all(self.db.autocommit()).await? {
                     let value = u64::try_from(row.try_get::<i64, _>("value")?).unwrap_or(0);

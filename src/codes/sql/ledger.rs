@@ -20,7 +20,7 @@ use super::inserting::{bind_row, insert_sql};
 use super::stops::{Stop, find_stop};
 use super::store::CodeStore;
 use super::tickets::remember_all;
-use crate::db::{BatchCommand, Command, Error, Purpose, Transaction, Urgency, placeholders, row};
+use crate::db::{BatchCommand, Command, Error, ReadKind, Transaction, Urgency, placeholders, row};
 use crate::telemetry::Causes;
 
 /// How long the outcome of a mint stays unknown before another caller may repeat it. The mint that
@@ -145,7 +145,7 @@ impl CodeStore {
         let used = sqlx::query(USED_STOCK).bind(self.db.appid());
         let unknown = sqlx::query(COUNT_UNKNOWN).bind(self.db.appid());
         self.db
-            .read(Purpose::Read, async {
+            .read(ReadKind::Read, async {
                 let used = used.fetch_optional(self.db.autocommit()).await?;
                 let unknown: i64 = unknown.fetch_one(self.db.autocommit()).await?.try_get(0)?;
                 Ok(Stock {

@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::store::CodeStore;
-use crate::db::{Command, Error, Purpose, Transaction, Urgency, row};
+use crate::db::{Command, Error, ReadKind, Transaction, Urgency, row};
 
 /// An open circuit: calls of one API are not sent until `next_probe`, because a quota is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl CodeStore {
     pub async fn stop_of(&self, api: &str) -> Result<Option<Stop>, Error> {
         let query = sqlx::query(FIND).bind(self.db.appid()).bind(api);
         self.db
-            .read(Purpose::Read, async {
+            .read(ReadKind::Read, async {
                 let found = query.fetch_optional(self.db.autocommit()).await?;
                 found.as_ref().map(stop).transpose()
             })

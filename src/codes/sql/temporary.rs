@@ -7,7 +7,7 @@ use wechat::ticket::{IssuedCode, Life};
 use super::columns;
 use super::inserting::{bind_row, insert_sql};
 use super::store::CodeStore;
-use crate::db::{Error, Purge, Purpose, Transaction, placeholders};
+use crate::db::{Error, Purge, ReadKind, Transaction, placeholders};
 
 /// The index by expiry gives a batch; its rows are then found by their keys, each looked at again
 /// because it may have been renewed. Without the `+ 0` SQLite would read all of the dead for each
@@ -29,7 +29,7 @@ impl CodeStore {
         .bind(scene.kind().action_name())
         .bind(columns::scene_text(scene));
         self.db
-            .read(Purpose::Read, async {
+            .read(ReadKind::Read, async {
                 let found = query.fetch_optional(self.db.autocommit()).await?;
                 found.as_ref().map_or(Ok(None), columns::code)
             })

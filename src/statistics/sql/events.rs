@@ -11,7 +11,7 @@ use super::columns;
 use super::store::EventStore;
 use crate::codes::SceneFilter;
 use crate::codes::columns::kinds;
-use crate::db::{Error, Purpose, row};
+use crate::db::{Error, ReadKind, row};
 use crate::statistics::tally::Attribution;
 
 /// An event with its day, to be recorded.
@@ -110,7 +110,7 @@ impl EventStore {
         let last = sqlx::query_scalar("SELECT last_seq FROM event_log WHERE appid = $1");
         let (last, found) = self
             .db
-            .read(Purpose::Statistics, async {
+            .read(ReadKind::Statistics, async {
                 let mut read = self.db.begin_statistics().await?;
                 let last = last.bind(self.db.appid()).fetch_optional(&mut read).await?;
                 let found = query.fetch_all(&mut read).await?;

@@ -21,7 +21,7 @@ use super::store::EventStore;
 use crate::channels::Channel;
 use crate::codes::SceneFilter;
 use crate::codes::columns::kinds;
-use crate::db::{Error, Purpose, Transaction, row};
+use crate::db::{Error, ReadKind, Transaction, row};
 use crate::statistics::tally::Attribution;
 
 /// What happened by one code, on a day or over several.
@@ -120,7 +120,7 @@ impl EventStore {
     /// When the store cannot be used, [`Error::Busy`] also when it took too long, or when too many
     /// rows of other answers are still in memory.
     pub async fn numbers(&self, filter: &NumbersFilter) -> Result<Option<NumbersRows>, Error> {
-        let codes = self.db.read(Purpose::Statistics, async {
+        let codes = self.db.read(ReadKind::Statistics, async {
             let mut read = self.db.begin_statistics().await?;
             let codes = self.read_codes(&mut read, filter).await?;
             read.rollback().await?;
@@ -142,7 +142,7 @@ impl EventStore {
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn sums(&self, filter: &NumbersFilter) -> Result<Vec<Sums>, Error> {
         self.db
-            .read(Purpose::Statistics, async {
+            .read(ReadKind::Statistics, async {
                 let mut read = self.db.begin_statistics().await?;
                 let sql = AssertSqlSafe(filter.sums_sql());
                 let query = filter.bind(sqlx::query(sql).bind(self.db.appid()));

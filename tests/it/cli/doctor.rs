@@ -13,7 +13,7 @@ use url::Url;
 use wechat_sandbox::{Api, Fault, FaultKind, Sandbox, Target};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::db::{Damage, Upstream};
+use wxqr::db::{Damage, UpstreamIdentity};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET, TestApp, spawn_sandbox};
@@ -555,7 +555,7 @@ async fn the_clock_of_the_databases_server_is_compared() {
 /// As `wxqr serve` makes it.
 async fn make_store(database: &Database) {
     let url = database.url.as_str().into();
-    let upstream = Upstream::of_host("127.0.0.1");
+    let upstream = UpstreamIdentity::of_host("127.0.0.1");
     let opened = Stores::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
     opened.unwrap();
 }

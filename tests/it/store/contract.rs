@@ -8,7 +8,7 @@ use wechat::scene::{PermanentScene, Scene, TemporaryScene};
 use wechat::ticket::{IssuedCode, Life};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock, ManualClock};
-use wxqr::db::{OpenError, Upstream};
+use wxqr::db::{OpenError, UpstreamIdentity};
 
 use crate::support::database::Database;
 
@@ -105,7 +105,14 @@ pub(super) async fn open(
     host: &str,
     clock: Arc<dyn Clock>,
 ) -> Result<Stores, OpenError> {
-    Stores::open(&url.into(), app_id, &Upstream::of_host(host), clock, None).await
+    Stores::open(
+        &url.into(),
+        app_id,
+        &UpstreamIdentity::of_host(host),
+        clock,
+        None,
+    )
+    .await
 }
 
 pub(super) fn temporary(id: u32) -> Scene {

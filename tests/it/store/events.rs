@@ -13,7 +13,7 @@ use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelChange, ChannelFilter, Order};
 use wxqr::clock::{Clock as _, ManualClock};
 use wxqr::codes::{ReserveOutcome, SceneFilter};
-use wxqr::db::{OpenError, Upstream};
+use wxqr::db::{OpenError, UpstreamIdentity};
 use wxqr::statistics::{
     Attribution, DatedEvent, EventFilter, EventOrder, Numbers, NumbersFilter, PersonKey, Recorded,
     Span, StoredEvent, Sums,
@@ -838,7 +838,7 @@ async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
         let key: PersonKey = bench.database.text(held).await.unwrap().parse().unwrap();
         let (url, upstream) = (
             bench.database.url.as_str().into(),
-            Upstream::of_host("test"),
+            UpstreamIdentity::of_host("test"),
         );
         let open = |key| Stores::open(&url, APP_ID, &upstream, bench.clock.clone(), key);
         let look = Stores::open_now(&url, APP_ID, &upstream, bench.clock.clone(), Some(&key));
@@ -866,7 +866,10 @@ async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_store_keeps_no_key_that_comes_from_outside() {
     let database = Database::sqlite();
-    let (url, upstream) = (database.url.as_str().into(), Upstream::of_host("test"));
+    let (url, upstream) = (
+        database.url.as_str().into(),
+        UpstreamIdentity::of_host("test"),
+    );
     let clock = Arc::new(ManualClock::starting_at(START.parse().unwrap()));
     let (key, other) = (PersonKey::random(), PersonKey::random());
     let open = |key| Stores::open(&url, APP_ID, &upstream, clock.clone(), Some(key));

@@ -13,7 +13,7 @@ use wxqr::app::Stores;
 use wxqr::channels::ChannelChange;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::codes::{Intent, ReserveOutcome};
-use wxqr::db::{Error, OpenError, Upstream};
+use wxqr::db::{Error, OpenError, UpstreamIdentity};
 
 use super::contract::{self, APP_ID, for_a_while, for_ever, permanent, temporary};
 use crate::support::database::Database;
@@ -175,7 +175,7 @@ async fn a_database_that_is_far_away_is_opened_all_the_same() {
     let Some((_database, _wire, url)) = Wire::to_database(Duration::from_millis(20)).await else {
         return;
     };
-    let upstream = Upstream::of_host("test");
+    let upstream = UpstreamIdentity::of_host("test");
     let store = Stores::open_now(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None).await;
     granted(&store.unwrap(), "poster").await;
 }
@@ -203,7 +203,7 @@ async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://{}/x", silent.local_addr().unwrap());
     let url = url.as_str().into();
-    let upstream = Upstream::of_host("test");
+    let upstream = UpstreamIdentity::of_host("test");
     let open = Stores::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None);
     let opened = tokio::time::timeout(Duration::from_mins(1), open).await;
     let refused = opened.expect("it ends by itself").unwrap_err();

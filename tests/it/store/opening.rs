@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use wxqr::app::Stores;
 use wxqr::clock::{Clock, SystemClock};
-use wxqr::db::{ClockDifference, OpenError};
+use wxqr::codes::CLOCK_TOLERANCE;
+use wxqr::db::OpenError;
 
 use super::contract::{APP_ID, for_a_while, open, temporary};
 use crate::support::database::Database;
@@ -161,7 +162,7 @@ async fn clock_skew_is_logged() {
             };
             let difference = store.unwrap().database.clock_difference();
             let is_server = database.url.starts_with("postgres");
-            let told = difference.is_some_and(ClockDifference::is_too_much);
+            let told = difference.is_some_and(|it| it.exceeds(CLOCK_TOLERANCE));
             assert_eq!(difference.is_some(), is_server, "a file has no clock");
             assert_eq!(told, is_server && is_wrong, "{difference:?}");
             let line = "s ahead of the database's";

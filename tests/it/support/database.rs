@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 use wxqr::app::Stores;
 use wxqr::clock::SystemClock;
-use wxqr::db::Upstream;
+use wxqr::db::UpstreamIdentity;
 
 use super::app::APP_ID;
 use super::pooler::Pooler;
@@ -209,7 +209,7 @@ impl Drop for OnServer {
 
 /// The store at an address, as a second replica of the tests' service opens it.
 pub(crate) async fn store_at(url: &str) -> Stores {
-    let upstream = Upstream::of_host("127.0.0.1");
+    let upstream = UpstreamIdentity::of_host("127.0.0.1");
     let opened = Stores::open(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None).await;
     opened.unwrap()
 }
