@@ -25,6 +25,10 @@ const PURGE_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two batches: visitors and scans write too.
 const BETWEEN_BATCHES: Duration = Duration::from_millis(20);
 
+/// How many batches may take too long, one after another, until the rest waits for the next time.
+/// Chosen: the last ones are a single row.
+const MAX_LATE_BATCHES: u32 = 10;
+
 /// How long an expired ticket or binding is kept, in case clocks disagree or a caller is late.
 const KEEP_DEAD: Duration = Duration::from_hours(1);
 
@@ -112,12 +116,20 @@ impl Upkeep {
     }
 
     /// Removes batch after batch, as long as there is something to remove and the store is well,
-    /// and pauses after each for other writers.
+    /// and pauses after each for other writers. After one that took too long the next one is
+    /// smaller.
     async fn until_done<F>(&self, mut remove: impl FnMut() -> F)
     where
         F: Future<Output = Result<u64, db::Error>>,
     {
-        while self.stores.database.is_up() && remove().await.is_ok_and(|removed| removed > 0) {
+        let mut late = 0;
+        while self.stores.database.is_up() {
+            match remove().await {
+                Ok(0) => return,
+                Ok(_) => late = 0,
+                Err(db::Error::Busy) if late < MAX_LATE_BATCHES => late += 1,
+                Err(_) => return,
+            }
             tokio::time::sleep(BETWEEN_BATCHES).await;
         }
     }

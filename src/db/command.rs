@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::error::Error;
-use super::limits::PURGE_BATCH;
 use super::transaction::Transaction;
 
 /// A write, which the writer executes in one transaction with all that wait beside it.
@@ -90,7 +89,7 @@ impl Command for Purge {
         let removed = sqlx::query(self.sql)
             .bind(write.appid())
             .bind(self.before.as_millisecond())
-            .bind(PURGE_BATCH)
+            .bind(write.purge_batch())
             .execute(write)
             .await?;
         Ok(removed.rows_affected())

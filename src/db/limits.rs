@@ -13,7 +13,7 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 pub const STATISTICS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The most rows that one statement removes, so that no writer waits long behind it.
-pub(crate) const PURGE_BATCH: i64 = 500;
+pub(super) const MAX_PURGE_BATCH: usize = 500;
 
 /// How long the end of the process waits for the last writes: a group that waits for a connection,
 /// for the lock, for its statements, and for its commit.

@@ -4,6 +4,7 @@
 //! commands, which one task commits in groups. Every call has a deadline, and all share one health
 //! state. It must not know any feature: the SQL of each is in that feature's `sql`.
 
+mod adaptive_size;
 mod admission;
 mod clocks;
 mod command;
@@ -20,6 +21,7 @@ mod open_error;
 mod opening;
 pub(crate) mod placeholders;
 mod pool;
+mod queues;
 pub(crate) mod row;
 mod schema;
 mod transaction;
@@ -40,6 +42,5 @@ pub use self::schema::SchemaState;
 
 pub(crate) use self::admission::ReadKind;
 pub(crate) use self::command::{BatchCommand, Command, Purge, Urgency};
-pub(crate) use self::limits::PURGE_BATCH;
 pub(crate) use self::open_error::classify;
 pub(crate) use self::transaction::Transaction;

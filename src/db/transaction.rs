@@ -18,7 +18,7 @@ use sqlx::{
     SqlStr,
 };
 
-use super::limits::{DEADLINE, STATISTICS_DEADLINE};
+use super::limits::{DEADLINE, MAX_PURGE_BATCH, STATISTICS_DEADLINE};
 use super::url::Dialect;
 
 /// How long PostgreSQL waits for a lock, so that a lock alone never makes a call pass [`DEADLINE`].
@@ -46,6 +46,7 @@ pub(crate) struct Transaction<'c> {
     inner: sqlx::Transaction<'c, Any>,
     dialect: Dialect,
     appid: &'c str,
+    purge_batch: usize,
 }
 
 impl<'c> Transaction<'c> {
@@ -75,6 +76,7 @@ impl<'c> Transaction<'c> {
             inner,
             dialect,
             appid,
+            purge_batch: MAX_PURGE_BATCH,
         })
     }
 
@@ -85,6 +87,7 @@ impl<'c> Transaction<'c> {
             inner,
             dialect: reads.dialect,
             appid: reads.appid,
+            purge_batch: MAX_PURGE_BATCH,
         })
     }
 
@@ -112,9 +115,22 @@ impl<'c> Transaction<'c> {
         Self::begin_in(reads, begin).await
     }
 
+    /// The same where a statement may remove fewer rows.
+    pub(super) fn with_purge_batch(self, purge_batch: usize) -> Self {
+        Self {
+            purge_batch,
+            ..self
+        }
+    }
+
     /// The account, which is the first column of every key.
     pub(crate) fn appid(&self) -> &'c str {
         self.appid
+    }
+
+    /// The most rows that a statement may remove: fewer while the database is slow.
+    pub(crate) fn purge_batch(&self) -> i64 {
+        i64::try_from(self.purge_batch).unwrap_or(i64::MAX)
     }
 
     /// Splits rows into those of one statement each. SQLite's statements are kept ready, one for

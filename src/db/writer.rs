@@ -6,51 +6,32 @@
 //! Where one command fails, or all together take too long, the group is executed in halves, down to
 //! the command that is the reason (bisection); urgent ones that come meanwhile go before them.
 
-use std::collections::VecDeque;
-use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::command::{BatchCommand, Urgency};
+use super::adaptive_size::AdaptiveSize;
+use super::command::BatchCommand;
 use super::error::Error;
-use super::group::{Batch, Group, batch_of};
+use super::group::{Group, batch_of};
 use super::health::Health;
-use super::limits::{ACQUIRE_TIMEOUT, DEADLINE};
+use super::limits::{ACQUIRE_TIMEOUT, DEADLINE, MAX_PURGE_BATCH};
+use super::queues::{Queues, Senders, queues};
 use super::write_connection::WriteConnection;
 use crate::telemetry;
-
-/// The most commands in one transaction. Chosen: larger groups are no faster, and hold the lock for
-/// longer.
-const MAX_GROUP: usize = 100;
-
-/// A group that takes longer makes the next one smaller, a shorter one makes it larger. Chosen: a
-/// small part of [`DEADLINE`], at which a group is executed in halves.
-const LONG_GROUP: Duration = Duration::from_millis(200);
-
-/// The most commands of the first groups, before it is known how fast the database is.
-const FIRST_MAX_GROUP: usize = 16;
 
 /// How often a group waits for the lock. Chosen: a replica that froze with the lock loses it after
 /// a second, and each wait is shorter than that.
 const MAX_BEGINS: u32 = 4;
 
-/// How many commands may wait in each queue. A bound on memory: a command has a few hundred bytes.
-/// Chosen: the events of two seconds when a campaign brings 500 a second.
-const QUEUE: usize = 1000;
-
-/// The queues of the writer. Dropping it ends the task, once it has executed what waits.
+/// The writer's handle. Dropping it ends the task, once it has executed what waits.
 #[derive(Debug)]
 pub(super) struct Writer {
-    first: Sender<Box<dyn Batch>>,
-    ordinary: Sender<Box<dyn Batch>>,
-    background: Sender<Box<dyn Batch>>,
+    senders: Senders,
     closing: CancellationToken,
     tasks: TaskTracker,
 }
@@ -58,28 +39,20 @@ pub(super) struct Writer {
 impl Writer {
     /// Must be called in a runtime.
     pub(super) fn start(connection: WriteConnection, health: Arc<Health>) -> Self {
-        let (first, first_queue) = mpsc::channel(QUEUE);
-        let (ordinary, ordinary_queue) = mpsc::channel(QUEUE);
-        let (background, background_queue) = mpsc::channel(QUEUE);
+        let (senders, queues) = queues();
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
         let task = Task {
             connection,
             health,
-            first: first_queue,
-            ordinary: ordinary_queue,
-            background: background_queue,
-            halves: VecDeque::new(),
-            max_group: FIRST_MAX_GROUP,
-            was_background: false,
+            queues,
+            purge_batch: AdaptiveSize::new(MAX_PURGE_BATCH, MAX_PURGE_BATCH),
             is_crowded: false,
         };
         tasks.spawn(task.run(closing.clone()));
         tasks.close();
         Self {
-            first,
-            ordinary,
-            background,
+            senders,
             closing,
             tasks,
         }
@@ -92,13 +65,8 @@ impl Writer {
     /// [`Error::Busy`] if it waited for [`ACQUIRE_TIMEOUT`] and was not executed; else why the
     /// transaction failed.
     pub(super) async fn execute<C: BatchCommand>(&self, command: C) -> Result<C::Output, Error> {
-        let queue = match C::URGENCY {
-            Urgency::First => &self.first,
-            Urgency::Ordinary => &self.ordinary,
-            Urgency::Background => &self.background,
-        };
         let (batch, reply) = batch_of(command);
-        let queued = timeout(ACQUIRE_TIMEOUT, queue.send(batch)).await;
+        let queued = timeout(ACQUIRE_TIMEOUT, self.senders.send(batch)).await;
         queued.map_err(|_| Error::Busy)?.map_err(|_| closed())?;
         // From here on the task ends the wait, so that an answer of "busy" is true.
         reply.await.map_err(|_| closed())?
@@ -115,28 +83,9 @@ async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Res
     timeout(DEADLINE, call).await.unwrap_or(Err(Error::Timeout))
 }
 
-/// The most commands of the group after one that took so long: a database that is too slow for so
-/// many gets fewer, until it keeps up.
-fn max_group_after(max_group: usize, took: Duration) -> usize {
-    if took > LONG_GROUP {
-        (max_group / 2).max(1)
-    } else {
-        MAX_GROUP.min(max_group * 2)
-    }
-}
-
 impl Drop for Writer {
     fn drop(&mut self) {
         self.closing.cancel();
-    }
-}
-
-/// Adds what waits in a queue, up to `max` commands in all.
-fn fill(group: &mut Group, queue: &mut Receiver<Box<dyn Batch>>, max: usize) {
-    while group.len() < max
-        && let Ok(batch) = queue.try_recv()
-    {
-        group.add(batch);
     }
 }
 
@@ -148,15 +97,9 @@ fn closed() -> Error {
 struct Task {
     connection: WriteConnection,
     health: Arc<Health>,
-    first: Receiver<Box<dyn Batch>>,
-    ordinary: Receiver<Box<dyn Batch>>,
-    background: Receiver<Box<dyn Batch>>,
-    /// What is left of groups that failed, so that one command that fails harms no other.
-    halves: VecDeque<Group>,
-    /// The most commands of the next group.
-    max_group: usize,
-    /// Whether the group before was a background command.
-    was_background: bool,
+    queues: Queues,
+    /// The most rows that a background command may remove.
+    purge_batch: AdaptiveSize,
     /// Whether commands waited for too long since the queues were last free.
     is_crowded: bool,
 }
@@ -180,7 +123,7 @@ enum Stage {
 
 impl Task {
     async fn run(mut self, closing: CancellationToken) {
-        while let Some(group) = self.next_group(&closing).await {
+        while let Some(group) = self.queues.next_group(&closing).await {
             // A command that panics fails its group, and not the writes of the process from then
             // on.
             let written = AssertUnwindSafe(self.write(group)).catch_unwind().await;
@@ -190,49 +133,6 @@ impl Task {
             }
         }
         self.connection.close().await;
-    }
-
-    /// What is executed next, as soon as there is something; none at the end.
-    async fn next_group(&mut self, closing: &CancellationToken) -> Option<Group> {
-        let mut group = Group::default();
-        fill(&mut group, &mut self.first, self.max_group);
-        if group.len() > 0 {
-            return Some(group);
-        }
-        if let Some(half) = self.halves.pop_front() {
-            return Some(half);
-        }
-        if !mem::take(&mut self.was_background)
-            && let Ok(batch) = self.background.try_recv()
-        {
-            return Some(self.background_group(batch));
-        }
-        loop {
-            tokio::select! {
-                biased;
-                Some(batch) = self.first.recv() => { group.add(batch); break }
-                Some(batch) = self.ordinary.recv() => { group.add(batch); break }
-                Some(batch) = self.background.recv() => {
-                    return Some(self.background_group(batch));
-                }
-                () = closing.cancelled(), if !self.first.is_closed() => {
-                    self.first.close();
-                    self.ordinary.close();
-                    self.background.close();
-                }
-                else => return None,
-            }
-        }
-        fill(&mut group, &mut self.first, self.max_group);
-        fill(&mut group, &mut self.ordinary, self.max_group);
-        Some(group)
-    }
-
-    fn background_group(&mut self, batch: Box<dyn Batch>) -> Group {
-        self.was_background = true;
-        let mut group = Group::default();
-        group.add(batch);
-        group
     }
 
     async fn write(&mut self, mut group: Group) {
@@ -246,9 +146,7 @@ impl Task {
         match self.commit(&mut group).await {
             Ok(()) => group.reply(&Ok(())),
             Err(failure) if failure.concerns_commands() && group.len() > 1 => {
-                let [earlier, later] = group.halves();
-                self.halves.push_front(later);
-                self.halves.push_front(earlier);
+                self.queues.put_back(group.halves());
             }
             Err(failure) => group.reply(&Err(failure.error)),
         }
@@ -296,9 +194,10 @@ impl Task {
             .prepare()
             .await
             .map_err(Stage::Begin.failure())?;
-        let mut write = within_deadline(self.connection.begin())
+        let write = within_deadline(self.connection.begin())
             .await
             .map_err(Stage::Begin.failure())?;
+        let mut write = write.with_purge_batch(self.purge_batch.get());
         let begun_at = Instant::now();
         let executed = within_deadline(group.execute(&mut write)).await;
         let result = match executed {
@@ -311,7 +210,11 @@ impl Task {
             }
             Err(error) => Err(error).map_err(Stage::Execute.failure()),
         };
-        self.max_group = max_group_after(self.max_group, begun_at.elapsed());
+        if group.is_background() {
+            self.purge_batch.adapt(begun_at.elapsed());
+        } else {
+            self.queues.adapt(begun_at.elapsed());
+        }
         result
     }
 }
@@ -350,7 +253,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::db::{Command, Database, Transaction};
+    use crate::db::{Command, Database, Transaction, Urgency};
 
     /// What is executed, in order, by the groups of the writer.
     type Log = Arc<Mutex<Vec<Vec<String>>>>;
@@ -413,19 +316,6 @@ mod tests {
         }
         let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
         assert_eq!(sizes, [16, 32, 64, 38]);
-    }
-
-    #[test]
-    fn a_slow_group_makes_the_next_ones_smaller_and_fast_ones_larger_again() {
-        let mut max = MAX_GROUP;
-        let mut next = |took_ms| {
-            max = max_group_after(max, Duration::from_millis(took_ms));
-            max
-        };
-        assert_eq!([201, 300, 200, 0].map(&mut next), [50, 25, 50, 100]);
-        assert_eq!(next(0), MAX_GROUP, "no larger");
-        let slow = [201; 8].map(&mut next);
-        assert_eq!(slow[7], 1, "and no smaller than one");
     }
 
     /// Never ends in a group of more than so many.
@@ -501,6 +391,31 @@ mod tests {
         assert!(db.is_up(), "it is only slow");
     }
 
+    /// A removal that never ends with more than so many rows.
+    struct TooManyRows(i64);
+
+    impl Command for TooManyRows {
+        type Output = i64;
+
+        const URGENCY: Urgency = Urgency::Background;
+
+        async fn execute(&self, write: &mut Transaction<'_>) -> Result<i64, Error> {
+            if write.purge_batch() > self.0 {
+                std::future::pending::<()>().await;
+            }
+            Ok(write.purge_batch())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_removal_makes_the_next_one_smaller_and_a_fast_one_larger() {
+        let db = database().await;
+        for removed in [None, Some(250), None, Some(250)] {
+            let batch = db.execute(TooManyRows(250)).await.ok();
+            assert_eq!(batch, removed);
+        }
+    }
+
     #[tokio::test]
     async fn background_commands_do_not_wait_for_a_quiet_moment() {
         let (db, log) = (database().await, Log::default());
@@ -514,24 +429,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_command_that_finds_its_queue_full_is_refused_after_a_while() {
-        let (first, _first) = mpsc::channel(1);
-        let (background, _background) = mpsc::channel(1);
-        let (ordinary, _held) = mpsc::channel(2);
         // No task takes what waits.
+        let (senders, _queues) = queues();
         let writer = Writer {
-            first,
-            ordinary,
-            background,
+            senders,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         let command = || insert("one", &Log::default());
-        let mut queued = [command(), command()].map(|command| Box::pin(writer.execute(command)));
-        for waiting in &mut queued {
-            assert!(futures_util::poll!(waiting).is_pending());
-        }
+        let mut queued = Vec::new();
         let started = Instant::now();
-        let refused = writer.execute(command()).await;
+        let refused = loop {
+            // A task may not send so many at once.
+            tokio::task::yield_now().await;
+            let mut waiting = Box::pin(writer.execute(command()));
+            if writer.senders.is_full() {
+                break waiting.await;
+            }
+            assert!(futures_util::poll!(&mut waiting).is_pending());
+            queued.push(waiting);
+        };
         assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
         assert_eq!(started.elapsed(), ACQUIRE_TIMEOUT);
     }

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::columns;
 use super::store::EventStore;
-use crate::db::{Command, Database, Error, PURGE_BATCH, Transaction, Urgency, placeholders, row};
+use crate::db::{Command, Database, Error, Transaction, Urgency, placeholders, row};
 use crate::statistics::tally::Attribution;
 
 /// The oldest ones that may go: those that are listed, and those of bindings.
@@ -58,7 +58,7 @@ impl Command for ForgetEvents {
         let erased = sqlx::query(ERASE)
             .bind(write.appid())
             .bind(self.before.as_millisecond())
-            .bind(PURGE_BATCH)
+            .bind(write.purge_batch())
             .bind(columns::openid_column(None))
             .execute(write)
             .await?;
@@ -78,7 +78,7 @@ async fn remove_events(
     let old = sqlx::query(old)
         .bind(write.appid())
         .bind(before.as_millisecond())
-        .bind(PURGE_BATCH)
+        .bind(write.purge_batch())
         .fetch_all(&mut *write)
         .await?;
     keep_last_visits(write, &old).await?;

@@ -1,0 +1,287 @@
+//! The writer's queues, and which of the commands that wait form the next group.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::SendError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::adaptive_size::AdaptiveSize;
+use super::command::Urgency;
+use super::group::{Batch, Group};
+
+/// The most commands in one transaction. Chosen: larger groups are no faster, and hold the lock for
+/// longer.
+const MAX_GROUP: usize = 100;
+
+/// The most commands of the first groups, before it is known how fast the database is.
+const FIRST_MAX_GROUP: usize = 16;
+
+/// After a group of so many commands the next one waits for as many.
+const CROWD: usize = 8;
+
+/// So many are enough: more make a commit hardly cheaper for each, and the wait costs all of them.
+const ENOUGH: usize = 24;
+
+/// How long it waits for them at most (as PostgreSQL's `commit_delay`). Chosen: about as long as a
+/// commit of a fast disk, which it saves.
+const COMMIT_DELAY: Duration = Duration::from_millis(2);
+
+/// How many commands may wait in each queue. A bound on memory: a command has a few hundred bytes.
+/// Chosen: the events of two seconds when a campaign brings 500 a second.
+const QUEUE: usize = 1000;
+
+/// Where commands are queued.
+#[derive(Debug)]
+pub(super) struct Senders {
+    first: Sender<Box<dyn Batch>>,
+    ordinary: Sender<Box<dyn Batch>>,
+    background: Sender<Box<dyn Batch>>,
+}
+
+/// What waits, by urgency.
+pub(super) struct Queues {
+    first: Receiver<Box<dyn Batch>>,
+    ordinary: Receiver<Box<dyn Batch>>,
+    background: Receiver<Box<dyn Batch>>,
+    /// What is left of groups that failed, so that one command that fails harms no other.
+    halves: VecDeque<Group>,
+    /// The most commands of the next group.
+    max_group: AdaptiveSize,
+    /// How many the last group had.
+    last_group: usize,
+    /// Whether the group before was a background command.
+    was_background: bool,
+}
+
+pub(super) fn queues() -> (Senders, Queues) {
+    let (first, first_queue) = mpsc::channel(QUEUE);
+    let (ordinary, ordinary_queue) = mpsc::channel(QUEUE);
+    let (background, background_queue) = mpsc::channel(QUEUE);
+    let senders = Senders {
+        first,
+        ordinary,
+        background,
+    };
+    let queues = Queues {
+        first: first_queue,
+        ordinary: ordinary_queue,
+        background: background_queue,
+        halves: VecDeque::new(),
+        max_group: AdaptiveSize::new(FIRST_MAX_GROUP, MAX_GROUP),
+        last_group: 0,
+        was_background: false,
+    };
+    (senders, queues)
+}
+
+impl Senders {
+    /// Queues a command, once its queue has room.
+    ///
+    /// # Errors
+    /// When the writer has ended.
+    pub(super) async fn send(
+        &self,
+        batch: Box<dyn Batch>,
+    ) -> Result<(), SendError<Box<dyn Batch>>> {
+        let queue = match batch.urgency() {
+            Urgency::First => &self.first,
+            Urgency::Ordinary => &self.ordinary,
+            Urgency::Background => &self.background,
+        };
+        queue.send(batch).await
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_full(&self) -> bool {
+        self.ordinary.capacity() == 0
+    }
+}
+
+impl Queues {
+    /// What is executed next, as soon as there is something; none once it was cancelled and nothing
+    /// is left.
+    pub(super) async fn next_group(&mut self, closing: &CancellationToken) -> Option<Group> {
+        let group = self.compose(closing).await?;
+        self.last_group = group.len();
+        Some(group)
+    }
+
+    async fn compose(&mut self, closing: &CancellationToken) -> Option<Group> {
+        let mut group = Group::default();
+        if !self.halves.is_empty() {
+            fill(&mut group, &mut self.first, self.max_group.get());
+            return if group.len() > 0 {
+                Some(group)
+            } else {
+                self.halves.pop_front()
+            };
+        }
+        if self.first.is_empty()
+            && !mem::take(&mut self.was_background)
+            && let Ok(batch) = self.background.try_recv()
+        {
+            return Some(self.background_group(batch));
+        }
+        loop {
+            tokio::select! {
+                biased;
+                Some(batch) = self.first.recv() => { group.add(batch); break }
+                Some(batch) = self.ordinary.recv() => { group.add(batch); break }
+                Some(batch) = self.background.recv() => {
+                    return Some(self.background_group(batch));
+                }
+                () = closing.cancelled(), if !self.first.is_closed() => {
+                    self.first.close();
+                    self.ordinary.close();
+                    self.background.close();
+                }
+                else => return None,
+            }
+        }
+        fill(&mut group, &mut self.first, self.max_group.get());
+        fill(&mut group, &mut self.ordinary, self.max_group.get());
+        if self.last_group >= CROWD {
+            self.gather(&mut group).await;
+        }
+        Some(group)
+    }
+
+    /// Waits for as many commands as the last group had, or enough. Its callers come again at about
+    /// the same time, and would else be spread over many small groups.
+    async fn gather(&mut self, group: &mut Group) {
+        let enough = self.last_group.min(ENOUGH).min(self.max_group.get());
+        let mut end = pin!(sleep(COMMIT_DELAY));
+        while group.len() < enough {
+            tokio::select! {
+                biased;
+                Some(batch) = self.first.recv() => group.add(batch),
+                Some(batch) = self.ordinary.recv() => group.add(batch),
+                () = &mut end => return,
+            }
+        }
+    }
+
+    fn background_group(&mut self, batch: Box<dyn Batch>) -> Group {
+        self.was_background = true;
+        let mut group = Group::default();
+        group.add(batch);
+        group
+    }
+
+    /// Has the halves of a group that failed executed before all but urgent commands.
+    pub(super) fn put_back(&mut self, [earlier, later]: [Group; 2]) {
+        self.halves.push_front(later);
+        self.halves.push_front(earlier);
+    }
+
+    /// Bounds the next group by how long the last one took.
+    pub(super) fn adapt(&mut self, took: Duration) {
+        self.max_group.adapt(took);
+    }
+}
+
+/// Adds what waits in a queue, up to `max` commands in all.
+fn fill(group: &mut Group, queue: &mut Receiver<Box<dyn Batch>>, max: usize) {
+    while group.len() < max
+        && let Ok(batch) = queue.try_recv()
+    {
+        group.add(batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, poll};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::db::group::batch_of;
+    use crate::db::{Command, Error, Transaction};
+
+    struct Ordinary;
+
+    impl Command for Ordinary {
+        type Output = ();
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    struct First;
+
+    impl Command for First {
+        type Output = ();
+
+        const URGENCY: Urgency = Urgency::First;
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    async fn send(senders: &Senders, commands: usize) {
+        for _ in 0..commands {
+            senders.send(batch_of(Ordinary).0).await.unwrap();
+        }
+    }
+
+    async fn next(queues: &mut Queues) -> usize {
+        let group = queues.next_group(&CancellationToken::new()).await;
+        group.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn results_of_calls_and_other_commands_share_a_group() {
+        let (senders, mut queues) = queues();
+        send(&senders, 3).await;
+        senders.send(batch_of(First).0).await.unwrap();
+        assert_eq!(next(&mut queues).await, 4);
+    }
+
+    #[tokio::test]
+    async fn results_of_calls_go_before_the_halves_of_a_failed_group() {
+        let (senders, mut queues) = queues();
+        send(&senders, 4).await;
+        let failed = queues.next_group(&CancellationToken::new()).await.unwrap();
+        queues.put_back(failed.halves());
+        send(&senders, 1).await;
+        senders.send(batch_of(First).0).await.unwrap();
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            sizes.push(next(&mut queues).await);
+        }
+        assert_eq!(sizes, [1, 2, 2, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_after_a_crowd_waits_for_as_many() {
+        let (senders, mut queues) = queues();
+        send(&senders, CROWD).await;
+        assert_eq!(next(&mut queues).await, CROWD);
+
+        let started = Instant::now();
+        send(&senders, 1).await;
+        let mut gathering = Box::pin(next(&mut queues));
+        assert!(poll!(&mut gathering).is_pending());
+        send(&senders, CROWD - 1).await;
+        assert_eq!(gathering.await, CROWD);
+        assert_eq!(started.elapsed(), Duration::ZERO, "it waits no longer");
+
+        send(&senders, 1).await;
+        assert_eq!(next(&mut queues).await, 1);
+        assert_eq!(started.elapsed(), COMMIT_DELAY, "it waits no longer");
+
+        send(&senders, 1).await;
+        assert_eq!(
+            next(&mut queues).now_or_never(),
+            Some(1),
+            "there is no crowd"
+        );
+    }
+}
