@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::ReadKind;
+use super::autocommit::Autocommit;
 use super::clocks::ClockDifference;
 use super::command::BatchCommand;
 use super::engine::Engine;
 use super::error::Error;
 use super::integrity::Damage;
 use super::limits::CLOSE_TIMEOUT;
-use super::transaction::{Autocommit, Transaction};
+use super::transaction::Transaction;
 use crate::clock::Clock;
 
 /// The database of one account. Clones are handles to the same one.

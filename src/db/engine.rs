@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::admission::{Admission, Permit, ReadKind};
+use super::autocommit::Autocommit;
 use super::clocks::ClockDifference;
 use super::command::{BatchCommand, Command, Urgency};
 use super::error::Error;
@@ -17,7 +18,7 @@ use super::health::Health;
 use super::integrity::{Damage, IntegrityCheck};
 use super::limits::{DEADLINE, STATISTICS_DEADLINE};
 use super::pool;
-use super::transaction::{Autocommit, Transaction};
+use super::transaction::Transaction;
 use super::url::{DatabaseUrl, Dialect};
 use super::write_connection::WriteConnection;
 use super::writer::Writer;

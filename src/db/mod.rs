@@ -6,6 +6,7 @@
 
 mod adaptive_size;
 mod admission;
+mod autocommit;
 mod clocks;
 mod command;
 mod database;
@@ -17,8 +18,10 @@ mod group;
 mod health;
 mod integrity;
 mod limits;
+mod literals;
 mod open_error;
 mod opening;
+mod pipeline;
 pub(crate) mod placeholders;
 mod pool;
 mod queues;
@@ -43,4 +46,4 @@ pub use self::schema::SchemaState;
 pub(crate) use self::admission::ReadKind;
 pub(crate) use self::command::{BatchCommand, Command, Purge, Urgency};
 pub(crate) use self::open_error::classify;
-pub(crate) use self::transaction::Transaction;
+pub(crate) use self::transaction::{Query, Transaction};

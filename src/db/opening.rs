@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions as _, Connection, Executor, Row};
 use tokio::time::Instant;
 
 use super::clocks::ClockDifference;
@@ -191,6 +191,8 @@ async fn open_engine<T>(
         inspect(&read_only).await?;
     }
     let options: AnyConnectOptions = url.url().parse().map_err(classify)?;
+    // The driver logs a slow statement with its text, which may hold values.
+    let options = options.disable_statement_logging();
     let pool = pool::make(url, options.clone());
     let mut writing = WriteConnection::new(url, options.clone(), &pool, Arc::clone(appid));
     // Not one of the pool's: a migration may take longer than a call.

@@ -1,8 +1,8 @@
 //! Statements about many rows at once.
 
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe};
+use sqlx::AssertSqlSafe;
+
+use super::transaction::Query;
 
 /// Up to so many rows a statement is kept ready by its connection: the largest chunk of
 /// [`Transaction::chunks`](super::Transaction::chunks) with SQLite. A larger one takes the database
@@ -36,7 +36,7 @@ fn tuples(start: &str, rows: usize, columns: usize) -> String {
 }
 
 /// A statement about so many rows, with the account as its first value.
-pub(crate) fn query(sql: String, rows: usize, appid: &str) -> Query<'_, Any, AnyArguments> {
+pub(crate) fn query(sql: String, rows: usize, appid: &str) -> Query<'_> {
     sqlx::query(AssertSqlSafe(sql))
         .persistent(rows <= KEPT_ROWS)
         .bind(appid)

@@ -1,24 +1,27 @@
-//! Transactions, and statements that are one by themselves.
+//! Transactions.
 //!
 //! A transaction pooler, such as PgBouncer, lends a client one of the server's connections for one
 //! transaction. Nothing may be expected of the next one, or left for its next user: with PostgreSQL
 //! every statement runs in a transaction, which sets its own timeouts, and is prepared without a
-//! name. SQLite's connections belong to this process alone, and keep their statements.
+//! name, or not prepared at all. SQLite's connections belong to this process alone, and keep their
+//! statements.
 
 use std::iter;
 
-use futures_util::stream::{self, BoxStream};
-use futures_util::{
-    FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _, future::BoxFuture,
-};
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _};
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::error::BoxDynError;
 use sqlx::{
-    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Describe, Either, Execute, Executor,
-    SqlStr,
+    Any, AnyConnection, AssertSqlSafe, Connection, Describe, Either, Execute, Executor, SqlStr,
 };
 
+use super::autocommit::Autocommit;
+use super::error::Error;
 use super::limits::{DEADLINE, MAX_PURGE_BATCH, STATISTICS_DEADLINE};
+use super::literals::with_literals;
+use super::pipeline::Pipeline;
 use super::url::Dialect;
 
 /// How long PostgreSQL waits for a lock, so that a lock alone never makes a call pass [`DEADLINE`].
@@ -26,7 +29,7 @@ use super::url::Dialect;
 const LOCK_TIMEOUT_MS: u32 = 400;
 
 /// How long a statement of PostgreSQL may take, locks included.
-const STATEMENT_TIMEOUT_MS: u32 = 700;
+pub(super) const STATEMENT_TIMEOUT_MS: u32 = 700;
 
 /// How long PostgreSQL keeps an idle transaction open. A replica that froze or lost its network in
 /// the middle of one would lock the others out until then. No call goes on after [`DEADLINE`].
@@ -38,15 +41,26 @@ const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
 /// The most rows of a statement of PostgreSQL, whose values are 65,535 at most.
 const POSTGRES_CHUNK: usize = 128;
 
-type Results<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>>;
+pub(super) type Results<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>>;
 
-/// A transaction. Dropping it rolls it back.
+/// A statement with its values.
+pub(crate) type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
+
+/// A transaction. One that is dropped is never committed.
 #[derive(Debug)]
 pub(crate) struct Transaction<'c> {
-    inner: sqlx::Transaction<'c, Any>,
+    inner: Inner<'c>,
     dialect: Dialect,
     appid: &'c str,
     purge_batch: usize,
+}
+
+#[derive(Debug)]
+enum Inner<'c> {
+    /// Dropping it rolls it back.
+    Driver(sqlx::Transaction<'c, Any>),
+    /// One that writes to PostgreSQL.
+    Pipeline(Pipeline<'c>),
 }
 
 impl<'c> Transaction<'c> {
@@ -54,24 +68,35 @@ impl<'c> Transaction<'c> {
     /// replicas holds, so that none needs a lock of its own. SQLite has such a lock itself, and
     /// takes it at once: a transaction that reads first and then writes may fail whatever the busy
     /// timeout.
-    pub(super) fn begin_write_sql(dialect: Dialect, lock: i32, account: i32) -> String {
+    pub(super) fn begin_write_sql(dialect: Dialect, lock: i32, account: i32) -> Vec<String> {
         match dialect {
-            Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
-            Dialect::Postgres => format!(
-                "BEGIN; {}; SELECT pg_advisory_xact_lock({lock}, {account})",
-                set_timeouts(STATEMENT_TIMEOUT_MS.into())
-            ),
+            Dialect::Sqlite => vec!["BEGIN IMMEDIATE".to_owned()],
+            Dialect::Postgres => {
+                let lock = format!("SELECT pg_advisory_xact_lock({lock}, {account})");
+                let mut begin = vec!["BEGIN".to_owned()];
+                begin.extend(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
+                begin.push(lock);
+                begin
+            }
         }
     }
 
-    /// Begins one on a connection, by this statement.
-    pub(super) async fn begin_on(
+    /// Begins one that writes, by these statements, of which PostgreSQL gets none before the first
+    /// that follows. The owner of the connection closes it after a transaction that is not
+    /// committed.
+    pub(super) async fn begin_write(
         connection: &'c mut AnyConnection,
         dialect: Dialect,
-        begin: String,
+        begin: &[String],
         appid: &'c str,
     ) -> Result<Self, sqlx::Error> {
-        let inner = connection.begin_with(AssertSqlSafe(begin)).await?;
+        let inner = match dialect {
+            Dialect::Sqlite => {
+                let begin = AssertSqlSafe(begin.join("; "));
+                Inner::Driver(connection.begin_with(begin).await?)
+            }
+            Dialect::Postgres => Inner::Pipeline(Pipeline::new(connection, begin)),
+        };
         Ok(Self {
             inner,
             dialect,
@@ -80,11 +105,11 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// Begins one on a connection of the pool, by this statement.
-    async fn begin_in(reads: Autocommit<'c>, begin: String) -> Result<Self, sqlx::Error> {
-        let inner = reads.pool.begin_with(AssertSqlSafe(begin)).await?;
+    /// Begins one on a connection of the pool, by these statements.
+    async fn begin_in(reads: Autocommit<'c>, begin: Vec<String>) -> Result<Self, sqlx::Error> {
+        let begin = AssertSqlSafe(begin.join("; "));
         Ok(Self {
-            inner,
+            inner: Inner::Driver(reads.pool.begin_with(begin).await?),
             dialect: reads.dialect,
             appid: reads.appid,
             purge_batch: MAX_PURGE_BATCH,
@@ -92,13 +117,14 @@ impl<'c> Transaction<'c> {
     }
 
     /// Begins one that reads.
-    async fn begin_read(reads: Autocommit<'c>) -> Result<Self, sqlx::Error> {
+    pub(super) async fn begin_read(reads: Autocommit<'c>) -> Result<Self, sqlx::Error> {
         let begin = match reads.dialect {
-            Dialect::Sqlite => "BEGIN".to_owned(),
-            Dialect::Postgres => format!(
-                "BEGIN READ ONLY; {}",
-                set_timeouts(STATEMENT_TIMEOUT_MS.into())
-            ),
+            Dialect::Sqlite => vec!["BEGIN".to_owned()],
+            Dialect::Postgres => {
+                let mut begin = vec!["BEGIN READ ONLY".to_owned()];
+                begin.extend(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
+                begin
+            }
         };
         Self::begin_in(reads, begin).await
     }
@@ -106,13 +132,73 @@ impl<'c> Transaction<'c> {
     /// Begins one that reads one snapshot, with the deadline of statistics.
     pub(super) async fn begin_statistics(reads: Autocommit<'c>) -> Result<Self, sqlx::Error> {
         let begin = match reads.dialect {
-            Dialect::Sqlite => "BEGIN".to_owned(),
-            Dialect::Postgres => format!(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}",
-                set_timeouts(STATISTICS_DEADLINE.as_millis())
-            ),
+            Dialect::Sqlite => vec!["BEGIN".to_owned()],
+            Dialect::Postgres => {
+                let snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                let mut begin = vec![snapshot.to_owned()];
+                begin.extend(set_timeouts(STATISTICS_DEADLINE.as_millis()));
+                begin
+            }
         };
         Self::begin_in(reads, begin).await
+    }
+
+    /// Whether it is begun, and holds its lock.
+    pub(super) fn is_begun(&self) -> bool {
+        match &self.inner {
+            Inner::Driver(_) => true,
+            Inner::Pipeline(pipeline) => pipeline.is_begun(),
+        }
+    }
+
+    /// Executes statements, in one message to PostgreSQL; the rows of each list of them.
+    ///
+    /// PostgreSQL gets the values in the text of the statements, which it may log where one fails:
+    /// no value may be personal or secret.
+    pub(crate) async fn fetch_each<const N: usize>(
+        &mut self,
+        queries: [Vec<Query<'_>>; N],
+    ) -> Result<[Vec<AnyRow>; N], Error> {
+        let mut found = [const { Vec::new() }; N];
+        match &mut self.inner {
+            Inner::Driver(transaction) => {
+                for (rows, queries) in found.iter_mut().zip(queries) {
+                    for query in queries {
+                        rows.append(&mut query.fetch_all(&mut **transaction).await?);
+                    }
+                }
+            }
+            Inner::Pipeline(pipeline) => {
+                let sizes = queries.each_ref().map(Vec::len);
+                let statements = queries.into_iter().flatten().map(with_literals);
+                let statements = statements.collect::<Result<_, _>>()?;
+                let mut results = pipeline.fetch_each(statements).await?.into_iter();
+                for (rows, size) in found.iter_mut().zip(sizes) {
+                    rows.extend(results.by_ref().take(size).flatten());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Executes a statement whose result is not needed, with PostgreSQL in the next message. What
+    /// [`Transaction::fetch_each`] says of values holds here too.
+    pub(crate) async fn execute_later(&mut self, query: Query<'_>) -> Result<(), Error> {
+        match &mut self.inner {
+            Inner::Driver(transaction) => {
+                query.execute(&mut **transaction).await?;
+            }
+            Inner::Pipeline(pipeline) => pipeline.defer(with_literals(query)?),
+        }
+        Ok(())
+    }
+
+    /// Executes what was to be executed later.
+    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+        match &mut self.inner {
+            Inner::Driver(_) => Ok(()),
+            Inner::Pipeline(pipeline) => Ok(pipeline.flush().await?),
+        }
     }
 
     /// The same where a statement may remove fewer rows.
@@ -153,22 +239,31 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.inner.commit().await
+    /// Commits. Nothing may follow, whether it succeeds or not.
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self.inner {
+            Inner::Driver(transaction) => transaction.commit().await,
+            Inner::Pipeline(mut pipeline) => pipeline.commit().await,
+        }
     }
 
+    /// Ends one that only read.
     pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.inner.rollback().await
+        match self.inner {
+            Inner::Driver(transaction) => transaction.rollback().await,
+            // The owner of the connection closes it.
+            Inner::Pipeline(_) => Ok(()),
+        }
     }
 }
 
 /// In the same message as `BEGIN`, because each message costs a round trip.
-fn set_timeouts(statement_ms: u128) -> String {
-    format!(
-        "SET LOCAL statement_timeout = {statement_ms};
-         SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};
-         SET LOCAL idle_in_transaction_session_timeout = {IDLE_TRANSACTION_TIMEOUT_MS}"
-    )
+pub(super) fn set_timeouts(statement_ms: u128) -> [String; 3] {
+    [
+        format!("SET LOCAL statement_timeout = {statement_ms}"),
+        format!("SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"),
+        format!("SET LOCAL idle_in_transaction_session_timeout = {IDLE_TRANSACTION_TIMEOUT_MS}"),
+    ]
 }
 
 impl<'c> Executor<'c> for &'c mut Transaction<'_> {
@@ -180,7 +275,13 @@ impl<'c> Executor<'c> for &'c mut Transaction<'_> {
         E: 'q + Execute<'q, Any>,
     {
         let query = Prepared::new(query, self.dialect);
-        self.inner.fetch_many(query)
+        match &mut self.inner {
+            Inner::Driver(transaction) => transaction.fetch_many(query),
+            Inner::Pipeline(pipeline) => {
+                let results = async move { Ok(pipeline.ready().await?.fetch_many(query)) };
+                results.try_flatten_stream().boxed()
+            }
+        }
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -192,7 +293,12 @@ impl<'c> Executor<'c> for &'c mut Transaction<'_> {
         E: 'q + Execute<'q, Any>,
     {
         let query = Prepared::new(query, self.dialect);
-        self.inner.fetch_optional(query)
+        match &mut self.inner {
+            Inner::Driver(transaction) => transaction.fetch_optional(query),
+            Inner::Pipeline(pipeline) => {
+                async move { pipeline.ready().await?.fetch_optional(query).await }.boxed()
+            }
+        }
     }
 
     fn prepare_with<'e>(
@@ -203,82 +309,26 @@ impl<'c> Executor<'c> for &'c mut Transaction<'_> {
     where
         'c: 'e,
     {
-        self.inner.prepare_with(sql, parameters)
+        match &mut self.inner {
+            Inner::Driver(transaction) => transaction.prepare_with(sql, parameters),
+            Inner::Pipeline(pipeline) => async move {
+                let connection = pipeline.ready().await?;
+                connection.prepare_with(sql, parameters).await
+            }
+            .boxed(),
+        }
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Any>, sqlx::Error>>
     where
         'c: 'e,
     {
-        self.inner.describe(sql)
-    }
-}
-
-/// Runs a statement that reads as a transaction of its own.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Autocommit<'a> {
-    pub(super) pool: &'a AnyPool,
-    pub(super) dialect: Dialect,
-    pub(super) appid: &'a str,
-}
-
-impl<'c> Executor<'c> for Autocommit<'c> {
-    type Database = Any;
-
-    /// Collects the rows before the commit: a page of a list at most.
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Results<'e>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        if self.dialect == Dialect::Sqlite {
-            return self.pool.fetch_many(query);
+        match &mut self.inner {
+            Inner::Driver(transaction) => transaction.describe(sql),
+            Inner::Pipeline(pipeline) => {
+                async move { pipeline.ready().await?.describe(sql).await }.boxed()
+            }
         }
-        let results = async move {
-            let mut transaction = Transaction::begin_read(self).await?;
-            let results: Vec<_> = transaction.fetch_many(query).try_collect().await?;
-            transaction.commit().await?;
-            Ok(stream::iter(results.into_iter().map(Ok)))
-        };
-        results.try_flatten_stream().boxed()
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        if self.dialect == Dialect::Sqlite {
-            return self.pool.fetch_optional(query);
-        }
-        let row = async move {
-            let mut transaction = Transaction::begin_read(self).await?;
-            let row = transaction.fetch_optional(query).await?;
-            transaction.commit().await?;
-            Ok(row)
-        };
-        row.boxed()
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [AnyTypeInfo],
-    ) -> BoxFuture<'e, Result<AnyStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        self.pool.prepare_with(sql, parameters)
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Any>, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        self.pool.describe(sql)
     }
 }
 

@@ -28,7 +28,7 @@ const WRITE_LOCK: i32 = 0x7778_7177;
 pub(super) struct WriteConnection {
     origin: ConnectionOrigin,
     dialect: Dialect,
-    begin: String,
+    begin: Vec<String>,
     appid: Arc<str>,
 }
 
@@ -124,8 +124,8 @@ impl WriteConnection {
             ConnectionOrigin::Own { held, .. } => &mut held.as_mut().expect(OPEN).connection,
             ConnectionOrigin::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
         };
-        let begin = self.begin.clone();
-        Ok(Transaction::begin_on(connection, self.dialect, begin, &self.appid).await?)
+        let (begin, appid) = (&self.begin, &self.appid);
+        Ok(Transaction::begin_write(connection, self.dialect, begin, appid).await?)
     }
 
     /// Gives a borrowed connection back after a transaction.
@@ -136,8 +136,8 @@ impl WriteConnection {
     }
 
     /// Drops the connection after a failure: it may have lost its server, still be busy, or be in a
-    /// transaction that the driver does not know of. After a failed beginning PostgreSQL is in one,
-    /// and after a full disk the driver counts one that SQLite has ended.
+    /// transaction that the driver does not know of, as always with PostgreSQL. After a full disk
+    /// the driver counts one that SQLite has ended.
     pub(super) fn discard(&mut self) {
         if let ConnectionOrigin::Own { held, .. } = &mut self.origin {
             *held = None;

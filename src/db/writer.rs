@@ -21,6 +21,7 @@ use super::group::{Group, batch_of};
 use super::health::Health;
 use super::limits::{ACQUIRE_TIMEOUT, DEADLINE, MAX_PURGE_BATCH};
 use super::queues::{Queues, Senders, queues};
+use super::transaction::Transaction;
 use super::write_connection::WriteConnection;
 use crate::telemetry;
 
@@ -77,6 +78,31 @@ impl Writer {
         self.closing.cancel();
         self.tasks.wait().await;
     }
+}
+
+/// Begins a transaction. One command alone saves PostgreSQL the round trip: it begins with its
+/// first statement. A group waits for the lock before its own deadline runs.
+async fn begin(connection: &mut WriteConnection, is_alone: bool) -> Result<Transaction<'_>, Error> {
+    let mut write = connection.begin().await?;
+    if !is_alone {
+        write.flush().await?;
+    }
+    Ok(write)
+}
+
+/// Executes the commands of a group. What one command alone left to be executed later goes with its
+/// commit, if it has the lock; a group may have to be executed in halves, so all of it is executed
+/// before.
+async fn execute(
+    group: &mut Group,
+    is_alone: bool,
+    write: &mut Transaction<'_>,
+) -> Result<(), Error> {
+    group.execute(write).await?;
+    if !is_alone || !write.is_begun() {
+        write.flush().await?;
+    }
+    Ok(())
 }
 
 async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -194,17 +220,20 @@ impl Task {
             .prepare()
             .await
             .map_err(Stage::Begin.failure())?;
-        let write = within_deadline(self.connection.begin())
+        let is_alone = group.len() == 1 && !group.is_background();
+        let write = within_deadline(begin(&mut self.connection, is_alone))
             .await
             .map_err(Stage::Begin.failure())?;
         let mut write = write.with_purge_batch(self.purge_batch.get());
         let begun_at = Instant::now();
-        let executed = within_deadline(group.execute(&mut write)).await;
+        let executed = within_deadline(execute(group, is_alone, &mut write)).await;
         let result = match executed {
             Ok(()) => {
                 let committed = within_deadline(async { Ok(write.commit().await?) });
                 committed.await.map_err(Stage::Commit.failure())
             }
+            // PostgreSQL begins with the first statement.
+            Err(error) if !write.is_begun() => Err(error).map_err(Stage::Begin.failure()),
             Err(Error::Timeout) if group.is_background() => {
                 Err(Error::Busy).map_err(Stage::Execute.failure())
             }
@@ -253,7 +282,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::db::{Command, Database, Transaction, Urgency};
+    use crate::db::{Command, Database, Urgency};
 
     /// What is executed, in order, by the groups of the writer.
     type Log = Arc<Mutex<Vec<Vec<String>>>>;

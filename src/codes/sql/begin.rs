@@ -9,10 +9,10 @@ use wechat::Api;
 use wechat::scene::Scene;
 use wechat::ticket::IssuedCode;
 
-use super::daily_counters::{ANONYMOUS, add_to_today, used_today};
+use super::daily_counters::{ANONYMOUS, add_to_today, find_today, value_today};
 use super::lease::{Lease, LeaseRow, take_leases};
-use super::ledger::{Entry, find_entries};
-use super::stops::{Stop, find_stop};
+use super::ledger::{Entry, entries, find_entries};
+use super::stops::{Stop, find_stop, stop};
 use super::store::CodeStore;
 use crate::db::{BatchCommand, Error, Transaction};
 
@@ -92,8 +92,17 @@ impl BatchCommand for Begin {
         commands: &[Self],
         write: &mut Transaction<'_>,
     ) -> Result<Vec<Begun>, Error> {
+        let Some(Begin { now, .. }) = commands.first() else {
+            return Ok(Vec::new());
+        };
         let scenes = commands.iter().map(|begin| &begin.mint.scene).collect();
-        let entries = find_entries(write, scenes).await?;
+        let queries = [
+            find_entries(write, scenes),
+            vec![find_today(write.appid(), ANONYMOUS, *now)],
+            vec![find_stop(write.appid(), Api::Create.as_str())],
+        ];
+        let [found, used, stopped] = write.fetch_each(queries).await?;
+        let entries = entries(&found)?;
         let needs: Vec<_> = commands
             .iter()
             .map(|begin| begin.needs_one(&entries))
@@ -103,7 +112,12 @@ impl BatchCommand for Begin {
             .zip(&needs)
             .filter_map(|(begin, needs)| needs.then_some(begin))
             .collect();
-        let mut rights = Rights::decide(&minting, write).await?;
+        let mut rights = Rights {
+            leases: HashMap::new(),
+            used: value_today(&used)?,
+            stop: stopped.first().map(stop).transpose()?,
+        };
+        rights.decide(&minting, *now, write).await?;
         let begun = commands.iter().zip(needs).map(|(begin, needs)| Begun {
             known: begin.known(&entries).cloned(),
             grant: if needs {
@@ -144,10 +158,9 @@ impl Begin {
 }
 
 /// What the mints of a group may do.
-#[derive(Default)]
 struct Rights {
-    /// The leases that were got, by their scenes.
-    rows: HashMap<Scene, LeaseRow>,
+    /// Those that were got, by their scenes.
+    leases: HashMap<Scene, LeaseRow>,
     /// The visitors' mints of the day before this group.
     used: u64,
     stop: Option<Stop>,
@@ -156,38 +169,32 @@ struct Rights {
 impl Rights {
     /// One lease for each scene, and to visitors no more than the budget has left. Only leases that
     /// are got are charged.
-    async fn decide(minting: &[&Begin], write: &mut Transaction<'_>) -> Result<Self, Error> {
-        let Some(first) = minting.first() else {
-            return Ok(Self::default());
-        };
-        let used = if minting.iter().any(|begin| begin.is_charged()) {
-            used_today(write, ANONYMOUS, first.now).await?
-        } else {
-            0
-        };
-        let candidates = candidates(minting, used);
+    async fn decide(
+        &mut self,
+        minting: &[&Begin],
+        now: Timestamp,
+        write: &mut Transaction<'_>,
+    ) -> Result<(), Error> {
+        let candidates = candidates(minting, self.used);
         let rows: Vec<_> = candidates.iter().map(|begin| begin.lease_row()).collect();
-        let holders = take_leases(write, &rows.iter().collect::<Vec<_>>(), first.now).await?;
+        let holders = take_leases(write, &rows.iter().collect::<Vec<_>>(), now).await?;
         let taken = candidates.into_iter().zip(rows);
         let taken: Vec<_> = taken
             .filter(|(_, row)| holders.contains(&row.holder))
             .collect();
         let charged = taken.iter().filter(|(begin, _)| begin.is_charged());
         let charged = u64::try_from(charged.count()).unwrap_or(u64::MAX);
-        add_to_today(write, first.now, &[(ANONYMOUS, charged)]).await?;
-        let rows = taken
+        add_to_today(write, now, &[(ANONYMOUS, charged)]).await?;
+        let leases = taken
             .into_iter()
             .map(|(begin, row)| (begin.mint.scene.clone(), row));
-        Ok(Self {
-            stop: find_stop(write, Api::Create.as_str()).await?,
-            rows: rows.collect(),
-            used,
-        })
+        self.leases = leases.collect();
+        Ok(())
     }
 
     /// The lease of a scene goes to the first mint of it.
     fn of(&mut self, begin: &Begin) -> MintGrant {
-        if let Some(row) = self.rows.remove(&begin.mint.scene) {
+        if let Some(row) = self.leases.remove(&begin.mint.scene) {
             MintGrant::Granted {
                 lease: Lease::new(begin.store.clone(), row),
                 stop: self.stop,
@@ -305,6 +312,39 @@ mod tests {
             store.release(row.clone()).await.unwrap();
             assert_eq!(store.mints_today().await.unwrap().0, 1);
         }
+    }
+
+    /// Never ends, as where the database does not answer.
+    struct Hangs;
+
+    impl Command for Hangs {
+        type Output = ();
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_release_is_repeated_until_the_database_takes_it() {
+        let store = store().await;
+        let MintGrant::Granted { lease, .. } = grant(store.begin(mint(None)).await) else {
+            unreachable!("it may mint")
+        };
+        store.db.execute(Hangs).await.unwrap_err();
+        assert!(!store.is_up());
+        drop(lease);
+        // The release is a task of its own, which finds the database down.
+        tokio::task::yield_now().await;
+        store.db.ping().await.unwrap();
+        let released = async {
+            while !matches!(
+                grant(store.begin(mint(None)).await),
+                MintGrant::Granted { .. }
+            ) {}
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), released).await;
+        in_time.expect("it is released before the lease ends");
     }
 
     /// A code that the store does not take.

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::store::CodeStore;
 use crate::clock::China;
-use crate::db::{Error, ReadKind, Transaction, placeholders};
+use crate::db::{Error, Query, ReadKind, Transaction, placeholders};
 
 /// What the visitors' mints of a day are counted under.
 pub(super) const ANONYMOUS: &str = "anonymous";
@@ -39,19 +40,17 @@ impl CodeStore {
     }
 }
 
-/// The value of a counter on the day of `now`.
-pub(super) async fn used_today(
-    write: &mut Transaction<'_>,
-    name: &str,
-    now: Timestamp,
-) -> Result<u64, Error> {
-    let found = sqlx::query("SELECT value FROM daily WHERE appid = $1 AND name = $2 AND day = $3")
-        .bind(write.appid())
+/// Finds the value of a counter on the day of `now`.
+pub(super) fn find_today<'q>(appid: &'q str, name: &'q str, now: Timestamp) -> Query<'q> {
+    sqlx::query("SELECT value FROM daily WHERE appid = $1 AND name = $2 AND day = $3")
+        .bind(appid)
         .bind(name)
         .bind(China::day(now))
-        .fetch_optional(write)
-        .await?;
-    let value: i64 = found.map_or(Ok(0), |row| row.try_get("value"))?;
+}
+
+/// The value that [`find_today`] found.
+pub(super) fn value_today(found: &[AnyRow]) -> Result<u64, Error> {
+    let value: i64 = found.first().map_or(Ok(0), |row| row.try_get("value"))?;
     Ok(u64::try_from(value).unwrap_or(0))
 }
 
@@ -77,8 +76,7 @@ pub(super) async fn add_to_today(
             .bind(China::day(now))
             .bind(i64::try_from(*change).unwrap_or(i64::MAX));
     }
-    query.execute(write).await?;
-    Ok(())
+    write.execute_later(query).await
 }
 
 /// Takes visitors' mints back that were charged and not made. They go to today, also if they were
@@ -92,15 +90,13 @@ pub(super) async fn refund_today(
         return Ok(());
     }
     // Charged yesterday, there may be less today.
-    sqlx::query(
+    let refund = sqlx::query(
         "UPDATE daily SET value = CASE WHEN value > $4 THEN value - $4 ELSE 0 END
          WHERE appid = $1 AND name = $2 AND day = $3",
     )
     .bind(write.appid())
     .bind(ANONYMOUS)
     .bind(China::day(now))
-    .bind(i64::try_from(refunded).unwrap_or(i64::MAX))
-    .execute(write)
-    .await?;
-    Ok(())
+    .bind(i64::try_from(refunded).unwrap_or(i64::MAX));
+    write.execute_later(refund).await
 }

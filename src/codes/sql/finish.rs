@@ -8,7 +8,7 @@ use wechat::scene::Scene;
 use wechat::ticket::IssuedCode;
 
 use super::daily_counters::{ANONYMOUS, MINTS, add_to_today, refund_today};
-use super::lease::{Lease, LeaseRow, release_leases};
+use super::lease::{Lease, LeaseRow, release_leases, release_leases_later};
 use super::store::CodeStore;
 use super::temporary::save_all;
 use super::tickets::remember_all;
@@ -117,7 +117,7 @@ impl BatchCommand for Finish {
         let new = remember_all(write, codes).await?;
         let rows = commands.iter().filter_map(|finish| finish.row.as_ref());
         let (charged, free): (Vec<_>, Vec<_>) = rows.partition(|row| row.is_charged);
-        release_leases(write, &free).await?;
+        release_leases_later(write, &free).await?;
         // A lease that is gone was refunded before.
         let refunded = release_leases(write, &charged).await?;
         if let Some(last) = commands.last() {

@@ -9,7 +9,7 @@ use wechat::scene::{PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
 use super::columns;
-use super::ledger::{Entry, NewEntry, find_entries, record_all};
+use super::ledger::{Entry, NewEntry, entries, find_entries, record_all};
 use super::store::CodeStore;
 use crate::db::{Command, Error, Transaction};
 
@@ -93,7 +93,9 @@ impl Import {
     /// Whether the code is recorded, or something that contradicts it; none if it may be recorded.
     async fn recorded(&self, write: &mut Transaction<'_>) -> Result<Option<Imported>, Error> {
         let conflict = |conflict| Ok(Some(Imported::Conflict(conflict)));
-        let entries = find_entries(write, BTreeSet::from([&self.scene])).await?;
+        let queries = [find_entries(write, BTreeSet::from([&self.scene]))];
+        let [found] = write.fetch_each(queries).await?;
+        let entries = entries(&found)?;
         if let Some(Entry::Code(known)) = entries.get(&self.scene) {
             let is_same =
                 known.ticket == self.code.ticket && known.url.key() == self.code.url.key();

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::store::CodeStore;
-use crate::db::{Command, Error, Transaction, Urgency, placeholders};
+use crate::db::{Command, Error, Query, Transaction, Urgency, placeholders};
 use crate::telemetry::Causes;
 
 /// How long a release that failed waits before it is tried again.
@@ -158,7 +158,7 @@ pub(super) async fn take_leases(
     rows: &[&LeaseRow],
     now: Timestamp,
 ) -> Result<HashSet<String>, Error> {
-    let mut holders = HashSet::with_capacity(rows.len());
+    let mut upserts = Vec::new();
     for chunk in write.chunks(rows) {
         let sql = format!(
             "INSERT INTO lease (appid, name, holder, held_until) VALUES {}
@@ -175,15 +175,11 @@ pub(super) async fn take_leases(
                 .bind(row.holder.as_str())
                 .bind(row.until.as_millisecond());
         }
-        let taken = query
-            .bind(now.as_millisecond())
-            .fetch_all(&mut *write)
-            .await?;
-        for row in &taken {
-            holders.insert(row.try_get("holder")?);
-        }
+        upserts.push(query.bind(now.as_millisecond()));
     }
-    Ok(holders)
+    let [taken] = write.fetch_each([upserts]).await?;
+    let holders = taken.iter().map(|row| row.try_get("holder"));
+    Ok(holders.collect::<Result<_, _>>()?)
 }
 
 /// Removes leases that are held. Returns how many there were.
@@ -192,18 +188,36 @@ pub(super) async fn release_leases(
     rows: &[&LeaseRow],
 ) -> Result<u64, Error> {
     let mut released = 0;
-    for chunk in write.chunks(rows) {
+    for query in release_queries(write, rows) {
+        released += query.execute(&mut *write).await?.rows_affected();
+    }
+    Ok(released)
+}
+
+/// Removes leases with the next statement.
+pub(super) async fn release_leases_later(
+    write: &mut Transaction<'_>,
+    rows: &[&LeaseRow],
+) -> Result<(), Error> {
+    for query in release_queries(write, rows) {
+        write.execute_later(query).await?;
+    }
+    Ok(())
+}
+
+fn release_queries<'q>(write: &Transaction<'q>, rows: &[&LeaseRow]) -> Vec<Query<'q>> {
+    let queries = write.chunks(rows).map(|chunk| {
         let sql = format!(
             "DELETE FROM lease WHERE appid = $1 AND (name, holder) IN (VALUES {})",
             placeholders::rows(chunk.len(), 2)
         );
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for row in chunk {
-            query = query.bind(row.name.as_str()).bind(row.holder.as_str());
+            query = query.bind(row.name.clone()).bind(row.holder.clone());
         }
-        released += query.execute(&mut *write).await?.rows_affected();
-    }
-    Ok(released)
+        query
+    });
+    queries.collect()
 }
 
 struct PurgeLeases {

@@ -17,10 +17,12 @@ use wechat::ticket::IssuedCode;
 use super::columns;
 use super::daily_counters::{MINTS, add_to_today};
 use super::inserting::{bind_row, insert_sql};
-use super::stops::{Stop, find_stop};
+use super::stops::{Stop, find_stop, stop};
 use super::store::CodeStore;
 use super::tickets::remember_all;
-use crate::db::{BatchCommand, Command, Error, ReadKind, Transaction, Urgency, placeholders, row};
+use crate::db::{
+    BatchCommand, Command, Error, Query, ReadKind, Transaction, Urgency, placeholders, row,
+};
 use crate::telemetry::Causes;
 
 /// How long the outcome of a mint stays unknown before another caller may repeat it. The mint that
@@ -211,9 +213,18 @@ impl BatchCommand for Reserve {
         write: &mut Transaction<'_>,
     ) -> Result<Vec<Undelivered>, Error> {
         let scenes = commands.iter().map(|reserve| &reserve.scene).collect();
-        let mut entries = find_entries(write, scenes).await?;
-        let used = used_stock(write).await?;
-        let stop = find_stop(write, Api::Create.as_str()).await?;
+        let appid = write.appid();
+        let find_used = sqlx::query(USED_STOCK).bind(appid);
+        let find_stop = find_stop(appid, Api::Create.as_str());
+        let queries = [
+            find_entries(write, scenes),
+            vec![find_used],
+            vec![find_stop],
+        ];
+        let [found, used, stopped] = write.fetch_each(queries).await?;
+        let mut entries = entries(&found)?;
+        let used = count(used.first())?;
+        let stop = stopped.first().map(stop).transpose()?;
         let mut new = Vec::new();
         let mut reservations = Vec::with_capacity(commands.len());
         for reserve in commands {
@@ -369,14 +380,13 @@ pub(super) enum Entry {
     Intent { since: Timestamp, attempts: i64 },
 }
 
-/// What is stored under scenes.
-pub(super) async fn find_entries(
-    write: &mut Transaction<'_>,
+/// Finds what is stored under scenes.
+pub(super) fn find_entries<'q>(
+    write: &Transaction<'q>,
     scenes: BTreeSet<&Scene>,
-) -> Result<HashMap<Scene, Entry>, Error> {
+) -> Vec<Query<'q>> {
     let scenes: Vec<_> = scenes.into_iter().collect();
-    let mut entries = HashMap::with_capacity(scenes.len());
-    for chunk in write.chunks(&scenes) {
+    let queries = write.chunks(&scenes).map(|chunk| {
         let sql = find_sql(chunk.len());
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for scene in chunk {
@@ -384,11 +394,17 @@ pub(super) async fn find_entries(
                 .bind(scene.kind().action_name())
                 .bind(columns::scene_text(scene));
         }
-        for row in &query.fetch_all(&mut *write).await? {
-            entries.insert(columns::scene(row)?, entry(row)?);
-        }
-    }
-    Ok(entries)
+        query
+    });
+    queries.collect()
+}
+
+/// The entries that [`find_entries`] found.
+pub(super) fn entries(found: &[AnyRow]) -> Result<HashMap<Scene, Entry>, Error> {
+    let entries = found
+        .iter()
+        .map(|row| Ok((columns::scene(row)?, entry(row)?)));
+    entries.collect()
 }
 
 fn find_sql(scenes: usize) -> String {
@@ -437,7 +453,9 @@ pub(super) async fn record_all(
     codes: &[NewEntry<'_>],
 ) -> Result<RecordedCodes, Error> {
     let scenes = codes.iter().map(|new| new.scene).collect();
-    let mut entries = find_entries(write, scenes).await?;
+    let queries = [find_entries(write, scenes)];
+    let [found] = write.fetch_each(queries).await?;
+    let mut entries = entries(&found)?;
     let mut first = BTreeMap::new();
     let mut uncounted = 0;
     let mut kept = Vec::with_capacity(codes.len());
@@ -481,7 +499,7 @@ async fn write_results(write: &mut Transaction<'_>, codes: &[NewEntry<'_>]) -> R
                 .bind(new.code.url.as_str())
                 .bind(new.code.url.key());
         }
-        query.execute(&mut *write).await?;
+        write.execute_later(query).await?;
     }
     Ok(())
 }
@@ -495,14 +513,9 @@ async fn write_intents(write: &mut Transaction<'_>, intents: &[Intent]) -> Resul
             let created_by = intent.created_by.as_deref();
             query = bind_row(query, &intent.scene, created_by, intent.since);
         }
-        query.execute(&mut *write).await?;
+        write.execute_later(query).await?;
     }
     Ok(())
-}
-
-async fn used_stock(write: &mut Transaction<'_>) -> Result<u64, Error> {
-    let query = sqlx::query(USED_STOCK).bind(write.appid());
-    count(query.fetch_optional(write).await?.as_ref())
 }
 
 /// Counts codes and intents that are new.
@@ -510,15 +523,13 @@ async fn add_to_stock(write: &mut Transaction<'_>, new: usize) -> Result<(), Err
     if new == 0 {
         return Ok(());
     }
-    sqlx::query(
+    let add = sqlx::query(
         "INSERT INTO stock (appid, used) VALUES ($1, $2)
          ON CONFLICT (appid) DO UPDATE SET used = stock.used + excluded.used",
     )
     .bind(write.appid())
-    .bind(i64::try_from(new).unwrap_or(i64::MAX))
-    .execute(write)
-    .await?;
-    Ok(())
+    .bind(i64::try_from(new).unwrap_or(i64::MAX));
+    write.execute_later(add).await
 }
 
 #[cfg(test)]

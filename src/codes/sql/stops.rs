@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::store::CodeStore;
-use crate::db::{Command, Error, ReadKind, Transaction, Urgency, row};
+use crate::db::{Command, Error, Query, ReadKind, Transaction, Urgency, row};
 
 /// An open circuit: calls of one API are not sent until `next_probe`, because a quota is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +30,11 @@ impl CodeStore {
     /// # Errors
     /// When the store cannot be used.
     pub async fn stop_of(&self, api: &str) -> Result<Option<Stop>, Error> {
-        let query = sqlx::query(FIND).bind(self.db.appid()).bind(api);
+        let query = find_stop(self.db.appid(), api);
         self.db
             .read(ReadKind::Read, async {
-                let found = query.fetch_optional(self.db.autocommit()).await?;
-                found.as_ref().map(stop).transpose()
+                let found = self.db.autocommit().fetch_at_once(query).await?;
+                found.first().map(stop).transpose()
             })
             .await
     }
@@ -64,17 +64,13 @@ impl CodeStore {
 
 const FIND: &str = "SELECT errcode, next_probe FROM stop WHERE appid = $1 AND api = $2";
 
-/// The stop of an API, if its calls are stopped.
-pub(super) async fn find_stop(
-    write: &mut Transaction<'_>,
-    api: &str,
-) -> Result<Option<Stop>, Error> {
-    let query = sqlx::query(FIND).bind(write.appid()).bind(api);
-    let found = query.fetch_optional(write).await?;
-    found.as_ref().map(stop).transpose()
+/// Finds the stop of an API.
+pub(super) fn find_stop<'q>(appid: &'q str, api: &'q str) -> Query<'q> {
+    sqlx::query(FIND).bind(appid).bind(api)
 }
 
-fn stop(found: &AnyRow) -> Result<Stop, Error> {
+/// The stop that [`find_stop`] found.
+pub(super) fn stop(found: &AnyRow) -> Result<Stop, Error> {
     Ok(Stop {
         errcode: found.try_get("errcode")?,
         next_probe: row::instant(found.try_get("next_probe")?)?,

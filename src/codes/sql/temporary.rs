@@ -30,8 +30,8 @@ impl CodeStore {
         .bind(columns::scene_text(scene));
         self.db
             .read(ReadKind::Read, async {
-                let found = query.fetch_optional(self.db.autocommit()).await?;
-                found.as_ref().map_or(Ok(None), columns::code)
+                let found = self.db.autocommit().fetch_at_once(query).await?;
+                found.first().map_or(Ok(None), columns::code)
             })
             .await
     }
@@ -82,7 +82,7 @@ pub(super) async fn save_all(
                 .bind((minted_at + granted.as_duration()).as_millisecond())
                 .bind(code.url.key());
         }
-        query.execute(&mut *write).await?;
+        write.execute_later(query).await?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ pub(super) async fn remember_all<'a>(
     write: &mut Transaction<'_>,
     codes: impl Iterator<Item = (&'a Scene, &'a IssuedCode)>,
 ) -> Result<HashSet<String>, Error> {
-    let mut new = HashSet::new();
+    let mut upserts = Vec::new();
     let mut tickets = BTreeMap::new();
     for (scene, code) in codes {
         tickets.entry(code.ticket.as_str()).or_insert((scene, code));
@@ -65,11 +65,11 @@ pub(super) async fn remember_all<'a>(
                 .bind(columns::scene_text(scene))
                 .bind(kept_until.map(Timestamp::as_millisecond));
         }
-        for row in query.fetch_all(&mut *write).await? {
-            new.insert(row.try_get("ticket")?);
-        }
+        upserts.push(query);
     }
-    Ok(new)
+    let [found] = write.fetch_each([upserts]).await?;
+    let new = found.iter().map(|row| row.try_get("ticket"));
+    Ok(new.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

@@ -11,3 +11,4 @@ mod locks;
 mod opening;
 mod pooler;
 mod replicas;
+mod round_trips;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,6 +17,7 @@ use super::database::Database;
 /// A way from a port of its own to another address. Dropping it takes no more connections.
 pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
+    round_trips: Arc<AtomicUsize>,
     is_open: Arc<watch::Sender<bool>>,
     task: AbortHandle,
 }
@@ -26,19 +28,26 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let is_open = Arc::new(watch::Sender::new(true));
-        let opened = Arc::clone(&is_open);
+        let round_trips = Arc::new(AtomicUsize::new(0));
+        let (opened, counted) = (Arc::clone(&is_open), Arc::clone(&round_trips));
         let task = tokio::spawn(async move {
             loop {
                 let (here, _) = listener.accept().await.unwrap();
                 let there = TcpStream::connect(other_end).await.unwrap();
                 let (questions, answered) = here.into_split();
                 let (answers, asked) = there.into_split();
-                tokio::spawn(carry(questions, asked, delay, opened.subscribe()));
-                tokio::spawn(carry(answers, answered, delay, opened.subscribe()));
+                let turn = Turn::new(&counted);
+                let [open, still_open] = [opened.subscribe(), opened.subscribe()];
+                let asks = Arc::clone(&turn);
+                tokio::spawn(carry(questions, asked, delay, open, move || asks.ask()));
+                tokio::spawn(carry(answers, answered, delay, still_open, move || {
+                    turn.answer();
+                }));
             }
         });
         Self {
             address,
+            round_trips,
             is_open,
             task: task.abort_handle(),
         }
@@ -55,6 +64,11 @@ impl Wire {
         url.set_host(Some(&wire.address.ip().to_string())).unwrap();
         url.set_port(Some(wire.address.port())).unwrap();
         Some((database, wire, url.into()))
+    }
+
+    /// How often something was asked after an answer, on all connections together.
+    pub(crate) fn round_trips(&self) -> usize {
+        self.round_trips.load(Ordering::Relaxed)
     }
 
     /// Nothing arrives any more, without a reset.
@@ -74,14 +88,42 @@ impl Drop for Wire {
     }
 }
 
+/// Whether a connection's last question is answered.
+struct Turn {
+    is_answered: AtomicBool,
+    round_trips: Arc<AtomicUsize>,
+}
+
+impl Turn {
+    fn new(round_trips: &Arc<AtomicUsize>) -> Arc<Self> {
+        Arc::new(Self {
+            is_answered: AtomicBool::new(true),
+            round_trips: Arc::clone(round_trips),
+        })
+    }
+
+    /// A question may come in several pieces.
+    fn ask(&self) {
+        if self.is_answered.swap(false, Ordering::Relaxed) {
+            self.round_trips.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn answer(&self) {
+        self.is_answered.store(true, Ordering::Relaxed);
+    }
+}
+
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     delay: Duration,
     mut is_open: watch::Receiver<bool>,
+    count: impl Fn(),
 ) {
     let mut piece = [0; 8192];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
+        count();
         tokio::time::sleep(delay).await;
         if is_open.wait_for(|open| *open).await.is_err() {
             return;

@@ -1,0 +1,98 @@
+//! Statements that are transactions by themselves.
+
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _};
+use sqlx::any::{AnyRow, AnyStatement, AnyTypeInfo};
+use sqlx::{Any, AnyPool, Describe, Execute, Executor, SqlStr};
+
+use super::error::Error;
+use super::literals::with_literals;
+use super::pipeline::Pipeline;
+use super::transaction::{Query, Results, STATEMENT_TIMEOUT_MS, Transaction, set_timeouts};
+use super::url::Dialect;
+
+/// Runs a statement that reads as a transaction of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Autocommit<'a> {
+    pub(super) pool: &'a AnyPool,
+    pub(super) dialect: Dialect,
+    pub(super) appid: &'a str,
+}
+
+impl Autocommit<'_> {
+    /// Executes a statement that reads, in one round trip to PostgreSQL. What
+    /// [`Transaction::fetch_each`] says of values holds here too.
+    pub(crate) async fn fetch_at_once(self, query: Query<'_>) -> Result<Vec<AnyRow>, Error> {
+        if self.dialect == Dialect::Sqlite {
+            return Ok(query.fetch_all(self.pool).await?);
+        }
+        let mut message = Vec::from(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
+        message.push(with_literals(query)?);
+        let mut connection = self.pool.acquire().await?;
+        // The statements of a message are a transaction by themselves.
+        let mut pipeline = Pipeline::new(&mut connection, &[]);
+        let mut rows = pipeline.fetch_each(message).await?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+}
+
+impl<'c> Executor<'c> for Autocommit<'c> {
+    type Database = Any;
+
+    /// Collects the rows before the commit: a page of a list at most.
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Results<'e>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        if self.dialect == Dialect::Sqlite {
+            return self.pool.fetch_many(query);
+        }
+        let results = async move {
+            let mut transaction = Transaction::begin_read(self).await?;
+            let results: Vec<_> = transaction.fetch_many(query).try_collect().await?;
+            transaction.commit().await?;
+            Ok(stream::iter(results.into_iter().map(Ok)))
+        };
+        results.try_flatten_stream().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        if self.dialect == Dialect::Sqlite {
+            return self.pool.fetch_optional(query);
+        }
+        let row = async move {
+            let mut transaction = Transaction::begin_read(self).await?;
+            let row = transaction.fetch_optional(query).await?;
+            transaction.commit().await?;
+            Ok(row)
+        };
+        row.boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, Result<AnyStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        self.pool.prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Any>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        self.pool.describe(sql)
+    }
+}

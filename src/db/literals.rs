@@ -1,0 +1,95 @@
+//! Writes the values of a statement into its text, for messages of several statements, in which
+//! PostgreSQL's protocol has no parameters.
+
+use std::fmt::Write as _;
+
+use sqlx::any::{AnyTypeInfoKind, AnyValue};
+use sqlx::error::BoxDynError;
+use sqlx::{Any, Execute, Value as _};
+
+/// The text of a statement with its values in the places of `$1`, `$2` and so on. No `$` may stand
+/// in the text for anything else.
+pub(super) fn with_literals<'q>(mut query: impl Execute<'q, Any>) -> Result<String, sqlx::Error> {
+    let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
+    let kinds = arguments.map(|arguments| arguments.values.0);
+    let values = kinds.into_iter().flatten().map(|kind| AnyValue { kind });
+    let sql = query.sql();
+    replace(sql.as_str(), &values.collect::<Vec<_>>()).map_err(sqlx::Error::Encode)
+}
+
+fn replace(sql: &str, values: &[AnyValue]) -> Result<String, BoxDynError> {
+    let mut pieces = sql.split('$');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = piece.split_at(digits);
+        let place = number.parse::<usize>()?.wrapping_sub(1);
+        let value = values.get(place).ok_or("a place without a value")?;
+        write_literal(&mut text, value)?;
+        text.push_str(rest);
+    }
+    Ok(text)
+}
+
+/// With its type, as a parameter has one.
+fn write_literal(text: &mut String, value: &AnyValue) -> Result<(), BoxDynError> {
+    if value.is_null() {
+        // Without a type the server takes the one that it needs.
+        text.push_str("NULL");
+        return Ok(());
+    }
+    match value.type_info().kind() {
+        AnyTypeInfoKind::BigInt => write!(text, "'{}'::bigint", value.try_decode::<i64>()?)?,
+        AnyTypeInfoKind::Text => write_text(text, &value.try_decode::<String>()?)?,
+        other => return Err(format!("no literal for {other:?}").into()),
+    }
+    Ok(())
+}
+
+/// As an escape string, which every server reads alike, whatever its `standard_conforming_strings`.
+fn write_text(text: &mut String, value: &str) -> Result<(), BoxDynError> {
+    if value.contains('\0') {
+        return Err("PostgreSQL's texts hold no NUL".into());
+    }
+    text.push_str("E'");
+    for part in value.split_inclusive(['\'', '\\']) {
+        text.push_str(part);
+        if let Some(special @ ('\'' | '\\')) = part.chars().last() {
+            text.push(special);
+        }
+    }
+    text.push_str("'::text");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_quoted_with_their_types() {
+        let query = sqlx::query("SELECT $2, $1, $3, $2 FROM x WHERE a = $10")
+            .bind(-7_i64)
+            .bind(r"it's \ 'it'")
+            .bind(None::<String>);
+        let query = (4..=9).fold(query, |query, n| query.bind(i64::from(n)));
+        let text = with_literals(query.bind("ten")).unwrap();
+        let quoted = r"E'it''s \\ ''it'''::text";
+        assert_eq!(
+            text,
+            format!("SELECT {quoted}, '-7'::bigint, NULL, {quoted} FROM x WHERE a = E'ten'::text")
+        );
+    }
+
+    #[test]
+    fn what_has_no_literal_is_an_error() {
+        let query = |text| sqlx::query("SELECT $1").bind(text);
+        assert!(
+            with_literals(query("a\0b")).is_err(),
+            "it would end the message"
+        );
+        assert!(with_literals(sqlx::query("SELECT $2").bind("one")).is_err());
+        assert!(with_literals(sqlx::query("SELECT $1").bind(1.5_f64)).is_err());
+        assert_eq!(with_literals("SELECT 1").unwrap(), "SELECT 1");
+    }
+}
