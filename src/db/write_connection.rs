@@ -109,7 +109,7 @@ impl WriteConnection {
             return Ok(());
         }
         let mut connection = AnyConnection::connect_with(options).await?;
-        pool::tune(&mut connection, self.dialect).await?;
+        pool::tune_for_writes(&mut connection, self.dialect).await?;
         *held = Some(Held {
             connection,
             used_at,
