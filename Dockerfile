@@ -42,7 +42,8 @@ ENV WXQR_LISTEN=0.0.0.0:8080 \
     WXQR_DRAIN_DELAY=3s
 EXPOSE 8080 9464
 VOLUME /data
-# Where the default of WXQR_DATABASE_URL, the file wxqr.db, is kept.
+# Where the default of WXQR_DATABASE_URL, the file wxqr.db, is kept. SQLite's temporary files need it too: nothing else may be
+# written to.
 WORKDIR /data
 USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
