@@ -359,6 +359,29 @@ async fn a_full_disk_does_not_keep_stored_codes_from_a_cache_that_is_empty() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_database_does_not_keep_stored_codes_from_a_cache_that_is_empty() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let upstream = Upstream::spawn().await;
+    let replica = upstream.replica(&database.url, &[]).await;
+    let known = known_codes(&replica).await;
+    let replica = upstream.replica(&database.url, &[]).await;
+    database.make_read_only(true).await;
+    let creates = upstream.creates();
+    for path in &known {
+        // Its connections are new ones, and the machine may be busy.
+        eventually_async("a stored code is served", || async {
+            replica.get(path).await.status == StatusCode::OK
+        })
+        .await;
+    }
+    let ready = readiness(&replica.get("/readyz").await);
+    assert_eq!(ready, (200, "degraded".to_owned()));
+    assert_eq!(upstream.creates(), creates, "none is made again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn doctor_and_service_report_a_read_only_disk() {
     let Some(disk) = SmallDisk::mount() else {
         return;

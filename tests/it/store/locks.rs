@@ -20,10 +20,6 @@ use crate::support::database::Database;
 use crate::support::eventually_async;
 use crate::support::wire::Wire;
 
-/// What a database is set to holds for new connections.
-const END_THE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE datname = current_database() AND pid <> pg_backend_pid()";
-
 async fn open(url: &str) -> Stores {
     let opened = contract::open(url, APP_ID, "test", Arc::new(SystemClock));
     opened.await.unwrap()
@@ -232,17 +228,8 @@ async fn a_database_that_may_only_be_read_is_down_until_it_may_be_written_to() {
         return;
     };
     let store = open(&database.url).await;
-    let name = database.url.rsplit('/').next().unwrap();
-    for (only_reading, is_up) in [("on", false), ("off", true)] {
-        let set =
-            format!("ALTER DATABASE {name} SET default_transaction_read_only = {only_reading}");
-        database
-            .lock(&[
-                "SET default_transaction_read_only = off",
-                &set,
-                END_THE_OTHERS,
-            ])
-            .await;
+    for (is_read_only, is_up) in [(true, false), (false, true)] {
+        database.make_read_only(is_read_only).await;
         eventually_async("the store is as its database", || async {
             store.codes.save(&temporary(1), &short_lived()).await.ok();
             store.database.ping().await.ok();

@@ -187,6 +187,18 @@ impl Database {
         }
         connection
     }
+
+    /// From now on PostgreSQL lets the database's users only read, or write again.
+    pub(crate) async fn make_read_only(&self, is_read_only: bool) {
+        let name = self.url.rsplit('/').next().unwrap();
+        let set =
+            format!("ALTER DATABASE {name} SET default_transaction_read_only = {is_read_only}");
+        // It holds for new connections.
+        let end_the_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let off = "SET default_transaction_read_only = off";
+        self.lock(&[off, &set, end_the_others]).await;
+    }
 }
 
 impl Drop for OnServer {
