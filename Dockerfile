@@ -4,15 +4,16 @@ WORKDIR /src
 
 # A layer of its own for the dependencies: it is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/channel-files/Cargo.toml crates/channel-files/
 COPY crates/http-listener/Cargo.toml crates/http-listener/
 COPY crates/local-guard/Cargo.toml crates/local-guard/
 COPY crates/qr-image/Cargo.toml crates/qr-image/
 COPY crates/wechat/Cargo.toml crates/wechat/
 COPY crates/wechat-sandbox/Cargo.toml crates/wechat-sandbox/
-RUN mkdir src crates/http-listener/src crates/local-guard/src crates/qr-image/src crates/wechat/src \
+RUN mkdir src crates/channel-files/src crates/http-listener/src crates/local-guard/src crates/qr-image/src crates/wechat/src \
     crates/wechat-sandbox/src \
  && echo 'fn main() {}' > src/main.rs \
- && touch src/lib.rs crates/http-listener/src/lib.rs crates/local-guard/src/lib.rs crates/qr-image/src/lib.rs \
+ && touch src/lib.rs crates/channel-files/src/lib.rs crates/http-listener/src/lib.rs crates/local-guard/src/lib.rs crates/qr-image/src/lib.rs \
     crates/wechat/src/lib.rs crates/wechat-sandbox/src/lib.rs \
  && cargo build --release --locked
 

@@ -1,0 +1,82 @@
+//! Why a file or a row cannot be used.
+
+use super::column::Column;
+use super::list::{MAX_CELLS, MAX_ROWS};
+use super::workbook::MAX_UNPACKED;
+
+/// Why a file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// It has no bytes, or nothing but blanks.
+    #[error("the file is empty")]
+    Empty,
+    /// It has headings only.
+    #[error("the file has no rows below its headings")]
+    NoRows,
+    /// No heading is known.
+    #[error(
+        "the first line must name the columns, such as label and group; none of its headings is known"
+    )]
+    NoHeadings,
+    /// Two headings name the same column.
+    #[error("the headings name the column {} twice", .0.english())]
+    RepeatedHeading(Column),
+    /// It has too many rows.
+    #[error("the file has more than {MAX_ROWS} rows; split it")]
+    TooManyRows,
+    /// A row has too many cells.
+    #[error("line {line} has more than {MAX_CELLS} cells")]
+    TooManyCells {
+        /// The line.
+        line: u32,
+    },
+    /// It is binary.
+    #[error("the file is not text: it has NUL bytes")]
+    NotText,
+    /// It is a workbook, sent as text.
+    #[error("the file is a workbook, not text; send it as XLSX")]
+    Workbook,
+    /// It is neither UTF-8 nor GB18030.
+    #[error("the text is neither UTF-8 nor GB18030")]
+    Encoding,
+    /// It is no workbook, or a damaged one.
+    #[error("the file is not an XLSX workbook, or is damaged")]
+    NotAWorkbook,
+    /// It is a workbook of an old format, or encrypted.
+    #[error(
+        "the workbook is of the old format XLS or protected by a password; save it as XLSX, without a password"
+    )]
+    OldOrEncrypted,
+    /// It unpacks to too much.
+    #[error("the workbook has too much in it: it may unpack to {} MiB", MAX_UNPACKED / 1024 / 1024)]
+    TooLarge,
+}
+
+/// Why a row cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RowFault {
+    /// A cell has no heading.
+    #[error("there are more cells than headings; put a text with a separator in quotes")]
+    CellWithoutHeading,
+    /// A cell has far more text than a name.
+    #[error("{} is too long", .0.english())]
+    TooLong(Column),
+    /// A cell has a line break.
+    #[error("{} has a line break; perhaps a quotation mark is not closed", .0.english())]
+    LineBreak(Column),
+    /// A number has lost digits.
+    #[error("{} is a number that the spreadsheet has rounded; format the column as text and enter it again", .0.english())]
+    Rounded(Column),
+    /// A cell is a date.
+    #[error("{} was turned into a date by the spreadsheet; format the column as text and enter it again", .0.english())]
+    Date(Column),
+    /// The result of a formula is an error.
+    #[error("{} holds an error of the spreadsheet, such as #N/A", .0.english())]
+    SpreadsheetError(Column),
+    /// The kind is another word.
+    #[error("permanent must be 永久 (permanent) or 临时 (temporary), or true or false")]
+    Kind,
+    /// The lifetime cannot be read.
+    #[error("expire_seconds must be a number of seconds, or such as 12h or 30天")]
+    Lifetime,
+}

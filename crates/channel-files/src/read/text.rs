@@ -1,0 +1,106 @@
+//! Reads text files: CSV, and one name a line.
+
+use std::borrow::Cow;
+
+use csv::{ReaderBuilder, StringRecord};
+use encoding_rs::{Encoding, GB18030};
+
+use super::cell::Cell;
+use super::error::FileError;
+use super::list::{ChannelList, Headings, MAX_CELLS, Record, collect};
+
+/// What may separate cells, the likeliest first.
+const SEPARATORS: [u8; 3] = *b",\t;";
+
+/// Decodes a text: by its byte-order mark, else UTF-8, else GB18030, which Excel in Chinese writes.
+///
+/// # Errors
+/// When it is no text, or in another encoding.
+pub(super) fn decoded(file: &[u8]) -> Result<Cow<'_, str>, FileError> {
+    if file.starts_with(b"PK\x03\x04") || file.starts_with(b"\xD0\xCF\x11\xE0") {
+        return Err(FileError::Workbook);
+    }
+    let text = match Encoding::for_bom(file) {
+        Some((encoding, mark)) => encoding
+            .decode_without_bom_handling_and_without_replacement(&file[mark..])
+            .ok_or(FileError::Encoding)?,
+        None => match std::str::from_utf8(file) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => GB18030
+                .decode_without_bom_handling_and_without_replacement(file)
+                .ok_or(FileError::Encoding)?,
+        },
+    };
+    if text.contains('\0') {
+        return Err(FileError::NotText);
+    }
+    Ok(text)
+}
+
+/// Reads CSV, with whichever separator gives the most known headings.
+pub(super) fn read_table(text: &str) -> Result<ChannelList, FileError> {
+    collect(records(text, separator(text)), None)
+}
+
+/// Reads one name a line, or CSV if the first line has headings.
+pub(super) fn read_lines(text: &str) -> Result<ChannelList, FileError> {
+    if known_headings(text, separator(text)) > 0 {
+        return read_table(text);
+    }
+    let lines = (1..).zip(text.lines());
+    let records = lines.filter_map(|(line, text)| {
+        let cells = vec![(0, Cell::of_text(text)?)];
+        Some(Ok(Record { line, cells }))
+    });
+    collect(records, Some(Headings::none()))
+}
+
+fn separator(text: &str) -> u8 {
+    let best = SEPARATORS.iter().rev();
+    let best = best.max_by_key(|&&separator| known_headings(text, separator));
+    *best.expect("there are separators")
+}
+
+fn known_headings(text: &str, separator: u8) -> usize {
+    let first = records(text, separator).next();
+    first.map_or(0, |first| {
+        first.map_or(0, |record| Headings::known(&record))
+    })
+}
+
+/// The lines that are not blank.
+fn records(text: &str, separator: u8) -> impl Iterator<Item = Result<Record, FileError>> {
+    let reader = ReaderBuilder::new()
+        .delimiter(separator)
+        .flexible(true)
+        .has_headers(false)
+        .from_reader(text.as_bytes());
+    let records = reader.into_records().map(|record| {
+        let record = record.map_err(|_| FileError::NotText)?;
+        into_record(&record, line_of(&record, text))
+    });
+    records.filter(|record| !record.as_ref().is_ok_and(|record| record.cells.is_empty()))
+}
+
+/// The line of a record's first cell. The reader gives the position from which it has looked for
+/// one, before line breaks.
+fn line_of(record: &StringRecord, text: &str) -> u32 {
+    let from = record.position().expect("a reader sets the position");
+    let rest = usize::try_from(from.byte())
+        .ok()
+        .and_then(|from| text.as_bytes().get(from..));
+    let blank = rest.into_iter().flatten();
+    let blank = blank.take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let skipped = blank.filter(|byte| **byte == b'\n').count();
+    u32::try_from(from.line()).unwrap_or(u32::MAX) + u32::try_from(skipped).unwrap_or(0)
+}
+
+fn into_record(record: &StringRecord, line: u32) -> Result<Record, FileError> {
+    let cells = (0..).zip(record.iter());
+    let cells = cells.filter_map(|(at, text)| Some((at, Cell::of_text(text)?)));
+    let cells: Vec<_> = cells.take(MAX_CELLS + 1).collect();
+    if cells.len() > MAX_CELLS {
+        return Err(FileError::TooManyCells { line });
+    }
+    Ok(Record { line, cells })
+}

@@ -1,0 +1,149 @@
+//! Reads XLSX workbooks.
+
+use std::io::{Cursor, Read};
+
+use calamine::{DataRef, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
+use zip::ZipArchive;
+
+use super::cell::Cell;
+use super::error::FileError;
+use super::list::{ChannelList, MAX_CELLS, Record, collect};
+
+/// What a workbook may unpack to, in bytes: with 10,000 rows of the longest names it has some 8
+/// MiB.
+pub const MAX_UNPACKED: usize = 16 * 1024 * 1024;
+
+/// The largest number of entries of the archive. Chosen; a workbook of Excel has some 15.
+const MAX_ENTRIES: usize = 1000;
+
+/// The attribute by which calamine reserves memory before it reads strings, and the digits of the
+/// largest value that is allowed.
+const COUNT: &[u8] = b"uniqueCount";
+const MAX_COUNT_DIGITS: usize = 6;
+
+/// How the other formats of Excel begin, and encrypted workbooks.
+const COMPOUND_FILE: &[u8] = b"\xD0\xCF\x11\xE0";
+
+/// Reads the first visible sheet.
+///
+/// # Errors
+/// When it is damaged, too large or has no rows.
+pub(super) fn read(file: &[u8]) -> Result<ChannelList, FileError> {
+    if file.starts_with(COMPOUND_FILE) {
+        return Err(FileError::OldOrEncrypted);
+    }
+    check_unpacked(file)?;
+    let mut workbook = Xlsx::new(Cursor::new(file)).map_err(|error| file_error(&error))?;
+    let sheets = workbook.sheets_metadata().iter();
+    let sheet = sheets
+        .clone()
+        .find(|sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible);
+    let name = sheet.ok_or(FileError::Empty)?.name.clone();
+    let mut cells = workbook
+        .worksheet_cells_reader(&name)
+        .map_err(|error| file_error(&error))?;
+    let cells = std::iter::from_fn(|| match cells.next_cell() {
+        Ok(Some(cell)) => Some(Ok((cell.get_position(), value(cell.get_value())))),
+        Ok(None) => None,
+        Err(error) => Some(Err(file_error(&error))),
+    });
+    collect(records(cells), None)
+}
+
+fn file_error(error: &XlsxError) -> FileError {
+    match error {
+        XlsxError::Password => FileError::OldOrEncrypted,
+        _ => FileError::NotAWorkbook,
+    }
+}
+
+/// Unpacks every entry once and counts, because neither an archive's directory nor its parser
+/// limits what comes out.
+fn check_unpacked(file: &[u8]) -> Result<(), FileError> {
+    let mut archive = ZipArchive::new(Cursor::new(file)).map_err(|_| FileError::NotAWorkbook)?;
+    if archive.len() > MAX_ENTRIES {
+        return Err(FileError::TooLarge);
+    }
+    let (mut left, mut entry) = (MAX_UNPACKED as u64, Vec::new());
+    for index in 0..archive.len() {
+        entry.clear();
+        let packed = archive
+            .by_index(index)
+            .map_err(|_| FileError::NotAWorkbook)?;
+        let read = packed.take(left + 1).read_to_end(&mut entry);
+        read.map_err(|_| FileError::NotAWorkbook)?;
+        left = left
+            .checked_sub(entry.len() as u64)
+            .ok_or(FileError::TooLarge)?;
+        check_counts(&entry)?;
+    }
+    Ok(())
+}
+
+/// Refuses a count for which calamine would reserve more memory than there is.
+fn check_counts(entry: &[u8]) -> Result<(), FileError> {
+    let mut rest = entry;
+    while let Some(at) = find(rest, COUNT) {
+        rest = &rest[at + COUNT.len()..];
+        let value = rest.iter().skip_while(|byte| !byte.is_ascii_digit());
+        let digits = value.take_while(|byte| byte.is_ascii_digit()).count();
+        if digits > MAX_COUNT_DIGITS {
+            return Err(FileError::TooLarge);
+        }
+    }
+    Ok(())
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+/// Puts the cells of a row together.
+fn records(
+    cells: impl Iterator<Item = Result<((u32, u32), Option<Cell>), FileError>>,
+) -> impl Iterator<Item = Result<Record, FileError>> {
+    let mut cells = cells.peekable();
+    std::iter::from_fn(move || {
+        let (row, first) = loop {
+            match cells.next()? {
+                Ok(((row, column), Some(cell))) => break (row, (column, cell)),
+                Ok((_, None)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        };
+        let line = row.saturating_add(1);
+        let mut record = Record {
+            line,
+            cells: vec![first],
+        };
+        let is_of_row =
+            |next: &Result<((u32, u32), _), _>| next.as_ref().is_ok_and(|((of, _), _)| *of == row);
+        while let Some(Ok(((_, column), cell))) = cells.next_if(is_of_row) {
+            record.cells.extend(cell.map(|cell| (column, cell)));
+            if record.cells.len() > MAX_CELLS {
+                return Some(Err(FileError::TooManyCells { line }));
+            }
+        }
+        Some(Ok(record))
+    })
+}
+
+/// The value of a cell; of a formula, the result that was stored.
+fn value(value: &DataRef<'_>) -> Option<Cell> {
+    match value {
+        DataRef::Empty => None,
+        DataRef::String(text) => Cell::of_text(text),
+        DataRef::SharedString(text) => Cell::of_text(text),
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "one that is not exact is refused like any other"
+        )]
+        DataRef::Int(number) => Some(Cell::Number(*number as f64)),
+        DataRef::Float(number) => Some(Cell::Number(*number)),
+        DataRef::Bool(value) => Some(Cell::Bool(*value)),
+        DataRef::DateTime(_) | DataRef::DateTimeIso(_) | DataRef::DurationIso(_) => {
+            Some(Cell::Date)
+        }
+        DataRef::Error(_) => Some(Cell::Error),
+    }
+}

@@ -1,0 +1,11 @@
+//! Writes workbooks and archives piece by piece.
+
+mod archive;
+mod file_name;
+mod pieces;
+mod sheet_xml;
+mod workbook;
+
+pub use self::archive::Archive;
+pub use self::file_name::FileNames;
+pub use self::workbook::{Cell, Heading, Width, Workbook};
