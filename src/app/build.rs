@@ -29,15 +29,17 @@ use crate::codes::{self, CircuitBreaker, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
 use crate::db::{OpenError, UpstreamIdentity};
 use crate::http::{
-    self, AppParts, AppState, Authenticator, Callback, LinkSigner, RouterSettings, Site,
+    self, AppParts, AppState, Authenticator, Callback, FileReader, LinkSigner, RouterSettings, Site,
 };
 use crate::outbound::{self, ClientError};
 use crate::pictures::PictureCache;
 use crate::statistics::{Relay, Scans};
 use crate::telemetry::{self, Causes};
 
-/// Byte budget of bodies of requests with a key: a hundred of the largest at once.
+/// Byte budget of bodies of requests with a key: a hundred of the largest JSON bodies at once, or
+/// twelve of the largest files.
 const KEYED_BODIES: usize = 100 * http::MAX_BODY;
+const _: () = assert!(KEYED_BODIES >= 12 * http::MAX_FILE);
 
 /// How long requests in flight may still take when the service does not start.
 const LAST_START_ANSWERS: Duration = Duration::from_millis(200);
@@ -251,6 +253,7 @@ fn state(
         tokens,
         callback,
         bodies: ByteBudget::new(KEYED_BODIES),
+        files: FileReader::new(),
         scans,
         channels: stores.channels,
         events: stores.events,

@@ -7,6 +7,6 @@ mod sql;
 
 pub use self::channel::{Channel, ChannelChange, ChannelRecord, Group, ListedCode, NameChange};
 pub use self::filter::{ChannelFilter, Order, OrderKey, Position, PositionKey};
-pub use self::sql::{ChannelStore, Page};
+pub use self::sql::{ChannelStore, KnownScene, Page};
 
 pub(crate) use self::sql::{channel, refresh_search_keys};

@@ -16,3 +16,10 @@ pub struct Supplies {
     /// Permanent codes at which the ledger refuses more.
     pub permanent_limit: u64,
 }
+
+impl Supplies {
+    /// Permanent codes that may still be created.
+    pub fn permanent_left(&self) -> u64 {
+        self.permanent_limit.saturating_sub(self.stock.used)
+    }
+}

@@ -32,7 +32,8 @@ mod state;
 mod static_response;
 mod time_format;
 
-pub(crate) use self::api::codes::MAX_BODY;
+pub use self::api::codes::FileReader;
+pub(crate) use self::api::codes::{MAX_BODY, MAX_FILE};
 pub use self::callback::Callback;
 pub(crate) use self::callback::WECHAT_TIMEOUT;
 pub use self::extract::authenticator::Authenticator;

@@ -14,7 +14,9 @@ use crate::channels::ChannelStore;
 use crate::clock::Clock;
 use crate::codes::{CircuitBreaker, Codes, Tokens};
 use crate::db::Database;
+use crate::http::api::codes::FileReader;
 use crate::http::api::codes::make::CodeMaker;
+use crate::http::api::codes::plan::Planner;
 use crate::http::callback::Callback;
 use crate::http::extract::authenticator::Authenticator;
 use crate::http::pages::home::Home;
@@ -66,6 +68,8 @@ pub struct AppParts {
     pub scans: Arc<Scans>,
     /// What bodies of requests with a key hold together while they are read.
     pub bodies: ByteBudget,
+    /// Reads files of channels.
+    pub files: FileReader,
     /// Names and lists of codes.
     pub channels: ChannelStore,
     /// Events and numbers.
@@ -105,6 +109,7 @@ parts! {
     bindings: Option<Arc<Bindings>>,
     scans: Arc<Scans>,
     bodies: ByteBudget,
+    files: FileReader,
     channels: ChannelStore,
     events: EventStore,
     database: Database,
@@ -128,6 +133,16 @@ impl FromRef<AppState> for Home {
 }
 
 impl FromRef<AppState> for CodeMaker {
+    fn from_ref(app: &AppState) -> Self {
+        Self {
+            codes: Arc::clone(&app.codes),
+            channels: app.channels.clone(),
+            default_expire: app.default_expire,
+        }
+    }
+}
+
+impl FromRef<AppState> for Planner {
     fn from_ref(app: &AppState) -> Self {
         Self {
             codes: Arc::clone(&app.codes),

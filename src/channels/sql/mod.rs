@@ -2,12 +2,14 @@
 
 mod columns;
 mod groups;
+mod known;
 mod list;
 mod naming;
 mod search_keys;
 mod statement;
 mod store;
 
+pub use self::known::KnownScene;
 pub use self::list::Page;
 pub use self::store::ChannelStore;
 

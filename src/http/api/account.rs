@@ -184,7 +184,7 @@ fn permanent(supplies: &Supplies) -> Permanent {
     Permanent {
         used: supplies.stock.used,
         unknown: supplies.stock.unknown,
-        left: supplies.permanent_limit.saturating_sub(supplies.stock.used),
+        left: supplies.permanent_left(),
         limit: supplies.permanent_limit,
     }
 }

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use crate::codes::SceneFilter;
 use crate::http::extract::query::form_pairs;
+use crate::http::i18n::lang::{Lang, LangError};
 use crate::http::problem::Problem;
 use crate::text;
 
@@ -55,6 +56,12 @@ pub(super) fn archived(value: &str) -> Result<Option<bool>, Problem> {
         let message = "must be false, true or all";
         Problem::invalid_parameter("archived", message)
     })
+}
+
+/// Parses a language.
+pub(super) fn language(value: &str) -> Result<Lang, Problem> {
+    let lang = value.parse();
+    lang.map_err(|error: LangError| Problem::invalid_parameter("lang", error))
 }
 
 /// Parses the filter by scene.

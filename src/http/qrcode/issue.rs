@@ -42,6 +42,18 @@ pub(crate) async fn issue_named(
     issue_unless(codes, spec, caller, mistake).await
 }
 
+/// Why a new permanent code with these names would be refused, by the parameters of each.
+pub(crate) fn refusal_of_new<'a>(
+    spec: &CodeSpec,
+    names: impl Iterator<Item = (&'static str, &'a str)>,
+) -> Option<Problem> {
+    let mistake = mistake_in(spec).or_else(|| mistake_in_names(spec, names))?;
+    Some(Problem::invalid_parameter(
+        mistake.parameter,
+        mistake.message,
+    ))
+}
+
 async fn issue_unless(
     codes: &Codes,
     spec: &CodeSpec,

@@ -118,6 +118,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // A test reads the clock of its thread.
     ("rustix", &["db/", "form/mangled/tests.rs"]),
     ("http_listener", &["app/", "cli/sandbox.rs", "http/"]),
+    ("channel_files", &["http/"]),
     ("qr_image", &["http/", "pictures.rs"]),
     ("local_guard", &["app/", "http/"]),
     ("wechat_sandbox", &["app/", "cli/"]),

@@ -5,3 +5,4 @@ mod answers;
 mod api;
 mod headers;
 mod microcache;
+mod plan;

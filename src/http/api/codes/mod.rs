@@ -5,6 +5,9 @@ mod cursor;
 pub(crate) mod list;
 pub(crate) mod make;
 mod new_code;
+pub(crate) mod plan;
 pub(crate) mod selection;
 
 pub(crate) use self::new_code::MAX_BODY;
+pub use self::plan::file::FileReader;
+pub(crate) use self::plan::file::MAX_FILE;

@@ -4,7 +4,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::http::api::query;
-use crate::http::i18n::lang::{Lang, LangError};
+use crate::http::i18n::lang::Lang;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::statistics::{EventStore, NumbersFilter, Span};
 
@@ -44,7 +44,7 @@ impl StatsQuery {
                 "by" => filter.span = span(&value)?,
                 "sum" => sum = query::boolean("sum", &value)?,
                 // "lang": no other name is left.
-                _ => lang = language(&value)?,
+                _ => lang = query::language(&value)?,
             }
         }
         filter.from = from.unwrap_or_else(|| first_day_until(filter.to));
@@ -96,12 +96,6 @@ fn span(value: &str) -> Result<Span, Problem> {
             Err(Problem::invalid_parameter("by", message))
         }
     }
-}
-
-fn language(value: &str) -> Result<Lang, Problem> {
-    value
-        .parse()
-        .map_err(|error: LangError| Problem::invalid_parameter("lang", error))
 }
 
 #[cfg(test)]

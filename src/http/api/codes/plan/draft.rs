@@ -1,0 +1,148 @@
+//! A row of a file on its way to a request for a code.
+
+use channel_files::{ChannelRow, Column, scene_candidates};
+use serde_json::{Map, Value};
+use wechat::scene::{CodeSpec, Kind, Lifetime, Scene, SceneId, SceneValue};
+
+use super::words;
+use crate::channels::Channel;
+use crate::http::api::codes::new_code::Order;
+use crate::http::extract::json::JsonBody;
+use crate::http::problem::Problem;
+use crate::http::qrcode::issue::refusal_of_new;
+
+/// A row, with the body of `POST /api/codes` that it stands for.
+pub(super) struct Draft {
+    pub(super) line: u32,
+    pub(super) request: Map<String, Value>,
+    pub(super) trimmed: Vec<Column>,
+    /// The order, once the row has a scene, or why there is none.
+    pub(super) order: Result<Option<Order>, Problem>,
+    permanent: bool,
+    /// The proposed scenes that are left, the last one first.
+    candidates: Vec<String>,
+}
+
+impl Draft {
+    /// A row without kind is permanent if `default_permanent`, unless it has a lifetime.
+    pub(super) fn of(row: ChannelRow, default_permanent: bool) -> Self {
+        let permanent = row
+            .permanent
+            .unwrap_or(default_permanent && row.expire_seconds.is_none());
+        let mut draft = Self {
+            line: row.line,
+            request: Map::new(),
+            trimmed: row.trimmed,
+            order: row
+                .fault
+                .map_or(Ok(None), |fault| Err(words::row_fault(fault))),
+            permanent,
+            candidates: Vec::new(),
+        };
+        draft.set("permanent", Some(permanent));
+        draft.set("label", row.label);
+        draft.set("group", row.group);
+        draft.set("expire_seconds", row.expire_seconds);
+        draft.set("scene_str", row.scene_str);
+        if let (Some(digits), true) = (row.scene_id, draft.order.is_ok()) {
+            draft.set_number(&digits);
+        }
+        if draft.order.is_ok() && !draft.has_scene() && draft.label().is_none() {
+            draft.order = Err(words::nothing_given());
+        }
+        draft
+    }
+
+    fn set(&mut self, field: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.request.insert(field.to_owned(), value.into());
+        }
+    }
+
+    fn set_number(&mut self, digits: &str) {
+        match digits.parse::<SceneId>() {
+            Ok(id) => self.set("scene_id", Some(id.get())),
+            Err(error) => self.order = Err(Problem::invalid_parameter("scene_id", error)),
+        }
+    }
+
+    fn has_scene(&self) -> bool {
+        ["scene_id", "scene_str"]
+            .iter()
+            .any(|field| self.request.contains_key(*field))
+    }
+
+    /// The name.
+    pub(super) fn label(&self) -> Option<&str> {
+        self.request.get("label").and_then(Value::as_str)
+    }
+
+    /// The name for which a scene is needed, with whether its code is permanent.
+    pub(super) fn nameless_scene(&self) -> Option<(&str, bool)> {
+        let is_open = matches!(self.order, Ok(None)) && !self.has_scene();
+        let label = self.label().filter(|_| is_open)?;
+        Some((label, self.permanent))
+    }
+
+    /// Takes the scene that its name has.
+    pub(super) fn take_scene(&mut self, scene: &Scene) {
+        match scene.value() {
+            SceneValue::Id(id) => self.set("scene_id", Some(id)),
+            SceneValue::Text(text) => self.set("scene_str", Some(text)),
+        }
+    }
+
+    /// The next proposed scene; none if the row needs none.
+    pub(super) fn propose(&mut self) -> Option<Scene> {
+        let (label, permanent) = self.nameless_scene()?;
+        if self.candidates.is_empty() {
+            self.candidates = scene_candidates(label);
+            self.candidates.reverse();
+        }
+        let kind = if permanent {
+            Kind::QrLimitStrScene
+        } else {
+            Kind::QrStrScene
+        };
+        let candidate = self.candidates.pop()?;
+        Scene::new(kind, &candidate).ok()
+    }
+
+    /// Whether no further scene can be proposed. The last one has a hash that no other name has.
+    pub(super) fn is_at_last_proposal(&self) -> bool {
+        self.candidates.is_empty()
+    }
+
+    /// Checks the row as `POST /api/codes` would.
+    pub(super) fn check(&mut self, default_expire: Lifetime) {
+        if !matches!(self.order, Ok(None)) || !self.has_scene() {
+            return;
+        }
+        let body = JsonBody::Object {
+            fields: self.request.clone(),
+            twice: None,
+        };
+        self.order = Order::of(body, default_expire).map(Some);
+    }
+
+    /// The request that it stands for.
+    pub(super) fn spec(&self) -> Option<&CodeSpec> {
+        let order = self.order.as_ref().ok()?.as_ref();
+        order.map(|order| &order.spec)
+    }
+
+    /// Why a permanent code for it would be refused as a probable mistake, if it is new.
+    pub(super) fn mistake(&self) -> Option<Problem> {
+        let order = self.order.as_ref().ok()?.as_ref()?;
+        refusal_of_new(&order.spec, order.change.given_names())
+    }
+
+    /// Whether a code has the name and the group that the row gives.
+    pub(super) fn is_met_by(&self, channel: &Channel) -> bool {
+        let is_met = |field, has: &Option<String>| {
+            let given = self.request.get(field).and_then(Value::as_str);
+            given.is_none_or(|given| has.as_deref() == Some(given))
+        };
+        is_met("label", &channel.label) && is_met("group", &channel.group)
+    }
+}

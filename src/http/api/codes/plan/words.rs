@@ -1,0 +1,89 @@
+//! Sentences about files and rows, in both languages.
+
+use channel_files::{Column, FileError, MAX_ROWS, MAX_UNPACKED, RowFault};
+use wechat::scene::Scene;
+
+use crate::http::i18n::lang::Lang;
+use crate::http::i18n::message::Message;
+use crate::http::problem::{ErrorCode, Problem};
+
+/// Why a file cannot be read.
+pub(super) fn file_error(error: &FileError) -> Message {
+    let zh = match error {
+        FileError::Empty => "文件是空的".to_owned(),
+        FileError::NoRows => "文件只有表头，没有数据行".to_owned(),
+        FileError::NoHeadings => "第一行须为列名，例如“名称”“分组”；没有找到任何一个".to_owned(),
+        FileError::RepeatedHeading(column) => format!("列“{}”出现了两次", column.chinese()),
+        FileError::TooManyRows => format!("文件超过 {MAX_ROWS} 行，请拆分"),
+        FileError::TooManyCells { line } => format!("第 {line} 行的单元格过多"),
+        FileError::NotText => "文件不是文本：含有 NUL 字节".to_owned(),
+        FileError::Workbook => "文件是工作簿，不是文本；请作为 XLSX 上传".to_owned(),
+        FileError::Encoding => "文本既不是 UTF-8 也不是 GB18030 编码".to_owned(),
+        FileError::NotAWorkbook => "文件不是 XLSX 工作簿，或已损坏".to_owned(),
+        FileError::OldOrEncrypted => {
+            "工作簿是旧的 XLS 格式或设有密码；请另存为不带密码的 XLSX".to_owned()
+        }
+        FileError::TooLarge => format!(
+            "工作簿内容过多：解压后不得超过 {} MiB",
+            MAX_UNPACKED / 1024 / 1024
+        ),
+    };
+    Message::new(zh, error.to_string())
+}
+
+/// Why a row cannot be used.
+pub(super) fn row_fault(fault: RowFault) -> Problem {
+    let named = |column: Column, rest: &str| format!("{}{rest}", column.chinese());
+    let zh = match fault {
+        RowFault::CellWithoutHeading => "单元格比表头多；含有分隔符的文字请加引号".to_owned(),
+        RowFault::TooLong(column) => named(column, "过长"),
+        RowFault::LineBreak(column) => named(column, "中有换行，可能是引号没有成对"),
+        RowFault::Rounded(column) => named(
+            column,
+            "是被表格软件舍入过的数字；请把该列设为文本格式后重新输入",
+        ),
+        RowFault::Date(column) => named(
+            column,
+            "被表格软件变成了日期；请把该列设为文本格式后重新输入",
+        ),
+        RowFault::SpreadsheetError(column) => named(column, "是表格软件的错误值，例如 #N/A"),
+        RowFault::Kind => "类型须为 永久 或 临时（或 true、false）".to_owned(),
+        RowFault::Lifetime => "有效期须为秒数，或如 12h、30天".to_owned(),
+    };
+    invalid(Message::new(zh, fault.to_string()))
+}
+
+/// A row without a name and a scene.
+pub(super) fn nothing_given() -> Problem {
+    invalid(Message::new(
+        "缺少名称",
+        "label is missing: give a name, or a scene",
+    ))
+}
+
+/// A row with the scene of an earlier one.
+pub(super) fn repeated(scene: &Scene, line: u32) -> Problem {
+    let scene = scene.value();
+    invalid(Message::new(
+        format!("与第 {line} 行重复（场景值 {scene}）；请改名称，或填写另一个场景值"),
+        format!(
+            "it is the same as line {line}, scene {scene}; change its name, or give another scene"
+        ),
+    ))
+}
+
+fn invalid(message: Message) -> Problem {
+    Problem::new(ErrorCode::InvalidParameter, message)
+}
+
+/// A problem as a sentence for a row, with the column's heading instead of the parameter's name.
+pub(super) fn sentence(problem: &Problem, lang: Lang) -> String {
+    let sentence = problem.explanation(lang);
+    let parameter = problem.parameter.as_deref().unwrap_or_default();
+    match (lang, Column::of_heading(parameter)) {
+        (Lang::Zh, Some(column)) => {
+            sentence.replacen(&format!("参数 {parameter} "), column.chinese(), 1)
+        }
+        _ => sentence,
+    }
+}
