@@ -62,6 +62,8 @@ fn files() -> Router<AppState> {
 fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(api::codes::list::list, api::codes::make::make)) // GET, POST /api/codes
+        .routes(routes!(api::codes::export::csv_file)) // GET /api/codes.csv
+        .routes(routes!(api::codes::export::xlsx_file)) // GET /api/codes.xlsx
         .routes(routes!(api::codes::plan::plan)) // POST /api/codes/plan
         .routes(routes!(api::groups::list)) // GET /api/groups
         .routes(routes!(api::me::show)) // GET /api/me

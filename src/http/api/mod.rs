@@ -1,6 +1,7 @@
 //! `/api`: JSON for programs that hold a key.
 
 pub(crate) mod account;
+mod attachment;
 mod attribution;
 pub(crate) mod bindings;
 pub(crate) mod codes;

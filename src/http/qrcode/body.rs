@@ -34,9 +34,9 @@ pub(crate) struct SceneBody {
 #[schema(as = Ticket)]
 pub(crate) struct TicketBody {
     /// WeChat's ticket.
-    ticket: String,
+    pub(crate) ticket: String,
     /// The text inside the picture.
-    url: String,
+    pub(crate) url: String,
     /// Seconds of life left as of the header `Date`. Absent for a permanent code.
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_seconds: Option<i64>,
@@ -44,14 +44,14 @@ pub(crate) struct TicketBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
     /// WeChat's picture.
-    image_url: String,
+    pub(crate) image_url: String,
     /// Our PNG, with the parameters that were given. Absent for a binding's code, which
     /// has no link.
     #[serde(skip_serializing_if = "Option::is_none")]
-    png_url: Option<String>,
+    pub(crate) png_url: Option<String>,
     /// Our SVG, with the parameters that were given. Absent for a binding's code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    svg_url: Option<String>,
+    pub(crate) svg_url: Option<String>,
 }
 
 /// A code, as JSON. WeChat's own names are kept.

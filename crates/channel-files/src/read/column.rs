@@ -28,7 +28,10 @@ const HEADINGS: [(Column, &[&str]); 6] = [
     (Column::SceneStr, &["场景值", "scene_str", "scene"]),
     (Column::SceneId, &["数字场景值", "scene_id"]),
     (Column::Permanent, &["类型", "permanent", "kind", "type"]),
-    (Column::ExpireSeconds, &["有效期", "expire_seconds"]),
+    (
+        Column::ExpireSeconds,
+        &["有效期", "expire_seconds", "有效期（秒）", "有效期(秒)"],
+    ),
 ];
 
 impl Column {

@@ -2,6 +2,7 @@
 
 mod channel_body;
 mod cursor;
+pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod make;
 mod new_code;

@@ -1,6 +1,6 @@
 //! The name of the CSV file.
 
-use crate::form::escaped;
+use crate::http::api::attachment::disposition as disposition_of;
 use crate::statistics::{NumbersFilter, Span};
 
 /// The `Content-Disposition`, with a name that says which numbers the file holds, of which days,
@@ -19,24 +19,8 @@ pub(super) fn disposition(filter: &NumbersFilter) -> String {
         Span::Day => "by-day",
         Span::Total => "total",
     };
-    let name = |chosen: &str| {
-        format!(
-            "wxqr-stats{chosen}-{span}-{}-to-{}.csv",
-            filter.from, filter.to
-        )
-    };
-    let is_kept = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    let replaced = |is_kept: &dyn Fn(char) -> bool| -> String {
-        chosen
-            .chars()
-            .map(|letter| if is_kept(letter) { letter } else { '_' })
-            .collect()
-    };
-    // Windows refuses these in a name.
-    let full = replaced(&|letter| !"\\/:*?\"<>|".contains(letter) && !letter.is_control());
-    format!(
-        "attachment; filename=\"{}\"; filename*=UTF-8''{}",
-        name(&replaced(&is_kept)),
-        escaped(&name(&full))
-    )
+    disposition_of(&format!(
+        "wxqr-stats{chosen}-{span}-{}-to-{}.csv",
+        filter.from, filter.to
+    ))
 }

@@ -1,0 +1,24 @@
+//! The name under which a browser saves a file.
+
+use crate::form::escaped;
+
+/// `Content-Disposition` with a file name of any letters: browsers take the full one, and old
+/// programs the ASCII one.
+pub(super) fn disposition(name: &str) -> String {
+    let is_kept = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    // Windows refuses these in a name.
+    let is_allowed = |letter: char| !"\\/:*?\"<>|".contains(letter) && !letter.is_control();
+    let plain = replaced(name, is_kept);
+    let full = replaced(name, is_allowed);
+    format!(
+        "attachment; filename=\"{plain}\"; filename*=UTF-8''{}",
+        escaped(&full)
+    )
+}
+
+fn replaced(name: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let letters = name.chars();
+    letters
+        .map(|letter| if is_kept(letter) { letter } else { '_' })
+        .collect()
+}

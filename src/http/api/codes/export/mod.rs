@@ -1,0 +1,130 @@
+//! `GET /api/codes.csv` and `/api/codes.xlsx`: the list of codes as files.
+
+mod pages;
+mod row;
+mod sheets;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use jiff::tz::Offset;
+use utoipa::IntoParams;
+
+use self::pages::{Pages, body};
+use self::row::Presenter;
+use self::sheets::{CsvSheet, XlsxSheet};
+use super::selection::{Selection, SelectionParams};
+use crate::channels::ChannelStore;
+use crate::clock::Clock;
+use crate::http::api::attachment::disposition;
+use crate::http::api::query::{known_pairs, language};
+use crate::http::extract::key_holder::{Stats, WithScope};
+use crate::http::i18n::lang::Lang;
+use crate::http::problem::{Document, Problem};
+use crate::http::qrcode::body::CodePresenter;
+
+/// The language of a workbook, for the document only.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct LangParams {
+    /// The language of headings.
+    #[param(pattern = "^(zh|en)$", default = "en")]
+    lang: Option<String>,
+}
+
+/// The selected codes as CSV: UTF-8, RFC 4180, every value as it is. For programs; spreadsheets show
+/// `/api/codes.xlsx` better.
+#[utoipa::path(
+    get,
+    path = "/api/codes.csv",
+    params(SelectionParams),
+    responses(
+        (status = 200, description = "The codes", body = String, content_type = "text/csv"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "codes",
+)]
+pub(crate) async fn csv_file(
+    State(channels): State<ChannelStore>,
+    State(presenter): State<CodePresenter>,
+    State(clock): State<Arc<dyn Clock>>,
+    holder: WithScope<Stats>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    let (selection, _) = parse(raw.as_deref(), &Selection::NAMES)?;
+    let presenter = Presenter::new(presenter, holder.caller().clone(), clock.now());
+    let name = file_name(&selection, "csv");
+    let pages = Pages::of(channels, selection).await?;
+    let body = body(pages, CsvSheet::new(presenter));
+    Ok(file("text/csv; charset=utf-8", &name, body))
+}
+
+/// The selected codes as a workbook, for spreadsheets: digits that are names stay texts.
+#[utoipa::path(
+    get,
+    path = "/api/codes.xlsx",
+    params(SelectionParams, LangParams),
+    responses(
+        (status = 200, description = "The codes", body = Vec<u8>, content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "codes",
+)]
+pub(crate) async fn xlsx_file(
+    State(channels): State<ChannelStore>,
+    State(presenter): State<CodePresenter>,
+    State(clock): State<Arc<dyn Clock>>,
+    State(time_zone): State<Offset>,
+    holder: WithScope<Stats>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    let known = [&Selection::NAMES[..], &["lang"]].concat();
+    let (selection, lang) = parse(raw.as_deref(), &known)?;
+    let presenter = Presenter::new(presenter, holder.caller().clone(), clock.now());
+    let name = file_name(&selection, "xlsx");
+    let pages = Pages::of(channels, selection).await?;
+    let body = body(pages, XlsxSheet::new(presenter, time_zone, lang));
+    Ok(file(XLSX, &name, body))
+}
+
+/// The media type of a workbook.
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+fn file(media_type: &'static str, name: &str, body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::CONTENT_DISPOSITION, disposition(name)),
+    ];
+    (headers, body).into_response()
+}
+
+fn parse(raw: Option<&str>, known: &[&str]) -> Result<(Selection, Lang), Problem> {
+    let (mut selection, mut lang) = (Selection::default(), Lang::En);
+    for (name, value) in known_pairs(raw, known)? {
+        if !selection.read(&name, &value)? {
+            // "lang": no other name is left.
+            lang = language(&value)?;
+        }
+    }
+    Ok((selection, lang))
+}
+
+/// A name that says which codes are in the file.
+fn file_name(selection: &Selection, extension: &str) -> String {
+    let filter = &selection.filter;
+    let chosen = [&filter.group, &filter.label, &filter.search];
+    let chosen: String = chosen
+        .into_iter()
+        .flatten()
+        .map(|text| format!("-{text}"))
+        .collect();
+    format!("wxqr-codes{chosen}.{extension}")
+}
