@@ -121,10 +121,7 @@ fn parse(raw: Option<&str>, known: &[&str]) -> Result<(Selection, Lang), Problem
 fn file_name(selection: &Selection, extension: &str) -> String {
     let filter = &selection.filter;
     let chosen = [&filter.group, &filter.label, &filter.search];
-    let chosen: String = chosen
-        .into_iter()
-        .flatten()
-        .map(|text| format!("-{text}"))
-        .collect();
-    format!("wxqr-codes{chosen}.{extension}")
+    let chosen = chosen.into_iter().flatten().map(String::as_str);
+    let name: Vec<_> = std::iter::once("wxqr-codes").chain(chosen).collect();
+    format!("{}.{extension}", name.join("-"))
 }

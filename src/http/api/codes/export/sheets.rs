@@ -55,7 +55,7 @@ impl Sink for CsvSheet {
         self.has_headings = true;
         let rows = codes
             .into_iter()
-            .map(|listed| values(self.presenter.row(listed)));
+            .map(|listed| values(&self.presenter.row(listed)));
         for row in headings.into_iter().chain(rows) {
             writer
                 .write_record(&row)
@@ -71,9 +71,9 @@ impl Sink for CsvSheet {
     }
 }
 
-fn values(row: CodeRow) -> [String; 15] {
+fn values(row: &CodeRow) -> [String; 15] {
     let time = |time: Option<Timestamp>| time.map(rfc3339).unwrap_or_default();
-    let links = Links::of(&row);
+    let links = Links::of(row);
     [
         row.record.channel.label.clone().unwrap_or_default(),
         row.record.channel.group.clone().unwrap_or_default(),
