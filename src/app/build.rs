@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 use wechat::WeChat;
-use wechat::push::PushVerifier;
+use wechat::push::{PushVerifier, Reply};
 use wechat_sandbox::Sandbox;
 
 use super::demo;
@@ -299,7 +299,8 @@ fn callback(config: &Config) -> Result<Option<Callback>, ClientError> {
         Some(url) => Some(Relay::new(url.clone(), extra_ca(config))?),
         None => None,
     };
-    Ok(Some(Callback::new(verifier, relay)))
+    let default_reply = config.scans.default_reply.clone().map(Reply::Text);
+    Ok(Some(Callback::new(verifier, relay, default_reply)))
 }
 
 /// The certificates that calls to others trust besides the built-in ones.

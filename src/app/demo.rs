@@ -66,6 +66,8 @@ fn set_callback(config: &mut Config, sandbox: &Sandbox, url: Url) {
             previous: None,
         }),
     });
+    let reply = "感谢关注！这是自动回复。\nThank you for following! This is an automatic reply.";
+    config.scans.default_reply = Some(reply.parse().expect("it is short"));
     let callback = sandbox::Callback {
         url,
         token,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::tz::Offset;
 use url::Url;
-use wechat::push::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
+use wechat::push::{
+    AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey, ReplyError, ReplyText,
+};
 
 use super::error::InvalidValue;
 use super::setting::Range;
@@ -19,6 +21,8 @@ pub struct ScanSettings {
     pub callback: Option<Credentials>,
     /// Existing message server to relay pushes to. Requires the callback.
     pub relay: Option<Url>,
+    /// What a new follower gets. Requires the callback.
+    pub default_reply: Option<ReplyText>,
     /// UTC offset of the days in the statistics.
     pub time_zone: Offset,
     /// How long events and openids are kept.
@@ -34,12 +38,14 @@ impl Reader<'_> {
     ) -> Result<ScanSettings, Reported> {
         let callback = self.callback();
         let relay = self.relay(&callback, public_url);
+        let default_reply = self.default_reply(&callback);
         let time_zone = self.required(&settings::TIME_ZONE);
         let retention = self.required(&settings::RETENTION);
         let person_key = self.optional(&settings::PERSON_KEY);
         Ok(ScanSettings {
             callback: callback?,
             relay: relay?,
+            default_reply: default_reply?,
             time_zone: time_zone?,
             retention: retention?,
             person_key: person_key?,
@@ -82,6 +88,17 @@ impl Reader<'_> {
         Ok(relay)
     }
 
+    fn default_reply(
+        &mut self,
+        callback: &Result<Option<Credentials>, Reported>,
+    ) -> Result<Option<ReplyText>, Reported> {
+        let reply = self.optional(&settings::DEFAULT_REPLY)?;
+        if reply.is_some() && matches!(callback, Ok(None)) {
+            return Err(self.refuse_alone("default-reply", "WXQR_CALLBACK_TOKEN"));
+        }
+        Ok(reply)
+    }
+
     fn refuse_alone(&mut self, name: &str, needed: &str) -> Reported {
         let invalid = InvalidValue::new(format!("is given without {needed}"), "both, or neither");
         self.report(name, &invalid)
@@ -97,6 +114,17 @@ pub(super) fn token(text: &str) -> Result<CallbackToken, InvalidValue> {
 pub(super) fn aes_key(text: &str) -> Result<EncodingAesKey, InvalidValue> {
     text.parse().map_err(|error: CredentialsError| {
         InvalidValue::new(error.to_string(), EncodingAesKey::FORM)
+    })
+}
+
+pub(super) fn reply_text(text: &str) -> Result<ReplyText, InvalidValue> {
+    text.parse().map_err(|error: ReplyError| {
+        let accepted = format!(
+            "1 to {} characters, and at most {} bytes",
+            ReplyText::MAX_CHARS,
+            ReplyText::MAX_BYTES
+        );
+        InvalidValue::new(error.to_string(), accepted)
     })
 }
 

@@ -12,7 +12,7 @@ use jiff::tz::Offset;
 use secrecy::SecretString;
 use url::Url;
 use wechat::TokenSource;
-use wechat::push::{CallbackToken, EncodingAesKey};
+use wechat::push::{CallbackToken, EncodingAesKey, ReplyText};
 use wechat::scene::Lifetime;
 
 use super::setting::{Description, Mask, Setting};
@@ -66,6 +66,7 @@ pub const SETTINGS: &[Description] = &[
     ENCODING_AES_KEY.description(),
     ENCODING_AES_KEY_PREVIOUS.description(),
     RELAY_URL.description(),
+    DEFAULT_REPLY.description(),
     TIME_ZONE.description(),
     RETENTION.description(),
     PERSON_KEY.description(),
@@ -200,6 +201,12 @@ pub(super) const ENCODING_AES_KEY_PREVIOUS: Setting<EncodingAesKey> = Setting::n
 .not_in_demo();
 pub(super) const RELAY_URL: Setting<Url> = Setting::new("relay-url", scans::relay_url, "The account's existing message server: every push is passed on to it, and its answer is returned").without_query()
     .not_in_demo();
+pub(super) const DEFAULT_REPLY: Setting<ReplyText> = Setting::new(
+    "default-reply",
+    scans::reply_text,
+    "Text that a new follower gets, 1 to 600 characters; unset: none",
+)
+.not_in_demo();
 pub(super) const TIME_ZONE: Setting<Offset> = Setting::ranged(
     "time-zone",
     scans::time_zone,

@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_listener::{BufferedBody, ByteBudget};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
+use wechat::event::EventKind;
 use wechat::push::{
-    Content, Diagnosis, MessageError, Push, PushVerifier, QuerySignature, Reason, Rejected,
+    Content, Diagnosis, MessageError, Push, PushVerifier, QuerySignature, Reason, Rejected, Reply,
+    ReplyBody,
 };
 
 use crate::callback::{History, Summary};
 use crate::clock::Clock;
 use crate::http::extract::body::read_body;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::statistics::{self, Delivery, Relay, Scans};
+use crate::statistics::{self, Answer, Delivery, Relay, Scans};
 use crate::telemetry::{self, Causes};
 
 /// How long WeChat waits for the answer of a push.
@@ -49,6 +51,8 @@ const SUCCESS: &str = "success";
 pub struct Callback {
     verifier: PushVerifier,
     relay: Option<Relay>,
+    /// What a new follower gets.
+    default_reply: Option<Reply>,
     history: History,
     /// For pushes whose query is signed: WeChat's, or replays of them.
     signed_bodies: ByteBudget,
@@ -60,10 +64,11 @@ pub struct Callback {
 
 impl Callback {
     /// Verified pushes are passed on to the relay, if there is one.
-    pub fn new(verifier: PushVerifier, relay: Option<Relay>) -> Self {
+    pub fn new(verifier: PushVerifier, relay: Option<Relay>, default_reply: Option<Reply>) -> Self {
         Self {
             verifier,
             relay,
+            default_reply,
             history: History::default(),
             signed_bodies: ByteBudget::new(SIGNED_BODIES),
             strangers_bodies: ByteBudget::new(STRANGERS_BODIES),
@@ -134,6 +139,7 @@ pub(crate) async fn receive(
     let now = clock.now();
     let push = callback.open(&query, &body, now)?;
     let unread = unread(&push.content);
+    let reply = callback.reply_to(&push, now);
     callback.record(&scans, push).await?;
     callback.count(unread, now);
     let delivery = Delivery {
@@ -141,10 +147,11 @@ pub(crate) async fn receive(
         content_type: headers.get(header::CONTENT_TYPE).cloned(),
         body: Bytes::from_owner(body),
     };
-    Ok(match &callback.relay {
-        None => SUCCESS.into_response(),
-        Some(relay) => relayed(relay, delivery, deadline).await,
-    })
+    let relayed = match &callback.relay {
+        None => None,
+        Some(relay) => Some(relayed(relay, delivery, deadline).await),
+    };
+    Ok(acknowledgement(relayed, reply))
 }
 
 impl Callback {
@@ -179,6 +186,19 @@ impl Callback {
             self.log_previous_key();
         }
         Ok(push)
+    }
+
+    /// The message to the follower who caused the push.
+    fn reply_to(&self, push: &Push, now: Timestamp) -> Option<ReplyBody> {
+        let Content::Event(event) = &push.content else {
+            return None;
+        };
+        let reply = match event.kind {
+            EventKind::Subscribe => self.default_reply.as_ref()?,
+            EventKind::Scan | EventKind::Unsubscribe => return None,
+        };
+        let address = push.reply_to.as_ref()?;
+        Some(self.verifier.write_reply(address, reply, now))
     }
 
     /// Stores an event. Anything else needs no store.
@@ -221,25 +241,49 @@ fn unread(content: &Content) -> Option<Diagnosis> {
     }
 }
 
-/// The relay target's response; else an empty one, which WeChat takes for a silent success: it
-/// would show an error to the follower.
-async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Response {
-    match relay.pass_on(delivery, deadline).await {
-        Ok(answer) => {
-            let mut response = (answer.status, answer.body).into_response();
-            response.headers_mut().remove(header::CONTENT_TYPE);
-            if let Some(content_type) = answer.content_type {
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_TYPE, content_type);
-            }
-            response
+/// The relay target's response; else an empty one: any failure would be shown to the follower.
+async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Answer {
+    let answer = relay.pass_on(delivery, deadline).await;
+    answer.unwrap_or_else(|error| {
+        tracing::warn!(error = %Causes(&error), "the relay did not answer a push");
+        Answer {
+            status: StatusCode::OK,
+            content_type: None,
+            body: Bytes::new(),
         }
-        Err(error) => {
-            tracing::warn!(error = %Causes(&error), "the relay did not answer a push");
-            ().into_response()
-        }
+    })
+}
+
+/// The response to a push that is stored: a message from the relay's target, else ours, else none.
+fn acknowledgement(relayed: Option<Answer>, reply: Option<ReplyBody>) -> Response {
+    match (relayed, reply) {
+        (Some(answer), Some(reply)) if is_silent(&answer) => written(reply),
+        (Some(answer), _) => passed_on(answer),
+        (None, Some(reply)) => written(reply),
+        (None, None) => SUCCESS.into_response(),
     }
+}
+
+/// Whether it has no message to the follower.
+fn is_silent(answer: &Answer) -> bool {
+    let body = answer.body.trim_ascii();
+    body.is_empty() || body == SUCCESS.as_bytes()
+}
+
+fn written(reply: ReplyBody) -> Response {
+    let media_type = HeaderValue::from_static(reply.media_type);
+    ([(header::CONTENT_TYPE, media_type)], reply.text).into_response()
+}
+
+fn passed_on(answer: Answer) -> Response {
+    let mut response = (answer.status, answer.body).into_response();
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    if let Some(content_type) = answer.content_type {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
+    }
+    response
 }
 
 /// Counts a body that is too large to be verified.

@@ -25,4 +25,5 @@ pub use self::push::delivery::{
     Attempt, CallbackResponse, Delivery, DeliveryError, NoCallback, VerificationError,
 };
 pub use self::push::event::{Event, EventKind, FollowSource, ScannedCode};
+pub use self::push::reply::{Article, FAULT_SHOWN, Reply, ReplyFault};
 pub use self::sandbox::{Credentials, Options, Sandbox};

@@ -17,6 +17,7 @@ use crate::push::Push;
 use crate::push::callback::Callback;
 use crate::push::delivery::{self, Delivery, NoCallback, PushSender, VerificationError};
 use crate::push::event::Event;
+use crate::push::reply;
 use crate::{Clock, router};
 
 /// The configuration of a sandbox.
@@ -185,10 +186,16 @@ impl Sandbox {
     pub async fn push(&self, app_id: &str, event: &Event) -> Result<Delivery, NoCallback> {
         let callback = self.callback(app_id)?;
         let clock = self.0.clock.clone();
-        let (app_id, event) = (app_id.to_owned(), event.clone());
-        let compose = move || Push::compose(&callback, &app_id, &event, clock.now());
+        let compose = {
+            let (callback, app_id, event) = (callback.clone(), app_id.to_owned(), event.clone());
+            move || Push::compose(&callback, &app_id, &event, clock.now())
+        };
         let deadline = *self.push_deadline();
-        Ok(self.0.sender.deliver(deadline, compose).await)
+        let mut delivery = self.0.sender.deliver(deadline, compose).await;
+        if let Some(answer) = delivery.answer() {
+            delivery.reply = reply::read(answer, &callback, app_id, event);
+        }
+        Ok(delivery)
     }
 
     /// Composes the first request of a [`Sandbox::push`], for tests that send it themselves.

@@ -6,3 +6,4 @@ mod pace;
 mod pushes;
 mod refusals;
 mod relay;
+mod replies;

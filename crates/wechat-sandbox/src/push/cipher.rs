@@ -2,10 +2,10 @@
 
 use aes::Aes256;
 use aes::cipher::block_padding::NoPadding;
-use aes::cipher::{BlockModeEncrypt, KeyIvInit};
+use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cbc::Encryptor;
+use cbc::{Decryptor, Encryptor};
 use sha1::{Digest as _, Sha1};
 
 /// The padding's block size in bytes. It is not the cipher's, which is 16.
@@ -29,6 +29,23 @@ pub(crate) fn encrypt(key: &[u8; 32], random: [u8; 16], message: &str, app_id: &
         .encrypt_padded::<NoPadding>(&mut bytes, length)
         .expect("what is filled up to 32 bytes has whole blocks");
     STANDARD.encode(bytes)
+}
+
+/// Decrypts what [`encrypt`] makes. None for what is no message, or for another `AppID`.
+pub(crate) fn decrypt(key: &[u8; 32], encrypted: &str, app_id: &str) -> Option<String> {
+    let mut bytes = STANDARD.decode(encrypted).ok()?;
+    let vector = key.first_chunk::<16>().expect("a key has 32 bytes");
+    let padded = Decryptor::<Aes256>::new(key.into(), vector.into())
+        .decrypt_padded::<NoPadding>(&mut bytes)
+        .ok()?;
+    let pad = usize::from(*padded.last()?);
+    let (clear, filler) = padded.split_at_checked(padded.len().checked_sub(pad)?)?;
+    let is_pad = (1..=BLOCK).contains(&pad) && filler.iter().all(|byte| usize::from(*byte) == pad);
+    let (length, rest) = clear.get(16..)?.split_first_chunk::<4>()?;
+    let length = u32::from_be_bytes(*length).try_into().ok()?;
+    let (message, account) = rest.split_at_checked(length)?;
+    let message = str::from_utf8(message).ok()?;
+    (is_pad && account == app_id.as_bytes()).then(|| message.to_owned())
 }
 
 /// Signs: SHA-1 over the parts, sorted as bytes and concatenated, in lower-case hex.

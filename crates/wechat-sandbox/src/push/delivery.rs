@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::push::callback::Callback;
 use crate::push::client;
+use crate::push::reply::{Reply, ReplyFault};
 use crate::push::{self, Push};
 use crate::random;
 
@@ -28,6 +29,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 pub struct Delivery {
     /// All but the last failed.
     pub attempts: Vec<Attempt>,
+    /// The message for the follower in the accepted response, if there is one.
+    pub reply: Result<Option<Reply>, ReplyFault>,
 }
 
 /// The outcome of one attempt.
@@ -161,6 +164,7 @@ async fn send(client: Client, deadline: Duration, compose: impl Fn() -> Push) ->
     let mut push = compose();
     let mut delivery = Delivery {
         attempts: Vec::new(),
+        reply: Ok(None),
     };
     loop {
         let attempt = within(deadline, post(&client, &push)).await;
@@ -232,7 +236,10 @@ mod tests {
             (vec![answered(500)], false),
             (vec![late], false),
         ] {
-            let delivery = Delivery { attempts };
+            let delivery = Delivery {
+                attempts,
+                reply: Ok(None),
+            };
             assert_eq!(delivery.is_acknowledged(), want, "{delivery:?}");
         }
     }

@@ -5,6 +5,7 @@ mod cipher;
 mod client;
 pub(crate) mod delivery;
 pub(crate) mod event;
+pub(crate) mod reply;
 
 use jiff::Timestamp;
 use url::Url;

@@ -1,14 +1,14 @@
-//! Decryption of pushes: AES-256-CBC, the IV being the first half of the key, over `random(16) ||
-//! length(4, big endian) || message || AppID` with PKCS#7 padding to 32 bytes.
+//! Encryption of pushes and of their replies: AES-256-CBC, the IV being the first half of the key,
+//! over `random(16) || length(4, big endian) || message || AppID` with PKCS#7 padding to 32 bytes.
 //!
 //! CBC does not authenticate: only text that `msg_signature` covers may be passed in.
 
 use aes::Aes256;
 use aes::cipher::block_padding::NoPadding;
-use aes::cipher::{BlockModeDecrypt, KeyIvInit};
+use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cbc::Decryptor;
+use cbc::{Decryptor, Encryptor};
 
 use super::Reason;
 use super::credentials::{AesKeys, EncodingAesKey};
@@ -56,6 +56,36 @@ pub(super) fn open(sealed: &str, keys: &AesKeys, app_id: &str) -> Result<Opened,
         Err(DecryptError::Malformed) => Err(error.into()),
         Err(DecryptError::OtherAccount) => Err(Reason::AppId),
     }
+}
+
+/// Encrypts a message. With a new random prefix, so that equal messages differ.
+pub(super) fn seal(message: &str, key: &EncodingAesKey, app_id: &str) -> String {
+    let length = u32::try_from(message.len()).expect("a reply is far below 4 GiB");
+    let mut bytes = random_bytes::<RANDOM>().to_vec();
+    bytes.extend(length.to_be_bytes());
+    bytes.extend(message.as_bytes());
+    bytes.extend(app_id.as_bytes());
+    // At least one byte of padding.
+    let end = bytes.len() + BLOCK - bytes.len() % BLOCK;
+    let pad = u8::try_from(end - bytes.len()).expect("a pad has 32 bytes at most");
+    bytes.resize(end, pad);
+    let key = key.expose();
+    let vector = key.first_chunk::<16>().expect("a key has 32 bytes");
+    Encryptor::<Aes256>::new(key.into(), vector.into())
+        .encrypt_padded::<NoPadding>(&mut bytes, end)
+        .expect("whole blocks");
+    STANDARD.encode(bytes)
+}
+
+/// A random number, for the nonce of a signature.
+pub(super) fn random_number() -> u32 {
+    u32::from_be_bytes(random_bytes())
+}
+
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system has random bytes");
+    bytes
 }
 
 fn open_with(

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::fields::{Field, Fields, MessageError};
 use crate::event::{Event, EventKind, Scan};
+use crate::openid::OpenId;
 
 /// Prefix of the scene in `EventKey` when a scan made a follower. Stripped once only, because a
 /// scene may begin with it too.
@@ -34,7 +35,6 @@ fn kind_named(name: &str) -> Option<EventKind> {
 }
 
 fn event(kind: EventKind, fields: &Fields) -> Result<Event, MessageError> {
-    let openid = needed(fields, Field::FromUserName)?;
     let created_at = needed(fields, Field::CreateTime)?;
     let key = fields.get(Field::EventKey).unwrap_or_default();
     // PostgreSQL's `text` cannot store NUL.
@@ -43,13 +43,19 @@ fn event(kind: EventKind, fields: &Fields) -> Result<Event, MessageError> {
     }
     Ok(Event {
         kind,
-        openid: openid
-            .parse()
-            .map_err(|_| MessageError::Invalid(Field::FromUserName))?,
+        openid: openid(fields)?,
         created_at: unix_time(created_at).ok_or(MessageError::Invalid(Field::CreateTime))?,
         key: key.to_owned(),
         scan: scan(kind, key, fields)?,
     })
+}
+
+/// The follower who caused the push.
+pub(super) fn openid(fields: &Fields) -> Result<OpenId, MessageError> {
+    let openid = needed(fields, Field::FromUserName)?;
+    openid
+        .parse()
+        .map_err(|_| MessageError::Invalid(Field::FromUserName))
 }
 
 fn needed(fields: &Fields, field: Field) -> Result<&str, MessageError> {

@@ -7,6 +7,8 @@ use super::{json, xml};
 /// A field that the service uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
+    /// The account's original id (`gh_…`), which is not its `AppID`.
+    ToUserName,
     /// The follower's openid.
     FromUserName,
     /// Time of the event, in unix seconds.
@@ -24,7 +26,8 @@ pub enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
+        Self::ToUserName,
         Self::FromUserName,
         Self::CreateTime,
         Self::MsgType,
@@ -37,6 +40,7 @@ impl Field {
     /// The name in XML and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::ToUserName => "ToUserName",
             Self::FromUserName => "FromUserName",
             Self::CreateTime => "CreateTime",
             Self::MsgType => "MsgType",
@@ -93,9 +97,20 @@ impl From<MessageError> for ReadError {
     }
 }
 
+/// How a message is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Format {
+    #[default]
+    Xml,
+    Json,
+}
+
 /// Values of the fields, each at most once.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fields([Option<String>; Field::ALL.len()]);
+pub(super) struct Fields {
+    values: [Option<String>; Field::ALL.len()],
+    pub(super) format: Format,
+}
 
 impl Fields {
     /// Parses a document; its first character decides between XML and JSON.
@@ -107,20 +122,23 @@ impl Fields {
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_ascii();
         match text.as_bytes().first() {
             Some(b'<') => xml::read(text),
-            Some(b'{') => Ok(json::read(text)?),
+            Some(b'{') => Ok(Self {
+                format: Format::Json,
+                ..json::read(text)?
+            }),
             _ => Err(MessageError::Syntax.into()),
         }
     }
 
     /// The value of a field; an empty one counts as absent.
     pub(super) fn get(&self, field: Field) -> Option<&str> {
-        self.0[field as usize]
+        self.values[field as usize]
             .as_deref()
             .filter(|text| !text.is_empty())
     }
 
     pub(super) fn put(&mut self, field: Field, text: String) -> Result<(), MessageError> {
-        match self.0[field as usize].replace(text) {
+        match self.values[field as usize].replace(text) {
             None => Ok(()),
             Some(_) => Err(MessageError::Repeated(field)),
         }

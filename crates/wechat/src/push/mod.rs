@@ -3,8 +3,8 @@
 //!
 //! [`PushVerifier`] is the type to read first. In order of use: `query` parses the parameters,
 //! `signature` verifies the SHA-1 signature, `cipher` decrypts, `fields` parses XML and JSON,
-//! `event` converts to events. `credentials` holds the secrets. `diagnosis` explains rejections to
-//! the operator.
+//! `event` converts to events, `reply` writes what the follower gets. `credentials` holds the
+//! secrets. `diagnosis` explains rejections to the operator.
 //!
 //! A push whose origin is not proven is [`Rejected`], with the same error whichever check failed. A
 //! genuine push that cannot be parsed is [`Content::Unreadable`] instead: rejecting it would make
@@ -17,6 +17,7 @@ mod event;
 mod fields;
 mod json;
 mod query;
+mod reply;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,13 @@ use url::form_urlencoded;
 pub use credentials::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
 pub use diagnosis::{Diagnosis, Evidence};
 pub use fields::{Field, MessageError};
+pub use reply::{Article, Reply, ReplyAddress, ReplyBody, ReplyError, ReplyText, WebUrl};
 
 use crate::event::Event;
 
 use fields::{Fields, ReadError};
 use query::{Query, SignedParams};
+use reply::ReplyKey;
 
 /// Verifies, decrypts and parses the pushes of one account.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub enum QuerySignature {
 pub struct Push {
     /// The parsed message.
     pub content: Content,
+    /// Where a reply to it goes. None for a message that does not name sender and receiver.
+    pub reply_to: Option<ReplyAddress>,
     /// Whether only the previous key decrypted it: WeChat still uses the key that was replaced.
     pub needed_previous_key: bool,
 }
@@ -306,8 +311,10 @@ impl PushVerifier {
 
     fn verify_plain(&self, query: &Query<'_>, body: &[u8], now: Timestamp) -> Result<Push, Reason> {
         self.check_query_signature(query, now)?;
+        let message = Fields::read(body);
         Ok(Push {
-            content: content(Fields::read(body))?,
+            reply_to: reply_to(&message, ReplyKey::None),
+            content: content(message)?,
             needed_previous_key: false,
         })
     }
@@ -340,7 +347,13 @@ impl PushVerifier {
         {
             return Err(Reason::Swapped);
         }
+        let key = if opened.needed_previous_key {
+            ReplyKey::Previous
+        } else {
+            ReplyKey::Current
+        };
         Ok(Push {
+            reply_to: reply_to(&message, key),
             content: content(message)?,
             needed_previous_key: opened.needed_previous_key,
         })
@@ -398,6 +411,10 @@ fn is_swapped(params: &SignedParams<'_>, message: &Fields) -> bool {
         .flatten()
         .filter_map(|digits| digits.parse().ok())
         .any(|seconds| distance(seconds) < distance(params.seconds))
+}
+
+fn reply_to(message: &Result<Fields, ReadError>, key: ReplyKey) -> Option<ReplyAddress> {
+    ReplyAddress::of(message.as_ref().ok()?, key)
 }
 
 /// Converts a verified message.

@@ -20,6 +20,7 @@ use crate::pages::lang::Lang;
 use crate::platform::followers::{FollowerAction, NoEvent};
 use crate::push::delivery::{CallbackResponse, Delivery, NoCallback};
 use crate::push::event::Event;
+use crate::push::reply::Reply;
 use crate::random;
 
 /// How many characters WeChat's openids have.
@@ -197,6 +198,12 @@ struct Report<'a> {
     body: Option<String>,
     /// Why there is no response.
     error: Option<String>,
+    /// The message that the follower gets, decrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<ReplyReport<'a>>,
+    /// Why the answer is no message; the follower reads that the service has a fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_fault: Option<String>,
 }
 
 fn json_of(outcome: &Result<ActionTaken, ActionError>) -> Response {
@@ -212,6 +219,7 @@ impl<'a> Report<'a> {
         let attempts = taken.delivery.as_ref().map(|delivery| &delivery.attempts);
         let last = attempts.and_then(|attempts| attempts.last());
         let answer = last.and_then(|attempt| attempt.as_ref().ok());
+        let reply = taken.delivery.as_ref().map(|delivery| &delivery.reply);
         Self {
             openid: &event.openid,
             event: event.kind.name(),
@@ -228,6 +236,35 @@ impl<'a> Report<'a> {
                 None => Some(NoCallback.to_string()),
                 Some(Err(failure)) => Some(failure.to_string()),
                 Some(Ok(_)) => None,
+            },
+            reply: reply.and_then(|reply| reply.as_ref().ok()?.as_ref().map(ReplyReport::of)),
+            reply_fault: reply.and_then(|reply| reply.as_ref().err().map(ToString::to_string)),
+        }
+    }
+}
+
+/// A message to the follower.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ReplyReport<'a> {
+    Text(&'a str),
+    News {
+        title: &'a str,
+        description: &'a str,
+        image_url: &'a str,
+        url: &'a str,
+    },
+}
+
+impl<'a> ReplyReport<'a> {
+    fn of(reply: &'a Reply) -> Self {
+        match reply {
+            Reply::Text(text) => Self::Text(text),
+            Reply::News(article) => Self::News {
+                title: &article.title,
+                description: &article.description,
+                image_url: &article.picture,
+                url: &article.url,
             },
         }
     }

@@ -11,6 +11,7 @@ use crate::pages::{self as page, STYLE, china_time};
 use crate::platform::code::{ActionName, Code};
 use crate::push::delivery::{Delivery, DeliveryError};
 use crate::push::event::EventKind;
+use crate::push::reply::{Article, FAULT_SHOWN, Reply, ReplyFault};
 
 /// How much of a callback's answer is shown, in bytes.
 const SHOWN_ANSWER: usize = 2048;
@@ -91,11 +92,21 @@ enum CallbackResult {
         body: String,
         attempts: usize,
         is_accepted: bool,
+        reply: ShownReply,
     },
     Silent {
         why: &'static str,
         attempts: usize,
     },
+}
+
+/// What appears in the follower's chat.
+enum ShownReply {
+    Nothing,
+    Text(String),
+    Card(Article),
+    /// WeChat's own words, and what is wrong.
+    Fault(&'static str, String),
 }
 
 impl ActionResult {
@@ -122,7 +133,9 @@ impl ActionResult {
     fn is_good(&self) -> bool {
         match self.event.as_ref().map(|event| &event.callback) {
             Some(CallbackResult::NotConfigured) => true,
-            Some(CallbackResult::Answered { is_accepted, .. }) => *is_accepted,
+            Some(CallbackResult::Answered {
+                is_accepted, reply, ..
+            }) => *is_accepted && !matches!(reply, ShownReply::Fault(..)),
             Some(CallbackResult::Silent { .. }) | None => false,
         }
     }
@@ -148,12 +161,26 @@ fn callback_result(delivery: Option<&Delivery>, lang: Lang) -> CallbackResult {
             body: shortened(answer.text()),
             attempts,
             is_accepted: delivery.is_acknowledged(),
+            reply: shown_reply(&delivery.reply, lang),
         },
         Some(Err(failure)) => CallbackResult::Silent {
             why: error_message(*failure, lang),
             attempts,
         },
     }
+}
+
+fn shown_reply(reply: &Result<Option<Reply>, ReplyFault>, lang: Lang) -> ShownReply {
+    match reply {
+        Ok(None) => ShownReply::Nothing,
+        Ok(Some(Reply::Text(text))) => ShownReply::Text(text.clone()),
+        Ok(Some(Reply::News(article))) => ShownReply::Card(article.clone()),
+        Err(fault) => ShownReply::Fault(FAULT_SHOWN, fault_message(*fault, lang)),
+    }
+}
+
+fn fault_message(fault: ReplyFault, lang: Lang) -> String {
+    lang.pick("回复有误：", "The reply is faulty: ").to_owned() + &fault.to_string()
 }
 
 fn shortened(mut text: String) -> String {

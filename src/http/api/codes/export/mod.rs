@@ -36,8 +36,8 @@ pub(crate) struct LangParams {
     lang: Option<String>,
 }
 
-/// The selected codes as CSV: UTF-8, RFC 4180, every value as it is. For programs; spreadsheets show
-/// `/api/codes.xlsx` better.
+/// The selected codes as CSV: UTF-8, RFC 4180, every value as it is. For programs; spreadsheets
+/// show `/api/codes.xlsx` better.
 #[utoipa::path(
     get,
     path = "/api/codes.csv",

@@ -60,8 +60,8 @@ impl Pages {
     }
 }
 
-/// A body of all pages. A failure of the database cuts it off, so that no client takes a part for the
-/// whole.
+/// A body of all pages. A failure of the database cuts it off, so that no client takes a part for
+/// the whole.
 pub(super) fn body<S: Sink>(pages: Pages, sink: S) -> Body {
     let pieces = stream::try_unfold((pages, Some(sink)), async |(mut pages, sink)| {
         let Some(mut sink) = sink else {
