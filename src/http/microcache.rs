@@ -5,7 +5,7 @@
 //! time.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
@@ -15,6 +15,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use wechat::ticket::IssuedCode;
 
 use crate::clock::Clock;
 use crate::http::middleware::access_log::Line;
@@ -40,8 +41,13 @@ const READ: [HeaderName; 4] = [
 
 /// Offers a response to the microcache, for as long as a new one would be the same. An extension of
 /// the response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cacheable(pub(crate) Range<Timestamp>);
+#[derive(Debug, Clone)]
+pub(crate) struct Cacheable {
+    /// While time changes nothing of it.
+    pub(crate) valid: Range<Timestamp>,
+    /// The code that it shows. Once nothing holds it any more, the code cache has a newer one.
+    pub(crate) code: Weak<IssuedCode>,
+}
 
 /// All that a response depends on, but for time. An extension of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,7 +86,7 @@ pub(crate) struct CachedResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
-    valid: Range<Timestamp>,
+    cacheable: Cacheable,
     /// What is logged of its requests.
     pub(crate) line: Line,
 }
@@ -124,10 +130,9 @@ impl Microcache {
     /// The response to a request, if a new one would be the same.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<CachedResponse>> {
         let response = self.responses.get(key)?;
-        response
-            .valid
-            .contains(&self.clock.now())
-            .then_some(response)
+        let Cacheable { valid, code } = &response.cacheable;
+        let is_current = code.strong_count() > 0 && valid.contains(&self.clock.now());
+        is_current.then_some(response)
     }
 
     /// Keeps a response that its handler offers, and returns it.
@@ -135,7 +140,7 @@ impl Microcache {
         let (mut parts, body) = response.into_parts();
         let size = body.size_hint().exact();
         let fits = size.is_some_and(|size| size <= MAX_BODY as u64);
-        let (Some(Cacheable(valid)), true) = (parts.extensions.remove(), fits) else {
+        let (Some(cacheable), true) = (parts.extensions.remove(), fits) else {
             return Response::from_parts(parts, body);
         };
         let body = to_bytes(body, MAX_BODY).await;
@@ -144,7 +149,7 @@ impl Microcache {
             status: parts.status,
             headers: parts.headers.clone(),
             body: body.clone(),
-            valid,
+            cacheable,
             line: line.clone(),
         };
         self.responses.insert(key, Arc::new(cached));

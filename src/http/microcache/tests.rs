@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use axum::http::Uri;
+use wechat::ticket::Life;
 
 use super::*;
 use crate::clock::ManualClock;
@@ -21,10 +22,19 @@ fn key(path: &str, headers: &[(HeaderName, &str)]) -> Option<Key> {
     Key::of(&request(path, headers))
 }
 
-fn offered(body: impl Into<Body>, valid: Range<Timestamp>) -> Response {
+fn offered(body: impl Into<Body>, valid: Range<Timestamp>, code: &Arc<IssuedCode>) -> Response {
     let mut response = Response::new(body.into());
-    response.extensions_mut().insert(Cacheable(valid));
+    let code = Arc::downgrade(code);
+    response.extensions_mut().insert(Cacheable { valid, code });
     response
+}
+
+fn code() -> Arc<IssuedCode> {
+    Arc::new(IssuedCode {
+        ticket: "gQH47joAAA".parse().unwrap(),
+        url: "http://weixin.qq.com/q/02".parse().unwrap(),
+        life: Life::Permanent,
+    })
 }
 
 fn cache() -> (Arc<ManualClock>, Microcache) {
@@ -81,13 +91,29 @@ async fn a_response_is_kept_while_it_is_valid() {
     let (clock, cache) = cache();
     let key = key("/qrcode?scene_id=1", &[]).unwrap();
     let line = Line::default();
+    let code = code();
     let valid = clock.now()..clock.now() + SECOND;
-    let given = cache.keep(key.clone(), &line, offered("page", valid)).await;
+    let given = cache
+        .keep(key.clone(), &line, offered("page", valid, &code))
+        .await;
     let kept = cache.get(&key).unwrap().response();
     for response in [given, kept] {
         assert_eq!(to_bytes(response.into_body(), 10).await.unwrap(), "page");
     }
     clock.advance(SECOND);
+    assert!(cache.get(&key).is_none());
+}
+
+#[tokio::test]
+async fn a_response_is_kept_while_its_code_is() {
+    let (clock, cache) = cache();
+    let key = key("/qrcode?scene_id=1", &[]).unwrap();
+    let code = code();
+    let valid = clock.now()..clock.now() + SECOND;
+    let response = offered("page", valid, &code);
+    cache.keep(key.clone(), &Line::default(), response).await;
+    assert!(cache.get(&key).is_some());
+    drop(code);
     assert!(cache.get(&key).is_none());
 }
 
@@ -104,10 +130,11 @@ async fn what_no_handler_offers_is_not_kept() {
 #[tokio::test]
 async fn memory_is_bounded() {
     let (clock, cache) = cache();
+    let code = code();
     let valid = clock.now()..clock.now() + SECOND;
     let fill = async |body: usize, id: usize| {
         let key = key(&format!("/qrcode?scene_id={id}"), &[]).unwrap();
-        let response = offered(vec![b'a'; body], valid.clone());
+        let response = offered(vec![b'a'; body], valid.clone(), &code);
         cache.keep(key.clone(), &Line::default(), response).await;
         cache.get(&key).is_some()
     };

@@ -1,5 +1,6 @@
 //! Presents an issued code as a page, an image element, JSON, a redirect or a picture.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -120,8 +121,10 @@ impl Presentation<'_> {
             .headers_mut()
             .insert(header::CACHE_CONTROL, policy.header());
         if policy != CachePolicy::NoStore && self.is_for_everybody() {
-            let unchanged = self.now..unchanged_until(&self.served, self.now);
-            response.extensions_mut().insert(Cacheable(unchanged));
+            response.extensions_mut().insert(Cacheable {
+                valid: self.now..unchanged_until(&self.served, self.now),
+                code: Arc::downgrade(&self.served.code),
+            });
         }
         if let Some(vary) = self.request.view.vary() {
             response.headers_mut().append(header::VARY, vary);
