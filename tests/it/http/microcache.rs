@@ -29,10 +29,11 @@ async fn spawn(builder: Builder) -> (Arc<ManualClock>, TestApp) {
     (clock, app)
 }
 
-/// A request, and how long after the one before.
+/// A request, how long after the one before, and after how long it is repeated.
 #[derive(Debug, Clone)]
 struct Step {
     wait: Duration,
+    again: Duration,
     path: String,
     headers: Vec<(&'static str, &'static str)>,
 }
@@ -75,10 +76,12 @@ fn steps() -> impl Strategy<Value = Step> {
         header("origin", &["https://a.example"]),
         header("if-none-match", &["*", "\"another\""]),
     );
-    (wait, format, scene, more, headers).prop_map(|(wait, format, scene, more, headers)| {
+    let waits = (wait, 0..1100_u64);
+    (waits, format, scene, more, headers).prop_map(|(waits, format, scene, more, headers)| {
         let (accept, language, origin, tag) = headers;
         Step {
-            wait: Duration::from_millis(wait),
+            wait: Duration::from_millis(waits.0),
+            again: Duration::from_millis(waits.1),
             path: format!("/qrcode{format}?{scene}{more}"),
             headers: [accept, language, origin, tag]
                 .into_iter()
@@ -122,6 +125,8 @@ fn a_kept_response_is_what_a_new_one_would_be() {
         .run(&prop::collection::vec(steps(), 20), |steps| {
             for step in steps {
                 clock.advance(step.wait);
+                runtime.block_on(ask(&step, &[]));
+                clock.advance(step.again);
                 let (kept, new) =
                     runtime.block_on(async { (ask(&step, &[]).await, ask(&step, &[ANEW]).await) });
                 prop_assert_eq!(kept, new, "{:?}", step);
