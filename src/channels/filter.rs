@@ -20,8 +20,8 @@ pub struct ChannelFilter {
     pub permanent: Option<bool>,
     /// Archived codes only, or those that are not.
     pub archived: Option<bool>,
-    /// Codes that carry this scene.
-    pub scene: Option<SceneFilter>,
+    /// Codes that carry one of these scenes, if there are any.
+    pub scenes: Vec<SceneFilter>,
 }
 
 /// The order of a list.

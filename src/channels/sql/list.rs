@@ -257,12 +257,14 @@ impl ChannelFilter {
         if let Some(is_permanent) = self.permanent {
             statement.push(&kinds_condition(is_permanent));
         }
-        if let Some(scene) = &self.scene {
-            statement.push(&format!(
-                " AND kind IN ({}) AND scene = ",
-                columns::kinds(scene)
-            ));
+        for (n, scene) in self.scenes.iter().enumerate() {
+            statement.push(if n == 0 { " AND (" } else { " OR " });
+            let kinds = columns::kinds(scene);
+            statement.push(&format!("kind IN ({kinds}) AND scene = "));
             statement.push_value(scene.value().to_string().as_str());
+        }
+        if !self.scenes.is_empty() {
+            statement.push(")");
         }
         if let Some(search) = &self.search {
             let pattern = containing(&folded(search));

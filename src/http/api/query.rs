@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use crate::codes::SceneFilter;
-use crate::http::extract::query::form_pairs;
+use crate::http::extract::query::form_pairs_with_lists;
 use crate::http::i18n::lang::{Lang, LangError};
 use crate::http::problem::Problem;
 use crate::text;
@@ -17,7 +17,16 @@ pub(super) fn known_pairs(
     raw: Option<&str>,
     known: &[&str],
 ) -> Result<Vec<(String, String)>, Problem> {
-    let pairs = form_pairs(raw.unwrap_or_default(), known)?;
+    known_pairs_with_lists(raw, known, &[])
+}
+
+/// Like [`known_pairs`], where the parameters of `lists` may be given many times.
+pub(super) fn known_pairs_with_lists(
+    raw: Option<&str>,
+    known: &[&str],
+    lists: &[&str],
+) -> Result<Vec<(String, String)>, Problem> {
+    let pairs = form_pairs_with_lists(raw.unwrap_or_default(), known, lists)?;
     for (name, value) in &pairs {
         // No name or scene has any, and PostgreSQL stores no NUL.
         if value.chars().any(char::is_control) {

@@ -213,11 +213,24 @@ where
 /// # Errors
 /// When it is not UTF-8, repeats a parameter, or hides one of `known`.
 pub(crate) fn form_pairs(raw: &str, known: &[&str]) -> Result<Vec<(String, String)>, Problem> {
+    form_pairs_with_lists(raw, known, &[])
+}
+
+/// Like [`form_pairs`], where the parameters of `lists` may be given many times.
+///
+/// # Errors
+/// As there.
+pub(crate) fn form_pairs_with_lists(
+    raw: &str,
+    known: &[&str],
+    lists: &[&str],
+) -> Result<Vec<(String, String)>, Problem> {
     refuse_mangled(raw, known)?;
     let mut pairs: Vec<(String, String)> = Vec::new();
     for (name, value) in form::pieces(raw) {
         let name = form_decoded(name, "query")?;
-        if pairs.iter().any(|(given, _)| *given == name) {
+        let is_list = lists.contains(&name.as_str());
+        if !is_list && pairs.iter().any(|(given, _)| *given == name) {
             return Err(Problem::invalid_parameter(&name, given_twice()));
         }
         let value = form_decoded(value, &name)?;

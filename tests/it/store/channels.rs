@@ -285,7 +285,7 @@ async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
             label: label.map(str::to_owned),
             group: group.map(str::to_owned),
             permanent,
-            scene: scene.map(|scene| scene.parse().unwrap()),
+            scenes: scene.iter().map(|scene| scene.parse().unwrap()).collect(),
             ..ChannelFilter::default()
         };
         for order in orders() {

@@ -15,7 +15,7 @@ use super::selection::{Selection, SelectionParams};
 use crate::access::Caller;
 use crate::channels::{ChannelStore, ListedCode, Page, Position};
 use crate::clock::Clock;
-use crate::http::api::query::{DEFAULT_ITEMS, known_pairs, limit};
+use crate::http::api::query::{DEFAULT_ITEMS, known_pairs_with_lists, limit};
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::qrcode::body::{CodePresenter, SceneBody, TicketBody};
@@ -129,7 +129,7 @@ impl ListQuery {
             limit: DEFAULT_ITEMS,
         };
         let mut cursor = None;
-        for (name, value) in known_pairs(raw, &known)? {
+        for (name, value) in known_pairs_with_lists(raw, &known, &Selection::LISTS)? {
             if query.selection.read(&name, &value)? {
                 continue;
             }

@@ -3,8 +3,12 @@
 use utoipa::IntoParams;
 
 use crate::channels::{ChannelFilter, Order, OrderKey};
+use crate::codes::SceneFilter;
 use crate::http::api::query::{archived, boolean, scene};
 use crate::http::problem::Problem;
+
+/// The most scenes of one request: each is a condition of the statement. Chosen.
+const MAX_SCENES: usize = 100;
 
 /// The parameters, for the document only.
 #[derive(Debug, IntoParams)]
@@ -19,8 +23,9 @@ pub(crate) struct SelectionParams {
     group: Option<String>,
     /// `true`: permanent codes only; `false`: temporary ones only.
     permanent: Option<bool>,
-    /// Codes of one scene: `id:123` or `str:poster`.
-    scene: Option<String>,
+    /// Codes of one scene: `id:123` or `str:poster`. Given more than once, codes of each of them.
+    #[param(max_items = 100)]
+    scene: Option<Vec<String>>,
     /// `true`: archived codes only; `all`: these too.
     #[param(pattern = "^(false|true|all)$", default = "false")]
     archived: Option<String>,
@@ -61,6 +66,9 @@ impl Selection {
         "sort",
     ];
 
+    /// Those that may be given more than once.
+    pub(crate) const LISTS: [&str; 1] = ["scene"];
+
     /// Reads one parameter. Returns whether it is one of [`Selection::NAMES`].
     ///
     /// # Errors
@@ -72,13 +80,22 @@ impl Selection {
             "label" => filter.label = Some(value.to_owned()),
             "group" => filter.group = Some(value.to_owned()),
             "permanent" => filter.permanent = Some(boolean(name, value)?),
-            "scene" => filter.scene = Some(scene(value)?),
+            "scene" => filter.scenes.push(one_more(&filter.scenes, value)?),
             "archived" => filter.archived = archived(value)?,
             "sort" => self.order = order(value)?,
             _ => return Ok(false),
         }
         Ok(true)
     }
+}
+
+/// Parses one more scene.
+fn one_more(scenes: &[SceneFilter], value: &str) -> Result<SceneFilter, Problem> {
+    if scenes.len() == MAX_SCENES {
+        let message = format!("must be given {MAX_SCENES} times at most");
+        return Err(Problem::invalid_parameter("scene", message));
+    }
+    scene(value)
 }
 
 /// Parses the order of a list.

@@ -20,7 +20,7 @@ use super::selection::{Selection, SelectionParams};
 use crate::channels::ChannelStore;
 use crate::clock::Clock;
 use crate::http::api::attachment::disposition;
-use crate::http::api::query::{known_pairs, language};
+use crate::http::api::query::{known_pairs_with_lists, language};
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::{Document, Problem};
@@ -108,7 +108,7 @@ fn file(media_type: &'static str, name: &str, body: Body) -> Response {
 
 fn parse(raw: Option<&str>, known: &[&str]) -> Result<(Selection, Lang), Problem> {
     let (mut selection, mut lang) = (Selection::default(), Lang::En);
-    for (name, value) in known_pairs(raw, known)? {
+    for (name, value) in known_pairs_with_lists(raw, known, &Selection::LISTS)? {
         if !selection.read(&name, &value)? {
             // "lang": no other name is left.
             lang = language(&value)?;
