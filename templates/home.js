@@ -32,6 +32,18 @@
       if (one.value) other.value = "";
     });
   }
+  // A lifetime is shown in the largest unit that it is a whole number of, and sent in seconds.
+  const { expire_seconds, unit } = form.elements;
+  unit.disabled = false;
+  const seconds = Number(expire_seconds.value || expire_seconds.placeholder);
+  const whole = [...unit.options].filter(({ value }) => seconds % value === 0);
+  unit.value = seconds > 0 ? whole.at(-1).value : "1";
+  if (expire_seconds.value) expire_seconds.value = seconds / unit.value || expire_seconds.value;
+  expire_seconds.placeholder = Number(expire_seconds.placeholder) / unit.value;
+  form.addEventListener("formdata", ({ formData }) => {
+    const amount = formData.get("expire_seconds");
+    if (/^\d+$/.test(amount)) formData.set("expire_seconds", amount * unit.value);
+  });
   form.addEventListener("formdata", ({ formData }) => {
     for (const [name, value] of [...formData]) {
       if (!value) formData.delete(name);

@@ -18,7 +18,7 @@ use wechat::WeChat;
 use wechat::push::{PushVerifier, Reply};
 use wechat_sandbox::Sandbox;
 
-use super::demo;
+use super::demo::PUBLIC_URL_VARIABLE;
 use super::limits::service_limits;
 use super::run::App;
 use super::stores::Stores;
@@ -86,19 +86,27 @@ impl App {
     }
 }
 
+/// What the demo adds to the service.
+#[derive(Clone, Copy)]
+pub(super) struct Demo<'a> {
+    pub(super) sandbox: &'a Sandbox,
+    /// The API key that its console is entered with.
+    pub(super) key: &'a str,
+}
+
 /// Builds the service on a listener that is bound, in the demo with its sandbox.
 pub(super) async fn build(
     config: &Config,
     listener: TcpListener,
     clock: Arc<dyn Clock>,
-    sandbox: Option<&Sandbox>,
+    demo: Option<Demo<'_>>,
 ) -> Result<App, StartError> {
     let metrics = match config.metrics_listen {
         // Metrics are off without a listener: histograms that are never scraped would grow.
         Some(address) => Some((listen(address)?, telemetry::start_metrics()?)),
         None => None,
     };
-    let site = Arc::new(site(config, sandbox.is_some()));
+    let site = Arc::new(site(config, demo.map(|demo| demo.key)));
     let base_path = config.public_url.as_ref().map_or("", |url| url.path());
     let tasks = TaskTracker::new();
     let draining = CancellationToken::new();
@@ -129,13 +137,9 @@ pub(super) async fn build(
         retention: config.scans.retention,
         clock: Arc::clone(&state.clock),
     };
-    let others = sandbox.map_or_else(Router::new, Sandbox::router);
-    let guard = sandbox.map(|_| {
-        OriginGuard::new(TrustedHosts::of_url(
-            &site.public_url,
-            demo::PUBLIC_URL_VARIABLE,
-        ))
-    });
+    let others = demo.map_or_else(Router::new, |demo| demo.sandbox.router());
+    let guard =
+        demo.map(|_| OriginGuard::new(TrustedHosts::of_url(&site.public_url, PUBLIC_URL_VARIABLE)));
     let router = http::router(
         state,
         &routing,
@@ -316,10 +320,10 @@ fn authenticator(config: &Config) -> Authenticator {
     )
 }
 
-fn site(config: &Config, is_demo: bool) -> Site {
+fn site(config: &Config, demo_key: Option<&str>) -> Site {
     let public_url = config.public_url.as_ref().map_or("", |url| url.as_str());
     // The demo's pictures come from the sandbox, which is wherever the service is.
-    let image_base = if is_demo {
+    let image_base = if demo_key.is_some() {
         public_url
     } else {
         config.upstream.mp_base.as_str().trim_end_matches('/')
@@ -328,7 +332,8 @@ fn site(config: &Config, is_demo: bool) -> Site {
         public_url: public_url.to_owned(),
         image_base: image_base.to_owned(),
         frame_ancestors: config.frame_ancestors.as_csp().to_owned(),
-        sandbox: is_demo,
+        sandbox: demo_key.is_some(),
+        demo_key: demo_key.map(str::to_owned),
     }
 }
 

@@ -6,7 +6,7 @@ use url::Url;
 use wechat::push;
 use wechat_sandbox::{self as sandbox, Credentials, Options, Sandbox};
 
-use super::build::{self, StartError};
+use super::build::{self, Demo, StartError};
 use super::run::App;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -16,11 +16,11 @@ pub(super) const PUBLIC_URL_VARIABLE: &str = "WXQR_PUBLIC_URL";
 
 impl App {
     /// Takes the addresses and builds the service with a sandbox on the same listener, which plays
-    /// WeChat for it. `config` must be the demo's.
+    /// WeChat for it. `config` must be the demo's; its console is entered with `key`.
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn bind_demo(mut config: Config) -> Result<(Self, Sandbox), StartError> {
+    pub async fn bind_demo(mut config: Config, key: &str) -> Result<(Self, Sandbox), StartError> {
         let listener = build::listen(config.listen)?;
         let address = listener
             .local_addr()
@@ -45,7 +45,11 @@ impl App {
         let url = base.join("callback").expect("a host has paths");
         set_callback(&mut config, &sandbox, url);
         config.upstream.api_bases = vec![base];
-        let app = build::build(&config, listener, clock, Some(&sandbox)).await?;
+        let demo = Demo {
+            sandbox: &sandbox,
+            key,
+        };
+        let app = build::build(&config, listener, clock, Some(demo)).await?;
         Ok((app, sandbox))
     }
 }

@@ -17,7 +17,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let config = Config::load_demo(matches, std::env::vars_os(), made_up(&key))?;
     telemetry::start_logging(&config.log);
     let stop = stop_signal()?;
-    let (app, _sandbox) = App::bind_demo(config).await?;
+    let (app, _sandbox) = App::bind_demo(config, &key).await?;
     introduce(introduction(app.local_addr(), &key));
     app.serve(stop).await;
     Ok(())

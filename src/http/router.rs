@@ -20,7 +20,8 @@ use crate::http::middleware::access_log::AccessLog;
 use crate::http::middleware::stack::{self, Front, Stack};
 use crate::http::middleware::{catch_panic, cors, same_origin};
 use crate::http::pages::by_language::PageByLanguage;
-use crate::http::pages::{demo, embed_script, home, robots, stats};
+use crate::http::pages::console::assets;
+use crate::http::pages::{console, demo, embed_script, home, robots, stats};
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 use crate::http::state::AppState;
@@ -42,6 +43,22 @@ fn codes() -> OpenApiRouter<AppState> {
 fn pages() -> Router<AppState> {
     Router::new()
         .route("/", get(home::show).layer(static_pages()))
+        .merge(console())
+}
+
+/// Browsers of those who have a key: the console.
+fn console() -> Router<AppState> {
+    Router::new()
+        .route("/codes", get(console::codes::show).layer(static_pages()))
+        .route("/codes/new", get(console::new::show).layer(static_pages()))
+        .route(
+            "/codes/import",
+            get(console::import::show).layer(static_pages()),
+        )
+        .route(
+            "/codes/print",
+            get(console::print::show).layer(static_pages()),
+        )
         .route("/stats", get(stats::show).layer(static_pages()))
 }
 
@@ -56,6 +73,7 @@ fn files() -> Router<AppState> {
         .route("/robots.txt", robots::file().route())
         .route("/embed.js", embed_script::file().route())
         .route("/openapi.json", openapi::file(&openapi_document()).route())
+        .merge(assets::routes()) // /assets/*.js
 }
 
 /// Programs with an API key.
@@ -216,6 +234,7 @@ mod tests {
             image_base: "https://mp.weixin.qq.com".to_owned(),
             frame_ancestors: "*".to_owned(),
             sandbox: false,
+            demo_key: None,
         });
         let broken = async || -> &str { panic!("CANARY in {}", std::hint::black_box("a panic")) };
         let routes = Router::new().route("/broken", get(broken));

@@ -17,9 +17,17 @@ pub struct Site {
     pub frame_ancestors: String,
     /// Whether the codes are the sandbox's.
     pub sandbox: bool,
+    /// The API key that the demo's console is entered with.
+    pub demo_key: Option<String>,
 }
 
 impl Site {
+    /// The path of the public URL, without a trailing slash.
+    pub(crate) fn base_path(&self) -> &str {
+        let (_, rest) = self.public_url.split_once("://").unwrap_or_default();
+        rest.find('/').map_or("", |start| &rest[start..])
+    }
+
     /// The URL of WeChat's picture of a ticket, which is percent-encoded exactly once.
     pub(crate) fn image_url(&self, ticket: &Ticket) -> String {
         format!(
@@ -42,5 +50,29 @@ impl Site {
                 .expect("a string takes all that is written");
         }
         link
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_path_is_that_of_the_public_url() {
+        for (public_url, want) in [
+            ("", ""),
+            ("https://qr.example.com", ""),
+            ("https://qr.example.com:8443/wx", "/wx"),
+            ("http://[::1]:8080/a/b", "/a/b"),
+        ] {
+            let site = Site {
+                public_url: public_url.to_owned(),
+                image_base: String::new(),
+                frame_ancestors: String::new(),
+                sandbox: false,
+                demo_key: None,
+            };
+            assert_eq!(site.base_path(), want, "{public_url}");
+        }
     }
 }

@@ -12,18 +12,23 @@ use crate::http::site::Site;
 
 // Inline, so that a page is one request.
 pub(crate) const STYLE: &str = include_str!("../../../templates/style.css");
+pub(crate) const CONSOLE_STYLE: &str = include_str!("../../../templates/console.css");
+pub(crate) const PRINT_STYLE: &str = include_str!("../../../templates/print.css");
 pub(crate) const STATS_STYLE: &str = include_str!("../../../templates/stats.css");
 pub(crate) const RENEW_SCRIPT: &str = include_str!("../../../templates/renew.js");
 pub(crate) const HOME_SCRIPT: &str = include_str!("../../../templates/home.js");
 pub(crate) const DEMO_SCRIPT: &str = include_str!("../../../templates/demo.js");
-pub(crate) const STATS_SCRIPT: &str = include_str!("../../../templates/stats.js");
 
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STYLE));
 static RENEW_HASH: LazyLock<String> = LazyLock::new(|| hash_source(RENEW_SCRIPT));
 static HOME_HASH: LazyLock<String> = LazyLock::new(|| hash_source(HOME_SCRIPT));
 static DEMO_HASH: LazyLock<String> = LazyLock::new(|| hash_source(DEMO_SCRIPT));
-static STATS_STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STATS_STYLE));
-static STATS_HASH: LazyLock<String> = LazyLock::new(|| hash_source(STATS_SCRIPT));
+/// Of all styles of the console: none of them is wrong on another page.
+static CONSOLE_HASHES: LazyLock<String> = LazyLock::new(|| {
+    [STYLE, CONSOLE_STYLE, PRINT_STYLE, STATS_STYLE]
+        .map(hash_source)
+        .join(" ")
+});
 
 impl Site {
     /// The policy of a code's page. It shows WeChat's picture, and may be framed by whom the owner
@@ -86,13 +91,17 @@ impl Site {
         ))
     }
 
-    /// The policy of the statistics page, whose script fetches from this service only.
-    pub(crate) fn stats_page_policy() -> HeaderValue {
+    /// The policy of the console's pages.
+    ///
+    /// Their scripts are modules of this service, which import one another: a hash would allow only
+    /// the first. They fetch from this service only. Temporary codes are shown as WeChat draws
+    /// them.
+    pub(crate) fn console_page_policy(&self) -> HeaderValue {
         policy_with(
-            &format!("{} {}", *STYLE_HASH, *STATS_STYLE_HASH),
+            &CONSOLE_HASHES,
             &format!(
-                "img-src data:; script-src {}; connect-src 'self'; form-action 'none'; frame-ancestors 'none'",
-                *STATS_HASH
+                "img-src data: 'self' {}; script-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'",
+                self.image_base
             ),
         )
     }

@@ -41,6 +41,7 @@ pub(super) struct HomePage<'a> {
     pub(super) result: HomeResult,
     /// The parameter at fault.
     pub(super) at_fault: Option<String>,
+    pub(super) codes: String,
     pub(super) stats: String,
     pub(super) openapi: String,
     pub(super) other_language: String,
@@ -63,8 +64,8 @@ pub(super) enum HomeResult {
     Problem {
         title: &'static str,
         explanation: String,
-        /// What helps out of it.
-        snippets: Vec<Snippet>,
+        /// Where the owner creates the code with a key, if that helps.
+        console: Option<String>,
     },
     Code {
         image: String,
@@ -161,6 +162,7 @@ impl Home {
             default_expire: self.default_expire.as_secs(),
             result,
             at_fault,
+            codes: site.link("/codes", view.lang_pair()),
             stats: site.link("/stats", view.lang_pair()),
             openapi: site.link("/openapi.json", iter::empty()),
             other_language: site.link("/", query.picture_link_pairs().chain(other_lang)),
@@ -201,14 +203,15 @@ impl Home {
         })
     }
 
-    /// What is wrong, and how to mint a code that does not exist yet.
+    /// What is wrong, and where to create a code that does not exist yet.
     fn problem(&self, view: View, query: &Query, problem: &Problem) -> HomeResult {
         let needs_key = problem.code == ErrorCode::MintNotAllowed;
-        let snippet = needs_key.then(|| snippets::with_a_key(&self.site, view.lang, query));
+        let mut pairs: Vec<(&str, &str)> = view.lang_pair().collect();
+        pairs.extend(query.get("scene_str").map(|text| ("scene_str", text)));
         HomeResult::Problem {
             title: problem.code.title(view.lang),
             explanation: problem.explanation(view.lang),
-            snippets: snippet.into_iter().collect(),
+            console: needs_key.then(|| self.site.link("/codes/new", pairs.into_iter())),
         }
     }
 }

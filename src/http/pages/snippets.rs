@@ -22,35 +22,17 @@ pub(super) struct Snippet {
     pub(super) text: String,
 }
 
-/// How to mint a code that only a key may mint.
-pub(super) fn with_a_key(site: &Site, lang: Lang, query: &Query) -> Snippet {
-    Snippet {
-        title: lang.pick("用密钥生成", "Create it with a key"),
-        text: format!(
-            "curl -H 'Authorization: Bearer API_KEY' '{}'",
-            absolute_link(site, query, "/qrcode.json")
-        ),
-    }
-}
-
 /// How to show a code elsewhere.
 pub(super) fn of_code(site: &Site, lang: Lang, query: &Query, spec: &CodeSpec) -> Vec<Snippet> {
     let link = |path: &str| absolute_link(site, query, path);
-    let alt = lang.pick("微信二维码", "WeChat QR code");
     let attribute = |path: &str| link(path).replace('&', "&amp;");
     let picture = Snippet {
         title: lang.pick("图片", "Picture"),
-        text: format!(
-            "<img src=\"{}\" alt=\"{alt}\" width=\"430\" height=\"430\">",
-            attribute("/qrcode.png")
-        ),
+        text: element(&attribute("/qrcode.png"), lang),
     };
     let frame = || Snippet {
         title: lang.pick("内嵌页面，到期前自动更新", "Frame, renews itself"),
-        text: format!(
-            "<iframe src=\"{}\" title=\"{alt}\" {FRAME_ATTRIBUTES}></iframe>",
-            attribute("/qrcode")
-        ),
+        text: iframe(&attribute("/qrcode"), lang),
     };
     let json = Snippet {
         title: "JSON",
@@ -62,6 +44,22 @@ pub(super) fn of_code(site: &Site, lang: Lang, query: &Query, spec: &CodeSpec) -
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// The image element of a picture; `link` is its address, with `&` as `&amp;`.
+pub(super) fn element(link: &str, lang: Lang) -> String {
+    let alt = alt(lang);
+    format!("<img src=\"{link}\" alt=\"{alt}\" width=\"430\" height=\"430\">")
+}
+
+/// The frame of a code's page, likewise.
+pub(super) fn iframe(link: &str, lang: Lang) -> String {
+    let title = alt(lang);
+    format!("<iframe src=\"{link}\" title=\"{title}\" {FRAME_ATTRIBUTES}></iframe>")
+}
+
+fn alt(lang: Lang) -> &'static str {
+    lang.pick("微信二维码", "WeChat QR code")
 }
 
 /// A link that works on pages of other sites.

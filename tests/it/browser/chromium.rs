@@ -227,6 +227,20 @@ impl Page {
         value.as_str().unwrap().to_owned()
     }
 
+    /// Waits until an expression is true.
+    pub(crate) async fn until(&mut self, expression: &str) {
+        let wait = format!(
+            "new Promise(done => {{ const look = () => {expression} ? done() : requestAnimationFrame(look); look() }})"
+        );
+        self.eval(&wait).await;
+    }
+
+    /// Types a key, as its owner does.
+    pub(crate) async fn enter(&mut self, key: &str) {
+        self.fill("#key", key).await;
+        self.click("#entry button").await;
+    }
+
     /// Replaces what a field holds by typing.
     pub(crate) async fn fill(&mut self, selector: &str, text: &str) {
         let focus = format!(

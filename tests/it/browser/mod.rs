@@ -4,6 +4,7 @@
 //! `REQUIRE_BROWSER` is set.
 
 mod chromium;
+mod console;
 mod counting;
 mod embedding;
 mod login;
@@ -35,7 +36,7 @@ macro_rules! demo_and_browser {
 }
 
 /// Controls under the 24 px that WCAG 2.2 asks for (2.5.8).
-const SMALL_TARGETS: &str = "[...document.querySelectorAll('a, button, input')]
+const SMALL_TARGETS: &str = "[...document.querySelectorAll('a, button, input, select, textarea')]
     .filter(it => it.checkVisibility() && it.type !== 'hidden' && it.getBoundingClientRect().height < 24)
     .map(it => it.outerHTML)";
 
@@ -167,6 +168,7 @@ async fn the_first_page_makes_the_code_that_was_typed() {
             check_page(&mut page, &name).await;
 
             page.fill("[name=scene_str]", "展会 A+1").await;
+            page.eval("unit.value = '1'").await;
             page.fill("[name=expire_seconds]", "600").await;
             page.click("form button").await;
             page.loaded().await;

@@ -25,7 +25,7 @@ macro_rules! followed_and_browser {
 }
 
 /// The cells of the table of channels, line by line.
-const CHANNELS: &str = "[...document.querySelectorAll('#channels tbody tr')].map(line => [...line.cells].map(it => it.innerText.trim()))";
+const CHANNELS: &str = "[...document.querySelectorAll('#channels tbody tr')].map(line => [...line.cells].map(it => (it.querySelector('[data-cell]') ?? it).innerText.trim()))";
 
 /// The numbers above the chart.
 const TILES: &str = "[...document.querySelectorAll('[data-number]')].map(it => it.textContent)";
@@ -36,20 +36,6 @@ const DAYS: &str = "[...document.querySelectorAll('#days tbody tr')].map(line =>
 const NUMBERS: [&str; 5] = ["scans", "people", "new_followers", "lost", "net"];
 
 impl Page {
-    /// Waits until an expression is true.
-    async fn until(&mut self, expression: &str) {
-        let wait = format!(
-            "new Promise(done => {{ const look = () => {expression} ? done() : requestAnimationFrame(look); look() }})"
-        );
-        self.eval(&wait).await;
-    }
-
-    /// Types a key, as its owner does.
-    async fn enter(&mut self, key: &str) {
-        self.fill("#key", key).await;
-        self.click("#entry button").await;
-    }
-
     async fn open_board(&mut self, followed: &Followed, lang: &str) {
         self.open(&followed.app.url(&format!("/stats?lang={lang}")))
             .await;
@@ -557,7 +543,7 @@ const UNDER_CONTROL: &str = "
     window.asked = [];
     const service = window.fetch;
     window.fetch = (path, options) => {
-        asked.push(path.split('?')[0] + (path.includes('cursor=') ? ' after' : ''));
+        asked.push(new URL(path).pathname.slice(1) + (path.includes('cursor=') ? ' after' : ''));
         return (window.answer ?? service)(path, options);
     };
     window.tick = () => {
@@ -644,7 +630,13 @@ async fn the_page_asks_again_only_when_it_is_seen_and_less_often_while_that_fail
     page.eval("window.answer = async (path, options) => path.includes('cursor=') ? new Response('{\"code\":\"invalid_parameter\"}', {status: 400}) : service(path, options)")
         .await;
     let again = page.eval("tick()").await;
-    let asked = json!(["api/scans after", "api/scans", "api/stats", "api/stats"]);
+    let asked = json!([
+        "api/scans after",
+        "api/scans",
+        "api/stats",
+        "api/stats",
+        "api/stats"
+    ]);
     assert_eq!(again[1], asked);
     assert_eq!(again[2], "");
 
@@ -688,7 +680,8 @@ async fn the_file_that_is_downloaded_is_the_apis() {
                 .get(keys::STATS, &format!("{base}&by={by}{scene}"))
                 .await
                 .body;
-            page.click(&format!("[data-file={by}]")).await;
+            page.click(&format!("[data-file=csv][data-span={by}]"))
+                .await;
             eventually(&format!("{name} is there"), || {
                 std::fs::read(&file).is_ok_and(|got| got == want)
             })
@@ -818,13 +811,13 @@ async fn a_scan_that_comes_while_the_numbers_are_on_their_way_is_not_missed() {
         const gate = new Promise(done => { release = done });
         window.answer = async (path, options) => {
             const answer = await service(path, options);
-            if (path.startsWith('api/stats')) { held += 1; await gate }
+            if (path.includes('/api/stats')) { held += 1; await gate }
             return answer;
         };";
     page.eval(held).await;
     followed.record(&[deed("oFirst")]).await;
     page.eval("void timers.at(-1).callback()").await;
-    page.until("held === 2").await;
+    page.until("held === 3").await;
     followed.record(&[deed("oSecond")]).await;
     page.eval("release()").await;
     let scans = "document.querySelector('[data-number=scans]').textContent";

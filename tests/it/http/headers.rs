@@ -139,14 +139,19 @@ impl Policies {
         ))
     }
 
-    /// For the statistics, which have a second style.
-    fn stats(&self, page: &Answer) -> String {
-        let (_, rest) = page.text().split_once("</style>").unwrap();
-        let style = hash(between(rest, "<style>", "</style>"));
-        let script = hash(between(rest, "<script>", "</script>"));
+    /// For the pages of the console, which allow each other's styles.
+    fn console(&self, stats: &Answer, print: &Answer) -> String {
+        let styles_of = |page: &Answer| -> Vec<String> {
+            let blocks = page.text().split("<style>").skip(1);
+            let styles = blocks.map(|block| hash(block.split_once("</style>").unwrap().0));
+            styles.skip(1).collect()
+        };
+        let (stats, print) = (styles_of(stats), styles_of(print));
+        assert_eq!(stats[0], print[0], "the console's own");
+        let images = &self.images.replace("data:", "data: 'self'");
         format!(
-            "default-src 'none'; style-src {} {style}; base-uri 'none'; img-src data:; script-src {script}; connect-src 'self'; form-action 'none'; frame-ancestors 'none'",
-            self.style
+            "default-src 'none'; style-src {} {} {} {}; base-uri 'none'; {images}; script-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'",
+            self.style, stats[0], print[1], stats[1]
         )
     }
 
@@ -291,15 +296,20 @@ async fn everything_else_has_exactly_its_headers_and_no_other_origin_reads_it() 
     let app = TestApp::with().spawn().await;
     let policies = Policies::of(&app).await;
     let home = policies.shown(&app.get("/").await, "'self'", "'none'");
-    let stats = policies.stats(&app.get("/stats").await);
+    let console = policies.console(&app.get("/stats").await, &app.get("/codes/print").await);
     let problem = policies.problem("'none'");
     for (path, kind, keeping, policy, more) in [
         ("/", HTML, BY_TAG, home.as_str(), &[LANGUAGE][..]),
         ("/?lang=en", HTML, BY_TAG, &home, &[]),
         ("/?scene_id=1&lang=en", HTML, NEVER, &home, &[]),
         ("/?scene_id=0", HTML, NEVER, &home, &[LANGUAGE]),
-        ("/stats", HTML, BY_TAG, &stats, &[LANGUAGE]),
-        ("/stats?lang=en", HTML, BY_TAG, &stats, &[]),
+        ("/stats", HTML, BY_TAG, &console, &[LANGUAGE]),
+        ("/stats?lang=en", HTML, BY_TAG, &console, &[]),
+        ("/codes", HTML, BY_TAG, &console, &[LANGUAGE]),
+        ("/codes/new", HTML, BY_TAG, &console, &[LANGUAGE]),
+        ("/codes/import", HTML, BY_TAG, &console, &[LANGUAGE]),
+        ("/codes/print", HTML, BY_TAG, &console, &[LANGUAGE]),
+        ("/assets/codes.js", SCRIPT, BY_TAG, NOTHING, &[]),
         ("/robots.txt", TEXT, AN_HOUR, NOTHING, &[]),
         ("/embed.js", SCRIPT, AN_HOUR, NOTHING, &[EVERYWHERE]),
         ("/openapi.json", JSON, AN_HOUR, NOTHING, &[]),

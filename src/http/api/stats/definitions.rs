@@ -69,6 +69,17 @@ impl Names {
             net: lang.pick("净增", "Net"),
         }
     }
+
+    /// Each number's field and name.
+    pub(crate) fn pairs(&self) -> [(&'static str, &'static str); 5] {
+        [
+            ("scans", self.scans),
+            ("people", self.people),
+            ("new_followers", self.new_followers),
+            ("lost", self.lost),
+            ("net", self.net),
+        ]
+    }
 }
 
 /// The name of a kind of code.

@@ -1,0 +1,64 @@
+//! `GET /codes`: the list of channels.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::response::Response;
+
+use super::frame::{Frame, Page};
+use super::request::PageRequest;
+use crate::http::api::stats::definitions::Names;
+use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
+use crate::http::i18n::lang::Lang;
+use crate::http::pages::snippets;
+use crate::http::problem::Problem;
+use crate::http::site::Site;
+
+/// The parameters of the page. All but `lang` are for its script, which keeps in them what is
+/// shown.
+const PARAMETERS: &[&str] = &[
+    "lang",
+    "q",
+    "group",
+    "permanent",
+    "archived",
+    "sort",
+    "cursor",
+    "channel",
+    "days",
+    "from",
+    "to",
+];
+
+#[derive(Debug, Template)]
+#[template(path = "codes.html")]
+struct CodesPage {
+    site: Arc<Site>,
+    lang: Lang,
+    frame: Frame,
+    names: Names,
+    /// What shows a code elsewhere, with `{link}` for its address.
+    element: String,
+    iframe: String,
+}
+
+pub(crate) async fn show(request: PageRequest) -> Result<Response, Problem> {
+    request.respond(PARAMETERS, PAGE, |site, lang, frame| CodesPage {
+        site,
+        lang,
+        frame,
+        names: Names::of(lang),
+        element: snippets::element("{link}", lang),
+        iframe: snippets::iframe("{link}", lang),
+    })
+}
+
+const PAGE: Page = Page {
+    path: "/codes",
+    title: ["渠道", "Channels"],
+    lead: [
+        "每个渠道有一个二维码和一个名称：一张海报、一家门店、一封邮件。",
+        "A channel is a code with a name: a poster, a shop, a newsletter.",
+    ],
+    script: "codes.js",
+};

@@ -1,0 +1,42 @@
+//! `GET /codes/import`: makes many channels.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::response::Response;
+
+use super::frame::{Frame, Page};
+use super::request::PageRequest;
+use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
+use crate::http::i18n::lang::Lang;
+use crate::http::problem::Problem;
+use crate::http::site::Site;
+
+/// The parameters of the page.
+const PARAMETERS: &[&str] = &["lang"];
+
+const PAGE: Page = Page {
+    path: "/codes/import",
+    title: ["批量新建", "Many channels at once"],
+    lead: [
+        "粘贴名称或选择文件，先检查，再生成。",
+        "Paste names or choose a file. It is checked first, and made after your yes.",
+    ],
+    script: "make_many.js",
+};
+
+#[derive(Debug, Template)]
+#[template(path = "import.html")]
+struct ImportPage {
+    site: Arc<Site>,
+    lang: Lang,
+    frame: Frame,
+}
+
+pub(crate) async fn show(request: PageRequest) -> Result<Response, Problem> {
+    request.respond(PARAMETERS, PAGE, |site, lang, frame| ImportPage {
+        site,
+        lang,
+        frame,
+    })
+}

@@ -1,0 +1,119 @@
+// Makes one channel: a name is enough, and its code is shown at once.
+import { pageLink, readAddress } from "./address.js";
+import { identity, sceneText, title } from "./channel.js";
+import { loadGroups } from "./groups.js";
+import { isPermanent, offerKinds, onKind } from "./kind_choice.js";
+import { at, dayOf, filled, number, setText, words } from "./page.js";
+import { ownLink } from "./picture.js";
+import { planOne } from "./plan.js";
+import { json, link, send } from "./service.js";
+import { can, fail, reveal, start } from "./session.js";
+import { say } from "./trouble.js";
+
+// Between the last letter typed and the question what it would make.
+const PAUSE = 400;
+
+let left = null;
+let asked = 0;
+
+const fields = () => [at("label").value.trim(), at("group").value.trim(), at("scene_str").value.trim()];
+
+const costOf = (row) => {
+  if (row?.status === "known") return words.known;
+  if (row?.status === "changed") return words.changed;
+  if (!isPermanent()) return words.cost_temporary;
+  return left === null ? words.cost_unknown : filled(words.cost_one, { left: number(left) });
+};
+
+const showPlan = (row) => {
+  setText(at("cost"), costOf(row));
+  const problem = row?.status === "invalid" ? row.problem : null;
+  const scene = row?.request && sceneText(row.request);
+  setText(at("about_scene"), problem ?? (scene ? filled(words.scene, { scene }) : ""));
+  at("about_scene").classList.toggle("problem", Boolean(problem));
+};
+
+/** What would be made of the fields; null if that was asked anew meanwhile. */
+const plan = async () => {
+  const version = ++asked;
+  const [name, group, scene] = fields();
+  if (!name) return showPlan(null);
+  const { row, permanent_left } = await planOne(name, group, scene);
+  if (version !== asked) return null;
+  left = permanent_left ?? left;
+  showPlan(row);
+  return row;
+};
+
+const show = (code) => {
+  at("nothing").hidden = true;
+  at("shown").hidden = false;
+  at("picture").src = ownLink("qrcode.svg", code.svg_url);
+  at("picture").alt = title(code);
+  setText(at("made_title"), title(code));
+  setText(at("made_group"), code.group ?? "");
+  setText(at("made_note"), code.permanent ? words.for_ever : filled(words.until, { day: dayOf(code.expires_at) }));
+  at("made_note").classList.toggle("good", code.permanent);
+  for (const format of ["png", "svg"]) {
+    at(format).href = ownLink(`qrcode.${format}`, code.svg_url);
+    at(format).download = `${title(code)}.${format}`;
+  }
+  at("print").href = pageLink(link("codes/print"), { channel: identity(code) });
+  at("manage").href = pageLink(link("codes"), { channel: identity(code) });
+  at("print").hidden = at("manage").hidden = !can("stats");
+  at("made_title").focus();
+};
+
+const make = async () => {
+  at("submit").disabled = true;
+  say(null);
+  try {
+    const row = await plan();
+    if (row?.request && row.status !== "invalid") {
+      const code = await send("api/codes", row.request);
+      if (row.status === "new" && code.permanent && left !== null) left -= 1;
+      show(code);
+      at("label").value = at("scene_str").value = "";
+      showPlan(null);
+    }
+  } catch (trouble) {
+    fail(trouble);
+  }
+  at("submit").disabled = false;
+};
+
+const proposed = readAddress().get("scene_str");
+if (proposed) {
+  at("scene_str").value = at("label").value = proposed;
+  at("scene_str").closest("details").open = true;
+}
+let timer;
+const planSoon = () => {
+  clearTimeout(timer);
+  timer = setTimeout(() => plan().catch(fail), PAUSE);
+};
+
+for (const id of ["label", "group", "scene_str"]) at(id).addEventListener("input", planSoon);
+onKind(planSoon);
+at("make").addEventListener("submit", (event) => {
+  event.preventDefault();
+  clearTimeout(timer);
+  make();
+});
+start({
+  needs: ["mint", "permanent"],
+  entered: async () => {
+    offerKinds();
+    showPlan(null);
+    reveal("label");
+    if (proposed) planSoon();
+    if (!can("stats")) return;
+    try {
+      loadGroups(null, at("groups")).catch(fail);
+      ({ left } = (await json("api/account")).permanent);
+      showPlan(null);
+    } catch (trouble) {
+      fail(trouble);
+    }
+  },
+});

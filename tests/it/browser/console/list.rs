@@ -1,0 +1,161 @@
+//! The list of channels: found, changed, archived, picked, and kept in the address.
+
+use serde_json::json;
+
+use super::{app_and_browser, listed, make_codes, numbered};
+use crate::browser::check_reading;
+use crate::browser::chromium::{Screen, keep};
+use crate::support::keys;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_is_renamed_archived_and_brought_back_where_it_is_listed() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &numbered("Shop", 3), "Shanghai").await;
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open_console(&app, "/codes?lang=en", keys::ADMIN).await;
+    page.until_listed(&["Shop 03", "Shop 02", "Shop 01"]).await;
+    page.click("#list tbody tr:nth-of-type(2) [data-part=name]")
+        .await;
+    page.fill(".panel [data-part=label]", "  Flagship  ").await;
+    page.fill(".panel [data-part=group]", "").await;
+    page.click(".panel form button").await;
+    page.until_listed(&["Shop 03", "Flagship", "Shop 01"]).await;
+    page.until("document.querySelector('.panel [data-part=note]').textContent === 'Saved'")
+        .await;
+    let code = &listed(&app, "scene=str:Shanghai-1").await[0];
+    assert_eq!(code["label"], "Flagship", "{code}");
+    assert_eq!(code.get("group"), None, "an empty field clears: {code}");
+
+    page.click(".panel [data-part=archive]").await;
+    page.until("!document.querySelector('.panel [data-part=bring_back]').hidden")
+        .await;
+    page.open(&app.url("/codes?lang=en")).await;
+    page.until_listed(&["Shop 03", "Shop 01"]).await;
+    page.choose("[name=archived]", "true").await;
+    page.until_listed(&["Flagship"]).await;
+    page.click("#list [data-part=name]").await;
+    page.click(".panel [data-part=bring_back]").await;
+    page.until("!document.querySelector('.panel [data-part=archive]').hidden")
+        .await;
+    page.choose("[name=archived]", "").await;
+    page.until_listed(&["Shop 03", "Flagship", "Shop 01"]).await;
+    assert_eq!(app.creates(), 3, "names cost nothing");
+    check_reading(&mut page, "the list").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_selection_is_regrouped_and_archived_as_one() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &numbered("Shop", 30), "Shanghai").await;
+    let mut page = browser.page(Screen::DESK).await;
+    page.open_console(&app, "/codes?lang=zh", keys::ADMIN).await;
+    page.until("document.querySelectorAll('#list tbody tr').length === 25")
+        .await;
+    for n in 1..=20 {
+        page.click(&format!("#list tbody tr:nth-of-type({n}) [data-part=pick]"))
+            .await;
+    }
+    assert_eq!(page.text("selected.textContent").await, "已选 20 个");
+    page.fill("#new_group", "北京").await;
+    page.click("#regroup button").await;
+    page.until("outcome.textContent === '完成：20 个'").await;
+    assert_eq!(listed(&app, "group=%E5%8C%97%E4%BA%AC").await.len(), 20);
+    assert_eq!(listed(&app, "group=Shanghai").await.len(), 10);
+
+    // All that match are more than the page has.
+    page.until("document.querySelector('#list tbody [data-part=group]').textContent === '北京'")
+        .await;
+    page.click("#pick_page").await;
+    page.until("selected.textContent === '已选 25 个'").await;
+    page.click("#pick_all").await;
+    page.until("selected.textContent === '已选 30 个' && !archive.disabled")
+        .await;
+    page.click("#archive").await;
+    page.until("outcome.textContent === '完成：30 个'").await;
+    assert_eq!(listed(&app, "archived=true").await.len(), 30);
+    page.until("document.querySelectorAll('#list tbody tr').length === 0")
+        .await;
+    assert_eq!(app.creates(), 30, "none is minted again");
+    check_reading(&mut page, "the empty list").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reload_and_back_keep_what_is_shown() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &numbered("Shop", 28), "Shanghai").await;
+    make_codes(&app, &numbered("Poster", 2), "Beijing").await;
+    let mut page = browser.page(Screen::DESK).await;
+    page.open_console(&app, "/codes?lang=en", keys::STATS).await;
+    page.until("count.textContent === '30 channels'").await;
+    page.choose("[name=group]", "Shanghai").await;
+    page.choose("[name=sort]", "label").await;
+    page.until("count.textContent === '28 channels' && document.querySelector('#list [data-part=name]').textContent === 'Shop 01'").await;
+    page.click("#next").await;
+    page.until_listed(&["Shop 26", "Shop 27", "Shop 28"]).await;
+    page.click("#list tbody tr:nth-of-type(2) [data-part=name]")
+        .await;
+    page.until("document.querySelector('.panel')").await;
+    let address = page.text("location.href").await;
+    page.open(&address).await;
+    page.until_listed(&["Shop 26", "Shop 27", "Shop 28"]).await;
+    let opened = "document.querySelector('[aria-expanded=true]')?.textContent ?? ''";
+    assert_eq!(page.text(opened).await, "Shop 27");
+    page.eval("history.back()").await;
+    page.until("!document.querySelector('.panel')").await;
+    page.eval("history.back()").await;
+    page.until("document.querySelectorAll('#list tbody tr').length === 25")
+        .await;
+    page.fill("#q", "shop 2").await;
+    page.until("count.textContent === '9 channels'").await;
+    let address = page.text("location.href").await;
+    page.open(&address).await;
+    page.until("count.textContent === '9 channels'").await;
+    assert_eq!(page.text("q.value").await, "shop 2");
+    assert_eq!(page.text("group.value").await, "Shanghai");
+    // A link to a channel shows it, whatever the list shows.
+    page.open(&app.url("/codes?lang=en&group=Shanghai&channel=permanent%3Astr%3ABeijing-1"))
+        .await;
+    page.until("document.querySelector('.panel')").await;
+    assert_eq!(page.text(opened).await, "Poster 02");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_offered_only_what_it_may_do() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &numbered("Shop", 2), "Shanghai").await;
+    let mut page = browser.page(Screen::DESK).await;
+    page.open_console(&app, "/codes?lang=en", keys::STATS).await;
+    page.until_listed(&["Shop 02", "Shop 01"]).await;
+    page.click("#pick_page").await;
+    page.click("#list [data-part=name]").await;
+    let offered = "[...document.querySelectorAll('main :is(button, a, input)')].filter(it => it.checkVisibility()).map(it => it.id || it.dataset.part || it.dataset.file || it.textContent.trim())";
+    let offered = page.eval(offered).await.to_string();
+    for absent in [
+        "New channel",
+        "Many at once",
+        "new_group",
+        "archive",
+        "bring_back",
+        "label",
+        "Save",
+    ] {
+        assert!(
+            !offered.contains(&format!("\"{absent}\"")),
+            "{absent}: {offered}"
+        );
+    }
+    for present in ["png", "svg", "print", "csv", "copy_link"] {
+        assert!(
+            offered.contains(&format!("\"{present}\"")),
+            "{present}: {offered}"
+        );
+    }
+    keep("codes-stats-key", &page.screenshot().await);
+    for (path, key) in [("/codes/new", keys::STATS), ("/codes", keys::MINT)] {
+        let mut page = browser.page(Screen::DESK).await;
+        page.open(&app.url(&format!("{path}?lang=en"))).await;
+        page.enter(key).await;
+        page.until("trouble.textContent.includes('scope')").await;
+        assert_eq!(page.eval("board.hidden").await, json!(true), "{path}");
+    }
+}

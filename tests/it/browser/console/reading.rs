@@ -1,0 +1,76 @@
+//! Every page of the console can be read: by its look, by its words, and by a screen reader, as far
+//! as axe-core can tell.
+
+use serde_json::{Value, json};
+
+use super::{app_and_browser, make_codes, numbered};
+use crate::browser::chromium::{Page, keep};
+use crate::browser::{LANGS, SCREENS, check_reading};
+use crate::support::keys;
+use crate::support::skip::skip;
+
+/// What axe-core finds. Its path is in `AXE_CORE`.
+async fn violations(page: &mut Page) -> Value {
+    let Some(path) = std::env::var_os("AXE_CORE") else {
+        skip("AXE_CORE does not name axe.min.js", "REQUIRE_AXE");
+        return json!([]);
+    };
+    let axe = std::fs::read_to_string(path).unwrap();
+    page.eval(&axe).await;
+    page.eval("axe.run().then(it => it.violations.map(one => [one.id, one.nodes.map(node => node.html)]))")
+        .await
+}
+
+async fn check(page: &mut Page, name: &str) {
+    check_reading(page, name).await;
+    for dark in [true, false] {
+        page.prefer_dark(dark).await;
+        let picture = page.full_screenshot().await;
+        keep(
+            &format!("{name}{}", if dark { "-dark" } else { "" }),
+            &picture,
+        );
+        assert_eq!(violations(page).await, json!([]), "{name}, dark {dark}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_console_is_readable_in_every_state() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &numbered("门店", 26), "上海").await;
+    for screen in SCREENS {
+        for lang in LANGS {
+            let mut page = browser.page(screen).await;
+            let name = |state: &str| format!("console-{state}-{lang}-{}", screen.name);
+            page.open(&app.url(&format!("/codes?lang={lang}"))).await;
+            check(&mut page, &name("entry")).await;
+            page.enter(keys::ADMIN).await;
+            page.until(
+                "!board.hidden && document.querySelectorAll('#list tbody tr').length === 25",
+            )
+            .await;
+            check(&mut page, &name("list")).await;
+            page.click("#list [data-part=name]").await;
+            page.click("#list [data-part=pick]").await;
+            check(&mut page, &name("panel")).await;
+            page.open_console(&app, &format!("/codes/new?lang={lang}"), keys::ADMIN)
+                .await;
+            check(&mut page, &name("new")).await;
+            page.open_console(&app, &format!("/codes/import?lang={lang}"), keys::ADMIN)
+                .await;
+            check(&mut page, &name("import")).await;
+            page.fill("#lines", &format!("一号店\n{}", "长".repeat(101)))
+                .await;
+            page.click("#check").await;
+            page.until("!plan.hidden").await;
+            check(&mut page, &name("plan")).await;
+            page.open_console(&app, &format!("/codes/print?lang={lang}"), keys::ADMIN)
+                .await;
+            page.until("document.querySelector('.paper')").await;
+            check(&mut page, &name("print")).await;
+            page.open_console(&app, &format!("/stats?lang={lang}"), keys::ADMIN)
+                .await;
+            check(&mut page, &name("stats")).await;
+        }
+    }
+}
