@@ -75,14 +75,18 @@ fn collect(value: &Value, path: &str, fields: &mut Fields) {
 fn xml(text: &str) -> Option<Fields> {
     let mut reader = Reader::from_str(text);
     let mut path: Vec<String> = Vec::new();
+    let mut has_root = false;
     let mut items = 0;
     let mut content = String::new();
     let mut fields = Fields::new();
     loop {
         match reader.read_event().ok()? {
             Event::Start(tag) => {
-                if path.is_empty() && tag.name().as_ref() != "xml" {
-                    return None;
+                if path.is_empty() {
+                    if has_root || tag.name().as_ref() != "xml" {
+                        return None;
+                    }
+                    has_root = true;
                 }
                 let name = match tag.name().as_ref() {
                     "item" => {
@@ -111,7 +115,7 @@ fn xml(text: &str) -> Option<Fields> {
             Event::GeneralRef(reference) => content.push_str(&resolved(&reference)?),
             Event::Comment(_) | Event::Decl(_) | Event::Empty(_) => {}
             Event::DocType(_) | Event::PI(_) => return None,
-            Event::Eof => return path.is_empty().then_some(fields),
+            Event::Eof => return (has_root && path.is_empty()).then_some(fields),
         }
     }
 }
