@@ -13,7 +13,7 @@ pub struct Caller {
     pub visitor: Visitor,
     /// The verified link.
     pub link: Link,
-    /// Whether nobody sees the answer yet: a `HEAD`, or a browser that fetches ahead.
+    /// Whether the request is a `HEAD` or a browser's prefetch. Neither may mint a code.
     pub is_prefetch: bool,
 }
 
@@ -33,7 +33,7 @@ pub enum MissingPermission {
     Key(Scope),
     /// A signed link, or an API key with the scope `mint`.
     SignedLink,
-    /// A request whose answer somebody sees.
+    /// An ordinary request: a `HEAD` or a prefetch may mint nothing.
     NotPrefetch,
 }
 
@@ -73,7 +73,7 @@ impl Caller {
         }
     }
 
-    /// Charges a mint, but for a prefetch: a code that may never be seen is not worth one.
+    /// The party to charge, unless the request is a prefetch, whose code may never be shown.
     fn charge(&self, requester: Requester) -> Result<Requester, MissingPermission> {
         if self.is_prefetch {
             Err(MissingPermission::NotPrefetch)

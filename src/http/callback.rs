@@ -241,7 +241,8 @@ fn unread(content: &Content) -> Option<Diagnosis> {
     }
 }
 
-/// The relay target's response; else an empty one: any failure would be shown to the follower.
+/// The response of the relay's target. After a failure an empty one, because WeChat shows the
+/// follower an error for anything else.
 async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Answer {
     let answer = relay.pass_on(delivery, deadline).await;
     answer.unwrap_or_else(|error| {

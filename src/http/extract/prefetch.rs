@@ -1,4 +1,5 @@
-//! Tells requests whose answer nobody sees yet.
+//! Detects prefetches: `HEAD` requests, and those that a browser sends before a visitor opens the
+//! page.
 
 use axum::http::Method;
 use axum::http::request::Parts;
