@@ -3,8 +3,8 @@
 # or as files that only their owner can read:  sh deploy/secrets.sh /etc/wxqr/secrets
 #
 # Once, before the first start: lines of a second run would replace the secrets in use; files that exist are kept. The
-# callback's token and key belong into WeChat's console as well. The API key is what stands between the colons. The person key
-# is to be kept as long as the database.
+# callback's token and key belong into WeChat's console as well. The API key is what stands between the colons; `wxqr key` makes
+# more, with entries that hold only their hashes. The person key is to be kept as long as the database.
 set -u
 
 # As many random characters of a set. Eight kilobytes have about 1900 of A-Za-z0-9, and 500 of 0-9a-f.

@@ -27,6 +27,11 @@ impl SecretWords {
         self.0.extend(long.map(hash));
     }
 
+    /// Adds a word by its SHA-256 hash.
+    pub fn add_hash(&mut self, hash: [u8; 32]) {
+        self.0.insert(hash);
+    }
+
     /// Masks all known words in the text.
     pub fn redact(&self, text: &str) -> String {
         text.split_inclusive(|c| !is_of_a_word(c))
@@ -65,11 +70,13 @@ mod tests {
     fn every_word_of_a_secret_is_redacted() {
         let mut words = SecretWords::default();
         words.add("web:a-key-of-the-tests:stats+mint,old:another_key_01234:admin");
+        words.add_hash(hash("a-hashed-key-alone"));
         words.add("postgres://wxqr:pa55-word-of-db@db.example/wxqr");
         for (text, want) in [
             ("/nothing/a-key-of-the-tests", "/nothing/********"),
             ("/a-key-of-the-tests/x?y", "/********/x?y"),
             ("another_key_01234", "********"),
+            ("/a-hashed-key-alone/", "/********/"),
             ("/:pa55-word-of-db@", "/:********@"),
             ("/a-key-of-the-tests2", "/a-key-of-the-tests2"),
             ("/stats/mint/web", "/stats/mint/web"),

@@ -1,82 +1,59 @@
-//! API keys and their scopes. [`Keyring`] is the type to read first.
+//! API keys. [`Keyring`] is the type to read first.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
+use super::scope::{Scope, Scopes};
+use super::secret_hash::SecretHash;
 use crate::text::is_word;
-
-/// A permission of an API key. Scopes are independent, except that `admin` implies all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// Create temporary codes.
-    Mint,
-    /// Create permanent codes, which use up the account's stock.
-    Permanent,
-    /// Read statistics, events and lists.
-    Stats,
-    /// Read openids in events.
-    People,
-    /// Account binding.
-    Bind,
-    /// All scopes.
-    Admin,
-}
-
-impl Scope {
-    /// Every scope, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
-        Self::Mint,
-        Self::Permanent,
-        Self::Stats,
-        Self::People,
-        Self::Bind,
-        Self::Admin,
-    ];
-
-    /// The name in settings and answers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mint => "mint",
-            Self::Permanent => "permanent",
-            Self::Stats => "stats",
-            Self::People => "people",
-            Self::Bind => "bind",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Quotation marks, which a value copied from a document or an editor may have.
 const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
 
+/// Name of a key, which the operator chose: 1 to 32 of `A-Za-z0-9_-`, safe to log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyName(String);
+
+impl KeyName {
+    /// Maximum length, in characters.
+    pub const MAX_LEN: usize = 32;
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for KeyName {
+    type Err = KeyProblem;
+
+    fn from_str(text: &str) -> Result<Self, KeyProblem> {
+        if text.len() > Self::MAX_LEN || !is_word(text) {
+            return Err(KeyProblem::Name);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// One API key: name, scopes, and the SHA-256 hash of its secret.
 #[derive(Clone)]
 pub struct Key {
-    name: String,
+    name: KeyName,
     hash: SecretHash,
-    scopes: Vec<Scope>,
+    scopes: Scopes,
 }
 
 impl Key {
     /// Minimum length of a secret, in characters.
     pub const MIN_SECRET_LEN: usize = 16;
-    /// Maximum length of a name, in characters.
-    pub const MAX_NAME_LEN: usize = 32;
 
-    /// The name that the operator chose: 1 to 32 of `A-Za-z0-9_-`, safe to log.
+    /// The name, as a text.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.name.0
     }
 
     /// The number of scopes that the key has, implied ones included.
@@ -87,7 +64,7 @@ impl Key {
 
     /// Whether the key has this scope, directly or by `admin`.
     pub fn allows(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+        self.scopes.allow(scope)
     }
 }
 
@@ -103,52 +80,63 @@ impl fmt::Debug for Key {
 impl FromStr for Key {
     type Err = KeyProblem;
 
-    /// Parses `name:secret:scope+scope`.
+    /// Parses `name:secret:scope+scope` or `name:sha256:HASH:scope+scope`.
     fn from_str(text: &str) -> Result<Self, KeyProblem> {
+        let entry = Entry::split(text)?;
+        Ok(Self {
+            name: entry.name.parse()?,
+            hash: entry.secret.hash()?,
+            scopes: entry.scopes.parse()?,
+        })
+    }
+}
+
+/// The parts of an entry, unchecked.
+struct Entry<'a> {
+    name: &'a str,
+    secret: EntrySecret<'a>,
+    scopes: &'a str,
+}
+
+/// How an entry gives its secret.
+enum EntrySecret<'a> {
+    Plain(&'a str),
+    /// As the hex digits of its hash.
+    Hashed(&'a str),
+}
+
+impl<'a> Entry<'a> {
+    /// A plain secret is longer than the word that marks a hash, so that the forms cannot be
+    /// confused.
+    fn split(text: &'a str) -> Result<Self, KeyProblem> {
+        const { assert!(SecretHash::METHOD.len() < Key::MIN_SECRET_LEN) };
         if text.contains(QUOTES) {
             return Err(KeyProblem::Quotes);
         }
         let parts: Vec<&str> = text.split(':').collect();
-        let [name, secret, scopes] = parts[..] else {
-            return Err(KeyProblem::Form);
+        let (name, secret, scopes) = match parts[..] {
+            [_, SecretHash::METHOD, _] => return Err(KeyProblem::HashedForm),
+            [name, secret, scopes] => (name, EntrySecret::Plain(secret), scopes),
+            [name, SecretHash::METHOD, hex, scopes] => (name, EntrySecret::Hashed(hex), scopes),
+            _ => return Err(KeyProblem::Form),
         };
-        if name.len() > Self::MAX_NAME_LEN || !is_word(name) {
-            return Err(KeyProblem::Name);
-        }
-        if secret.len() < Self::MIN_SECRET_LEN || !is_word(secret) {
-            return Err(KeyProblem::Secret);
-        }
         Ok(Self {
-            name: name.to_owned(),
-            hash: SecretHash::of(secret),
-            scopes: parse_scopes(scopes)?,
+            name,
+            secret,
+            scopes,
         })
     }
 }
 
-fn parse_scopes(text: &str) -> Result<Vec<Scope>, KeyProblem> {
-    text.split('+')
-        .map(|word| {
-            Scope::ALL
-                .into_iter()
-                .find(|scope| scope.as_str() == word)
-                .ok_or(KeyProblem::Scope)
-        })
-        .collect()
-}
-
-/// SHA-256 hash of a secret. A fast hash suffices: secrets are long and random, unlike passwords.
-#[derive(Clone)]
-struct SecretHash([u8; 32]);
-
-impl SecretHash {
-    fn of(secret: &str) -> Self {
-        Self(Sha256::digest(secret).into())
-    }
-
-    /// Constant-time comparison.
-    fn equals(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+impl EntrySecret<'_> {
+    fn hash(&self) -> Result<SecretHash, KeyProblem> {
+        match self {
+            Self::Plain(secret) if secret.len() < Key::MIN_SECRET_LEN || !is_word(secret) => {
+                Err(KeyProblem::Secret)
+            }
+            Self::Plain(secret) => Ok(SecretHash::of(secret)),
+            Self::Hashed(hex) => SecretHash::from_hex(hex).ok_or(KeyProblem::Hash),
+        }
     }
 }
 
@@ -158,11 +146,16 @@ pub struct Keyring(Vec<Arc<Key>>);
 
 impl Keyring {
     /// The accepted form, in one line for error messages.
-    pub const FORM: &'static str = "name:secret:scope+scope, comma-separated, each name and each secret once; name 1 to 32 and \
-        secret 16 or more of A-Za-z0-9_-; scopes mint, permanent, stats, people, bind, admin (= all)";
+    pub const FORM: &'static str = "name:secret:scope+scope or, as `wxqr key` prints it, name:sha256:HASH:scope+scope, \
+        comma-separated, each name and each secret once; name 1 to 32 and secret 16 or more of A-Za-z0-9_-; \
+        scopes mint, permanent, stats, people, bind, admin (= all)";
 
     /// Looks up the key with this secret, in constant time over all keys.
     pub fn find(&self, presented: &str) -> Option<&Arc<Key>> {
+        // Of a hashed entry the secret's length is known here only.
+        if presented.len() < Key::MIN_SECRET_LEN {
+            return None;
+        }
         let presented = SecretHash::of(presented);
         // No early exit: the time must not reveal the position of a match.
         self.0.iter().fold(None, |found, key| {
@@ -184,17 +177,25 @@ impl Keyring {
         self.0.iter().any(|key| key.allows(scope))
     }
 
-    /// Returns the secret of the least privileged key in `text` that has this scope. A command that
-    /// calls the running service needs it, and a keyring itself holds hashes only. `text` has the
-    /// form that [`Keyring::from_str`] parses.
+    /// SHA-256 hashes of all secrets, for redaction.
+    pub fn secret_hashes(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.0.iter().map(|key| key.hash.bytes())
+    }
+
+    /// Returns the secret of the least privileged key in `text` that has this scope, of those that
+    /// are not hashed. A command that calls the running service needs it, and a keyring itself
+    /// holds hashes only. `text` has the form that [`Keyring::from_str`] parses.
     pub fn secret_with(text: &str, scope: Scope) -> Option<SecretString> {
         let entries = text.split(',').map(str::trim);
         let allowed = entries.filter_map(|entry| {
             let key = entry.parse::<Key>().ok()?;
-            key.allows(scope).then_some((entry, key.breadth()))
+            match Entry::split(entry).ok()?.secret {
+                EntrySecret::Plain(secret) if key.allows(scope) => Some((secret, key.breadth())),
+                EntrySecret::Plain(_) | EntrySecret::Hashed(_) => None,
+            }
         });
-        let (entry, _) = allowed.min_by_key(|(_, breadth)| *breadth)?;
-        entry.split(':').nth(1).map(SecretString::from)
+        let (secret, _) = allowed.min_by_key(|(_, breadth)| *breadth)?;
+        Some(SecretString::from(secret))
     }
 
     fn add(&mut self, key: Key) -> Result<(), KeyProblem> {
@@ -212,7 +213,8 @@ impl Keyring {
 impl FromStr for Keyring {
     type Err = KeyringError;
 
-    /// Parses `name:secret:scope+scope`, comma-separated; white space around a key is ignored.
+    /// Parses entries as [`Keyring::FORM`] says, comma-separated; white space around one is
+    /// ignored.
     fn from_str(text: &str) -> Result<Self, KeyringError> {
         let mut keyring = Self::default();
         for (index, entry) in text.split(',').enumerate() {
@@ -243,9 +245,12 @@ pub struct KeyringError {
 /// Why a key is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
-    /// Not three parts.
-    #[error("is not of the form name:secret:scope+scope")]
+    /// Not as many parts as either form has.
+    #[error("is not of the form name:secret:scope+scope or name:sha256:HASH:scope+scope")]
     Form,
+    /// A hash without scopes or without name.
+    #[error("has a hash, but is not of the form name:sha256:HASH:scope+scope")]
+    HashedForm,
     /// Contains a quotation mark.
     #[error("has quotation marks, which are no part of a key")]
     Quotes,
@@ -255,6 +260,9 @@ pub enum KeyProblem {
     /// A too short secret, or one with other characters.
     #[error("its secret is not 16 or more of A-Za-z0-9_-")]
     Secret,
+    /// Not a SHA-256 hash.
+    #[error("its hash is not 64 hex digits")]
+    Hash,
     /// An unknown scope.
     #[error("has an unknown scope")]
     Scope,
@@ -274,6 +282,9 @@ mod tests {
 
     const SHOP: &str = "shop:0123456789abcdef:mint+stats";
 
+    /// `printf 0123456789abcdef | sha256sum`
+    const HASH: &str = "9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f";
+
     #[test]
     fn a_keyring_reads_names_secrets_and_scopes() {
         let refused = |position, problem| Err(KeyringError { position, problem });
@@ -286,6 +297,35 @@ mod tests {
             ("", refused(1, KeyProblem::Form)),
             ("shop:0123456789abcdef", refused(1, KeyProblem::Form)),
             ("a:0123456789abcdef:mint:x", refused(1, KeyProblem::Form)),
+            ("a:sha256:mint", refused(1, KeyProblem::HashedForm)),
+            ("a:sha256:mint:mint", refused(1, KeyProblem::Hash)),
+            ("a:sha256:mint:mint:x", refused(1, KeyProblem::Form)),
+            (
+                &format!("a:sha256:{HASH}"),
+                refused(1, KeyProblem::HashedForm),
+            ),
+            (&format!("sha256:{HASH}:mint"), Ok(1)),
+            (
+                &format!("a:SHA256:{HASH}:mint"),
+                refused(1, KeyProblem::Form),
+            ),
+            (&format!("a:sha256:{HASH}:mint"), Ok(1)),
+            (
+                &format!("a:sha256:{HASH}:Mint"),
+                refused(1, KeyProblem::Scope),
+            ),
+            (
+                &format!("a b:sha256:{HASH}:mint"),
+                refused(1, KeyProblem::Name),
+            ),
+            (
+                &format!("a:sha256:{}:mint", &HASH[1..]),
+                refused(1, KeyProblem::Hash),
+            ),
+            (
+                &format!("a:0123456789abcdef:mint,b:sha256:{HASH}:bind"),
+                refused(2, KeyProblem::SecretTwice),
+            ),
             (":0123456789abcdef:mint", refused(1, KeyProblem::Name)),
             ("a b:0123456789abcdef:mint", refused(1, KeyProblem::Name)),
             (
@@ -344,6 +384,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hashed_key_is_found_by_its_secret_alone() {
+        let keyring: Keyring = format!("a:sha256:{HASH}:mint").parse().unwrap();
+        assert_eq!(keyring.find("0123456789abcdef").unwrap().name(), "a");
+        assert!(keyring.find(HASH).is_none());
+        assert!(keyring.find(&format!("sha256:{HASH}")).is_none());
+        let short = SecretHash::of("short");
+        let keyring: Keyring = format!("a:sha256:{short}:mint").parse().unwrap();
+        assert!(keyring.find("short").is_none());
+    }
+
+    #[test]
     fn scopes_are_independent_and_admin_is_all() {
         for granted in Scope::ALL {
             let key: Key = format!("k:0123456789abcdef:{granted}").parse().unwrap();
@@ -356,11 +407,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_message_quotes_a_secret(secret in "[A-Za-z0-9_-]{12,40}", entry in 0..5_usize) {
+        fn no_message_quotes_a_secret(secret in "[A-Za-z0-9_-]{12,40}", entry in 0..6_usize) {
             let text = [
                 format!("a:{secret}:mint"),
                 format!("{secret}:a:mint"),
                 format!("a:mint:{secret}"),
+                format!("a:sha256:{secret}:mint"),
                 format!("{SHOP},a:{secret}!:mint"),
                 secret.clone(),
             ][entry].clone();

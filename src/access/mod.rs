@@ -3,7 +3,8 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `caller` | authorization: which codes a caller may create, and what is charged |
-//! | `keys` | API keys and their scopes |
+//! | `keys`, `scope` | API keys and their scopes |
+//! | `new_key` | generation of a key |
 //! | `link` | HMAC signatures of links |
 //! | `proxies` | the client's address behind trusted proxies |
 //! | `visitor` | which addresses count as one visitor |
@@ -15,20 +16,25 @@
 mod caller;
 mod keys;
 mod link;
+mod new_key;
 mod pace;
 mod proxies;
 mod rate;
+mod scope;
+mod secret_hash;
 mod visitor;
 
 pub use caller::{Caller, MissingPermission, Requester};
-pub use keys::{Key, KeyProblem, Keyring, KeyringError, Scope};
+pub use keys::{Key, KeyName, KeyProblem, Keyring, KeyringError};
 pub use link::{
     Link, LinkError, LinkExpiry, LinkExpiryError, LinkKeyProblem, LinkKeys, LinkKeysError, SIGNED,
     canonical,
 };
+pub use new_key::NewKey;
 pub use pace::{PaceExceeded, Pacer};
 pub use proxies::{ClientAddress, Forwarded, ProxiesError, ProxyProblem, TrustedProxies};
 pub use rate::{Rate, RateError, RateExceeded, RateLimiter, RateToken};
+pub use scope::{Scope, Scopes};
 pub use visitor::Visitor;
 
 /// Access mode: which visitors may have temporary codes created without an API key. Permanent codes

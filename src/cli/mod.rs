@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doctor;
 mod healthcheck;
+mod key;
 mod sandbox;
 mod serve;
 mod sign;
@@ -68,6 +69,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         Some(("sandbox", matches)) => sandbox::run(matches).await,
         Some(("doctor", matches)) => doctor::run(matches).await,
         Some(("config", matches)) => config::run(matches),
+        Some(("key", matches)) => key::run(matches),
         Some(("sign", matches)) => sign::run(matches),
         Some(("healthcheck", matches)) => healthcheck::run(matches).await,
         Some((other, _)) => unreachable!("clap knows no command {other}"),
@@ -95,6 +97,7 @@ fn command() -> Command {
         .subcommand(flags(Command::new("config").about(
             "Shows the settings in force and where each comes from; passwords and the secrets of keys are masked",
         )))
+        .subcommand(key::command())
         .subcommand(sign::command())
         .subcommand(flags(Command::new("healthcheck").about(
             "Exits with 0 if the service on this machine answers /healthz",

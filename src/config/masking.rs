@@ -4,6 +4,9 @@ use url::{Url, form_urlencoded};
 
 use super::setting::{Mask, Secrecy};
 
+/// What a hash of a secret begins with.
+const HASHED: &str = "sha256:";
+
 /// Replaces a secret.
 pub(super) const MASK: &str = "********";
 
@@ -107,7 +110,7 @@ fn is_name(text: &str) -> bool {
         })
 }
 
-/// `name:********:scopes` for each key.
+/// `name:********:scopes` for each key, and `name:sha256:********:scopes` for a hashed one.
 fn keys(text: &str) -> String {
     let entries: Vec<String> = text
         .split(',')
@@ -116,7 +119,10 @@ fn keys(text: &str) -> String {
             let name = parts.next();
             let scopes = parts.next().and_then(|rest| rest.rsplit_once(':'));
             match (name, scopes) {
-                (Some(name), Some((_, scopes))) => format!("{name}:{MASK}:{scopes}"),
+                (Some(name), Some((secret, scopes))) => {
+                    let method = secret.starts_with(HASHED).then_some(HASHED);
+                    format!("{name}:{}{MASK}:{scopes}", method.unwrap_or_default())
+                }
                 _ => MASK.to_owned(),
             }
         })
@@ -204,6 +210,10 @@ mod tests {
             (
                 "ops:s3cret-s3cret-s3cret:stats+mint, pos:s3cret-s3cret-s3cret2:mint",
                 "ops:********:stats+mint,pos:********:mint",
+            ),
+            (
+                "ops:sha256:s3cret-s3cret-s3cret:stats+mint",
+                "ops:sha256:********:stats+mint",
             ),
             ("s3cret-s3cret-s3cret", MASK),
             ("name:s3cret-s3cret-s3cret", MASK),

@@ -288,6 +288,10 @@ impl<'a> Reader<'a> {
         let scans = self.scans(&public_url);
         let log = self.log();
         let drain = self.drain();
+        let keys = keys?;
+        let mut secret_words = self.resolved.secret_words();
+        keys.secret_hashes()
+            .for_each(|hash| secret_words.add_hash(hash));
         Ok(Config {
             listen: listen?,
             metrics_listen: metrics_listen?,
@@ -298,14 +302,14 @@ impl<'a> Reader<'a> {
             upstream: upstream?,
             database_url: database_url?,
             codes: codes?,
-            keys: keys?,
+            keys,
             access: access?,
             cors_origins: cors_origins?,
             frame_ancestors: frame_ancestors?,
             scans: scans?,
             log: log?,
             drain: drain?,
-            secret_words: Arc::new(self.resolved.secret_words()),
+            secret_words: Arc::new(secret_words),
         })
     }
 

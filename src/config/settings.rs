@@ -170,7 +170,8 @@ pub(super) const PERMANENT_LIMIT: Setting<u64> = Setting::ranged(
 pub(super) const API_KEYS: Setting<Keyring> = Setting::new(
     "api-keys",
     values::keyring,
-    "`name:secret:scope+scope`, comma-separated; secret 16 or more of `A-Za-z0-9_-`; \
+    "`name:secret:scope+scope` or, from `wxqr key`, `name:sha256:HASH:scope+scope`, comma-separated; \
+         secret 16 or more of `A-Za-z0-9_-`; \
          scopes `mint`, `permanent`, `stats`, `people`, `bind`, `admin` (= all)",
 )
 .partly_secret("api-keys-file", Mask::KeySecrets)

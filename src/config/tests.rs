@@ -434,6 +434,12 @@ fn a_key_with_a_scope_is_found_for_commands_that_call_the_service() {
     }
     assert_eq!(found(pos), None);
     assert_eq!(found(""), None);
+    let hashed = format!("one:sha256:{}:stats", "0".repeat(64));
+    assert_eq!(found(&hashed), None);
+    assert_eq!(
+        found(&format!("{hashed},{}", many[2])).as_deref(),
+        Some("00000000000000f2")
+    );
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(super) async fn check(
         return asked;
     }
     let Some(key) = key else {
-        return asked.and("whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS");
+        return asked.and("whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS that is not hashed");
     };
     let bases = keyed_bases(config.listen, public.filter(|_| asked.is_fine()));
     match pushes::fetch_first(config, &bases, key)

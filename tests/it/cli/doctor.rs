@@ -273,7 +273,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             "",
             false,
             "ok    callback: ",
-            "expects, plain mode; whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS",
+            "expects, plain mode; whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS that is not hashed",
         ),
         (
             &here,
@@ -281,7 +281,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             KEY,
             false,
             "ok    callback: ",
-            "expects, safe mode; whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS",
+            "expects, safe mode; whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS that is not hashed",
         ),
         (
             &here,

@@ -1,0 +1,83 @@
+//! Scopes: what an API key may do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::keys::KeyProblem;
+
+/// A permission of an API key. Scopes are independent, except that `admin` implies all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Create temporary codes.
+    Mint,
+    /// Create permanent codes, which use up the account's stock.
+    Permanent,
+    /// Read statistics, events and lists.
+    Stats,
+    /// Read openids in events.
+    People,
+    /// Account binding.
+    Bind,
+    /// All scopes.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope, in the order of the documentation.
+    pub const ALL: [Self; 6] = [
+        Self::Mint,
+        Self::Permanent,
+        Self::Stats,
+        Self::People,
+        Self::Bind,
+        Self::Admin,
+    ];
+
+    /// The name in settings and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mint => "mint",
+            Self::Permanent => "permanent",
+            Self::Stats => "stats",
+            Self::People => "people",
+            Self::Bind => "bind",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The scopes of one key, written as `scope+scope`; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scopes(Vec<Scope>);
+
+impl Scopes {
+    /// Whether the scope is among them, directly or by `admin`.
+    pub(super) fn allow(&self, scope: Scope) -> bool {
+        self.0.contains(&scope) || self.0.contains(&Scope::Admin)
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().map(|scope| scope.as_str()).collect();
+        f.write_str(&names.join("+"))
+    }
+}
+
+impl FromStr for Scopes {
+    type Err = KeyProblem;
+
+    fn from_str(text: &str) -> Result<Self, KeyProblem> {
+        let known = |word| Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
+        let scopes = text
+            .split('+')
+            .map(|word| known(word).ok_or(KeyProblem::Scope));
+        scopes.collect::<Result<_, _>>().map(Self)
+    }
+}
