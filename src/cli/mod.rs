@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, messages to standard error.
 
+mod backup;
 mod config;
 mod demo;
 mod doctor;
@@ -20,6 +21,7 @@ use clap::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use wxqr::app::StartError;
 use wxqr::config::{ConfigErrors, demo_flags, flags};
+use wxqr::db::{BackupError, OpenError};
 use wxqr::telemetry::print_message;
 
 /// Arguments that parse but are invalid.
@@ -47,7 +49,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         print_message(format_args!("wxqr: {error:#}"));
         return ExitCode::from(Usage::EXIT_CODE);
     }
-    let Some(StartError::Store(refusal)) = error.downcast_ref::<StartError>() else {
+    let Some(refusal) = refused_database(error) else {
         print_message(format_args!("wxqr: {error:#}"));
         return ExitCode::FAILURE;
     };
@@ -56,6 +58,17 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         ExitCode::from(ConfigErrors::EXIT_CODE)
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// The refusal of a database, by which command ever.
+fn refused_database(error: &anyhow::Error) -> Option<&OpenError> {
+    if let Some(StartError::Store(refusal)) = error.downcast_ref() {
+        return Some(refusal);
+    }
+    match error.downcast_ref()? {
+        BackupError::Source(refusal) => Some(refusal),
+        _ => None,
     }
 }
 
@@ -69,6 +82,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         Some(("sandbox", matches)) => sandbox::run(matches).await,
         Some(("doctor", matches)) => doctor::run(matches).await,
         Some(("config", matches)) => config::run(matches),
+        Some(("backup", matches)) => backup::run(matches).await,
         Some(("key", matches)) => key::run(matches),
         Some(("sign", matches)) => sign::run(matches),
         Some(("healthcheck", matches)) => healthcheck::run(matches).await,
@@ -97,6 +111,7 @@ fn command() -> Command {
         .subcommand(flags(Command::new("config").about(
             "Shows the settings in force and where each comes from; passwords and the secrets of keys are masked",
         )))
+        .subcommand(backup::command())
         .subcommand(key::command())
         .subcommand(sign::command())
         .subcommand(flags(Command::new("healthcheck").about(

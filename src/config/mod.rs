@@ -224,6 +224,20 @@ impl Config {
         reader.finish(listen, &[], None)
     }
 
+    /// Reads the address of the database alone, for a command that needs no other setting.
+    ///
+    /// # Errors
+    /// If it is not valid.
+    pub fn load_database_url(
+        flags: &ArgMatches,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<SecretString, ConfigErrors> {
+        let resolved = Resolved::new(flags, environment);
+        let mut reader = Reader::new(&resolved);
+        let url = reader.required(&settings::DATABASE_URL);
+        reader.finish(url, &[], None)
+    }
+
     /// Reads the settings of the log alone, for a command that needs no other.
     ///
     /// # Errors

@@ -215,7 +215,7 @@ fn beside(path: &Path) -> [PathBuf; 3] {
     })
 }
 
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
@@ -246,7 +246,7 @@ fn refused(error: rustix::io::Errno, usual: Cause) -> Cause {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());

@@ -7,6 +7,7 @@
 mod adaptive_size;
 mod admission;
 mod autocommit;
+mod backup;
 mod clocks;
 mod command;
 mod database;
@@ -32,6 +33,7 @@ mod url;
 mod write_connection;
 mod writer;
 
+pub use self::backup::BackupError;
 pub use self::clocks::ClockDifference;
 pub use self::database::Database;
 pub use self::driver_error::{AddressProblem, ServerRefusal};

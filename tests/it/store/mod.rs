@@ -1,6 +1,7 @@
 //! The store against every engine: the contract, what it opens, locks, a pooler, and replicas that
 //! share it.
 
+mod backup;
 mod channels;
 mod codes;
 mod contract;
