@@ -29,7 +29,10 @@ use url::form_urlencoded;
 pub use credentials::{AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey};
 pub use diagnosis::{Diagnosis, Evidence};
 pub use fields::{Field, MessageError};
-pub use reply::{Article, Reply, ReplyAddress, ReplyBody, ReplyError, ReplyText, WebUrl};
+pub use reply::{
+    Article, ArticleDescription, ArticleTitle, BoundedText, Reply, ReplyAddress, ReplyBody,
+    ReplyError, ReplyText, WebUrl,
+};
 
 use crate::event::Event;
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::event::openid;
@@ -12,8 +13,9 @@ use super::fields::{Field, Fields, Format};
 use super::{EncodingAesKey, PushVerifier, cipher, signature};
 use crate::openid::OpenId;
 
-/// A message to the follower who caused a push.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A message to the follower who caused a push. As JSON, it is `{"text": …}` or `{"news": {…}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Reply {
     /// A text.
     Text(ReplyText),
@@ -21,23 +23,41 @@ pub enum Reply {
     News(Article),
 }
 
-/// The text of a reply: 1 to [`ReplyText::MAX_CHARS`] characters, at most [`ReplyText::MAX_BYTES`]
-/// bytes, no control characters but tabs and line breaks. `\r\n` and `\r` become `\n`, because XML
-/// cannot carry them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplyText(String);
+/// A text that XML can carry: 1 to `MAX_CHARS` characters, at most [`BoundedText::MAX_BYTES`] bytes,
+/// no control characters but tabs and line breaks. `\r\n` and `\r` become `\n`, because XML cannot
+/// carry them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BoundedText<const MAX_CHARS: usize>(String);
+
+/// The text of a reply. WeChat documents no limit for passive replies; this is within all that was
+/// observed.
+pub type ReplyText = BoundedText<600>;
+
+/// The title of a card. The limit is chosen: more is cut on a phone.
+pub type ArticleTitle = BoundedText<64>;
+
+/// The text below the title of a card. The limit is chosen: more is cut on a phone.
+pub type ArticleDescription = BoundedText<120>;
 
 /// A card with a title and a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Article {
-    title: ReplyText,
-    description: Option<ReplyText>,
-    image_url: Option<WebUrl>,
-    url: WebUrl,
+    /// The title.
+    pub title: ArticleTitle,
+    /// The text below the title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<ArticleDescription>,
+    /// The picture, JPG or PNG, 360 × 200 pixels by WeChat's documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<WebUrl>,
+    /// Where the card leads.
+    pub url: WebUrl,
 }
 
 /// An absolute address with `http` or `https`, at most [`WebUrl::MAX_BYTES`] bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct WebUrl(Url);
 
 /// Why something cannot be sent as a reply. As text, it continues the field's name.
@@ -66,10 +86,9 @@ pub enum ReplyError {
     NotAWebUrl,
 }
 
-impl ReplyText {
-    /// The most characters. WeChat documents none for passive replies; within all that was
-    /// observed.
-    pub const MAX_CHARS: usize = 600;
+impl<const MAX_CHARS: usize> BoundedText<MAX_CHARS> {
+    /// The most characters.
+    pub const MAX_CHARS: usize = MAX_CHARS;
 
     /// The most bytes of UTF-8: WeChat's limit for texts of its customer-service call.
     pub const MAX_BYTES: usize = 2048;
@@ -80,7 +99,7 @@ impl ReplyText {
     }
 }
 
-impl FromStr for ReplyText {
+impl<const MAX_CHARS: usize> FromStr for BoundedText<MAX_CHARS> {
     type Err = ReplyError;
 
     fn from_str(text: &str) -> Result<Self, ReplyError> {
@@ -88,10 +107,8 @@ impl FromStr for ReplyText {
         if text.trim().is_empty() {
             return Err(ReplyError::Empty);
         }
-        if text.chars().count() > Self::MAX_CHARS {
-            return Err(ReplyError::TooManyCharacters {
-                most: Self::MAX_CHARS,
-            });
+        if text.chars().count() > MAX_CHARS {
+            return Err(ReplyError::TooManyCharacters { most: MAX_CHARS });
         }
         if text.len() > Self::MAX_BYTES {
             return Err(ReplyError::TooManyBytes {
@@ -106,6 +123,14 @@ impl FromStr for ReplyText {
     }
 }
 
+impl<const MAX_CHARS: usize> TryFrom<String> for BoundedText<MAX_CHARS> {
+    type Error = ReplyError;
+
+    fn try_from(text: String) -> Result<Self, ReplyError> {
+        text.parse()
+    }
+}
+
 /// The characters of XML 1.0 (section 2.2) without C1 controls.
 fn is_xml_character(letter: char) -> bool {
     let is_noncharacter = matches!(letter, '\u{fffe}' | '\u{ffff}');
@@ -113,60 +138,16 @@ fn is_xml_character(letter: char) -> bool {
 }
 
 impl Article {
-    /// The most characters of a title. Chosen: more is cut on a phone.
-    pub const MAX_TITLE: usize = 64;
-
-    /// The most characters of a description. Chosen: more is cut on a phone.
-    pub const MAX_DESCRIPTION: usize = 120;
-
-    /// A card. The picture is JPG or PNG, 360 × 200 pixels by WeChat's documents.
-    ///
-    /// # Errors
-    /// When title or description has too many characters.
-    pub fn new(
-        title: ReplyText,
-        description: Option<ReplyText>,
-        image_url: Option<WebUrl>,
-        url: WebUrl,
-    ) -> Result<Self, ReplyError> {
-        check_length(&title, Self::MAX_TITLE)?;
-        if let Some(description) = &description {
-            check_length(description, Self::MAX_DESCRIPTION)?;
-        }
-        Ok(Self {
-            title,
-            description,
-            image_url,
-            url,
-        })
+    /// The values of its elements, in the order of WeChat's documents. Absent ones are empty.
+    fn elements(&self) -> [(&'static str, &str); 4] {
+        let description = self.description.as_ref();
+        [
+            ("Title", self.title.as_str()),
+            ("Description", description.map_or("", BoundedText::as_str)),
+            ("PicUrl", self.image_url.as_ref().map_or("", WebUrl::as_str)),
+            ("Url", self.url.as_str()),
+        ]
     }
-
-    /// The title.
-    pub fn title(&self) -> &str {
-        self.title.as_str()
-    }
-
-    /// The text below the title, empty if there is none.
-    pub fn description(&self) -> &str {
-        self.description.as_ref().map_or("", ReplyText::as_str)
-    }
-
-    /// The address of the picture, empty if there is none.
-    pub fn image_url(&self) -> &str {
-        self.image_url.as_ref().map_or("", WebUrl::as_str)
-    }
-
-    /// Where the card leads.
-    pub fn url(&self) -> &str {
-        self.url.as_str()
-    }
-}
-
-fn check_length(text: &ReplyText, most: usize) -> Result<(), ReplyError> {
-    if text.as_str().chars().count() > most {
-        return Err(ReplyError::TooManyCharacters { most });
-    }
-    Ok(())
 }
 
 impl WebUrl {
@@ -199,6 +180,20 @@ impl FromStr for WebUrl {
         } else {
             Err(ReplyError::NotAWebUrl)
         }
+    }
+}
+
+impl TryFrom<String> for WebUrl {
+    type Error = ReplyError;
+
+    fn try_from(text: String) -> Result<Self, ReplyError> {
+        text.parse()
+    }
+}
+
+impl From<WebUrl> for String {
+    fn from(url: WebUrl) -> Self {
+        url.0.into()
     }
 }
 
@@ -314,12 +309,7 @@ fn message_xml(to: &ReplyAddress, reply: &Reply, now: Timestamp) -> String {
     let content = match reply {
         Reply::Text(text) => [cdata("MsgType", "text"), cdata("Content", text.as_str())].concat(),
         Reply::News(article) => {
-            let item = [
-                cdata("Title", article.title()),
-                cdata("Description", article.description()),
-                cdata("PicUrl", article.image_url()),
-                cdata("Url", article.url()),
-            ];
+            let item = article.elements().map(|(name, value)| cdata(name, value));
             let items = element("Articles", &element("item", &item.concat()));
             [
                 cdata("MsgType", "news"),
@@ -340,16 +330,14 @@ fn message_xml(to: &ReplyAddress, reply: &Reply, now: Timestamp) -> String {
 fn message_json(to: &ReplyAddress, reply: &Reply, now: Timestamp) -> Value {
     let mut message = match reply {
         Reply::Text(text) => json!({"MsgType": "text", "Content": text.as_str()}),
-        Reply::News(article) => json!({
-            "MsgType": "news",
-            "ArticleCount": 1,
-            "Articles": [{
-                "Title": article.title(),
-                "Description": article.description(),
-                "PicUrl": article.image_url(),
-                "Url": article.url(),
-            }],
-        }),
+        Reply::News(article) => {
+            let item = article.elements().map(|(name, value)| (name, value.into()));
+            json!({
+                "MsgType": "news",
+                "ArticleCount": 1,
+                "Articles": [Map::from_iter(item.map(|(name, value): (&str, Value)| (name.to_owned(), value)))],
+            })
+        }
     };
     message["ToUserName"] = to.follower.as_str().into();
     message["FromUserName"] = to.account.as_str().into();
@@ -365,4 +353,34 @@ fn element(name: &str, content: &str) -> String {
 fn cdata(name: &str, text: &str) -> String {
     let text = text.replace("]]>", "]]]]><![CDATA[>");
     element(name, &format!("<![CDATA[{text}]]>"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_read_back_from_its_json() {
+        for text in [
+            r#"{"text":"欢迎 ]]>\n🎪"}"#,
+            r#"{"news":{"title":"Sale","url":"https://example.com/"}}"#,
+            r#"{"news":{"title":"Sale","description":"now","image_url":"https://example.com/a.png","url":"http://example.com/?a=b"}}"#,
+        ] {
+            let reply: Reply = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&reply).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn json_of_no_reply_is_refused() {
+        let long = "x".repeat(ArticleTitle::MAX_CHARS + 1);
+        for text in [
+            r#"{"text":""}"#.to_owned(),
+            r#"{"image":"a"}"#.to_owned(),
+            r#"{"news":{"title":"a","url":"ftp://example.com/"}}"#.to_owned(),
+            format!(r#"{{"news":{{"title":"{long}","url":"https://example.com/"}}}}"#),
+        ] {
+            assert!(serde_json::from_str::<Reply>(&text).is_err(), "{text}");
+        }
+    }
 }
