@@ -1,6 +1,7 @@
 //! What an owner keeps of a scene, and changes to it.
 
 use jiff::Timestamp;
+use wechat::push::Reply;
 use wechat::scene::Scene;
 use wechat::ticket::IssuedCode;
 
@@ -14,23 +15,28 @@ pub struct Channel {
     pub group: Option<String>,
 }
 
-/// A change of a name.
+/// A change of something that may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum NameChange {
-    /// The name stays.
+pub enum Change<T> {
+    /// It stays.
     #[default]
     Keep,
     /// There is none any more.
     Clear,
     /// It is this one.
-    Set(String),
+    Set(T),
 }
 
-impl NameChange {
-    /// The name after the change.
-    pub(super) fn applied_to(&self, name: Option<String>) -> Option<String> {
+impl<T: Clone + PartialEq> Change<T> {
+    /// Whether it changes nothing of this.
+    pub(crate) fn is_met_by(&self, before: Option<&T>) -> bool {
+        self.applied_to(before.cloned()).as_ref() == before
+    }
+
+    /// What there is after the change.
+    pub(super) fn applied_to(&self, before: Option<T>) -> Option<T> {
         match self {
-            Self::Keep => name,
+            Self::Keep => before,
             Self::Clear => None,
             Self::Set(new) => Some(new.clone()),
         }
@@ -41,9 +47,11 @@ impl NameChange {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChannelChange {
     /// Of the name.
-    pub label: NameChange,
+    pub label: Change<String>,
     /// Of the group.
-    pub group: NameChange,
+    pub group: Change<String>,
+    /// Of the reply.
+    pub reply: Change<Reply>,
     /// Whether it is archived from now on; none leaves it as it is.
     pub archived: Option<bool>,
 }
@@ -53,12 +61,12 @@ impl ChannelChange {
     pub fn naming(label: Option<&str>, group: Option<&str>) -> Self {
         let change = |name: Option<&str>| {
             let name = name.map(str::to_owned);
-            name.map_or(NameChange::Keep, NameChange::Set)
+            name.map_or(Change::Keep, Change::Set)
         };
         Self {
             label: change(label),
             group: change(group),
-            archived: None,
+            ..Self::default()
         }
     }
 
@@ -68,8 +76,8 @@ impl ChannelChange {
         names
             .into_iter()
             .filter_map(|(parameter, change)| match change {
-                NameChange::Set(name) => Some((parameter, name.as_str())),
-                NameChange::Keep | NameChange::Clear => None,
+                Change::Set(name) => Some((parameter, name.as_str())),
+                Change::Keep | Change::Clear => None,
             })
     }
 }
@@ -79,6 +87,8 @@ impl ChannelChange {
 pub struct ChannelRecord {
     /// Its names.
     pub channel: Channel,
+    /// What a follower reads after a scan.
+    pub reply: Option<Reply>,
     /// Whether it is left out of lists. Its code is served and counted as ever.
     pub archived: bool,
     /// When its code was first created; none where the code is not stored.

@@ -2,6 +2,7 @@
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use wechat::push::Reply;
 
 use crate::channels::channel::{Channel, ChannelRecord};
 use crate::channels::label_sort::label_sort;
@@ -16,11 +17,24 @@ pub(crate) fn channel(found: &AnyRow) -> Result<Channel, Error> {
     })
 }
 
+/// The reply of a row.
+pub(crate) fn reply(found: &AnyRow) -> Result<Option<Reply>, Error> {
+    let stored: Option<String> = found.try_get("reply")?;
+    let reply = stored.map(|text| serde_json::from_str(&text));
+    reply.transpose().map_err(|_| Error::BadRow("a reply"))
+}
+
+/// A reply as its column has it.
+pub(crate) fn reply_column(reply: Option<&Reply>) -> Option<String> {
+    reply.map(|reply| serde_json::to_string(reply).expect("it has texts only"))
+}
+
 /// What is kept of the scene of a row that may have no code.
 pub(super) fn record(found: &AnyRow) -> Result<ChannelRecord, Error> {
     let created_at: Option<i64> = found.try_get("created_at")?;
     Ok(ChannelRecord {
         channel: channel(found)?,
+        reply: reply(found)?,
         archived: found.try_get::<i64, _>("archived")? != 0,
         created_at: created_at.map(row::instant).transpose()?,
         created_by: found.try_get("created_by")?,

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use wechat::push::Reply;
 use wechat::scene::Scene;
 
-use super::columns::channel;
+use super::columns::{channel, reply};
 use super::store::ChannelStore;
 use crate::channels::channel::Channel;
 use crate::channels::label_sort::label_sort;
@@ -21,6 +22,8 @@ const CHUNK: usize = 100;
 pub struct KnownScene {
     /// What its owner calls it.
     pub channel: Channel,
+    /// What a follower reads after a scan.
+    pub reply: Option<Reply>,
     /// Whether it has a code that has not expired.
     pub has_code: bool,
     /// Whether it counts in the permanent stock: it has a permanent code, or one whose mint has no
@@ -92,6 +95,7 @@ fn known_scene(row: &AnyRow) -> Result<KnownScene, Error> {
     let code: i64 = row.try_get("code")?;
     Ok(KnownScene {
         channel: channel(row)?,
+        reply: reply(row)?,
         has_code: code == 2,
         counts: code > 0 && scene.kind().is_permanent(),
     })
@@ -101,7 +105,7 @@ fn known_sql(scenes: usize) -> String {
     let now = 2 + 2 * scenes;
     format!(
         "WITH wanted (kind, scene) AS (VALUES {})
-         SELECT wanted.kind, wanted.scene, channel.label, channel.group_name,
+         SELECT wanted.kind, wanted.scene, channel.label, channel.group_name, channel.reply,
            CAST(CASE WHEN code.scene IS NULL THEN 0 WHEN code.ticket IS NULL THEN 1 ELSE 2 END AS BIGINT) AS code
          FROM wanted
          LEFT JOIN channel

@@ -128,8 +128,8 @@ impl ChannelStore {
         };
         let mut statement = Statement::default();
         statement.push(
-            "SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted,
-               label, group_name, archived, created_at, created_by
+            "SELECT code.kind, code.scene, code.ticket, code.url, code.minted_at, code.asked, code.granted,
+               code.label, code.group_name, code.archived, code.created_at, code.created_by, channel.reply
              FROM (SELECT kind, scene FROM code WHERE ",
         );
         self.push_conditions(&mut statement, filter);
@@ -141,6 +141,8 @@ impl ChannelStore {
         statement.push_value(i64::try_from(limit).unwrap_or(i64::MAX));
         statement.push(&format!(
             ") AS page CROSS JOIN code
+             LEFT JOIN channel
+               ON channel.appid = code.appid AND channel.kind = code.kind AND channel.scene = code.scene
              WHERE code.appid = $1 AND code.kind = page.kind AND code.scene = page.scene
              ORDER BY {}",
             order_by(|column| format!("code.{column}"))

@@ -1,20 +1,32 @@
 //! Changing and reading what an owner keeps of a scene.
 
-use sqlx::any::AnyRow;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 use wechat::scene::Scene;
 
-use super::columns::{SearchKeys, record};
+use super::columns::{SearchKeys, record, reply_column};
 use super::store::ChannelStore;
 use crate::channels::channel::{Channel, ChannelChange, ChannelRecord};
 use crate::codes::columns;
 use crate::db::{Command, Error, ReadKind, Transaction};
 
 /// Of a scene without a code the names are there all the same.
-const FIND: &str = "SELECT channel.label, channel.group_name,
+const FIND: &str = "SELECT channel.label, channel.group_name, channel.reply,
        COALESCE(channel.archived, 0) AS archived, code.created_at, code.created_by
      FROM (SELECT 1 AS one) AS one
      LEFT JOIN channel ON channel.appid = $1 AND channel.kind = $2 AND channel.scene = $3
      LEFT JOIN code ON code.appid = $1 AND code.kind = $2 AND code.scene = $3";
+
+const WRITE_CHANNEL: &str = "INSERT INTO channel (appid, kind, scene, label, group_name, archived, label_sort, folded_names, reply)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+     ON CONFLICT (appid, kind, scene) DO UPDATE SET
+         label = excluded.label, group_name = excluded.group_name, archived = excluded.archived,
+         label_sort = excluded.label_sort, folded_names = excluded.folded_names, reply = excluded.reply";
+
+const WRITE_COPY: &str =
+    "UPDATE code SET label = $4, group_name = $5, archived = $6, label_sort = $7, folded_names = $8
+     WHERE appid = $1 AND kind = $2 AND scene = $3";
 
 impl ChannelStore {
     /// Changes what is kept of a scene. Returns what holds now.
@@ -80,6 +92,7 @@ impl ChangeChannel {
                 label: self.change.label.applied_to(label),
                 group: self.change.group.applied_to(group),
             },
+            reply: self.change.reply.applied_to(before.reply),
             archived: self.change.archived.unwrap_or(before.archived),
             ..before
         }
@@ -95,34 +108,36 @@ impl ChangeChannel {
         Ok(found)
     }
 
-    /// Writes the channel, and its copy in the row of its code, if there is one.
+    /// Writes the channel, and the copy of its names in the row of its code, if there is one.
     async fn write(
         &self,
         record: &ChannelRecord,
         write: &mut Transaction<'_>,
     ) -> Result<(), Error> {
-        for sql in [
-            "INSERT INTO channel (appid, kind, scene, label, group_name, archived, label_sort, folded_names)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (appid, kind, scene) DO UPDATE SET
-                 label = excluded.label, group_name = excluded.group_name, archived = excluded.archived,
-                 label_sort = excluded.label_sort, folded_names = excluded.folded_names",
-            "UPDATE code SET label = $4, group_name = $5, archived = $6, label_sort = $7, folded_names = $8
-             WHERE appid = $1 AND kind = $2 AND scene = $3",
-        ] {
-            let keys = SearchKeys::of(&record.channel);
-            sqlx::query(sql)
-                .bind(write.appid())
-                .bind(self.scene.kind().action_name())
-                .bind(columns::scene_text(&self.scene))
-                .bind(record.channel.label.as_deref())
-                .bind(record.channel.group.as_deref())
-                .bind(i64::from(record.archived))
-                .bind(keys.label_sort)
-                .bind(keys.folded_names)
-                .execute(&mut *write)
-                .await?;
-        }
+        let channel = self.bound(WRITE_CHANNEL, record, write.appid());
+        let channel = channel.bind(reply_column(record.reply.as_ref()));
+        channel.execute(&mut *write).await?;
+        let copy = self.bound(WRITE_COPY, record, write.appid());
+        copy.execute(write).await?;
         Ok(())
+    }
+
+    /// A statement with the scene and the names.
+    fn bound(
+        &self,
+        sql: &'static str,
+        record: &ChannelRecord,
+        appid: &str,
+    ) -> Query<'static, Any, AnyArguments> {
+        let keys = SearchKeys::of(&record.channel);
+        sqlx::query(sql)
+            .bind(appid.to_owned())
+            .bind(self.scene.kind().action_name())
+            .bind(columns::scene_text(&self.scene))
+            .bind(record.channel.label.clone())
+            .bind(record.channel.group.clone())
+            .bind(i64::from(record.archived))
+            .bind(keys.label_sort)
+            .bind(keys.folded_names)
     }
 }

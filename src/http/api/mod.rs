@@ -8,5 +8,6 @@ pub(crate) mod codes;
 pub(crate) mod groups;
 pub(crate) mod me;
 mod query;
+mod reply_body;
 pub(crate) mod scans;
 pub(crate) mod stats;

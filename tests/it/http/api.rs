@@ -128,6 +128,119 @@ async fn a_given_name_replaces_an_absent_one_stays_and_null_clears() {
 }
 
 #[tokio::test]
+async fn a_reply_is_a_text_or_a_card_and_null_clears_it() {
+    let app = TestApp::spawn().await;
+    let text = json!({"text": "欢迎 <b>\n]]>"});
+    let card = json!({"news": {"title": "Sale", "description": "Today", "image_url": "https://example.com/a.png", "url": "https://example.com/?a=b"}});
+    let short = json!({"news": {"title": "Sale", "url": "https://example.com/"}});
+    for (given, want) in [
+        (json!({}), json!(null)),
+        (json!({"reply": text}), text.clone()),
+        (json!({"label": "Poster"}), text.clone()),
+        (json!({"reply": card}), card.clone()),
+        (json!({"reply": null}), json!(null)),
+        (
+            json!({"reply": "short for a text"}),
+            json!({"text": "short for a text"}),
+        ),
+        (json!({"reply": ""}), json!(null)),
+        (
+            json!({"reply": {"news": {"title": "Sale", "description": "", "image_url": "", "url": "https://example.com/"}}}),
+            short.clone(),
+        ),
+        (json!({}), short.clone()),
+    ] {
+        let mut wanted = given.clone();
+        wanted["scene_str"] = json!("poster");
+        let code = post(&app, MINT, &wanted).await.json();
+        assert_eq!(code["reply"], want, "after {given}");
+        assert_eq!(code["warnings"], json!(null));
+        let list = app.get_as(STATS, "/api/codes").await.json();
+        assert_eq!(list["items"][0]["reply"], want, "after {given}");
+    }
+    let http = json!({"scene_str": "poster", "reply": {"news": {"title": "Sale", "image_url": "http://example.com/a.png", "url": "http://example.com/"}}});
+    let code = post(&app, MINT, &http).await.json();
+    let warnings = code["warnings"].as_array().unwrap();
+    let named = |(warning, field): (&Value, &str)| warning.as_str().unwrap().starts_with(field);
+    let fields = ["reply.news.image_url ", "reply.news.url "];
+    assert!(warnings.iter().zip(fields).all(named), "{code}");
+    assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test]
+async fn a_reply_that_cannot_be_sent_is_refused_with_the_field() {
+    let app = TestApp::spawn().await;
+    let card = |field: &str, value: &str| {
+        let mut card = json!({"title": "a", "url": "https://example.com/"});
+        card[field] = json!(value);
+        json!({"news": card})
+    };
+    for (reply, parameter, reason) in [
+        (json!({"text": ""}), "reply.text", "must not be empty"),
+        (json!({"text": " \n"}), "reply.text", "must not be empty"),
+        (
+            json!("展".repeat(601)),
+            "reply",
+            "must have at most 600 characters",
+        ),
+        (
+            json!({"text": "展".repeat(601)}),
+            "reply.text",
+            "must have at most 600 characters",
+        ),
+        (
+            json!({"text": "🎪".repeat(513)}),
+            "reply.text",
+            "must have at most 2048 bytes",
+        ),
+        (
+            json!({"text": "a\u{0}"}),
+            "reply.text",
+            "has a control character",
+        ),
+        (
+            card("title", &"x".repeat(65)),
+            "reply.news.title",
+            "at most 64",
+        ),
+        (
+            card("description", &"x".repeat(121)),
+            "reply.news.description",
+            "at most 120",
+        ),
+        (card("url", "example.com"), "reply.news.url", "https://"),
+        (
+            card("url", "javascript:alert(1)"),
+            "reply.news.url",
+            "https://",
+        ),
+        (
+            card("image_url", "/a.png"),
+            "reply.news.image_url",
+            "https://",
+        ),
+        (
+            json!({"news": {"url": "https://example.com/"}}),
+            "reply",
+            "\"title\"",
+        ),
+        (json!({"text": "a", "news": {}}), "reply", "must be a text"),
+        (json!({"image": "a"}), "reply", "must be a text"),
+        (json!({"text": 5}), "reply", "must be a text"),
+        (json!([]), "reply", "must be a text"),
+    ] {
+        let wanted = json!({"scene_str": "poster", "permanent": true, "reply": reply});
+        let answer = post(&app, ADMIN, &wanted).await;
+        let want = (400, "invalid_parameter".to_owned());
+        assert_eq!(answer.problem(), want, "{reply}");
+        assert_eq!(answer.field("parameter"), parameter, "{reply}");
+        let detail = answer.field("detail");
+        assert!(detail.contains(reason), "{reply}: {detail}");
+    }
+    assert_eq!(app.creates(), 0);
+}
+
+#[tokio::test]
 async fn a_permanent_code_is_there_for_everybody_once_it_is_made() {
     let app = TestApp::spawn().await;
     let path = "/qrcode.json?scene_id=7&permanent=true";

@@ -20,11 +20,24 @@ const LABELS: [&str; 5] = [
     "12345678901234567890",
 ];
 
+/// With all that a file might break.
+const REPLY: &str = "=欢迎, \"a\";\n第二行 ]]> 🎪";
+
 async fn with_codes() -> TestApp {
     let app = TestApp::spawn().await;
     for (n, label) in LABELS.iter().enumerate() {
         let scene = format!("0{n}");
         let body = json!({"scene_str": scene, "permanent": true, "label": label, "group": "上海"});
+        app.post_as(ADMIN, "/api/codes", body.to_string()).await;
+    }
+    for (scene, reply) in [
+        ("00", json!({"text": REPLY})),
+        (
+            "01",
+            json!({"news": {"title": "Sale", "url": "https://example.com/"}}),
+        ),
+    ] {
+        let body = json!({"scene_str": scene, "permanent": true, "reply": reply});
         app.post_as(ADMIN, "/api/codes", body.to_string()).await;
     }
     let body = json!({"scene_id": 7, "expire_seconds": 600, "label": "临时"});
@@ -70,6 +83,10 @@ async fn csv_has_every_value_as_it_is() {
         "{name}"
     );
     let lines: Vec<_> = answer.text().split("\r\n").collect();
+    let quoted = format!(",\"{}\",,", REPLY.replace('"', "\"\""));
+    assert!(lines[1].contains(&quoted), "{}", lines[1]);
+    let card = r#",,"{""title"":""Sale"",""url"":""https://example.com/""}","#;
+    assert!(lines[2].contains(card), "{}", lines[2]);
     assert_eq!(lines.len(), LABELS.len() + 2, "{lines:?}");
     assert!(lines[0].starts_with("label,group,scene_str,scene_id,permanent,"));
     assert!(
@@ -103,11 +120,13 @@ async fn a_workbook_has_texts_as_texts() {
         assert_eq!(cells[n + 1][2], format!("0{n}"));
         assert_eq!(cells[n + 1][4], "永久");
     }
+    assert_eq!(cells[1][6], REPLY);
+    assert!(cells[2][7].as_str().unwrap().contains("Sale"), "{cells}");
     let temporary = &cells[LABELS.len() + 1];
     assert_eq!(temporary[3], "7");
     assert_eq!(temporary[5], 600);
     assert!(
-        temporary[6].as_str().unwrap().starts_with("20"),
+        temporary[8].as_str().unwrap().starts_with("20"),
         "{temporary}"
     );
 }

@@ -166,6 +166,30 @@ async fn every_row_says_what_would_become_of_it() {
 }
 
 #[tokio::test]
+async fn a_row_may_have_a_reply() {
+    let app = TestApp::spawn().await;
+    let file = "名称,回复\n\
+        甲,\"欢迎\n第二行\"\n\
+        乙,  欢迎  \n\
+        丙,\n";
+    let first = plan(&app, CSV, file).await;
+    assert_eq!(statuses(&first), ["new"; 3]);
+    let rows = first["rows"].as_array().unwrap();
+    assert_eq!(rows[0]["request"]["reply"], json!({"text": "欢迎\n第二行"}));
+    assert_eq!(rows[1]["request"]["reply"], json!({"text": "欢迎"}));
+    assert_eq!(rows[1]["trimmed"], json!(["reply"]));
+    assert_eq!(rows[2]["request"]["reply"], json!(null));
+    execute(&app, &first).await;
+    assert_eq!(statuses(&plan(&app, CSV, file).await), ["known"; 3]);
+    let other = "名称,reply\n甲,再见\n乙,\n丙,你好\n";
+    let other = plan(&app, CSV, other).await;
+    assert_eq!(statuses(&other), ["changed", "known", "changed"]);
+    let long = format!("名称,回复\n丁,{}\n", "展".repeat(601));
+    let long = post(&app, ADMIN, "?lang=zh", CSV, long).await.json();
+    assert_eq!(long["rows"][0]["problem"], "回复不得超过 600 个字符。");
+}
+
+#[tokio::test]
 async fn a_plan_takes_the_scopes_of_what_it_would_make() {
     let app = TestApp::spawn().await;
     for (key, query, file, want) in [

@@ -6,10 +6,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
+use wechat::push::Reply;
 use wechat::scene::Scene;
 use wxqr::app::Stores;
 use wxqr::channels::{
-    Channel, ChannelChange, ChannelFilter, ChannelRecord, Group, ListedCode, NameChange, Order,
+    Change, Channel, ChannelChange, ChannelFilter, ChannelRecord, Group, ListedCode, Order,
     OrderKey,
 };
 use wxqr::codes::ReserveOutcome;
@@ -73,8 +74,8 @@ fn hash(text: &str) -> u64 {
 async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
     let [store, other, _] = bench.replicas().await;
     let scene = temporary(7);
-    let set = |name: &str| NameChange::Set(name.to_owned());
-    let (keep, clear) = (NameChange::Keep, NameChange::Clear);
+    let set = |name: &str| Change::Set(name.to_owned());
+    let (keep, clear) = (Change::Keep, Change::Clear);
     for (label, group, want) in [
         (keep.clone(), keep.clone(), names(None, None)),
         (set("a"), keep.clone(), names(Some("a"), None)),
@@ -88,7 +89,7 @@ async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
         let change = ChannelChange {
             label,
             group,
-            archived: None,
+            ..ChannelChange::default()
         };
         let changed = store.channels.change(&scene, &change).await.unwrap();
         assert_eq!(changed.channel, want, "{change:?}");
@@ -97,6 +98,38 @@ async fn names_replace_where_given_and_stay_where_absent(bench: Bench) {
     }
     let unknown = store.channels.find(&temporary(8)).await.unwrap();
     assert_eq!(unknown, ChannelRecord::default());
+}
+
+async fn a_reply_replaces_stays_is_listed_and_is_cleared(bench: Bench) {
+    let [store, other, _] = bench.replicas().await;
+    let scene = poster(&store, "shop").await;
+    let text: Reply = serde_json::from_str(r#"{"text":"欢迎\n]]>"}"#).unwrap();
+    let card = r#"{"news":{"title":"Sale","url":"https://example.com/"}}"#;
+    let card: Reply = serde_json::from_str(card).unwrap();
+    for (reply, want) in [
+        (Change::Keep, None),
+        (Change::Set(text.clone()), Some(&text)),
+        (Change::Keep, Some(&text)),
+        (Change::Set(card.clone()), Some(&card)),
+        (Change::Clear, None),
+        (Change::Set(text.clone()), Some(&text)),
+    ] {
+        let change = ChannelChange {
+            reply,
+            ..ChannelChange::naming(Some("Shop"), None)
+        };
+        let changed = store.channels.change(&scene, &change).await.unwrap();
+        assert_eq!(changed.reply.as_ref(), want, "{change:?}");
+        let found = other.channels.find(&scene).await.unwrap();
+        assert_eq!(found.reply.as_ref(), want);
+        let listed = walk(&other, &ChannelFilter::default(), Order::default(), 1).await;
+        assert_eq!(listed[0].record.reply.as_ref(), want);
+        let known = other.channels.known_scenes(std::slice::from_ref(&scene));
+        assert_eq!(known.await.unwrap()[&scene].reply.as_ref(), want);
+    }
+    name(&store, &scene, Some("Other"), None).await;
+    let found = store.channels.find(&scene).await.unwrap();
+    assert_eq!(found.reply, Some(text), "another name leaves it");
 }
 
 async fn an_archived_code_is_in_its_own_lists_only(bench: Bench) {
@@ -333,7 +366,7 @@ async fn a_search_finds_parts_of_names_and_scenes_in_any_case(bench: Bench) {
     }
     let scene = poster(&store, "7").await;
     let clear = ChannelChange {
-        group: NameChange::Clear,
+        group: Change::Clear,
         ..ChannelChange::default()
     };
     store.channels.change(&scene, &clear).await.unwrap();
@@ -594,6 +627,7 @@ async fn walk(store: &Stores, filter: &ChannelFilter, order: Order, limit: u16) 
 
 contract! { sqlite memory postgres pgbouncer: {
     names_replace_where_given_and_stay_where_absent,
+    a_reply_replaces_stays_is_listed_and_is_cleared,
     an_archived_code_is_in_its_own_lists_only,
     names_and_the_archive_outlive_a_temporary_code,
     a_renewed_code_keeps_the_time_of_its_creation,

@@ -6,9 +6,10 @@ use super::error::RowFault;
 /// The whole numbers that a spreadsheet keeps exactly are below this: it has 15 digits.
 const EXACT_BELOW: f64 = 1e15;
 
-/// The longest text of a cell, in bytes: well above what a name may have. A workbook stores a text
-/// once for all cells that show it, so a longer one could be copied thousands of times.
-const MAX_TEXT: usize = 1024;
+/// The longest text of a cell, in bytes: 600 characters of four bytes, which is well above what a
+/// name may have. A workbook stores a text once for all cells that show it, so a longer one could be
+/// copied thousands of times.
+const MAX_TEXT: usize = 2400;
 
 /// A cell that is not empty.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +49,9 @@ impl Cell {
             Self::Text(text) if is_scene(column) && is_rounded(&text) => {
                 Err(RowFault::Rounded(column))
             }
-            Self::Text(text) if trimmed(&text).contains(['\n', '\r']) => {
+            Self::Text(text)
+                if column != Column::Reply && trimmed(&text).contains(['\n', '\r']) =>
+            {
                 Err(RowFault::LineBreak(column))
             }
             Self::Text(text) => Ok(text),

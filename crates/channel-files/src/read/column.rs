@@ -15,11 +15,13 @@ pub enum Column {
     Permanent,
     /// The lifetime of its code.
     ExpireSeconds,
+    /// What a follower reads after a scan.
+    Reply,
 }
 
 /// Headings in lower case. The first two of each are documented; the others are close to them, or
 /// are those of our own files.
-const HEADINGS: [(Column, &[&str]); 6] = [
+const HEADINGS: [(Column, &[&str]); 7] = [
     (
         Column::Label,
         &["名称", "label", "name", "渠道", "渠道名称"],
@@ -32,6 +34,7 @@ const HEADINGS: [(Column, &[&str]); 6] = [
         Column::ExpireSeconds,
         &["有效期", "expire_seconds", "有效期（秒）", "有效期(秒)"],
     ),
+    (Column::Reply, &["回复", "reply"]),
 ];
 
 impl Column {

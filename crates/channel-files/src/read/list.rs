@@ -42,6 +42,8 @@ pub struct ChannelRow {
     pub permanent: Option<bool>,
     /// The lifetime of its code, in seconds, not checked.
     pub expire_seconds: Option<u64>,
+    /// What a follower reads after a scan. It may have line breaks.
+    pub reply: Option<String>,
     /// The columns that had blanks at the ends, which are removed.
     pub trimmed: Vec<Column>,
     /// Why the row cannot be used.
@@ -158,8 +160,9 @@ fn row(record: Record, headings: &Headings) -> ChannelRow {
 
 impl ChannelRow {
     fn text_bytes(&self) -> usize {
-        let texts = [&self.label, &self.group, &self.scene_str, &self.scene_id];
-        texts.into_iter().flatten().map(String::len).sum()
+        let names = [&self.label, &self.group, &self.scene_str, &self.scene_id];
+        let texts = names.into_iter().chain([&self.reply]);
+        texts.flatten().map(String::len).sum()
     }
 
     fn fill(&mut self, column: Column, cell: Cell) -> Result<(), RowFault> {
@@ -177,6 +180,7 @@ impl ChannelRow {
             Column::SceneStr => self.scene_str = Some(value.to_owned()),
             Column::SceneId => self.scene_id = Some(value.to_owned()),
             Column::Permanent => self.permanent = Some(cell::permanent(value)?),
+            Column::Reply => self.reply = Some(value.to_owned()),
             Column::ExpireSeconds => self.expire_seconds = Some(cell::lifetime(value)?),
         }
         Ok(())

@@ -186,6 +186,17 @@ fn a_row_with_a_fault_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_reply_has_lines_and_six_hundred_characters() {
+    let longest = "🎪".repeat(600);
+    let text = format!("名称,回复\n甲,\"一\n二\"\n乙,{longest}\n丙,{longest}x\n");
+    let list = csv(&text).unwrap();
+    assert_eq!(list.rows[0].reply.as_deref(), Some("一\n二"));
+    assert_eq!(list.rows[1].reply.as_ref(), Some(&longest));
+    let too_long = RowFault::TooLong(Column::Reply);
+    assert_eq!(faults(&list)[2], (5, Some(too_long)));
+}
+
+#[test]
 fn a_file_may_have_ten_thousand_rows() {
     let text = |rows: usize| format!("名称\n{}", "甲\n".repeat(rows));
     assert_eq!(csv(&text(MAX_ROWS)).unwrap().rows.len(), MAX_ROWS);

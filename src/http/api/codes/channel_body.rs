@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use wechat::push::Reply;
 
 use crate::channels::ChannelRecord;
+use crate::http::api::reply_body::Message;
 use crate::http::time_format::rfc3339;
 
 /// What is kept of a code besides its ticket.
@@ -16,6 +18,10 @@ pub(crate) struct ChannelBody {
     /// The group that the scene belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
+    /// What a follower reads after a scan; absent if there is nothing of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Message>)]
+    reply: Option<Reply>,
     /// Whether it is left out of lists. It is served and counted as ever.
     archived: bool,
     /// When it was first created (RFC 3339, UTC). A temporary code that is renewed keeps it.
@@ -32,6 +38,7 @@ impl From<ChannelRecord> for ChannelBody {
         Self {
             label: record.channel.label,
             group: record.channel.group,
+            reply: record.reply,
             archived: record.archived,
             created_at: record.created_at.map(rfc3339),
             created_by: record.created_by,

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
+use wechat::push::Reply;
 use wechat::scene::{CodeSpec, Lifetime};
 
 use crate::channels::{ChannelRecord, ChannelStore};
@@ -45,6 +46,9 @@ pub(crate) struct NamedCode {
     code: CodeBody,
     #[serde(flatten)]
     channel: ChannelBody,
+    /// What to look at, although it was taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// What became of one of many.
@@ -186,6 +190,24 @@ impl CodeMaker {
     }
 }
 
+/// Warns of addresses of a reply that are not encrypted in transit.
+fn unencrypted(reply: &Reply) -> Vec<String> {
+    let Reply::News(article) = reply else {
+        return Vec::new();
+    };
+    let addresses = [
+        ("image_url", article.image_url.as_ref()),
+        ("url", Some(&article.url)),
+    ];
+    let unencrypted = addresses
+        .into_iter()
+        .filter(|(_, url)| url.is_some_and(|url| !url.is_https()));
+    let warning = |(field, _)| {
+        format!("reply.news.{field} is http: phones may warn of it or not show it; use https")
+    };
+    unencrypted.map(warning).collect()
+}
+
 fn late() -> Problem {
     let message = "no time was left for this one; send it again";
     Problem::new(ErrorCode::UpstreamTimeout, message)
@@ -216,6 +238,11 @@ impl Made {
         };
         NamedCode {
             code,
+            warnings: self
+                .record
+                .reply
+                .as_ref()
+                .map_or_else(Vec::new, unencrypted),
             channel: self.record.into(),
         }
     }

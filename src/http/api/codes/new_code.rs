@@ -6,11 +6,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
+use wechat::push::Reply;
 use wechat::scene::{CodeSpec, Lifetime, LifetimeError, PermanentId, PermanentScene, SceneId};
 use wechat::ticket::{CodeUrl, IssuedCode, Life};
 
 use crate::access::Scope;
-use crate::channels::{ChannelChange, NameChange};
+use crate::channels::{Change, ChannelChange};
+use crate::http::api::reply_body::ReplyBody;
 use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
 use crate::http::problem::{ErrorCode, Problem};
@@ -19,7 +21,7 @@ use crate::http::scene_params::SceneParams;
 /// The largest number of codes of one request. Chosen.
 const MAX_ITEMS: usize = 100;
 
-/// The longest body, in bytes: 100 items with the longest scenes, labels and tickets fit.
+/// The longest body, in bytes: 100 items with the longest scenes, labels, replies and tickets fit.
 pub(crate) const MAX_BODY: usize = 512 * 1024;
 
 /// The longest label or group name, in characters.
@@ -42,12 +44,17 @@ pub(crate) struct NewCode {
     /// or an empty text removes it.
     #[serde(default, deserialize_with = "name_change")]
     #[schema(value_type = Option<String>)]
-    label: NameChange,
+    label: Change<String>,
     /// The group that the scene belongs to, 1 to 100 characters. If absent, the one it has stays;
     /// null or an empty text removes it.
     #[serde(default, deserialize_with = "name_change")]
     #[schema(value_type = Option<String>)]
-    group: NameChange,
+    group: Change<String>,
+    /// What a follower reads after a scan. If absent, the reply that it has stays; null or an empty
+    /// text removes it.
+    #[serde(default, deserialize_with = "reply_change")]
+    #[schema(value_type = Option<ReplyBody>)]
+    reply: Change<ReplyBody>,
     /// `true` leaves the code out of lists; it is served and counted as ever. If absent, it stays
     /// as it is.
     archived: Option<bool>,
@@ -59,10 +66,20 @@ pub(crate) struct NewCode {
 }
 
 /// Deserializes a name that is given, perhaps as null.
-fn name_change<'de, D: Deserializer<'de>>(value: D) -> Result<NameChange, D::Error> {
+fn name_change<'de, D: Deserializer<'de>>(value: D) -> Result<Change<String>, D::Error> {
     let name = Option::<String>::deserialize(value)?;
     let name = name.filter(|name| !name.is_empty());
-    Ok(name.map_or(NameChange::Clear, NameChange::Set))
+    Ok(name.map_or(Change::Clear, Change::Set))
+}
+
+/// Deserializes a reply that is given, perhaps as null.
+fn reply_change<'de, D: Deserializer<'de>>(value: D) -> Result<Change<ReplyBody>, D::Error> {
+    let reply = Option::<ReplyBody>::deserialize(value)?;
+    Ok(match reply {
+        None => Change::Clear,
+        Some(ReplyBody::Text(text)) if text.is_empty() => Change::Clear,
+        Some(reply) => Change::Set(reply),
+    })
 }
 
 /// A checked [`NewCode`].
@@ -131,6 +148,7 @@ impl Order {
         let change = ChannelChange {
             label: new.label.clone(),
             group: new.group.clone(),
+            reply: new.reply_change()?,
             archived: new.archived,
         };
         for (parameter, name) in change.given_names() {
@@ -147,6 +165,14 @@ impl Order {
 }
 
 impl NewCode {
+    fn reply_change(&self) -> Result<Change<Reply>, Problem> {
+        Ok(match &self.reply {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(reply) => Change::Set(reply.checked()?),
+        })
+    }
+
     fn scene_params(&self) -> SceneParams {
         SceneParams {
             scene_id: self.scene_id.map(|id| id.to_string()),
@@ -198,10 +224,11 @@ fn misfit(name: &str) -> Problem {
         ),
         "expire_seconds" => format!("{LifetimeError}, without quotes"),
         "permanent" | "archived" => "must be true or false, without quotes".to_owned(),
+        "reply" => ReplyBody::FORM.to_owned(),
         "label" | "group" => "must be a text in quotes, or null".to_owned(),
         "scene_str" | "ticket" | "url" => "must be a text in quotes".to_owned(),
         _ => {
-            let message = "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, archived, ticket, url";
+            let message = "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, reply, archived, ticket, url";
             return Problem::invalid_body(name, message);
         }
     };

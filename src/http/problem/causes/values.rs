@@ -3,6 +3,7 @@
 use qr_image::{
     Colors, ColorsError, Margin, MarginError, PixelSize, PixelSizeError, RenderError, RgbError,
 };
+use wechat::push::ReplyError;
 use wechat::scene::{Lifetime, LifetimeError, SceneError, SceneText};
 use wechat::ticket::TicketError;
 
@@ -142,6 +143,21 @@ impl From<LangError> for Message {
 impl From<FormatError> for Message {
     fn from(error: FormatError) -> Self {
         Self::new("只能是 html、json、png、svg 或 jpg", error.to_string())
+    }
+}
+
+impl From<ReplyError> for Message {
+    fn from(error: ReplyError) -> Self {
+        let zh = match error {
+            ReplyError::Empty => "不能为空".to_owned(),
+            ReplyError::TooManyCharacters { most } => format!("不得超过 {most} 个字符"),
+            ReplyError::TooManyBytes { most } => {
+                format!("不得超过 {most} 个字节（UTF-8，一个汉字占 3 个，一个表情占 4 个以上）")
+            }
+            ReplyError::ControlCharacter => "含有控制字符".to_owned(),
+            ReplyError::NotAWebUrl => "须为以 https:// 或 http:// 开头的完整网址".to_owned(),
+        };
+        Self::new(zh, error.to_string())
     }
 }
 

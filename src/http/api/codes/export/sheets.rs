@@ -4,6 +4,7 @@ use channel_files::{Cell, Heading, Width, Workbook};
 use csv::{Terminator, WriterBuilder};
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use wechat::push::Reply;
 
 use super::pages::Sink;
 use super::row::{CodeRow, Presenter};
@@ -13,13 +14,15 @@ use crate::http::i18n::lang::Lang;
 use crate::http::time_format::rfc3339;
 
 /// The columns of the CSV, by their names in the API.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 17] = [
     "label",
     "group",
     "scene_str",
     "scene_id",
     "permanent",
     "expire_seconds",
+    "reply",
+    "reply_news",
     "created_at",
     "created_by",
     "archived",
@@ -71,9 +74,9 @@ impl Sink for CsvSheet {
     }
 }
 
-fn values(row: &CodeRow) -> [String; 15] {
+fn values(row: &CodeRow) -> [String; 17] {
     let time = |time: Option<Timestamp>| time.map(rfc3339).unwrap_or_default();
-    let links = Links::of(row);
+    let (links, reply) = (Links::of(row), ReplyCells::of(row));
     [
         row.record.channel.label.clone().unwrap_or_default(),
         row.record.channel.group.clone().unwrap_or_default(),
@@ -83,6 +86,8 @@ fn values(row: &CodeRow) -> [String; 15] {
         row.expire_seconds
             .map(|seconds| seconds.to_string())
             .unwrap_or_default(),
+        reply.text.to_owned(),
+        reply.news,
         time(row.record.created_at),
         row.record.created_by.clone().unwrap_or_default(),
         row.record.archived.to_string(),
@@ -93,6 +98,30 @@ fn values(row: &CodeRow) -> [String; 15] {
         links.image.to_owned(),
         links.ticket.to_owned(),
     ]
+}
+
+/// The reply of a row: a text as it is read back from a file, or a card.
+#[derive(Default)]
+struct ReplyCells<'a> {
+    text: &'a str,
+    /// JSON, which no file is read for.
+    news: String,
+}
+
+impl<'a> ReplyCells<'a> {
+    fn of(row: &'a CodeRow) -> Self {
+        match &row.record.reply {
+            None => Self::default(),
+            Some(Reply::Text(text)) => Self {
+                text: text.as_str(),
+                news: String::new(),
+            },
+            Some(Reply::News(article)) => Self {
+                text: "",
+                news: serde_json::to_string(article).expect("it has texts only"),
+            },
+        }
+    }
 }
 
 /// The links of a row, empty where there is no code.
@@ -137,6 +166,8 @@ impl XlsxSheet {
             (lang.pick("数字场景值", "scene_id"), Width::Narrow),
             (lang.pick("类型", "Kind"), Width::Narrow),
             (lang.pick("有效期（秒）", "expire_seconds"), Width::Narrow),
+            (lang.pick("回复", "Reply"), Width::Wide),
+            (lang.pick("图文回复", "Reply as a card"), Width::Wide),
             (lang.pick("创建时间", "Created"), Width::Middle),
             (lang.pick("创建者", "Created by"), Width::Narrow),
             (lang.pick("已归档", "Archived"), Width::Narrow),
@@ -163,7 +194,7 @@ impl XlsxSheet {
 
     fn write_row(&mut self, row: &CodeRow) {
         let channel = &row.record.channel;
-        let links = Links::of(row);
+        let (links, reply) = (Links::of(row), ReplyCells::of(row));
         let archived = if row.record.archived {
             self.lang.pick("是", "yes")
         } else {
@@ -177,6 +208,8 @@ impl XlsxSheet {
             text(kind_name(Some(row.permanent), self.lang)),
             row.expire_seconds
                 .map_or(Cell::Empty, |seconds| Cell::Number(seconds.into())),
+            text(reply.text),
+            text(&reply.news),
             self.time(row.record.created_at),
             text(row.record.created_by.as_deref().unwrap_or_default()),
             text(archived),

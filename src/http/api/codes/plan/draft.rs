@@ -1,11 +1,11 @@
 //! A row of a file on its way to a request for a code.
 
 use channel_files::{ChannelRow, Column, scene_candidates};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use wechat::scene::{CodeSpec, Kind, Lifetime, Scene, SceneId, SceneValue};
 
 use super::words;
-use crate::channels::Channel;
+use crate::channels::KnownScene;
 use crate::http::api::codes::new_code::Order;
 use crate::http::extract::json::JsonBody;
 use crate::http::problem::Problem;
@@ -42,6 +42,7 @@ impl Draft {
         draft.set("permanent", Some(permanent));
         draft.set("label", row.label);
         draft.set("group", row.group);
+        draft.set("reply", row.reply.map(|text| json!({ "text": text })));
         draft.set("expire_seconds", row.expire_seconds);
         draft.set("scene_str", row.scene_str);
         if let (Some(digits), true) = (row.scene_id, draft.order.is_ok()) {
@@ -137,12 +138,13 @@ impl Draft {
         refusal_of_new(&order.spec, order.change.given_names())
     }
 
-    /// Whether a code has the name and the group that the row gives.
-    pub(super) fn is_met_by(&self, channel: &Channel) -> bool {
-        let is_met = |field, has: &Option<String>| {
-            let given = self.request.get(field).and_then(Value::as_str);
-            given.is_none_or(|given| has.as_deref() == Some(given))
+    /// Whether a scene has the name, the group and the reply that the row gives.
+    pub(super) fn is_met_by(&self, known: &KnownScene) -> bool {
+        let Ok(Some(Order { change, .. })) = &self.order else {
+            return false;
         };
-        is_met("label", &channel.label) && is_met("group", &channel.group)
+        change.label.is_met_by(known.channel.label.as_ref())
+            && change.group.is_met_by(known.channel.group.as_ref())
+            && change.reply.is_met_by(known.reply.as_ref())
     }
 }

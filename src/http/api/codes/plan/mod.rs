@@ -75,9 +75,9 @@ pub(crate) struct PlannedRow {
 pub(crate) enum RowStatus {
     /// A code would be created.
     New,
-    /// The code exists, with this name and group.
+    /// The code exists, with this name, group and reply.
     Known,
-    /// The code exists, and would get this name and group.
+    /// The code exists, and would get this name, group or reply.
     Changed,
     /// The row cannot be used.
     Invalid,
@@ -87,9 +87,9 @@ pub(crate) enum RowStatus {
 ///
 /// The file has a row for each code, at most 10,000 and 4 MiB. Its headings are, in any order: 名称
 /// or `label`, 分组 or `group`, 场景值 or `scene_str`, `scene_id`, 类型 or `permanent` (永久, 临时,
-/// true, false), 有效期 or `expire_seconds` (seconds, or such as 12h and 30天). A row without a
-/// scene has that of its name, or gets a proposed one. Needs the scopes for what the file would
-/// make.
+/// true, false), 有效期 or `expire_seconds` (seconds, or such as 12h and 30天), 回复 or `reply` (a
+/// text). A row without a scene has that of its name, or gets a proposed one. Needs the scopes for
+/// what the file would make.
 #[utoipa::path(
     post,
     path = "/api/codes/plan",

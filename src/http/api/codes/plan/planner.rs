@@ -171,7 +171,7 @@ impl Compared {
                 RowStatus::Invalid
             }
             None if !known.has_code => RowStatus::New,
-            None if draft.is_met_by(&known.channel) => RowStatus::Known,
+            None if draft.is_met_by(&known) => RowStatus::Known,
             None => RowStatus::Changed,
         };
         Self {

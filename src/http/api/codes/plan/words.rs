@@ -80,7 +80,9 @@ fn invalid(message: Message) -> Problem {
 pub(super) fn sentence(problem: &Problem, lang: Lang) -> String {
     let sentence = problem.explanation(lang);
     let parameter = problem.parameter.as_deref().unwrap_or_default();
-    match (lang, Column::of_heading(parameter)) {
+    // A reply is an object, of which the column has the text.
+    let (column, _) = parameter.split_once('.').unwrap_or((parameter, ""));
+    match (lang, Column::of_heading(column)) {
         (Lang::Zh, Some(column)) => {
             sentence.replacen(&format!("参数 {parameter} "), column.chinese(), 1)
         }

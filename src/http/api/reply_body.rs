@@ -1,0 +1,87 @@
+//! The reply of a code as JSON, in requests and answers.
+
+use std::str::FromStr;
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+use wechat::push::{Article, Reply, ReplyError};
+
+use crate::http::problem::Problem;
+
+/// A reply as it is given: a text, or a message.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = GivenReply)]
+#[serde(untagged)]
+pub(crate) enum ReplyBody {
+    /// Short for the message with this text.
+    Text(String),
+    /// A message.
+    Message(Message),
+}
+
+/// What a follower reads after a scan.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = Reply)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Message {
+    /// A text of 1 to 600 characters.
+    Text(String),
+    /// A card with a title and a link.
+    News(News),
+}
+
+/// A card with a title and a link.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct News {
+    /// 1 to 64 characters.
+    title: String,
+    /// At most 120 characters.
+    description: Option<String>,
+    /// The address of the picture, JPG or PNG, 360 × 200 pixels.
+    image_url: Option<String>,
+    /// Where the card leads.
+    url: String,
+}
+
+impl ReplyBody {
+    /// What a value of another shape should be.
+    pub(crate) const FORM: &str = "must be a text, {\"text\": …}, {\"news\": {\"title\": …, \"description\": …, \"image_url\": …, \"url\": …}} or null";
+
+    /// Checks it.
+    ///
+    /// # Errors
+    /// Names the field.
+    pub(crate) fn checked(&self) -> Result<Reply, Problem> {
+        match self {
+            Self::Text(text) => Ok(Reply::Text(parsed("reply", text)?)),
+            Self::Message(Message::Text(text)) => Ok(Reply::Text(parsed("reply.text", text)?)),
+            Self::Message(Message::News(news)) => news.checked().map(Reply::News),
+        }
+    }
+}
+
+impl News {
+    fn checked(&self) -> Result<Article, Problem> {
+        Ok(Article {
+            title: parsed("reply.news.title", &self.title)?,
+            description: parsed_if_given("reply.news.description", self.description.as_deref())?,
+            image_url: parsed_if_given("reply.news.image_url", self.image_url.as_deref())?,
+            url: parsed("reply.news.url", &self.url)?,
+        })
+    }
+}
+
+/// An empty text is none.
+fn parsed_if_given<T: FromStr<Err = ReplyError>>(
+    parameter: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, Problem> {
+    let given = text.filter(|text| !text.is_empty());
+    given.map(|text| parsed(parameter, text)).transpose()
+}
+
+fn parsed<T: FromStr<Err = ReplyError>>(parameter: &str, text: &str) -> Result<T, Problem> {
+    let parsed = text.parse();
+    parsed.map_err(|error| Problem::invalid_parameter(parameter, error))
+}
