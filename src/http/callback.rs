@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use wechat::event::EventKind;
 use wechat::push::{
     Content, Diagnosis, MessageError, Push, PushVerifier, QuerySignature, Reason, Rejected, Reply,
-    ReplyBody,
+    ReplyAddress, ReplyBody,
 };
 
 use crate::callback::{History, Summary};
@@ -51,7 +51,7 @@ const SUCCESS: &str = "success";
 pub struct Callback {
     verifier: PushVerifier,
     relay: Option<Relay>,
-    /// What a new follower gets.
+    /// What a new follower gets whose code has no reply.
     default_reply: Option<Reply>,
     history: History,
     /// For pushes whose query is signed: WeChat's, or replays of them.
@@ -139,9 +139,9 @@ pub(crate) async fn receive(
     let now = clock.now();
     let push = callback.open(&query, &body, now)?;
     let unread = unread(&push.content);
-    let reply = callback.reply_to(&push, now);
-    callback.record(&scans, push).await?;
+    let reply = callback.record(&scans, push.content).await?;
     callback.count(unread, now);
+    let reply = callback.written(reply, push.reply_to.as_ref(), now);
     let delivery = Delivery {
         query,
         content_type: headers.get(header::CONTENT_TYPE).cloned(),
@@ -188,24 +188,15 @@ impl Callback {
         Ok(push)
     }
 
-    /// The message to the follower who caused the push.
-    fn reply_to(&self, push: &Push, now: Timestamp) -> Option<ReplyBody> {
-        let Content::Event(event) = &push.content else {
-            return None;
-        };
-        let reply = match event.kind {
-            EventKind::Subscribe => self.default_reply.as_ref()?,
-            EventKind::Scan | EventKind::Unsubscribe => return None,
-        };
-        let address = push.reply_to.as_ref()?;
-        Some(self.verifier.write_reply(address, reply, now))
-    }
-
-    /// Stores an event. Anything else needs no store.
-    async fn record(&self, scans: &Scans, push: Push) -> Result<(), Problem> {
-        match push.content {
+    /// Stores an event, and gives the reply to its follower. Anything else needs no store and has no
+    /// reply.
+    async fn record(&self, scans: &Scans, content: Content) -> Result<Option<Reply>, Problem> {
+        match content {
             Content::Event(event) => {
-                scans.record(event).await?;
+                let is_new_follower = event.kind == EventKind::Subscribe;
+                let receipt = scans.record(event).await?;
+                let default = || self.default_reply.clone().filter(|_| is_new_follower);
+                return Ok(receipt.reply.or_else(default));
             }
             Content::Other => telemetry::scan("other"),
             Content::Unreadable(flaw) => {
@@ -213,7 +204,17 @@ impl Callback {
                 self.log_unreadable(flaw);
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// A reply as the body that answers the push.
+    fn written(
+        &self,
+        reply: Option<Reply>,
+        to: Option<&ReplyAddress>,
+        now: Timestamp,
+    ) -> Option<ReplyBody> {
+        Some(self.verifier.write_reply(to?, &reply?, now))
     }
 
     fn log_unreadable(&self, flaw: MessageError) {
@@ -258,9 +259,9 @@ async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Answer
 /// The response to a push that is stored: a message from the relay's target, else ours, else none.
 fn acknowledgement(relayed: Option<Answer>, reply: Option<ReplyBody>) -> Response {
     match (relayed, reply) {
-        (Some(answer), Some(reply)) if is_silent(&answer) => written(reply),
+        (Some(answer), Some(reply)) if is_silent(&answer) => reply_response(reply),
         (Some(answer), _) => passed_on(answer),
-        (None, Some(reply)) => written(reply),
+        (None, Some(reply)) => reply_response(reply),
         (None, None) => SUCCESS.into_response(),
     }
 }
@@ -271,7 +272,7 @@ fn is_silent(answer: &Answer) -> bool {
     body.is_empty() || body == SUCCESS.as_bytes()
 }
 
-fn written(reply: ReplyBody) -> Response {
+fn reply_response(reply: ReplyBody) -> Response {
     let media_type = HeaderValue::from_static(reply.media_type);
     ([(header::CONTENT_TYPE, media_type)], reply.text).into_response()
 }

@@ -14,7 +14,7 @@ pub use self::relay::{Answer, Delivery, Relay, RelayError};
 pub use self::scans::{NotRecorded, Scans};
 pub use self::sql::{
     DatedEvent, EventFilter, EventOrder, EventPage, EventStore, Numbers, NumbersFilter, NumbersRow,
-    NumbersRows, Recorded, Span, StoredEvent, Sums,
+    NumbersRows, Receipt, Recorded, Span, StoredEvent, Sums,
 };
 pub use self::tally::{
     AttributedEvent, Attribution, DeltaBuilder, FirstTouch, FollowerState, FollowerUpdate,

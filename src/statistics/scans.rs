@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use wechat::event::{Event, EventKind};
 
 use crate::db;
-use crate::statistics::sql::{DatedEvent, EventStore, Recorded};
+use crate::statistics::sql::{DatedEvent, EventStore, Receipt, Recorded};
 use crate::telemetry;
 
 /// The buffer of scanned bindings for slow receivers. A receiver that misses one polls.
@@ -48,27 +48,27 @@ impl Scans {
         }
     }
 
-    /// Stores an event, and counts it unless it was stored before. Cancel safe: the event is stored
-    /// all the same.
+    /// Stores an event, counts it unless it was stored before, and gives the reply to its follower.
+    /// Cancel safe: the event is stored all the same.
     ///
     /// # Errors
     /// [`NotRecorded`]: it must not be acknowledged then.
-    pub async fn record(&self, event: Event) -> Result<Recorded, NotRecorded> {
+    pub async fn record(&self, event: Event) -> Result<Receipt, NotRecorded> {
         let kind = event.kind;
         let day = self.time_zone.to_datetime(event.created_at).date();
         let store = self.store.clone();
         let scanned_bindings = self.scanned_bindings.clone();
         // A task of its own, so that what follows a stored event does not need its caller.
         let recorded = tokio::spawn(async move {
-            let recorded = store.record_event(DatedEvent { event, day }).await?;
-            if let Recorded::New { binding } = &recorded {
+            let receipt = store.record_event(DatedEvent { event, day }).await?;
+            if let Recorded::New { binding } = &receipt.recorded {
                 telemetry::scan(metric_label(kind));
                 if let Some(id) = binding {
                     // There may be no receiver.
                     scanned_bindings.send(id.clone()).ok();
                 }
             }
-            Ok(recorded)
+            Ok(receipt)
         });
         match tokio::time::timeout(RECORD_TIMEOUT, recorded).await {
             Ok(Ok(result)) => result,

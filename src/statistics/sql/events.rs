@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use wechat::event::{Event, EventKind};
 use wechat::openid::OpenId;
+use wechat::push::Reply;
 
 use super::columns;
 use super::store::EventStore;
@@ -21,6 +22,15 @@ pub struct DatedEvent {
     pub event: Event,
     /// The owner's day on which it did.
     pub day: Date,
+}
+
+/// What recording an event gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whether it was stored now.
+    pub recorded: Recorded,
+    /// What the follower reads. Repeats have the same.
+    pub reply: Option<Reply>,
 }
 
 /// Result of recording an event.

@@ -8,6 +8,8 @@ mod recording;
 mod retention;
 mod store;
 
-pub use self::events::{DatedEvent, EventFilter, EventOrder, EventPage, Recorded, StoredEvent};
+pub use self::events::{
+    DatedEvent, EventFilter, EventOrder, EventPage, Receipt, Recorded, StoredEvent,
+};
 pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, NumbersRows, Span, Sums};
 pub use self::store::EventStore;

@@ -1,27 +1,30 @@
 //! Stores events, each once, with what they change in the statistics, all in one step for those
-//! that wait together. What an event changes is counted by `tally`.
+//! that wait together, and finds the replies to their followers in the same step. What an event
+//! changes is counted by `tally`.
 
 mod reading;
+mod replies;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
+use wechat::push::Reply;
 use wechat::scene::{Scene, SceneText};
 
-use super::events::{DatedEvent, Recorded};
+use super::events::{DatedEvent, Receipt, Recorded};
 use super::store::EventStore;
 use crate::db::{BatchCommand, Error, Transaction};
 use crate::statistics::privacy::{EventId, Person, PersonKey};
 use crate::statistics::tally::{AttributedEvent, Attribution, DeltaBuilder, StatisticsDelta};
 
 impl EventStore {
-    /// Stores an event, and counts it unless it was stored before. Cancel safe: a dropped
-    /// call may be repeated with the same event.
+    /// Stores an event, and counts it unless it was stored before. Cancel safe: a dropped call may be
+    /// repeated with the same event.
     ///
     /// # Errors
     /// When the store cannot be used. Then it may not be acknowledged, although it may be stored.
-    pub async fn record_event(&self, event: DatedEvent) -> Result<Recorded, Error> {
+    pub async fn record_event(&self, event: DatedEvent) -> Result<Receipt, Error> {
         let store = self.clone();
         self.db.execute(RecordEvent { event, store }).await
     }
@@ -33,12 +36,12 @@ struct RecordEvent {
 }
 
 impl BatchCommand for RecordEvent {
-    type Output = Recorded;
+    type Output = Receipt;
 
     async fn execute_all(
         commands: &[Self],
         write: &mut Transaction<'_>,
-    ) -> Result<Vec<Recorded>, Error> {
+    ) -> Result<Vec<Receipt>, Error> {
         let Some(RecordEvent { store, .. }) = commands.first() else {
             return Ok(Vec::new());
         };
@@ -55,22 +58,24 @@ impl EventStore {
         &self,
         write: &mut Transaction<'_>,
         named: &[PseudonymousEvent<'_>],
-    ) -> Result<Vec<Recorded>, Error> {
+    ) -> Result<Vec<Receipt>, Error> {
         let mut recording = Recording { write };
         let stored = recording.stored(named).await?;
         let fresh = fresh(named, &stored);
         if fresh.is_empty() {
-            return Ok(vec![Recorded::Repeat; named.len()]);
+            let owners = recording.owners(&tickets(named)).await?;
+            return Ok(replies::receipts(named, &[], &owners));
         }
         let first_seq = recording.reserve_sequence(fresh.len()).await?;
-        let fresh = recording.attribute(fresh, first_seq).await?;
+        let owners = recording.owners(&tickets(named)).await?;
+        let fresh = attributed(fresh, first_seq, &owners);
         let changes = recording.count(&fresh).await?;
         if changes.states.values().any(|state| state.openid.is_none()) {
             // Before the commit, whose outcome may stay unknown.
             self.db.mark_erased();
         }
         recording.store(&fresh, &changes).await?;
-        Ok(results(named.len(), &fresh))
+        Ok(replies::receipts(named, &fresh, &owners))
     }
 }
 
@@ -105,10 +110,11 @@ enum Subject {
     Own(Option<ScannedBinding>),
 }
 
-/// The code of a ticket, and its binding.
+/// The code of a ticket, its binding, and what a follower reads who scans it.
 struct Owner {
     scene: Scene,
     binding: Option<ScannedBinding>,
+    reply: Option<Reply>,
 }
 
 /// A binding whose code was scanned.
@@ -116,6 +122,8 @@ struct Owner {
 struct ScannedBinding {
     id: String,
     expires_at: Timestamp,
+    /// Who scanned it before, and is who signs in.
+    scanned_by: Option<Person>,
 }
 
 impl<'a> PseudonymousEvent<'a> {
@@ -184,26 +192,6 @@ impl NewEvent<'_> {
 }
 
 impl Recording<'_, '_> {
-    async fn attribute<'a>(
-        &mut self,
-        fresh: Vec<(usize, &'a PseudonymousEvent<'a>)>,
-        first_seq: i64,
-    ) -> Result<Vec<NewEvent<'a>>, Error> {
-        let tickets: BTreeSet<_> = fresh.iter().filter_map(|(_, one)| one.ticket()).collect();
-        let owners = self.owners(&tickets).await?;
-        let seqs = first_seq..;
-        let sorted = fresh
-            .into_iter()
-            .zip(seqs)
-            .map(|((index, named), seq)| NewEvent {
-                named,
-                index,
-                seq,
-                about: named.about(&owners),
-            });
-        Ok(sorted.collect())
-    }
-
     async fn count(&mut self, fresh: &[NewEvent<'_>]) -> Result<StatisticsDelta, Error> {
         let known = self.known(fresh).await?;
         let mut count = DeltaBuilder::from(known);
@@ -225,6 +213,26 @@ impl Recording<'_, '_> {
         self.write_returning(&changes.returning).await?;
         self.write_claimed_bindings(&claimed_bindings(fresh)).await
     }
+}
+
+/// The tickets of the scanned codes.
+fn tickets<'a>(named: &'a [PseudonymousEvent<'a>]) -> BTreeSet<&'a str> {
+    named.iter().filter_map(PseudonymousEvent::ticket).collect()
+}
+
+fn attributed<'a>(
+    fresh: Vec<(usize, &'a PseudonymousEvent<'a>)>,
+    first_seq: i64,
+    owners: &HashMap<String, Owner>,
+) -> Vec<NewEvent<'a>> {
+    let events = fresh.into_iter().zip(first_seq..);
+    let events = events.map(|((index, named), seq)| NewEvent {
+        named,
+        index,
+        seq,
+        about: named.about(owners),
+    });
+    events.collect()
 }
 
 /// The events that are not stored yet, each once, with their places.
@@ -249,18 +257,6 @@ fn claimed_bindings<'a>(fresh: &'a [NewEvent<'a>]) -> BTreeMap<&'a str, &'a NewE
         }
     }
     claimed_bindings
-}
-
-fn results(count: usize, fresh: &[NewEvent<'_>]) -> Vec<Recorded> {
-    let mut results = vec![Recorded::Repeat; count];
-    for event in fresh {
-        let binding = match &event.about {
-            Subject::Own(Some(binding)) => Some(binding.id.clone()),
-            _ => None,
-        };
-        results[event.index] = Recorded::New { binding };
-    }
-    results
 }
 
 #[cfg(test)]

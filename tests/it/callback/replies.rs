@@ -1,5 +1,7 @@
 //! What a follower reads after a push: the sandbox decrypts and judges it as WeChat would.
 
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use wechat_sandbox::{
     Callback, CallbackToken, DataFormat, EncodingAesKey, Event, EventKind, FollowSource, Mode,
@@ -7,18 +9,42 @@ use wechat_sandbox::{
 };
 
 use crate::support::app::{APP_ID, Builder, TestApp};
-use crate::support::callback::with_callback;
+use crate::support::callback::{events, with_callback};
 use crate::support::database::Database;
+use crate::support::keys::ADMIN;
 use crate::support::owner::{self, Owner};
 use crate::support::pushes::{AES_KEY, ALICE, TOKEN};
 use wxqr::clock::{Clock as _, SystemClock};
 
-fn follow() -> EventKind {
-    let code = ScannedCode {
+/// A code that is not known to the service.
+fn unknown_code() -> ScannedCode {
+    ScannedCode {
         scene: "poster-7".to_owned(),
         ticket: "gQH47joAAA==".to_owned(),
-    };
-    EventKind::Subscribe(FollowSource::Code(code))
+    }
+}
+
+fn follow() -> EventKind {
+    EventKind::Subscribe(FollowSource::Code(unknown_code()))
+}
+
+/// A code with a reply.
+async fn code(app: &TestApp, scene: &str, reply: Value) -> ScannedCode {
+    let body = json!({"scene_str": scene, "reply": reply});
+    let answer = app.post_as(ADMIN, "/api/codes", body.to_string()).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+    ScannedCode {
+        scene: scene.to_owned(),
+        ticket: answer.ticket(),
+    }
+}
+
+fn follow_by(code: &ScannedCode) -> EventKind {
+    EventKind::Subscribe(FollowSource::Code(code.clone()))
+}
+
+fn scan_of(code: &ScannedCode) -> EventKind {
+    EventKind::Scan(code.clone())
 }
 
 /// Sets the sandbox's side of the callback.
@@ -34,12 +60,20 @@ fn connect(app: &TestApp, mode: Mode, format: DataFormat) {
 
 /// What Alice reads after an event of hers.
 async fn read_after(app: &TestApp, kind: EventKind) -> Option<Reply> {
+    read_by(app, ALICE, kind).await
+}
+
+async fn read_by(app: &TestApp, openid: &str, kind: EventKind) -> Option<Reply> {
     let event = Event {
-        openid: ALICE.to_owned(),
+        openid: openid.to_owned(),
         created_at: SystemClock.now(),
         kind,
     };
-    let delivery = app.sandbox.push(APP_ID, &event).await.unwrap();
+    read(app, &event).await
+}
+
+async fn read(app: &TestApp, event: &Event) -> Option<Reply> {
+    let delivery = app.sandbox.push(APP_ID, event).await.unwrap();
     assert!(delivery.is_acknowledged(), "{delivery:?}");
     assert_eq!(delivery.attempts.len(), 1, "{delivery:?}");
     delivery.reply.expect("no fault")
@@ -110,6 +144,7 @@ async fn a_message_of_the_relay_wins_and_its_silence_does_not() {
     let database = Database::sqlite();
     for answer in [
         owner::Reply::success(),
+        owner::Reply::Answer(200, " success\n".to_owned()),
         owner::Reply::Answer(200, String::new()),
         owner::Reply::Answer(500, "failed".to_owned()),
         owner::Reply::Hang,
@@ -120,8 +155,10 @@ async fn a_message_of_the_relay_wins_and_its_silence_does_not() {
             .spawn()
             .await;
         connect(&app, Mode::Plain, DataFormat::Xml);
-        assert_eq!(read_after(&app, follow()).await, Some(text("ours")));
-        assert_eq!(relay.seen().len(), 1);
+        let code = code(&app, "poster", json!({"text": "of the code"})).await;
+        let both = join(read_after(&app, follow()), read_after(&app, scan_of(&code))).await;
+        assert_eq!(both, (Some(text("ours")), Some(text("of the code"))));
+        assert_eq!(relay.seen().len(), 2);
     }
     let message = format!(
         "<xml><ToUserName>{ALICE}</ToUserName><FromUserName>{}</FromUserName>\
@@ -134,7 +171,103 @@ async fn a_message_of_the_relay_wins_and_its_silence_does_not() {
         .spawn()
         .await;
     connect(&app, Mode::Plain, DataFormat::Xml);
-    assert_eq!(read_after(&app, follow()).await, Some(text("theirs")));
+    let code = code(&app, "poster", json!({"text": "of the code"})).await;
+    for kind in [follow(), follow_by(&code), scan_of(&code)] {
+        assert_eq!(read_after(&app, kind).await, Some(text("theirs")));
+    }
+}
+
+/// Services in each mode, with the sandbox's side of it.
+async fn in_every_mode(database: &Database) -> Vec<(TestApp, Mode)> {
+    let key = || AES_KEY.parse::<EncodingAesKey>().unwrap();
+    let mut all = vec![(replying(database, "default").spawn().await, Mode::Plain)];
+    for mode in [Mode::Compatible(key()), Mode::Safe(key())] {
+        let encrypted = replying(database, "default").set("ENCODING_AES_KEY", AES_KEY);
+        all.push((encrypted.spawn().await, mode));
+    }
+    all
+}
+
+#[tokio::test]
+async fn the_reply_of_a_code_is_read_after_a_follow_and_a_scan_in_every_mode_and_format() {
+    let database = Database::sqlite();
+    let words = "欢迎 <b>&amp;</b> ]]> 🎪\n第二行\ttab";
+    let card = json!({"news": {"title": "周年 & <庆>", "description": "]]>", "image_url": "https://example.com/a.png", "url": "https://example.com/?a=1&b=2"}});
+    for (app, mode) in &in_every_mode(&database).await {
+        let texts = code(app, "texts", json!({"text": words})).await;
+        let news = code(app, "news", card.clone()).await;
+        let silent = code(app, "silent", json!(null)).await;
+        for format in [DataFormat::Xml, DataFormat::Json] {
+            connect(app, mode.clone(), format);
+            for kind in [follow_by(&texts), scan_of(&texts)] {
+                let got = read_after(app, kind).await;
+                assert_eq!(got, Some(text(words)), "{mode:?} {format:?}");
+            }
+            for kind in [follow_by(&news), scan_of(&news)] {
+                let Some(Reply::News(article)) = read_after(app, kind).await else {
+                    panic!("{mode:?} {format:?}");
+                };
+                assert_eq!(article.title, "周年 & <庆>");
+                assert_eq!(article.description, "]]>");
+                assert_eq!(article.url, "https://example.com/?a=1&b=2");
+            }
+            let default = Some(text("default"));
+            assert_eq!(read_after(app, follow_by(&silent)).await, default);
+            assert_eq!(read_after(app, follow()).await, default);
+            assert_eq!(read_after(app, scan_of(&silent)).await, None);
+            assert_eq!(read_after(app, scan_of(&unknown_code())).await, None);
+            assert_eq!(read_after(app, EventKind::Unsubscribe).await, None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_reads_the_same_and_is_counted_once() {
+    let database = Database::sqlite();
+    let app = with_callback(&database).spawn().await;
+    connect(&app, Mode::Plain, DataFormat::Xml);
+    let code = code(&app, "poster", json!({"text": "ours"})).await;
+    let event = Event {
+        openid: ALICE.to_owned(),
+        created_at: SystemClock.now(),
+        kind: scan_of(&code),
+    };
+    for _ in 0..3 {
+        assert_eq!(read(&app, &event).await, Some(text("ours")));
+    }
+    let all = join_all((0..20).map(|_| read(&app, &event))).await;
+    assert!(all.iter().all(|got| *got == Some(text("ours"))), "{all:?}");
+    assert_eq!(events(&database.store().await).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_reply_is_read_at_the_next_scan() {
+    let database = Database::sqlite();
+    let app = with_callback(&database).spawn().await;
+    let other = with_callback(&database).spawn().await;
+    connect(&app, Mode::Plain, DataFormat::Xml);
+    for (reply, want) in [
+        (json!({"text": "first"}), Some(text("first"))),
+        (json!({"text": "second"}), Some(text("second"))),
+        (json!(null), None),
+    ] {
+        // By another replica.
+        let code = code(&other, "poster", reply).await;
+        assert_eq!(read_after(&app, scan_of(&code)).await, want);
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_cannot_be_read_costs_neither_the_event_nor_its_acknowledgement() {
+    let database = Database::sqlite();
+    let app = with_callback(&database).spawn().await;
+    connect(&app, Mode::Plain, DataFormat::Xml);
+    let code = code(&app, "poster", json!({"text": "ours"})).await;
+    database
+        .run("UPDATE channel SET reply = '{\"image\":\"a\"}'")
+        .await;
+    assert_eq!(read_after(&app, scan_of(&code)).await, None);
+    assert_eq!(events(&database.store().await).await.len(), 1);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn only_the_event_that_meets_a_bad_row_is_refused(database: Database) {
     let results = join_all(asked.map(|(n, ticket)| scans.record(scan(n, ticket)))).await;
     for (result, ticket) in results.iter().zip(tickets) {
         match result {
-            Ok(recorded) => assert_eq!((recorded, ticket), (&NEW, "good")),
+            Ok(receipt) => assert_eq!((&receipt.recorded, ticket), (&NEW, "good")),
             Err(NotRecorded::Store(error)) => {
                 assert!(matches!(error, db::Error::BadRow(_)), "{error}");
                 assert_eq!(ticket, "bad");
@@ -87,7 +87,7 @@ async fn an_event_whose_caller_leaves_is_stored_all_the_same() {
     })
     .await;
     let again = scans.record(scan(0, "unknown")).await.unwrap();
-    assert_eq!(again, Recorded::Repeat);
+    assert_eq!(again.recorded, Recorded::Repeat);
     assert_eq!(numbers(&store).await[0].numbers.scans, 300);
 }
 
@@ -136,9 +136,11 @@ async fn the_scan_of_a_binding_notifies_once() {
         binding: Some("binding".to_owned()),
     };
     for want in [told, Recorded::Repeat] {
-        assert_eq!(scans.record(scan(1, "its")).await.unwrap(), want);
+        let receipt = scans.record(scan(1, "its")).await.unwrap();
+        assert_eq!(receipt.recorded, want);
     }
-    assert_eq!(scans.record(scan(2, "unknown")).await.unwrap(), NEW);
+    let receipt = scans.record(scan(2, "unknown")).await.unwrap();
+    assert_eq!(receipt.recorded, NEW);
     assert_eq!(heard.try_recv().unwrap(), "binding");
     assert!(heard.try_recv().is_err(), "a repeat, and another code");
 }

@@ -8,7 +8,11 @@ use wxqr::statistics::{DatedEvent, Recorded};
 /// Stores events at once; they are executed in their order.
 pub(crate) async fn record(store: &Stores, events: &[DatedEvent]) -> Result<Vec<Recorded>, Error> {
     let all = events.iter().cloned();
-    try_join_all(all.map(|event| store.events.record_event(event))).await
+    let receipts = try_join_all(all.map(|event| store.events.record_event(event))).await?;
+    Ok(receipts
+        .into_iter()
+        .map(|receipt| receipt.recorded)
+        .collect())
 }
 
 /// The same on a machine that may be too slow for once: each event is tried until it is stored.
@@ -16,7 +20,7 @@ pub(crate) async fn record_at_last(store: &Stores, events: &[DatedEvent]) -> Vec
     let all = events.iter().map(|event| async move {
         loop {
             match store.events.record_event(event.clone()).await {
-                Ok(recorded) => return recorded,
+                Ok(receipt) => return receipt.recorded,
                 Err(Error::BadRow(row)) => unreachable!("{row}"),
                 Err(_) => store.database.ping().await.ok(),
             };

@@ -1,14 +1,17 @@
 //! Reads the state that counting events depends on.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Once;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use wechat::push::Reply;
 
 use super::super::columns;
 use super::{NewEvent, Owner, PseudonymousEvent, Recording, ScannedBinding};
+use crate::channels;
 use crate::codes::columns as scene_columns;
 use crate::db::{Error, placeholders, row};
 use crate::statistics::privacy::Person;
@@ -45,7 +48,7 @@ impl Recording<'_, '_> {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Whose the tickets are.
+    /// Whose the tickets are, with the replies.
     pub(super) async fn owners(
         &mut self,
         tickets: &BTreeSet<&str>,
@@ -127,12 +130,16 @@ pub(super) fn stored_sql(events: usize) -> String {
     )
 }
 
-/// Only temporary codes with a text are of bindings.
+/// Only temporary codes with a text are of bindings; no channel has the scene of one.
 pub(super) fn owners_sql(tickets: usize) -> String {
     format!(
-        "SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at
-         FROM ticket LEFT JOIN binding
+        "SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at, binding.person,
+           COALESCE(binding.reply, channel.reply) AS reply
+         FROM ticket
+         LEFT JOIN binding
            ON binding.appid = ticket.appid AND binding.scene = ticket.scene AND ticket.kind = 'QR_STR_SCENE'
+         LEFT JOIN channel
+           ON channel.appid = ticket.appid AND channel.kind = ticket.kind AND channel.scene = ticket.scene
          WHERE ticket.appid = $1 AND ticket.ticket IN ({})",
         placeholders::list(tickets)
     )
@@ -182,11 +189,30 @@ fn owner(found: &AnyRow) -> Result<(String, Owner), Error> {
         Some(id) => Some(ScannedBinding {
             id,
             expires_at: row::instant(found.try_get("expires_at")?)?,
+            scanned_by: found
+                .try_get::<Option<String>, _>("person")?
+                .map(Person::from_text),
         }),
         None => None,
     };
-    Ok((found.try_get("ticket")?, Owner { scene, binding }))
+    let owner = Owner {
+        scene,
+        binding,
+        reply: readable_reply(found),
+    };
+    Ok((found.try_get("ticket")?, owner))
 }
+
+/// The reply of a row. Events are recorded without one that cannot be read.
+fn readable_reply(found: &AnyRow) -> Option<Reply> {
+    channels::reply(found).unwrap_or_else(|error| {
+        LOGGED_UNREADABLE
+            .call_once(|| tracing::error!(%error, "a stored reply cannot be read (logged once)"));
+        None
+    })
+}
+
+static LOGGED_UNREADABLE: Once = Once::new();
 
 fn follower_state(found: &AnyRow) -> Result<(Person, FollowerState), Error> {
     let first_touch = match found.try_get::<Option<i64>, _>("at")? {
