@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::time::{Instant, sleep_until};
+use wechat::push::Reply;
 use wechat::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 
 use crate::clock::Clock;
@@ -119,8 +120,8 @@ impl Bindings {
         }
     }
 
-    /// Creates a binding with a code of its own, outside every budget. Not cancel safe: a minted
-    /// code may be lost.
+    /// Creates a binding with a code of its own, outside every budget. The one who signs in reads
+    /// the reply. Not cancel safe: a minted code may be lost.
     ///
     /// # Errors
     /// [`Error::Code`] or [`Error::Store`].
@@ -128,6 +129,7 @@ impl Bindings {
         &self,
         lifetime: Lifetime,
         context: Option<String>,
+        reply: Option<Reply>,
     ) -> Result<Created, Error> {
         let created_at = self.clock.now();
         let scene = SceneText::reserved(&format!("{SCENE_NAME}{}", random_token()));
@@ -135,6 +137,7 @@ impl Bindings {
             id: random_token(),
             scene: scene.as_str().to_owned(),
             context,
+            reply,
             created_at,
             expires_at: created_at + lifetime.as_duration(),
         };

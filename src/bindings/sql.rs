@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use wechat::openid::OpenId;
+use wechat::push::Reply;
 
+use crate::channels;
 use crate::db::{Command, Database, Error, Purge, ReadKind, Transaction, row};
 use crate::statistics::columns;
 
@@ -18,6 +20,8 @@ pub struct NewBinding {
     pub scene: String,
     /// Text of the caller, returned with the claim.
     pub context: Option<String>,
+    /// What the follower reads who signs in.
+    pub reply: Option<Reply>,
     /// When it was made.
     pub created_at: Timestamp,
     /// A scan or a claim after this does not count.
@@ -123,7 +127,7 @@ impl Command for AddBinding {
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO binding (appid, id, scene, context, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO binding (appid, id, scene, context, created_at, expires_at, reply) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(write.appid())
         .bind(&self.0.id)
@@ -131,6 +135,7 @@ impl Command for AddBinding {
         .bind(self.0.context.as_deref())
         .bind(self.0.created_at.as_millisecond())
         .bind(self.0.expires_at.as_millisecond())
+        .bind(channels::reply_column(self.0.reply.as_ref()))
         .execute(write)
         .await?;
         Ok(())

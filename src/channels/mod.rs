@@ -9,4 +9,4 @@ pub use self::channel::{Change, Channel, ChannelChange, ChannelRecord, Group, Li
 pub use self::filter::{ChannelFilter, Order, OrderKey, Position, PositionKey};
 pub use self::sql::{ChannelStore, KnownScene, Page};
 
-pub(crate) use self::sql::{channel, refresh_search_keys, reply};
+pub(crate) use self::sql::{channel, refresh_search_keys, reply, reply_column};

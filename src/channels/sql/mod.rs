@@ -13,5 +13,5 @@ pub use self::known::KnownScene;
 pub use self::list::Page;
 pub use self::store::ChannelStore;
 
-pub(crate) use self::columns::{channel, reply};
+pub(crate) use self::columns::{channel, reply, reply_column};
 pub(crate) use self::search_keys::refresh_search_keys;

@@ -26,7 +26,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "statistics",
         &["channels", "clock", "codes", "db", "outbound", "telemetry"],
     ),
-    ("bindings", &["clock", "codes", "db", "statistics", "text"]),
+    (
+        "bindings",
+        &["channels", "clock", "codes", "db", "statistics", "text"],
+    ),
     (
         "config",
         &[

@@ -121,6 +121,7 @@ async fn the_scan_of_a_binding_notifies_once() {
         id: "binding".to_owned(),
         scene: "its scene".to_owned(),
         context: None,
+        reply: None,
         created_at: "2026-11-22T09:59:00Z".parse().unwrap(),
         expires_at: "2026-11-22T10:01:00Z".parse().unwrap(),
     };

@@ -98,8 +98,10 @@ pub(crate) async fn create(
     EnabledBindings(bindings): EnabledBindings,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (lifetime, context) = NewBinding::read(body, &bodies).await?.checked()?;
-    let created = bindings.create(lifetime, context).await?;
+    let new = NewBinding::read(body, &bodies).await?.checked()?;
+    let created = bindings
+        .create(new.lifetime, new.context, new.reply)
+        .await?;
     let now = clock.now();
     let scene = created.spec.scene();
     let body = NewBindingBody {

@@ -5,13 +5,15 @@ use http_listener::ByteBudget;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use wechat::push::Reply;
 use wechat::scene::Lifetime;
 
+use crate::http::api::reply_body::ReplyBody;
 use crate::http::extract::json::read_object;
 use crate::http::problem::Problem;
 
-/// The longest body, in bytes. The longest context fits with every byte escaped.
-const MAX_BODY: usize = 16 * 1024;
+/// The longest body, in bytes. The longest context and reply fit with every byte escaped.
+const MAX_BODY: usize = 32 * 1024;
 
 /// The longest context, in bytes.
 const MAX_CONTEXT: usize = 1024;
@@ -30,6 +32,15 @@ pub(crate) struct NewBinding {
     expire_seconds: Option<u64>,
     /// Returned with the claim, at most 1024 bytes.
     context: Option<String>,
+    /// What the follower reads who signs in. The others who scan the code read nothing of it.
+    reply: Option<ReplyBody>,
+}
+
+/// A checked [`NewBinding`].
+pub(super) struct BindingOrder {
+    pub(super) lifetime: Lifetime,
+    pub(super) context: Option<String>,
+    pub(super) reply: Option<Reply>,
 }
 
 impl NewBinding {
@@ -45,7 +56,7 @@ impl NewBinding {
         Self::deserialize(Value::Object(fields)).map_err(|_| Problem::internal())
     }
 
-    pub(super) fn checked(self) -> Result<(Lifetime, Option<String>), Problem> {
+    pub(super) fn checked(self) -> Result<BindingOrder, Problem> {
         let seconds = self.expire_seconds.unwrap_or(DEFAULT_LIFETIME);
         let lifetime = Lifetime::try_from(seconds)
             .ok()
@@ -55,7 +66,12 @@ impl NewBinding {
         if !self.context.as_ref().is_none_or(fits) {
             return Err(bad_context());
         }
-        Ok((lifetime.ok_or_else(bad_life)?, self.context))
+        let reply = self.reply.as_ref().map(ReplyBody::checked);
+        Ok(BindingOrder {
+            lifetime: lifetime.ok_or_else(bad_life)?,
+            context: self.context,
+            reply: reply.transpose()?,
+        })
     }
 }
 
@@ -64,9 +80,10 @@ fn misfit(name: &str) -> Problem {
     match name {
         "expire_seconds" => bad_life(),
         "context" => bad_context(),
+        "reply" => Problem::invalid_parameter(name, ReplyBody::FORM),
         _ => Problem::invalid_body(
             name,
-            "is not a field of a binding; accepted: expire_seconds, context",
+            "is not a field of a binding; accepted: expire_seconds, context, reply",
         ),
     }
 }
