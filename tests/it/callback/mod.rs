@@ -7,3 +7,4 @@ mod pushes;
 mod refusals;
 mod relay;
 mod replies;
+mod reply_texts;

@@ -11,9 +11,9 @@ use wechat_sandbox::{
 use crate::support::app::{APP_ID, Builder, TestApp};
 use crate::support::callback::{events, with_callback};
 use crate::support::database::Database;
-use crate::support::keys::ADMIN;
+use crate::support::keys::{ADMIN, BIND};
 use crate::support::owner::{self, Owner};
-use crate::support::pushes::{AES_KEY, ALICE, TOKEN};
+use crate::support::pushes::{AES_KEY, ALICE, BOB, TOKEN};
 use wxqr::clock::{Clock as _, SystemClock};
 
 /// A code that is not known to the service.
@@ -48,7 +48,7 @@ fn scan_of(code: &ScannedCode) -> EventKind {
 }
 
 /// Sets the sandbox's side of the callback.
-fn connect(app: &TestApp, mode: Mode, format: DataFormat) {
+pub(super) fn connect(app: &TestApp, mode: Mode, format: DataFormat) {
     let callback = Callback {
         url: app.url("/callback").parse().unwrap(),
         token: TOKEN.parse::<CallbackToken>().unwrap(),
@@ -64,12 +64,16 @@ async fn read_after(app: &TestApp, kind: EventKind) -> Option<Reply> {
 }
 
 async fn read_by(app: &TestApp, openid: &str, kind: EventKind) -> Option<Reply> {
-    let event = Event {
+    read(app, &event_of(openid, kind)).await
+}
+
+/// An event of now.
+pub(super) fn event_of(openid: &str, kind: EventKind) -> Event {
+    Event {
         openid: openid.to_owned(),
         created_at: SystemClock.now(),
         kind,
-    };
-    read(app, &event).await
+    }
 }
 
 async fn read(app: &TestApp, event: &Event) -> Option<Reply> {
@@ -227,17 +231,48 @@ async fn a_repeat_reads_the_same_and_is_counted_once() {
     let app = with_callback(&database).spawn().await;
     connect(&app, Mode::Plain, DataFormat::Xml);
     let code = code(&app, "poster", json!({"text": "ours"})).await;
-    let event = Event {
-        openid: ALICE.to_owned(),
-        created_at: SystemClock.now(),
-        kind: scan_of(&code),
-    };
+    let event = event_of(ALICE, scan_of(&code));
     for _ in 0..3 {
         assert_eq!(read(&app, &event).await, Some(text("ours")));
     }
     let all = join_all((0..20).map(|_| read(&app, &event))).await;
     assert!(all.iter().all(|got| *got == Some(text("ours"))), "{all:?}");
     assert_eq!(events(&database.store().await).await.len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_one_who_signs_in_reads_the_reply_of_a_binding() {
+    let database = Database::sqlite();
+    let app = replying(&database, "default")
+        .set("ENCODING_AES_KEY", AES_KEY)
+        .spawn()
+        .await;
+    connect(&app, Mode::Safe(AES_KEY.parse().unwrap()), DataFormat::Xml);
+    let body = json!({"reply": "signed in"}).to_string();
+    let made = app.post_as(BIND, "/api/bindings", body).await.json();
+    let field = |name: &str| made["code"][name].as_str().unwrap().to_owned();
+    let code = ScannedCode {
+        scene: field("scene_str"),
+        ticket: field("ticket"),
+    };
+    let signed_in = Some(text("signed in"));
+    let by_alice = event_of(ALICE, scan_of(&code));
+    for _ in 0..2 {
+        assert_eq!(read(&app, &by_alice).await, signed_in);
+        assert_eq!(read_by(&app, BOB, scan_of(&code)).await, None);
+    }
+    let default = Some(text("default"));
+    assert_eq!(read_by(&app, BOB, follow_by(&code)).await, default);
+    assert_eq!(read_after(&app, follow_by(&code)).await, signed_in);
+    for (body, parameter) in [
+        (json!({"reply": ""}), "reply"),
+        (json!({"reply": {"text": "x".repeat(601)}}), "reply.text"),
+        (json!({"reply": 7}), "reply"),
+    ] {
+        let answer = app.post_as(BIND, "/api/bindings", body.to_string()).await;
+        assert_eq!(answer.problem(), (400, "invalid_parameter".to_owned()));
+        assert_eq!(answer.field("parameter"), parameter, "{body}");
+    }
 }
 
 #[tokio::test]

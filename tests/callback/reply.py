@@ -1,0 +1,35 @@
+"""Reads encrypted replies with wechatpy, an implementation of WeChat's side that is not ours.
+
+    reply.py   reads one JSON object a line (token, encoding_aes_key, app_id, body), and writes one for each
+
+Exit code 3: wechatpy is not installed.
+"""
+
+import json
+import sys
+
+NOT_INSTALLED = 3
+
+try:
+    import xmltodict
+    from wechatpy.crypto import WeChatCrypto
+except ImportError:
+    sys.exit(NOT_INSTALLED)
+
+
+def fields(xml):
+    return xmltodict.parse(xml, strip_whitespace=False)["xml"]
+
+
+def opened(reply):
+    """The message in a reply. Raises when signature or AppID are wrong."""
+    envelope = fields(reply["body"])
+    crypto = WeChatCrypto(reply["token"], reply["encoding_aes_key"], reply["app_id"])
+    message = crypto.decrypt_message(
+        reply["body"], envelope["MsgSignature"], envelope["TimeStamp"], envelope["Nonce"]
+    )
+    return fields(message)
+
+
+for line in sys.stdin:
+    print(json.dumps(opened(json.loads(line))))
