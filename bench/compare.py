@@ -235,16 +235,33 @@ def pushes(bench):
         servers.append(bench.wxqr("wxqr, PostgreSQL", "postgresql"))
     now, nonce = str(int(time.time())), "1234567890"
     signature = hashlib.sha1("".join(sorted([TOKEN, now, nonce])).encode()).hexdigest()
-    body = (
-        "<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o{number}]]></FromUserName>"
-        f"<CreateTime>{now}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[SCAN]]></Event>"
-        "<EventKey><![CDATA[123]]></EventKey><Ticket><![CDATA[gQE0]]></Ticket></xml>"
-    )
     target = f"/callback?signature={signature}&timestamp={now}&nonce={nonce}"
-    load = bench.load(target, method="POST", body=body, headers=["Content-Type: text/xml"])
+    load = bench.load(target, method="POST", body=scan(now, "gQE0"), headers=["Content-Type: text/xml"])
     got = bench.measure("event, 64 connections", load, servers)
     bench.want("CPU of an event", got["wxqr, SQLite"]["x_cpu"], "at most", 0.5)
     bench.want("events a second", got["wxqr, SQLite"]["per_s"], "at least", 10_000)
+    for server in servers:
+        server.stop()
+    replies(bench, target, now)
+
+
+def scan(now, ticket):
+    return (
+        "<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o{number}]]></FromUserName>"
+        f"<CreateTime>{now}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[SCAN]]></Event>"
+        f"<EventKey><![CDATA[123]]></EventKey><Ticket><![CDATA[{ticket}]]></Ticket></xml>"
+    )
+
+
+def replies(bench, target, now):
+    """Scans of a code without a reply, and of one with the longest: it is written into the acknowledgement."""
+    servers = [bench.wxqr("wxqr, SQLite, no reply"), bench.wxqr("wxqr, SQLite, replies")]
+    for server, reply in zip(servers, [None, "迎" * 600]):
+        code = {"scene_str": "123", "permanent": True, "ticket": "gQE1", "url": "http://weixin.qq.com/q/02", "reply": reply}
+        server.post("/api/codes", code, KEY)
+    load = bench.load(target, method="POST", body=scan(now, "gQE1"), headers=["Content-Type: text/xml"])
+    got = bench.measure("scan of a code, 64 connections", load, servers)
+    bench.want("CPU of an event with a reply", got["wxqr, SQLite, replies"]["x_cpu"], "at most", 1.5)
     for server in servers:
         server.stop()
 

@@ -66,6 +66,11 @@ class Server:
         with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}{path}", timeout=30) as answer:
             return answer.read().decode()
 
+    def post(self, path, body, key):
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(), headers)
+        urllib.request.urlopen(request, timeout=30).close()
+
     def wait_until_ready(self, path):
         """Waits for a 200: until then a server may answer something else."""
         deadline = time.monotonic() + STARTS_WITHIN_S
