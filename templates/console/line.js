@@ -21,6 +21,7 @@ export const showLine = (line, item) => {
   setText(part("group"), item.group ?? "");
   setText(part("about_pick"), filled(words.pick, { name: title(item) }));
   part("archived").hidden = !item.archived;
+  part("replies").hidden = !item.reply;
 };
 
 export const createLine = (item) => {

@@ -6,6 +6,7 @@ import { isPermanent, offerKinds, onKind } from "./kind_choice.js";
 import { at, dayOf, filled, number, setText, words } from "./page.js";
 import { ownLink } from "./picture.js";
 import { planOne } from "./plan.js";
+import { createReplyEditor } from "./reply.js";
 import { json, link, send } from "./service.js";
 import { can, fail, reveal, start } from "./session.js";
 import { say } from "./trouble.js";
@@ -13,6 +14,7 @@ import { say } from "./trouble.js";
 // Between the last letter typed and the question what it would make.
 const PAUSE = 400;
 
+const editor = createReplyEditor(at("make"), null);
 let left = null;
 let asked = 0;
 
@@ -70,10 +72,12 @@ const make = async () => {
   try {
     const row = await plan();
     if (row?.request && row.status !== "invalid") {
-      const code = await send("api/codes", row.request);
+      const reply = editor.value();
+      const code = await send("api/codes", { ...row.request, ...(reply && { reply }) });
       if (row.status === "new" && code.permanent && left !== null) left -= 1;
       show(code);
       at("label").value = at("scene_str").value = "";
+      editor.fill(null);
       showPlan(null);
     }
   } catch (trouble) {

@@ -5,6 +5,7 @@ import { copyOnClick } from "./copy.js";
 import { canChange, change } from "./names.js";
 import { copyOf, filled, setText, within, words } from "./page.js";
 import { ownLink, pictureOf } from "./picture.js";
+import { createReplyEditor, replyStart } from "./reply.js";
 import { link } from "./service.js";
 import { fail, offer } from "./session.js";
 import { textOf } from "./trouble.js";
@@ -31,7 +32,8 @@ const showFiles = (part, item) => {
 
 /** Changes the channel while its buttons rest, and says what became of it. */
 const save = async (part, item, changes, said, changed) => {
-  const buttons = [...part("form").querySelectorAll("button"), part("archive"), part("bring_back")];
+  const forms = [part("form"), part("reply_form")].flatMap((form) => [...form.querySelectorAll("button")]);
+  const buttons = [...forms, part("archive"), part("bring_back")];
   for (const button of buttons) button.disabled = true;
   setText(part("note"), "");
   try {
@@ -47,7 +49,8 @@ const save = async (part, item, changes, said, changed) => {
 
 const showState = (part, item) => {
   const isMine = canChange(item);
-  part("form").hidden = !isMine;
+  part("form").hidden = part("reply_details").hidden = !isMine;
+  setText(part("reply_start"), replyStart(item.reply) || words.no_reply);
   part("archive").hidden = !isMine || item.archived;
   part("bring_back").hidden = !isMine || !item.archived;
 };
@@ -71,6 +74,11 @@ export const createPanel = (item, range, changed) => {
     event.preventDefault();
     const names = { label: part("label").value.trim(), group: part("group").value.trim() };
     save(part, item, names, words.saved, change);
+  });
+  const editor = createReplyEditor(part("reply_form"), item.reply);
+  part("reply_form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    save(part, item, { reply: editor.value() }, words.saved, change);
   });
   part("archive").addEventListener("click", () => save(part, item, { archived: true }, words.archived, change));
   part("bring_back").addEventListener("click", () => save(part, item, { archived: false }, words.brought_back, change));

@@ -1,6 +1,7 @@
 // The table of a plan: a page of its rows, of one status or all.
 import { sceneText } from "./channel.js";
 import { at, copyOf, filled, number, setText, within, words } from "./page.js";
+import { replyStart } from "./reply.js";
 
 const LINES = 50;
 
@@ -19,6 +20,7 @@ const lineOf = ({ line, status, request, problem, trimmed }) => {
   setText(part("problem"), problem ?? "");
   setText(part("trimmed"), trimmed?.length > 0 ? words.trimmed : "");
   setText(part("label"), request?.label ?? "");
+  setText(part("reply"), replyStart(request?.reply));
   setText(part("group"), request?.group ?? "");
   setText(part("scene"), request && ("scene_id" in request || "scene_str" in request) ? sceneText(request) : "");
   setText(part("kind"), request && "permanent" in request ? request.permanent ? words.permanent : words.temporary : "");

@@ -37,6 +37,7 @@ const MODULES: &[(&str, &str)] = &modules![
     "queue.js",
     "range.js",
     "refresh.js",
+    "reply.js",
     "selection.js",
     "service.js",
     "session.js",

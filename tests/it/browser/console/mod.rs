@@ -4,6 +4,7 @@ mod list;
 mod making;
 mod printing;
 mod reading;
+mod replies;
 
 use serde_json::{Value, json};
 
