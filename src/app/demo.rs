@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use url::Url;
-use wechat::push;
+use wechat::push::{self, Reply};
+use wechat::scene::{Kind, Scene};
 use wechat_sandbox::{self as sandbox, Credentials, Options, Sandbox};
 
 use super::build::{self, Demo, StartError};
 use super::run::App;
+use crate::channels::{Change, ChannelChange, ChannelStore};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::http::DEMO_SCENE;
+use crate::telemetry::Causes;
 
 /// Where the demo's public URL is set, for messages about the host of a request.
 pub(super) const PUBLIC_URL_VARIABLE: &str = "WXQR_PUBLIC_URL";
@@ -50,8 +54,27 @@ impl App {
             key,
         };
         let app = build::build(&config, listener, clock, Some(demo)).await?;
+        give_reply(&app.upkeep.stores.channels).await;
         Ok((app, sandbox))
     }
+}
+
+/// Gives the code of the first page a reply, which its phone page shows after a scan.
+async fn give_reply(channels: &ChannelStore) {
+    let scene = Scene::new(Kind::QrScene, DEMO_SCENE).expect("the demo's scene is a number");
+    let change = ChannelChange {
+        reply: Change::Set(text(
+            "你扫了演示码，这是它的回复。\nYou scanned the demo's code. This is its reply.",
+        )),
+        ..ChannelChange::default()
+    };
+    if let Err(error) = channels.change(&scene, &change).await {
+        tracing::warn!(error = %Causes(&error), "the demo's code has no reply");
+    }
+}
+
+fn text(text: &str) -> Reply {
+    Reply::Text(text.parse().expect("it is short"))
 }
 
 fn sandbox_clock(clock: &Arc<dyn Clock>) -> sandbox::Clock {

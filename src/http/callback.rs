@@ -188,8 +188,8 @@ impl Callback {
         Ok(push)
     }
 
-    /// Stores an event, and gives the reply to its follower. Anything else needs no store and has no
-    /// reply.
+    /// Stores an event, and gives the reply to its follower. Anything else needs no store and has
+    /// no reply.
     async fn record(&self, scans: &Scans, content: Content) -> Result<Option<Reply>, Problem> {
         match content {
             Content::Event(event) => {

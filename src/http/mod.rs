@@ -39,6 +39,7 @@ pub(crate) use self::callback::WECHAT_TIMEOUT;
 pub use self::extract::authenticator::Authenticator;
 pub(crate) use self::middleware::request_limits::MAX_HEAD;
 pub use self::operators::metrics_router;
+pub(crate) use self::pages::home::DEMO_SCENE;
 pub use self::qrcode::link::LinkSigner;
 pub use self::router::{RouterSettings, openapi_document, router, starting_router};
 pub use self::scene_params::{SceneParams, SceneParamsError};

@@ -27,8 +27,8 @@ use crate::http::qrcode::page::{Expiry, image_element};
 use crate::http::site::Site;
 use crate::http::static_response::StaticResponse;
 
-/// What the demo shows before a scene is filled in.
-const DEMO_SCENE: &str = "scene_id=123";
+/// The temporary code that the demo shows before a scene is filled in, by its `scene_id`.
+pub(crate) const DEMO_SCENE: &str = "123";
 
 /// The template.
 #[derive(Debug, Template)]
@@ -106,7 +106,7 @@ pub(crate) async fn show(
         return Ok(page.respond(&headers));
     }
     if home.site.sandbox && !raw.contains("scene") {
-        let with_scene = format!("{raw}&{DEMO_SCENE}");
+        let with_scene = format!("{raw}&scene_id={DEMO_SCENE}");
         return home.filled_page(view, identity, &with_scene).await;
     }
     home.filled_page(view, identity, &raw).await

@@ -19,8 +19,8 @@ use crate::statistics::privacy::{EventId, Person, PersonKey};
 use crate::statistics::tally::{AttributedEvent, Attribution, DeltaBuilder, StatisticsDelta};
 
 impl EventStore {
-    /// Stores an event, and counts it unless it was stored before. Cancel safe: a dropped call may be
-    /// repeated with the same event.
+    /// Stores an event, and counts it unless it was stored before. Cancel safe: a dropped call may
+    /// be repeated with the same event.
     ///
     /// # Errors
     /// When the store cannot be used. Then it may not be acknowledged, although it may be stored.

@@ -7,8 +7,8 @@ use super::error::RowFault;
 const EXACT_BELOW: f64 = 1e15;
 
 /// The longest text of a cell, in bytes: 600 characters of four bytes, which is well above what a
-/// name may have. A workbook stores a text once for all cells that show it, so a longer one could be
-/// copied thousands of times.
+/// name may have. A workbook stores a text once for all cells that show it, so a longer one could
+/// be copied thousands of times.
 const MAX_TEXT: usize = 2400;
 
 /// A cell that is not empty.

@@ -23,9 +23,9 @@ pub enum Reply {
     News(Article),
 }
 
-/// A text that XML can carry: 1 to `MAX_CHARS` characters, at most [`BoundedText::MAX_BYTES`] bytes,
-/// no control characters but tabs and line breaks. `\r\n` and `\r` become `\n`, because XML cannot
-/// carry them.
+/// A text that XML can carry: 1 to `MAX_CHARS` characters, at most [`BoundedText::MAX_BYTES`]
+/// bytes, no control characters but tabs and line breaks. `\r\n` and `\r` become `\n`, because XML
+/// cannot carry them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct BoundedText<const MAX_CHARS: usize>(String);

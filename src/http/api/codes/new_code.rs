@@ -50,8 +50,8 @@ pub(crate) struct NewCode {
     #[serde(default, deserialize_with = "name_change")]
     #[schema(value_type = Option<String>)]
     group: Change<String>,
-    /// What a follower reads after a scan. If absent, the reply that it has stays; null or an empty
-    /// text removes it.
+    /// What a follower reads after a scan. If absent, the reply that it has stays; null or an
+    /// empty text removes it.
     #[serde(default, deserialize_with = "reply_change")]
     #[schema(value_type = Option<ReplyBody>)]
     reply: Change<ReplyBody>,

@@ -1,5 +1,6 @@
 //! The callback of `wxqr sandbox`, which its flags set, and that of `wxqr demo`.
 
+use serde_json::json;
 use wechat_sandbox::{CallbackToken, EncodingAesKey};
 
 use super::{APP_ID, APP_SECRET, KEY, OPENID, Phone, TOKEN, opened_by_all};
@@ -126,14 +127,26 @@ async fn the_demo_has_a_callback_of_its_own() {
     let process = Process::start(&["demo", "--listen", "127.0.0.1:0"], &[]);
     let line = process.wait_for_line("Page:").await;
     let base = line.split_whitespace().last().unwrap();
-    let code = client().get(format!("{base}qrcode.json?scene_id=123"));
-    let url = Answer::to(code).await.field("url");
-    let pressed = Answer::to(client().post(url).body("do=follow"))
-        .await
-        .json();
-    assert_eq!(pressed["event_key"], "qrscene_123");
-    assert_eq!(pressed["attempts"], 1, "{pressed}");
-    assert_eq!(pressed["status"], 200);
-    let reply = pressed["reply"]["text"].as_str().unwrap();
+    let press = async |scene: &str, pressed: &str| {
+        let code = client().get(format!("{base}qrcode.json?scene_id={scene}"));
+        let url = Answer::to(code).await.field("url");
+        let pressed = client()
+            .post(url)
+            .body(format!("do={pressed}&openid={OPENID}"));
+        Answer::to(pressed).await.json()
+    };
+    let followed = press("123", "follow").await;
+    assert_eq!(followed["event_key"], "qrscene_123");
+    assert_eq!(followed["attempts"], 1, "{followed}");
+    assert_eq!(followed["status"], 200);
+    let scanned = press("123", "scan").await;
+    for pressed in [followed, scanned] {
+        let reply = pressed["reply"]["text"].as_str().unwrap();
+        assert!(reply.contains("You scanned the demo's code"), "{reply}");
+    }
+    press("123", "unfollow").await;
+    let followed = press("124", "follow").await;
+    let reply = followed["reply"]["text"].as_str().unwrap();
     assert!(reply.contains("Thank you"), "{reply}");
+    assert_eq!(press("124", "scan").await["reply"], json!(null));
 }
