@@ -5,13 +5,22 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{AnyConnection, Executor, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Executor, Row};
 
+use super::url::Dialect;
 use crate::clock::Clock;
 
 /// How far this machine's clock is from that of the database's server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockDifference(SignedDuration);
+
+/// An expression for the database's time, in milliseconds. SQLite's is this machine's.
+pub(super) fn now_sql(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+        Dialect::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+    }
+}
 
 impl ClockDifference {
     /// What the owner can do about one that is too large.
@@ -24,7 +33,10 @@ impl ClockDifference {
     ) -> Result<Self, sqlx::Error> {
         let asked = clock.now();
         let answer = connection
-            .fetch_one("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+            .fetch_one(AssertSqlSafe(format!(
+                "SELECT {}",
+                now_sql(Dialect::Postgres)
+            )))
             .await?;
         let answered = clock.now();
         let theirs = Timestamp::from_millisecond(answer.try_get(0)?);

@@ -103,6 +103,11 @@ impl Database {
         self.clock.now()
     }
 
+    /// An SQL expression for the database's time in milliseconds, on which all replicas agree.
+    pub(crate) fn now_sql(&self) -> &'static str {
+        self.engine.now_sql()
+    }
+
     /// Reads once admitted, and cuts the call off at its deadline.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::admission::{Admission, Permit, ReadKind};
 use super::autocommit::Autocommit;
-use super::clocks::ClockDifference;
+use super::clocks::{self, ClockDifference};
 use super::command::{BatchCommand, Command, Urgency};
 use super::error::Error;
 use super::health::Health;
@@ -91,6 +91,11 @@ impl Engine {
             return Err(Error::Timeout);
         }
         self.writer.execute(command).await
+    }
+
+    /// An expression for the database's time, in milliseconds.
+    pub(crate) fn now_sql(&self) -> &'static str {
+        clocks::now_sql(self.dialect)
     }
 
     /// Executor of statements that read.
