@@ -22,3 +22,4 @@ pub mod remedy;
 pub mod statistics;
 pub mod telemetry;
 pub mod text;
+pub mod webhooks;

@@ -48,8 +48,16 @@ const SCANS: &str = "wxqr_scans_total";
 const CALLBACK_REJECTED: &str = "wxqr_callback_rejected_total";
 const LAST_PUSH: &str = "wxqr_last_push_timestamp_seconds";
 const RELAY_REQUESTS: &str = "wxqr_relay_requests_total";
+/// Webhooks sent, retries included, by outcome (`ok`, `refused`, `gone`, `timeout`,
+/// `unreachable`).
+const WEBHOOK_ATTEMPTS: &str = "wxqr_webhook_attempts_total";
+const WEBHOOK_LAG_EVENTS: &str = "wxqr_webhook_lag_events";
+const WEBHOOK_LAG_SECONDS: &str = "wxqr_webhook_lag_seconds";
 const LOG_LINES_LOST: &str = "wxqr_log_lines_lost_total";
 const BUILD_INFO: &str = "wxqr_build_info";
+
+/// Outcomes of webhooks.
+const WEBHOOK_OUTCOMES: [&str; 5] = ["ok", "refused", "gone", "timeout", "unreachable"];
 
 /// Upper bounds of the histogram buckets, in seconds: from a memory cache hit to a visitor's
 /// longest wait.
@@ -124,6 +132,18 @@ fn describe() {
     describe_gauge!(LAST_PUSH, "When WeChat pushed last, in unix seconds");
     describe_counter!(RELAY_REQUESTS, "Pushes passed on to the relay, by outcome");
     describe_counter!(
+        WEBHOOK_ATTEMPTS,
+        "Webhooks sent, retries included, by outcome"
+    );
+    describe_gauge!(
+        WEBHOOK_LAG_EVENTS,
+        "Events stored and not delivered by webhooks"
+    );
+    describe_gauge!(
+        WEBHOOK_LAG_SECONDS,
+        "Age of the oldest event that webhooks have not delivered, in seconds"
+    );
+    describe_counter!(
         LOG_LINES_LOST,
         "Log lines dropped because standard error was not read in time"
     );
@@ -186,6 +206,24 @@ pub(crate) fn push(at: Timestamp) {
 /// Counts a push that was relayed.
 pub(crate) fn relay_request(outcome: &'static str) {
     counter!(RELAY_REQUESTS, "outcome" => outcome).increment(1);
+}
+
+/// Shows the counts of webhooks at 0, from when they are switched on.
+pub(crate) fn start_webhook_counts() {
+    for outcome in WEBHOOK_OUTCOMES {
+        counter!(WEBHOOK_ATTEMPTS, "outcome" => outcome).increment(0);
+    }
+}
+
+/// Counts a webhook that was sent.
+pub(crate) fn webhook_attempt(outcome: &'static str) {
+    counter!(WEBHOOK_ATTEMPTS, "outcome" => outcome).increment(1);
+}
+
+/// Sets what webhooks have not delivered: how many events, and the age of the oldest.
+pub(crate) fn webhook_lag(events: u64, age: Duration) {
+    gauge!(WEBHOOK_LAG_EVENTS).set(as_float(events));
+    gauge!(WEBHOOK_LAG_SECONDS).set(age.as_secs_f64());
 }
 
 /// Counts a request for a code, by result.

@@ -35,6 +35,7 @@ use crate::outbound::{self, ClientError};
 use crate::pictures::PictureCache;
 use crate::statistics::{Relay, Scans};
 use crate::telemetry::{self, Causes};
+use crate::webhooks::{self, Monitor};
 
 /// Byte budget of bodies of requests with a key: a hundred of the largest JSON bodies at once, or
 /// twelve of the largest files.
@@ -122,6 +123,7 @@ pub(super) async fn build(
     let deps = mint_dependencies(config, stores.codes.clone(), clock, &tasks)?;
     let tokens = Arc::clone(&deps.tokens);
     let callback = callback(config)?.map(Arc::new);
+    let webhooks = webhooks(config, &stores, Arc::clone(&deps.clock))?;
     let state = state(
         config,
         stores.clone(),
@@ -153,6 +155,7 @@ pub(super) async fn build(
         router,
         tokens,
         upkeep,
+        webhooks,
         limits: service_limits(config),
         drain: config.drain,
         draining,
@@ -245,6 +248,8 @@ fn state(
     let clock = Arc::clone(&deps.clock);
     let (breaker, tokens) = (Arc::clone(&deps.breaker), Arc::clone(&deps.tokens));
     let codes = Arc::new(Codes::new(deps, code_settings(config), tasks.clone()));
+    let webhooks = config.webhook.as_ref();
+    let webhooks = webhooks.map(|_| monitor(&stores, Arc::clone(&clock)));
     let bindings = Bindings::new(
         Arc::clone(&codes),
         Arc::clone(&scans),
@@ -252,6 +257,7 @@ fn state(
         Arc::clone(&clock),
     );
     AppState::from(AppParts {
+        webhooks,
         bindings: pushes_are_sealed(config).then(|| Arc::new(bindings)),
         breaker,
         tokens,
@@ -305,6 +311,25 @@ fn callback(config: &Config) -> Result<Option<Callback>, ClientError> {
     };
     let default_reply = config.scans.default_reply.clone().map(Reply::Text);
     Ok(Some(Callback::new(verifier, relay, default_reply)))
+}
+
+/// The sender of webhooks, if there is a receiver.
+fn webhooks(
+    config: &Config,
+    stores: &Stores,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<webhooks::Sender>, ClientError> {
+    let Some(settings) = config.webhook.clone() else {
+        return Ok(None);
+    };
+    let monitor = monitor(stores, clock);
+    let channels = stores.channels.clone();
+    webhooks::Sender::new(settings, extra_ca(config), monitor, channels).map(Some)
+}
+
+/// Looks at the deliveries of webhooks.
+pub(crate) fn monitor(stores: &Stores, clock: Arc<dyn Clock>) -> Monitor {
+    Monitor::new(stores.webhooks.clone(), stores.events.clone(), clock)
 }
 
 /// The certificates that calls to others trust besides the built-in ones.

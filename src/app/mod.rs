@@ -14,4 +14,4 @@ pub use self::limits::sandbox_limits;
 pub use self::run::App;
 pub use self::stores::Stores;
 
-pub(crate) use self::build::{mint_dependencies, upstream};
+pub(crate) use self::build::{mint_dependencies, monitor, upstream};

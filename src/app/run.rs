@@ -17,6 +17,7 @@ use super::upkeep::{self, Upkeep};
 use crate::codes::Tokens;
 use crate::config::Drain;
 use crate::http;
+use crate::webhooks;
 
 /// How often the metrics' histograms are tidied.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -29,6 +30,8 @@ pub struct App {
     pub(super) router: Router,
     pub(super) tokens: Arc<Tokens>,
     pub(super) upkeep: Upkeep,
+    /// Sends webhooks, if there is a receiver.
+    pub(super) webhooks: Option<webhooks::Sender>,
     pub(super) limits: Limits,
     pub(super) drain: Drain,
     pub(super) draining: CancellationToken,
@@ -65,6 +68,9 @@ impl App {
         });
         let codes = Arc::clone(&self.upkeep.codes);
         self.tasks.spawn(self.upkeep.run(background.clone()));
+        if let Some(sender) = self.webhooks {
+            self.tasks.spawn(sender.run(background.clone()));
+        }
         self.tasks.spawn(upkeep::check_integrity(
             database.clone(),
             background.clone(),

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::codes::{CLOCK_TOLERANCE, CodeStore};
 use crate::db::{ClockDifference, Database, OpenError, UpstreamIdentity};
 use crate::statistics::{EventStore, PersonKey, person_key};
+use crate::webhooks::WebhookStore;
 
 /// The repositories of all features. Clones are handles to the same database.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Stores {
     pub events: EventStore,
     /// Bindings.
     pub bindings: BindingStore,
+    /// The progress of webhooks.
+    pub webhooks: WebhookStore,
 }
 
 impl Stores {
@@ -83,6 +86,7 @@ impl Stores {
             channels: ChannelStore::new(database.clone()),
             events: EventStore::new(database.clone(), key),
             bindings: BindingStore::new(database.clone()),
+            webhooks: WebhookStore::new(database.clone()),
             database,
         }
     }

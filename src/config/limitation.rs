@@ -23,6 +23,7 @@ impl Config {
             self.scope_limitation(Scope::Permanent),
             self.scope_limitation(Scope::Stats),
             self.access_limitation(),
+            self.webhook_limitation(),
         ]
         .into_iter()
         .flatten()
@@ -75,6 +76,18 @@ impl Config {
             subject: "api-keys",
             costs: format!("no API key has the scope {scope}: {costs}"),
             action,
+        })
+    }
+
+    fn webhook_limitation(&self) -> Option<Limitation> {
+        let webhook = self.webhook.as_ref()?;
+        webhook.url.is_exposed().then(|| Limitation {
+            subject: "webhook",
+            costs: format!(
+                "events are sent to {} unencrypted: anyone on the way can read them",
+                webhook.url
+            ),
+            action: "use https in WXQR_WEBHOOK_URL, unless the network on the way is your own",
         })
     }
 

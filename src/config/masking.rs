@@ -3,6 +3,7 @@
 use url::{Url, form_urlencoded};
 
 use super::setting::{Mask, Secrecy};
+use crate::webhooks::ReceiverUrl;
 
 /// What a hash of a secret begins with.
 const HASHED: &str = "sha256:";
@@ -24,6 +25,15 @@ fn masked(mask: Mask, text: &str) -> String {
         Mask::Whole => MASK.to_owned(),
         Mask::DatabasePassword => database(text),
         Mask::KeySecrets => keys(text),
+        Mask::BehindHost => origin(text),
+    }
+}
+
+/// `https://host/********`.
+fn origin(text: &str) -> String {
+    match text.parse::<ReceiverUrl>() {
+        Ok(url) => format!("{url}/{MASK}"),
+        Err(_) => MASK.to_owned(),
     }
 }
 

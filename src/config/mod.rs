@@ -17,6 +17,7 @@ mod setting;
 mod settings;
 mod source;
 mod values;
+mod webhook;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,6 +43,7 @@ use crate::access::{Keyring, Scope};
 use crate::codes::ReuseShare;
 use crate::redact::SecretWords;
 use crate::telemetry::LogSettings;
+use crate::webhooks;
 use error::ConfigError;
 use setting::Setting;
 use source::{Raw, Resolved};
@@ -79,6 +81,8 @@ pub struct Config {
     pub frame_ancestors: FrameAncestors,
     /// Callback, relay and statistics.
     pub scans: ScanSettings,
+    /// Receiver of webhooks. Requires the callback.
+    pub webhook: Option<webhooks::Settings>,
     /// Log filter and format.
     pub log: LogSettings,
     /// Graceful shutdown.
@@ -300,6 +304,7 @@ impl<'a> Reader<'a> {
         let cors_origins = self.required(&settings::CORS_ORIGINS);
         let frame_ancestors = self.required(&settings::FRAME_ANCESTORS);
         let scans = self.scans(&public_url);
+        let webhook = self.webhook(&scans);
         let log = self.log();
         let drain = self.drain();
         let keys = keys?;
@@ -321,6 +326,7 @@ impl<'a> Reader<'a> {
             cors_origins: cors_origins?,
             frame_ancestors: frame_ancestors?,
             scans: scans?,
+            webhook: webhook?,
             log: log?,
             drain: drain?,
             secret_words: Arc::new(secret_words),

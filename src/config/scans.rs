@@ -99,7 +99,7 @@ impl Reader<'_> {
         Ok(reply)
     }
 
-    fn refuse_alone(&mut self, name: &str, needed: &str) -> Reported {
+    pub(super) fn refuse_alone(&mut self, name: &str, needed: &str) -> Reported {
         let invalid = InvalidValue::new(format!("is given without {needed}"), "both, or neither");
         self.report(name, &invalid)
     }

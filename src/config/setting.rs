@@ -81,6 +81,8 @@ pub enum Mask {
     DatabasePassword,
     /// The secrets of API keys; their names and scopes are shown.
     KeySecrets,
+    /// All of a URL but scheme, host and port.
+    BehindHost,
 }
 
 /// Whether `wxqr demo` takes a setting.

@@ -18,11 +18,12 @@ use wechat::scene::Lifetime;
 use super::setting::{Description, Mask, Setting};
 use super::source::MAX_FILE_BYTES;
 use super::values::{self, AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl};
-use super::{access, scans};
+use super::{access, scans, webhook};
 use crate::access::{Key, Keyring, LinkKeys, Mode, Rate, TrustedProxies};
 use crate::codes::ReuseShare;
 use crate::statistics::PersonKey;
 use crate::telemetry::LogFormat;
+use crate::webhooks::{ReceiverUrl, SigningSecrets};
 
 // The texts of `--help` below say these numbers.
 const _: () = assert!(AppId::MAX_LEN == 64);
@@ -30,6 +31,8 @@ const _: () = assert!(Key::MIN_SECRET_LEN == 16);
 const _: () = assert!(LinkKeys::MIN_KEY_LEN == 10);
 const _: () = assert!(EncodingAesKey::LEN == 43);
 const _: () = assert!(PersonKey::LEN == 32);
+const _: () = assert!(SigningSecrets::MIN_LEN == 24);
+const _: () = assert!(SigningSecrets::MAX_LEN == 64);
 const _: () = assert!(values::MAX_API_BASES == 4);
 const _: () = assert!(MAX_FILE_BYTES == 1024 * 1024);
 const _: () = assert!(Rate::MAX_MINTS == 1_000_000);
@@ -67,6 +70,9 @@ pub const SETTINGS: &[Description] = &[
     ENCODING_AES_KEY_PREVIOUS.description(),
     RELAY_URL.description(),
     DEFAULT_REPLY.description(),
+    WEBHOOK_URL.description(),
+    WEBHOOK_SECRET.description(),
+    WEBHOOK_OPENID.description(),
     TIME_ZONE.description(),
     RETENTION.description(),
     PERSON_KEY.description(),
@@ -207,6 +213,28 @@ pub(super) const DEFAULT_REPLY: Setting<ReplyText> = Setting::new(
     scans::reply_text,
     "Text that a new follower gets, 1 to 600 characters; unset: none",
 )
+.not_in_demo();
+pub(super) const WEBHOOK_URL: Setting<ReceiverUrl> = Setting::new(
+    "webhook-url",
+    webhook::url,
+    "Where every event is sent as it is stored (Standard Webhooks); only its host is ever shown; unset: nowhere",
+)
+.partly_secret("webhook-url-file", Mask::BehindHost)
+.not_in_demo();
+pub(super) const WEBHOOK_SECRET: Setting<SigningSecrets> = Setting::new(
+    "webhook-secret",
+    webhook::secrets,
+    "What signs webhooks, `whsec_` and 24 to 64 random bytes in base64; comma-separated, all of them sign: the new one and, for a time, the old one",
+)
+.secret("webhook-secret-file")
+.list()
+.not_in_demo();
+pub(super) const WEBHOOK_OPENID: Setting<bool> = Setting::new(
+    "webhook-openid",
+    webhook::openid,
+    "Whether webhooks have the followers' openids, `true` or `false`",
+)
+.default("false")
 .not_in_demo();
 pub(super) const TIME_ZONE: Setting<Offset> = Setting::ranged(
     "time-zone",

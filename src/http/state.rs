@@ -25,6 +25,7 @@ use crate::http::qrcode::link::LinkSigner;
 use crate::http::site::Site;
 use crate::pictures::PictureCache;
 use crate::statistics::{EventStore, Scans};
+use crate::webhooks::Monitor;
 
 /// The state of the router: one pointer, because axum clones it for each request, and each layer
 /// again.
@@ -62,6 +63,8 @@ pub struct AppParts {
     pub tokens: Arc<Tokens>,
     /// Receives WeChat's pushes, if configured.
     pub callback: Option<Arc<Callback>>,
+    /// The deliveries of webhooks, if there is a receiver.
+    pub webhooks: Option<Monitor>,
     /// Signing in by a scan, where pushes are encrypted.
     pub bindings: Option<Arc<Bindings>>,
     /// Records events.
@@ -106,6 +109,7 @@ parts! {
     breaker: Arc<CircuitBreaker>,
     tokens: Arc<Tokens>,
     callback: Option<Arc<Callback>>,
+    webhooks: Option<Monitor>,
     bindings: Option<Arc<Bindings>>,
     scans: Arc<Scans>,
     bodies: ByteBudget,

@@ -25,3 +25,4 @@ mod sandbox;
 mod secrets;
 mod statistics;
 mod store;
+mod webhooks;

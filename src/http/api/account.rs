@@ -17,6 +17,7 @@ use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::time_format::rfc3339;
 use crate::remedy;
+use crate::webhooks::{self, Health, Monitor};
 
 /// State of the account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +37,43 @@ pub(crate) struct AccountBody {
     /// callback is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     callback: Option<CallbackBody>,
+    /// The deliveries of webhooks, of all replicas together; absent without a receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<WebhookBody>,
+}
+
+/// How far events are delivered by webhooks, and how it goes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebhookBody {
+    /// `ok`; `failing` while the last tries failed; `stopped` after the receiver answered 410.
+    status: &'static str,
+    /// When events were delivered last (RFC 3339, UTC); absent before the first time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_success_at: Option<String>,
+    /// The last failure, which may be over; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<WebhookFailureBody>,
+    /// Failures since the last success.
+    failures: u32,
+    /// When the next try is (RFC 3339, UTC); absent unless the last ones failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_try_at: Option<String>,
+    /// Events that are stored and not delivered, scans of bindings included.
+    lag_events: u64,
+    /// The age of the oldest of them, in seconds.
+    lag_seconds: u64,
+}
+
+/// A webhook that was not delivered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebhookFailureBody {
+    /// When (RFC 3339, UTC).
+    at: String,
+    /// `refused` (a status that is no success), `gone` (410), `timeout` or `unreachable`.
+    reason: &'static str,
+    /// The status that the receiver answered, if it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<u16>,
 }
 
 /// Requests to the callback: counts of one process, without other replicas.
@@ -139,10 +177,15 @@ pub(crate) async fn show(
     State(tokens): State<Arc<Tokens>>,
     State(breaker): State<Arc<CircuitBreaker>>,
     State(callback): State<Option<Arc<Callback>>>,
+    State(webhooks): State<Option<Monitor>>,
     _: WithScope<Stats>,
 ) -> Result<Json<AccountBody>, Problem> {
     let supplies = codes.supplies().await?;
     let expires_at = tokens.expires_at();
+    let webhook = match webhooks {
+        Some(webhooks) => webhooks.status().await?,
+        None => None,
+    };
     Ok(Json(AccountBody {
         token: TokenState {
             state: if expires_at.is_some() { "held" } else { "none" },
@@ -156,7 +199,27 @@ pub(crate) async fn show(
         permanent: permanent(&supplies),
         fault: breaker.fault().as_ref().map(fault),
         callback: callback.map(|callback| pushes(callback.summary())),
+        webhook: webhook.map(deliveries),
     }))
+}
+
+fn deliveries(status: webhooks::Status) -> WebhookBody {
+    let health = status.health();
+    let webhooks::Status { progress, lag } = status;
+    let failure = |failure: webhooks::Failure| WebhookFailureBody {
+        at: rfc3339(failure.at),
+        reason: failure.reason.as_str(),
+        http_status: failure.reason.status(),
+    };
+    WebhookBody {
+        status: health.as_str(),
+        last_success_at: progress.delivered_at.map(rfc3339),
+        last_failure: progress.last_failure.map(failure),
+        failures: progress.failures,
+        next_try_at: (health == Health::Failing).then(|| rfc3339(progress.next_try_at)),
+        lag_events: lag.events,
+        lag_seconds: lag.age.as_secs(),
+    }
 }
 
 fn pushes(summary: Summary) -> CallbackBody {

@@ -31,6 +31,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["channels", "clock", "codes", "db", "statistics", "text"],
     ),
     (
+        "webhooks",
+        &[
+            "channels",
+            "clock",
+            "db",
+            "outbound",
+            "statistics",
+            "telemetry",
+            "text",
+        ],
+    ),
+    (
         "config",
         &[
             "access",
@@ -39,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "statistics",
             "telemetry",
             "text",
+            "webhooks",
         ],
     ),
     (
@@ -59,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "statistics",
             "telemetry",
             "text",
+            "webhooks",
         ],
     ),
     ("fuzzing", &["access", "form", "http"]),
@@ -74,6 +88,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "outbound",
             "remedy",
             "telemetry",
+            "webhooks",
         ],
     ),
     (
@@ -90,6 +105,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "pictures",
             "statistics",
             "telemetry",
+            "webhooks",
         ],
     ),
 ];
@@ -100,7 +116,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("tower_http", &["http/"]),
     ("utoipa", &["http/"]),
     ("csv", &["http/"]),
-    ("reqwest", &["outbound.rs", "statistics/relay.rs"]),
+    (
+        "reqwest",
+        &["outbound.rs", "statistics/relay.rs", "webhooks/receiver.rs"],
+    ),
     ("rustls", &["outbound.rs"]),
     ("askama", &["http/"]),
     ("clap", &["config/", "cli/"]),
@@ -115,6 +134,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "statistics/sql/",
             "channels/sql/",
             "bindings/sql.rs",
+            "webhooks/sql.rs",
             "telemetry/logging.rs",
         ],
     ),
@@ -141,6 +161,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "pictures.rs",
             "remedy.rs",
             "statistics/",
+            "webhooks/",
         ],
     ),
 ];

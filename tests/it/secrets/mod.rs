@@ -3,3 +3,4 @@
 mod canary;
 mod pushes;
 mod setup;
+mod webhooks;

@@ -27,6 +27,9 @@ const OLDER_AES_KEY: &str = "CANARYolderKeyOfTheAccountCANARY0123456789E";
 const RELAY_URL: &str = "https://old.example.com/wechat?token=CANARY";
 const PERSON_KEY: &str = "CANARYperson0123456789abcdefghijklmnopqrstw";
 
+const WEBHOOK_URL: &str = "http://CANARYuser:CANARYpass@127.0.0.1:1/CANARY?token=CANARY";
+const WEBHOOK_SECRET: &str = "whsec_CANARYwebhookCANARYwebhookCANARYwebh";
+
 /// A password in an address of a database that can be written in any of these ways.
 const PASSWORD: &str = "CANARYpasswordCANARY";
 
@@ -37,7 +40,7 @@ const ABREAST: usize = 8;
 const PANIC: &str = "PANIC_WITH_A_SECRET";
 
 /// All secrets but the database's address.
-const SECRETS: [(&str, &str); 9] = [
+const SECRETS: [(&str, &str); 11] = [
     ("WXQR_APP_ID", APP_ID),
     ("WXQR_APP_SECRET", APP_SECRET),
     ("WXQR_API_KEYS", KEYS),
@@ -47,6 +50,8 @@ const SECRETS: [(&str, &str); 9] = [
     ("WXQR_ENCODING_AES_KEY_PREVIOUS", OLDER_AES_KEY),
     ("WXQR_RELAY_URL", RELAY_URL),
     ("WXQR_PERSON_KEY", PERSON_KEY),
+    ("WXQR_WEBHOOK_URL", WEBHOOK_URL),
+    ("WXQR_WEBHOOK_SECRET", WEBHOOK_SECRET),
 ];
 
 fn says_nothing(output: &Output, what: &str) {
@@ -76,6 +81,8 @@ async fn no_command_prints_a_secret_wherever_it_was_given() {
         ("encoding-aes-key", AES_KEY),
         ("encoding-aes-key-previous", OLDER_AES_KEY),
         ("person-key", PERSON_KEY),
+        ("webhook-url", WEBHOOK_URL),
+        ("webhook-secret", WEBHOOK_SECRET),
     ];
     let public = ["--app-id", APP_ID, "--relay-url", RELAY_URL];
     let mut flags = public.map(str::to_owned).to_vec();

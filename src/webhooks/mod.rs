@@ -1,0 +1,24 @@
+//! Sends events to the owner's programs as they are stored (Standard Webhooks).
+//!
+//! Nothing is queued: a row has the place of the last event that was delivered, in the order of
+//! `/api/scans`. Read [`Sender::step`] first. It must not know HTTP as it is served.
+
+mod backoff;
+mod batch;
+mod body;
+mod failure_log;
+mod monitor;
+mod progress;
+mod receiver;
+mod receiver_url;
+mod sender;
+mod signature;
+mod sql;
+
+pub use self::monitor::{Health, Lag, Monitor, Status};
+pub use self::progress::{Failure, Progress};
+pub use self::receiver::FailureReason;
+pub use self::receiver_url::{ReceiverUrl, ReceiverUrlError};
+pub use self::sender::{Sender, Settings};
+pub use self::signature::{SigningSecrets, SigningSecretsError};
+pub use self::sql::WebhookStore;

@@ -1,0 +1,122 @@
+//! What the operator wants to know of the deliveries, and what the sender begins with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::progress::Progress;
+use super::receiver::FailureReason;
+use super::sql::WebhookStore;
+use crate::clock::Clock;
+use crate::db;
+use crate::statistics::{EventFilter, EventOrder, EventPage, EventStore};
+
+/// Reads how far events are delivered.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    pub(super) store: WebhookStore,
+    pub(super) events: EventStore,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// How it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// What is delivered, and the last failure.
+    pub progress: Progress,
+    /// What waits.
+    pub lag: Lag,
+}
+
+/// Whether events are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// The last try succeeded, or there was none.
+    Ok,
+    /// The last tries failed; there will be more.
+    Failing,
+    /// The receiver answered 410: there are no more tries before a restart.
+    Stopped,
+}
+
+impl Health {
+    /// The name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failing => "failing",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Status {
+    /// Whether events are delivered.
+    pub fn health(&self) -> Health {
+        let reason = self.progress.last_failure.map(|failure| failure.reason);
+        match (self.progress.failures, reason) {
+            (0, _) => Health::Ok,
+            (_, Some(FailureReason::Gone)) => Health::Stopped,
+            _ => Health::Failing,
+        }
+    }
+}
+
+/// What is stored and not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// How many events, those of bindings included, which are not sent.
+    pub events: u64,
+    /// The age of the oldest one, by WeChat's clock.
+    pub age: Duration,
+}
+
+/// The progress, and the events after it.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) progress: Progress,
+    pub(super) page: EventPage,
+}
+
+impl Monitor {
+    /// Over the repositories of one database.
+    pub fn new(store: WebhookStore, events: EventStore, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            events,
+            clock,
+        }
+    }
+
+    /// How it goes; none before the first start with a receiver. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn status(&self) -> Result<Option<Status>, db::Error> {
+        let look = self.look(1).await?;
+        Ok(look.map(|look| Status {
+            lag: self.lag(&look),
+            progress: look.progress,
+        }))
+    }
+
+    /// The progress, and as many events after it as are asked for.
+    pub(super) async fn look(&self, limit: usize) -> Result<Option<Look>, db::Error> {
+        let Some(progress) = self.store.progress().await? else {
+            return Ok(None);
+        };
+        let after = EventOrder::StoredAfter(progress.delivered_seq);
+        let all = EventFilter::default();
+        let page = self.events.events(&all, after, limit).await?;
+        Ok(Some(Look { progress, page }))
+    }
+
+    pub(super) fn lag(&self, look: &Look) -> Lag {
+        let Look { progress, page } = look;
+        let oldest = page.events.first();
+        let age = oldest.map(|event| self.clock.now().duration_since(event.at));
+        Lag {
+            events: page.last_seq.saturating_sub(progress.delivered_seq),
+            age: age.and_then(|age| age.try_into().ok()).unwrap_or_default(),
+        }
+    }
+}

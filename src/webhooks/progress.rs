@@ -1,0 +1,31 @@
+//! How far events are delivered, and how it goes, as the replicas share it.
+
+use jiff::Timestamp;
+
+use super::receiver::FailureReason;
+
+/// The state of the deliveries, which all replicas share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The place of the last event that the receiver has.
+    pub delivered_seq: u64,
+    /// The place of the last event of the batch that is being sent, or sent again.
+    pub batch_end: Option<u64>,
+    /// When the last batch was delivered.
+    pub delivered_at: Option<Timestamp>,
+    /// Failures since the last delivery.
+    pub failures: u32,
+    /// The last failure, which deliveries after it do not remove.
+    pub last_failure: Option<Failure>,
+    /// When the next try is, while there are failures.
+    pub next_try_at: Timestamp,
+}
+
+/// A batch that was not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: FailureReason,
+}

@@ -1,0 +1,207 @@
+//! Sends events, batch after batch, in the order in which they were stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::backoff;
+use super::batch::{Batch, MAX_EVENTS};
+use super::body::{self, Openids};
+use super::failure_log::FailureLog;
+use super::monitor::{Look, Monitor};
+use super::progress::{Failure, Progress};
+use super::receiver::{self, DeliveryError, FailureReason, Message, Receiver};
+use super::receiver_url::ReceiverUrl;
+use super::signature::SigningSecrets;
+use super::sql::FailedTry;
+use crate::channels::ChannelStore;
+use crate::clock::Clock;
+use crate::db;
+use crate::outbound::{self, ClientError};
+use crate::statistics::{EventFilter, EventOrder};
+use crate::telemetry;
+
+/// How often the sender looks for events. Those of another replica are found by looking only.
+/// Chosen: events that come one by one cost two batches a second at most.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a replica may send a batch before another one sends it.
+const LEASE: Duration = Duration::from_secs(10);
+
+// The answer is stored before the lease ends.
+const _: () = assert!(
+    LEASE.as_secs()
+        >= receiver::TIMEOUT.as_secs() + db::ACQUIRE_TIMEOUT.as_secs() + 2 * db::DEADLINE.as_secs()
+);
+
+/// What the operator sets.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where events are sent.
+    pub url: ReceiverUrl,
+    /// What signs them.
+    pub secrets: SigningSecrets,
+    /// Whether they show openids.
+    pub with_openids: bool,
+}
+
+/// Sends events to the receiver. Each replica has one; a lease in the database lets one of them
+/// send at a time.
+#[derive(Debug)]
+pub struct Sender {
+    receiver: Receiver,
+    openids: Openids,
+    monitor: Monitor,
+    channels: ChannelStore,
+    clock: Arc<dyn Clock>,
+    /// The name by which this process holds the lease.
+    holder: String,
+    /// Whether this process has tried: its first try does not wait for the end of a back-off,
+    /// which may be of another URL.
+    has_tried: bool,
+    /// Whether the receiver wants no more of this process.
+    is_stopped: bool,
+    log: FailureLog,
+}
+
+impl Sender {
+    /// A sender of the events of one database. `extra_ca` is a PEM bundle that is trusted besides
+    /// the built-in roots.
+    ///
+    /// # Errors
+    /// When the bundle holds no certificate that can be read.
+    pub fn new(
+        settings: Settings,
+        extra_ca: Option<&[u8]>,
+        monitor: Monitor,
+        channels: ChannelStore,
+    ) -> Result<Self, ClientError> {
+        telemetry::start_webhook_counts();
+        Ok(Self {
+            receiver: Receiver {
+                client: outbound::http_client(extra_ca)?,
+                url: settings.url,
+                secrets: settings.secrets,
+            },
+            openids: if settings.with_openids {
+                Openids::Shown
+            } else {
+                Openids::Hidden
+            },
+            clock: Arc::clone(&monitor.clock),
+            monitor,
+            channels,
+            holder: Uuid::now_v7().to_string(),
+            has_tried: false,
+            is_stopped: false,
+            log: FailureLog::default(),
+        })
+    }
+
+    /// Sends events as they are stored, until `stop` is cancelled. A batch that is under way then
+    /// is finished.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            // The database logs its own failures.
+            while !stop.is_cancelled() && matches!(self.step().await, Ok(true)) {}
+        }
+    }
+
+    /// Sends the next batch, if there is one and no other replica sends it. Returns whether more
+    /// may wait. Not cancel safe: the batch may be sent twice.
+    ///
+    /// # Errors
+    /// When the store cannot be used. The batch is sent again later, with the same id.
+    pub async fn step(&mut self) -> Result<bool, db::Error> {
+        let Some(look) = self.monitor.look(MAX_EVENTS).await? else {
+            self.begin().await?;
+            return Ok(false);
+        };
+        let lag = self.monitor.lag(&look);
+        telemetry::webhook_lag(lag.events, lag.age);
+        let Look { progress, page } = look;
+        let Some(batch) = Batch::next(&progress, page) else {
+            return Ok(false);
+        };
+        if batch.events.is_empty() {
+            return self.monitor.store.pass_over(&batch).await;
+        }
+        if self.is_waiting(&progress) {
+            return Ok(false);
+        }
+        let message = self.message(&batch).await?;
+        if !self
+            .monitor
+            .store
+            .claim(&self.holder, &batch, LEASE)
+            .await?
+        {
+            return Ok(false);
+        }
+        self.has_tried = true;
+        let now = self.clock.now();
+        match self.receiver.deliver(&message, now).await {
+            Ok(()) => self.delivered(&batch, progress.failures).await,
+            Err(error) => self.failed(&batch, progress.failures, &error).await,
+        }
+    }
+
+    /// Begins with what is stored from now on.
+    async fn begin(&self) -> Result<(), db::Error> {
+        let (all, newest) = (EventFilter::default(), EventOrder::NewestFirst);
+        let page = self.monitor.events.events(&all, newest, 1).await?;
+        self.monitor.store.begin_after(page.last_seq).await
+    }
+
+    fn is_waiting(&self, progress: &Progress) -> bool {
+        let is_backing_off = self.has_tried && self.clock.now() < progress.next_try_at;
+        self.is_stopped || is_backing_off
+    }
+
+    async fn message(&self, batch: &Batch) -> Result<Message, db::Error> {
+        let names = self.channels.known_scenes(&body::scenes(batch)).await?;
+        Ok(Message {
+            id: batch.id(),
+            body: body::json(batch, &names, self.openids, self.clock.now()),
+        })
+    }
+
+    async fn delivered(&mut self, batch: &Batch, failures: u32) -> Result<bool, db::Error> {
+        telemetry::webhook_attempt("ok");
+        self.log.delivered(failures);
+        let now = self.clock.now();
+        self.monitor.store.finish(&self.holder, batch, now).await?;
+        Ok(batch.is_full())
+    }
+
+    async fn failed(
+        &mut self,
+        batch: &Batch,
+        failures: u32,
+        error: &DeliveryError,
+    ) -> Result<bool, db::Error> {
+        let (reason, failures) = (error.reason(), failures.saturating_add(1));
+        telemetry::webhook_attempt(reason.as_str());
+        let wait = backoff::wait(failures, error.retry_after());
+        self.log.failed(error, failures, wait);
+        self.is_stopped = reason == FailureReason::Gone;
+        let at = self.clock.now();
+        let failed = FailedTry {
+            failure: Failure { at, reason },
+            failures,
+            // A replica with another URL need not wait for one that is gone.
+            next_try_at: if self.is_stopped { at } else { at + wait },
+        };
+        self.monitor.store.fail(&self.holder, batch, failed).await?;
+        Ok(false)
+    }
+}

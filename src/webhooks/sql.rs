@@ -1,0 +1,294 @@
+//! The SQL of webhooks: one row with the progress, which is also the lease of the replica that
+//! sends.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::batch::Batch;
+use super::progress::{Failure, Progress};
+use super::receiver::FailureReason;
+use crate::db::{Command, Database, Error, ReadKind, Transaction, row};
+
+/// The progress of webhooks, as the database keeps it.
+#[derive(Debug, Clone)]
+pub struct WebhookStore {
+    db: Database,
+}
+
+/// A try that failed, and what follows from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FailedTry {
+    pub(super) failure: Failure,
+    /// In a row, this one included.
+    pub(super) failures: u32,
+    pub(super) next_try_at: Timestamp,
+}
+
+const PROGRESS: &str = "SELECT delivered_seq, batch_end, delivered_at, failures, failed_at, failure, failure_status, next_try_at
+     FROM webhook WHERE appid = $1";
+
+const BEGIN: &str =
+    "INSERT INTO webhook (appid, delivered_seq, holder, held_until, failures, next_try_at)
+     VALUES ($1, $2, '', 0, 0, 0) ON CONFLICT (appid) DO NOTHING";
+
+const PASS_OVER: &str = "UPDATE webhook SET delivered_seq = $3, batch_end = NULL
+     WHERE appid = $1 AND delivered_seq = $2 AND (batch_end IS NULL OR batch_end = $3)";
+
+/// Whoever was to send the batch knows by the holder that it is not theirs any more.
+const FINISH: &str = "UPDATE webhook SET delivered_seq = $4, batch_end = NULL, held_until = 0,
+         delivered_at = $5, failures = 0, next_try_at = 0
+     WHERE appid = $1 AND holder = $2 AND delivered_seq = $3";
+
+const FAIL: &str = "UPDATE webhook SET held_until = 0, failures = $4, failed_at = $5, failure = $6,
+         failure_status = $7, next_try_at = $8
+     WHERE appid = $1 AND holder = $2 AND delivered_seq = $3";
+
+impl WebhookStore {
+    /// Over the account's database.
+    pub fn new(db: Database) -> Self {
+        Self { db }
+    }
+
+    /// The progress; none before the first start with a receiver. Cancel safe.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub(super) async fn progress(&self) -> Result<Option<Progress>, Error> {
+        let query = sqlx::query(PROGRESS).bind(self.db.appid());
+        self.db
+            .read(ReadKind::Read, async {
+                let found = query.fetch_optional(self.db.autocommit()).await?;
+                found.as_ref().map(progress).transpose()
+            })
+            .await
+    }
+
+    /// Begins after this place, unless there is a beginning.
+    pub(super) async fn begin_after(&self, seq: u64) -> Result<(), Error> {
+        self.db.execute(Begin { seq }).await
+    }
+
+    /// Moves past a batch without an event. Returns whether this call did.
+    pub(super) async fn pass_over(&self, batch: &Batch) -> Result<bool, Error> {
+        let (after, end) = (batch.after, batch.end);
+        self.db.execute(PassOver { after, end }).await
+    }
+
+    /// Takes the right to send a batch for at most `lease`, and stores its end, so that another
+    /// replica would send the same. Returns whether it is granted: another may send, or have sent.
+    pub(super) async fn claim(
+        &self,
+        holder: &str,
+        batch: &Batch,
+        lease: Duration,
+    ) -> Result<bool, Error> {
+        let now = self.db.now_sql();
+        let claim = Claim {
+            sql: format!(
+                "UPDATE webhook SET holder = $2, held_until = {now} + $5, batch_end = $4
+                 WHERE appid = $1 AND delivered_seq = $3 AND (batch_end IS NULL OR batch_end = $4)
+                   AND (holder = $2 OR held_until <= {now})"
+            ),
+            held: Held::new(holder, batch),
+            end: batch.end,
+            lease,
+        };
+        self.db.execute(claim).await
+    }
+
+    /// Stores that a batch is delivered, and gives the lease back. Does nothing where another
+    /// replica has taken it.
+    pub(super) async fn finish(
+        &self,
+        holder: &str,
+        batch: &Batch,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let finish = Finish {
+            held: Held::new(holder, batch),
+            end: batch.end,
+            at,
+        };
+        self.db.execute(finish).await
+    }
+
+    /// Stores that a try failed, and gives the lease back. Does nothing where another replica has
+    /// taken it.
+    pub(super) async fn fail(
+        &self,
+        holder: &str,
+        batch: &Batch,
+        failed: FailedTry,
+    ) -> Result<(), Error> {
+        let held = Held::new(holder, batch);
+        self.db.execute(Fail { held, failed }).await
+    }
+}
+
+/// A batch in the hands of a replica.
+struct Held {
+    holder: String,
+    after: u64,
+}
+
+impl Held {
+    fn new(holder: &str, batch: &Batch) -> Self {
+        Self {
+            holder: holder.to_owned(),
+            after: batch.after,
+        }
+    }
+}
+
+struct Begin {
+    seq: u64,
+}
+
+impl Command for Begin {
+    type Output = ();
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        sqlx::query(BEGIN)
+            .bind(write.appid())
+            .bind(column(self.seq))
+            .execute(write)
+            .await?;
+        Ok(())
+    }
+}
+
+struct PassOver {
+    after: u64,
+    end: u64,
+}
+
+impl Command for PassOver {
+    type Output = bool;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<bool, Error> {
+        let passed = sqlx::query(PASS_OVER)
+            .bind(write.appid())
+            .bind(column(self.after))
+            .bind(column(self.end))
+            .execute(write)
+            .await?;
+        Ok(passed.rows_affected() == 1)
+    }
+}
+
+struct Claim {
+    sql: String,
+    held: Held,
+    end: u64,
+    lease: Duration,
+}
+
+impl Command for Claim {
+    type Output = bool;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<bool, Error> {
+        let claimed = sqlx::query(AssertSqlSafe(self.sql.clone()))
+            .bind(write.appid())
+            .bind(&self.held.holder)
+            .bind(column(self.held.after))
+            .bind(column(self.end))
+            .bind(i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX))
+            .execute(write)
+            .await?;
+        Ok(claimed.rows_affected() == 1)
+    }
+}
+
+struct Finish {
+    held: Held,
+    end: u64,
+    at: Timestamp,
+}
+
+impl Command for Finish {
+    type Output = ();
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        sqlx::query(FINISH)
+            .bind(write.appid())
+            .bind(&self.held.holder)
+            .bind(column(self.held.after))
+            .bind(column(self.end))
+            .bind(self.at.as_millisecond())
+            .execute(write)
+            .await?;
+        Ok(())
+    }
+}
+
+struct Fail {
+    held: Held,
+    failed: FailedTry,
+}
+
+impl Command for Fail {
+    type Output = ();
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        let FailedTry {
+            failure,
+            failures,
+            next_try_at,
+        } = self.failed;
+        sqlx::query(FAIL)
+            .bind(write.appid())
+            .bind(&self.held.holder)
+            .bind(column(self.held.after))
+            .bind(i64::from(failures))
+            .bind(failure.at.as_millisecond())
+            .bind(failure.reason.as_str())
+            .bind(failure.reason.status().map(i64::from))
+            .bind(next_try_at.as_millisecond())
+            .execute(write)
+            .await?;
+        Ok(())
+    }
+}
+
+fn column(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+fn progress(found: &AnyRow) -> Result<Progress, Error> {
+    let batch_end: Option<i64> = found.try_get("batch_end")?;
+    let delivered_at: Option<i64> = found.try_get("delivered_at")?;
+    let failed_at: Option<i64> = found.try_get("failed_at")?;
+    let failures: i64 = found.try_get("failures")?;
+    Ok(Progress {
+        delivered_seq: place(found.try_get("delivered_seq")?)?,
+        batch_end: batch_end.map(place).transpose()?,
+        delivered_at: delivered_at.map(row::instant).transpose()?,
+        failures: u32::try_from(failures).unwrap_or(u32::MAX),
+        last_failure: failed_at.map(|at| failure(found, at)).transpose()?,
+        next_try_at: row::instant(found.try_get("next_try_at")?)?,
+    })
+}
+
+fn failure(found: &AnyRow, at: i64) -> Result<Failure, Error> {
+    let status: Option<i64> = found.try_get("failure_status")?;
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    let name: String = found.try_get("failure")?;
+    let reason = match (name.as_str(), status) {
+        ("gone", _) => FailureReason::Gone,
+        ("refused", Some(status)) => FailureReason::Refused(status),
+        ("timeout", _) => FailureReason::Timeout,
+        ("unreachable", _) => FailureReason::Unreachable,
+        _ => return Err(Error::BadRow("a failure of a webhook")),
+    };
+    Ok(Failure {
+        at: row::instant(at)?,
+        reason,
+    })
+}
+
+fn place(seq: i64) -> Result<u64, Error> {
+    u64::try_from(seq).map_err(|_| Error::BadRow("a place"))
+}
