@@ -32,7 +32,7 @@ pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {
                 report(Finding::fine(what, detail));
             }
             Err(error) => {
-                let issue = Issue::new(error.to_string(), host_remedy(&error));
+                let issue = Issue::new(error.to_string(), remedy(&error, "WXQR_API_BASE"));
                 report(Finding::failed(what, issue));
             }
         }
@@ -46,17 +46,18 @@ fn authority(base: &Url) -> String {
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-fn host_remedy(error: &ProbeError) -> &'static str {
+/// What to do where the host of a setting does not answer.
+pub(super) fn remedy(error: &ProbeError, variable: &str) -> String {
     match error {
-        ProbeError::Name => "check WXQR_API_BASE, and the DNS of this machine",
+        ProbeError::Name => format!("check {variable}, and the DNS of this machine"),
         ProbeError::Connect(_) | ProbeError::ConnectTimeout => {
-            "check WXQR_API_BASE, and that a firewall lets this machine connect to it"
+            format!("check {variable}, and that a firewall lets this machine connect to it")
         }
         ProbeError::Tls(_) => {
-            "check this machine's clock; if a device on the way decrypts TLS, name its CA in WXQR_EXTRA_CA_FILE"
+            "check this machine's clock; if a device on the way decrypts TLS, name its CA in WXQR_EXTRA_CA_FILE".to_owned()
         }
         ProbeError::Silent | ProbeError::NoHttp => {
-            "check WXQR_API_BASE, and the network in between"
+            format!("check {variable}, and the network in between")
         }
     }
 }

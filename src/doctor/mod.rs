@@ -9,6 +9,7 @@ mod database;
 mod finding;
 mod hosts;
 mod pushes;
+mod webhooks;
 mod wechat_errors;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 pub use finding::Finding;
 use wechat::TokenSource;
 
-use crate::app;
+use crate::app::{self, Stores};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigErrors};
 
@@ -40,6 +41,7 @@ const ALLOW_LIST: &str = "allow-list";
 const TOKEN: &str = "token";
 const CODES: &str = "codes";
 const CALLBACK: &str = "callback";
+const WEBHOOK: &str = "webhook";
 
 /// Reports all errors in the settings, and skips all other checks.
 pub fn report_config_errors(errors: &ConfigErrors, report: &mut dyn FnMut(Finding)) {
@@ -62,18 +64,37 @@ pub async fn examine(config: &Config, key: Option<&SecretString>, report: Report
         format!("AppID {}", config.account.app_id.as_str()),
     ));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    check_account(config, Arc::clone(&clock), report).await;
+    let stores = check_account(config, Arc::clone(&clock), report).await;
     for limitation in config.limitations() {
         report(Finding::limitation(&limitation));
     }
     if let Some(credentials) = &config.scans.callback {
         report(callback::check(config, credentials, &*clock, key).await);
     }
+    if let Some(settings) = &config.webhook {
+        report(webhooks::check(config, settings, stores.as_ref(), &clock).await);
+    }
 }
 
-/// Checks everything that the creation of a code depends on, and then the creation.
-async fn check_account(config: &Config, clock: Arc<dyn Clock>, report: Report<'_>) {
-    let store = database::check(config, &clock, report).await;
+/// Checks everything that the creation of a code depends on, and then the creation. Returns the
+/// database, if it is ready to use.
+async fn check_account(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    report: Report<'_>,
+) -> Option<Stores> {
+    let ready = database::check(config, &clock, report).await;
+    check_calls(config, clock, ready.clone(), report).await;
+    ready
+}
+
+/// Checks the calls to WeChat.
+async fn check_calls(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    store: Option<Stores>,
+    report: Report<'_>,
+) {
     let store = match (store, config.upstream.token_source) {
         (None, TokenSource::Stable) => Some(database::open_in_memory(config, &clock).await),
         (store, _) => store,

@@ -21,6 +21,7 @@ use crate::support::database::Database;
 use crate::support::owner::{Owner, Reply};
 use crate::support::process::{Output, run};
 use crate::support::pushes::{AES_KEY, ALICE, PushedEvent, TOKEN, sealed, signed_by, signed_query};
+use crate::support::receiver::Receiver;
 use crate::support::{Server, closed_port};
 
 /// Settings that are right for a sandbox, then those of the test, of which the last one counts.
@@ -746,4 +747,59 @@ async fn the_classic_token_of_a_running_service_stays_alive() {
         400,
         "its scene is its own"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_how_far_webhooks_are_and_sends_none() {
+    let (_sandbox, address, _server) = sandbox().await;
+    let (database, receiver) = (Database::sqlite(), Receiver::spawn().await);
+    let api_base = format!("http://{address}");
+    let (url, host) = (receiver.url(), format!("http://{}", receiver.address));
+    database.store().await.database.close().await;
+    let settings = [
+        ("WXQR_DATABASE_URL", database.url.as_str()),
+        ("WXQR_CALLBACK_TOKEN", TOKEN),
+        ("WXQR_WEBHOOK_URL", &url),
+        (
+            "WXQR_WEBHOOK_SECRET",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ),
+    ];
+    let progress = |columns: &str| {
+        format!(
+            "DELETE FROM webhook; INSERT INTO webhook (appid, delivered_seq, holder, held_until, failures, failed_at, failure,
+                 failure_status, next_try_at) VALUES ('{APP_ID}', 0, '', 0, {columns}, 0)"
+        )
+    };
+    for (columns, want) in [
+        (None, format!("ok    webhook: {host} answers; nothing is sent before the service has started")),
+        (
+            Some("0, NULL, NULL, NULL"),
+            format!("ok    webhook: {host} answers; nothing was delivered yet, 0 events wait"),
+        ),
+        (
+            Some("3, 1, 'refused', 500"),
+            "FAIL  webhook: the receiver answers 500, 3 times in a row; nothing was delivered yet, 0 events wait; see the receiver's log; it must answer 200 to 299".to_owned(),
+        ),
+        (
+            Some("2, 1, 'timeout', NULL"),
+            "FAIL  webhook: the receiver fails (timeout), 2 times in a row; nothing was delivered yet, 0 events wait; see that the receiver runs, and answers within 5 s".to_owned(),
+        ),
+        (
+            Some("1, 1, 'gone', 410"),
+            "FAIL  webhook: the receiver answered 410, so nothing is sent to it; nothing was delivered yet, 0 events wait; restart the service with the right WXQR_WEBHOOK_URL, or without one".to_owned(),
+        ),
+    ] {
+        if let Some(columns) = columns {
+            database.run(&progress(columns)).await;
+        }
+        let output = doctor(&api_base, &settings).await;
+        assert_eq!(line(&output, &want[..13]), want);
+    }
+    let paths: Vec<_> = receiver
+        .received()
+        .into_iter()
+        .map(|one| one.path)
+        .collect();
+    assert_eq!(paths, ["/"; 5], "neither the path nor an event");
 }
