@@ -1,0 +1,46 @@
+// Receives webhooks of wxqr, and prints their events. README.md beside this file tells more.
+//
+//     npm install standardwebhooks
+//     WEBHOOK_SECRET=whsec_... node receiver.js [PORT]
+
+const { createServer } = require("node:http");
+const { Webhook } = require("standardwebhooks");
+
+const webhook = new Webhook(process.env.WEBHOOK_SECRET);
+
+// The id of the last request. A real receiver keeps it with the events.
+let lastId;
+
+// Takes the events of a request, unless it came before: a lost answer brings it again.
+function take(id, events) {
+  if (id !== lastId) {
+    for (const event of events) {
+      console.log(JSON.stringify(event));
+    }
+    lastId = id;
+  }
+}
+
+// The body as it came: the signature covers its bytes.
+async function bodyOf(request) {
+  const pieces = [];
+  for await (const piece of request) {
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+async function receive(request, response) {
+  const body = await bodyOf(request);
+  let message;
+  try {
+    message = webhook.verify(body, request.headers);
+  } catch {
+    response.writeHead(401).end();
+    return;
+  }
+  take(request.headers["webhook-id"], message.data.events);
+  response.writeHead(204).end();
+}
+
+createServer(receive).listen(Number(process.argv[2] ?? 8000), "127.0.0.1");

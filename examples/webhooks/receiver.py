@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Receives webhooks of wxqr, and prints their events. README.md beside this file tells more.
+
+    pip install standardwebhooks
+    WEBHOOK_SECRET=whsec_... python3 receiver.py [PORT]
+"""
+
+import json
+import os
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+WEBHOOK = Webhook(os.environ["WEBHOOK_SECRET"])
+
+# The id of the last request. A real receiver keeps it with the events.
+last_id = None
+
+
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        # The body as it came: the signature covers its bytes.
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        try:
+            message = WEBHOOK.verify(body, dict(self.headers))
+        except WebhookVerificationError:
+            return self.answer(401)
+        take(self.headers["webhook-id"], message["data"]["events"])
+        self.answer(204)
+
+    def answer(self, status):
+        self.send_response(status)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def take(message_id, events):
+    """Takes the events of a request, unless it came before: a lost answer brings it again."""
+    global last_id
+    if message_id != last_id:
+        for event in events:
+            print(json.dumps(event, ensure_ascii=False), flush=True)
+        last_id = message_id
+
+
+if __name__ == "__main__":
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
+    HTTPServer(("127.0.0.1", port), Receiver).serve_forever()
