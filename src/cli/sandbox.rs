@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use http_listener::TlsConfig;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use wechat_sandbox::{
@@ -133,14 +134,9 @@ fn account(text: &str) -> Result<Credentials, String> {
 }
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
-    let address: SocketAddr = *matches.get_one("listen").expect("it has a default");
-    let given: Option<&Credentials> = matches.get_one("account");
-    let account = given.cloned().unwrap_or_else(|| Credentials {
-        app_id: "wxsandbox".to_owned(),
-        app_secret: SecretString::from(random_token()),
-    });
     telemetry::start_logging(&Config::load_log(matches, std::env::vars_os())?);
     let stop = stop_signal()?;
+    let address: SocketAddr = *matches.get_one("listen").expect("it has a default");
     let listener =
         http_listener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let mut base = local_url(listener.local_addr()?);
@@ -151,15 +147,6 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     } else {
         None
     };
-    let sandbox = Sandbox::new(Options {
-        base: public
-            .map_or(base.as_str(), PublicUrl::as_str)
-            .trim_end_matches('/')
-            .to_owned(),
-        base_setting: "--public-url",
-        accounts: vec![account.clone()],
-        clock: Clock::new(|| SystemClock.now()),
-    });
     let ca_out: Option<&PathBuf> = matches.get_one("ca-out");
     if let (Some(path), Some(identity)) = (ca_out, &identity) {
         ca_file::write(path, &identity.authority)?;
@@ -168,16 +155,45 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     if identity.is_some() {
         introduce(trust(ca_out.map(PathBuf::as_path)));
     }
-    if given.is_none() {
+    let sandbox = sandbox(matches, public.map_or(base.as_str(), PublicUrl::as_str));
+    serve(&sandbox, listener, identity, stop).await
+}
+
+/// A sandbox with the account and the callback of the arguments. Prints the account if it is
+/// generated.
+fn sandbox(matches: &ArgMatches, base: &str) -> Sandbox {
+    let account = matches.get_one("account").cloned().unwrap_or_else(|| {
+        let account = Credentials {
+            app_id: "wxsandbox".to_owned(),
+            app_secret: SecretString::from(random_token()),
+        };
         introduce(format_args!(
             "AppID:     {}\nAppSecret: {}",
             account.app_id,
             account.app_secret.expose_secret()
         ));
-    }
+        account
+    });
+    let app_id = account.app_id.clone();
+    let sandbox = Sandbox::new(Options {
+        base: base.trim_end_matches('/').to_owned(),
+        base_setting: "--public-url",
+        accounts: vec![account],
+        clock: Clock::new(|| SystemClock.now()),
+    });
     if let Some(callback) = callback(matches) {
-        sandbox.set_callback(&account.app_id, Some(callback));
+        sandbox.set_callback(&app_id, Some(callback));
     }
+    sandbox
+}
+
+/// Serves until the process is asked to stop: HTTPS with an identity, else HTTP.
+async fn serve(
+    sandbox: &Sandbox,
+    listener: TcpListener,
+    identity: Option<TlsIdentity>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let stopped = CancellationToken::new();
     let limits = sandbox_limits();
     let stopping = async {

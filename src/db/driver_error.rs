@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
-use std::io;
 
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::PgDatabaseError;
@@ -98,99 +97,6 @@ pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     )
 }
 
-/// Why a server refuses, and will go on to until its owner changes something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerRefusal {
-    /// There is no such database.
-    NoDatabase,
-    /// Not this user, not with this password, or not from here.
-    NotThisUser,
-    /// One side demands TLS and the other has none, or a certificate that is not trusted.
-    Tls,
-    /// The user may not do what the service needs.
-    NotPermitted,
-    /// A pooler in between does not know what the driver asks of a new connection.
-    StartupParameter,
-    /// A pooler in between lends a connection for one statement, and the service needs
-    /// transactions.
-    StatementPooling,
-    /// A pooler in between does not know the database, or cannot use its own configuration for it.
-    PoolerConfiguration,
-}
-
-impl ServerRefusal {
-    pub(super) fn of(error: &sqlx::Error) -> Option<Self> {
-        match error {
-            sqlx::Error::Tls(_) => Some(Self::Tls),
-            // What the TLS library says comes as this.
-            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Some(Self::Tls),
-            sqlx::Error::Database(error) => match ErrorCode::of(&**error)? {
-                ErrorCode::Postgres(state) => Self::of_state(&state, error.message()),
-                ErrorCode::Sqlite(_) => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// By PostgreSQL's code. PgBouncer has one code for nearly everything, and its words are always
-    /// English.
-    fn of_state(state: &str, message: &str) -> Option<Self> {
-        match state {
-            "3D000" => Some(Self::NoDatabase),
-            "28000" | "28P01" => Some(Self::NotThisUser),
-            "42501" | "3F000" => Some(Self::NotPermitted),
-            "08P01" => Self::of_pooler(message),
-            _ => None,
-        }
-    }
-
-    /// By PgBouncer's words, or by those of the server that it passes on under its own code.
-    fn of_pooler(message: &str) -> Option<Self> {
-        let says = |part| message.contains(part);
-        let is_absent = |what| says(what) && says("does not exist");
-        if says("unsupported startup parameter") {
-            Some(Self::StartupParameter)
-        } else if says("in statement pooling mode") {
-            Some(Self::StatementPooling)
-        } else if says("bouncer config error") {
-            Some(Self::PoolerConfiguration)
-        } else if says("no such database") || is_absent("database \"") {
-            Some(Self::NoDatabase)
-        } else if says("authentication failed")
-            || says("no such user")
-            || says("no pg_hba.conf entry")
-            || is_absent("role \"")
-        {
-            Some(Self::NotThisUser)
-        } else {
-            None
-        }
-    }
-
-    /// What the owner can do about it.
-    pub(super) fn action(self) -> &'static str {
-        match self {
-            Self::NoDatabase => "create the database, or name another one in the address",
-            Self::NotThisUser => {
-                "check user and password in the address, and that the server's pg_hba.conf lets this user in from here, with TLS where it asks for that"
-            }
-            Self::Tls => {
-                "let the server speak TLS with a certificate that the address's sslrootcert trusts, or change the address's sslmode"
-            }
-            Self::NotPermitted => "let this user own the database",
-            Self::StartupParameter => {
-                "put ignore_startup_parameters = extra_float_digits into PgBouncer's configuration"
-            }
-            Self::StatementPooling => {
-                "set pool_mode = transaction in PgBouncer's configuration, for this database"
-            }
-            Self::PoolerConfiguration => {
-                "check that the [databases] of PgBouncer's configuration have the database that the address names, and look at its log"
-            }
-        }
-    }
-}
-
 /// Whether SQLite cannot open the file or write to it, which another try does not change.
 pub(super) fn is_file_error(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
@@ -207,49 +113,9 @@ pub(super) fn is_file_error(error: &sqlx::Error) -> bool {
         )
 }
 
-/// The driver's message about a URL, without what it quotes of it: any piece may be the password.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct AddressProblem(String);
-
-impl AddressProblem {
-    pub(super) fn new(cause: &(dyn Error + 'static)) -> Self {
-        // The driver wraps its own error, and says the same twice.
-        let innermost = std::iter::successors(Some(cause), |&cause| cause.source()).last();
-        Self(unquoted(&innermost.unwrap_or(cause).to_string()))
-    }
-}
-
-/// Replaces what is quoted by `…`, except names of parameters with a fixed set of values.
-fn unquoted(text: &str) -> String {
-    const NAMES: &[&str] = &["ssl_mode", "mode", "cache", "immutable"];
-    let mut rest = text;
-    let mut said = String::new();
-    while let Some(at) = rest.find(['"', '`']) {
-        let (before, quoted) = rest.split_at(at);
-        said += before;
-        let (quote, inside) = quoted.split_at(1);
-        let (inside, after) = split_at_quote(inside, quote);
-        match NAMES.iter().find(|name| **name == inside) {
-            Some(name) => said += name,
-            None => said.push('…'),
-        }
-        rest = after;
-    }
-    said + rest
-}
-
-/// What comes before the closing quote and after it. Without one, all is quoted.
-fn split_at_quote<'a>(text: &'a str, quote: &str) -> (&'a str, &'a str) {
-    let closing = text
-        .match_indices(quote)
-        .find(|(at, _)| !text[..*at].ends_with('\\'));
-    closing.map_or((text, ""), |(at, _)| (&text[..at], &text[at + 1..]))
-}
-
 /// How a database names an error.
 #[derive(Debug, PartialEq, Eq)]
-enum ErrorCode<'a> {
+pub(super) enum ErrorCode<'a> {
     /// A primary result code.
     Sqlite(u32),
     /// An SQLSTATE of five characters, of which the first two are its class.
@@ -272,7 +138,7 @@ mod sqlite {
 }
 
 impl<'a> ErrorCode<'a> {
-    fn of(error: &'a dyn DatabaseError) -> Option<Self> {
+    pub(super) fn of(error: &'a dyn DatabaseError) -> Option<Self> {
         let code = error.code()?;
         if error.try_downcast_ref::<SqliteError>().is_none() {
             return Some(Self::Postgres(code));
@@ -351,105 +217,6 @@ mod tests {
             sqlx::Error::BeginFailed,
         ] {
             assert!(!is_connection_error(&error), "{error}");
-        }
-    }
-
-    #[test]
-    fn permanent_refusals_are_told_from_transient_ones() {
-        for (state, message, want) in [
-            ("3D000", "", Some(ServerRefusal::NoDatabase)),
-            ("28000", "", Some(ServerRefusal::NotThisUser)),
-            ("28P01", "", Some(ServerRefusal::NotThisUser)),
-            ("42501", "", Some(ServerRefusal::NotPermitted)),
-            (
-                "08P01",
-                "unsupported startup parameter: extra_float_digits",
-                Some(ServerRefusal::StartupParameter),
-            ),
-            (
-                "08P01",
-                "no such database: x",
-                Some(ServerRefusal::NoDatabase),
-            ),
-            (
-                "08P01",
-                "SASL authentication failed",
-                Some(ServerRefusal::NotThisUser),
-            ),
-            (
-                "08P01",
-                "database \"x\" does not exist",
-                Some(ServerRefusal::NoDatabase),
-            ),
-            (
-                "08P01",
-                "server login has been failing, cached error: database \"x\" does not exist (server_login_retry)",
-                Some(ServerRefusal::NoDatabase),
-            ),
-            (
-                "08P01",
-                "role \"x\" does not exist",
-                Some(ServerRefusal::NotThisUser),
-            ),
-            (
-                "08P01",
-                "no pg_hba.conf entry for host \"127.0.0.1\"",
-                Some(ServerRefusal::NotThisUser),
-            ),
-            (
-                "08P01",
-                "transaction blocks not allowed in statement pooling mode",
-                Some(ServerRefusal::StatementPooling),
-            ),
-            (
-                "08P01",
-                "bouncer config error",
-                Some(ServerRefusal::PoolerConfiguration),
-            ),
-            ("08P01", "client_login_timeout (server down)", None),
-            ("08P01", "pgbouncer cannot connect to server", None),
-            (
-                "08P01",
-                "server login has been failing, try again later",
-                None,
-            ),
-            ("57P03", "the database system is starting up", None),
-            ("53300", "too many connections", None),
-            ("25006", "read-only", None),
-        ] {
-            let got = ServerRefusal::of_state(state, message);
-            assert_eq!(got, want, "{state} {message}");
-        }
-        for error in [
-            sqlx::Error::PoolTimedOut,
-            sqlx::Error::Io(io::ErrorKind::ConnectionRefused.into()),
-            sqlx::Error::Io(io::ErrorKind::TimedOut.into()),
-            sqlx::Error::Io(io::ErrorKind::UnexpectedEof.into()),
-        ] {
-            assert_eq!(ServerRefusal::of(&error), None, "{error}");
-        }
-    }
-
-    #[test]
-    fn what_the_driver_quotes_of_a_url_is_redacted() {
-        for (said, want) in [
-            ("invalid port number", "invalid port number"),
-            (
-                "unknown value \"secret\" for `ssl_mode`",
-                "unknown value … for ssl_mode",
-            ),
-            (
-                "unknown query parameter `secret` while",
-                "unknown query parameter … while",
-            ),
-            (
-                r#"unrecognized: "postgres://a:\"secret\"@b""#,
-                "unrecognized: …",
-            ),
-            ("half \"secret", "half …"),
-            ("", ""),
-        ] {
-            assert_eq!(unquoted(said), want, "said {said:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 //! state. It must not know any feature: the SQL of each is in that feature's `sql`.
 
 mod adaptive_size;
+mod address_problem;
 mod admission;
 mod autocommit;
 mod backup;
@@ -28,15 +29,16 @@ mod pool;
 mod queues;
 pub(crate) mod row;
 mod schema;
+mod server_refusal;
 mod transaction;
 mod url;
 mod write_connection;
 mod writer;
 
+pub use self::address_problem::AddressProblem;
 pub use self::backup::BackupError;
 pub use self::clocks::ClockDifference;
 pub use self::database::Database;
-pub use self::driver_error::{AddressProblem, ServerRefusal};
 pub use self::error::Error;
 pub use self::files::{FileProblem, SharedFile};
 pub use self::integrity::Damage;
@@ -44,6 +46,7 @@ pub use self::limits::{ACQUIRE_TIMEOUT, DEADLINE, STATISTICS_DEADLINE};
 pub use self::open_error::OpenError;
 pub use self::opening::UpstreamIdentity;
 pub use self::schema::SchemaState;
+pub use self::server_refusal::ServerRefusal;
 
 pub(crate) use self::admission::ReadKind;
 pub(crate) use self::command::{BatchCommand, Command, Purge, Urgency};

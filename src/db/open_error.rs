@@ -2,8 +2,10 @@
 
 use sqlx::migrate::MigrateError;
 
-use super::driver_error::{self, AddressProblem, ServerRefusal};
+use super::address_problem::AddressProblem;
+use super::driver_error;
 use super::files::FileProblem;
+use super::server_refusal::ServerRefusal;
 use super::url::DatabaseUrl;
 
 /// Why a database is not opened. No message holds its URL, which may hold a password.

@@ -10,8 +10,8 @@ use wechat::scene::Scene;
 use wechat::ticket::IssuedCode;
 
 use super::daily_counters::{ANONYMOUS, add_to_today, find_today, value_today};
+use super::entries::{Entry, entries, find_entries};
 use super::lease::{Lease, LeaseRow, take_leases};
-use super::ledger::{Entry, entries, find_entries};
 use super::stops::{Stop, find_stop, stop};
 use super::store::CodeStore;
 use crate::db::{BatchCommand, Error, Transaction};

@@ -9,7 +9,8 @@ use wechat::scene::{PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
 use super::columns;
-use super::ledger::{Entry, NewEntry, entries, find_entries, record_all};
+use super::entries::{Entry, entries, find_entries};
+use super::ledger::{NewEntry, record_all};
 use super::store::CodeStore;
 use crate::db::{Command, Error, Transaction};
 

@@ -4,6 +4,7 @@ mod access_token;
 mod begin;
 pub(crate) mod columns;
 mod daily_counters;
+mod entries;
 mod finish;
 mod importing;
 mod inserting;

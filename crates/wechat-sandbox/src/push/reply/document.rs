@@ -74,49 +74,77 @@ fn collect(value: &Value, path: &str, fields: &mut Fields) {
 /// `<xml>` with an element for each field; the `n`th `<item>` of a list is its part `n`.
 fn xml(text: &str) -> Option<Fields> {
     let mut reader = Reader::from_str(text);
-    let mut path: Vec<String> = Vec::new();
-    let mut has_root = false;
-    let mut items = 0;
-    let mut content = String::new();
-    let mut fields = Fields::new();
+    let mut document = XmlDocument::default();
     loop {
         match reader.read_event().ok()? {
-            Event::Start(tag) => {
-                if path.is_empty() {
-                    if has_root || tag.name().as_ref() != "xml" {
-                        return None;
-                    }
-                    has_root = true;
-                }
-                let name = match tag.name().as_ref() {
-                    "item" => {
-                        items += 1;
-                        (items - 1).to_string()
-                    }
-                    name => name.to_owned(),
-                };
-                path.push(name);
-                content.clear();
-            }
-            Event::End(_) => {
-                let name = path.get(1..)?.join("/");
-                let has_parts = fields.keys().any(|it| it.starts_with(&format!("{name}/")));
-                if path.len() > 1 && !has_parts {
-                    let twice = fields.insert(name, std::mem::take(&mut content));
-                    if twice.is_some() {
-                        return None;
-                    }
-                }
-                content.clear();
-                path.pop();
-            }
-            Event::Text(text) => content.push_str(&text.into_inner()),
-            Event::CData(text) => content.push_str(&text.into_inner()),
-            Event::GeneralRef(reference) => content.push_str(&resolved(&reference)?),
+            Event::Start(tag) => document.open(tag.name().as_ref())?,
+            Event::End(_) => document.close()?,
+            Event::Text(text) => document.content.push_str(&text.into_inner()),
+            Event::CData(text) => document.content.push_str(&text.into_inner()),
+            Event::GeneralRef(reference) => document.content.push_str(&resolved(&reference)?),
             Event::Comment(_) | Event::Decl(_) | Event::Empty(_) => {}
             Event::DocType(_) | Event::PI(_) => return None,
-            Event::Eof => return (has_root && path.is_empty()).then_some(fields),
+            Event::Eof => return document.finish(),
         }
+    }
+}
+
+/// What was read of an XML document.
+#[derive(Default)]
+struct XmlDocument {
+    /// The elements that are open.
+    path: Vec<String>,
+    has_root: bool,
+    /// How many `<item>` there were.
+    items: usize,
+    /// The text of the element that was opened last.
+    content: String,
+    fields: Fields,
+}
+
+impl XmlDocument {
+    /// None for a root that is not `<xml>`, or is the second one.
+    fn open(&mut self, name: &str) -> Option<()> {
+        if self.path.is_empty() {
+            if self.has_root || name != "xml" {
+                return None;
+            }
+            self.has_root = true;
+        }
+        let name = match name {
+            "item" => {
+                self.items += 1;
+                (self.items - 1).to_string()
+            }
+            name => name.to_owned(),
+        };
+        self.path.push(name);
+        self.content.clear();
+        Some(())
+    }
+
+    /// None for a field that there was before.
+    fn close(&mut self) -> Option<()> {
+        let name = self.path.get(1..)?.join("/");
+        let content = std::mem::take(&mut self.content);
+        if self.path.len() > 1 && !self.has_parts(&name) {
+            let before = self.fields.insert(name, content);
+            if before.is_some() {
+                return None;
+            }
+        }
+        self.path.pop();
+        Some(())
+    }
+
+    fn has_parts(&self, name: &str) -> bool {
+        let part = format!("{name}/");
+        self.fields.keys().any(|field| field.starts_with(&part))
+    }
+
+    /// None for a document that is not complete.
+    fn finish(self) -> Option<Fields> {
+        (self.has_root && self.path.is_empty()).then_some(self.fields)
     }
 }
 

@@ -1,0 +1,310 @@
+use std::sync::Mutex;
+
+use futures_util::future::join_all;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::db::{Command, Database, Urgency};
+
+/// What is executed, in order, by the groups of the writer.
+type Log = Arc<Mutex<Vec<Vec<String>>>>;
+
+/// Writes a name that must be new.
+struct Insert(String, Log);
+
+impl BatchCommand for Insert {
+    type Output = String;
+
+    async fn execute_all(
+        commands: &[Self],
+        write: &mut Transaction<'_>,
+    ) -> Result<Vec<String>, Error> {
+        let names = commands.iter().map(|insert| insert.0.clone());
+        commands[0].1.lock().unwrap().push(names.clone().collect());
+        for name in names.clone() {
+            sqlx::query("INSERT INTO about (name, value) VALUES ($1, '')")
+                .bind(name)
+                .execute(&mut *write)
+                .await?;
+        }
+        Ok(names.collect())
+    }
+}
+
+struct Urgent(Log);
+
+impl Command for Urgent {
+    type Output = ();
+
+    const URGENCY: Urgency = Urgency::First;
+
+    async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+        self.0.lock().unwrap().push(vec!["urgent".to_owned()]);
+        Ok(())
+    }
+}
+
+fn insert(name: &str, log: &Log) -> Insert {
+    Insert(name.to_owned(), Arc::clone(log))
+}
+
+async fn names(db: &Database) -> Vec<String> {
+    let names = sqlx::query_scalar("SELECT name FROM about WHERE value = '' ORDER BY name");
+    names.fetch_all(db.autocommit()).await.unwrap()
+}
+
+async fn database() -> Database {
+    Database::in_memory(Arc::new(SystemClock)).await
+}
+
+#[tokio::test]
+async fn commands_that_wait_share_a_transaction() {
+    let (db, log) = (database().await, Log::default());
+    let all = (0..150).map(|n| db.execute(insert(&n.to_string(), &log)));
+    let outputs = join_all(all).await;
+    for (n, output) in outputs.into_iter().enumerate() {
+        assert_eq!(output.unwrap(), n.to_string(), "each caller has its own");
+    }
+    let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [16, 32, 64, 38]);
+}
+
+/// Never ends in a group of more than so many.
+struct TooMany(usize, Log);
+
+impl BatchCommand for TooMany {
+    type Output = ();
+
+    async fn execute_all(commands: &[Self], _: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+        let sizes = commands.iter().map(|_| "one".to_owned());
+        commands[0].1.lock().unwrap().push(sizes.collect());
+        if commands.len() > commands[0].0 {
+            std::future::pending::<()>().await;
+        }
+        Ok(vec![(); commands.len()])
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_takes_too_long_is_executed_in_halves() {
+    let (db, log) = (database().await, Log::default());
+    let all = (0..16).map(|_| db.execute(TooMany(8, Arc::clone(&log))));
+    for result in join_all(all).await {
+        result.unwrap();
+    }
+    let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [16, 8, 8]);
+    assert!(db.is_up(), "it was too much at once");
+    db.execute(TooMany(0, log)).await.unwrap_err();
+    assert!(!db.is_up(), "one command alone took too long");
+}
+
+#[tokio::test]
+async fn a_command_that_fails_is_found_in_few_transactions() {
+    let (db, log) = (database().await, Log::default());
+    let all = (0..16).map(|n| db.execute(insert(&(n % 15).to_string(), &log)));
+    let failed = join_all(all)
+        .await
+        .iter()
+        .filter(|one| one.is_err())
+        .count();
+    assert_eq!(failed, 1);
+    let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [16, 8, 8, 4, 4, 2, 2, 1, 1]);
+}
+
+/// A removal of old rows that never ends.
+struct Removal(Log);
+
+impl Command for Removal {
+    type Output = ();
+
+    const URGENCY: Urgency = Urgency::Background;
+
+    async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+        self.0.lock().unwrap().push(vec!["removal".to_owned()]);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_slow_background_command_fails_alone() {
+    let (db, log) = (database().await, Log::default());
+    let (removed, one, other) = tokio::join!(
+        db.execute(Removal(Arc::clone(&log))),
+        db.execute(insert("one", &log)),
+        db.execute(insert("other", &log)),
+    );
+    assert!(matches!(removed, Err(Error::Busy)), "{removed:?}");
+    one.unwrap();
+    other.unwrap();
+    assert_eq!(log.lock().unwrap().len(), 2, "a group of its own");
+    assert!(db.is_up(), "it is only slow");
+}
+
+/// A removal that never ends with more than so many rows.
+struct TooManyRows(i64);
+
+impl Command for TooManyRows {
+    type Output = i64;
+
+    const URGENCY: Urgency = Urgency::Background;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<i64, Error> {
+        if write.purge_batch() > self.0 {
+            std::future::pending::<()>().await;
+        }
+        Ok(write.purge_batch())
+    }
+}
+
+#[tokio::test]
+async fn a_slow_removal_makes_the_next_one_smaller_and_a_fast_one_larger() {
+    let db = database().await;
+    for removed in [None, Some(250), None, Some(250)] {
+        let batch = db.execute(TooManyRows(250)).await.ok();
+        assert_eq!(batch, removed);
+    }
+}
+
+#[tokio::test]
+async fn background_commands_do_not_wait_for_a_quiet_moment() {
+    let (db, log) = (database().await, Log::default());
+    let all = (0..150).map(|n| db.execute(insert(&n.to_string(), &log)));
+    let (removed, _) = tokio::join!(db.execute(Removal(Arc::clone(&log))), join_all(all));
+    removed.unwrap_err();
+    let log = log.lock().unwrap();
+    let place = log.iter().position(|group| group[0] == "removal");
+    assert!(place < Some(log.len() - 1), "{place:?} of {}", log.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_finds_its_queue_full_is_refused_after_a_while() {
+    // No task takes what waits.
+    let (senders, _queues) = queues();
+    let writer = Writer {
+        senders,
+        closing: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    let command = || insert("one", &Log::default());
+    let mut queued = Vec::new();
+    let started = Instant::now();
+    let refused = loop {
+        // A task may not send so many at once.
+        tokio::task::yield_now().await;
+        let mut waiting = Box::pin(writer.execute(command()));
+        if writer.senders.is_full() {
+            break waiting.await;
+        }
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        queued.push(waiting);
+    };
+    assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+    assert_eq!(started.elapsed(), ACQUIRE_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_database_that_is_dropped_closes_its_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let url = format!("sqlite://{}", path.display());
+    let upstream = crate::db::UpstreamIdentity::of_host("test");
+    let clock = Arc::new(SystemClock);
+    let db = Database::open(&url.into(), "wxtest", &upstream, clock).await;
+    let (db, log) = (db.unwrap(), Log::default());
+    db.execute(insert("one", &log)).await.unwrap();
+    let wal = folder.path().join("x.db-wal");
+    assert!(wal.exists());
+    drop(db);
+    // SQLite removes it with the last connection.
+    while wal.exists() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_fails_by_its_values_harms_no_other() {
+    let (db, log) = (database().await, Log::default());
+    let results = join_all(["a", "b", "a", "c"].map(|name| db.execute(insert(name, &log)))).await;
+    let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+    assert_eq!(failed, [false, false, true, false]);
+    assert_eq!(names(&db).await, ["a", "b", "c"]);
+    assert!(db.is_up());
+}
+
+#[tokio::test]
+async fn the_results_of_calls_go_first() {
+    let (db, log) = (database().await, Log::default());
+    let ordinary = db.execute(insert("ordinary", &log));
+    let (one, other) = tokio::join!(ordinary, db.execute(Urgent(Arc::clone(&log))));
+    one.unwrap();
+    other.unwrap();
+    assert_eq!(*log.lock().unwrap(), [["urgent"], ["ordinary"]]);
+}
+
+#[tokio::test]
+async fn a_command_whose_caller_leaves_in_time_is_not_executed() {
+    let (db, log) = (database().await, Log::default());
+    assert!(db.execute(insert("left", &log)).now_or_never().is_none());
+    db.execute(insert("stays", &log)).await.unwrap();
+    assert_eq!(names(&db).await, ["stays"]);
+}
+
+/// Fails neither by its values nor by the connection.
+struct Fails;
+
+impl Command for Fails {
+    type Output = ();
+
+    async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+        Err(sqlx::Error::RowNotFound.into())
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_fails_for_any_reason_of_its_own_harms_no_other() {
+    let (db, log) = (database().await, Log::default());
+    let (one, failed, other) = tokio::join!(
+        db.execute(insert("one", &log)),
+        db.execute(Fails),
+        db.execute(insert("other", &log)),
+    );
+    one.unwrap();
+    other.unwrap();
+    assert!(failed.is_err());
+    assert!(db.is_up());
+}
+
+struct Panics;
+
+impl Command for Panics {
+    type Output = ();
+
+    async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+        unreachable!("a defect, for the test")
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_panics_does_not_end_the_writer() {
+    let (db, log) = (database().await, Log::default());
+    let failed = db.execute(Panics).await;
+    assert!(failed.is_err());
+    db.execute(insert("next", &log)).await.unwrap();
+    assert_eq!(names(&db).await, ["next"]);
+}
+
+#[tokio::test]
+async fn what_waits_at_the_end_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("x.db").display());
+    let upstream = crate::db::UpstreamIdentity::of_host("test");
+    let url = secrecy::SecretString::from(url);
+    let open = || Database::open(&url, "wxtest", &upstream, Arc::new(SystemClock));
+    let (db, log) = (open().await.unwrap(), Log::default());
+    let (written, ()) = tokio::join!(db.execute(insert("last", &log)), db.close());
+    written.unwrap();
+    assert!(db.execute(insert("late", &log)).await.is_err());
+    assert_eq!(names(&open().await.unwrap()).await, ["last"]);
+}
