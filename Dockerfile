@@ -1,5 +1,11 @@
+# Both bases may come from a mirror. BASE_IMAGE needs glibc of Debian 12 or later and a user 65532, and nothing else.
+ARG BUILD_IMAGE=rust:1-bookworm
+ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+
 # The build machine has the toolchain in it; `rust-toolchain.toml` stays out of the context, so that no other is fetched.
-FROM rust:1-bookworm AS build
+FROM ${BUILD_IMAGE} AS build
+# Writes the list of dependencies (SBOM) into the binary, where scanners of images look for it.
+RUN cargo install --locked cargo-auditable@0.7.7
 WORKDIR /src
 
 # A layer of its own for the dependencies: it is built again only when they change.
@@ -15,7 +21,7 @@ RUN mkdir src crates/channel-files/src crates/http-listener/src crates/local-gua
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs crates/channel-files/src/lib.rs crates/http-listener/src/lib.rs crates/local-guard/src/lib.rs crates/qr-image/src/lib.rs \
     crates/wechat/src/lib.rs crates/wechat-sandbox/src/lib.rs \
- && cargo build --release --locked
+ && cargo auditable build --release --locked
 
 # Cargo goes by the time of a file, and those of the sources may be older than the empty ones above.
 COPY crates crates
@@ -23,16 +29,18 @@ COPY migrations migrations
 COPY templates templates
 COPY src src
 RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs \
- && cargo build --release --locked \
+ && cargo auditable build --release --locked \
  && mkdir /data
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM ${BASE_IMAGE}
+ARG BASE_IMAGE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wxqr" \
       org.opencontainers.image.description="Parametric QR codes of a WeChat Official Account, as a self-hosted HTTP service" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
       org.opencontainers.image.licenses="MIT"
 COPY LICENSE /usr/share/doc/wxqr/LICENSE
 COPY --from=build /src/target/release/wxqr /usr/local/bin/wxqr
