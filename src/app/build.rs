@@ -139,20 +139,10 @@ pub(super) async fn build(
         retention: config.scans.retention,
         clock: Arc::clone(&state.clock),
     };
-    let others = demo.map_or_else(Router::new, |demo| demo.sandbox.router());
-    let guard =
-        demo.map(|_| OriginGuard::new(TrustedHosts::of_url(&site.public_url, PUBLIC_URL_VARIABLE)));
-    let router = http::router(
-        state,
-        &routing,
-        &config.cors_origins,
-        others,
-        guard.as_ref(),
-    );
     Ok(App {
         listener,
         metrics,
-        router,
+        router: router(config, state, &routing, demo),
         tokens,
         upkeep,
         webhooks,
@@ -161,6 +151,20 @@ pub(super) async fn build(
         draining,
         tasks,
     })
+}
+
+/// The routes of the service, in the demo with those of its sandbox, which other web sites must not
+/// reach.
+fn router(
+    config: &Config,
+    state: AppState,
+    routing: &RouterSettings,
+    demo: Option<Demo<'_>>,
+) -> Router {
+    let others = demo.map_or_else(Router::new, |demo| demo.sandbox.router());
+    let hosts = || TrustedHosts::of_url(&routing.site.public_url, PUBLIC_URL_VARIABLE);
+    let guard = demo.map(|_| OriginGuard::new(hosts()));
+    http::router(state, routing, &config.cors_origins, others, guard.as_ref())
 }
 
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
