@@ -4,6 +4,7 @@
 
 mod backup;
 mod config;
+mod copy;
 mod demo;
 mod doctor;
 mod healthcheck;
@@ -21,7 +22,7 @@ use clap::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use wxqr::app::StartError;
 use wxqr::config::{ConfigErrors, demo_flags, flags};
-use wxqr::db::{BackupError, OpenError};
+use wxqr::db::{BackupError, CopyError, OpenError};
 use wxqr::telemetry::print_message;
 
 /// Arguments that parse but are invalid.
@@ -66,10 +67,10 @@ fn refused_database(error: &anyhow::Error) -> Option<&OpenError> {
     if let Some(StartError::Store(refusal)) = error.downcast_ref() {
         return Some(refusal);
     }
-    match error.downcast_ref()? {
-        BackupError::Source(refusal) => Some(refusal),
-        _ => None,
+    if let Some(BackupError::Source(refusal)) = error.downcast_ref() {
+        return Some(refusal);
     }
+    error.downcast_ref::<CopyError>()?.refusal()
 }
 
 /// Runs the selected subcommand. Wrong usage exits with 2.
@@ -83,6 +84,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         Some(("doctor", matches)) => doctor::run(matches).await,
         Some(("config", matches)) => config::run(matches),
         Some(("backup", matches)) => backup::run(matches).await,
+        Some(("copy", matches)) => copy::run(matches).await,
         Some(("key", matches)) => key::run(matches),
         Some(("sign", matches)) => sign::run(matches),
         Some(("healthcheck", matches)) => healthcheck::run(matches).await,
@@ -112,6 +114,7 @@ fn command() -> Command {
             "Shows the settings in force and where each comes from; passwords and the secrets of keys are masked",
         )))
         .subcommand(backup::command())
+        .subcommand(copy::command())
         .subcommand(key::command())
         .subcommand(sign::command())
         .subcommand(flags(Command::new("healthcheck").about(

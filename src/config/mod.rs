@@ -257,6 +257,23 @@ impl Config {
     }
 }
 
+/// Parses the URL of a database that is no setting.
+///
+/// # Errors
+/// If it is not one that the service knows.
+pub fn database_url(text: &str) -> Result<SecretString, InvalidValue> {
+    refuse_quotes(text)?;
+    values::database_url(text)
+}
+
+/// Reads such a URL from a file.
+///
+/// # Errors
+/// If the file cannot be read, or as [`database_url`].
+pub fn database_url_in(path: &str) -> Result<SecretString, InvalidValue> {
+    database_url(&source::secret_in(path.as_ref())?)
+}
+
 /// URL of a listener for a process on the same machine: loopback for an unspecified address.
 pub fn local_url(listen: SocketAddr) -> Url {
     let ip = match listen.ip() {

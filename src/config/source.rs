@@ -256,7 +256,7 @@ fn unquoted_path(path: &OsString) -> Result<&OsStr, InvalidValue> {
 }
 
 /// Reads a secret from a file, without the final line break that editors and `echo` add.
-fn secret_in(path: &OsStr) -> Result<String, InvalidValue> {
+pub(super) fn secret_in(path: &OsStr) -> Result<String, InvalidValue> {
     let accepted = "a file with the value, which may end in one line break";
     let bytes = read_file(path).map_err(|problem| InvalidValue::new(problem, accepted))?;
     let text = String::from_utf8(bytes)

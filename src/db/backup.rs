@@ -4,24 +4,18 @@
 //! for, and writes only what is in use: a copy has none of the pages of deleted rows. SQLite's
 //! online backup would start again after each write of another process.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
-use tempfile::NamedTempFile;
 
 use super::database::Database;
 use super::files;
+use super::new_file::{NewFile, NewFileError};
 use super::open_error::OpenError;
 use super::schema::SchemaState;
 use super::url::{DatabaseUrl, Dialect};
-
-/// Begins the name of a copy that is not finished. A killed process leaves one behind, which may be
-/// removed.
-const UNFINISHED_PREFIX: &str = ".wxqr-backup-";
 
 /// Why no copy was made. No message holds the database's URL.
 #[derive(Debug, thiserror::Error)]
@@ -42,17 +36,9 @@ pub enum BackupError {
     /// The database cannot be read.
     #[error(transparent)]
     Source(#[from] OpenError),
-    /// Something is there already.
-    #[error("{} exists, and nothing is written over; name another file", .0.display())]
-    Exists(PathBuf),
     /// The copy cannot be written.
-    #[error("{} cannot be written", path.display())]
-    Target {
-        /// The copy.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Target(#[from] NewFileError),
     /// SQLite fails while it copies.
     #[error("the database cannot be copied")]
     Copy(#[from] sqlx::Error),
@@ -71,17 +57,10 @@ impl Database {
     /// [`BackupError`].
     pub async fn back_up(url: &SecretString, target: &Path) -> Result<u64, BackupError> {
         let source = source(url).await?;
-        // Before all the work; what appears meanwhile is not written over either.
-        if fs::symlink_metadata(target).is_ok() {
-            return Err(BackupError::Exists(target.to_owned()));
-        }
-        let unfinished = tempfile::Builder::new()
-            .prefix(UNFINISHED_PREFIX)
-            .tempfile_in(files::folder_of(target));
-        let unfinished = unfinished.map_err(|error| unwritable(target, error))?;
-        write_copy(&source, unfinished.path()).await?;
-        check(unfinished.path()).await?;
-        publish(unfinished, target)
+        let copy = NewFile::begin(target)?;
+        write_copy(&source, copy.path()?).await?;
+        check(copy.path()?).await?;
+        Ok(copy.publish()?)
     }
 }
 
@@ -101,21 +80,17 @@ async fn source(url: &SecretString) -> Result<String, BackupError> {
 }
 
 /// SQLite takes an empty file for the copy, as for a new one, and leaves its mode.
-async fn write_copy(source: &str, copy: &Path) -> Result<(), BackupError> {
-    let path = copy.to_str().ok_or_else(|| {
-        let cause = "the name of its folder is not UTF-8";
-        unwritable(copy, io::Error::new(io::ErrorKind::InvalidFilename, cause))
-    })?;
+async fn write_copy(source: &str, copy: &str) -> Result<(), BackupError> {
     let options: SqliteConnectOptions = source.parse()?;
     let mut connection = options.connect().await?;
     sqlx::query("VACUUM INTO $1")
-        .bind(path)
+        .bind(copy)
         .execute(&mut connection)
         .await?;
     Ok(connection.close().await?)
 }
 
-async fn check(copy: &Path) -> Result<(), BackupError> {
+async fn check(copy: &str) -> Result<(), BackupError> {
     let options = SqliteConnectOptions::new().filename(copy).immutable(true);
     let mut connection: SqliteConnection = options.read_only(true).connect().await?;
     let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
@@ -126,30 +101,5 @@ async fn check(copy: &Path) -> Result<(), BackupError> {
         Ok(())
     } else {
         Err(BackupError::Damaged(found))
-    }
-}
-
-/// Brings the copy to the disk, and gives it its name.
-fn publish(unfinished: NamedTempFile, target: &Path) -> Result<u64, BackupError> {
-    let failed = |error| unwritable(target, error);
-    let file = unfinished.as_file();
-    file.sync_all().map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len();
-    unfinished.persist_noclobber(target).map_err(|refused| {
-        if refused.error.kind() == io::ErrorKind::AlreadyExists {
-            BackupError::Exists(target.to_owned())
-        } else {
-            unwritable(target, refused.error)
-        }
-    })?;
-    let folder = File::open(files::folder_of(target)).and_then(|folder| folder.sync_all());
-    folder.map_err(failed)?;
-    Ok(size)
-}
-
-fn unwritable(path: &Path, source: io::Error) -> BackupError {
-    BackupError::Target {
-        path: path.to_owned(),
-        source,
     }
 }

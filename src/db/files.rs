@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, Mode, access};
-use rustix::process::{getuid, umask};
+use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk, getuid, umask};
 
 use super::url::DatabaseFile;
 
@@ -207,7 +207,7 @@ fn cause_beside(file: &Path) -> Option<Cause> {
         .map(|error| refused(error, Cause::BesideIsClosed(file.to_owned())))
 }
 
-fn beside(path: &Path) -> [PathBuf; 3] {
+pub(super) fn beside(path: &Path) -> [PathBuf; 3] {
     BESIDE.map(|suffix| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -251,6 +251,24 @@ pub(super) fn folder_of(path: &Path) -> &Path {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
+}
+
+/// The bytes that SQLite locks while a connection has the file open: always in WAL mode, and else
+/// while it reads (`SHARED_FIRST` and `SHARED_SIZE` in its `os.h`).
+const SHARED_LOCK: (u64, u64) = (0x4000_0002, 510);
+
+/// Whether another process has SQLite's file open. This process must not have it open: closing any
+/// handle ends a process's locks.
+pub(super) fn is_open_elsewhere(path: &Path) -> io::Result<bool> {
+    let (start, length) = SHARED_LOCK;
+    let conflicting = Flock {
+        start,
+        length,
+        pid: None,
+        typ: FlockType::WriteLock,
+        offset_type: FlockOffsetType::Set,
+    };
+    Ok(fcntl_getlk(fs::File::open(path)?, &conflicting)?.is_some())
 }
 
 /// Lets this process make no file that other users may read. SQLite gives the files beside its own

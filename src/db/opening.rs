@@ -31,7 +31,7 @@ pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The advisory lock of a migration: any number that is always the same, here "wxqr" in ASCII.
-const MIGRATION_LOCK: u32 = 0x7778_7172;
+pub(super) const MIGRATION_LOCK: u32 = 0x7778_7172;
 
 /// How long opening is retried at start, so that the service may start together with its database.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -302,11 +302,11 @@ async fn prepare<T>(
 
 /// The driver names the statements of migrations, and a pooler would leave them to the connection's
 /// next user.
-const FORGET_STATEMENTS: &str = "DEALLOCATE ALL";
+pub(super) const FORGET_STATEMENTS: &str = "DEALLOCATE ALL";
 
 /// Begins a transaction that one process at a time gets. PostgreSQL has a lock for that, which ends
 /// with the transaction.
-fn begin(dialect: Dialect) -> String {
+pub(super) fn begin(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
         Dialect::Postgres => {
@@ -315,7 +315,7 @@ fn begin(dialect: Dialect) -> String {
     }
 }
 
-async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
+pub(super) async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
     MIGRATIONS
         .run_direct(None, connection, false)
         .await

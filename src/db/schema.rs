@@ -72,19 +72,39 @@ async fn state(connection: &mut AnyConnection, dialect: Dialect) -> Result<Schem
 }
 
 async fn state_of_tables(connection: &mut AnyConnection) -> Result<SchemaState, sqlx::Error> {
-    let rows = connection
-        .fetch_all("SELECT version FROM _sqlx_migrations")
-        .await?;
-    let made = rows.iter().map(|row| row.try_get::<i64, _>("version"));
-    let made: BTreeSet<_> = made.collect::<Result<_, _>>()?;
-    let is_whole = MIGRATIONS
-        .iter()
-        .all(|migration| made.contains(&migration.version));
-    Ok(if is_whole {
-        SchemaState::Current
-    } else {
+    Ok(if Versions::read(connection).await?.lack_one() {
         SchemaState::Outdated
+    } else {
+        SchemaState::Current
     })
+}
+
+/// The versions of the migrations that a database has had.
+pub(super) struct Versions(BTreeSet<i64>);
+
+impl Versions {
+    pub(super) async fn read(connection: &mut AnyConnection) -> Result<Self, sqlx::Error> {
+        let rows = connection
+            .fetch_all("SELECT version FROM _sqlx_migrations")
+            .await?;
+        let versions = rows.iter().map(|row| row.try_get("version"));
+        versions.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether this program has a migration that is not among them.
+    pub(super) fn lack_one(&self) -> bool {
+        !MIGRATIONS
+            .iter()
+            .all(|migration| self.0.contains(&migration.version))
+    }
+
+    /// Whether one of them is of a newer program.
+    pub(super) fn have_a_newer_one(&self) -> bool {
+        !self
+            .0
+            .iter()
+            .all(|version| MIGRATIONS.version_exists(*version))
+    }
 }
 
 /// Since PostgreSQL 15 not every user may.

@@ -168,6 +168,10 @@ async fn a_copy_is_never_written_over_something() {
     let itself = back_up(&database.url, &database.file()).await;
     assert_eq!(itself.status, 1, "{itself:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+    // SQLite would apply what another database left there.
+    fs::write(at("new-journal"), "").unwrap();
+    let beside = back_up(&database.url, &at("new")).await;
+    assert!(beside.stderr.contains("new-journal exists"), "{beside:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

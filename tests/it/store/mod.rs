@@ -5,6 +5,7 @@ mod backup;
 mod channels;
 mod codes;
 mod contract;
+mod copy;
 mod events;
 mod files;
 mod integrity;
