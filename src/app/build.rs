@@ -362,6 +362,7 @@ fn site(config: &Config, demo_key: Option<&str>) -> Site {
         image_base: image_base.to_owned(),
         frame_ancestors: config.frame_ancestors.as_csp().to_owned(),
         sandbox: demo_key.is_some(),
+        has_callback: config.scans.callback.is_some(),
         demo_key: demo_key.map(str::to_owned),
     }
 }

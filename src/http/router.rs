@@ -234,6 +234,7 @@ mod tests {
             image_base: "https://mp.weixin.qq.com".to_owned(),
             frame_ancestors: "*".to_owned(),
             sandbox: false,
+            has_callback: false,
             demo_key: None,
         });
         let broken = async || -> &str { panic!("CANARY in {}", std::hint::black_box("a panic")) };

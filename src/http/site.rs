@@ -17,6 +17,8 @@ pub struct Site {
     pub frame_ancestors: String,
     /// Whether the codes are the sandbox's.
     pub sandbox: bool,
+    /// Whether WeChat's pushes are received, in whose answers replies are sent.
+    pub has_callback: bool,
     /// The API key that the demo's console is entered with.
     pub demo_key: Option<String>,
 }
@@ -70,6 +72,7 @@ mod tests {
                 image_base: String::new(),
                 frame_ancestors: String::new(),
                 sandbox: false,
+                has_callback: false,
                 demo_key: None,
             };
             assert_eq!(site.base_path(), want, "{public_url}");

@@ -11,6 +11,7 @@ use wechat_sandbox::{
 use crate::support::app::{APP_ID, Builder, TestApp};
 use crate::support::callback::{events, with_callback};
 use crate::support::database::Database;
+use crate::support::eventually_async;
 use crate::support::keys::{ADMIN, BIND};
 use crate::support::owner::{self, Owner};
 use crate::support::pushes::{AES_KEY, ALICE, BOB, TOKEN};
@@ -290,6 +291,27 @@ async fn a_changed_reply_is_read_at_the_next_scan() {
         let code = code(&other, "poster", reply).await;
         assert_eq!(read_after(&app, scan_of(&code)).await, want);
     }
+}
+
+#[tokio::test]
+async fn what_a_busy_database_holds_up_is_replied_to_when_it_comes_again() {
+    let database = Database::sqlite();
+    let app = with_callback(&database).spawn().await;
+    connect(&app, Mode::Plain, DataFormat::Xml);
+    let code = code(&app, "poster", json!({"text": "ours"})).await;
+    let lock = database.lock(&["BEGIN IMMEDIATE"]).await;
+    let event = event_of(ALICE, scan_of(&code));
+    let refused = app.sandbox.push(APP_ID, &event).await.unwrap();
+    assert!(!refused.is_acknowledged(), "it is not stored: {refused:?}");
+    assert_eq!(refused.reply, Ok(None));
+    drop(lock);
+    let store = database.store().await;
+    eventually_async("the database is there again", || async {
+        app.get("/readyz").await.field("status") == "ok"
+    })
+    .await;
+    assert_eq!(read(&app, &event).await, Some(text("ours")));
+    assert_eq!(events(&store).await.len(), 1);
 }
 
 #[tokio::test]

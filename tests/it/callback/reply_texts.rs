@@ -32,9 +32,9 @@ fn texts() -> Vec<String> {
         Just("🎪".to_owned()),
         Just("👨‍👩‍👧".to_owned()),
         Just("展会".to_owned()),
-        "\\PC{1,8}",
+        any::<char>().prop_filter_map("no control", |c| is_plain(c).then(|| c.to_string())),
     ];
-    let lengths = prop_oneof![1..20_usize, 100..200_usize, Just(600)];
+    let lengths = prop_oneof![18 => 1..20_usize, 1 => 100..200_usize, 1 => Just(600)];
     let text = lengths.prop_flat_map(move |pieces| prop::collection::vec(piece.clone(), pieces));
     let text = text.prop_map(|pieces| shortened(&pieces.concat()));
     let text = text.prop_filter("a text", |text| !text.trim().is_empty());
@@ -42,6 +42,10 @@ fn texts() -> Vec<String> {
     (0..TEXTS)
         .map(|_| text.new_tree(&mut runner).unwrap().current())
         .collect()
+}
+
+fn is_plain(letter: char) -> bool {
+    !letter.is_control() && !matches!(letter, '\u{fffe}' | '\u{ffff}')
 }
 
 /// 600 characters and 2048 bytes at most.
@@ -78,7 +82,13 @@ async fn codes(app: &TestApp, texts: &[String]) -> Vec<ScannedCode> {
 /// What a follower reads who scans, by the sandbox, and the answer as it is.
 async fn scanned(app: &TestApp, code: ScannedCode) -> (Reply, String) {
     let event = event_of(ALICE, EventKind::Scan(code));
-    let delivery = app.sandbox.push(APP_ID, &event).await.unwrap();
+    // On a machine that is too slow for once, an event is refused, and comes again.
+    let delivery = loop {
+        let delivery = app.sandbox.push(APP_ID, &event).await.unwrap();
+        if delivery.is_acknowledged() {
+            break delivery;
+        }
+    };
     let answer = delivery.attempts.last().unwrap().as_ref().unwrap();
     let body = String::from_utf8(answer.body.clone()).unwrap();
     (delivery.reply.unwrap().expect("a reply"), body)

@@ -129,7 +129,10 @@ async fn a_given_name_replaces_an_absent_one_stays_and_null_clears() {
 
 #[tokio::test]
 async fn a_reply_is_a_text_or_a_card_and_null_clears_it() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::with()
+        .set("CALLBACK_TOKEN", "callbacktokenOfTheTests")
+        .spawn()
+        .await;
     let text = json!({"text": "欢迎 <b>\n]]>"});
     let card = json!({"news": {"title": "Sale", "description": "Today", "image_url": "https://example.com/a.png", "url": "https://example.com/?a=b"}});
     let short = json!({"news": {"title": "Sale", "url": "https://example.com/"}});
@@ -165,6 +168,16 @@ async fn a_reply_is_a_text_or_a_card_and_null_clears_it() {
     let fields = ["reply.news.image_url ", "reply.news.url "];
     assert!(warnings.iter().zip(fields).all(named), "{code}");
     assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test]
+async fn a_reply_without_a_callback_is_kept_with_a_warning() {
+    let app = TestApp::spawn().await;
+    let wanted = json!({"scene_str": "poster", "reply": "hello"});
+    let code = post(&app, MINT, &wanted).await.json();
+    assert_eq!(code["reply"], json!({"text": "hello"}));
+    let warnings = json!(["reply is not sent, because WXQR_CALLBACK_TOKEN is not set"]);
+    assert_eq!(code["warnings"], warnings);
 }
 
 #[tokio::test]

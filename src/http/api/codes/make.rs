@@ -190,7 +190,19 @@ impl CodeMaker {
     }
 }
 
-/// Warns of addresses of a reply that are not encrypted in transit.
+/// What keeps a reply from being read.
+fn warnings(reply: Option<&Reply>, has_callback: bool) -> Vec<String> {
+    let Some(reply) = reply else {
+        return Vec::new();
+    };
+    let mut warnings = unencrypted(reply);
+    if !has_callback {
+        warnings.push("reply is not sent, because WXQR_CALLBACK_TOKEN is not set".to_owned());
+    }
+    warnings
+}
+
+/// Warns of addresses that are not encrypted in transit.
 fn unencrypted(reply: &Reply) -> Vec<String> {
     let Reply::News(article) = reply else {
         return Vec::new();
@@ -238,11 +250,7 @@ impl Made {
         };
         NamedCode {
             code,
-            warnings: self
-                .record
-                .reply
-                .as_ref()
-                .map_or_else(Vec::new, unencrypted),
+            warnings: warnings(self.record.reply.as_ref(), presenter.site.has_callback),
             channel: self.record.into(),
         }
     }
