@@ -123,7 +123,7 @@ pub(super) async fn build(
     let deps = mint_dependencies(config, stores.codes.clone(), clock, &tasks)?;
     let tokens = Arc::clone(&deps.tokens);
     let callback = callback(config)?.map(Arc::new);
-    let webhooks = webhooks(config, &stores, Arc::clone(&deps.clock))?;
+    let webhooks = webhooks(config, &stores, Arc::clone(&deps.clock)).await?;
     let state = state(
         config,
         stores.clone(),
@@ -318,7 +318,7 @@ fn callback(config: &Config) -> Result<Option<Callback>, ClientError> {
 }
 
 /// The sender of webhooks, if there is a receiver.
-fn webhooks(
+async fn webhooks(
     config: &Config,
     stores: &Stores,
     clock: Arc<dyn Clock>,
@@ -328,7 +328,10 @@ fn webhooks(
     };
     let monitor = monitor(stores, clock);
     let channels = stores.channels.clone();
-    webhooks::Sender::new(settings, extra_ca(config), monitor, channels).map(Some)
+    let sender = webhooks::Sender::new(settings, extra_ca(config), monitor, channels)?;
+    // Otherwise its first step does it, and the log says why.
+    sender.prepare().await.ok();
+    Ok(Some(sender))
 }
 
 /// Looks at the deliveries of webhooks.

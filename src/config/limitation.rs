@@ -142,6 +142,16 @@ mod tests {
             "ops:0123456789abcdef:stats,pos:fedcba9876543210:permanent",
         );
         let keyed = ("WXQR_ACCESS", "keyed");
+        let secret = (
+            "WXQR_WEBHOOK_SECRET",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        );
+        let [http, https, local] = [
+            "http://hooks.example.com/",
+            "https://hooks.example.com/",
+            "http://127.0.0.1:8000/",
+        ]
+        .map(|url| ("WXQR_WEBHOOK_URL", url));
         for (more, want) in [
             (&[][..], &["callback", "api-keys", "access"][..]),
             (&[token, key], &["callback", "access"]),
@@ -153,6 +163,9 @@ mod tests {
             (&[token, aes_key, stats, keyed], &["api-keys"]),
             (&[token, aes_key, permanent, keyed], &["api-keys"]),
             (&[token, aes_key, both, keyed], &[]),
+            (&[token, aes_key, key, keyed, secret, http], &["webhook"]),
+            (&[token, aes_key, key, keyed, secret, https], &[]),
+            (&[token, aes_key, key, keyed, secret, local], &[]),
         ] {
             assert_eq!(subjects(more), want, "{more:?}");
         }

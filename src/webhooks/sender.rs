@@ -101,9 +101,21 @@ impl Sender {
         })
     }
 
+    /// Begins with what is stored from now on, unless there was a beginning before. To be called
+    /// before the first event can come.
+    ///
+    /// # Errors
+    /// When the store cannot be used. [`Sender::step`] makes up for it.
+    pub async fn prepare(&self) -> Result<(), db::Error> {
+        let (all, newest) = (EventFilter::default(), EventOrder::NewestFirst);
+        let page = self.monitor.events.events(&all, newest, 1).await?;
+        self.monitor.store.begin_after(page.last_seq).await
+    }
+
     /// Sends events as they are stored, until `stop` is cancelled. A batch that is under way then
     /// is finished.
     pub async fn run(mut self, stop: CancellationToken) {
+        tracing::info!(receiver = %self.receiver.url, "events are sent to a webhook receiver");
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -123,7 +135,7 @@ impl Sender {
     /// When the store cannot be used. The batch is sent again later, with the same id.
     pub async fn step(&mut self) -> Result<bool, db::Error> {
         let Some(look) = self.monitor.look(MAX_EVENTS).await? else {
-            self.begin().await?;
+            self.prepare().await?;
             return Ok(false);
         };
         let lag = self.monitor.lag(&look);
@@ -139,12 +151,8 @@ impl Sender {
             return Ok(false);
         }
         let message = self.message(&batch).await?;
-        if !self
-            .monitor
-            .store
-            .claim(&self.holder, &batch, LEASE)
-            .await?
-        {
+        let store = &self.monitor.store;
+        if !store.claim(&self.holder, &batch, LEASE).await? {
             return Ok(false);
         }
         self.has_tried = true;
@@ -153,13 +161,6 @@ impl Sender {
             Ok(()) => self.delivered(&batch, progress.failures).await,
             Err(error) => self.failed(&batch, progress.failures, &error).await,
         }
-    }
-
-    /// Begins with what is stored from now on.
-    async fn begin(&self) -> Result<(), db::Error> {
-        let (all, newest) = (EventFilter::default(), EventOrder::NewestFirst);
-        let page = self.monitor.events.events(&all, newest, 1).await?;
-        self.monitor.store.begin_after(page.last_seq).await
     }
 
     fn is_waiting(&self, progress: &Progress) -> bool {

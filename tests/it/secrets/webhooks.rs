@@ -42,11 +42,6 @@ async fn nothing_of_a_receiver_but_its_host_is_shown() {
             ("LOG", "trace"),
         ];
         let replica = upstream.replica(&database.url, &more).await;
-        let begun = || async {
-            let account = replica.keyed("/api/account").await.json();
-            account["webhook"].is_object()
-        };
-        eventually_async("the sender begins", begun).await;
         let scan = PushedEvent::scan(ALICE, "poster", "an-unknown-ticket");
         let push = replica.client.post(format!(
             "http://{}/callback?{}",

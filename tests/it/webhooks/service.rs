@@ -3,27 +3,18 @@
 use serde_json::{Value, json};
 
 use super::bench::SECRET;
-use crate::support::app::{Builder, TestApp};
+use crate::support::app::Builder;
 use crate::support::callback::{push, with_callback};
 use crate::support::database::Database;
+use crate::support::eventually;
 use crate::support::keys;
 use crate::support::pushes::{ALICE, BOB, PushedEvent};
 use crate::support::receiver::{Answers, Receiver};
-use crate::support::{eventually, eventually_async};
 
 fn with_webhook(database: &Database, receiver: &Receiver) -> Builder {
     with_callback(database)
         .set("WEBHOOK_URL", receiver.url())
         .set("WEBHOOK_SECRET", SECRET)
-}
-
-/// Waits until the sender has begun: from then on events are sent.
-async fn begun(app: &TestApp) {
-    eventually_async("the sender begins", || async {
-        let account = app.get_as(keys::STATS, "/api/account").await.json();
-        account["webhook"].is_object()
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +25,6 @@ async fn a_webhook_has_the_events_of_the_api_with_their_names() {
         .set("WEBHOOK_OPENID", "true")
         .spawn()
         .await;
-    begun(&app).await;
     let named = json!({"scene_id": 7, "label": "Old name", "group": "Shops"});
     let code = app
         .post_as(keys::ADMIN, "/api/codes", named.to_string())
@@ -90,7 +80,6 @@ async fn a_receiver_that_hangs_harms_neither_callbacks_nor_visitors() {
     let (database, receiver) = (Database::sqlite(), Receiver::spawn().await);
     receiver.answer(Answers::Hangs);
     let app = with_webhook(&database, &receiver).spawn().await;
-    begun(&app).await;
     let scan = PushedEvent::scan(ALICE, "poster", "an-unknown-ticket");
     assert_eq!(push(&app, &scan).await.status, 200);
     eventually("the sender waits for an answer", || receiver.count() == 1).await;
