@@ -82,7 +82,7 @@ fn waiting(status: &Status) -> String {
         ),
         None => "nothing was delivered yet".to_owned(),
     };
-    format!("{delivered}, {} events wait", status.lag.events)
+    format!("{delivered}, events that wait: {}", status.lag.events)
 }
 
 fn explain(failure: Failure) -> (String, &'static str) {

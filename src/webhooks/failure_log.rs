@@ -28,7 +28,7 @@ impl FailureLog {
             tracing::warn!(
                 error = %Causes(error),
                 failures,
-                next_try_in_s = wait.as_secs(),
+                next_try_in_s = wait.as_secs().max(1),
                 "events were not delivered to the webhook receiver; they are sent again"
             );
         }

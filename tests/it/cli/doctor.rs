@@ -775,19 +775,19 @@ async fn doctor_says_how_far_webhooks_are_and_sends_none() {
         (None, format!("ok    webhook: {host} answers; nothing is sent before the service has started")),
         (
             Some("0, NULL, NULL, NULL"),
-            format!("ok    webhook: {host} answers; nothing was delivered yet, 0 events wait"),
+            format!("ok    webhook: {host} answers; nothing was delivered yet, events that wait: 0"),
         ),
         (
             Some("3, 1, 'refused', 500"),
-            "FAIL  webhook: the receiver answers 500, 3 times in a row; nothing was delivered yet, 0 events wait; see the receiver's log; it must answer 200 to 299".to_owned(),
+            "FAIL  webhook: the receiver answers 500, 3 times in a row; nothing was delivered yet, events that wait: 0; see the receiver's log; it must answer 200 to 299".to_owned(),
         ),
         (
             Some("2, 1, 'timeout', NULL"),
-            "FAIL  webhook: the receiver fails (timeout), 2 times in a row; nothing was delivered yet, 0 events wait; see that the receiver runs, and answers within 5 s".to_owned(),
+            "FAIL  webhook: the receiver fails (timeout), 2 times in a row; nothing was delivered yet, events that wait: 0; see that the receiver runs, and answers within 5 s".to_owned(),
         ),
         (
             Some("1, 1, 'gone', 410"),
-            "FAIL  webhook: the receiver answered 410, so nothing is sent to it; nothing was delivered yet, 0 events wait; restart the service with the right WXQR_WEBHOOK_URL, or without one".to_owned(),
+            "FAIL  webhook: the receiver answered 410, so nothing is sent to it; nothing was delivered yet, events that wait: 0; restart the service with the right WXQR_WEBHOOK_URL, or without one".to_owned(),
         ),
     ] {
         if let Some(columns) = columns {
