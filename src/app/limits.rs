@@ -36,9 +36,11 @@ const _: () = assert!(
 );
 
 /// Write timeout. A picture has some kB, a list of codes some MB at most: 3 MB at 50 kB a second.
-/// Only statistics of very many codes and days are larger, and are asked for by the owner's own
-/// machines: 100,000 rows have some 20 MB.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Rate at which a response may take longer, in bytes a second: archives of thousands of pictures,
+/// and statistics of very many codes and days. A slow line has some 16 KiB.
+const MIN_WRITE_RATE: u32 = 16 * 1024;
 
 /// Idle timeout: above the minute after which proxies commonly close an idle connection. They
 /// should close it first, because a request may be on its way to a connection that we close.
@@ -95,6 +97,7 @@ fn limits(max_connections: usize, header_timeout: Duration) -> Limits {
         body_grace: BODY_GRACE,
         min_body_rate: MIN_BODY_RATE,
         write_timeout: WRITE_TIMEOUT,
+        min_write_rate: MIN_WRITE_RATE,
         idle_timeout: IDLE_TIMEOUT,
         max_head_bytes: http::MAX_HEAD,
         max_unfinished_head_bytes: MAX_UNFINISHED_HEAD_BYTES,

@@ -20,8 +20,12 @@ pub struct Limits {
     pub body_grace: Duration,
     /// Minimum average rate of a body, in bytes a second, at least 1.
     pub min_body_rate: u32,
-    /// Time for the client to take a response, from its first byte.
+    /// Time for the client to take a response, from its first byte, and the longest time in which
+    /// it takes none of it.
     pub write_timeout: Duration,
+    /// Average rate, in bytes a second and at least 1, at which a client may take longer over a
+    /// response than `write_timeout`: so many bytes earn one second more.
+    pub min_write_rate: u32,
     /// Time that a connection is kept alive between a response and the next request.
     pub idle_timeout: Duration,
     /// Maximum size of a request line and headers together, in bytes; larger heads are a bare 431.

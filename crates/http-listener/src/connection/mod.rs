@@ -3,6 +3,7 @@
 mod body;
 mod body_progress;
 mod phase;
+mod response_progress;
 mod slot;
 mod socket;
 mod state;

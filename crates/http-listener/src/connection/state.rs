@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body_progress::BodyProgress;
 use super::phase::Phase;
+use super::response_progress::ResponseProgress;
 use crate::Limits;
 use crate::budget::{ByteBudget, Reservation};
 use crate::slots::{ConnectionSlots, SlotTicket};
@@ -50,6 +51,7 @@ struct Progress {
     /// Charge of an unfinished head that is larger than [`FREE_HEAD_BYTES`].
     large_head: Option<LargeHead>,
     body: BodyProgress,
+    response: ResponseProgress,
 }
 
 impl Progress {
@@ -94,6 +96,7 @@ impl ConnectionState {
                 heads: HeadScanner::default(),
                 large_head: None,
                 body: BodyProgress::start(),
+                response: ResponseProgress::start(),
             }),
         };
         state.enter(&mut state.progress(), Phase::New);
@@ -195,6 +198,15 @@ impl ConnectionState {
         }
     }
 
+    /// Records bytes that the socket has taken.
+    pub(super) fn sent(&self, bytes: usize) {
+        let mut progress = self.progress();
+        if matches!(progress.phase, Phase::Response { .. }) {
+            progress.response.add(bytes);
+            progress.deadline = Some(progress.response.deadline(&self.limits));
+        }
+    }
+
     /// hyper has the whole response.
     pub(super) fn response_produced(&self) {
         let mut progress = self.progress();
@@ -272,6 +284,7 @@ impl ConnectionState {
             return;
         }
         progress.body = BodyProgress::start();
+        progress.response = ResponseProgress::start();
         progress.phase = phase;
         progress.deadline = phase.deadline(&self.limits, progress.body);
         match (progress.deadline, progress.ticket) {

@@ -1,4 +1,4 @@
-//! A client's stream that reports its reads and flushes to the connection's state.
+//! A client's stream that reports its reads, writes and flushes to the connection's state.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -84,7 +84,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let sent = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes))?;
+        self.state.sent(sent);
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_write_vectored(
@@ -92,7 +94,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+        let sent = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, slices))?;
+        self.state.sent(sent);
+        Poll::Ready(Ok(sent))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Deadlines of the phases, against slow clients.
 
+use std::time::Duration;
+
 use http_listener::Limits;
 use tokio::io::AsyncReadExt as _;
 
@@ -111,6 +113,40 @@ async fn a_response_that_is_not_taken_misses_the_write_timeout() {
         () = server.gate.arrival() => {}
     }
     assert!(client.read_to_end().await.len() < LARGE);
+}
+
+#[tokio::test]
+async fn a_response_that_is_taken_at_the_minimum_rate_outlives_the_write_timeout() {
+    const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+    let server = Server::with(Limits {
+        header_timeout: WRITE_TIMEOUT,
+        write_timeout: WRITE_TIMEOUT,
+        // What a client takes at its first read earns enough for the whole response.
+        min_write_rate: 100,
+        ..PATIENT
+    })
+    .await;
+    let mut client = server
+        .client("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    let taking = async {
+        loop {
+            let mut piece = vec![0; 256 * 1024];
+            client.0.read_exact(&mut piece).await.unwrap();
+            tokio::time::sleep(DRIP).await;
+        }
+    };
+    // A silent client's time passes meanwhile, and a little more.
+    let silent = async {
+        server.connect().await.read_to_end().await;
+        tokio::time::sleep(SOON).await;
+    };
+    tokio::select! {
+        () = taking => {}
+        () = silent => {}
+    }
+    let rest = client.read_to_end().await;
+    assert!(rest.ends_with("0\r\n\r\n"), "{} bytes left", rest.len());
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ pub(crate) const PATIENT: Limits = Limits {
     body_grace: NEVER,
     min_body_rate: 1,
     write_timeout: NEVER,
+    min_write_rate: u32::MAX,
     idle_timeout: NEVER,
     max_head_bytes: 25 * 1024,
     max_unfinished_head_bytes: 16 * 1024 * 1024,

@@ -11,6 +11,7 @@ const LIMITS: Limits = Limits {
     body_grace: Duration::from_secs(5),
     min_body_rate: 16 * 1024,
     write_timeout: Duration::from_mins(1),
+    min_write_rate: 16 * 1024,
     idle_timeout: Duration::from_secs(75),
     max_head_bytes: 25 * 1024,
     max_unfinished_head_bytes: 2 * FREE_HEAD_BYTES,
@@ -147,6 +148,38 @@ async fn body_deadline_moves_with_the_minimum_rate_up_to_the_timeout() {
     tokio::time::advance(seconds(2)).await;
     assert_eq!(left(32 * 1024), Some(limits.body_grace + seconds(3)));
     assert_eq!(left(1024 * 1024), Some(limits.body_timeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn write_deadline_moves_with_the_minimum_rate_while_bytes_are_taken() {
+    let seconds = Duration::from_secs;
+    let connection = Connection::with_a_pending_response();
+    let started = Instant::now();
+    let left = |bytes: usize| {
+        connection.state.sent(bytes);
+        connection.deadline().map(|deadline| deadline - started)
+    };
+    // The first bytes are as fresh as the response.
+    assert_eq!(left(1024 * 1024), Some(seconds(60)));
+    // A MiB has earned 64 seconds: what counts is the time without progress.
+    tokio::time::advance(seconds(40)).await;
+    assert_eq!(left(1), Some(seconds(40 + 60)));
+    // What drips in earns next to nothing.
+    tokio::time::advance(seconds(50)).await;
+    let dripped = left(1).unwrap();
+    assert!(
+        (seconds(124)..seconds(125)).contains(&dripped),
+        "{dripped:?}"
+    );
+    assert!(connection.is_evictable());
+}
+
+#[test]
+fn bytes_between_responses_move_no_deadline() {
+    let connection = Connection::new();
+    let deadline = connection.deadline();
+    connection.state.sent(1024 * 1024);
+    assert_eq!(connection.deadline(), deadline);
 }
 
 #[test]
