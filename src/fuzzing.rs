@@ -3,14 +3,46 @@
 //!
 //! Hidden, not behind a feature, so that every build checks it; not for other callers.
 
+use channel_files::{ChannelRow, Format, scene_candidates};
 use jiff::Timestamp;
 
 pub use wechat::fuzzing::{callback, upstream};
-use wechat::scene::Lifetime;
+use wechat::scene::{Kind, Lifetime, Scene};
 
 use crate::access::{Link, LinkError, LinkExpiry, LinkKeys, SIGNED, canonical};
 use crate::form::{self, escaped};
 use crate::http::extract::query::Query;
+
+/// File of channels, as text and as CSV: rows are within their bounds, and in the order of the
+/// file.
+///
+/// Workbooks are read by a library on a thread of their own, whose panic is an answer too.
+pub fn channel_file(data: &[u8]) {
+    for format in [Format::Csv, Format::Lines] {
+        match channel_files::read(format, data) {
+            Ok(list) => check_rows(&list.rows),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+fn check_rows(rows: &[ChannelRow]) {
+    assert!((1..=channel_files::MAX_ROWS).contains(&rows.len()));
+    assert!(rows.is_sorted_by(|one, next| one.line < next.line));
+    for row in rows {
+        let texts = [&row.label, &row.group, &row.scene_str, &row.scene_id];
+        for text in texts.into_iter().flatten() {
+            assert!(!text.is_empty() && text.trim() == text, "{row:?}");
+        }
+        let scenes = row.label.iter().flat_map(|label| scene_candidates(label));
+        for scene in scenes {
+            assert!(
+                Scene::new(Kind::QrLimitStrScene, &scene).is_ok(),
+                "{scene:?}"
+            );
+        }
+    }
+}
 
 /// Query of `/qrcode`: the link that the service prints for it must mean the same code.
 pub fn query(data: &[u8]) {
@@ -115,6 +147,7 @@ mod tests {
             ("upstream", super::upstream),
             ("link", super::link),
             ("callback", super::callback),
+            ("channel_file", super::channel_file),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("fuzz/seeds")
