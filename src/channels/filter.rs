@@ -36,7 +36,7 @@ pub struct Order {
 /// By what a list is ordered. Equal ones are in the order of kind and scene.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OrderKey {
-    /// Kind and scene.
+    /// Kind and scene, numbers by their value.
     #[default]
     Scene,
     /// Label, without regard to case, numbers by their value. Codes without a label are last, also

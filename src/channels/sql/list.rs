@@ -1,8 +1,7 @@
 //! The list of codes: pages in each order, and how many codes there are.
 
 use sqlx::Row as _;
-use wechat::scene::Kind;
-use wechat::scene::SceneText;
+use wechat::scene::{Kind, Scene, SceneText, SceneValue};
 
 use super::columns::record;
 use super::statement::Statement;
@@ -135,7 +134,7 @@ impl ChannelStore {
         self.push_conditions(&mut statement, filter);
         statement.push(part.condition());
         if let Some(after) = after {
-            push_after(&mut statement, &columns, order, after);
+            push_after(&mut statement, columns, order, after);
         }
         statement.push(&format!(" ORDER BY {} LIMIT ", order_by(in_page)));
         statement.push_value(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -194,13 +193,13 @@ impl Part {
     }
 
     /// The columns that put it in order. Together they are unique.
-    fn columns(self, key: OrderKey) -> Vec<&'static str> {
-        let first = match (key, self) {
-            (OrderKey::Created, _) => Some("created_at"),
-            (OrderKey::Label, Self::Labelled) => Some("label_sort"),
-            (OrderKey::Label | OrderKey::Scene, _) => None,
-        };
-        first.into_iter().chain(["kind", "scene"]).collect()
+    fn columns(self, key: OrderKey) -> &'static [&'static str] {
+        match (key, self) {
+            (OrderKey::Scene, _) => &["kind", "scene_digits", "scene"],
+            (OrderKey::Created, _) => &["created_at", "kind", "scene"],
+            (OrderKey::Label, Self::Labelled) => &["label_sort", "kind", "scene"],
+            (OrderKey::Label, _) => &["kind", "scene"],
+        }
     }
 }
 
@@ -230,8 +229,20 @@ fn push_after(statement: &mut Statement, columns: &[&str], order: Order, after: 
     }
     statement.push_value(after.scene.kind().action_name());
     statement.push(", ");
+    if after.key == PositionKey::Scene {
+        statement.push_value(scene_digits(&after.scene));
+        statement.push(", ");
+    }
     statement.push_value(columns::scene_text(&after.scene).as_str());
     statement.push(")");
+}
+
+/// The column `scene_digits`: numbers are in the order of their length, then of their digits.
+fn scene_digits(scene: &Scene) -> i64 {
+    match scene.value() {
+        SceneValue::Id(id) => i64::from(id.checked_ilog10().unwrap_or(0)) + 1,
+        SceneValue::Text(_) => 0,
+    }
 }
 
 impl ChannelFilter {
@@ -389,6 +400,20 @@ mod tests {
                 let plan = store.db.plan(statement.sql).await;
                 assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
             }
+        }
+    }
+
+    #[test]
+    fn digits_of_a_scene_are_counted() {
+        for (scene, want) in [
+            ("QR_SCENE:1", 1),
+            ("QR_SCENE:9", 1),
+            ("QR_LIMIT_SCENE:10", 2),
+            ("QR_LIMIT_SCENE:100000", 6),
+            ("QR_SCENE:4294967295", 10),
+            ("QR_STR_SCENE:123", 0),
+        ] {
+            assert_eq!(scene_digits(&scene.parse().unwrap()), want, "{scene}");
         }
     }
 

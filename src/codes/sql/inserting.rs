@@ -20,9 +20,10 @@ pub(super) fn insert_sql(rows: usize, columns: &[&str]) -> String {
     format!(
         "WITH new (kind, scene, folded_scene, created_by, minted_at{plain}) AS (VALUES {values})
          INSERT INTO code (appid, kind, scene, folded_scene, created_by, minted_at, created_at{plain},
-             label, group_name, archived, label_sort, folded_names)
+             scene_digits, label, group_name, archived, label_sort, folded_names)
          SELECT $1, new.kind, new.scene, NULLIF(new.folded_scene, ''), NULLIF(new.created_by, ''),
              new.minted_at, new.minted_at{of_new},
+             CASE WHEN new.kind IN ('QR_SCENE', 'QR_LIMIT_SCENE') THEN length(new.scene) ELSE 0 END,
              channel.label, channel.group_name, COALESCE(channel.archived, 0), channel.label_sort, channel.folded_names
          FROM new LEFT JOIN channel
            ON channel.appid = $1 AND channel.kind = new.kind AND channel.scene = new.scene

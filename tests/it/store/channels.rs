@@ -424,6 +424,82 @@ async fn groups_are_counted_as_they_are_listed(bench: Bench) {
     }
 }
 
+async fn scenes_that_are_numbers_are_in_their_order(bench: Bench) {
+    let store = bench.replica().await;
+    let ids = [100, 9, 10, 1, 99_999, 2, 11];
+    for id in ids {
+        let code = for_a_while(&format!("t{id}"), bench.now(), 60);
+        store.codes.save(&temporary(id), &code).await.unwrap();
+    }
+    for text in ["10", "9"] {
+        poster(&store, text).await;
+    }
+    // Permanent ones first.
+    let mut want = ["9", "10", "1", "2", "9", "10", "11", "100", "99999"].map(str::to_owned);
+    for reversed in [false, true] {
+        for limit in [1, 2, 100] {
+            let order = order(OrderKey::Scene, reversed);
+            let listed = walk(&store, &ChannelFilter::default(), order, limit).await;
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|one| one.scene.value().to_string())
+                .collect();
+            assert_eq!(listed, want, "reversed {reversed}, limit {limit}");
+        }
+        want.reverse();
+    }
+}
+
+async fn scenes_are_known_by_themselves_and_by_their_names(bench: Bench) {
+    let store = bench.replica().await;
+    let named = poster(&store, "named").await;
+    name(&store, &named, Some("海报 7"), Some("上海")).await;
+    let nameless = poster(&store, "nameless").await;
+    let passing = temporary(7);
+    let code = for_a_while("t7", bench.now(), 60);
+    store.codes.save(&passing, &code).await.unwrap();
+    name(&store, &passing, Some("海报 7"), None).await;
+    let dead = temporary(8);
+    let code = for_a_while("t8", bench.now() - MINUTE, 60);
+    store.codes.save(&dead, &code).await.unwrap();
+    name(&store, &dead, Some("dead"), None).await;
+    let absent = temporary(9);
+
+    let asked = [&named, &nameless, &passing, &dead, &absent].map(Clone::clone);
+    // More than one statement takes.
+    let more = (1000..1250).map(temporary);
+    let asked: Vec<_> = asked.into_iter().chain(more).collect();
+    let known = store.channels.known_scenes(&asked).await.unwrap();
+    let known_as = |scene: &Scene| {
+        let known = known.get(scene)?;
+        Some((known.channel.clone(), known.has_code, known.counts))
+    };
+    assert_eq!(
+        known_as(&named),
+        Some((names(Some("海报 7"), Some("上海")), true, true))
+    );
+    assert_eq!(known_as(&nameless), Some((names(None, None), true, true)));
+    assert_eq!(
+        known_as(&passing),
+        Some((names(Some("海报 7"), None), true, false))
+    );
+    assert_eq!(
+        known_as(&dead),
+        Some((names(Some("dead"), None), false, false))
+    );
+    assert_eq!(known.len(), 4);
+
+    let labels: Vec<_> = (0..250).map(|n| format!("nobody {n}")).collect();
+    let labels = labels.iter().map(String::as_str);
+    // Another label of the same order, and one whose code is over.
+    let labels: Vec<_> = labels.chain(["海报 7", "海报 07", "dead"]).collect();
+    let found = store.channels.scenes_named(&labels).await.unwrap();
+    let label = || "海报 7".to_owned();
+    assert_eq!(found.get(&(label(), true)), Some(&named));
+    assert_eq!(found.get(&(label(), false)), Some(&passing));
+    assert_eq!(found.len(), 2);
+}
+
 /// Codes as their owner may have named them: often alike.
 fn random_codes() -> impl Strategy<Value = BTreeMap<String, RandomCode>> {
     let name = || proptest::option::of("[aA海1]{1,2}");
@@ -639,4 +715,6 @@ contract! { sqlite memory postgres pgbouncer: {
     groups_are_counted_as_they_are_listed,
     every_order_and_filter_lists_each_code_once,
     names_of_an_older_version_are_found,
+    scenes_that_are_numbers_are_in_their_order,
+    scenes_are_known_by_themselves_and_by_their_names,
 }}
