@@ -3,6 +3,7 @@
 //! Data goes to standard output, messages to standard error.
 
 mod backup;
+mod codes;
 mod config;
 mod copy;
 mod demo;
@@ -87,6 +88,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         Some(("copy", matches)) => copy::run(matches).await,
         Some(("key", matches)) => key::run(matches),
         Some(("sign", matches)) => sign::run(matches),
+        Some(("codes", matches)) => codes::run(matches).await,
         Some(("healthcheck", matches)) => healthcheck::run(matches).await,
         Some((other, _)) => unreachable!("clap knows no command {other}"),
     }
@@ -117,6 +119,7 @@ fn command() -> Command {
         .subcommand(copy::command())
         .subcommand(key::command())
         .subcommand(sign::command())
+        .subcommand(codes::command())
         .subcommand(flags(Command::new("healthcheck").about(
             "Exits with 0 if the service on this machine answers /healthz",
         )))

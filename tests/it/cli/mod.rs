@@ -1,5 +1,6 @@
 //! The command line: arguments, exit codes, output, signals.
 
+mod codes;
 mod doctor;
 mod key;
 mod log;

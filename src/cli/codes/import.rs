@@ -1,0 +1,156 @@
+//! `wxqr codes import`: creates the channels of a file.
+//!
+//! A code that exists is created no second time, so the same file may be sent again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio_util::sync::CancellationToken;
+use wxqr::telemetry::print_message;
+
+use super::super::Usage;
+use super::bar;
+use super::failure::Failure;
+use super::pace::Pace;
+use super::printable::printable;
+use super::report::{Failed, print_failed, print_plan};
+use super::rows::{Plan, Row, Status};
+use super::service::Service;
+
+/// Calls at once. Chosen: the service makes more at once for all its callers together.
+const AT_ONCE: usize = 4;
+
+/// Types of files, by extension.
+const TYPES: [(&str, &str); 4] = [
+    ("csv", "text/csv"),
+    ("tsv", "text/csv"),
+    ("txt", "text/plain"),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+];
+
+pub(super) fn command() -> Command {
+    Command::new("import")
+        .about("Creates the channels of a file, and prints a line for each row that failed: line, name, reason")
+        .after_help("A row that has a code already costs nothing, so the same file may be imported again, also after an interruption. \
+            Permanent codes can never be deleted: --dry-run says how many would be created.")
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("CSV, XLSX, or a text with one name a line (.csv, .tsv, .xlsx, .txt); columns: label, group, scene_str, scene_id, permanent, expire_seconds"),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Creates nothing; prints a line for each row: line, new|known|changed|invalid, name, reason"),
+        )
+}
+
+pub(super) async fn run(matches: &ArgMatches, service: &Service) -> anyhow::Result<()> {
+    let path: &PathBuf = matches.get_one("file").expect("it is required");
+    let media_type = media_type(path)?;
+    let file = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let pace = Pace::new();
+    let plan = pace.call(|| service.plan(file.clone(), media_type)).await?;
+    print_message(summary(&plan));
+    if matches.get_flag("dry-run") {
+        print_plan(&plan.rows)?;
+        return outcome(count(&plan.rows, Status::Invalid));
+    }
+    if plan.new_permanent > plan.permanent_left {
+        return Err(anyhow!(
+            "the account has fewer permanent codes left than the file needs; nothing was created"
+        ));
+    }
+    let failed = make(service, &pace, plan.rows).await;
+    let failures = failed.len();
+    print_failed(failed)?;
+    outcome(failures)
+}
+
+fn media_type(path: &Path) -> Result<&'static str, Usage> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let known = TYPES
+        .iter()
+        .find(|(name, _)| extension.eq_ignore_ascii_case(name));
+    known
+        .map(|(_, media_type)| *media_type)
+        .ok_or_else(|| Usage::new("the file's name must end with .csv, .tsv, .txt or .xlsx"))
+}
+
+fn count(rows: &[Row], status: Status) -> usize {
+    rows.iter().filter(|row| row.status == status).count()
+}
+
+fn summary(plan: &Plan) -> String {
+    let of = |status| count(&plan.rows, status);
+    let mut summary = format!(
+        "{} rows: {} new, {} known, {} changed, {} invalid. Permanent codes: {} new, which stay taken for ever, of {} left.",
+        plan.rows.len(),
+        of(Status::New),
+        of(Status::Known),
+        of(Status::Changed),
+        of(Status::Invalid),
+        plan.new_permanent,
+        plan.permanent_left,
+    );
+    if !plan.unknown_columns.is_empty() {
+        summary.push_str(" Columns that are not read: ");
+        summary.push_str(&printable(&plan.unknown_columns.join(", ")));
+        summary.push('.');
+    }
+    summary
+}
+
+/// Makes what is missing, and returns what failed.
+async fn make(service: &Service, pace: &Pace, rows: Vec<Row>) -> Vec<Failed> {
+    let (invalid, rows): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .filter(|row| row.status != Status::Known)
+        .partition(|row| row.status == Status::Invalid);
+    let mut failed: Vec<_> = invalid.into_iter().map(Failed::invalid).collect();
+    let (bar, stop) = (bar::of_steps(rows.len()), CancellationToken::new());
+    let makings = rows.into_iter().map(|row| {
+        let stop = &stop;
+        async move {
+            if stop.is_cancelled() {
+                return Err((row, Failure::not_tried()));
+            }
+            let made = pace.call(|| service.make(&row.request)).await;
+            made.map_err(|failure| (row, failure))
+        }
+    });
+    let mut made = stream::iter(makings).buffer_unordered(AT_ONCE);
+    let mut done = 0;
+    while let Some(outcome) = made.next().await {
+        bar.inc(1);
+        match outcome {
+            Ok(()) => done += 1,
+            Err((row, failure)) => {
+                if failure.stops_all {
+                    stop.cancel();
+                }
+                failed.push(Failed::of(row, &failure));
+            }
+        }
+    }
+    bar.finish_and_clear();
+    print_message(format_args!("{done} created or changed."));
+    failed
+}
+
+fn outcome(failures: usize) -> anyhow::Result<()> {
+    match failures {
+        0 => Ok(()),
+        1 => Err(anyhow!("1 row failed")),
+        _ => Err(anyhow!("{failures} rows failed")),
+    }
+}

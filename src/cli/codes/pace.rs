@@ -1,0 +1,113 @@
+//! The pace of calls: what the service asks one call to wait for, all wait for.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+use super::failure::{Again, Failure};
+
+/// How often a call is sent at most.
+const TRIES: u32 = 5;
+
+/// The longest pause that is kept. What may be sent only later is for another day.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// Until when no call is sent.
+#[derive(Debug)]
+pub(super) struct Pace {
+    until: Mutex<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self {
+            until: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Makes a call, again after a pause where that may help. Not for calls that must not be
+    /// repeated.
+    pub(super) async fn call<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut tries = 0;
+        loop {
+            self.wait().await;
+            tries += 1;
+            let failure = match call().await {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            let pause = match failure.again {
+                Some(Again::After(pause)) if pause <= LONGEST_PAUSE => pause,
+                Some(Again::Soon) => Duration::from_secs(tries.into()),
+                _ => return Err(failure),
+            };
+            if tries == TRIES {
+                return Err(failure);
+            }
+            let mut until = self.until.lock().await;
+            *until = (*until).max(Instant::now() + pause);
+        }
+    }
+
+    async fn wait(&self) {
+        loop {
+            let until = *self.until.lock().await;
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::super::failure::Document;
+    use super::*;
+
+    /// Calls that fail like this before they succeed, and when each was made.
+    async fn called(failures: Vec<Failure>) -> (Result<(), Failure>, Vec<u64>) {
+        let started = Instant::now();
+        let (left, times) = (RefCell::new(failures.into_iter()), RefCell::new(Vec::new()));
+        let pace = Pace::new();
+        let result = pace.call(|| async {
+            times.borrow_mut().push(started.elapsed().as_secs());
+            left.borrow_mut().next().map_or(Ok(()), Err)
+        });
+        (result.await, times.into_inner())
+    }
+
+    fn after(seconds: u64) -> Failure {
+        Failure::refused(503, Document::default(), Some(seconds))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_sent_again_when_the_service_says() {
+        assert_eq!(
+            called(vec![after(7), after(60)]).await,
+            (Ok(()), vec![0, 7, 67])
+        );
+        let silent = Failure::unanswered("x");
+        assert_eq!(
+            called(vec![silent.clone(), silent]).await,
+            (Ok(()), vec![0, 1, 3])
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_not_sent_again_for_ever() {
+        let late = after(61);
+        assert_eq!(called(vec![late.clone()]).await, (Err(late), vec![0]));
+        let refused = Failure::refused(400, Document::default(), None);
+        assert_eq!(called(vec![refused.clone()]).await, (Err(refused), vec![0]));
+        let always = vec![after(1); 9];
+        assert_eq!(called(always).await, (Err(after(1)), vec![0, 1, 2, 3, 4]));
+    }
+}

@@ -1,0 +1,112 @@
+//! The running service, as its API shows it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use wxqr::outbound;
+
+use super::failure::{Document, Failure};
+use super::rows::Plan;
+
+/// Timeout of a plan or a new code: above the service's own.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Timeout of a whole file. Its pieces have [`TIMEOUT`].
+const FILE_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// The longest answer to a plan or a new code. A plan of 10,000 rows has some 5 MB.
+const MAX_ANSWER: usize = 32 * 1024 * 1024;
+
+/// A service, called with a key.
+pub(super) struct Service {
+    client: Client,
+    base: String,
+    key: SecretString,
+}
+
+impl Service {
+    pub(super) fn new(base: &str, key: SecretString) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: outbound::http_client(None).context("no call can be made")?,
+            base: base.to_owned(),
+            key,
+        })
+    }
+
+    /// What a file would make.
+    pub(super) async fn plan(&self, file: Vec<u8>, media_type: &str) -> Result<Plan, Failure> {
+        let request = self.client.post(self.url("/api/codes/plan"));
+        let request = request.header(CONTENT_TYPE, media_type).body(file);
+        self.json(request).await
+    }
+
+    /// Makes a code, or changes its names.
+    pub(super) async fn make(&self, code: &Map<String, Value>) -> Result<(), Failure> {
+        let body = Value::Object(code.clone()).to_string();
+        let request = self.client.post(self.url("/api/codes"));
+        let request = request.header(CONTENT_TYPE, "application/json").body(body);
+        self.json::<Map<String, Value>>(request).await.map(drop)
+    }
+
+    /// Asks for a file. Its body comes with [`piece`].
+    pub(super) async fn file(&self, name: &str, query: &str) -> Result<Response, Failure> {
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url = self.url(&format!("/api/{name}{mark}{query}"));
+        self.send(self.client.get(url).timeout(FILE_TIMEOUT)).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let response = self.send(request.timeout(TIMEOUT)).await?;
+        let status = response.status().as_u16();
+        let body = outbound::read_capped(response, MAX_ANSWER).await;
+        let body = body.map_err(Failure::unanswered)?;
+        serde_json::from_slice(&body).map_err(|_| Failure::foreign(status))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let request = request.bearer_auth(self.key.expose_secret());
+        let sent = request.send().await;
+        let response =
+            sent.map_err(|error| Failure::unanswered(outbound::ProbeError::from(error)))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = outbound::read_capped(response, MAX_ANSWER).await;
+        let document = serde_json::from_slice::<Document>(&body.unwrap_or_default());
+        let document = match (document, retry_after) {
+            (Ok(document), _) => document,
+            // A proxy's, while the service is away.
+            (Err(_), Some(_)) => Document::default(),
+            (Err(_), None) if status.is_server_error() => {
+                return Err(Failure::unanswered(format_args!(
+                    "HTTP {}",
+                    status.as_u16()
+                )));
+            }
+            (Err(_), None) => return Err(Failure::foreign(status.as_u16())),
+        };
+        Err(Failure::refused(status.as_u16(), document, retry_after))
+    }
+}
+
+/// The next piece of a file; none at its end.
+pub(super) async fn piece(response: &mut Response) -> Result<Option<Vec<u8>>, Failure> {
+    let chunk = tokio::time::timeout(TIMEOUT, response.chunk()).await;
+    let chunk = chunk.map_err(|_| Failure::unanswered("the file stands still"))?;
+    match chunk {
+        Ok(chunk) => Ok(chunk.map(Into::into)),
+        Err(_) => Err(Failure::unanswered("the file was cut off")),
+    }
+}
