@@ -117,9 +117,26 @@ impl PictureCache {
         // next.
         let drawing = tokio::spawn(async move {
             let _permit = permit;
-            cache.try_get_with(key.clone(), draw(key)).await
+            cache.try_get_with(key.clone(), drawn(key)).await
         });
         drawing.await.expect("tasks end only with their runtime")
+    }
+
+    /// Runs a job that draws pictures which are not cached, on a blocking thread and under a permit
+    /// of its own. It waits for the permit as long as it takes; what visitors wait for is drawn in
+    /// between. Cancel safe: a started job is completed.
+    pub async fn draw_apart<T, J>(&self, job: J) -> T
+    where
+        T: Send + 'static,
+        J: FnOnce() -> T + Send + 'static,
+    {
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        let permit = permit.await.expect("the semaphore is never closed");
+        let job = spawn_blocking(move || {
+            let _permit = permit;
+            job()
+        });
+        job.await.expect("drawing does not panic")
     }
 }
 
@@ -129,12 +146,20 @@ impl Default for PictureCache {
     }
 }
 
-async fn draw(key: Key) -> Result<Picture, PictureError> {
+/// Draws the picture of a code. Takes a fraction of a millisecond for the default size.
+///
+/// # Errors
+/// If the symbol does not fit the size.
+pub fn draw(url: &CodeUrl, format: ImageFormat, style: &Style) -> Result<Vec<u8>, RenderError> {
+    match format {
+        ImageFormat::Png => qr_image::png(url.as_str(), style),
+        ImageFormat::Svg => qr_image::svg(url.as_str(), style).map(String::into_bytes),
+    }
+}
+
+async fn drawn(key: Key) -> Result<Picture, PictureError> {
     let drawing = spawn_blocking(move || {
-        let bytes = match key.format {
-            ImageFormat::Png => qr_image::png(key.url.as_str(), &key.style)?,
-            ImageFormat::Svg => qr_image::svg(key.url.as_str(), &key.style)?.into_bytes(),
-        };
+        let bytes = draw(&key.url, key.format, &key.style)?;
         // Drops the spare capacity, which can be as large again and which the byte budget does not
         // count.
         let bytes = Bytes::from(bytes.into_boxed_slice());

@@ -29,7 +29,8 @@ use crate::codes::{self, CircuitBreaker, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
 use crate::db::{OpenError, UpstreamIdentity};
 use crate::http::{
-    self, AppParts, AppState, Authenticator, Callback, FileReader, LinkSigner, RouterSettings, Site,
+    self, AppParts, AppState, Archives, Authenticator, Callback, FileReader, LinkSigner,
+    RouterSettings, Site,
 };
 use crate::outbound::{self, ClientError};
 use crate::pictures::PictureCache;
@@ -268,6 +269,7 @@ fn state(
         callback,
         bodies: ByteBudget::new(KEYED_BODIES),
         files: FileReader::new(),
+        archives: Archives::new(),
         scans,
         channels: stores.channels,
         events: stores.events,

@@ -32,7 +32,7 @@ mod state;
 mod static_response;
 mod time_format;
 
-pub use self::api::codes::FileReader;
+pub use self::api::codes::{Archives, FileReader};
 pub(crate) use self::api::codes::{MAX_BODY, MAX_FILE};
 pub use self::callback::Callback;
 pub(crate) use self::callback::WECHAT_TIMEOUT;

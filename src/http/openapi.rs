@@ -64,6 +64,16 @@ pub(crate) struct ShowParams {
     /// `1`: answer only the `<img>` element.
     #[param(pattern = "^1$")]
     fragment: Option<String>,
+    /// The language of a page. The default is what `Accept-Language` says, else Chinese.
+    #[param(pattern = "^(zh|en)$")]
+    lang: Option<String>,
+}
+
+/// The style of a picture that is drawn here, for the document only.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct StyleParams {
     /// Pixels on a side of a PNG or SVG; at least 2 × (33 + 2 × `margin`), so that every module
     /// has two.
     #[param(minimum = 64, maximum = 2048, default = json!(PixelSize::DEFAULT))]
@@ -77,9 +87,6 @@ pub(crate) struct ShowParams {
     /// The light colour of a PNG or SVG: 3 or 6 hex digits, with a contrast of 3:1 at least.
     #[param(pattern = "^([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$", default = "fff")]
     bg: Option<String>,
-    /// The language of a page. The default is what `Accept-Language` says, else Chinese.
-    #[param(pattern = "^(zh|en)$")]
-    lang: Option<String>,
 }
 
 /// The signature of a link, for the document only.
@@ -122,6 +129,7 @@ mod tests {
         let described = [
             SceneParams::into_params(in_query),
             ShowParams::into_params(in_query),
+            StyleParams::into_params(in_query),
             LinkParams::into_params(in_query),
         ]
         .concat();
@@ -133,17 +141,17 @@ mod tests {
     fn openapi_bounds_are_those_of_the_types() {
         for (schema, bound, want) in [
             (
-                schema_of::<ShowParams>("size"),
+                schema_of::<StyleParams>("size"),
                 "minimum",
                 json!(PixelSize::MIN),
             ),
             (
-                schema_of::<ShowParams>("size"),
+                schema_of::<StyleParams>("size"),
                 "maximum",
                 json!(PixelSize::MAX),
             ),
             (
-                schema_of::<ShowParams>("margin"),
+                schema_of::<StyleParams>("margin"),
                 "maximum",
                 json!(Margin::MAX),
             ),

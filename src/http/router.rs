@@ -82,11 +82,13 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(api::codes::list::list, api::codes::make::make)) // GET, POST /api/codes
         .routes(routes!(api::codes::export::csv_file)) // GET /api/codes.csv
         .routes(routes!(api::codes::export::xlsx_file)) // GET /api/codes.xlsx
+        .routes(routes!(api::codes::export::archive::zip_file)) // GET /api/codes.zip
         .routes(routes!(api::codes::plan::plan)) // POST /api/codes/plan
         .routes(routes!(api::groups::list)) // GET /api/groups
         .routes(routes!(api::me::show)) // GET /api/me
         .routes(routes!(api::stats::show)) // GET /api/stats
         .routes(routes!(api::stats::csv_file)) // GET /api/stats.csv
+        .routes(routes!(api::stats::xlsx_file)) // GET /api/stats.xlsx
         .routes(routes!(api::scans::list)) // GET /api/scans
         .routes(routes!(api::bindings::create)) // POST /api/bindings
         .routes(routes!(api::bindings::show)) // GET /api/bindings/{id}

@@ -14,9 +14,9 @@ use crate::channels::ChannelStore;
 use crate::clock::Clock;
 use crate::codes::{CircuitBreaker, Codes, Tokens};
 use crate::db::Database;
-use crate::http::api::codes::FileReader;
 use crate::http::api::codes::make::CodeMaker;
 use crate::http::api::codes::plan::Planner;
+use crate::http::api::codes::{Archives, FileReader};
 use crate::http::callback::Callback;
 use crate::http::extract::authenticator::Authenticator;
 use crate::http::pages::home::Home;
@@ -73,6 +73,8 @@ pub struct AppParts {
     pub bodies: ByteBudget,
     /// Reads files of channels.
     pub files: FileReader,
+    /// Limits archives of pictures.
+    pub archives: Archives,
     /// Names and lists of codes.
     pub channels: ChannelStore,
     /// Events and numbers.
@@ -114,6 +116,7 @@ parts! {
     scans: Arc<Scans>,
     bodies: ByteBudget,
     files: FileReader,
+    archives: Archives,
     channels: ChannelStore,
     events: EventStore,
     database: Database,

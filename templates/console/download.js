@@ -2,6 +2,8 @@
 import { ask } from "./service.js";
 
 const KEPT_FOR = 60_000;
+// An archive of all channels, on a slow line.
+const DEADLINE = 30 * 60_000;
 
 const fileName = (disposition) => {
   const name = /filename\*=UTF-8''([^;]+)/.exec(disposition)?.[1];
@@ -22,6 +24,6 @@ export const download = async (path, parameters, name) => {
   const file = await ask(path, parameters, async (answer) => ({
     name: fileName(answer.headers.get("content-disposition") ?? "") ?? name,
     blob: await answer.blob(),
-  }));
+  }), DEADLINE);
   save(file.blob, file.name);
 };

@@ -125,7 +125,9 @@ export const startSelection = (reload) => {
   at("bring_back").addEventListener("click", () => changeAll({ archived: false }));
   at("print").addEventListener("click", print);
   for (const button of at("deeds").querySelectorAll("[data-file]")) {
-    const { file } = button.dataset;
-    button.addEventListener("click", () => busy(() => download(`api/codes.${file}`, parameters(), `channels.${file}`)));
+    const { file, format } = button.dataset;
+    const ofPictures = format ? [["format", format]] : [];
+    button.addEventListener("click", () => busy(() =>
+      download(`api/codes.${file}`, [...parameters(), ...ofPictures], `channels.${file}`)));
   }
 };

@@ -32,6 +32,8 @@ const lineOf = (row) => {
   button.disabled = !canBeAsked(row);
   setText(line.querySelector("code"), sceneText(row));
   setText(line.querySelector(".kind"), words[kind(row)]);
+  line.querySelector(".badge").hidden = !row.archived;
+  setText(line.querySelector(".badge"), row.archived ? words.archived : "");
   setText(line.cells[2], row.group ?? "");
   for (const name of NUMBERS) setText(line.querySelector(`[data-cell=${name}]`), number(row[name]));
   return line;

@@ -7,4 +7,4 @@ mod write;
 pub use self::proposal::scene_candidates;
 pub use self::read::{ChannelList, ChannelRow, Column, FileError, Format, RowFault, read};
 pub use self::read::{MAX_ROWS, MAX_UNPACKED};
-pub use self::write::{Archive, Cell, FileNames, Heading, Width, Workbook};
+pub use self::write::{Archive, Cell, FileNames, Heading, Spool, Width, Workbook};

@@ -1,6 +1,9 @@
-//! The name under which a browser saves a file.
+//! Files that a browser saves: their names, and the type of a workbook.
 
 use crate::form::escaped;
+
+/// The media type of a workbook.
+pub(super) const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 /// `Content-Disposition` with a file name of any letters: browsers take the full one, and old
 /// programs the ASCII one.

@@ -84,6 +84,11 @@ impl Query {
         Ok(query)
     }
 
+    /// A query of parameters that are decoded and checked already.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self { pairs }
+    }
+
     fn add(&mut self, name: String, value: String) -> Result<(), Problem> {
         if self.get(&name).is_some() {
             return Err(Problem::invalid_parameter(&name, given_twice()));

@@ -71,6 +71,12 @@ impl Problem {
         Self::new(ErrorCode::Overloaded, message).after(BODIES_RETRY)
     }
 
+    /// Too many files or archives are being read or written.
+    pub(crate) fn busy() -> Self {
+        let message = "too many files are being read or written at the same time";
+        Self::new(ErrorCode::Overloaded, message).after(BODIES_RETRY)
+    }
+
     /// The answer to every request before the database is open.
     pub(crate) fn starting() -> Self {
         let message = Message::new("服务正在启动，请稍后再试", "the service is starting");

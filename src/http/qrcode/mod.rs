@@ -19,7 +19,7 @@ use axum::response::Response;
 
 use crate::clock::Clock;
 use crate::codes::Codes;
-use crate::http::openapi::{LinkParams, ShowParams};
+use crate::http::openapi::{LinkParams, ShowParams, StyleParams};
 use crate::http::problem::{Document, Problem};
 use crate::http::qrcode::body::CodeBody;
 use crate::http::qrcode::issue::issue;
@@ -38,7 +38,7 @@ use crate::pictures::PictureCache;
 #[utoipa::path(
     get,
     path = "/qrcode",
-    params(SceneParams, ShowParams, LinkParams),
+    params(SceneParams, ShowParams, StyleParams, LinkParams),
     responses(
         (status = 200, description = "The code", body = CodeBody),
         (status = 302, description = "With `format=jpg`: to WeChat's picture"),

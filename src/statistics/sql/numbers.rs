@@ -74,6 +74,8 @@ pub struct NumbersRow {
     pub attribution: Attribution,
     /// What its owner calls it.
     pub channel: Channel,
+    /// Whether it is out of lists. It is counted as ever.
+    pub archived: bool,
     /// The day; none in a total.
     pub day: Option<Date>,
     /// The numbers.
@@ -227,7 +229,7 @@ impl NumbersFilter {
             None => "kind IN ('QR_LIMIT_SCENE', 'QR_LIMIT_STR_SCENE')".to_owned(),
         };
         format!(
-            "SELECT kind, scene FROM code WHERE appid = $1 AND {which} AND ticket IS NOT NULL LIMIT $6"
+            "SELECT kind, scene, archived FROM code WHERE appid = $1 AND {which} AND ticket IS NOT NULL LIMIT $6"
         )
     }
 
@@ -236,7 +238,7 @@ impl NumbersFilter {
         let (scene, group) = (self.scene_sql(), self.group.as_ref());
         let group = group.map_or("", |_| " AND group_name = $5");
         format!(
-            "SELECT kind, scene, label, group_name FROM channel
+            "SELECT kind, scene, label, group_name, archived FROM channel
              WHERE appid = $1 AND (label IS NOT NULL OR group_name IS NOT NULL){scene}{group} LIMIT $6"
         )
     }

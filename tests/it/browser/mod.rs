@@ -11,6 +11,7 @@ mod login;
 mod markup;
 mod phone;
 mod stats;
+mod stats_sums;
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use self::chromium::{Chromium, Page, Screen, keep};
 use crate::support::PATIENCE;
 use crate::support::demo::Demo;
-use crate::support::picture::decode_png;
+use crate::support::picture::{decode_png, read_by_zbar};
 
 const SCREENS: [Screen; 2] = [Screen::PHONE, Screen::DESK];
 const LANGS: [&str; 2] = ["zh", "en"];
@@ -109,18 +110,6 @@ fn decoded(png: &[u8]) -> Vec<String> {
         assert_eq!(second, texts, "zbarimg reads the same");
     }
     texts
-}
-
-fn read_by_zbar(png: &[u8]) -> Option<Vec<String>> {
-    let file = tempfile::NamedTempFile::with_suffix(".png").unwrap();
-    std::fs::write(file.path(), png).unwrap();
-    let output = std::process::Command::new("zbarimg")
-        .args(["--quiet", "--raw"])
-        .arg(file.path())
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).unwrap();
-    Some(text.lines().map(str::to_owned).collect())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -659,7 +659,6 @@ async fn the_file_that_is_downloaded_is_the_apis() {
     page.call("Page.setDownloadBehavior", allow).await;
     page.open_board(&followed, "zh").await;
     let (from, to) = (today() - 29.days(), today());
-    let base = format!("/api/stats.csv?from={from}&to={to}&lang=zh");
     for (search, scene, chosen) in [
         ("", "", ""),
         (
@@ -673,14 +672,17 @@ async fn the_file_that_is_downloaded_is_the_apis() {
             page.fill("#search", search).await;
             page.click("#channels tbody button").await;
         }
-        for (by, span) in [("total", "total"), ("day", "by-day")] {
-            let name = format!("wxqr-stats{chosen}-{span}-{from}-to-{to}.csv");
+        for (kind, by, span) in [
+            ("csv", "total", "total"),
+            ("csv", "day", "by-day"),
+            ("xlsx", "total", "total"),
+            ("xlsx", "day", "by-day"),
+        ] {
+            let name = format!("wxqr-stats{chosen}-{span}-{from}-to-{to}.{kind}");
             let file = folder.path().join(&name);
-            let want = followed
-                .get(keys::STATS, &format!("{base}&by={by}{scene}"))
-                .await
-                .body;
-            page.click(&format!("[data-file=csv][data-span={by}]"))
+            let path = format!("/api/stats.{kind}?from={from}&to={to}&lang=zh&by={by}{scene}");
+            let want = followed.get(keys::STATS, &path).await.body;
+            page.click(&format!("[data-file={kind}][data-span={by}]"))
                 .await;
             eventually(&format!("{name} is there"), || {
                 std::fs::read(&file).is_ok_and(|got| got == want)
@@ -689,7 +691,7 @@ async fn the_file_that_is_downloaded_is_the_apis() {
         }
     }
     // None was written over another.
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 6);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 12);
     check_reading(&mut page, "after two downloads").await;
 }
 

@@ -114,6 +114,7 @@ async fn away(replica: &Replica, upstream: &Upstream) -> Vec<u64> {
         "/qrcode.json?scene_id=99&permanent=true",
         "/api/account",
         "/api/codes",
+        "/api/codes.zip",
         "/api/scans",
         "/api/stats",
         "/api/stats.csv",

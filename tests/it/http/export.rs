@@ -1,16 +1,13 @@
 //! `GET /api/codes.csv` and `/api/codes.xlsx`, read back.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use axum::http::StatusCode;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;
 use crate::support::keys::{ADMIN, MINT, STATS};
-use crate::support::skip::skip;
+use crate::support::workbook::cells_of;
 
 const LABELS: [&str; 5] = [
     "南京路店",
@@ -43,31 +40,6 @@ async fn with_codes() -> TestApp {
     let body = json!({"scene_id": 7, "expire_seconds": 600, "label": "临时"});
     app.post_as(ADMIN, "/api/codes", body.to_string()).await;
     app
-}
-
-/// The cells of a workbook as another library reads them; none without it.
-fn cells(workbook: &[u8]) -> Option<Value> {
-    const SCRIPT: &str = "import io, json, sys, openpyxl\n\
-        sheet = openpyxl.load_workbook(io.BytesIO(sys.stdin.buffer.read())).active\n\
-        rows = [[c if isinstance(c, (str, int, float, type(None))) else c.isoformat() for c in r] for r in sheet.iter_rows(values_only=True)]\n\
-        print(json.dumps(rows))";
-    let child = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = child else {
-        skip("there is no python3", "REQUIRE_PYTHON");
-        return None;
-    };
-    child.stdin.take().unwrap().write_all(workbook).ok();
-    let output = child.wait_with_output().unwrap();
-    if !output.status.success() {
-        skip("python3 has no openpyxl", "REQUIRE_PYTHON");
-        return None;
-    }
-    Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
 #[tokio::test]
@@ -111,7 +83,7 @@ async fn a_workbook_has_texts_as_texts() {
     let app = with_codes().await;
     let answer = app.get_as(STATS, "/api/codes.xlsx?lang=zh").await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-    let Some(cells) = cells(&answer.body) else {
+    let Some(cells) = cells_of(&answer.body) else {
         return;
     };
     assert_eq!(cells[0][0], "名称");

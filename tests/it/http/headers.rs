@@ -326,6 +326,8 @@ async fn everything_else_has_exactly_its_headers_and_no_other_origin_reads_it() 
         ("GET", "/api/scans", 401, PROBLEM, NOTHING, &[BEARER]),
         ("GET", "/api/stats", 401, PROBLEM, NOTHING, &[BEARER]),
         ("GET", "/api/stats.csv", 401, PROBLEM, NOTHING, &[BEARER]),
+        ("GET", "/api/stats.xlsx", 401, PROBLEM, NOTHING, &[BEARER]),
+        ("GET", "/api/codes.zip", 401, PROBLEM, NOTHING, &[BEARER]),
         ("GET", "/api/nothing", 404, PROBLEM, NOTHING, &[]),
         ("GET", "/nothing", 404, HTML, problem.as_str(), &[BOTH]),
         ("GET", "/nothing.json", 404, PROBLEM, NOTHING, &[]),

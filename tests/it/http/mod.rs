@@ -3,6 +3,7 @@
 
 mod answers;
 mod api;
+mod archive;
 mod export;
 mod headers;
 mod microcache;

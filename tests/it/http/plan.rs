@@ -105,6 +105,7 @@ async fn every_row_says_what_would_become_of_it() {
         己,,,100001,永久,,\n\
         庚,,wxqr.x,,,,\n\
         辛,,a&scene_id=1,,,,\n";
+    let file = format!("{file}{},,,,,,\n", "长".repeat(101));
     let answer = post(&app, ADMIN, "?lang=zh", CSV, file).await;
     let plan = answer.json();
     let rows = plan["rows"].as_array().unwrap();
@@ -153,6 +154,7 @@ async fn every_row_says_what_would_become_of_it() {
             "invalid",
             "场景值含有参数 scene_id，像是链接的一部分；请去掉。",
         ),
+        (15, "invalid", "名称最多 100 个字符，且不能含有控制字符。"),
     ];
     assert_eq!(got, want, "{plan}");
     assert_eq!(plan["new_permanent"], 1);

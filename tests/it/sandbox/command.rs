@@ -544,6 +544,7 @@ async fn the_demos_api_is_not_called_by_another_web_site() {
         ("GET", "/api/codes", ""),
         ("POST", "/api/codes", order),
         ("GET", "/api/account", ""),
+        ("GET", "/api/codes.zip", ""),
         ("GET", "/api/stats.csv", ""),
     ] {
         for lines in OF_BROWSERS

@@ -2,7 +2,9 @@
 //! get them.
 
 use std::collections::BTreeSet;
+use std::io::Cursor;
 
+use calamine::{Data, Reader as _, Xlsx};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
@@ -15,6 +17,7 @@ use crate::support::app::APP_ID;
 use crate::support::database::Database;
 use crate::support::followers::{Deed, Followed};
 use crate::support::keys;
+use crate::support::workbook::cells_of;
 
 const ANN: &str = "oAnn_0123456789";
 const BOB: &str = "oBob_0123456789";
@@ -363,6 +366,110 @@ async fn the_file_is_what_a_spreadsheet_reads_and_runs_nothing() {
 }
 
 #[tokio::test]
+async fn archived_codes_are_counted_and_marked() {
+    let followed = a_week().await;
+    let path = format!("/api/stats?{WEEK}");
+    let before = followed.get(keys::STATS, &path).await.json();
+    for code in [
+        json!({"scene_str": "poster", "permanent": true, "archived": true}),
+        json!({"scene_id": 7, "permanent": true, "archived": true}),
+    ] {
+        followed.code(&code).await;
+    }
+    let after = followed.get(keys::STATS, &path).await.json();
+    let rows = after["rows"].as_array().unwrap();
+    let marked: Vec<_> = rows.iter().filter(|row| row["archived"] == true).collect();
+    assert_eq!(marked.len(), 2, "{after}");
+    assert!(marked.iter().all(|row| row["permanent"] == true), "{after}");
+    let mut unmarked = after.clone();
+    for row in unmarked["rows"].as_array_mut().unwrap() {
+        row.as_object_mut().unwrap().remove("archived");
+    }
+    assert_eq!(unmarked, before);
+    let group = format!("{path}&group=%2B%E4%B8%8A%E6%B5%B7");
+    let group = followed.get(keys::STATS, &group).await.json();
+    assert_eq!(group["rows"][0]["archived"], true, "{group}");
+}
+
+#[tokio::test]
+async fn a_workbook_has_numbers_and_days_and_texts_that_stay() {
+    let followed = a_week().await;
+    let path = "/api/stats.xlsx?from=2026-11-03&to=2026-11-04&by=day&scene=str:poster&lang=zh";
+    let file = followed.get(keys::STATS, path).await;
+    assert_eq!(file.status, 200, "{file:?}");
+    assert!(
+        file.header("content-disposition")
+            .ends_with("UTF-8''wxqr-stats-scene_str-poster-by-day-2026-11-03-to-2026-11-04.xlsx"),
+        "{file:?}"
+    );
+    let texts = ["=海报, \"A\"", "+上海", "poster", "永久"];
+    let [label, group, scene, kind] = texts;
+    if let Some(cells) = cells_of(&file.body) {
+        let want = json!([
+            [
+                "名称",
+                "分组",
+                "scene_id",
+                "scene_str",
+                "类型",
+                "日期",
+                "扫码次数",
+                "扫码人数",
+                "新增关注",
+                "流失",
+                "净增"
+            ],
+            [
+                label,
+                group,
+                null,
+                scene,
+                kind,
+                "2026-11-03T00:00:00",
+                2,
+                2,
+                1,
+                1,
+                0
+            ],
+            [
+                label,
+                group,
+                null,
+                scene,
+                kind,
+                "2026-11-04T00:00:00",
+                0,
+                0,
+                0,
+                0,
+                0
+            ],
+        ]);
+        assert_eq!(cells, want);
+    }
+    // Another library reads the same.
+    let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(file.body)).unwrap();
+    let sheet = workbook.worksheet_range("统计").unwrap();
+    assert_eq!(sheet[(1, 1)], Data::String(group.to_owned()));
+    assert_eq!(sheet[(1, 6)], Data::Float(2.0));
+    let Data::DateTime(day) = &sheet[(1, 5)] else {
+        unreachable!("{sheet:?}")
+    };
+    assert_eq!(day.to_ymd_hms_milli(), (2026, 11, 3, 0, 0, 0, 0));
+
+    let path = format!("/api/stats.xlsx?{WEEK}");
+    let totals = followed.get(keys::STATS, &path).await;
+    let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(totals.body)).unwrap();
+    let sheet = workbook.worksheet_range("Statistics").unwrap();
+    assert_eq!(sheet.get_size(), (6, 10));
+    let numbered = sheet
+        .rows()
+        .find(|row| row[4] == Data::String("permanent".to_owned()) && row[0] == Data::Empty);
+    assert_eq!(numbered.unwrap()[2], Data::String("7".to_owned()));
+}
+
+#[tokio::test]
 async fn events_are_newest_first_with_openids_for_the_scope_people() {
     let followed = a_week().await;
     let page = followed.get(keys::STATS, "/api/scans?limit=3").await.json();
@@ -586,8 +693,8 @@ async fn more_rows_than_anybody_reads_are_refused_before_they_are_made() {
         ),
         ("from=1970-01-01&to=9999-12-31".to_owned(), 200),
     ] {
-        for path in ["/api/stats", "/api/stats.csv"] {
-            if path.ends_with("csv") && query.contains("sum") {
+        for path in ["/api/stats", "/api/stats.csv", "/api/stats.xlsx"] {
+            if path != "/api/stats" && query.contains("sum") {
                 continue;
             }
             let answer = followed.get(keys::STATS, &format!("{path}?{query}")).await;
@@ -635,7 +742,12 @@ async fn slow_clients_of_long_answers_keep_no_connection_of_the_database() {
 #[tokio::test]
 async fn only_a_key_with_the_scope_reads_the_numbers() {
     let followed = a_week().await;
-    for path in ["/api/scans", "/api/stats", "/api/stats.csv"] {
+    for path in [
+        "/api/scans",
+        "/api/stats",
+        "/api/stats.csv",
+        "/api/stats.xlsx",
+    ] {
         for key in [keys::MINT, keys::PEOPLE] {
             let answer = followed.get(key, path).await;
             assert_eq!(

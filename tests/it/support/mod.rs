@@ -28,6 +28,7 @@ pub(crate) mod skip;
 pub(crate) mod upstream;
 pub(crate) mod visitors;
 pub(crate) mod wire;
+pub(crate) mod workbook;
 
 use std::future::Future;
 use std::net::SocketAddr;

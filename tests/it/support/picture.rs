@@ -24,3 +24,16 @@ pub(crate) fn decode_svg(text: &str) -> ((u32, u32), Vec<String>) {
     resvg::render(&tree, Transform::identity(), &mut pixmap.as_mut());
     decode_png(&pixmap.encode_png().unwrap())
 }
+
+/// What zbar reads in a picture; none where it is not installed.
+pub(crate) fn read_by_zbar(png: &[u8]) -> Option<Vec<String>> {
+    let file = tempfile::NamedTempFile::with_suffix(".png").unwrap();
+    std::fs::write(file.path(), png).unwrap();
+    let output = std::process::Command::new("zbarimg")
+        .args(["--quiet", "--raw"])
+        .arg(file.path())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.lines().map(str::to_owned).collect())
+}

@@ -13,7 +13,7 @@ const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 /// Gives files names that differ, also where case does not count.
 #[derive(Debug, Default)]
 pub struct FileNames {
-    /// The names given, in lower case, with the last number that was tried for each.
+    /// The names given, folded, with the last number that was tried for each.
     given: HashMap<String, u32>,
 }
 
@@ -21,20 +21,26 @@ impl FileNames {
     /// The file name for a text, without extension. Equal ones are numbered: `a`, `a (2)`.
     pub fn name(&mut self, text: &str) -> String {
         let safe = safe(text);
-        let folded = safe.to_lowercase();
-        if let Entry::Vacant(new) = self.given.entry(folded.clone()) {
+        let key = folded(&safe);
+        if let Entry::Vacant(new) = self.given.entry(key.clone()) {
             new.insert(1);
             return safe;
         }
         loop {
-            let number = self.given.entry(folded.clone()).or_default();
+            let number = self.given.entry(key.clone()).or_default();
             *number += 1;
             let numbered = format!("{safe} ({number})");
-            if self.given.insert(numbered.to_lowercase(), 1).is_none() {
+            if self.given.insert(folded(&numbered), 1).is_none() {
                 return numbered;
             }
         }
     }
+}
+
+/// What names of the same file share where case does not count. Windows compares by upper case, and
+/// macOS by lower case, where `ẞ` and `ß` are one letter.
+fn folded(name: &str) -> String {
+    name.to_lowercase().to_uppercase()
 }
 
 /// A text as the name of a file: no path, no device of Windows, nothing that cannot be seen.
@@ -105,5 +111,8 @@ mod tests {
         let given = ["a", "A", "a (2)", "a", "b", "a/b", "a?b"].map(|text| names.name(text));
         let want = ["a", "A (2)", "a (2) (2)", "a (3)", "b", "a_b", "a_b (2)"];
         assert_eq!(given, want);
+        let letters = ["ς", "σ", "Σ", "ß", "ẞ", "ss"].map(|text| names.name(text));
+        let want = ["ς", "σ (2)", "Σ (3)", "ß", "ẞ (2)", "ss (3)"];
+        assert_eq!(letters, want);
     }
 }

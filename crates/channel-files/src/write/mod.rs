@@ -4,8 +4,10 @@ mod archive;
 mod file_name;
 mod pieces;
 mod sheet_xml;
+mod spool;
 mod workbook;
 
 pub use self::archive::Archive;
 pub use self::file_name::FileNames;
+pub use self::spool::Spool;
 pub use self::workbook::{Cell, Heading, Width, Workbook};

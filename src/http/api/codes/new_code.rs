@@ -15,6 +15,7 @@ use crate::channels::{Change, ChannelChange};
 use crate::http::api::reply_body::ReplyBody;
 use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
+use crate::http::i18n::message::Message;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scene_params::SceneParams;
 
@@ -258,7 +259,9 @@ fn check_name(parameter: &str, name: &str) -> Result<(), Problem> {
     if is_plain && name.chars().count() <= MAX_NAME {
         return Ok(());
     }
-    let message =
-        format!("must have at most {MAX_NAME} characters, none of them a control character");
+    let message = Message::new(
+        format!("最多 {MAX_NAME} 个字符，且不能含有控制字符"),
+        format!("must have at most {MAX_NAME} characters, none of them a control character"),
+    );
     Err(Problem::invalid_parameter(parameter, message))
 }

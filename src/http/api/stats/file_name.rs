@@ -1,11 +1,11 @@
-//! The name of the CSV file.
+//! The name of a file of numbers.
 
 use crate::http::api::attachment::disposition as disposition_of;
 use crate::statistics::{NumbersFilter, Span};
 
 /// The `Content-Disposition`, with a name that says which numbers the file holds, of which days,
 /// and whether by day. Files that differ have different names.
-pub(super) fn disposition(filter: &NumbersFilter) -> String {
+pub(super) fn disposition(filter: &NumbersFilter, extension: &str) -> String {
     let scene = filter.scene.as_ref();
     let scene = scene.map(|scene| (scene.parameter(), scene.value().to_string()));
     let group = filter.group.clone().map(|group| ("group", group));
@@ -20,7 +20,7 @@ pub(super) fn disposition(filter: &NumbersFilter) -> String {
         Span::Total => "total",
     };
     disposition_of(&format!(
-        "wxqr-stats{chosen}-{span}-{}-to-{}.csv",
+        "wxqr-stats{chosen}-{span}-{}-to-{}.{extension}",
         filter.from, filter.to
     ))
 }

@@ -1,10 +1,12 @@
-//! `GET /api/stats` and `/api/stats.csv`: scans, people and followers by code and day.
+//! `GET /api/stats`, `/api/stats.csv` and `/api/stats.xlsx`: scans, people and followers by code
+//! and day.
 
 pub(crate) mod definitions;
 mod file_name;
 mod pieces;
 mod query;
 mod spreadsheet;
+mod workbook;
 
 use std::sync::Arc;
 
@@ -17,13 +19,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use self::query::{StatsQuery, too_many_rows};
 use crate::clock::Clock;
+use crate::http::api::attachment::XLSX;
 use crate::http::api::attribution::AttributionBody;
 use crate::http::api::stats::definitions::Definitions;
 use crate::http::extract::key_holder::{self, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::statistics::{EventStore, NumbersRow, NumbersRows, Span, Sums};
 
-/// The query of both, for the document only.
+/// The query of all three, for the document only.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
@@ -85,6 +88,9 @@ pub(crate) struct Row {
     /// The group that the code belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
+    /// `true` if the code is archived: it is out of lists, and counted as ever. Absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
     /// The day, `YYYY-MM-DD`. Absent in a total.
     #[serde(skip_serializing_if = "Option::is_none")]
     day: Option<String>,
@@ -104,6 +110,7 @@ impl From<NumbersRow> for Row {
             code: Some(AttributionBody::from(&row.attribution)),
             label: row.channel.label,
             group: row.channel.group,
+            archived: row.archived,
             day: row.day.map(|day| day.to_string()),
             scans: numbers.scans,
             people: Some(numbers.people),
@@ -120,6 +127,7 @@ impl From<Sums> for Row {
             code: None,
             label: None,
             group: None,
+            archived: false,
             day: sums.day.map(|day| day.to_string()),
             scans: sums.scans,
             people: None,
@@ -192,12 +200,52 @@ pub(crate) async fn csv_file(
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
     let numbers = numbers(&events, &query).await?;
-    let disposition = file_name::disposition(&query.filter);
+    let pieces = csv(&query, numbers);
+    Ok(file("text/csv; charset=utf-8", &query, "csv", pieces))
+}
+
+/// The same numbers as a workbook, in which numbers and days are such, and digits that name
+/// something are a text.
+#[utoipa::path(
+    get,
+    path = "/api/stats.xlsx",
+    params(StatsParams),
+    responses(
+        (status = 200, description = "The numbers", body = Vec<u8>, content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
+        (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("key" = [])),
+    tag = "statistics",
+)]
+pub(crate) async fn xlsx_file(
+    State(events): State<EventStore>,
+    State(time_zone): State<Offset>,
+    State(clock): State<Arc<dyn Clock>>,
+    _: WithScope<key_holder::Stats>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    let today = time_zone.to_datetime(clock.now()).date();
+    let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
+    let numbers = numbers(&events, &query).await?;
+    let by_day = query.filter.span == Span::Day;
+    let pieces = workbook::pieces(numbers, by_day, query.lang);
+    Ok(file(XLSX, &query, "xlsx", pieces))
+}
+
+/// A file, under a name that says what is in it.
+fn file(
+    media_type: &'static str,
+    query: &StatsQuery,
+    extension: &str,
+    pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
+) -> Response {
+    let disposition = file_name::disposition(&query.filter, extension);
     let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_TYPE, media_type.to_owned()),
         (header::CONTENT_DISPOSITION, disposition),
     ];
-    Ok((headers, pieces::body(csv(&query, numbers))).into_response())
+    (headers, pieces::body(pieces)).into_response()
 }
 
 /// Reads the numbers of each code.
@@ -284,6 +332,7 @@ mod tests {
             NumbersRow {
                 attribution: Attribution::Unknown(scene),
                 channel: Channel { label, group },
+                archived: false,
                 day: Some(Date::constant(2026, 11, 22)),
                 numbers: Numbers {
                     scans,

@@ -1,4 +1,4 @@
-//! The query of `/api/stats` and `/api/stats.csv`.
+//! The query of `/api/stats` and of its files.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -8,7 +8,7 @@ use crate::http::i18n::lang::Lang;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::statistics::{EventStore, NumbersFilter, Span};
 
-/// The parameters of the JSON, and those of the file.
+/// The parameters of the JSON, and those of the files.
 pub(super) const OF_JSON: &[&str] = &["scene", "group", "from", "to", "by", "sum", "lang"];
 pub(super) const OF_FILE: &[&str] = &["scene", "group", "from", "to", "by", "lang"];
 

@@ -108,6 +108,7 @@ mod tests {
             }),
             label: Some(label.to_owned()).filter(|label| !label.is_empty()),
             group: None,
+            archived: false,
             day: Some("2026-11-22".to_owned()),
             scans: 12,
             people: Some(9),

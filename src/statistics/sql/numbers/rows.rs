@@ -27,6 +27,7 @@ pub(super) struct Codes {
 struct Code {
     label: Option<Box<str>>,
     group: Option<Arc<str>>,
+    archived: bool,
     /// In any order; those that are not there are zero.
     numbers: Vec<(Option<Date>, Numbers)>,
 }
@@ -37,7 +38,8 @@ impl Codes {
     }
 
     pub(super) fn add_code(&mut self, found: &AnyRow) -> Result<(), Error> {
-        self.code(found).map(drop)
+        self.code(found)?.archived = is_archived(found)?;
+        Ok(())
     }
 
     pub(super) fn add_names(&mut self, found: &AnyRow) -> Result<(), Error> {
@@ -46,6 +48,7 @@ impl Codes {
         let code = self.code(found)?;
         code.label = label.map(String::into_boxed_str);
         code.group = group;
+        code.archived = is_archived(found)?;
         Ok(())
     }
 
@@ -103,6 +106,10 @@ impl Codes {
     }
 }
 
+fn is_archived(found: &AnyRow) -> Result<bool, Error> {
+    Ok(found.try_get::<i64, _>("archived")? != 0)
+}
+
 impl Code {
     fn rows(
         self,
@@ -120,6 +127,7 @@ impl Code {
             NumbersRow {
                 attribution: attribution.clone(),
                 channel: channel.clone(),
+                archived: self.archived,
                 day,
                 numbers: found.map_or_else(|_| Numbers::default(), |at| numbers[at].1),
             }

@@ -144,7 +144,7 @@ async fn a_key_is_offered_only_what_it_may_do() {
             "{absent}: {offered}"
         );
     }
-    for present in ["png", "svg", "print", "csv", "copy_link"] {
+    for present in ["png", "svg", "print", "zip", "xlsx", "csv", "copy_link"] {
         assert!(
             offered.contains(&format!("\"{present}\"")),
             "{present}: {offered}"

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::{app_and_browser, listed, make_codes, numbered};
 use crate::browser::chromium::{Page, Screen};
-use crate::browser::read_by_zbar;
 use crate::support::keys;
+use crate::support::picture::read_by_zbar;
 use crate::support::skip::skip;
 
 const DPI: f64 = 300.0;

@@ -1,8 +1,10 @@
-//! `GET /api/codes.csv` and `/api/codes.xlsx`: the list of codes as files.
+//! `GET /api/codes.csv`, `/api/codes.xlsx` and `/api/codes.zip`: the list of codes as files.
 
+pub(crate) mod archive;
+mod csv_sheet;
 mod pages;
 mod row;
-mod sheets;
+mod xlsx_sheet;
 
 use std::sync::Arc;
 
@@ -13,13 +15,14 @@ use axum::response::{IntoResponse, Response};
 use jiff::tz::Offset;
 use utoipa::IntoParams;
 
-use self::pages::{Pages, body};
+use self::csv_sheet::CsvSheet;
+use self::pages::{Pages, SHEET_PAGE, body};
 use self::row::Presenter;
-use self::sheets::{CsvSheet, XlsxSheet};
+use self::xlsx_sheet::XlsxSheet;
 use super::selection::{Selection, SelectionParams};
 use crate::channels::ChannelStore;
 use crate::clock::Clock;
-use crate::http::api::attachment::disposition;
+use crate::http::api::attachment::{XLSX, disposition};
 use crate::http::api::query::{known_pairs_with_lists, language};
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::i18n::lang::Lang;
@@ -60,7 +63,7 @@ pub(crate) async fn csv_file(
     let (selection, _) = parse(raw.as_deref(), &Selection::NAMES)?;
     let presenter = Presenter::new(presenter, holder.caller().clone(), clock.now());
     let name = file_name(&selection, "csv");
-    let pages = Pages::of(channels, selection).await?;
+    let pages = Pages::of(channels, selection, SHEET_PAGE).await?;
     let body = body(pages, CsvSheet::new(presenter));
     Ok(file("text/csv; charset=utf-8", &name, body))
 }
@@ -90,13 +93,10 @@ pub(crate) async fn xlsx_file(
     let (selection, lang) = parse(raw.as_deref(), &known)?;
     let presenter = Presenter::new(presenter, holder.caller().clone(), clock.now());
     let name = file_name(&selection, "xlsx");
-    let pages = Pages::of(channels, selection).await?;
+    let pages = Pages::of(channels, selection, SHEET_PAGE).await?;
     let body = body(pages, XlsxSheet::new(presenter, time_zone, lang));
     Ok(file(XLSX, &name, body))
 }
-
-/// The media type of a workbook.
-const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 fn file(media_type: &'static str, name: &str, body: Body) -> Response {
     let headers = [

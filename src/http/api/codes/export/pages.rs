@@ -7,8 +7,8 @@ use super::Selection;
 use crate::channels::{ChannelStore, ListedCode, Page, Position};
 use crate::db;
 
-/// The codes of a page. Chosen: some 300 kB, read in a few milliseconds.
-const PAGE: u16 = 500;
+/// The codes of a page of a sheet. Chosen: some 300 kB, read in a few milliseconds.
+pub(super) const SHEET_PAGE: u16 = 500;
 
 /// What writes codes to a file.
 pub(super) trait Sink: Send + 'static {
@@ -23,19 +23,23 @@ pub(super) trait Sink: Send + 'static {
 pub(super) struct Pages {
     channels: ChannelStore,
     selection: Selection,
+    codes: u16,
     first: Option<Page>,
     next: Option<Position>,
 }
 
 impl Pages {
-    /// Reads the first page, so that what can fail fails before the answer begins.
+    /// Pages of so many codes. Reads the first, so that what can fail fails before the answer
+    /// begins.
     pub(super) async fn of(
         channels: ChannelStore,
         selection: Selection,
+        codes: u16,
     ) -> Result<Self, db::Error> {
         let mut pages = Self {
             channels,
             selection,
+            codes,
             first: None,
             next: None,
         };
@@ -43,7 +47,7 @@ impl Pages {
         Ok(pages)
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<ListedCode>>, db::Error> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<ListedCode>>, db::Error> {
         let page = match self.first.take() {
             Some(first) => first,
             None if self.next.is_none() => return Ok(None),
@@ -56,7 +60,7 @@ impl Pages {
     async fn read(&self) -> Result<Page, db::Error> {
         let Selection { filter, order } = &self.selection;
         let after = self.next.as_ref();
-        self.channels.list(filter, *order, after, PAGE).await
+        self.channels.list(filter, *order, after, self.codes).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! A code as a row of a file.
 
 use jiff::Timestamp;
+use wechat::push::Reply;
 use wechat::scene::SceneValue;
 
 use crate::access::Caller;
@@ -18,6 +19,66 @@ pub(super) struct CodeRow {
     pub(super) expires_at: Option<Timestamp>,
     /// Absent where the outcome of a mint is not known.
     pub(super) ticket: Option<TicketBody>,
+}
+
+impl CodeRow {
+    /// The scene, whether it is a text or a number.
+    pub(super) fn scene(&self) -> &str {
+        if self.scene_str.is_empty() {
+            &self.scene_id
+        } else {
+            &self.scene_str
+        }
+    }
+}
+
+/// The links of a row, empty where there is no code.
+#[derive(Default)]
+pub(super) struct Links<'a> {
+    pub(super) url: &'a str,
+    pub(super) png: &'a str,
+    pub(super) svg: &'a str,
+    pub(super) image: &'a str,
+    pub(super) ticket: &'a str,
+}
+
+impl<'a> Links<'a> {
+    pub(super) fn of(row: &'a CodeRow) -> Self {
+        let Some(ticket) = &row.ticket else {
+            return Self::default();
+        };
+        Self {
+            url: &ticket.url,
+            png: ticket.png_url.as_deref().unwrap_or_default(),
+            svg: ticket.svg_url.as_deref().unwrap_or_default(),
+            image: &ticket.image_url,
+            ticket: &ticket.ticket,
+        }
+    }
+}
+
+/// The reply of a row: a text as it is read back from a file, or a card.
+#[derive(Default)]
+pub(super) struct ReplyCells<'a> {
+    pub(super) text: &'a str,
+    /// JSON, which no file is read for.
+    pub(super) news: String,
+}
+
+impl<'a> ReplyCells<'a> {
+    pub(super) fn of(row: &'a CodeRow) -> Self {
+        match &row.record.reply {
+            None => Self::default(),
+            Some(Reply::Text(text)) => Self {
+                text: text.as_str(),
+                news: String::new(),
+            },
+            Some(Reply::News(article)) => Self {
+                text: "",
+                news: serde_json::to_string(article).expect("it has texts only"),
+            },
+        }
+    }
 }
 
 /// Makes rows for a caller.

@@ -1,26 +1,20 @@
 //! The file of a plan: its format, its size, and the thread that reads it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use channel_files::{ChannelList, FileError, Format};
 use http_listener::{BufferedBody, ByteBudget};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use super::words;
+use crate::http::api::codes::job_limit::JobLimit;
 use crate::http::extract::body::read_body;
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::{ErrorCode, Problem};
 
 /// The longest file, in bytes.
 pub(crate) const MAX_FILE: usize = 4 * 1024 * 1024;
-
-/// How long a request waits for the files before it. Chosen: each takes a second at most.
-const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The accepted types.
 const TYPES: [(&str, Format); 3] = [
@@ -35,14 +29,14 @@ const TYPES: [(&str, Format); 3] = [
 /// Reads files one after another, because a hostile one may unpack to the most that is allowed.
 #[derive(Debug, Clone)]
 pub struct FileReader {
-    permits: Arc<Semaphore>,
+    limit: JobLimit,
 }
 
 impl FileReader {
     /// Created once and shared.
     pub fn new() -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(1)),
+            limit: JobLimit::new(1),
         }
     }
 
@@ -51,10 +45,7 @@ impl FileReader {
     /// # Errors
     /// `overloaded` after a wait.
     pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        let permit = timeout(TURN_TIMEOUT, permit).await;
-        let permit = permit.map_err(|_| Problem::overloaded())?;
-        Ok(permit.expect("the semaphore is never closed"))
+        self.limit.permit().await
     }
 }
 
