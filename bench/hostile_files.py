@@ -85,7 +85,7 @@ FILES = {
     "CSV of 10,000 rows": (lambda: lines(10_000), "text/csv", False),
     "CSV of 10,001 rows": (lambda: lines(10_001), "text/csv", True),
     "CSV of 4 MiB in one line": (lambda: b"label\n" + b"a" * (LARGEST - 6), "text/csv", False),
-    "CSV of 2 million separators": (lambda: b"label\n" + b"," * 2_000_000, "text/csv", False),
+    "CSV of 2 million separators": (lambda: b"label\n" + b"," * 2_000_000, "text/csv", True),
     "CSV of 2 million line breaks": (lambda: b"label\n" + b"\n" * 2_000_000, "text/csv", True),
     "CSV with an open quotation mark": (lambda: b'label\n"' + b"a\n" * 1_000_000, "text/csv", False),
     "CSV with 2 million headings": (lambda: b"a," * 2_000_000 + b"\na\n", "text/csv", True),

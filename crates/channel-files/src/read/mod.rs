@@ -4,6 +4,7 @@ mod cell;
 mod column;
 mod error;
 mod list;
+mod records;
 mod text;
 mod workbook;
 

@@ -130,6 +130,21 @@ fn a_text_has_one_name_a_line() {
     assert_eq!(pasted.rows[0].group.as_deref(), Some("上海"));
 }
 
+/// A record is bounded while it is read, on however many lines it is.
+#[test]
+fn a_record_has_no_more_fields_than_a_sheet_has_columns() {
+    for fields in [",", "a,", "\"\n\","] {
+        let text = format!("名称\n甲\n{}\n乙\n", fields.repeat(2_000_000));
+        assert_eq!(
+            csv(&text),
+            Err(FileError::TooManyCells { line: 3 }),
+            "{fields}"
+        );
+    }
+    let text = format!("名称\n甲{}\n", ",".repeat(16_000));
+    assert_eq!(labels(&csv(&text).unwrap()), ["甲"]);
+}
+
 #[test]
 fn what_is_no_table_is_refused() {
     for (text, want) in [

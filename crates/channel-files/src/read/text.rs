@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use csv::{ReaderBuilder, StringRecord};
 use encoding_rs::{Encoding, GB18030};
 
 use super::cell::Cell;
 use super::error::FileError;
-use super::list::{ChannelList, Headings, MAX_CELLS, Record, collect};
+use super::list::{ChannelList, Headings, Record, collect};
+use super::records::Records;
 
 /// What may separate cells, the likeliest first.
 const SEPARATORS: [u8; 3] = *b",\t;";
@@ -70,37 +70,6 @@ fn known_headings(text: &str, separator: u8) -> usize {
 
 /// The lines that are not blank.
 fn records(text: &str, separator: u8) -> impl Iterator<Item = Result<Record, FileError>> {
-    let reader = ReaderBuilder::new()
-        .delimiter(separator)
-        .flexible(true)
-        .has_headers(false)
-        .from_reader(text.as_bytes());
-    let records = reader.into_records().map(|record| {
-        let record = record.map_err(|_| FileError::NotText)?;
-        into_record(&record, line_of(&record, text))
-    });
+    let records = Records::of(text, separator);
     records.filter(|record| !record.as_ref().is_ok_and(|record| record.cells.is_empty()))
-}
-
-/// The line of a record's first cell. The reader gives the position from which it has looked for
-/// one, before line breaks.
-fn line_of(record: &StringRecord, text: &str) -> u32 {
-    let from = record.position().expect("a reader sets the position");
-    let rest = usize::try_from(from.byte())
-        .ok()
-        .and_then(|from| text.as_bytes().get(from..));
-    let blank = rest.into_iter().flatten();
-    let blank = blank.take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    let skipped = blank.filter(|byte| **byte == b'\n').count();
-    u32::try_from(from.line()).unwrap_or(u32::MAX) + u32::try_from(skipped).unwrap_or(0)
-}
-
-fn into_record(record: &StringRecord, line: u32) -> Result<Record, FileError> {
-    let cells = (0..).zip(record.iter());
-    let cells = cells.filter_map(|(at, text)| Some((at, Cell::of_text(text)?)));
-    let cells: Vec<_> = cells.take(MAX_CELLS + 1).collect();
-    if cells.len() > MAX_CELLS {
-        return Err(FileError::TooManyCells { line });
-    }
-    Ok(Record { line, cells })
 }
