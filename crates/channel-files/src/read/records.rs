@@ -34,7 +34,11 @@ impl<'a> Records<'a> {
     /// Takes bytes from the rest, and counts lines.
     fn take(&mut self, bytes: usize) {
         let (taken, rest) = self.rest.split_at(bytes);
-        let breaks = taken.split(|byte| *byte == b'\n').count() - 1;
+        let next = taken.iter().skip(1).chain(rest.first());
+        let next = next.copied().map(Some).chain([None]);
+        let breaks = taken.iter().zip(next);
+        let breaks = breaks.filter(|pair| matches!(pair, (b'\n', _)) || is_lone_return(*pair));
+        let breaks = breaks.count();
         self.line = self
             .line
             .saturating_add(u32::try_from(breaks).unwrap_or(u32::MAX));
@@ -81,6 +85,11 @@ impl<'a> Records<'a> {
             Some((at, Cell::of_text(text)?))
         })
     }
+}
+
+/// Whether a letter ends a line by itself: CR does, where no LF follows.
+fn is_lone_return((letter, next): (&u8, Option<u8>)) -> bool {
+    *letter == b'\r' && next != Some(b'\n')
 }
 
 impl Iterator for Records<'_> {

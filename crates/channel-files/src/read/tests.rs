@@ -130,6 +130,29 @@ fn a_text_has_one_name_a_line() {
     assert_eq!(pasted.rows[0].group.as_deref(), Some("上海"));
 }
 
+#[test]
+fn lines_end_with_any_break() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = ["名称", "甲", "", "\"乙", "丙\"", "丁", ""].join(end);
+        let lines = csv(&text).unwrap().rows.into_iter().map(|row| row.line);
+        assert_eq!(lines.collect::<Vec<_>>(), [2, 4, 6], "{end:?}");
+    }
+}
+
+#[test]
+fn a_text_is_no_longer_than_a_cell_may_be() {
+    let cell = |length: usize| {
+        let row = |cells: &str| format!("<row>{cells}</row>");
+        let rows = row(&inline("A1", "名称")) + &row(&inline("A2", &"a".repeat(length)));
+        read(Format::Xlsx, &workbook(&rows, ""))
+    };
+    assert_eq!(cell(300_000), Err(FileError::TooLarge));
+    assert_eq!(
+        faults(&cell(32_767).unwrap()),
+        [(2, Some(RowFault::TooLong(Column::Label)))]
+    );
+}
+
 /// A record is bounded while it is read, on however many lines it is.
 #[test]
 fn a_record_has_no_more_fields_than_a_sheet_has_columns() {
@@ -295,7 +318,7 @@ fn what_a_workbook_unpacks_to_is_limited() {
     // One text, in many cells.
     let strings = format!(
         "<sst uniqueCount=\"1\"><si><t>{}</t></si></sst>",
-        "a".repeat(8_000_000)
+        "a".repeat(200_000)
     );
     let row = |n: usize| format!("<row r=\"{n}\"><c r=\"A{n}\" t=\"s\"><v>0</v></c></row>");
     let rows: String = (2..10_000).map(row).collect();

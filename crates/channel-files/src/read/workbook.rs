@@ -13,6 +13,10 @@ use super::list::{ChannelList, MAX_CELLS, Record, collect};
 /// MiB.
 pub const MAX_UNPACKED: usize = 16 * 1024 * 1024;
 
+/// The longest text between two tags, in bytes. A cell of Excel has at most 32,767 characters, each
+/// of which may be an entity. Parsers hold a text several times at once.
+const MAX_TEXT: usize = 256 * 1024;
+
 /// The largest number of entries of the archive. Chosen; a workbook of Excel has some 15.
 const MAX_ENTRIES: usize = 1000;
 
@@ -76,6 +80,7 @@ fn check_unpacked(file: &[u8]) -> Result<(), FileError> {
             .checked_sub(entry.len() as u64)
             .ok_or(FileError::TooLarge)?;
         check_counts(&entry)?;
+        check_texts(&entry)?;
     }
     Ok(())
 }
@@ -90,6 +95,15 @@ fn check_counts(entry: &[u8]) -> Result<(), FileError> {
         if digits > MAX_COUNT_DIGITS {
             return Err(FileError::TooLarge);
         }
+    }
+    Ok(())
+}
+
+/// Refuses a text that no cell has. Pictures pass too: they are compressed.
+fn check_texts(entry: &[u8]) -> Result<(), FileError> {
+    let mut texts = entry.split(|byte| *byte == b'<');
+    if texts.any(|text| text.len() > MAX_TEXT) {
+        return Err(FileError::TooLarge);
     }
     Ok(())
 }
