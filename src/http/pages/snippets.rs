@@ -1,5 +1,7 @@
 //! Snippets to copy from the home page.
 
+use std::iter;
+
 use wechat::scene::CodeSpec;
 
 use crate::http::extract::query::Query;
@@ -14,6 +16,19 @@ const UNKNOWN_ORIGIN: &str = "{origin}";
 /// page's policy forbids inline style.
 const FRAME_ATTRIBUTES: &str =
     "width=\"100%\" height=\"700\" style=\"width:100%;max-width:430px;border:0\"";
+
+/// The parameters that `embed.js` reads from attributes and a link may have.
+const ATTRIBUTES: &[&str] = &[
+    "scene_id",
+    "scene_str",
+    "expire_seconds",
+    "size",
+    "margin",
+    "color",
+    "bg",
+    "exp",
+    "sig",
+];
 
 /// A text to copy.
 #[derive(Debug)]
@@ -34,13 +49,18 @@ pub(super) fn of_code(site: &Site, lang: Lang, query: &Query, spec: &CodeSpec) -
         title: lang.pick("内嵌页面，到期前自动更新", "Frame, renews itself"),
         text: iframe(&attribute("/qrcode"), lang),
     };
+    let script = || Snippet {
+        title: lang.pick("脚本，到期前自动更新", "Script, renews itself"),
+        text: script(&absolute(site.link("/embed.js", iter::empty())), query),
+    };
     let json = Snippet {
         title: "JSON",
         text: format!("curl '{}'", link("/qrcode.json")),
     };
-    // A page renews a code that expires; a permanent one needs no frame.
-    let frame = spec.lifetime().is_some().then(frame);
-    [Some(picture), frame, Some(json)]
+    // A page renews a code that expires; a permanent one needs neither frame nor script.
+    let expires = spec.lifetime().is_some();
+    let (frame, script) = (expires.then(frame), expires.then(script));
+    [Some(picture), script, frame, Some(json)]
         .into_iter()
         .flatten()
         .collect()
@@ -58,16 +78,52 @@ pub(super) fn iframe(link: &str, lang: Lang) -> String {
     format!("<iframe src=\"{link}\" title=\"{title}\" {FRAME_ATTRIBUTES}></iframe>")
 }
 
+/// The script at `source`, and the element that it fills with the code of `query`.
+fn script(source: &str, query: &Query) -> String {
+    let known = query
+        .picture_link_pairs()
+        .filter(|(name, _)| ATTRIBUTES.contains(name));
+    let attributes: String = known
+        .map(|(name, value)| format!(" {}=\"{}\"", name.replace('_', "-"), escaped(value)))
+        .collect();
+    format!("<script src=\"{source}\" async></script>\n<wx-qrcode{attributes}></wx-qrcode>")
+}
+
+/// The text of an attribute between double quotes.
+fn escaped(value: &str) -> String {
+    value.replace('&', "&amp;").replace('"', "&quot;")
+}
+
 fn alt(lang: Lang) -> &'static str {
     lang.pick("微信二维码", "WeChat QR code")
 }
 
-/// A link that works on pages of other sites.
+/// A link to the code of `query` that works on pages of other sites.
 fn absolute_link(site: &Site, query: &Query, path: &str) -> String {
-    let link = site.link(path, query.picture_link_pairs());
+    absolute(site.link(path, query.picture_link_pairs()))
+}
+
+fn absolute(link: String) -> String {
     if link.starts_with('/') {
         format!("{UNKNOWN_ORIGIN}{link}")
     } else {
         link
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_ends_neither_its_attribute_nor_its_element() {
+        for (value, want) in [
+            ("poster-7", "poster-7"),
+            ("展会 A+1", "展会 A+1"),
+            (r#"a"onload="b"#, "a&quot;onload=&quot;b"),
+            ("a&quot;b", "a&amp;quot;b"),
+        ] {
+            assert_eq!(escaped(value), want);
+        }
     }
 }

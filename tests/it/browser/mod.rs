@@ -179,7 +179,16 @@ async fn the_first_page_makes_the_code_that_was_typed() {
                 .iter()
                 .map(|it| it.as_str().unwrap())
                 .collect();
-            assert_eq!(snippets.len(), 3, "{name}: {snippets:?}");
+            assert_eq!(snippets.len(), 4, "{name}: {snippets:?}");
+            assert_eq!(
+                snippets[1],
+                format!(
+                    "<script src=\"{}/embed.js\" async></script>\n\
+                     <wx-qrcode scene-str=\"展会 A+1\" expire-seconds=\"600\"></wx-qrcode>",
+                    demo.base
+                ),
+                "{name}"
+            );
             for snippet in &snippets {
                 check_snippet(&demo, snippet).await;
             }
