@@ -48,6 +48,9 @@ pub enum OpenError {
         /// What the owner can do about it.
         action: &'static str,
     },
+    /// The tables have had a migration that this version does not know.
+    #[error("WXQR_DATABASE_URL: the tables are of a newer version (migration {0})")]
+    Newer(i64),
     /// The tables cannot be migrated.
     #[error("WXQR_DATABASE_URL: the tables cannot be migrated")]
     Migration(#[source] MigrateError),
@@ -102,10 +105,15 @@ impl OpenError {
             Self::Damaged(_) => "move it away or restore a backup",
             Self::Foreign => "give the service one of its own",
             Self::OtherUpstream { .. } => "give each its own database",
+            Self::Newer(_) => {
+                "run the version that created them, or a newer one; to go back, restore a copy of the database from before the upgrade"
+            }
             Self::Migration(_) if self.is_transient() => {
                 "check that this user may create tables, and check the log of the database"
             }
-            Self::Migration(_) => "run the version that created the tables, or a newer one",
+            Self::Migration(_) => {
+                "run the version that created the tables: this one has other migrations"
+            }
         };
         action.to_owned()
     }

@@ -319,7 +319,10 @@ pub(super) async fn migrate(connection: &mut AnyConnection) -> Result<(), OpenEr
     MIGRATIONS
         .run_direct(None, connection, false)
         .await
-        .map_err(|error| OpenError::Migration(without_source_line(error)))
+        .map_err(|error| match error {
+            MigrateError::VersionMissing(version) => OpenError::Newer(version),
+            error => OpenError::Migration(without_source_line(error)),
+        })
 }
 
 fn without_source_line(error: MigrateError) -> MigrateError {

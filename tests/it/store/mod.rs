@@ -14,3 +14,4 @@ mod opening;
 mod pooler;
 mod replicas;
 mod round_trips;
+mod upgrade;

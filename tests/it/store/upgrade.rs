@@ -1,0 +1,97 @@
+//! Tables of another version: older ones are brought up to date, newer ones are refused.
+
+use serde_json::json;
+
+use crate::support::answer::Answer;
+use crate::support::database::Database;
+use crate::support::files::read;
+use crate::support::fleet::Upstream;
+use crate::support::pushes::{PushedEvent, TOKEN, signed_query};
+
+async fn databases() -> Vec<Database> {
+    [Some(Database::sqlite()), Database::postgres().await]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Fills a database as the first version of the tables did.
+async fn fill_with_first_schema(database: &Database) {
+    let sql = read("tests/store/first_schema.sql");
+    let sql = if database.is_postgres() {
+        sql.replace("X'", "'\\x")
+    } else {
+        sql
+    };
+    database.run(&sql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_the_first_schema_is_upgraded_with_all_that_it_holds() {
+    for database in databases().await {
+        fill_with_first_schema(&database).await;
+        let upstream = Upstream::spawn().await;
+        let settings = [("CALLBACK_TOKEN", TOKEN)];
+        let replica = upstream.replica(&database.url, &settings).await;
+        let path = "/qrcode.json?scene_str=door&permanent=true";
+        assert_eq!(replica.get(path).await.ticket(), "ticket-of-the-door");
+        assert_eq!(replica.stock().await, (2, 1));
+        let found = replica.keyed("/api/codes?q=DOOR").await.json();
+        assert_eq!(found["total"], 1, "{found}");
+        let door = &found["items"][0];
+        for (field, want) in [
+            ("scene_str", "door"),
+            ("label", "正门 Door"),
+            ("group", "店铺"),
+            ("created_at", "2025-11-21T04:40:00Z"),
+        ] {
+            assert_eq!(door[field], want, "{door}");
+        }
+        let event = PushedEvent::scan("oFan", "door", "ticket-of-the-door");
+        let url = format!(
+            "http://{}/callback?{}",
+            replica.address,
+            signed_query("oFan")
+        );
+        let pushed = Answer::to(replica.client.post(url).body(event.xml())).await;
+        assert_eq!(pushed.status, 200);
+        let scans = replica.keyed("/api/scans").await.json();
+        let scan = &scans["items"][0];
+        for (field, want) in [
+            ("scene_str", json!("door")),
+            ("permanent", json!(true)),
+            ("attributed", json!(true)),
+        ] {
+            assert_eq!(scan[field], want, "{scans}");
+        }
+        assert_eq!(upstream.creates(), 0, "nothing is created again");
+        replica.kill().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_version_refuses_newer_tables_and_says_what_to_do() {
+    for database in databases().await {
+        database.store().await.database.close().await;
+        database
+            .run(
+                "INSERT INTO _sqlx_migrations
+                 SELECT 9999, 'of the future', installed_on, success, checksum, execution_time
+                 FROM _sqlx_migrations WHERE version = 1",
+            )
+            .await;
+        let upstream = Upstream::spawn().await;
+        let output = upstream.process(&database.url, &[]).output().await;
+        assert_eq!(output.status, 78, "{output:?}");
+        for says in [
+            "the tables are of a newer version",
+            "run the version that created them, or a newer one; to go back, restore a copy of the \
+             database from before the upgrade",
+        ] {
+            assert!(output.stderr.contains(says), "{output:?}");
+        }
+        let newest = "SELECT description FROM _sqlx_migrations ORDER BY version DESC LIMIT 1";
+        let newest = database.text(newest).await;
+        assert_eq!(newest.as_deref(), Some("of the future"));
+    }
+}
