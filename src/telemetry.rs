@@ -4,6 +4,7 @@
 //! openid, a path or a key.
 
 mod json_lines;
+mod known_labels;
 mod log_buffer;
 mod logging;
 
@@ -54,6 +55,10 @@ const WEBHOOK_ATTEMPTS: &str = "wxqr_webhook_attempts_total";
 const WEBHOOK_LAG_EVENTS: &str = "wxqr_webhook_lag_events";
 const WEBHOOK_LAG_SECONDS: &str = "wxqr_webhook_lag_seconds";
 const LOG_LINES_LOST: &str = "wxqr_log_lines_lost_total";
+/// Connections of clients, without those of the metrics listener.
+const HTTP_CONNECTIONS: &str = "wxqr_http_connections";
+/// Mints that call WeChat or wait for it.
+const MINTS_IN_FLIGHT: &str = "wxqr_mints_in_flight";
 const BUILD_INFO: &str = "wxqr_build_info";
 
 /// Outcomes of webhooks.
@@ -78,6 +83,7 @@ pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
         .set_buckets(BUCKETS)?
         .install_recorder()?;
     describe();
+    known_labels::start();
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(RECORDER.get_or_init(|| handle).clone())
 }
@@ -147,6 +153,12 @@ fn describe() {
         LOG_LINES_LOST,
         "Log lines dropped because standard error was not read in time"
     );
+    describe_gauge!(HTTP_CONNECTIONS, "Open connections of clients");
+    describe_gauge!(
+        MINTS_IN_FLIGHT,
+        "New codes that are waiting for WeChat, or for their turn to call it"
+    );
+    metrics_process::Collector::default().describe();
     describe_gauge!(BUILD_INFO, "Always 1; the label says the version");
 }
 
@@ -171,6 +183,7 @@ pub(crate) fn account_fault(errcode: i64, stands: bool) {
 
 /// Counts an access token obtained.
 pub(crate) fn token_refreshed(reason: &'static str, expires_at: Timestamp) {
+    debug_assert!(known_labels::has(TOKEN_REFRESHES, reason), "{reason}");
     counter!(TOKEN_REFRESHES, "reason" => reason).increment(1);
     #[expect(
         clippy::cast_precision_loss,
@@ -181,16 +194,19 @@ pub(crate) fn token_refreshed(reason: &'static str, expires_at: Timestamp) {
 
 /// Counts a mint that is retried with a newer token.
 pub(crate) fn token_retry(reason: &'static str) {
+    debug_assert!(known_labels::has(TOKEN_RETRIES, reason), "{reason}");
     counter!(TOKEN_RETRIES, "reason" => reason).increment(1);
 }
 
 /// Counts a stored event, or another push.
 pub(crate) fn scan(event: &'static str) {
+    debug_assert!(known_labels::has(SCANS, event), "{event}");
     counter!(SCANS, "event" => event).increment(1);
 }
 
 /// Counts a rejected request to the callback.
 pub(crate) fn callback_rejected(reason: &'static str) {
+    debug_assert!(known_labels::has(CALLBACK_REJECTED, reason), "{reason}");
     counter!(CALLBACK_REJECTED, "reason" => reason).increment(1);
 }
 
@@ -205,6 +221,7 @@ pub(crate) fn push(at: Timestamp) {
 
 /// Counts a push that was relayed.
 pub(crate) fn relay_request(outcome: &'static str) {
+    debug_assert!(known_labels::has(RELAY_REQUESTS, outcome), "{outcome}");
     counter!(RELAY_REQUESTS, "outcome" => outcome).increment(1);
 }
 
@@ -228,6 +245,7 @@ pub(crate) fn webhook_lag(events: u64, age: Duration) {
 
 /// Counts a request for a code, by result.
 pub(crate) fn code_lookup(result: &'static str) {
+    debug_assert!(known_labels::has(CODE_LOOKUPS, result), "{result}");
     counter!(CODE_LOOKUPS, "result" => result).increment(1);
 }
 
@@ -261,6 +279,13 @@ pub(crate) fn visitor_pace_exceeded() {
 pub(crate) fn permanent_stock(used: u64, limit: u64) {
     gauge!(PERMANENT_CODES).set(as_float(used));
     gauge!(PERMANENT_LIMIT).set(as_float(limit));
+}
+
+/// Sets the gauges that are read when metrics are asked for, and the process's own.
+pub(crate) fn read_gauges(connections: usize, mints_in_flight: usize) {
+    gauge!(HTTP_CONNECTIONS).set(as_float(connections as u64));
+    gauge!(MINTS_IN_FLIGHT).set(as_float(mints_in_flight as u64));
+    metrics_process::Collector::default().collect();
 }
 
 /// Counts log lines that were dropped.

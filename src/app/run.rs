@@ -17,6 +17,7 @@ use super::upkeep::{self, Upkeep};
 use crate::codes::Tokens;
 use crate::config::Drain;
 use crate::http;
+use crate::telemetry;
 use crate::webhooks;
 
 /// How often the metrics' histograms are tidied.
@@ -75,16 +76,27 @@ impl App {
             database.clone(),
             background.clone(),
         ));
+        let connections = TaskTracker::new();
         if let Some((listener, recorder)) = self.metrics {
+            let (connections, codes) = (connections.clone(), Arc::clone(&codes));
+            let read_gauges =
+                move || telemetry::read_gauges(connections.len(), codes.mints_in_flight());
             self.tasks.spawn(serve_metrics(
                 listener,
-                recorder,
+                recorder.clone(),
+                http::metrics_router(recorder, read_gauges),
                 metrics_limits(self.limits),
                 background.clone(),
             ));
         }
         let closing = CancellationToken::new();
-        let server = http_listener::serve(self.listener, self.router, self.limits, closing.clone());
+        let server = http_listener::serve_tracked(
+            self.listener,
+            self.router,
+            self.limits,
+            closing.clone(),
+            connections,
+        );
         let mut server = AbortOnDropHandle::new(tokio::spawn(server));
         tokio::select! {
             ended = &mut server => return ended.expect("the listener's task does not panic"),
@@ -115,6 +127,7 @@ impl App {
 async fn serve_metrics(
     listener: TcpListener,
     recorder: PrometheusHandle,
+    router: Router,
     limits: Limits,
     stop: CancellationToken,
 ) {
@@ -125,7 +138,6 @@ async fn serve_metrics(
             recorder.run_upkeep();
         }
     };
-    let router = http::metrics_router(recorder.clone());
     tokio::select! {
         () = upkeep => {}
         () = http_listener::serve(listener, router, limits, stop) => {}

@@ -299,6 +299,11 @@ impl Codes {
         })
     }
 
+    /// The mints that call WeChat or wait for it, in this process.
+    pub fn mints_in_flight(&self) -> usize {
+        self.keys_mints.calls.len() + self.visitors_mints.calls.len()
+    }
+
     /// Writes down what the database missed while it was down. Does nothing while it still is.
     pub async fn catch_up(&self) {
         self.minter.catch_up().await;

@@ -69,11 +69,15 @@ pub(crate) async fn starting() -> Problem {
     Problem::starting()
 }
 
-/// The routes of the metrics listener.
-pub fn metrics_router(handle: PrometheusHandle) -> Router {
+/// The routes of the metrics listener. `read_gauges` is called before each answer.
+pub fn metrics_router(
+    handle: PrometheusHandle,
+    read_gauges: impl Fn() + Clone + Send + Sync + 'static,
+) -> Router {
     let media_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    Router::new().route(
-        "/metrics",
-        get(move || async move { (media_type, handle.render()) }),
-    )
+    let metrics = async move || {
+        read_gauges();
+        (media_type, handle.render())
+    };
+    Router::new().route("/metrics", get(metrics))
 }

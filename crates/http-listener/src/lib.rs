@@ -15,5 +15,5 @@ mod tls;
 pub use self::budget::ByteBudget;
 pub use self::buffered_body::{BodyError, BufferedBody};
 pub use self::limits::Limits;
-pub use self::server::{bind, serve, serve_tls};
+pub use self::server::{bind, serve, serve_tls, serve_tracked};
 pub use self::tls::{TlsConfig, TlsConfigError};

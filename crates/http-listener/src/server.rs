@@ -37,7 +37,19 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// request has the client's address in its extensions, as `ConnectInfo<SocketAddr>`. Dropping the
 /// future aborts all connections.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    run(listener, None, router, limits, stop).await;
+    run(listener, None, router, limits, stop, TaskTracker::new()).await;
+}
+
+/// Serves HTTP as [`serve()`], and tracks its connections by a tracker of the caller's, whose
+/// length is their number.
+pub async fn serve_tracked(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    connections: TaskTracker,
+) {
+    run(listener, None, router, limits, stop, connections).await;
 }
 
 /// Serves HTTPS, else as [`serve()`].
@@ -51,7 +63,15 @@ pub async fn serve_tls(
     limits: Limits,
     stop: CancellationToken,
 ) {
-    run(listener, Some(tls), router, limits, stop).await;
+    run(
+        listener,
+        Some(tls),
+        router,
+        limits,
+        stop,
+        TaskTracker::new(),
+    )
+    .await;
 }
 
 async fn run(
@@ -60,8 +80,8 @@ async fn run(
     router: Router,
     limits: Limits,
     stop: CancellationToken,
+    connections: TaskTracker,
 ) {
-    let connections = TaskTracker::new();
     let abort_all = CancellationToken::new();
     let _abort_when_dropped = abort_all.clone().drop_guard();
     let mut acceptor = Acceptor::new(listener, limits);

@@ -4,5 +4,6 @@ mod codes;
 mod doctor;
 mod key;
 mod log;
+mod metrics;
 mod process;
 mod sign;

@@ -548,7 +548,9 @@ async fn metrics_have_a_listener_of_their_own() {
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty());
     assert!(
-        names.clone().all(|line| line.starts_with("wxqr_")),
+        names
+            .clone()
+            .all(|line| line.starts_with("wxqr_") || line.starts_with("process_")),
         "{text}"
     );
     for quiet in ["77001", "secret-path", APP_ID] {

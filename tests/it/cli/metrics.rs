@@ -1,0 +1,145 @@
+//! `/metrics`: what is there from the start, and the gauges that are read when it is asked for.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use wechat_sandbox::{Fault, FaultKind, Target};
+
+use crate::support::answer::Answer;
+use crate::support::eventually_async;
+use crate::support::files::read;
+use crate::support::served::Served;
+
+/// What begins with the first request or push: its labels are not known, or 0 would say something
+/// else.
+const BEGINS_LATER: [&str; 3] = [
+    "wxqr_http_requests_total",
+    "wxqr_http_request_duration_seconds",
+    "wxqr_last_push_timestamp_seconds",
+];
+
+async fn scraped(served: &Served) -> String {
+    let metrics = served.addresses.metrics.unwrap();
+    let request = served.client.get(format!("http://{metrics}/metrics"));
+    Answer::to(request).await.text().to_owned()
+}
+
+/// The metrics that the alerts and the dashboard name.
+fn named() -> BTreeSet<String> {
+    let files = ["deploy/prometheus/alerts.yml", "deploy/grafana/wxqr.json"].map(read);
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+    let words = files.iter().flat_map(|text| text.split(|c| !is_part(c)));
+    let names = words.filter(|word| word.starts_with("wxqr_"));
+    names
+        .map(|name| name.trim_end_matches("_bucket").to_owned())
+        .filter(|name| !BEGINS_LATER.contains(&name.as_str()) && !is_of_webhooks(name))
+        .collect()
+}
+
+/// Those of webhooks begin when they are switched on.
+fn is_of_webhooks(name: &str) -> bool {
+    name.starts_with("wxqr_webhook_")
+}
+
+/// The value of a metric without labels.
+fn value(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().parse().ok()
+}
+
+#[tokio::test]
+async fn a_fresh_process_shows_every_metric_that_alerts_and_dashboard_name() {
+    let named = named();
+    assert!(named.len() > 15, "{named:?}");
+    let served = Served::with(&[("WXQR_METRICS_LISTEN", "127.0.0.1:0")]).await;
+    // The token and the supplies are fetched beside the start.
+    eventually_async("every metric is there", || async {
+        let text = scraped(&served).await;
+        let is_there = |name: &String| text.lines().any(|line| line.starts_with(name.as_str()));
+        named.iter().all(is_there)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn counters_begin_at_0_with_the_labels_that_the_guide_names() {
+    let served = Served::with(&[("WXQR_METRICS_LISTEN", "127.0.0.1:0")]).await;
+    let text = scraped(&served).await;
+    let guide = read("docs/operating.md");
+    let mut compared = 0;
+    for line in guide.lines().filter(|line| line.starts_with("| `wxqr_")) {
+        let quoted = |cell: &str| {
+            let words = cell.split('`').skip(1).step_by(2);
+            words.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let cells: Vec<_> = line.split('|').map(quoted).collect();
+        let (names, labels, values) = (&cells[1], &cells[2], &cells[3]);
+        let ([name], [label]) = (&names[..], &labels[..]) else {
+            continue;
+        };
+        if is_of_webhooks(name) {
+            continue;
+        }
+        for value in values {
+            let start = format!("{name}{{{label}=\"{value}\"}} ");
+            let is_there = text.lines().any(|line| line.starts_with(&start));
+            assert!(is_there, "{start}:\n{text}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "{compared}");
+    for start in [
+        "wxqr_callback_rejected_total{reason=\"signature\"} 0",
+        "wxqr_upstream_requests_total{api=\"create\",outcome=\"timeout\"} 0",
+        "wxqr_upstream_requests_total{api=\"token\",outcome=\"45009\"} 0",
+        "wxqr_visitor_pace_exceeded_total 0",
+        "wxqr_log_lines_lost_total 0",
+    ] {
+        assert!(text.contains(start), "{start}:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn connections_mints_and_the_process_are_gauges() {
+    let served = Served::with(&[("WXQR_METRICS_LISTEN", "127.0.0.1:0")]).await;
+    let connect = || TcpStream::connect(served.addresses.http);
+    let held = [connect().await.unwrap(), connect().await.unwrap()];
+    let shows = async |name: &str, want: f64| {
+        let what = format!("{name} is {want}");
+        eventually_async(&what, || async {
+            value(&scraped(&served).await, name).is_some_and(|is| (is - want).abs() < 0.5)
+        })
+        .await;
+    };
+    shows("wxqr_http_connections", 2.0).await;
+    drop(held);
+    shows("wxqr_http_connections", 0.0).await;
+
+    shows("wxqr_mints_in_flight", 0.0).await;
+    let slow = FaultKind::Slow(Duration::from_mins(1));
+    served
+        .sandbox
+        .set_faults(vec![Fault::new(Target::Create, slow)]);
+    let (client, address) = (served.client.clone(), served.addresses.http);
+    let request = client.get(format!("http://{address}/qrcode.json?scene_id=7"));
+    let waiting = tokio::spawn(request.send());
+    shows("wxqr_mints_in_flight", 1.0).await;
+    waiting.abort();
+
+    let text = scraped(&served).await;
+    let positive = |name: &str| value(&text, name).is_some_and(|value| value > 0.0);
+    for name in [
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+        "process_start_time_seconds",
+        "process_threads",
+    ] {
+        assert!(positive(name), "{name}:\n{text}");
+    }
+    assert!(
+        value(&text, "process_cpu_seconds_total").is_some(),
+        "{text}"
+    );
+}
