@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
@@ -19,11 +20,12 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Builds the client. `extra_ca` is a PEM bundle that is trusted in addition to the built-in roots.
+/// `from` is the local address of its connections; `0.0.0.0` lets the system choose one, of IPv4.
 ///
 /// # Errors
 /// If the bundle contains no valid certificate.
-pub fn http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
-    builder(extra_ca)?.build().map_err(ClientError)
+pub fn http_client(extra_ca: Option<&[u8]>, from: Option<IpAddr>) -> Result<Client, ClientError> {
+    builder(extra_ca, from)?.build().map_err(ClientError)
 }
 
 /// Builds a client without connection pool: each request has a connection of its own.
@@ -33,13 +35,16 @@ pub fn http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
 ///
 /// # Errors
 /// See [`http_client`].
-pub fn unpooled_http_client(extra_ca: Option<&[u8]>) -> Result<Client, ClientError> {
+pub fn unpooled_http_client(
+    extra_ca: Option<&[u8]>,
+    from: Option<IpAddr>,
+) -> Result<Client, ClientError> {
     // Zero idle connections also disable sharing under HTTP/2.
-    let builder = builder(extra_ca)?.pool_max_idle_per_host(0);
+    let builder = builder(extra_ca, from)?.pool_max_idle_per_host(0);
     builder.build().map_err(ClientError)
 }
 
-fn builder(extra_ca: Option<&[u8]>) -> Result<ClientBuilder, ClientError> {
+fn builder(extra_ca: Option<&[u8]>, from: Option<IpAddr>) -> Result<ClientBuilder, ClientError> {
     // Fails if a provider is already installed, which is fine.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -53,6 +58,7 @@ fn builder(extra_ca: Option<&[u8]>) -> Result<ClientBuilder, ClientError> {
     }
     Ok(Client::builder()
         .tls_certs_only(roots)
+        .local_address(from)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false)
@@ -105,7 +111,7 @@ pub enum BodyError {
 /// # Errors
 /// If there was no answer within `deadline`.
 pub async fn is_healthy(url: &url::Url, deadline: Duration) -> Result<bool, HealthError> {
-    let client = http_client(None)?;
+    let client = http_client(None, None)?;
     let response = client
         .get(url.clone())
         .timeout(deadline)

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +63,14 @@ pub enum StartError {
     /// The store is not opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// Calls cannot leave from an address that is another machine's.
+    #[error("WXQR_OUTBOUND_ADDRESS: {address} is no address of this machine")]
+    OutboundAddress {
+        /// The address.
+        address: IpAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
     /// Metrics cannot be collected.
     #[error("metrics cannot be collected")]
     Metrics(#[from] BuildError),
@@ -108,6 +116,7 @@ pub(super) async fn build(
         Some(address) => Some((listen(address)?, telemetry::start_metrics()?)),
         None => None,
     };
+    check_outbound_address(config)?;
     let site = Arc::new(site(config, demo.map(|demo| demo.key)));
     let base_path = config.public_url.as_ref().map_or("", |url| url.path());
     let tasks = TaskTracker::new();
@@ -116,6 +125,9 @@ pub(super) async fn build(
         site: Arc::clone(&site),
         base_path: base_path.to_owned(),
         secret_words: Arc::clone(&config.secret_words),
+        log_client: config
+            .log_client
+            .then(|| config.access.trusted_proxies.clone()),
         clock: Arc::clone(&clock),
     };
     let starting = http::starting_router(&routing);
@@ -168,6 +180,17 @@ fn router(
     http::router(state, routing, &config.cors_origins, others, guard.as_ref())
 }
 
+/// Finds a mistake that would else look like a WeChat that cannot be reached.
+fn check_outbound_address(config: &Config) -> Result<(), StartError> {
+    let Some(address) = config.upstream.outbound_address else {
+        return Ok(());
+    };
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(StartError::OutboundAddress { address, source }),
+    }
+}
+
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     http_listener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
@@ -179,9 +202,10 @@ pub(crate) fn mint_dependencies(
     clock: Arc<dyn Clock>,
     tasks: &TaskTracker,
 ) -> Result<codes::MintDependencies, ClientError> {
+    let from = config.upstream.outbound_address;
     let clients = wechat::Clients {
-        pooled: outbound::http_client(extra_ca(config))?,
-        unpooled: outbound::unpooled_http_client(extra_ca(config))?,
+        pooled: outbound::http_client(extra_ca(config), from)?,
+        unpooled: outbound::unpooled_http_client(extra_ca(config), from)?,
     };
     let settings = wechat::Settings {
         app_id: config.account.app_id.as_str().to_owned(),

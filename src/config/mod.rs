@@ -85,6 +85,8 @@ pub struct Config {
     pub webhook: Option<webhooks::Settings>,
     /// Log filter and format.
     pub log: LogSettings,
+    /// Whether the log has the addresses of clients that are refused.
+    pub log_client: bool,
     /// Graceful shutdown.
     pub drain: Drain,
     /// Secrets to redact from logged text that clients wrote.
@@ -111,6 +113,8 @@ pub struct Upstream {
     pub token_source: TokenSource,
     /// CA certificates to trust beside the built-in roots.
     pub extra_ca: Option<ExtraCa>,
+    /// Local address of calls; `None`: the system chooses.
+    pub outbound_address: Option<IpAddr>,
     /// How long one request waits for WeChat, all retries together: 100 ms to 30 s.
     pub timeout: Duration,
 }
@@ -323,6 +327,7 @@ impl<'a> Reader<'a> {
         let scans = self.scans(&public_url);
         let webhook = self.webhook(&scans);
         let log = self.log();
+        let log_client = self.required(&settings::LOG_CLIENT);
         let drain = self.drain();
         let keys = keys?;
         let mut secret_words = self.resolved.secret_words();
@@ -345,6 +350,7 @@ impl<'a> Reader<'a> {
             scans: scans?,
             webhook: webhook?,
             log: log?,
+            log_client: log_client?,
             drain: drain?,
             secret_words: Arc::new(secret_words),
         })
@@ -369,12 +375,14 @@ impl<'a> Reader<'a> {
         let mp_base = self.required(&settings::MP_BASE);
         let token_source = self.required(&settings::TOKEN_SOURCE);
         let extra_ca = self.optional(&settings::EXTRA_CA_FILE);
+        let outbound_address = self.optional(&settings::OUTBOUND_ADDRESS);
         let timeout = self.required(&settings::UPSTREAM_TIMEOUT);
         Ok(Upstream {
             api_bases: api_bases?,
             mp_base: mp_base?,
             token_source: token_source?,
             extra_ca: extra_ca?,
+            outbound_address: outbound_address?,
             timeout: timeout?,
         })
     }

@@ -4,7 +4,7 @@
 //! A new setting is one constant here, listed in [`SETTINGS`], and one field of
 //! [`Config`](super::Config) with the line that reads it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ pub const SETTINGS: &[Description] = &[
     MP_BASE.description(),
     TOKEN_SOURCE.description(),
     EXTRA_CA_FILE.description(),
+    OUTBOUND_ADDRESS.description(),
     UPSTREAM_TIMEOUT.description(),
     DATABASE_URL.description(),
     DEFAULT_EXPIRE.description(),
@@ -80,6 +81,7 @@ pub const SETTINGS: &[Description] = &[
     HEADER_TIMEOUT.description(),
     LOG.description(),
     LOG_FORMAT.description(),
+    LOG_CLIENT.description(),
     DRAIN_DELAY.description(),
     DRAIN_TIMEOUT.description(),
 ];
@@ -126,6 +128,12 @@ pub(super) const EXTRA_CA_FILE: Setting<ExtraCa> = Setting::new(
     "extra-ca-file",
     ExtraCa::read,
     "PEM file of certificates to trust besides the built-in roots, at most 1 MiB",
+)
+.not_in_demo();
+pub(super) const OUTBOUND_ADDRESS: Setting<IpAddr> = Setting::new(
+    "outbound-address",
+    values::ip_address,
+    "Address of this machine from which WeChat is called, such as the one on its IP allow-list; `0.0.0.0`: any, but IPv4 only; unset: the system chooses",
 )
 .not_in_demo();
 pub(super) const UPSTREAM_TIMEOUT: Setting<Duration> = Setting::ranged(
@@ -279,6 +287,12 @@ pub(super) const LOG_FORMAT: Setting<LogFormat> = Setting::new(
     "`text`, `json`, or `auto`: text on a terminal, else JSON",
 )
 .default("auto");
+pub(super) const LOG_CLIENT: Setting<bool> = Setting::new(
+    "log-client",
+    values::boolean,
+    "Whether the log has the address of the client with each request that is refused (4xx and 503): `true` or `false`",
+)
+.default("false");
 pub(super) const DRAIN_DELAY: Setting<Duration> = Setting::ranged(
     "drain-delay",
     values::duration,

@@ -1,7 +1,7 @@
 //! Value types and parsers of single settings.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::source::read_file;
 use crate::access::Keyring;
 use crate::codes::ReuseShare;
 use crate::telemetry::LogFormat;
-use crate::text::{decimal, is_word};
+use crate::text::{self, decimal, is_word};
 
 /// Base URL of the service's links: `http` or `https`, a host, an optional path without a final
 /// slash.
@@ -343,6 +343,16 @@ pub(super) fn log_filter(text: &str) -> Result<String, InvalidValue> {
         return Err(InvalidValue::new("is not a log filter", accepted));
     }
     Ok(text.to_owned())
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, InvalidValue> {
+    text::boolean(text).ok_or_else(|| InvalidValue::new("is neither true nor false", "true, false"))
+}
+
+pub(super) fn ip_address(text: &str) -> Result<IpAddr, InvalidValue> {
+    let accepted = "an IPv4 or IPv6 address, as in 192.0.2.7 or 0.0.0.0";
+    text.parse()
+        .map_err(|_| InvalidValue::new("is not an IP address", accepted))
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, InvalidValue> {

@@ -131,7 +131,7 @@ enum RequestError {
 async fn send(config: &Config, url: &str) -> Result<(u16, Vec<u8>), RequestError> {
     let url = url.parse().expect("the settings hold an address");
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
-    let client = outbound::http_client(extra_ca)?;
+    let client = outbound::http_client(extra_ca, None)?;
     let answer = outbound::probe(&client, url, PROBE_DEADLINE).await?;
     let status = answer.status().as_u16();
     let body = outbound::read_capped(answer, MAX_ANSWER).await;

@@ -13,7 +13,7 @@ use crate::telemetry::Causes;
 /// Checks each API host, and returns whether any of them answers.
 pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
-    let client = match outbound::http_client(extra_ca) {
+    let client = match outbound::http_client(extra_ca, config.upstream.outbound_address) {
         Ok(client) => client,
         Err(error) => {
             let issue = Issue::new(Causes(&error).to_string(), "check WXQR_EXTRA_CA_FILE");

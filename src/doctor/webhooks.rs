@@ -26,7 +26,7 @@ pub(super) async fn check(
 ) -> Finding {
     let host = &settings.url;
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
-    let Ok(client) = outbound::http_client(extra_ca) else {
+    let Ok(client) = outbound::http_client(extra_ca, None) else {
         return Finding::skipped(WEBHOOK, "a certificate in WXQR_EXTRA_CA_FILE");
     };
     // Without path and query, which may be secrets. Any answer will do.

@@ -13,6 +13,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::TrustedProxies;
 use crate::clock::Clock;
 use crate::config::CorsOrigins;
 use crate::http::microcache::Microcache;
@@ -121,6 +122,7 @@ fn with_middleware(routes: Router, settings: &RouterSettings) -> Router {
     let log = AccessLog {
         base_path: settings.base_path.as_str().into(),
         secrets: Arc::clone(&settings.secret_words),
+        log_client: settings.log_client.clone(),
     };
     let stack = Arc::new(Stack {
         log,
@@ -144,6 +146,8 @@ pub struct RouterSettings {
     pub base_path: String,
     /// What must not be logged of a path that a client chose.
     pub secret_words: Arc<SecretWords>,
+    /// The proxies by which a client's address is found, if it is logged.
+    pub log_client: Option<TrustedProxies>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -245,6 +249,7 @@ mod tests {
             site,
             base_path: String::new(),
             secret_words: Arc::default(),
+            log_client: None,
             clock: Arc::new(SystemClock),
         };
         let service = with_middleware(routes, &settings);

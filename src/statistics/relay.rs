@@ -105,7 +105,7 @@ impl Relay {
     /// When the bundle holds no certificate that can be read.
     pub fn new(url: Url, extra_ca: Option<&[u8]>) -> Result<Self, ClientError> {
         Ok(Self {
-            client: outbound::unpooled_http_client(extra_ca)?,
+            client: outbound::unpooled_http_client(extra_ca, None)?,
             url,
             free: Semaphore::new(MAX_DELIVERIES),
         })

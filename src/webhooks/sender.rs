@@ -82,7 +82,7 @@ impl Sender {
         telemetry::start_webhook_counts();
         Ok(Self {
             receiver: Receiver {
-                client: outbound::http_client(extra_ca)?,
+                client: outbound::http_client(extra_ca, None)?,
                 url: settings.url,
                 secrets: settings.secrets,
             },

@@ -32,7 +32,7 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(base: &str, key: SecretString) -> anyhow::Result<Self> {
         Ok(Self {
-            client: outbound::http_client(None).context("no call can be made")?,
+            client: outbound::http_client(None, None).context("no call can be made")?,
             base: base.to_owned(),
             key,
         })

@@ -94,9 +94,7 @@ impl Authenticator {
     }
 
     fn visitor(&self, peer: SocketAddr, headers: &HeaderMap) -> Visitor {
-        let lines = headers.get_all(FORWARDED_FOR).iter();
-        // What is no text is no address either.
-        let lines = lines.map(|line| line.to_str().unwrap_or("?"));
+        let lines = forwarded_for(headers);
         let client = self.trusted_proxies.client_address(peer.ip(), lines);
         match client.forwarded {
             Forwarded::Absent | Forwarded::Trusted => {}
@@ -139,6 +137,12 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         Arc::<Authenticator>::from_ref(state).identify(parts)
     }
+}
+
+/// The lines of `X-Forwarded-For`. What is no text is no address either.
+pub(crate) fn forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(FORWARDED_FOR).iter();
+    lines.map(|line| line.to_str().unwrap_or("?"))
 }
 
 fn once(logged: &AtomicBool, log: impl FnOnce()) {

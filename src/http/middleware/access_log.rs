@@ -1,12 +1,16 @@
 //! One log line for each request, written within its span.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::StatusCode;
 use axum::response::Response;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::access::TrustedProxies;
+use crate::http::extract::authenticator::forwarded_for;
 use crate::http::middleware::labels::Labels;
 use crate::http::middleware::trailing_slash::SlashRemoved;
 use crate::http::problem::Problem;
@@ -22,6 +26,8 @@ pub(crate) struct AccessLog {
     pub(crate) base_path: Arc<str>,
     /// What must not be logged of a path that a client chose.
     pub(crate) secrets: Arc<SecretWords>,
+    /// The proxies by which a client's address is found; none: it is not logged.
+    pub(crate) log_client: Option<TrustedProxies>,
 }
 
 /// What is logged of a request.
@@ -30,15 +36,19 @@ pub(crate) struct Line {
     pub(super) labels: Labels,
     /// Only where no route matches.
     unmatched_path: Option<String>,
+    /// Only if it is wanted; personal data.
+    client: Option<IpAddr>,
 }
 
 impl AccessLog {
     pub(super) fn line(&self, request: &Request) -> Line {
         let labels = Labels::of(request);
         let unmatched_path = (!labels.is_matched()).then(|| unmatched_path(request, &self.secrets));
+        let proxies = self.log_client.as_ref();
         Line {
             labels,
             unmatched_path,
+            client: proxies.and_then(|proxies| client_address(request, proxies)),
         }
     }
 
@@ -47,6 +57,7 @@ impl AccessLog {
         let status = response.status().as_u16();
         let problem = response.extensions().get::<Problem>();
         let unmatched_path = line.unmatched_path.as_deref().filter(|_| status == 404);
+        let client = line.client.filter(|_| is_refusal(response.status()));
         // A level cannot be chosen at run time.
         macro_rules! line {
             ($level:ident) => {
@@ -55,6 +66,7 @@ impl AccessLog {
                     http.route = line.labels.route(),
                     http.path = unmatched_path,
                     http.status = status,
+                    client.address = client.map(tracing::field::display),
                     duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     problem = problem.map(|problem| problem.code.as_str()),
                     parameter = problem.and_then(|problem| problem.parameter.as_deref()),
@@ -68,6 +80,18 @@ impl AccessLog {
             line!(info);
         }
     }
+}
+
+/// A mistake of the client, or more than the service takes on.
+fn is_refusal(status: StatusCode) -> bool {
+    status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE
+}
+
+/// The client's address, which a trusted proxy in between names.
+fn client_address(request: &Request, proxies: &TrustedProxies) -> Option<IpAddr> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    let lines = forwarded_for(request.headers());
+    Some(proxies.client_address(peer.ip(), lines).address)
 }
 
 fn is_probe(route: &str, base_path: &str) -> bool {

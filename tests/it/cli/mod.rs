@@ -5,5 +5,6 @@ mod doctor;
 mod key;
 mod log;
 mod metrics;
+mod outbound_address;
 mod process;
 mod sign;

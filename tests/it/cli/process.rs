@@ -509,6 +509,33 @@ async fn the_start_says_once_what_is_off_or_open() {
 }
 
 #[tokio::test]
+async fn a_refused_requests_client_is_logged_where_that_is_wanted() {
+    let proxy = ("WXQR_TRUSTED_PROXIES", "127.0.0.1");
+    for (wanted, want) in [("true", Some("203.0.113.9")), ("false", None)] {
+        let served = Served::with(&[proxy, ("WXQR_LOG_CLIENT", wanted)]).await;
+        for path in [
+            "/qrcode.json?scene_id=0",
+            "/nothing",
+            "/qrcode.json?scene_id=7",
+        ] {
+            let request = served
+                .client
+                .get(format!("http://{}{path}", served.addresses.http));
+            let request = request.header("x-forwarded-for", "203.0.113.9");
+            Answer::to(request).await;
+        }
+        let line = served.process.wait_for_line("\"http.status\":200").await;
+        assert!(!line.contains("203.0.113.9"), "{line}");
+        for status in [400, 404] {
+            let line = format!("\"http.status\":{status}");
+            let line: Value =
+                serde_json::from_str(&served.process.wait_for_line(&line).await).unwrap();
+            assert_eq!(line["client.address"].as_str(), want, "{line}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn metrics_have_a_listener_of_their_own() {
     let served = Served::with(&[("WXQR_METRICS_LISTEN", "127.0.0.1:0")]).await;
     let metrics = served.addresses.metrics.unwrap();
