@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
@@ -15,12 +16,15 @@ use wxqr::clock::{Clock as _, SystemClock};
 
 use super::contract::{for_a_while, temporary};
 use crate::support::database::Database;
-use crate::support::figures::{Figures, grouped, sized};
+use crate::support::figures::{Figures, grouped, in_time, sized};
 use crate::support::fleet::{Replica, Upstream};
 use crate::support::load::Paced;
 use crate::support::process::{Output, run};
 use crate::support::pushes::{PushedEvent, TOKEN, signed_query};
 use crate::support::{client, keys};
+
+/// How long a visitor may wait while a copy is made, of a hundred all but one.
+const VISITORS_P99: Duration = Duration::from_millis(50);
 
 /// What the service has acknowledged so far.
 type Acknowledged = Arc<Mutex<BTreeSet<String>>>;
@@ -73,6 +77,12 @@ fn mints(replica: &Replica, client: Client) -> impl Fn(&str) -> RequestBuilder +
     }
 }
 
+/// A visitor who asks for a code that is known.
+fn visits(replica: &Replica, client: Client) -> impl Fn(&str) -> RequestBuilder + use<> {
+    let url = format!("http://{}/qrcode.json?scene_str=door", replica.address);
+    move |_| client.get(&url)
+}
+
 fn pushes(replica: &Replica, client: Client) -> impl Fn(&str) -> RequestBuilder + use<> {
     let address = replica.address;
     move |openid| {
@@ -92,6 +102,8 @@ async fn a_copy_under_load_holds_what_was_acknowledged_before_it() {
         load(200, &codes, mints(&replica, client())),
         load(200, &events, pushes(&replica, client())),
     ];
+    assert_eq!(replica.get("/qrcode.json?scene_str=door").await.status, 200);
+    let visitors = load(200, &Acknowledged::default(), visits(&replica, client()));
     let copies = sized(4, 100);
     let folder = tempfile::tempdir().unwrap();
     let mut held = 0;
@@ -115,6 +127,10 @@ async fn a_copy_under_load_holds_what_was_acknowledged_before_it() {
         let met = load.finish().await;
         assert_eq!(met.failures, Vec::<String>::new());
     }
+    let met = visitors.finish().await;
+    assert_eq!(met.failures, Vec::<String>::new());
+    let p99 = met.percentile(99);
+    assert!(in_time(p99, VISITORS_P99), "{p99:?}");
     assert!(held > 0, "there was a load");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), copies, "nothing is left beside the copies");
@@ -127,6 +143,7 @@ async fn a_copy_under_load_holds_what_was_acknowledged_before_it() {
         grouped(held)
     );
     figures.exactly(&what, 0, 0);
+    figures.within("visitors of a known code meanwhile, p99", VISITORS_P99, p99);
 }
 
 #[tokio::test(flavor = "multi_thread")]
