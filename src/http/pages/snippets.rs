@@ -83,9 +83,10 @@ fn script(source: &str, query: &Query) -> String {
     let known = query
         .picture_link_pairs()
         .filter(|(name, _)| ATTRIBUTES.contains(name));
-    let attributes: String = known
+    let attributes: Vec<String> = known
         .map(|(name, value)| format!(" {}=\"{}\"", name.replace('_', "-"), escaped(value)))
         .collect();
+    let attributes = attributes.concat();
     format!("<script src=\"{source}\" async></script>\n<wx-qrcode{attributes}></wx-qrcode>")
 }
 
