@@ -9,12 +9,12 @@ use super::inserting::{bind_row, insert_sql};
 use super::store::CodeStore;
 use crate::db::{Error, Purge, ReadKind, Transaction, placeholders};
 
-/// The index by expiry gives a batch; its rows are then found by their keys, each looked at again
-/// because it may have been renewed. Without the `+ 0` SQLite would read all of the dead for each
-/// batch.
+/// The index by expiry gives a batch; its rows are then found by the columns of `code_by_scene`, each
+/// looked at again because it may have been renewed. Without the `+ 0` SQLite would read all of the
+/// dead for each batch; by `(kind, scene)` alone it would read all codes of the kind.
 const PURGE: &str =
-    "DELETE FROM code WHERE appid = $1 AND expires_at + 0 < $2 AND (kind, scene) IN (
-     SELECT kind, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
+    "DELETE FROM code WHERE appid = $1 AND expires_at + 0 < $2 AND (kind, scene_digits, scene) IN (
+     SELECT kind, scene_digits, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
 
 impl CodeStore {
     /// The code of a scene, expired or not; none for an intent. Cancel safe.
@@ -98,7 +98,7 @@ mod tests {
     async fn a_batch_of_the_dead_is_found_by_their_keys() {
         let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
         let plan = store.db.plan(PURGE.to_owned()).await;
-        let keys = "(appid=? AND kind=? AND scene=?)";
+        let keys = "(appid=? AND kind=? AND scene_digits=? AND scene=?)";
         assert!(plan[0].contains(keys), "{plan:?}");
         let dead = |step: &String| step.contains("code_by_expiry (appid=? AND expires_at<?)");
         assert!(plan[1..].iter().any(dead), "{plan:?}");
