@@ -33,6 +33,7 @@ export const keepUpToDate = ({ refresh, refreshed, failed, today }) => {
     const [version, day] = [wanted, today()];
     // The place first: what is stored while the numbers are on their way is news at the next look.
     const newest = await json("api/scans", { limit: 1 });
+    if (version !== wanted) return;
     await refresh(() => version === wanted, newest.items.length > 0);
     if (version === wanted) [cursor, shown, shownDay] = [newest.cursor, version, day];
   };

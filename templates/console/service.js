@@ -30,6 +30,8 @@ const troubleOf = async (answer) => {
 };
 
 const call = async (path, options, read) => {
+  // The session has ended meanwhile.
+  if (key === null) throw new Trouble("unauthorized");
   try {
     const answer = await fetch(link(path), {
       ...options,
