@@ -9,9 +9,9 @@ use super::inserting::{bind_row, insert_sql};
 use super::store::CodeStore;
 use crate::db::{Error, Purge, ReadKind, Transaction, placeholders};
 
-/// The index by expiry gives a batch; its rows are then found by the columns of `code_by_scene`, each
-/// looked at again because it may have been renewed. Without the `+ 0` SQLite would read all of the
-/// dead for each batch; by `(kind, scene)` alone it would read all codes of the kind.
+/// The index by expiry gives a batch; its rows are then found by the columns of `code_by_scene`,
+/// each looked at again because it may have been renewed. Without the `+ 0` SQLite would read all
+/// of the dead for each batch; by `(kind, scene)` alone it would read all codes of the kind.
 const PURGE: &str =
     "DELETE FROM code WHERE appid = $1 AND expires_at + 0 < $2 AND (kind, scene_digits, scene) IN (
      SELECT kind, scene_digits, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
