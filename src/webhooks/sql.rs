@@ -37,7 +37,7 @@ const BEGIN: &str =
 const PASS_OVER: &str = "UPDATE webhook SET delivered_seq = $3, batch_end = NULL
      WHERE appid = $1 AND delivered_seq = $2 AND (batch_end IS NULL OR batch_end = $3)";
 
-/// Whoever was to send the batch knows by the holder that it is not theirs any more.
+/// Changes nothing if another replica has taken the lease since.
 const FINISH: &str = "UPDATE webhook SET delivered_seq = $4, batch_end = NULL, held_until = 0,
          delivered_at = $5, failures = 0, next_try_at = 0
      WHERE appid = $1 AND holder = $2 AND delivered_seq = $3";

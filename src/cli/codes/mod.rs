@@ -71,7 +71,7 @@ fn service(matches: &ArgMatches) -> anyhow::Result<Service> {
     Service::new(url.as_str(), SecretString::from(key.trim()))
 }
 
-/// Whether nobody on the way can read what is sent: TLS, or this machine.
+/// Whether the API key is safe on the network: the URL is https, or of this machine.
 fn is_private(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("http://") else {
         return true;

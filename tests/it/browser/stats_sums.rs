@@ -26,7 +26,7 @@ const GROUPS: [&str; 4] = ["上海", "上海", "A&B = \"C\"", ""];
 /// The numbers that add up over codes.
 const NUMBERS: [&str; 4] = ["scans", "new_followers", "lost", "net"];
 
-/// What somebody did: who, what, on which day, by which code.
+/// An event of the test: the follower, the kind, the day and the code.
 type RandomDeed = (u32, EventKind, i32, usize);
 
 fn random_deeds() -> impl Strategy<Value = Vec<RandomDeed>> {

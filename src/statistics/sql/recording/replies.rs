@@ -50,7 +50,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// The reply of a binding is for the one who signs in, and for nobody else who scans its code.
+    /// The reply of a binding goes only to the follower whose scan claims it.
     fn to(&self, event: &PseudonymousEvent<'_>) -> Option<&'a Reply> {
         let owner = self.owners.get(event.ticket()?)?;
         let is_for_follower = match &owner.binding {
