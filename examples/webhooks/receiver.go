@@ -24,6 +24,9 @@ import (
 // How old a request may be, or how far ahead its clock.
 const tolerance = 5 * time.Minute
 
+// How long a request may take to arrive, and how long a connection may be silent.
+const patience = 10 * time.Second
+
 type message struct {
 	Data struct {
 		Events []json.RawMessage `json:"events"`
@@ -100,5 +103,10 @@ func main() {
 	if len(os.Args) > 1 {
 		port = os.Args[1]
 	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+port, &receiver{secret: secret}))
+	server := http.Server{
+		Addr:        "127.0.0.1:" + port,
+		Handler:     &receiver{secret: secret},
+		ReadTimeout: patience,
+	}
+	log.Fatal(server.ListenAndServe())
 }

@@ -30,17 +30,28 @@ async function bodyOf(request) {
   return Buffer.concat(pieces).toString();
 }
 
-async function receive(request, response) {
+// Takes a request, and returns the status of the answer.
+async function receive(request) {
   const body = await bodyOf(request);
   let message;
   try {
     message = webhook.verify(body, request.headers);
   } catch {
-    response.writeHead(401).end();
-    return;
+    return 401;
   }
   take(request.headers["webhook-id"], message.data.events);
-  response.writeHead(204).end();
+  return 204;
 }
 
-createServer(receive).listen(Number(process.argv[2] ?? 8000), "127.0.0.1");
+// A request that fails, such as one that breaks off, must not end the program.
+async function answer(request, response) {
+  let status = 500;
+  try {
+    status = await receive(request);
+  } catch (error) {
+    console.error(error);
+  }
+  response.writeHead(status).end();
+}
+
+createServer(answer).listen(Number(process.argv[2] ?? 8000), "127.0.0.1");

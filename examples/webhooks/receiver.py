@@ -8,7 +8,8 @@
 import json
 import os
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -16,9 +17,13 @@ WEBHOOK = Webhook(os.environ["WEBHOOK_SECRET"])
 
 # The id of the last request. A real receiver keeps it with the events.
 last_id = None
+lock = threading.Lock()
 
 
 class Receiver(BaseHTTPRequestHandler):
+    # Seconds that a connection may be silent.
+    timeout = 10
+
     def do_POST(self):
         # The body as it came: the signature covers its bytes.
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -40,12 +45,13 @@ class Receiver(BaseHTTPRequestHandler):
 def take(message_id, events):
     """Takes the events of a request, unless it came before: a lost answer brings it again."""
     global last_id
-    if message_id != last_id:
-        for event in events:
-            print(json.dumps(event, ensure_ascii=False), flush=True)
-        last_id = message_id
+    with lock:
+        if message_id != last_id:
+            for event in events:
+                print(json.dumps(event, ensure_ascii=False), flush=True)
+            last_id = message_id
 
 
 if __name__ == "__main__":
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
-    HTTPServer(("127.0.0.1", port), Receiver).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", port), Receiver).serve_forever()

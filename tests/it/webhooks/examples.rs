@@ -1,13 +1,14 @@
 //! The receivers of `examples/webhooks` take what the service signs, by libraries that are not
 //! ours.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -39,7 +40,7 @@ struct Example {
 
 /// A program that runs, and what it prints.
 struct Running {
-    url: String,
+    address: SocketAddr,
     printed: Lines<BufReader<ChildStdout>>,
     client: Client,
     _child: Child,
@@ -124,7 +125,7 @@ impl Example {
         })
         .await;
         Running {
-            url: format!("http://{address}/"),
+            address,
             printed: BufReader::new(stdout).lines(),
             client: client(),
             _child: child,
@@ -133,12 +134,17 @@ impl Example {
 }
 
 impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
     /// Sends what the service sent.
     async fn send(&self, received: &Received, body: Vec<u8>) -> StatusCode {
         let mut headers = received.headers.clone();
         headers.remove("host");
         headers.remove("content-length");
-        let request = self.client.post(&self.url).headers(headers).body(body);
+        let url = format!("http://{}/", self.address);
+        let request = self.client.post(url).headers(headers).body(body);
         request.send().await.unwrap().status()
     }
 
@@ -187,10 +193,36 @@ async fn takes_only_what_is_signed(example: Example) {
     assert_eq!(status, StatusCode::UNAUTHORIZED, "of another secret");
 }
 
+/// A body that breaks off and a connection that says nothing harm no other request.
+async fn outlives_broken_requests(example: Example) {
+    let (received, ids) = sent(SECRET).await;
+    let mut running = example.start(SECRET).await;
+    let _idle = running.connect().await;
+    let mut broken = running.connect().await;
+    let request = "POST / HTTP/1.1\r\nHost: receiver\r\nContent-Length: 100\r\n\r\nabc";
+    broken.write_all(request.as_bytes()).await.unwrap();
+    broken.shutdown().await.unwrap();
+    // What it answers, if it does, comes when it has read what there was.
+    let answer = timeout(PATIENCE, broken.read_to_end(&mut Vec::new())).await;
+    assert!(answer.is_ok(), "{}: the connection ends", example.name);
+    let status = running.send(&received, received.raw.clone()).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{}", example.name);
+    for id in ids {
+        assert_eq!(running.next_id().await, id, "{}", example.name);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_receiver_in_python_takes_only_what_is_signed() {
     if let Some(example) = python() {
         takes_only_what_is_signed(example).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_in_python_outlives_broken_requests() {
+    if let Some(example) = python() {
+        outlives_broken_requests(example).await;
     }
 }
 
@@ -202,8 +234,22 @@ async fn the_receiver_in_javascript_takes_only_what_is_signed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_in_javascript_outlives_broken_requests() {
+    if let Some(example) = node() {
+        outlives_broken_requests(example).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_receiver_in_go_takes_only_what_is_signed() {
     if let Some(example) = go() {
         takes_only_what_is_signed(example).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_in_go_outlives_broken_requests() {
+    if let Some(example) = go() {
+        outlives_broken_requests(example).await;
     }
 }
