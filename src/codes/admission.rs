@@ -5,16 +5,24 @@
 //! | gate | protects | how much | the refused get |
 //! |---|---|---|---|
 //! | permission, [`Caller::authorize_mint`] | the account from strangers | `WXQR_ACCESS`, scopes | 401, 403 |
-//! | mints in flight, [`MAX_IN_FLIGHT`] | memory | 4096 of visitors, 4096 of keys | 503 |
-//! | the budget known to be used up, [`Budget::check`] | the database from a query each | 5 s at a time | 429 |
+//! | mints in flight | memory | [`MAX_IN_FLIGHT`] of visitors, and as many of keys | 503 |
+//! | the budget known to be used up | the database from a query each | [`Budget::check`] | 429 |
 //! | rate of one visitor, [`RateLimiter`] | the others' share of the budget | `WXQR_VISITOR_RATE` | 429 |
 //! | pace of all visitors, [`Pacer`] | WeChat's minute limit | `WXQR_VISITOR_PACE` | a wait, for half of `WXQR_UPSTREAM_TIMEOUT`; then 503 |
-//! | upstream concurrency, [`MAX_CONCURRENT_MINTS`] | WeChat, and the memory of waiting calls | 64, of which 4 are for keys | a wait; after 30 s 503 |
-//! | lease and budget of the day, [`MintGrant`](super::sql::MintGrant) | one mint of a scene in all replicas; the day's quota | one; `WXQR_ANONYMOUS_BUDGET` | a wait; 429 |
-//! | stock of permanent codes, [`ReserveOutcome`](super::sql::ReserveOutcome) | a stock that never grows | `WXQR_PERMANENT_LIMIT` | 503 |
-//! | circuit breaker, [`CircuitBreaker`](super::breaker::CircuitBreaker) | a quota that is used up | one probe a minute | 503 |
+//! | upstream concurrency, [`UpstreamPermit`] | WeChat, and the memory of waiting calls | [`MAX_CONCURRENT_MINTS`], of which [`RESERVED_FOR_KEYS`] are for keys | a wait, for [`MINT_TIMEOUT`]; then 503 |
+//! | lease and budget of the day, [`MintGrant`] | one mint of a scene in all replicas; the day's quota | one; `WXQR_ANONYMOUS_BUDGET` | a wait; 429 |
+//! | stock of permanent codes, [`ReserveOutcome`] | a stock that never grows | `WXQR_PERMANENT_LIMIT` | 409 |
+//! | circuit breaker, [`CircuitBreaker`] | a quota that is used up | a probe each [`PROBE_INTERVAL`], for keys each [`HIGH_PRIORITY_PROBE_INTERVAL`] of the minute limit | 503 |
+//!
+//! The permit to call WeChat is given back when WeChat has answered, before the result is written.
 //!
 //! [`Caller::authorize_mint`]: crate::access::Caller::authorize_mint
+//! [`MINT_TIMEOUT`]: super::mint::MINT_TIMEOUT
+//! [`MintGrant`]: super::sql::MintGrant
+//! [`ReserveOutcome`]: super::sql::ReserveOutcome
+//! [`CircuitBreaker`]: super::breaker::CircuitBreaker
+//! [`PROBE_INTERVAL`]: super::breaker::PROBE_INTERVAL
+//! [`HIGH_PRIORITY_PROBE_INTERVAL`]: super::breaker::HIGH_PRIORITY_PROBE_INTERVAL
 
 use std::sync::Arc;
 use std::time::Duration;

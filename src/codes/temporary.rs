@@ -28,12 +28,11 @@ enum MintStart<'a> {
     /// There is a code that is good enough.
     Found(Arc<IssuedCode>),
     /// The code is to be minted.
-    Mint(Mint<'a>),
+    Mint(UpstreamPermit<'a>, Mint),
 }
 
-/// A mint that is admitted and charged.
-struct Mint<'a> {
-    _permit: UpstreamPermit<'a>,
+/// A mint that is charged.
+struct Mint {
     charge: Charge,
     /// None while the database is down.
     lease: Option<Lease>,
@@ -84,11 +83,13 @@ impl Minter {
                 code,
                 source: Source::Store,
             }),
-            MintStart::Mint(mint) => {
+            MintStart::Mint(permit, mint) => {
                 let created = self
                     .deps
                     .create(&request.spec, priority(requester), deadline)
                     .await;
+                // The next mint calls while this one's result is written.
+                drop(permit);
                 match created {
                     Ok(code) => self.finish(scene, Arc::new(code), mint, requester).await,
                     Err(error) => {
@@ -179,15 +180,15 @@ impl Minter {
             MintGrant::BudgetExhausted => Err(self.admission.budget.exhausted(self.now()).into()),
             MintGrant::Granted { lease, stop } => {
                 self.deps.breaker.observe(Api::Create, stop);
-                Ok(Some(MintStart::Mint(Mint {
-                    _permit: permit,
+                let mint = Mint {
                     charge: if is_visitors {
                         Charge::Budget
                     } else {
                         Charge::Nothing
                     },
                     lease: Some(lease),
-                })))
+                };
+                Ok(Some(MintStart::Mint(permit, mint)))
             }
         }
     }
@@ -202,11 +203,11 @@ impl Minter {
         if !self.admission.budget.charge_offline() {
             return Err(failure.into());
         }
-        Ok(MintStart::Mint(Mint {
-            _permit: permit,
+        let mint = Mint {
             charge: Charge::Offline,
             lease: None,
-        }))
+        };
+        Ok(MintStart::Mint(permit, mint))
     }
 
     /// What the store has for a request. An older code is kept in mind, in case that no new one can
@@ -229,7 +230,7 @@ impl Minter {
         &self,
         scene: &Scene,
         code: Arc<IssuedCode>,
-        mint: Mint<'_>,
+        mint: Mint,
         requester: Requester,
     ) -> Result<Obtained, MintError> {
         let minted = Minted {
@@ -256,7 +257,7 @@ impl Minter {
     }
 
     /// Releases the lease of a mint that gave no code, and refunds it if no request left.
-    async fn abandon(&self, mint: Mint<'_>, error: &MintError) {
+    async fn abandon(&self, mint: Mint, error: &MintError) {
         let is_refunded = error.is_before_the_call();
         if is_refunded && mint.charge == Charge::Offline {
             self.admission.budget.refund_offline();
