@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 /// Timeout of the TCP and TLS handshake, short enough to leave time for a second host.
@@ -73,6 +74,18 @@ fn builder(extra_ca: Option<&[u8]>, from: Option<IpAddr>) -> Result<ClientBuilde
 #[error("the HTTP client cannot be built")]
 pub struct ClientError(#[source] reqwest::Error);
 
+/// Whether what is sent there can be read by others on its way: the URL is neither https nor of
+/// this machine.
+pub fn is_exposed(url: &Url) -> bool {
+    let is_local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    url.scheme() != "https" && !is_local
+}
+
 /// Reads a body of at most `cap` bytes, and stops reading beyond it.
 ///
 /// # Errors
@@ -110,7 +123,7 @@ pub enum BodyError {
 ///
 /// # Errors
 /// If there was no answer within `deadline`.
-pub async fn is_healthy(url: &url::Url, deadline: Duration) -> Result<bool, HealthError> {
+pub async fn is_healthy(url: &Url, deadline: Duration) -> Result<bool, HealthError> {
     let client = http_client(None, None)?;
     let response = client
         .get(url.clone())
@@ -127,7 +140,6 @@ pub enum HealthError {
     /// The client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// No answer.
     #[error("no answer")]
     Silent(#[from] reqwest::Error),
 }
@@ -136,11 +148,7 @@ pub enum HealthError {
 ///
 /// # Errors
 /// The step that failed within `deadline`, which includes the body.
-pub async fn probe(
-    client: &Client,
-    url: url::Url,
-    deadline: Duration,
-) -> Result<Response, ProbeError> {
+pub async fn probe(client: &Client, url: Url, deadline: Duration) -> Result<Response, ProbeError> {
     Ok(client.get(url).timeout(deadline).send().await?)
 }
 
@@ -150,7 +158,7 @@ pub async fn probe(
 /// See [`probe`].
 pub async fn probe_with_key(
     client: &Client,
-    url: url::Url,
+    url: Url,
     key: &SecretString,
     deadline: Duration,
 ) -> Result<Response, ProbeError> {
@@ -170,10 +178,8 @@ pub enum ProbeError {
     /// The TLS handshake failed.
     #[error("no TLS: {0}")]
     Tls(String),
-    /// Connect timeout.
     #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
     ConnectTimeout,
-    /// Connected, but no answer in time.
     #[error("connected, but no answer in time")]
     Silent,
     /// Connected, but the answer is not HTTP.
@@ -215,4 +221,27 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
             tls_error(wrapped)
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_http_to_another_machine_is_exposed() {
+        for (url, want) in [
+            ("https://qr.example.com", false),
+            ("http://127.0.0.1:8080", false),
+            ("http://[::1]:8080/wx", false),
+            ("http://localhost", false),
+            ("http://qr.example.com", true),
+            ("http://localhost.example.com", true),
+            ("http://127.0.0.1.example.com:80", true),
+            ("http://10.0.0.7:8080", true),
+            ("http://[::ffff:10.0.0.7]/", true),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(is_exposed(&url), want, "{url}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::scope::{Scope, Scopes};
+use super::scope::{Scope, Scopes, UnknownScope};
 use super::secret_hash::SecretHash;
 use crate::text::is_word;
 
@@ -263,7 +263,6 @@ pub enum KeyProblem {
     /// Not a SHA-256 hash.
     #[error("its hash is not 64 hex digits")]
     Hash,
-    /// An unknown scope.
     #[error("has an unknown scope")]
     Scope,
     /// A duplicate name.
@@ -272,6 +271,12 @@ pub enum KeyProblem {
     /// A duplicate secret.
     #[error("its secret is that of an earlier key")]
     SecretTwice,
+}
+
+impl From<UnknownScope> for KeyProblem {
+    fn from(_: UnknownScope) -> Self {
+        Self::Scope
+    }
 }
 
 #[cfg(test)]

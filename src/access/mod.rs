@@ -34,7 +34,7 @@ pub use new_key::NewKey;
 pub use pace::{PaceExceeded, Pacer};
 pub use proxies::{ClientAddress, Forwarded, ProxiesError, ProxyProblem, TrustedProxies};
 pub use rate::{Rate, RateError, RateExceeded, RateLimiter, RateToken};
-pub use scope::{Scope, Scopes};
+pub use scope::{Scope, Scopes, UnknownScope};
 pub use visitor::Visitor;
 
 /// Access mode: which visitors may have temporary codes created without an API key. Permanent codes

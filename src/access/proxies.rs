@@ -158,7 +158,6 @@ pub struct ProxiesError {
 /// Why a network is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyProblem {
-    /// Neither a network nor an address.
     #[error("is neither a network nor an address")]
     Form,
     /// Bits are set after the prefix: either the address or the prefix length is wrong.

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::keys::KeyProblem;
-
 /// A permission of an API key. Scopes are independent, except that `admin` implies all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
@@ -63,6 +61,10 @@ impl Scopes {
     }
 }
 
+/// One of the words names no scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownScope;
+
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.0.iter().map(|scope| scope.as_str()).collect();
@@ -71,13 +73,11 @@ impl fmt::Display for Scopes {
 }
 
 impl FromStr for Scopes {
-    type Err = KeyProblem;
+    type Err = UnknownScope;
 
-    fn from_str(text: &str) -> Result<Self, KeyProblem> {
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
         let known = |word| Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
-        let scopes = text
-            .split('+')
-            .map(|word| known(word).ok_or(KeyProblem::Scope));
+        let scopes = text.split('+').map(|word| known(word).ok_or(UnknownScope));
         scopes.collect::<Result<_, _>>().map(Self)
     }
 }

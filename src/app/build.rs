@@ -18,7 +18,6 @@ use wechat::WeChat;
 use wechat::push::{PushVerifier, Reply};
 use wechat_sandbox::Sandbox;
 
-use super::demo::PUBLIC_URL_VARIABLE;
 use super::limits::service_limits;
 use super::run::App;
 use super::stores::Stores;
@@ -38,6 +37,9 @@ use crate::statistics::{Relay, Scans};
 use crate::telemetry::{self, Causes};
 use crate::webhooks::{self, Monitor};
 
+/// Where the demo's public URL is set, for messages about the host of a request.
+pub(super) const PUBLIC_URL_VARIABLE: &str = "WXQR_PUBLIC_URL";
+
 /// Byte budget of bodies of requests with a key: a hundred of the largest JSON bodies at once, or
 /// twelve of the largest files.
 const KEYED_BODIES: usize = 100 * http::MAX_BODY;
@@ -49,29 +51,19 @@ const LAST_START_ANSWERS: Duration = Duration::from_millis(200);
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
-        /// The address.
         address: SocketAddr,
-        /// The operating system's reason.
         source: io::Error,
     },
     /// The client for calls to WeChat cannot be built: in practice, a bad `WXQR_EXTRA_CA_FILE`.
     #[error("WXQR_EXTRA_CA_FILE holds a certificate that cannot be used")]
     Client(#[from] ClientError),
-    /// The store is not opened.
     #[error(transparent)]
     Store(#[from] OpenError),
     /// Calls cannot leave from an address that is another machine's.
     #[error("WXQR_OUTBOUND_ADDRESS: {address} is no address of this machine")]
-    OutboundAddress {
-        /// The address.
-        address: IpAddr,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// Metrics cannot be collected.
+    OutboundAddress { address: IpAddr, source: io::Error },
     #[error("metrics cannot be collected")]
     Metrics(#[from] BuildError),
 }
@@ -86,7 +78,7 @@ impl App {
         Self::bind_by(Arc::new(SystemClock), config).await
     }
 
-    /// The same by another clock, for tests.
+    /// Starts with another clock, for tests.
     ///
     /// # Errors
     /// [`StartError`].

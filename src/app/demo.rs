@@ -7,16 +7,13 @@ use wechat::push::{self, Reply};
 use wechat::scene::{Kind, Scene};
 use wechat_sandbox::{self as sandbox, Credentials, Options, Sandbox};
 
-use super::build::{self, Demo, StartError};
+use super::build::{self, Demo, PUBLIC_URL_VARIABLE, StartError};
 use super::run::App;
 use crate::channels::{Change, ChannelChange, ChannelStore};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::http::DEMO_SCENE;
 use crate::telemetry::Causes;
-
-/// Where the demo's public URL is set, for messages about the host of a request.
-pub(super) const PUBLIC_URL_VARIABLE: &str = "WXQR_PUBLIC_URL";
 
 impl App {
     /// Takes the addresses and builds the service with a sandbox on the same listener, which plays

@@ -23,7 +23,6 @@ pub struct Stores {
     pub channels: ChannelStore,
     /// Events, followers and numbers.
     pub events: EventStore,
-    /// Bindings.
     pub bindings: BindingStore,
     /// The progress of webhooks.
     pub webhooks: WebhookStore,
@@ -58,7 +57,7 @@ impl Stores {
         Ok(stores)
     }
 
-    /// The same in one try, without a warning, and without removing a key from the database.
+    /// Opens in one try, without a warning, and without removing a key from the database.
     ///
     /// # Errors
     /// [`OpenError`].

@@ -29,8 +29,8 @@ const BETWEEN_BATCHES: Duration = Duration::from_millis(20);
 /// Chosen: the last ones are a single row.
 const MAX_LATE_BATCHES: u32 = 10;
 
-/// How long an expired ticket or binding is kept, in case clocks disagree or a caller is late.
-const KEEP_DEAD: Duration = Duration::from_hours(1);
+/// Retention of an expired code or binding, in case clocks disagree or a caller is late.
+const KEPT_AFTER_EXPIRY: Duration = Duration::from_hours(1);
 
 /// From this part of the permanent stock on, the log warns.
 const WARN_FROM_PERCENT: u64 = 90;
@@ -103,11 +103,11 @@ impl Upkeep {
 
     async fn purge(&self) {
         let now = self.clock.now();
-        let dead = now - KEEP_DEAD;
-        self.stores.codes.purge_leases(dead).await.ok();
-        self.until_done(|| self.stores.codes.purge_expired(dead))
+        let until = now - KEPT_AFTER_EXPIRY;
+        self.stores.codes.purge_leases(until).await.ok();
+        self.until_done(|| self.stores.codes.purge_expired(until))
             .await;
-        self.until_done(|| self.stores.bindings.purge_bindings(dead))
+        self.until_done(|| self.stores.bindings.purge_bindings(until))
             .await;
         self.until_done(|| self.stores.codes.purge_tickets(now))
             .await;

@@ -59,19 +59,18 @@ pub struct Created {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BindingState {
     /// Where it is on its way.
-    pub status: Status,
+    pub status: BindingStatus,
     /// When it ends.
     pub expires_at: Timestamp,
 }
 
 /// Where a binding is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum BindingStatus {
     /// Its code was not scanned.
     Pending,
     /// It was scanned, and the openid can be claimed.
     Scanned,
-    /// It was claimed.
     Claimed,
     /// It ended before it was claimed.
     Expired,
@@ -83,10 +82,8 @@ pub enum Error {
     /// There is none of that name, or it ended long ago.
     #[error("there is no such binding")]
     Unknown,
-    /// It was not scanned yet.
     #[error("the binding was not scanned yet")]
     NotScanned,
-    /// It was claimed before.
     #[error("the binding was claimed before")]
     AlreadyClaimed,
     /// It has ended.
@@ -95,7 +92,6 @@ pub enum Error {
     /// The follower has left the account since, and the openid is erased.
     #[error("the follower has left the account")]
     FollowerLeft,
-    /// It has no code.
     #[error(transparent)]
     Code(#[from] codes::Error),
     /// The store cannot be used.
@@ -166,7 +162,7 @@ impl Bindings {
         let permit = self.waiting.try_acquire();
         loop {
             let state = self.look(id).await?;
-            if state.status != Status::Pending || Instant::now() >= deadline {
+            if state.status != BindingStatus::Pending || Instant::now() >= deadline {
                 return Ok(state);
             }
             // Without a permit, a scan that another replica received is seen at the deadline only.
@@ -185,10 +181,10 @@ impl Bindings {
         check_id(id)?;
         let binding = self.store.binding(id).await?.ok_or(Error::Unknown)?;
         let status = match binding {
-            _ if binding.is_claimed => Status::Claimed,
-            _ if binding.expires_at < self.clock.now() => Status::Expired,
-            _ if binding.is_scanned => Status::Scanned,
-            _ => Status::Pending,
+            _ if binding.is_claimed => BindingStatus::Claimed,
+            _ if binding.expires_at < self.clock.now() => BindingStatus::Expired,
+            _ if binding.is_scanned => BindingStatus::Scanned,
+            _ => BindingStatus::Pending,
         };
         Ok(BindingState {
             status,
@@ -206,10 +202,10 @@ impl Bindings {
             return Ok(claimed);
         }
         Err(match self.look(id).await?.status {
-            Status::Pending => Error::NotScanned,
-            Status::Claimed => Error::AlreadyClaimed,
-            Status::Expired => Error::Expired,
-            Status::Scanned => Error::FollowerLeft,
+            BindingStatus::Pending => Error::NotScanned,
+            BindingStatus::Claimed => Error::AlreadyClaimed,
+            BindingStatus::Expired => Error::Expired,
+            BindingStatus::Scanned => Error::FollowerLeft,
         })
     }
 }

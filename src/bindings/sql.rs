@@ -33,9 +33,7 @@ pub struct NewBinding {
 pub struct Binding {
     /// A scan or a claim after this does not count.
     pub expires_at: Timestamp,
-    /// Whether its code was scanned.
     pub is_scanned: bool,
-    /// Whether it was claimed.
     pub is_claimed: bool,
 }
 
@@ -89,7 +87,7 @@ impl BindingStore {
         .bind(self.db.appid())
         .bind(id);
         self.db
-            .read(ReadKind::Read, async {
+            .read(ReadKind::Short, async {
                 let found = query.fetch_optional(self.db.autocommit()).await?;
                 found.as_ref().map(binding).transpose()
             })

@@ -23,7 +23,6 @@ pub enum Change<T> {
     Keep,
     /// There is none any more.
     Clear,
-    /// It is this one.
     Set(T),
 }
 
@@ -46,11 +45,8 @@ impl<T: Clone + PartialEq> Change<T> {
 /// A change of what is kept of a scene.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChannelChange {
-    /// Of the name.
     pub label: Change<String>,
-    /// Of the group.
     pub group: Change<String>,
-    /// Of the reply.
     pub reply: Change<Reply>,
     /// Whether it is archived from now on; none leaves it as it is.
     pub archived: Option<bool>,
@@ -111,7 +107,6 @@ pub struct ListedCode {
 /// A group, and the codes in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Its name.
     pub name: String,
     /// How many codes a list of it has.
     pub codes: u64,

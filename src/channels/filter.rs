@@ -27,7 +27,6 @@ pub struct ChannelFilter {
 /// The order of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Order {
-    /// By what.
     pub key: OrderKey,
     /// Whether the last comes first.
     pub reversed: bool,
@@ -49,7 +48,6 @@ pub enum OrderKey {
 /// The place of a code in a list, from which the next page goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The code.
     pub scene: Scene,
     /// Its key in the order of the list.
     pub key: PositionKey,

@@ -2,7 +2,7 @@
 //!
 //! Unlike the usual one it opens by what WeChat says, an errcode of a quota, and not by a rate of
 //! failures; it is open for one API, in all replicas at once. Half-open, it lets one probe through.
-//! It tells [`AccountFault`] which calls WeChat refused.
+//! [`FaultState`] gets what WeChat refused because of the account.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -11,12 +11,11 @@ use super::error::BudgetExhausted;
 use crate::clock::China;
 use crate::telemetry;
 
-/// While the store cannot be asked, a process spends this part of what was left when it was asked
-/// last.
+/// While the database is down, a process spends one part in so many of what was left when the
+/// database answered last.
 const OFFLINE_SHARE: u64 = 10;
 
-/// How long the store is not asked again for a budget that it called used up. A refund is noticed
-/// after that.
+/// How long a used-up budget is remembered without a query. A refund is noticed after that.
 const SPENT_MEMORY: Duration = Duration::from_secs(5);
 
 /// The visitors' budget, shared by replicas through the database.

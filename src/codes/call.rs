@@ -19,13 +19,9 @@ use crate::telemetry;
 /// What a mint calls: WeChat, the access token, the circuit breaker, the store, the clock.
 #[derive(Debug, Clone)]
 pub struct MintDependencies {
-    /// The client of WeChat.
     pub wechat: Arc<WeChat>,
-    /// The access token.
     pub tokens: Arc<Tokens>,
-    /// The circuit breaker.
     pub breaker: Arc<CircuitBreaker>,
-    /// The repository of codes.
     pub store: CodeStore,
     /// The clock. Tests replace it.
     pub clock: Arc<dyn Clock>,
@@ -94,8 +90,8 @@ struct Renewals {
 }
 
 impl Renewals {
-    /// The most newer tokens for one mint. Chosen: a mint takes part of a second, and who takes the
-    /// token away more often than that leaves no usable token to any caller.
+    /// The most newer tokens for one mint. Chosen: a mint takes part of a second. Where the token
+    /// is replaced more often than that, no caller has one that works.
     const MOST: u32 = 4;
 
     fn allow(&mut self, refusal: TokenRefusal) -> bool {

@@ -68,7 +68,6 @@ pub enum MintError {
     /// The visitors' mints of the day are used up.
     #[error(transparent)]
     Budget(#[from] BudgetExhausted),
-    /// The ledger is full.
     #[error("the ledger of permanent codes is full")]
     LedgerFull,
     /// The outcome of an earlier mint of this permanent code is unknown.

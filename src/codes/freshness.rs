@@ -20,7 +20,6 @@ pub struct ReuseShare(f64);
 const LAST_MINUTE: Duration = Duration::from_mins(1);
 
 impl ReuseShare {
-    /// The share.
     pub fn get(self) -> f64 {
         self.0
     }
@@ -87,7 +86,7 @@ impl FromStr for ReuseShare {
     }
 }
 
-/// Not a share.
+/// The text is not a number from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a number from 0 to 1")]
 pub struct ReuseError;
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_fresh_down_to_its_floor_and_never_when_dead() {
+    fn a_ticket_is_fresh_down_to_its_floor_and_never_when_expired() {
         // reuse, asked then, granted then, asked now, arrived at, now, fresh
         for (reuse, asked_then, granted, asked_now, arrived, now, fresh) in [
             ("0.5", 7200, 7200, 7200, 1, 3600, true),

@@ -14,20 +14,20 @@ use wechat::ticket::IssuedCode;
 use super::sql::CodeStore;
 use crate::db;
 
-/// How long an answer of the store is good for the next caller. A code that another replica makes
-/// is seen after that.
+/// How long a result is used for further callers. A code that another replica makes is seen after
+/// that.
 const MEMORY: Duration = Duration::from_secs(1);
 
-/// How many answers are remembered. A bound on memory, chosen: a few hundred bytes each.
+/// How many results are remembered. A bound on memory, chosen: a few hundred bytes each.
 const MOST_REMEMBERED: u64 = 10_000;
 
 /// Concurrent look-ups, fewer than the database has connections, so that mints are not kept out.
 const AT_ONCE: usize = 2;
 
-/// How long a caller waits for a permit. Chosen: a hundred look-ups of a healthy store.
+/// How long a caller waits for a permit. Chosen: a hundred look-ups in a healthy database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Queries in flight, and their answers of the last second.
+/// Single flight of queries by scene, with their results of the last second.
 #[derive(Debug)]
 pub(super) struct Lookups {
     recent: Cache<Scene, Option<Arc<IssuedCode>>>,
@@ -45,11 +45,11 @@ impl Lookups {
         }
     }
 
-    /// What the store has. A failure is shared by those who wait for it, and not remembered. Cancel
-    /// safe.
+    /// The stored code of a scene. A failure is shared by those who wait for it, and not
+    /// remembered. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used, or too many look at once.
+    /// When the database cannot be used, or too many look at once.
     pub(super) async fn find(
         &self,
         scene: &Scene,

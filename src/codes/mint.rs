@@ -47,7 +47,8 @@ pub(super) struct Minter {
     pub(super) deps: MintDependencies,
     pub(super) settings: Settings,
     pub(super) admission: Admission,
-    /// In front of the store. A mint puts its code here itself, in case no caller waits any more.
+    /// In front of the database. A mint puts its code here itself, in case no caller waits any
+    /// more.
     pub(super) cache: CodeCache,
     pub(super) unsaved: Unsaved,
     /// Runs writes of results that no caller waits for any more.
@@ -94,7 +95,6 @@ impl Minter {
         })
     }
 
-    /// Whether a code satisfies a request.
     pub(super) fn satisfies(&self, code: &IssuedCode, request: &CodeRequest) -> bool {
         request.is_met_by(code, self.settings.reuse, self.now())
     }
@@ -103,7 +103,7 @@ impl Minter {
         self.settings.reuse.floor(code, request.spec.lifetime())
     }
 
-    /// The code of the store, or a new one, known from now on. Logged here, once for all who wait.
+    /// The stored code, or a new one; cached from now on. Logged here, once for all who wait.
     pub(super) async fn obtain(
         &self,
         request: &CodeRequest,
@@ -130,7 +130,7 @@ impl Minter {
     /// Writes the codes that were minted while the database was down.
     pub(super) async fn catch_up(&self) {
         if self.store().is_up() {
-            // The store logs its own failure; what it did not take stays in memory.
+            // The database logs its own failure; what it did not take stays in memory.
             self.unsaved.flush(self.store()).await.ok();
         }
     }

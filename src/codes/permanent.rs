@@ -110,7 +110,7 @@ impl Minter {
         }
     }
 
-    /// Writes the result down before anybody sees it. If it cannot be written now, a task of its
+    /// Writes the result down before it is answered. If it cannot be written now, a task of its
     /// own goes on trying: the code exists at WeChat, whatever becomes of this request.
     async fn confirm(
         &self,

@@ -25,7 +25,7 @@ impl CodeRequest {
         reuse.is_fresh(code, self.spec.lifetime(), self.arrived, now)
     }
 
-    /// The same request for a code that lives at least so long.
+    /// This request, for a code that lives at least so long.
     pub(super) fn for_at_least(&self, longest: Option<Lifetime>) -> Self {
         let mut longer = self.clone();
         if let CodeSpec::Temporary { lifetime, .. } = &mut longer.spec {
@@ -70,7 +70,6 @@ impl Source {
 /// A code that is issued to a caller, with its freshness.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// The code.
     pub code: Arc<IssuedCode>,
     /// Whether a cache may keep it.
     pub freshness: Freshness,

@@ -40,14 +40,6 @@ impl SceneFilter {
         let is_number = matches!(kind, Kind::QrScene | Kind::QrLimitScene);
         is_number == matches!(self, Self::Id(_))
     }
-
-    /// The name of the parameter that asks for such a code.
-    pub fn parameter(&self) -> &'static str {
-        match self {
-            Self::Id(_) => "scene_id",
-            Self::Text(_) => "scene_str",
-        }
-    }
 }
 
 impl FromStr for SceneFilter {
@@ -92,7 +84,7 @@ mod tests {
             ("text:123", None),
         ] {
             let got = text.parse::<SceneFilter>().ok();
-            let got = got.map(|got| (got.parameter(), got.value().to_string()));
+            let got = got.map(|got| (got.value().field(), got.value().to_string()));
             let want = want.map(|(parameter, value)| (parameter, value.to_owned()));
             assert_eq!(got, want, "input {text:?}");
         }

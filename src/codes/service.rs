@@ -88,7 +88,7 @@ impl Codes {
         self.issue_to(spec, requester, caller.key.clone()).await
     }
 
-    /// The same for the account's owner, who may mint every code and is not charged.
+    /// Issues a code to the account's owner, who may mint every code and is not charged.
     ///
     /// # Errors
     /// [`Error`], if there is no unexpired code to serve.
@@ -309,8 +309,8 @@ impl Codes {
         self.minter.catch_up().await;
     }
 
-    /// What is left of the day's visitors' mints and of the permanent stock, from the store; also
-    /// tells the metrics.
+    /// What is left of the day's visitors' mints and of the permanent stock, from the database;
+    /// also sets the gauges of the stock.
     ///
     /// # Errors
     /// When the store cannot be used.

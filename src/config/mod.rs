@@ -8,6 +8,7 @@
 
 mod access;
 mod error;
+mod file;
 mod flags;
 mod limitation;
 mod masking;

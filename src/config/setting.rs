@@ -48,7 +48,6 @@ pub struct Description {
 /// What holds when a setting is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
-    /// This value.
     Value(&'static str),
     /// Nothing: the feature is off.
     Unset,
@@ -67,7 +66,6 @@ pub enum Secrecy {
     Secret {
         /// Name of the flag that names the file; the `_FILE` variable follows from it.
         file: &'static str,
-        /// What of it is masked.
         mask: Mask,
     },
 }
@@ -75,7 +73,6 @@ pub enum Secrecy {
 /// What of a secret setting is masked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mask {
-    /// All of it.
     Whole,
     /// The password in a database's URL.
     DatabasePassword,

@@ -15,8 +15,8 @@ use wechat::TokenSource;
 use wechat::push::{CallbackToken, EncodingAesKey, ReplyText};
 use wechat::scene::Lifetime;
 
+use super::file::MAX_FILE_BYTES;
 use super::setting::{Description, Mask, Setting};
-use super::source::MAX_FILE_BYTES;
 use super::values::{self, AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl};
 use super::{access, scans, webhook};
 use crate::access::{Key, Keyring, LinkKeys, Mode, Rate, TrustedProxies};

@@ -5,20 +5,16 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 
 use clap::ArgMatches;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{ConfigError, InvalidValue};
+use super::file::read_file;
 use super::setting::{Demo, Description, Fallback, PREFIX};
 use super::settings::SETTINGS;
 use super::{masking, quotes};
 use crate::redact::SecretWords;
-
-/// Largest file that a setting may name, in bytes.
-pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Origin of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +25,6 @@ pub enum Origin {
     Variable,
     /// A file that a flag or a `_FILE` variable names.
     File,
-    /// The default.
     Default,
     /// Not given, and no default.
     Unset,
@@ -269,20 +264,6 @@ pub(super) fn secret_in(path: &OsStr) -> Result<String, InvalidValue> {
         return Err(InvalidValue::new("the file is empty", accepted));
     }
     Ok(text.to_owned())
-}
-
-/// Reads a file that a setting names. Errors omit the path, which may be the secret itself by
-/// mistake.
-pub(super) fn read_file(path: impl AsRef<OsStr>) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    File::open(path.as_ref())
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("the file cannot be read: {error}"))?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_FILE_BYTES) {
-        Ok(bytes)
-    } else {
-        Err("the file is larger than 1 MiB".to_owned())
-    }
 }
 
 fn unknown_variables(variables: &BTreeMap<String, OsString>) -> Vec<ConfigError> {

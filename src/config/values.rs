@@ -13,8 +13,8 @@ use wechat::TokenSource;
 use wechat::scene::Lifetime;
 
 use super::error::InvalidValue;
+use super::file::read_file;
 use super::setting::Range;
-use super::source::read_file;
 use crate::access::Keyring;
 use crate::codes::ReuseShare;
 use crate::telemetry::LogFormat;

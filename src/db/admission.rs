@@ -1,7 +1,7 @@
 //! Admission control: which reads may use a connection now.
 //!
-//! A crowd waits here, and not with its deadline running for a connection of the pool. Statistics,
-//! which take long, are few at a time, so that others have connections beside them.
+//! A crowd waits here, and not with its deadline running for a connection of the pool. Long reads
+//! are few at a time, so that others have connections beside them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,23 +10,23 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::limits::ACQUIRE_TIMEOUT;
 use super::url::DatabaseUrl;
 
-/// How many statistics are read at once.
-const STATISTICS: usize = 2;
+/// How many long reads are made at once.
+const LONG_READS: usize = 2;
 
-/// What a call reads, which decides its deadline.
+/// How much a call reads, which decides its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadKind {
     /// Some rows by their keys.
-    Read,
-    /// Many rows.
-    Statistics,
+    Short,
+    /// Many rows, such as lists and statistics.
+    Long,
 }
 
-/// The connections that are free, and those of them that statistics may use.
+/// The connections that are free, and those of them that long reads may use.
 #[derive(Debug)]
 pub(crate) struct Admission {
     connections: Semaphore,
-    statistics: Semaphore,
+    long_reads: Semaphore,
     /// Whether a call gave up since a connection was last free.
     is_crowded: AtomicBool,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Admission {
 #[must_use]
 pub(crate) struct Permit<'a> {
     _connection: SemaphorePermit<'a>,
-    _statistics: Option<SemaphorePermit<'a>>,
+    _long_read: Option<SemaphorePermit<'a>>,
 }
 
 impl Admission {
@@ -44,7 +44,7 @@ impl Admission {
     pub(crate) fn new(url: &DatabaseUrl) -> Self {
         Self {
             connections: Semaphore::new(url.connections() as usize),
-            statistics: Semaphore::new(STATISTICS),
+            long_reads: Semaphore::new(LONG_READS),
             is_crowded: AtomicBool::new(false),
         }
     }
@@ -52,9 +52,9 @@ impl Admission {
     /// Admits a call at once, or not at all.
     pub(crate) fn try_acquire(&self, kind: ReadKind) -> Option<Permit<'_>> {
         let permit = Permit {
-            _statistics: match kind {
-                ReadKind::Read => None,
-                ReadKind::Statistics => Some(self.statistics.try_acquire().ok()?),
+            _long_read: match kind {
+                ReadKind::Short => None,
+                ReadKind::Long => Some(self.long_reads.try_acquire().ok()?),
             },
             _connection: self.connections.try_acquire().ok()?,
         };
@@ -65,14 +65,14 @@ impl Admission {
     /// Admits a call within [`ACQUIRE_TIMEOUT`], or not at all. Cancel safe.
     pub(crate) async fn acquire(&self, kind: ReadKind) -> Option<Permit<'_>> {
         let permit = async {
-            // First, so that waiting statistics hold no place in the queue of the others.
-            let statistics = match kind {
-                ReadKind::Read => None,
-                ReadKind::Statistics => Some(acquired(&self.statistics).await),
+            // First, so that waiting long reads hold no place in the queue of the others.
+            let long_read = match kind {
+                ReadKind::Short => None,
+                ReadKind::Long => Some(acquired(&self.long_reads).await),
             };
             Permit {
                 _connection: acquired(&self.connections).await,
-                _statistics: statistics,
+                _long_read: long_read,
             }
         };
         let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, permit).await.ok();
@@ -99,15 +99,15 @@ mod tests {
     const URLS: [&str; 3] = ["sqlite::memory:", "sqlite://wxqr.db", "postgres://host/x"];
 
     #[tokio::test(start_paused = true)]
-    async fn statistics_leave_permits_to_others() {
+    async fn long_reads_leave_permits_to_others() {
         for url in URLS {
             let parsed = DatabaseUrl::new(url);
             let admission = Admission::new(&parsed);
-            let held: Vec<_> = from_fn(|| admission.try_acquire(ReadKind::Statistics)).collect();
+            let held: Vec<_> = from_fn(|| admission.try_acquire(ReadKind::Long)).collect();
             assert_eq!(held.len(), if parsed.is_memory() { 1 } else { 2 }, "{url}");
-            let mut waiting = std::pin::pin!(admission.acquire(ReadKind::Statistics));
+            let mut waiting = std::pin::pin!(admission.acquire(ReadKind::Long));
             assert!(futures_util::poll!(&mut waiting).is_pending());
-            let is_free = admission.try_acquire(ReadKind::Read).is_some();
+            let is_free = admission.try_acquire(ReadKind::Short).is_some();
             assert_eq!(is_free, !parsed.is_memory(), "{url}");
             drop(held);
             assert!(waiting.await.is_some(), "{url}");
@@ -118,12 +118,12 @@ mod tests {
     async fn acquire_times_out() {
         for url in URLS {
             let admission = Admission::new(&DatabaseUrl::new(url));
-            let held: Vec<_> = from_fn(|| admission.try_acquire(ReadKind::Read)).collect();
+            let held: Vec<_> = from_fn(|| admission.try_acquire(ReadKind::Short)).collect();
             let started = tokio::time::Instant::now();
-            assert!(admission.acquire(ReadKind::Read).await.is_none(), "{url}");
+            assert!(admission.acquire(ReadKind::Short).await.is_none(), "{url}");
             assert_eq!(started.elapsed(), ACQUIRE_TIMEOUT, "{url}");
             drop(held);
-            assert!(admission.acquire(ReadKind::Read).await.is_some(), "{url}");
+            assert!(admission.acquire(ReadKind::Short).await.is_some(), "{url}");
         }
     }
 }

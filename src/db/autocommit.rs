@@ -1,4 +1,6 @@
-//! Statements that are transactions by themselves.
+//! Reads: statements that are transactions by themselves, and snapshots.
+
+use std::iter;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream;
@@ -7,6 +9,7 @@ use sqlx::any::{AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::{Any, AnyPool, Describe, Execute, Executor, SqlStr};
 
 use super::error::Error;
+use super::limits::LONG_READ_DEADLINE;
 use super::literals::with_literals;
 use super::pipeline::Pipeline;
 use super::transaction::{Query, Results, STATEMENT_TIMEOUT_MS, Transaction, set_timeouts};
@@ -20,7 +23,30 @@ pub(crate) struct Autocommit<'a> {
     pub(super) appid: &'a str,
 }
 
-impl Autocommit<'_> {
+impl<'a> Autocommit<'a> {
+    /// Begins a transaction that reads one snapshot, with the deadline of long reads.
+    pub(super) async fn begin_snapshot(self) -> Result<Transaction<'a>, sqlx::Error> {
+        let timeout = LONG_READ_DEADLINE.as_millis();
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", timeout)
+            .await
+    }
+
+    async fn begin_read(self) -> Result<Transaction<'a>, sqlx::Error> {
+        self.begin("BEGIN READ ONLY", STATEMENT_TIMEOUT_MS.into())
+            .await
+    }
+
+    /// `postgres` begins it at PostgreSQL, where statements have this timeout.
+    async fn begin(self, postgres: &str, timeout_ms: u128) -> Result<Transaction<'a>, sqlx::Error> {
+        let begin = match self.dialect {
+            Dialect::Sqlite => vec!["BEGIN".to_owned()],
+            Dialect::Postgres => iter::once(postgres.to_owned())
+                .chain(set_timeouts(timeout_ms))
+                .collect(),
+        };
+        Transaction::begin_in(self.pool, self.dialect, self.appid, begin).await
+    }
+
     /// Executes a statement that reads, in one round trip to PostgreSQL. What
     /// [`Transaction::fetch_each`] says of values holds here too.
     pub(crate) async fn fetch_at_once(self, query: Query<'_>) -> Result<Vec<AnyRow>, Error> {
@@ -50,7 +76,7 @@ impl<'c> Executor<'c> for Autocommit<'c> {
             return self.pool.fetch_many(query);
         }
         let results = async move {
-            let mut transaction = Transaction::begin_read(self).await?;
+            let mut transaction = self.begin_read().await?;
             let results: Vec<_> = transaction.fetch_many(query).try_collect().await?;
             transaction.commit().await?;
             Ok(stream::iter(results.into_iter().map(Ok)))
@@ -70,7 +96,7 @@ impl<'c> Executor<'c> for Autocommit<'c> {
             return self.pool.fetch_optional(query);
         }
         let row = async move {
-            let mut transaction = Transaction::begin_read(self).await?;
+            let mut transaction = self.begin_read().await?;
             let row = transaction.fetch_optional(query).await?;
             transaction.commit().await?;
             Ok(row)

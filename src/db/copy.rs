@@ -26,7 +26,6 @@ use super::url::{DatabaseUrl, Dialect};
 /// What was copied of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiedTable {
-    /// Its name.
     pub name: String,
     /// Number and digest of its rows, the same in both databases.
     pub digest: TableDigest,

@@ -81,7 +81,7 @@ impl Database {
         if !self.engine.needs_truncation() {
             return Ok(());
         }
-        self.read(ReadKind::Read, self.engine.truncate_wal()).await
+        self.read(ReadKind::Short, self.engine.truncate_wal()).await
     }
 
     /// Writes what waits and closes the connections, within four seconds; no handle can be
@@ -135,9 +135,9 @@ impl Database {
         self.engine.autocommit()
     }
 
-    /// Begins a transaction that reads one snapshot, with the deadline of statistics.
-    pub(crate) async fn begin_statistics(&self) -> Result<Transaction<'_>, Error> {
-        self.engine.begin_statistics().await
+    /// Begins a transaction that reads one snapshot, with the deadline of long reads.
+    pub(crate) async fn begin_snapshot(&self) -> Result<Transaction<'_>, Error> {
+        self.engine.begin_snapshot().await
     }
 
     /// Notes that something was erased which must not stay in a file: see

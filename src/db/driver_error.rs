@@ -62,7 +62,7 @@ impl DatabaseError for MessageOnly {
 pub(super) fn is_connection_error(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {
-            ErrorCode::of(&**error).is_some_and(|code| code.is_connection_error())
+            DriverErrorCode::of(&**error).is_some_and(|code| code.is_connection_error())
         }
         sqlx::Error::Configuration(_)
         | sqlx::Error::Io(_)
@@ -77,23 +77,25 @@ pub(super) fn is_connection_error(error: &sqlx::Error) -> bool {
 
 /// Whether the database refused a value: one that does not fit its column or breaks a constraint.
 pub(super) fn is_data_error(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(ErrorCode::of);
+    let code = error.as_database_error().and_then(DriverErrorCode::of);
     match code {
-        Some(ErrorCode::Sqlite(code)) => {
+        Some(DriverErrorCode::Sqlite(code)) => {
             matches!(code, sqlite::TOOBIG | sqlite::CONSTRAINT | sqlite::MISMATCH)
         }
         // Data exceptions, and violated constraints.
-        Some(ErrorCode::Postgres(state)) => state.starts_with("22") || state.starts_with("23"),
+        Some(DriverErrorCode::Postgres(state)) => {
+            state.starts_with("22") || state.starts_with("23")
+        }
         None => false,
     }
 }
 
 /// Whether the file is damaged, or no database.
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(ErrorCode::of);
+    let code = error.as_database_error().and_then(DriverErrorCode::of);
     matches!(
         code,
-        Some(ErrorCode::Sqlite(sqlite::CORRUPT | sqlite::NOTADB))
+        Some(DriverErrorCode::Sqlite(sqlite::CORRUPT | sqlite::NOTADB))
     )
 }
 
@@ -106,8 +108,8 @@ pub(super) fn is_file_error(error: &sqlx::Error) -> bool {
     let is_url_error = error.message().starts_with("no such vfs");
     is_url_error
         || matches!(
-            ErrorCode::of(error),
-            Some(ErrorCode::Sqlite(
+            DriverErrorCode::of(error),
+            Some(DriverErrorCode::Sqlite(
                 sqlite::PERM | sqlite::READONLY | sqlite::CANTOPEN | sqlite::AUTH
             ))
         )
@@ -115,7 +117,7 @@ pub(super) fn is_file_error(error: &sqlx::Error) -> bool {
 
 /// How a database names an error.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ErrorCode<'a> {
+pub(super) enum DriverErrorCode<'a> {
     /// A primary result code.
     Sqlite(u32),
     /// An SQLSTATE of five characters, of which the first two are its class.
@@ -137,7 +139,7 @@ mod sqlite {
     pub(super) const NOTADB: u32 = 26;
 }
 
-impl<'a> ErrorCode<'a> {
+impl<'a> DriverErrorCode<'a> {
     pub(super) fn of(error: &'a dyn DatabaseError) -> Option<Self> {
         let code = error.code()?;
         if error.try_downcast_ref::<SqliteError>().is_none() {
@@ -193,7 +195,10 @@ mod tests {
             (19, "a constraint"),
             (1, "an error in the statement"),
         ] {
-            assert!(!ErrorCode::Sqlite(code).is_connection_error(), "{what}");
+            assert!(
+                !DriverErrorCode::Sqlite(code).is_connection_error(),
+                "{what}"
+            );
         }
         for (code, what) in [
             ("55P03", "a lock timeout"),
@@ -206,7 +211,7 @@ mod tests {
             ("42P01", "no such table"),
         ] {
             assert!(
-                !ErrorCode::Postgres(code.into()).is_connection_error(),
+                !DriverErrorCode::Postgres(code.into()).is_connection_error(),
                 "{what}"
             );
         }
@@ -230,7 +235,10 @@ mod tests {
             (14, "cannot be opened"),
             (26, "no database"),
         ] {
-            assert!(ErrorCode::Sqlite(code).is_connection_error(), "{what}");
+            assert!(
+                DriverErrorCode::Sqlite(code).is_connection_error(),
+                "{what}"
+            );
         }
         for (code, what) in [
             ("08006", "the connection failed"),
@@ -246,7 +254,7 @@ mod tests {
             ("XX001", "damaged"),
         ] {
             assert!(
-                ErrorCode::Postgres(code.into()).is_connection_error(),
+                DriverErrorCode::Postgres(code.into()).is_connection_error(),
                 "{what}"
             );
         }

@@ -16,7 +16,7 @@ use super::command::{BatchCommand, Command, Urgency};
 use super::error::Error;
 use super::health::Health;
 use super::integrity::{Damage, IntegrityCheck};
-use super::limits::{DEADLINE, STATISTICS_DEADLINE};
+use super::limits::{DEADLINE, LONG_READ_DEADLINE};
 use super::pool;
 use super::transaction::Transaction;
 use super::url::{DatabaseUrl, Dialect};
@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// The same with a connection that stays open and unused.
+    /// Holds a connection open and unused: an SQLite database in memory lives as long as one is.
     pub(crate) fn anchored_by(self, connection: AnyConnection) -> Self {
         Self {
             _anchor: Some(Mutex::new(connection)),
@@ -107,9 +107,9 @@ impl Engine {
         }
     }
 
-    /// Begins a transaction that reads one snapshot, with the deadline of statistics.
-    pub(crate) async fn begin_statistics(&self) -> Result<Transaction<'_>, Error> {
-        Ok(Transaction::begin_statistics(self.autocommit()).await?)
+    /// Begins a transaction that reads one snapshot, with the deadline of long reads.
+    pub(crate) async fn begin_snapshot(&self) -> Result<Transaction<'_>, Error> {
+        Ok(self.autocommit().begin_snapshot().await?)
     }
 
     /// Notes an erasure that must not stay in a file.
@@ -162,7 +162,7 @@ impl Engine {
         if self.is_up() {
             // A pooler would answer a ping by itself.
             let select = async { Ok(self.pool.execute("SELECT 1").await.map(drop)?) };
-            return self.read(ReadKind::Read, select).await;
+            return self.read(ReadKind::Short, select).await;
         }
         self.writer.execute(WriteProbe).await?;
         self.health.record_recovery();
@@ -184,8 +184,8 @@ impl Engine {
         Ok(damage)
     }
 
-    /// Reads once admitted, and cuts the call off at its deadline. Late statistics do not count as
-    /// a failure of the database.
+    /// Reads once admitted, and cuts the call off at its deadline. A late long read does not count
+    /// as a failure of the database.
     pub(crate) async fn read<T>(
         &self,
         kind: ReadKind,
@@ -193,8 +193,8 @@ impl Engine {
     ) -> Result<T, Error> {
         let _permit = self.admit(kind).await?;
         let (deadline, late) = match kind {
-            ReadKind::Statistics => (STATISTICS_DEADLINE, Error::Busy),
-            ReadKind::Read => (DEADLINE, Error::Timeout),
+            ReadKind::Long => (LONG_READ_DEADLINE, Error::Busy),
+            ReadKind::Short => (DEADLINE, Error::Timeout),
         };
         let result = tokio::time::timeout(deadline, call)
             .await
@@ -298,12 +298,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn statistics_that_take_too_long_are_no_fault_of_the_database() {
+    async fn a_long_read_that_takes_too_long_is_no_fault_of_the_database() {
         let store = Database::in_memory(Arc::new(SystemClock)).await;
         tokio::time::pause();
         for (kind, deadline, is_up) in [
-            (ReadKind::Statistics, STATISTICS_DEADLINE, true),
-            (ReadKind::Read, DEADLINE, false),
+            (ReadKind::Long, LONG_READ_DEADLINE, true),
+            (ReadKind::Short, DEADLINE, false),
         ] {
             let started = tokio::time::Instant::now();
             let slow = std::future::pending::<Result<(), Error>>();

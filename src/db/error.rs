@@ -13,7 +13,7 @@ pub enum Error {
     Timeout,
     /// Nothing was executed within [`ACQUIRE_TIMEOUT`](super::ACQUIRE_TIMEOUT), because no
     /// connection was free or too many writes waited; or statistics that took longer than
-    /// [`STATISTICS_DEADLINE`](super::STATISTICS_DEADLINE), or a removal of old rows that took
+    /// [`LONG_READ_DEADLINE`](super::LONG_READ_DEADLINE), or a removal of old rows that took
     /// longer than [`DEADLINE`](super::DEADLINE).
     #[error("the database is overloaded")]
     Busy,

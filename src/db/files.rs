@@ -277,7 +277,7 @@ pub(super) fn keep_new_files_private() {
     umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// A file of the store that other users may read or write.
+/// A database file that other users may read or write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("other users may use {} (mode {mode:04o}), which holds followers and perhaps a token", path.display())]
 pub struct SharedFile {

@@ -119,23 +119,22 @@ pub(super) trait Batch: Any + Send {
 }
 
 /// Where a caller waits for its output.
-pub(super) type Reply<T> = oneshot::Receiver<Result<T, Error>>;
+pub(super) type OutputReceiver<T> = oneshot::Receiver<Result<T, Error>>;
 
 struct Pending<C: BatchCommand> {
     commands: Vec<C>,
-    callers: Vec<Caller<C::Output>>,
+    callers: Vec<WaitingCaller<C::Output>>,
     outputs: Vec<C::Output>,
 }
 
-struct Caller<T> {
+struct WaitingCaller<T> {
     sender: oneshot::Sender<Result<T, Error>>,
     queued_at: Instant,
 }
 
-/// A batch of one command.
-pub(super) fn batch_of<C: BatchCommand>(command: C) -> (Box<dyn Batch>, Reply<C::Output>) {
+pub(super) fn batch_of<C: BatchCommand>(command: C) -> (Box<dyn Batch>, OutputReceiver<C::Output>) {
     let (sender, reply) = oneshot::channel();
-    let caller = Caller {
+    let caller = WaitingCaller {
         sender,
         queued_at: Instant::now(),
     };
@@ -143,7 +142,7 @@ pub(super) fn batch_of<C: BatchCommand>(command: C) -> (Box<dyn Batch>, Reply<C:
 }
 
 impl<C: BatchCommand> Pending<C> {
-    fn of_one(command: C, caller: Caller<C::Output>) -> Self {
+    fn of_one(command: C, caller: WaitingCaller<C::Output>) -> Self {
         Self {
             commands: vec![command],
             callers: vec![caller],

@@ -9,8 +9,8 @@ pub const DEADLINE: Duration = Duration::from_secs(1);
 /// waits.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long statistics may take, which read all codes of many days.
-pub const STATISTICS_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a call may take that reads many rows, such as the statistics of all codes.
+pub const LONG_READ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The most rows that one statement removes, so that no writer waits long behind it.
 pub(super) const MAX_PURGE_BATCH: usize = 500;

@@ -45,7 +45,7 @@ pub use self::database::Database;
 pub use self::error::Error;
 pub use self::files::{FileProblem, SharedFile};
 pub use self::integrity::Damage;
-pub use self::limits::{ACQUIRE_TIMEOUT, DEADLINE, STATISTICS_DEADLINE};
+pub use self::limits::{ACQUIRE_TIMEOUT, DEADLINE, LONG_READ_DEADLINE};
 pub use self::new_file::NewFileError;
 pub use self::open_error::OpenError;
 pub use self::opening::UpstreamIdentity;

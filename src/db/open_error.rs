@@ -11,7 +11,6 @@ use super::url::DatabaseUrl;
 /// Why a database is not opened. No message holds its URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL is not one.
     #[error("WXQR_DATABASE_URL cannot be used as an address")]
     Address(#[source] AddressProblem),
     /// The database was not reached for as long as the start waits.
@@ -51,7 +50,6 @@ pub enum OpenError {
     /// The tables have had a migration that this version does not know.
     #[error("WXQR_DATABASE_URL: the tables are of a newer version (migration {0})")]
     Newer(i64),
-    /// The tables cannot be migrated.
     #[error("WXQR_DATABASE_URL: the tables cannot be migrated")]
     Migration(#[source] MigrateError),
 }

@@ -78,7 +78,7 @@ impl Database {
         Ok(opened.await?.0)
     }
 
-    /// The same with what a feature has to do before the tables are used.
+    /// Opens, and runs what a feature has to do before the tables are used.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -106,7 +106,7 @@ impl Database {
         Ok(opened)
     }
 
-    /// The same as [`Database::open_with`] in one try, without a warning.
+    /// [`Database::open_with`] in one try, without a warning.
     ///
     /// # Errors
     /// [`OpenError`].

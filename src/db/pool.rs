@@ -3,7 +3,7 @@
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor};
 
-use super::limits::{DEADLINE, STATISTICS_DEADLINE};
+use super::limits::{DEADLINE, LONG_READ_DEADLINE};
 use super::url::{DatabaseUrl, Dialect};
 
 /// How long SQLite waits for another process that writes. A transaction waits once, at its
@@ -16,9 +16,9 @@ pub(super) fn make(url: &DatabaseUrl, options: AnyConnectOptions) -> AnyPool {
     let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
     let pool = if url.is_memory() {
         // A call that is cut off may cost the pool its connection: the engine holds another one.
-        // The writer waits for it too, while statistics are read.
+        // The writer waits for it too, while a long read is made.
         pool.max_connections(url.connections())
-            .acquire_timeout(STATISTICS_DEADLINE + DEADLINE)
+            .acquire_timeout(LONG_READ_DEADLINE + DEADLINE)
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)

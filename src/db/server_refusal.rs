@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::driver_error::ErrorCode;
+use super::driver_error::DriverErrorCode;
 
 /// Why a server refuses, and will go on to until its owner changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,9 @@ impl ServerRefusal {
             sqlx::Error::Tls(_) => Some(Self::Tls),
             // What the TLS library says comes as this.
             sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Some(Self::Tls),
-            sqlx::Error::Database(error) => match ErrorCode::of(&**error)? {
-                ErrorCode::Postgres(state) => Self::of_state(&state, error.message()),
-                ErrorCode::Sqlite(_) => None,
+            sqlx::Error::Database(error) => match DriverErrorCode::of(&**error)? {
+                DriverErrorCode::Postgres(state) => Self::of_state(&state, error.message()),
+                DriverErrorCode::Sqlite(_) => None,
             },
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! Transactions.
+//! A transaction of either engine, also behind a transaction pooler.
 //!
 //! A transaction pooler, such as PgBouncer, lends a client one of the server's connections for one
 //! transaction. Nothing may be expected of the next one, or left for its next user: with PostgreSQL
@@ -14,12 +14,12 @@ use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _};
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::error::BoxDynError;
 use sqlx::{
-    Any, AnyConnection, AssertSqlSafe, Connection, Describe, Either, Execute, Executor, SqlStr,
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Describe, Either, Execute, Executor,
+    SqlStr,
 };
 
-use super::autocommit::Autocommit;
 use super::error::Error;
-use super::limits::{DEADLINE, MAX_PURGE_BATCH, STATISTICS_DEADLINE};
+use super::limits::{DEADLINE, MAX_PURGE_BATCH};
 use super::literals::with_literals;
 use super::pipeline::Pipeline;
 use super::url::Dialect;
@@ -106,41 +106,19 @@ impl<'c> Transaction<'c> {
     }
 
     /// Begins one on a connection of the pool, by these statements.
-    async fn begin_in(reads: Autocommit<'c>, begin: Vec<String>) -> Result<Self, sqlx::Error> {
+    pub(super) async fn begin_in(
+        pool: &AnyPool,
+        dialect: Dialect,
+        appid: &'c str,
+        begin: Vec<String>,
+    ) -> Result<Self, sqlx::Error> {
         let begin = AssertSqlSafe(begin.join("; "));
         Ok(Self {
-            inner: Inner::Driver(reads.pool.begin_with(begin).await?),
-            dialect: reads.dialect,
-            appid: reads.appid,
+            inner: Inner::Driver(pool.begin_with(begin).await?),
+            dialect,
+            appid,
             purge_batch: MAX_PURGE_BATCH,
         })
-    }
-
-    /// Begins one that reads.
-    pub(super) async fn begin_read(reads: Autocommit<'c>) -> Result<Self, sqlx::Error> {
-        let begin = match reads.dialect {
-            Dialect::Sqlite => vec!["BEGIN".to_owned()],
-            Dialect::Postgres => {
-                let mut begin = vec!["BEGIN READ ONLY".to_owned()];
-                begin.extend(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
-                begin
-            }
-        };
-        Self::begin_in(reads, begin).await
-    }
-
-    /// Begins one that reads one snapshot, with the deadline of statistics.
-    pub(super) async fn begin_statistics(reads: Autocommit<'c>) -> Result<Self, sqlx::Error> {
-        let begin = match reads.dialect {
-            Dialect::Sqlite => vec!["BEGIN".to_owned()],
-            Dialect::Postgres => {
-                let snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                let mut begin = vec![snapshot.to_owned()];
-                begin.extend(set_timeouts(STATISTICS_DEADLINE.as_millis()));
-                begin
-            }
-        };
-        Self::begin_in(reads, begin).await
     }
 
     /// Whether it is begun, and holds its lock.
@@ -201,7 +179,7 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// The same where a statement may remove fewer rows.
+    /// With another limit of the rows that one statement removes.
     pub(super) fn with_purge_batch(self, purge_batch: usize) -> Self {
         Self {
             purge_batch,

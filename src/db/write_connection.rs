@@ -36,7 +36,7 @@ pub(super) struct WriteConnection {
 enum ConnectionOrigin {
     Own {
         options: AnyConnectOptions,
-        held: Option<Held>,
+        held: Option<HeldConnection>,
     },
     /// A database in memory belongs to the one connection of its pool, which reads have in turn.
     Memory {
@@ -46,7 +46,7 @@ enum ConnectionOrigin {
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldConnection {
     connection: AnyConnection,
     used_at: Instant,
 }
@@ -110,7 +110,7 @@ impl WriteConnection {
         }
         let mut connection = AnyConnection::connect_with(options).await?;
         pool::tune_for_writes(&mut connection, self.dialect).await?;
-        *held = Some(Held {
+        *held = Some(HeldConnection {
             connection,
             used_at,
         });

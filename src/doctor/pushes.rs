@@ -32,11 +32,11 @@ pub(super) struct Pushes {
     accepted: u64,
     refused: u64,
     refused_since_accepted: u64,
-    last_refusal: Option<LastRefusal>,
+    last_refusal: Option<ReportedRefusal>,
 }
 
 #[derive(Debug, Deserialize)]
-struct LastRefusal {
+struct ReportedRefusal {
     code: String,
     reason: String,
     action: String,
@@ -143,7 +143,7 @@ mod tests {
             accepted,
             refused: 9,
             refused_since_accepted: refusals.map_or(0, |(_, times)| times),
-            last_refusal: refusals.map(|(diagnosis, times)| LastRefusal {
+            last_refusal: refusals.map(|(diagnosis, times)| ReportedRefusal {
                 code: diagnosis.code().to_owned(),
                 reason: callback::reason(diagnosis).to_string(),
                 action: callback::action(diagnosis).to_owned(),

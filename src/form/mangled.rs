@@ -37,7 +37,6 @@ const MAX_EXCERPT_LEN: usize = 40;
 pub struct MangledParameter<'n> {
     /// The intended parameter.
     pub name: &'n str,
-    /// How it is mangled.
     pub mangling: Mangling,
 }
 

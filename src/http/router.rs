@@ -148,7 +148,6 @@ pub struct RouterSettings {
     pub secret_words: Arc<SecretWords>,
     /// The proxies by which a client's address is found, if it is logged.
     pub log_client: Option<TrustedProxies>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
 }
 

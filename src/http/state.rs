@@ -59,7 +59,6 @@ pub struct AppParts {
     pub signer: LinkSigner,
     /// The account's faults and stopped calls.
     pub breaker: Arc<CircuitBreaker>,
-    /// The access token.
     pub tokens: Arc<Tokens>,
     /// Receives WeChat's pushes, if configured.
     pub callback: Option<Arc<Callback>>,
@@ -81,7 +80,6 @@ pub struct AppParts {
     pub events: EventStore,
     /// The health of the database.
     pub database: Database,
-    /// The time.
     pub clock: Arc<dyn Clock>,
     /// Links and pages.
     pub site: Arc<Site>,

@@ -16,11 +16,11 @@ use wechat::openid::OpenId;
 /// 2⁻⁴⁹.
 const NAME_BYTES: usize = 16;
 
-/// The secret of a store, with which it names. `Debug` does not show it.
+/// Secret key of the HMAC that makes pseudonyms. `Debug` does not show it.
 #[derive(Clone)]
 pub struct PersonKey([u8; Self::LEN]);
 
-/// Why a text is no key. It quotes nothing.
+/// Why a text is not a key. The message does not quote the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PersonKeyError {
     /// It has another length, or other characters.
@@ -50,7 +50,7 @@ impl PersonKey {
         Self(key)
     }
 
-    /// What is accepted as one.
+    /// The accepted forms of a key, for help and errors.
     pub const FORM: &str = "32 random bytes, as 64 hex digits (`openssl rand -hex 32`) or in base64 (43 or 44 characters)";
 
     /// For the store only, which keeps it.

@@ -37,7 +37,7 @@ impl Batch {
         self.events.len() == MAX_EVENTS
     }
 
-    /// The same for a batch that is sent again. The id of an event is in it because a database that
+    /// Equal for a batch that is sent again. The id of an event is in it because a database that
     /// is restored from a backup gives its places again, to other events.
     pub(super) fn id(&self) -> String {
         let last = self.events.last().map_or("", |event| event.id.as_str());

@@ -24,8 +24,6 @@ pub struct Progress {
 /// A batch that was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// When.
     pub at: Timestamp,
-    /// Why.
     pub reason: FailureReason,
 }

@@ -42,7 +42,6 @@ const _: () = assert!(
 pub struct Settings {
     /// Where events are sent.
     pub url: ReceiverUrl,
-    /// What signs them.
     pub secrets: SigningSecrets,
     /// Whether they show openids.
     pub with_openids: bool,

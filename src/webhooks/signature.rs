@@ -31,7 +31,6 @@ pub enum SigningSecretsError {
     /// Too short or too long.
     #[error("secret {0} has {1} bytes instead of 24 to 64")]
     Length(usize, usize),
-    /// The same as an earlier one.
     #[error("secret {0} is the same as an earlier one")]
     Repeated(usize),
 }
@@ -43,7 +42,7 @@ impl SigningSecrets {
     /// The longest secret, in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// What is accepted as one.
+    /// The accepted form, for help and errors.
     pub const FORM: &str = "comma-separated, each whsec_ and 24 to 64 random bytes in base64, such as whsec_ and the output of `openssl rand -base64 32`";
 
     /// The header `webhook-signature`: a signature by each secret.

@@ -59,7 +59,7 @@ impl WebhookStore {
     pub(super) async fn progress(&self) -> Result<Option<Progress>, Error> {
         let query = sqlx::query(PROGRESS).bind(self.db.appid());
         self.db
-            .read(ReadKind::Read, async {
+            .read(ReadKind::Short, async {
                 let found = query.fetch_optional(self.db.autocommit()).await?;
                 found.as_ref().map(progress).transpose()
             })

@@ -289,6 +289,16 @@ pub enum SceneValue<'a> {
     Text(&'a str),
 }
 
+impl SceneValue<'_> {
+    /// The name of WeChat's field for such a value: `scene_id` or `scene_str`.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Id(_) => "scene_id",
+            Self::Text(_) => "scene_str",
+        }
+    }
+}
+
 /// The number in digits, or the text itself. Together with its [`Kind`] it can be parsed by
 /// [`Scene::new`].
 impl fmt::Display for SceneValue<'_> {

@@ -17,7 +17,6 @@ pub(crate) fn channel(found: &AnyRow) -> Result<Channel, Error> {
     })
 }
 
-/// The reply of a row.
 pub(crate) fn reply(found: &AnyRow) -> Result<Option<Reply>, Error> {
     let stored: Option<String> = found.try_get("reply")?;
     let reply = stored.map(|text| serde_json::from_str(&text));

@@ -16,8 +16,8 @@ impl ChannelStore {
     pub async fn groups(&self, filter: &ChannelFilter) -> Result<Vec<Group>, Error> {
         let statement = self.groups_statement(filter);
         self.db
-            .read(ReadKind::Statistics, async {
-                let mut read = self.db.begin_statistics().await?;
+            .read(ReadKind::Long, async {
+                let mut read = self.db.begin_snapshot().await?;
                 let found = statement.query().fetch_all(&mut read).await?;
                 read.rollback().await?;
                 let groups = found.iter().map(|found| {

@@ -52,7 +52,7 @@ impl ChannelStore {
             }
             let query = query.bind(self.db.now().as_millisecond());
             let read = async { Ok(query.fetch_all(self.db.autocommit()).await?) };
-            for row in &self.db.read(ReadKind::Read, read).await? {
+            for row in &self.db.read(ReadKind::Short, read).await? {
                 known.insert(columns::scene(row)?, known_scene(row)?);
             }
         }
@@ -77,7 +77,7 @@ impl ChannelStore {
             }
             let query = query.bind(self.db.now().as_millisecond());
             let read = async { Ok(query.fetch_all(self.db.autocommit()).await?) };
-            for row in &self.db.read(ReadKind::Read, read).await? {
+            for row in &self.db.read(ReadKind::Short, read).await? {
                 let scene = columns::scene(row)?;
                 let key = (row.try_get("label")?, scene.kind().is_permanent());
                 let first = named.entry(key).or_insert_with(|| scene.clone());

@@ -16,7 +16,6 @@ use crate::text::folded;
 /// Part of a list.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// The codes.
     pub items: Vec<ListedCode>,
     /// Where the next page goes on; none at the end.
     pub next: Option<Position>,
@@ -46,7 +45,7 @@ impl ChannelStore {
     ) -> Result<Page, Error> {
         let limit = usize::from(limit);
         self.db
-            .read(ReadKind::Statistics, async {
+            .read(ReadKind::Long, async {
                 let mut items = Vec::new();
                 for (part, after) in parts(order, after) {
                     let left = limit + 1 - items.len();
@@ -72,8 +71,8 @@ impl ChannelStore {
     pub async fn count(&self, filter: &ChannelFilter) -> Result<u64, Error> {
         let statement = self.count_statement(filter);
         self.db
-            .read(ReadKind::Statistics, async {
-                let mut read = self.db.begin_statistics().await?;
+            .read(ReadKind::Long, async {
+                let mut read = self.db.begin_snapshot().await?;
                 let found = statement.query().fetch_one(&mut read).await?;
                 read.rollback().await?;
                 let count: i64 = found.try_get(0)?;
@@ -84,7 +83,7 @@ impl ChannelStore {
 
     /// Reads codes, within an admitted call.
     async fn listed(&self, statement: Statement) -> Result<Vec<ListedCode>, Error> {
-        let mut read = self.db.begin_statistics().await?;
+        let mut read = self.db.begin_snapshot().await?;
         let found = statement.query().fetch_all(&mut read).await?;
         read.rollback().await?;
         let listed = found.iter().map(|found| {

@@ -58,7 +58,7 @@ impl ChannelStore {
             .bind(scene.kind().action_name())
             .bind(columns::scene_text(scene));
         self.db
-            .read(ReadKind::Read, async {
+            .read(ReadKind::Short, async {
                 record(&query.fetch_one(self.db.autocommit()).await?)
             })
             .await

@@ -18,7 +18,7 @@ pub(super) struct Document {
 
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct CallFailure {
     message: String,
     /// When it may be sent again; none if that would not help.
     pub(super) again: Option<Again>,
@@ -35,7 +35,7 @@ pub(super) enum Again {
     Soon,
 }
 
-impl Failure {
+impl CallFailure {
     /// There was no answer, or only a part of it.
     pub(super) fn unanswered(cause: impl fmt::Display) -> Self {
         Self {
@@ -84,10 +84,10 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for CallFailure {}

@@ -13,11 +13,11 @@ use wxqr::telemetry::print_message;
 
 use super::super::Usage;
 use super::bar;
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::pace::Pace;
 use super::printable::printable;
 use super::report::{Failed, print_failed, print_plan};
-use super::rows::{Plan, Row, Status};
+use super::rows::{Plan, Row, RowStatus};
 use super::service::Service;
 
 /// Calls at once. Chosen: the service makes more at once for all its callers together.
@@ -63,7 +63,7 @@ pub(super) async fn run(matches: &ArgMatches, service: &Service) -> anyhow::Resu
     print_message(summary(&plan));
     if matches.get_flag("dry-run") {
         print_plan(&plan.rows)?;
-        return outcome(count(&plan.rows, Status::Invalid));
+        return outcome(count(&plan.rows, RowStatus::Invalid));
     }
     if plan.new_permanent > plan.permanent_left {
         return Err(anyhow!(
@@ -86,7 +86,7 @@ fn media_type(path: &Path) -> Result<&'static str, Usage> {
         .ok_or_else(|| Usage::new("the file's name must end with .csv, .tsv, .txt or .xlsx"))
 }
 
-fn count(rows: &[Row], status: Status) -> usize {
+fn count(rows: &[Row], status: RowStatus) -> usize {
     rows.iter().filter(|row| row.status == status).count()
 }
 
@@ -95,10 +95,10 @@ fn summary(plan: &Plan) -> String {
     let mut summary = format!(
         "{} rows: {} new, {} known, {} changed, {} invalid. Permanent codes: {} new, which stay taken for ever, of {} left.",
         plan.rows.len(),
-        of(Status::New),
-        of(Status::Known),
-        of(Status::Changed),
-        of(Status::Invalid),
+        of(RowStatus::New),
+        of(RowStatus::Known),
+        of(RowStatus::Changed),
+        of(RowStatus::Invalid),
         plan.new_permanent,
         plan.permanent_left,
     );
@@ -114,15 +114,15 @@ fn summary(plan: &Plan) -> String {
 async fn make(service: &Service, pace: &Pace, rows: Vec<Row>) -> Vec<Failed> {
     let (invalid, rows): (Vec<_>, Vec<_>) = rows
         .into_iter()
-        .filter(|row| row.status != Status::Known)
-        .partition(|row| row.status == Status::Invalid);
+        .filter(|row| row.status != RowStatus::Known)
+        .partition(|row| row.status == RowStatus::Invalid);
     let mut failed: Vec<_> = invalid.into_iter().map(Failed::invalid).collect();
     let (bar, stop) = (bar::of_steps(rows.len()), CancellationToken::new());
     let makings = rows.into_iter().map(|row| {
         let stop = &stop;
         async move {
             if stop.is_cancelled() {
-                return Err((row, Failure::not_tried()));
+                return Err((row, CallFailure::not_tried()));
             }
             let made = pace.call(|| service.make(&row.request)).await;
             made.map_err(|failure| (row, failure))

@@ -14,7 +14,9 @@ mod service;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use secrecy::SecretString;
+use url::Url;
 use wxqr::config::PublicUrl;
+use wxqr::outbound;
 
 use self::service::Service;
 use super::Usage;
@@ -58,7 +60,8 @@ fn service(matches: &ArgMatches) -> anyhow::Result<Service> {
     let url: PublicUrl = url
         .parse()
         .map_err(|error| Usage::new(format!("--url {error}")))?;
-    if !is_private(url.as_str()) && !matches.get_flag("allow-http") {
+    let parsed = Url::parse(url.as_str()).expect("a public URL is a URL");
+    if outbound::is_exposed(&parsed) && !matches.get_flag("allow-http") {
         return Err(Usage::new(
             "--url must begin with https:// for another machine, else the key could be read on its way; --allow-http sends it all the same",
         )
@@ -69,40 +72,4 @@ fn service(matches: &ArgMatches) -> anyhow::Result<Service> {
         return Err(Usage::new(format!("{KEY} must hold an API key")).into());
     }
     Service::new(url.as_str(), SecretString::from(key.trim()))
-}
-
-/// Whether the API key is safe on the network: the URL is https, or of this machine.
-fn is_private(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else {
-        return true;
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next(),
-        None => authority.split(':').next(),
-    };
-    let host = host.unwrap_or_default();
-    let is_loopback = |ip: std::net::IpAddr| ip.is_loopback();
-    host == "localhost" || host.parse().is_ok_and(is_loopback)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_sent_over_loopback_or_tls_only() {
-        for (url, want) in [
-            ("https://qr.example.com", true),
-            ("http://127.0.0.1:8080", true),
-            ("http://[::1]:8080/wx", true),
-            ("http://localhost", true),
-            ("http://qr.example.com", false),
-            ("http://localhost.example.com", false),
-            ("http://127.0.0.1.example.com:80", false),
-            ("http://10.0.0.7:8080", false),
-        ] {
-            assert_eq!(is_private(url), want, "{url}");
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::failure::{Again, Failure};
+use super::failure::{Again, CallFailure};
 
 /// How often a call is sent at most.
 const TRIES: u32 = 5;
@@ -29,9 +29,9 @@ impl Pace {
 
     /// Makes a call, again after a pause where that may help. Not for calls that must not be
     /// repeated.
-    pub(super) async fn call<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, Failure>
+    pub(super) async fn call<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, CallFailure>
     where
-        F: Future<Output = Result<T, Failure>>,
+        F: Future<Output = Result<T, CallFailure>>,
     {
         let mut tries = 0;
         loop {
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     /// Calls that fail like this before they succeed, and when each was made.
-    async fn called(failures: Vec<Failure>) -> (Result<(), Failure>, Vec<u64>) {
+    async fn called(failures: Vec<CallFailure>) -> (Result<(), CallFailure>, Vec<u64>) {
         let started = Instant::now();
         let (left, times) = (RefCell::new(failures.into_iter()), RefCell::new(Vec::new()));
         let pace = Pace::new();
@@ -84,8 +84,8 @@ mod tests {
         (result.await, times.into_inner())
     }
 
-    fn after(seconds: u64) -> Failure {
-        Failure::refused(503, Document::default(), Some(seconds))
+    fn after(seconds: u64) -> CallFailure {
+        CallFailure::refused(503, Document::default(), Some(seconds))
     }
 
     #[tokio::test(start_paused = true)]
@@ -94,7 +94,7 @@ mod tests {
             called(vec![after(7), after(60)]).await,
             (Ok(()), vec![0, 7, 67])
         );
-        let silent = Failure::unanswered("x");
+        let silent = CallFailure::unanswered("x");
         assert_eq!(
             called(vec![silent.clone(), silent]).await,
             (Ok(()), vec![0, 1, 3])
@@ -105,7 +105,7 @@ mod tests {
     async fn a_call_is_not_sent_again_for_ever() {
         let late = after(61);
         assert_eq!(called(vec![late.clone()]).await, (Err(late), vec![0]));
-        let refused = Failure::refused(400, Document::default(), None);
+        let refused = CallFailure::refused(400, Document::default(), None);
         assert_eq!(called(vec![refused.clone()]).await, (Err(refused), vec![0]));
         let always = vec![after(1); 9];
         assert_eq!(called(always).await, (Err(after(1)), vec![0, 1, 2, 3, 4]));

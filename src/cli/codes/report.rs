@@ -3,7 +3,7 @@
 use std::io;
 
 use super::super::print;
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::printable::printable;
 use super::rows::Row;
 
@@ -22,7 +22,7 @@ impl Failed {
     }
 
     /// A row whose code could not be made.
-    pub(super) fn of(row: Row, failure: &Failure) -> Self {
+    pub(super) fn of(row: Row, failure: &CallFailure) -> Self {
         let reason = failure.to_string();
         Self { row, reason }
     }

@@ -18,7 +18,7 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Row {
     pub(super) line: u32,
-    pub(super) status: Status,
+    pub(super) status: RowStatus,
     /// The body that makes it.
     pub(super) request: Map<String, Value>,
     /// Why it is invalid.
@@ -28,14 +28,14 @@ pub(super) struct Row {
 /// What would become of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Status {
+pub(super) enum RowStatus {
     New,
     Known,
     Changed,
     Invalid,
 }
 
-impl Status {
+impl RowStatus {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use wxqr::outbound;
 
-use super::failure::{Document, Failure};
+use super::failure::{CallFailure, Document};
 use super::rows::Plan;
 
 /// Timeout of a plan or a new code: above the service's own.
@@ -39,14 +39,14 @@ impl Service {
     }
 
     /// What a file would make.
-    pub(super) async fn plan(&self, file: Vec<u8>, media_type: &str) -> Result<Plan, Failure> {
+    pub(super) async fn plan(&self, file: Vec<u8>, media_type: &str) -> Result<Plan, CallFailure> {
         let request = self.client.post(self.url("/api/codes/plan"));
         let request = request.header(CONTENT_TYPE, media_type).body(file);
         self.json(request).await
     }
 
     /// Makes a code, or changes its names.
-    pub(super) async fn make(&self, code: &Map<String, Value>) -> Result<(), Failure> {
+    pub(super) async fn make(&self, code: &Map<String, Value>) -> Result<(), CallFailure> {
         let body = Value::Object(code.clone()).to_string();
         let request = self.client.post(self.url("/api/codes"));
         let request = request.header(CONTENT_TYPE, "application/json").body(body);
@@ -54,7 +54,7 @@ impl Service {
     }
 
     /// Asks for a file. Its body comes with [`piece`].
-    pub(super) async fn file(&self, name: &str, query: &str) -> Result<Response, Failure> {
+    pub(super) async fn file(&self, name: &str, query: &str) -> Result<Response, CallFailure> {
         let mark = if query.is_empty() { "" } else { "?" };
         let url = self.url(&format!("/api/{name}{mark}{query}"));
         self.send(self.client.get(url).timeout(FILE_TIMEOUT)).await
@@ -64,19 +64,19 @@ impl Service {
         format!("{}{path}", self.base)
     }
 
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallFailure> {
         let response = self.send(request.timeout(TIMEOUT)).await?;
         let status = response.status().as_u16();
         let body = outbound::read_capped(response, MAX_ANSWER).await;
-        let body = body.map_err(Failure::unanswered)?;
-        serde_json::from_slice(&body).map_err(|_| Failure::foreign(status))
+        let body = body.map_err(CallFailure::unanswered)?;
+        serde_json::from_slice(&body).map_err(|_| CallFailure::foreign(status))
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, CallFailure> {
         let request = request.bearer_auth(self.key.expose_secret());
         let sent = request.send().await;
         let response =
-            sent.map_err(|error| Failure::unanswered(outbound::ProbeError::from(error)))?;
+            sent.map_err(|error| CallFailure::unanswered(outbound::ProbeError::from(error)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -90,23 +90,23 @@ impl Service {
             // A proxy's, while the service is away.
             (Err(_), Some(_)) => Document::default(),
             (Err(_), None) if status.is_server_error() => {
-                return Err(Failure::unanswered(format_args!(
+                return Err(CallFailure::unanswered(format_args!(
                     "HTTP {}",
                     status.as_u16()
                 )));
             }
-            (Err(_), None) => return Err(Failure::foreign(status.as_u16())),
+            (Err(_), None) => return Err(CallFailure::foreign(status.as_u16())),
         };
-        Err(Failure::refused(status.as_u16(), document, retry_after))
+        Err(CallFailure::refused(status.as_u16(), document, retry_after))
     }
 }
 
 /// The next piece of a file; none at its end.
-pub(super) async fn piece(response: &mut Response) -> Result<Option<Vec<u8>>, Failure> {
+pub(super) async fn piece(response: &mut Response) -> Result<Option<Vec<u8>>, CallFailure> {
     let chunk = tokio::time::timeout(TIMEOUT, response.chunk()).await;
-    let chunk = chunk.map_err(|_| Failure::unanswered("the file stands still"))?;
+    let chunk = chunk.map_err(|_| CallFailure::unanswered("the file stands still"))?;
     match chunk {
         Ok(chunk) => Ok(chunk.map(Into::into)),
-        Err(_) => Err(Failure::unanswered("the file was cut off")),
+        Err(_) => Err(CallFailure::unanswered("the file was cut off")),
     }
 }

@@ -29,7 +29,7 @@ impl CodeStore {
         let query = sqlx::query("SELECT token, expires_at FROM classic_token WHERE appid = $1")
             .bind(self.db.appid());
         self.db
-            .read(ReadKind::Read, async {
+            .read(ReadKind::Short, async {
                 let Some(found) = query.fetch_optional(self.db.autocommit()).await? else {
                     return Ok(None);
                 };

@@ -18,7 +18,6 @@ use crate::db::{BatchCommand, Error, Transaction};
 
 /// Asks for the right to mint a temporary code.
 pub struct BeginMint {
-    /// The scene of the code.
     pub scene: Scene,
     /// Whether a stored code makes the mint needless.
     pub is_good_enough: Box<dyn Fn(&IssuedCode) -> bool + Send + Sync>,

@@ -24,7 +24,7 @@ impl CodeStore {
             .bind(self.db.appid())
             .bind(China::day(self.db.now()));
         self.db
-            .read(ReadKind::Read, async {
+            .read(ReadKind::Short, async {
                 let (mut anonymous, mut all) = (0, 0);
                 for row in query.fetch_all(self.db.autocommit()).await? {
                     let value = u64::try_from(row.try_get::<i64, _>("value")?).unwrap_or(0);

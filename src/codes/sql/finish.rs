@@ -29,7 +29,6 @@ pub struct FinishMint {
 /// A temporary code that was minted.
 #[derive(Debug, Clone)]
 pub struct Minted {
-    /// Its scene.
     pub scene: Scene,
     /// The code, which takes the place of the one before it.
     pub code: Arc<IssuedCode>,
@@ -40,7 +39,7 @@ pub struct Minted {
 /// Mints whose codes are not stored.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Uncounted {
-    /// All.
+    /// Of keys and visitors together.
     pub mints: u64,
     /// Those among them that are visitors'.
     pub anonymous: u64,
@@ -98,7 +97,6 @@ impl CodeStore {
 
 struct Finish {
     minted: Option<Minted>,
-    /// The row of the lease.
     row: Option<LeaseRow>,
     uncounted: Uncounted,
     now: Timestamp,

@@ -32,7 +32,7 @@ impl CodeStore {
     pub async fn stop_of(&self, api: &str) -> Result<Option<Stop>, Error> {
         let query = find_stop(self.db.appid(), api);
         self.db
-            .read(ReadKind::Read, async {
+            .read(ReadKind::Short, async {
                 let found = self.db.autocommit().fetch_at_once(query).await?;
                 found.first().map(stop).transpose()
             })
@@ -64,7 +64,6 @@ impl CodeStore {
 
 const FIND: &str = "SELECT errcode, next_probe FROM stop WHERE appid = $1 AND api = $2";
 
-/// Finds the stop of an API.
 pub(super) fn find_stop<'q>(appid: &'q str, api: &'q str) -> Query<'q> {
     sqlx::query(FIND).bind(appid).bind(api)
 }

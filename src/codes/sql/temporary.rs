@@ -11,7 +11,7 @@ use crate::db::{Error, Purge, ReadKind, Transaction, placeholders};
 
 /// The index by expiry gives a batch; its rows are then found by the columns of `code_by_scene`,
 /// each looked at again because it may have been renewed. Without the `+ 0` SQLite would read all
-/// of the dead for each batch; by `(kind, scene)` alone it would read all codes of the kind.
+/// expired codes for each batch; by `(kind, scene)` alone it would read all codes of the kind.
 const PURGE: &str =
     "DELETE FROM code WHERE appid = $1 AND expires_at + 0 < $2 AND (kind, scene_digits, scene) IN (
      SELECT kind, scene_digits, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
@@ -29,7 +29,7 @@ impl CodeStore {
         .bind(scene.kind().action_name())
         .bind(columns::scene_text(scene));
         self.db
-            .read(ReadKind::Read, async {
+            .read(ReadKind::Short, async {
                 let found = self.db.autocommit().fetch_at_once(query).await?;
                 found.first().map_or(Ok(None), columns::code)
             })
@@ -95,12 +95,12 @@ mod tests {
     use crate::clock::SystemClock;
 
     #[tokio::test]
-    async fn a_batch_of_the_dead_is_found_by_their_keys() {
+    async fn a_batch_of_expired_codes_is_found_by_their_keys() {
         let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
         let plan = store.db.plan(PURGE.to_owned()).await;
         let keys = "(appid=? AND kind=? AND scene_digits=? AND scene=?)";
         assert!(plan[0].contains(keys), "{plan:?}");
-        let dead = |step: &String| step.contains("code_by_expiry (appid=? AND expires_at<?)");
-        assert!(plan[1..].iter().any(dead), "{plan:?}");
+        let by_expiry = |step: &String| step.contains("code_by_expiry (appid=? AND expires_at<?)");
+        assert!(plan[1..].iter().any(by_expiry), "{plan:?}");
     }
 }

@@ -14,11 +14,11 @@ use super::columns;
 use super::store::CodeStore;
 use crate::db::{Error, Purge, Transaction, placeholders};
 
-/// How long the ticket of a temporary code is remembered after its death. The first tickets were
-/// given that long by migration `0003_scans.sql`.
-const KEPT_AFTER_DEATH: Duration = Duration::from_hours(60 * 24);
+/// Retention of a temporary code's ticket after the code expired. Migration `0003_scans.sql` gave
+/// the first tickets as long.
+const KEPT_AFTER_EXPIRY: Duration = Duration::from_hours(60 * 24);
 
-/// As with dead codes, the rows of a batch are found by an index and removed by their keys.
+/// As with expired codes, the rows of a batch are found by an index and removed by their keys.
 const PURGE: &str = "DELETE FROM ticket WHERE appid = $1 AND kept_until + 0 < $2 AND ticket IN (
      SELECT ticket FROM ticket WHERE appid = $1 AND kept_until < $2 LIMIT $3)";
 
@@ -58,7 +58,7 @@ pub(super) async fn remember_all<'a>(
         );
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for (ticket, (scene, code)) in chunk {
-            let kept_until = code.expires_at().map(|end| end + KEPT_AFTER_DEATH);
+            let kept_until = code.expires_at().map(|end| end + KEPT_AFTER_EXPIRY);
             query = query
                 .bind(*ticket)
                 .bind(scene.kind().action_name())

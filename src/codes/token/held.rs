@@ -40,13 +40,13 @@ pub(super) enum Usable {
     None(&'static str),
 }
 
-/// The state of the access token in this process.
+/// The cached access token of this process, with what WeChat refused.
 #[derive(Debug, Default)]
-pub(super) struct TokenState(Mutex<State>);
+pub(super) struct TokenCache(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    held: Option<Held>,
+    held: Option<HeldToken>,
     /// The last token that WeChat refused.
     refused: Option<AccessToken>,
     /// The cooldown after the refusals since the last token.
@@ -54,7 +54,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldToken {
     token: AccessToken,
     renew_at: Timestamp,
     expires_at: Timestamp,
@@ -63,7 +63,7 @@ struct Held {
     accepted: bool,
 }
 
-impl TokenState {
+impl TokenCache {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0
             .lock()
@@ -86,7 +86,7 @@ impl TokenState {
         let expires_at = asked_at + granted.expires_in;
         let mut state = self.state();
         state.cooldown = None;
-        state.held = Some(Held {
+        state.held = Some(HeldToken {
             token: granted.token.clone(),
             renew_at: expires_at - RENEW_AHEAD.min(granted.expires_in / 10),
             expires_at,

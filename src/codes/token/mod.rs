@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wechat::{AccessToken, ApiError, WeChat};
 
-use self::held::{TokenState, Usable};
+use self::held::{TokenCache, Usable};
 use self::renewal::Renewal;
 pub use self::stable::FORCED_APART;
 use super::breaker::{BreakerOpen, CircuitBreaker};
@@ -89,7 +89,7 @@ impl Tokens {
             breaker,
             store,
             clock,
-            state: TokenState::default(),
+            state: TokenCache::default(),
         };
         Self {
             renewal: Arc::new(renewal),

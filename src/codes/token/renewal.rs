@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use wechat::{AccessToken, Api, GrantedToken, TokenCall, TokenSource, WeChat};
 
 use super::TokenError;
-use super::held::{Origin, TokenState};
+use super::held::{Origin, TokenCache};
 use crate::clock::Clock;
 use crate::codes::breaker::{CircuitBreaker, Priority};
 use crate::codes::sql::CodeStore;
@@ -24,7 +24,7 @@ pub(super) struct Renewal {
     pub(super) breaker: Arc<CircuitBreaker>,
     pub(super) store: CodeStore,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) state: TokenState,
+    pub(super) state: TokenCache,
 }
 
 impl Renewal {

@@ -61,7 +61,6 @@ pub enum CopyError {
     /// One of the databases cannot be used.
     #[error("{}", in_the_words_of(*.side, .refusal))]
     Open {
-        /// Which one.
         side: Side,
         /// Why.
         refusal: OpenError,
@@ -72,7 +71,6 @@ pub enum CopyError {
     /// The two databases do not have the same tables and columns.
     #[error("the databases do not have the same tables: --from was changed by hand")]
     OtherTables,
-    /// The source cannot be read.
     #[error("--from cannot be read")]
     Read(#[source] sqlx::Error),
     /// The target cannot be written.

@@ -9,7 +9,6 @@ use crate::http::problem::Problem;
 
 type Handler = fn(Box<dyn Any + Send>) -> Response;
 
-/// The layer.
 pub(crate) fn layer() -> CatchPanicLayer<Handler> {
     CatchPanicLayer::custom(respond as Handler)
 }

@@ -28,7 +28,7 @@ pub(crate) async fn issue(
     issue_unless(codes, spec, caller, mistake_in(spec)).await
 }
 
-/// The same for a code that is given these names, by the parameters of each.
+/// Issues a code that is given these names, by the parameters of each.
 ///
 /// # Errors
 /// `invalid_parameter` also for such a name of a new permanent code.

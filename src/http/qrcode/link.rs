@@ -1,6 +1,6 @@
 //! Links to codes, signed where visitors need a signature to mint.
 
-use wechat::scene::{Lifetime, Scene, SceneValue};
+use wechat::scene::{Lifetime, Scene};
 
 use crate::access::{Caller, LinkKeys, Mode, Scope};
 use crate::http::extract::query::Query;
@@ -19,11 +19,7 @@ impl LinkQuery {
     /// The code of a scene, with the lifetime to ask for; none for a permanent one.
     pub(crate) fn to(scene: &Scene, life: Option<Lifetime>) -> Self {
         let value = scene.value();
-        let name = match value {
-            SceneValue::Id(_) => "scene_id",
-            SceneValue::Text(_) => "scene_str",
-        };
-        let mut pairs = vec![(name.to_owned(), value.to_string())];
+        let mut pairs = vec![(value.field().to_owned(), value.to_string())];
         if scene.kind().is_permanent() {
             pairs.push(("permanent".to_owned(), "true".to_owned()));
         }

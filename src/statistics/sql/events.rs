@@ -55,7 +55,6 @@ pub struct StoredEvent {
     pub seq: u64,
     /// When, by WeChat's clock.
     pub at: Timestamp,
-    /// The kind of event.
     pub kind: EventKind,
     /// The code; none where none was scanned.
     pub attribution: Option<Attribution>,
@@ -120,8 +119,8 @@ impl EventStore {
         let last = sqlx::query_scalar("SELECT last_seq FROM event_log WHERE appid = $1");
         let (last, found) = self
             .db
-            .read(ReadKind::Statistics, async {
-                let mut read = self.db.begin_statistics().await?;
+            .read(ReadKind::Long, async {
+                let mut read = self.db.begin_snapshot().await?;
                 let last = last.bind(self.db.appid()).fetch_optional(&mut read).await?;
                 let found = query.fetch_all(&mut read).await?;
                 read.rollback().await?;

@@ -6,6 +6,7 @@ mod numbers;
 pub(crate) mod person_key;
 mod recording;
 mod retention;
+mod row_budget;
 mod store;
 
 pub use self::events::{

@@ -4,19 +4,18 @@
 mod rows;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use jiff::civil::Date;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
-use tokio::sync::Semaphore;
 use tokio::task::coop;
 
 pub use self::rows::NumbersRows;
 
-use self::rows::Codes;
+use self::rows::CountedCodes;
+use super::row_budget;
 use super::store::EventStore;
 use crate::channels::Channel;
 use crate::codes::SceneFilter;
@@ -59,7 +58,6 @@ pub struct NumbersFilter {
     pub scene: Option<SceneFilter>,
     /// Exactly this group.
     pub group: Option<String>,
-    /// The first day.
     pub from: Date,
     /// The last day, included.
     pub to: Date,
@@ -70,7 +68,6 @@ pub struct NumbersFilter {
 /// The counts of a code, in total or on a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersRow {
-    /// The code.
     pub attribution: Attribution,
     /// What its owner calls it.
     pub channel: Channel,
@@ -78,7 +75,6 @@ pub struct NumbersRow {
     pub archived: bool,
     /// The day; none in a total.
     pub day: Option<Date>,
-    /// The numbers.
     pub numbers: Numbers,
 }
 
@@ -95,23 +91,9 @@ pub struct Sums {
     pub lost: u64,
 }
 
-/// How many rows of all answers are in memory at once: those of four of the longest, some 25 MB
-/// each. An answer whose client is slow keeps its rows until it is sent.
-const ROWS_IN_MEMORY: usize = 4 * EventStore::MAX_ROWS;
-
-/// The rows that answers may still have in memory.
-#[derive(Debug, Clone)]
-pub(super) struct RowBudget(Arc<Semaphore>);
-
-impl RowBudget {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(ROWS_IN_MEMORY)))
-    }
-}
-
 impl EventStore {
     /// The most rows of one answer.
-    pub const MAX_ROWS: usize = 100_000;
+    pub const MAX_ROWS: usize = row_budget::MAX_ROWS;
 
     /// The numbers of all codes that have a name, that are permanent, or that have numbers in these
     /// days, in the order of [`Attribution`] and by day; zero rows too. With a scene, its codes are
@@ -122,8 +104,8 @@ impl EventStore {
     /// When the store cannot be used, [`Error::Busy`] also when it took too long, or when too many
     /// rows of other answers are still in memory.
     pub async fn numbers(&self, filter: &NumbersFilter) -> Result<Option<NumbersRows>, Error> {
-        let codes = self.db.read(ReadKind::Statistics, async {
-            let mut read = self.db.begin_statistics().await?;
+        let codes = self.db.read(ReadKind::Long, async {
+            let mut read = self.db.begin_snapshot().await?;
             let codes = self.read_codes(&mut read, filter).await?;
             read.rollback().await?;
             Ok(codes)
@@ -131,9 +113,8 @@ impl EventStore {
         let Some(codes) = codes.await? else {
             return Ok(None);
         };
-        let rows = u32::try_from(codes.len() * filter.day_count()).unwrap_or(u32::MAX);
-        let budget = Arc::clone(&self.row_budget.0).try_acquire_many_owned(rows);
-        let budget = budget.map_err(|_| Error::Busy)?;
+        let rows = codes.len() * filter.day_count();
+        let budget = self.row_budget.try_acquire(rows).ok_or(Error::Busy)?;
         Ok(Some(codes.into_rows(filter, budget)))
     }
 
@@ -144,8 +125,8 @@ impl EventStore {
     /// When the store cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn sums(&self, filter: &NumbersFilter) -> Result<Vec<Sums>, Error> {
         self.db
-            .read(ReadKind::Statistics, async {
-                let mut read = self.db.begin_statistics().await?;
+            .read(ReadKind::Long, async {
+                let mut read = self.db.begin_snapshot().await?;
                 let sql = AssertSqlSafe(filter.sums_sql());
                 let query = filter.bind(sqlx::query(sql).bind(self.db.appid()));
                 let found = query.fetch_all(&mut read).await?;
@@ -160,17 +141,17 @@ impl EventStore {
         &self,
         read: &mut Transaction<'_>,
         filter: &NumbersFilter,
-    ) -> Result<Option<Codes>, Error> {
+    ) -> Result<Option<CountedCodes>, Error> {
         let mut statements: Vec<(String, Add)> = Vec::new();
         if filter.group.is_none() {
-            statements.push((filter.codes_sql(), Codes::add_code));
+            statements.push((filter.codes_sql(), CountedCodes::add_code));
         }
-        statements.push((filter.channels_sql(), Codes::add_names));
-        statements.push((filter.tallies_sql(), Codes::add_tally));
+        statements.push((filter.channels_sql(), CountedCodes::add_names));
+        statements.push((filter.tallies_sql(), CountedCodes::add_tally));
         if filter.span == Span::Total && filter.from != filter.to {
-            statements.push((filter.revisits_sql(), Codes::subtract_revisits));
+            statements.push((filter.revisits_sql(), CountedCodes::subtract_revisits));
         }
-        let (mut codes, most) = (Codes::default(), filter.max_codes());
+        let (mut codes, most) = (CountedCodes::default(), filter.max_codes());
         for (sql, add) in statements {
             let query = filter.bind(sqlx::query(AssertSqlSafe(sql)).bind(self.db.appid()));
             let mut found = query.fetch(&mut *read);
@@ -188,7 +169,7 @@ impl EventStore {
 }
 
 /// Adds a row of a statement.
-type Add = fn(&mut Codes, &AnyRow) -> Result<(), Error>;
+type Add = fn(&mut CountedCodes, &AnyRow) -> Result<(), Error>;
 
 impl NumbersFilter {
     /// After the account the days, a scene and a group, and one code more than there may be. Not
@@ -405,8 +386,7 @@ mod tests {
     async fn rows_of_answers_that_nobody_takes_are_bounded() {
         let store = with_names(2).await;
         let all = filter(Date::MIN, Date::MAX, Span::Total);
-        let budget = Arc::clone(&store.row_budget.0);
-        let others = budget.try_acquire_many(u32::try_from(ROWS_IN_MEMORY).unwrap() - 3);
+        let others = store.row_budget.try_acquire(row_budget::ROWS_IN_MEMORY - 3);
         let _others = others.unwrap();
         let slow = store.numbers(&all).await.unwrap().unwrap();
         assert!(matches!(store.numbers(&all).await, Err(Error::Busy)));

@@ -60,7 +60,7 @@ pub(crate) async fn settle(
     }
 }
 
-/// The same where the database has no key.
+/// Uses the given key where the database has none.
 async fn settle_without(
     connection: &mut AnyConnection,
     given: Option<PersonKey>,

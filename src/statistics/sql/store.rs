@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::privacy::PersonKey;
-use super::numbers::RowBudget;
+use super::row_budget::RowBudget;
 #[cfg(test)]
 use crate::clock::Clock;
 use crate::db::Database;

@@ -29,9 +29,7 @@ pub enum Attribution {
 pub struct FirstTouch {
     /// When, by WeChat's clock.
     pub at: Timestamp,
-    /// By which code.
     pub code: Attribution,
-    /// The owner's day.
     pub day: Date,
 }
 
@@ -49,15 +47,11 @@ pub struct FollowerState {
 /// An event with its person and its code, not counted before.
 #[derive(Debug, Clone)]
 pub struct AttributedEvent<'a> {
-    /// The pseudonym of the follower.
     pub person: Person,
-    /// The openid of the follower.
     pub openid: &'a OpenId,
-    /// What happened.
     pub kind: EventKind,
     /// When, by WeChat's clock.
     pub at: Timestamp,
-    /// The owner's day.
     pub day: Date,
     /// The code that was scanned; none if there was none, or if it is outside the statistics.
     pub code: Option<Attribution>,

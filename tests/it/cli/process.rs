@@ -337,7 +337,7 @@ async fn what_does_not_finish_is_left_behind_at_the_drain_deadline() {
 }
 
 #[tokio::test]
-async fn a_health_check_is_0_for_a_living_service_and_1_for_a_dead_one() {
+async fn a_health_check_is_0_for_a_running_service_and_1_for_a_stopped_one() {
     let served = Served::with(&[]).await;
     let address = served.addresses.http.to_string();
     let by_flag = run(&["healthcheck", "--listen", &address], &[]).await;
@@ -356,10 +356,10 @@ async fn a_health_check_is_0_for_a_living_service_and_1_for_a_dead_one() {
             .status,
         0
     );
-    let dead = closed_port().to_string();
-    let output = run(&["healthcheck", "--listen", &dead], &[]).await;
+    let closed = closed_port().to_string();
+    let output = run(&["healthcheck", "--listen", &closed], &[]).await;
     assert_eq!(output.status, 1, "{output:?}");
-    assert!(output.stderr.contains(&dead), "{}", output.stderr);
+    assert!(output.stderr.contains(&closed), "{}", output.stderr);
     assert_eq!(
         run(&["healthcheck", "--listen", "nowhere"], &[])
             .await

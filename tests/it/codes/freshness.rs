@@ -1,5 +1,5 @@
 //! The freshness rule against a naive model of it, by the words of the contract: 100 000 random
-//! steps, no dead code.
+//! steps, no expired code.
 
 use std::time::Duration;
 
@@ -180,8 +180,11 @@ impl Walk {
         let want = self
             .model
             .serves(*ticket, asked, arrived.as_millisecond().into(), now);
-        let dead = now >= ticket.minted + ticket.granted;
-        prop_assert!(!(got && dead), "a dead code is served: {ticket:?} at {now}");
+        let expired = now >= ticket.minted + ticket.granted;
+        prop_assert!(
+            !(got && expired),
+            "an expired code is served: {ticket:?} at {now}"
+        );
         prop_assert!(
             got == want || self.model.is_a_draw(*ticket, asked, now),
             "{got}, but the model says {want}: {ticket:?}, {asked} ms asked at {now}"

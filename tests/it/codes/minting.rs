@@ -345,8 +345,8 @@ async fn a_code_that_died_on_its_way_is_not_served() {
         .failing(Target::Create, FaultKind::Slow(Duration::from_millis(1500)))
         .spawn()
         .await;
-    let dead = app.get("/qrcode.json?scene_id=1&expire_seconds=1").await;
-    assert_eq!(dead.problem(), (504, "upstream_timeout".to_owned()));
+    let short = app.get("/qrcode.json?scene_id=1&expire_seconds=1").await;
+    assert_eq!(short.problem(), (504, "upstream_timeout".to_owned()));
 }
 
 /// A visitor's wish for a long life is not what a key's code is made for.

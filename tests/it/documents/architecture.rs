@@ -259,11 +259,11 @@ fn the_sandbox_does_not_depend_on_the_client() {
 }
 
 #[test]
-fn the_drawing_names_every_room() {
-    let drawing = read("ARCHITECTURE.md");
+fn the_page_says_what_every_room_is_for() {
+    let page = read("ARCHITECTURE.md");
     for (room, _) in MAY_USE {
         assert!(
-            drawing.contains(&format!("**{room}**")),
+            page.contains(&format!("**{room}**")),
             "ARCHITECTURE.md does not tell what {room} is for"
         );
     }

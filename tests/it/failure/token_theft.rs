@@ -18,7 +18,7 @@ use crate::support::load::Paced;
 /// New codes a second.
 const PER_SECOND: u32 = 80;
 
-/// What WeChat takes for each, so that several meet the dead token, one after the other.
+/// What WeChat takes for each, so that several meet the refused token, one after the other.
 const CALL: FaultKind = FaultKind::Slow(Duration::from_millis(100));
 
 /// Codes that are made between two thefts, at least: time for the token to be missed and replaced.

@@ -1191,11 +1191,11 @@ async fn an_invalid_query_of_a_list_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_dead_code_is_not_listed() {
+async fn an_expired_code_is_not_listed() {
     let app = TestApp::spawn().await;
     let wanted = json!([{"scene_id": 1, "expire_seconds": 1}, {"scene_id": 2}]);
     post(&app, MINT, &wanted).await;
-    eventually_async("the list has the living one only", || async {
+    eventually_async("the list has the unexpired one only", || async {
         let page = app.get_as(STATS, "/api/codes").await.json();
         listed(&page) == ["QR_SCENE:2"]
     })

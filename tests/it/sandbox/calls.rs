@@ -298,7 +298,7 @@ async fn tokens_live_as_wechat_documents() {
 #[tokio::test]
 async fn the_controls_kill_tokens_in_three_ways() {
     let wechat = Running::spawn().await;
-    for (control, errcode, repeats_the_dead) in [
+    for (control, errcode, repeats_the_revoked) in [
         ("expire-token", 42001, false),
         ("rotate-token", 40001, false),
         ("kill-token", 40001, true),
@@ -312,7 +312,11 @@ async fn the_controls_kill_tokens_in_three_ways() {
             errcode,
             "{control}"
         );
-        assert_eq!(wechat.token().await == token, repeats_the_dead, "{control}");
+        assert_eq!(
+            wechat.token().await == token,
+            repeats_the_revoked,
+            "{control}"
+        );
     }
     let forced = text(&wechat.stable(true).await, "access_token");
     assert!(wechat.create(&forced, &temporary(60)).await["ticket"].is_string());

@@ -261,8 +261,8 @@ async fn a_permanent_code_has_the_name_of_the_key_that_made_it(bench: Bench) {
     assert_eq!(found.created_by, None);
 }
 
-/// Forty temporary codes, forty permanent ones of which some have names, and a dead one. Gives the
-/// scenes that live.
+/// Forty temporary codes, forty permanent ones of which some have names, and an expired one. Gives
+/// the scenes that live.
 async fn stock_up(bench: &Bench, store: &Stores) -> BTreeSet<String> {
     let mut scenes = BTreeSet::new();
     for n in 1..=40 {
@@ -278,8 +278,8 @@ async fn stock_up(bench: &Bench, store: &Stores) -> BTreeSet<String> {
         let group = (n % 2 == 0).then_some("even");
         name(store, &scene, label, group).await;
     }
-    let dead = for_a_while("t", bench.now() - MINUTE, 60);
-    store.codes.save(&temporary(1000), &dead).await.unwrap();
+    let expired = for_a_while("t", bench.now() - MINUTE, 60);
+    store.codes.save(&temporary(1000), &expired).await.unwrap();
     scenes
 }
 
@@ -289,7 +289,7 @@ async fn the_pages_of_a_list_are_the_whole_list(bench: Bench) {
     for order in orders() {
         for limit in [1, 7, 79, 80, 1000] {
             let walked = walk(&store, &ChannelFilter::default(), order, limit).await;
-            assert_eq!(walked.len(), 80, "limit {limit}: none twice, none dead");
+            assert_eq!(walked.len(), 80, "limit {limit}: none twice, none expired");
             let walked = walked.iter().map(|one| format!("{:?}", one.scene));
             let walked: BTreeSet<_> = walked.collect();
             assert_eq!(walked, scenes, "{order:?}, limit {limit}");
@@ -459,13 +459,13 @@ async fn scenes_are_known_by_themselves_and_by_their_names(bench: Bench) {
     let code = for_a_while("t7", bench.now(), 60);
     store.codes.save(&passing, &code).await.unwrap();
     name(&store, &passing, Some("海报 7"), None).await;
-    let dead = temporary(8);
+    let past = temporary(8);
     let code = for_a_while("t8", bench.now() - MINUTE, 60);
-    store.codes.save(&dead, &code).await.unwrap();
-    name(&store, &dead, Some("dead"), None).await;
+    store.codes.save(&past, &code).await.unwrap();
+    name(&store, &past, Some("past"), None).await;
     let absent = temporary(9);
 
-    let asked = [&named, &nameless, &passing, &dead, &absent].map(Clone::clone);
+    let asked = [&named, &nameless, &passing, &past, &absent].map(Clone::clone);
     // More than one statement takes.
     let more = (1000..1250).map(temporary);
     let asked: Vec<_> = asked.into_iter().chain(more).collect();
@@ -484,15 +484,15 @@ async fn scenes_are_known_by_themselves_and_by_their_names(bench: Bench) {
         Some((names(Some("海报 7"), None), true, false))
     );
     assert_eq!(
-        known_as(&dead),
-        Some((names(Some("dead"), None), false, false))
+        known_as(&past),
+        Some((names(Some("past"), None), false, false))
     );
     assert_eq!(known.len(), 4);
 
     let labels: Vec<_> = (0..250).map(|n| format!("nobody {n}")).collect();
     let labels = labels.iter().map(String::as_str);
     // Another label of the same order, and one whose code is over.
-    let labels: Vec<_> = labels.chain(["海报 7", "海报 07", "dead"]).collect();
+    let labels: Vec<_> = labels.chain(["海报 7", "海报 07", "past"]).collect();
     let found = store.channels.scenes_named(&labels).await.unwrap();
     let label = || "海报 7".to_owned();
     assert_eq!(found.get(&(label(), true)), Some(&named));

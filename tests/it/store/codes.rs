@@ -124,14 +124,14 @@ async fn of_two_codes_the_later_minted_stays(bench: Bench) {
     );
 }
 
-async fn only_the_dead_are_purged_and_only_in_batches(bench: Bench) {
+async fn only_expired_codes_are_purged_and_only_in_batches(bench: Bench) {
     let store = bench.replica().await;
     for id in 1..=510 {
-        let dead = for_a_while("dead", bench.now() - MINUTE, 30);
-        store.codes.save(&temporary(id), &dead).await.unwrap();
+        let expired = for_a_while("expired", bench.now() - MINUTE, 30);
+        store.codes.save(&temporary(id), &expired).await.unwrap();
     }
-    let living = for_a_while("living", bench.now(), 60);
-    store.codes.save(&temporary(1000), &living).await.unwrap();
+    let lasting = for_a_while("lasting", bench.now(), 60);
+    store.codes.save(&temporary(1000), &lasting).await.unwrap();
     let intent = granted(&store, &permanent("for ever")).await;
     store
         .codes
@@ -779,8 +779,8 @@ async fn the_url_of_an_expired_temporary_code_may_be_imported(bench: Bench) {
         url: "https://weixin.qq.com/q/shared".parse().unwrap(),
         ..code
     };
-    let living = url(for_a_while("temporary", bench.now(), 60));
-    store.codes.save(&temporary(7), &living).await.unwrap();
+    let lasting = url(for_a_while("temporary", bench.now(), 60));
+    store.codes.save(&temporary(7), &lasting).await.unwrap();
     let import = || async {
         let imported = store
             .codes
@@ -845,7 +845,7 @@ async fn a_result_is_recorded_although_its_intent_is_gone(bench: Bench) {
 contract! { sqlite memory postgres pgbouncer: {
     a_code_is_found_as_it_was_saved,
     of_two_codes_the_later_minted_stays,
-    only_the_dead_are_purged_and_only_in_batches,
+    only_expired_codes_are_purged_and_only_in_batches,
     a_lease_is_held_by_one,
     a_lease_ends_by_itself_and_is_then_not_its_holders,
     a_lease_that_is_dropped_is_given_back,

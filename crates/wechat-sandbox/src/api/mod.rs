@@ -96,8 +96,8 @@ pub(crate) async fn create(
 /// `GET /cgi-bin/showqrcode?ticket=TICKET`. What happens to an expired ticket is not known: it is
 /// 404 here.
 ///
-/// The headers are WeChat's: a picture may be kept for 7 days, even that of a code that dies in a
-/// minute.
+/// The headers are WeChat's: a picture may be kept for 7 days, even that of a code that expires in
+/// a minute.
 pub(crate) async fn show(
     State(sandbox): State<Sandbox>,
     method: Method,

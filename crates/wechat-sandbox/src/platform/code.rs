@@ -465,7 +465,7 @@ mod tests {
         assert!(store.by_ticket(&ever.ticket, at(1_000_000_000)).is_some());
 
         store.create("wx1", request(Some(60)), "http://localhost", at(60));
-        assert_eq!(store.codes.len(), 2, "the dead one is gone");
+        assert_eq!(store.codes.len(), 2, "the expired one is gone");
         assert_eq!(store.ids_by_ticket.len(), 2);
     }
 

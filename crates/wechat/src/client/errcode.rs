@@ -159,12 +159,12 @@ mod tests {
 
     #[test]
     fn three_errcodes_mean_an_invalid_access_token() {
-        let dead: Vec<i64> = TABLE
+        let refused: Vec<i64> = TABLE
             .iter()
             .filter(|row| row.class == Class::TokenDead)
             .map(|row| row.code)
             .collect();
-        assert_eq!(dead, [40001, 40014, 42001]);
+        assert_eq!(refused, [40001, 40014, 42001]);
     }
 
     #[test]

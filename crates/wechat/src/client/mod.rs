@@ -229,7 +229,7 @@ impl WeChat {
     /// Fetches a token. Not cancel safe: a classic token that WeChat has just issued would be lost.
     ///
     /// # Errors
-    /// See [`Error`]. An `errcode` here never means a dead token, but a fault of the account.
+    /// See [`Error`]. An `errcode` here never means a refused token, but a fault of the account.
     pub async fn fetch_token(&self, how: TokenCall) -> Result<GrantedToken, Error> {
         let secret = self.app_secret.expose_secret();
         let request = match self.token_source {

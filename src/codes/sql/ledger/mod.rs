@@ -37,7 +37,6 @@ pub enum ReserveOutcome {
     /// The call may be made: the intent is written and counted. What the replicas know of stopped
     /// calls comes with it.
     Granted(Intent, Option<Stop>),
-    /// The code exists.
     Exists(Box<IssuedCode>),
     /// Another call is in flight, or its outcome is unknown.
     Pending {
@@ -143,7 +142,7 @@ impl CodeStore {
         let used = sqlx::query(USED_STOCK).bind(self.db.appid());
         let unknown = sqlx::query(COUNT_UNKNOWN).bind(self.db.appid());
         self.db
-            .read(ReadKind::Read, async {
+            .read(ReadKind::Short, async {
                 let used = used.fetch_optional(self.db.autocommit()).await?;
                 let unknown: i64 = unknown.fetch_one(self.db.autocommit()).await?.try_get(0)?;
                 Ok(Stock {

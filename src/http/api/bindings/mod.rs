@@ -19,9 +19,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::bindings::{Bindings, Error, Status};
+use crate::bindings::{BindingStatus, Bindings, Error};
 use crate::clock::Clock;
-use crate::http::api::bindings::new_binding::NewBinding;
+use crate::http::api::bindings::new_binding::WantedBinding;
 use crate::http::extract::key_holder::{Bind, WithScope};
 use crate::http::extract::query::form_pairs;
 use crate::http::problem::{Document, ErrorCode, Problem};
@@ -81,7 +81,7 @@ pub(crate) struct WaitParams {
 #[utoipa::path(
     post,
     path = "/api/bindings",
-    request_body(content = NewBinding, description = "May be empty"),
+    request_body(content = WantedBinding, description = "May be empty"),
     responses(
         (status = 201, description = "The binding and its code", body = NewBindingBody),
         (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
@@ -98,14 +98,14 @@ pub(crate) async fn create(
     EnabledBindings(bindings): EnabledBindings,
     body: Body,
 ) -> Result<Response, Problem> {
-    let new = NewBinding::read(body, &bodies).await?.checked()?;
+    let new = WantedBinding::read(body, &bodies).await?.checked()?;
     let created = bindings
         .create(new.lifetime, new.context, new.reply)
         .await?;
     let now = clock.now();
     let scene = created.spec.scene();
     let body = NewBindingBody {
-        binding: BindingBody::new(created.id, Status::Pending, created.expires_at),
+        binding: BindingBody::new(created.id, BindingStatus::Pending, created.expires_at),
         code: CodeBody {
             scene: SceneBody::new(&scene),
             ticket: TicketBody::new(&site, &created.served.code, now, None),
@@ -173,7 +173,7 @@ pub(crate) async fn claim(
     let claimed = bindings.claim(&id).await?;
     Ok(Json(ClaimedBody {
         id,
-        status: status_text(Status::Claimed),
+        status: status_text(BindingStatus::Claimed),
         openid: claimed.openid.as_str().to_owned(),
         context: claimed.context,
     }))
@@ -223,7 +223,7 @@ fn wait(raw: &str) -> Result<Duration, Problem> {
 }
 
 impl BindingBody {
-    fn new(id: String, status: Status, expires_at: Timestamp) -> Self {
+    fn new(id: String, status: BindingStatus, expires_at: Timestamp) -> Self {
         Self {
             id,
             status: status_text(status),
@@ -232,12 +232,12 @@ impl BindingBody {
     }
 }
 
-fn status_text(status: Status) -> &'static str {
+fn status_text(status: BindingStatus) -> &'static str {
     match status {
-        Status::Pending => "pending",
-        Status::Scanned => "scanned",
-        Status::Claimed => "claimed",
-        Status::Expired => "expired",
+        BindingStatus::Pending => "pending",
+        BindingStatus::Scanned => "scanned",
+        BindingStatus::Claimed => "claimed",
+        BindingStatus::Expired => "expired",
     }
 }
 

@@ -27,7 +27,7 @@ const DEFAULT_LIFETIME: u64 = 300;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = WantedBinding)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewBinding {
+pub(crate) struct WantedBinding {
     /// Seconds until it ends, 60 to 1800. Default: 300.
     expire_seconds: Option<u64>,
     /// Returned with the claim, at most 1024 bytes.
@@ -36,14 +36,14 @@ pub(crate) struct NewBinding {
     reply: Option<ReplyBody>,
 }
 
-/// A checked [`NewBinding`].
+/// A checked [`WantedBinding`].
 pub(super) struct BindingOrder {
     pub(super) lifetime: Lifetime,
     pub(super) context: Option<String>,
     pub(super) reply: Option<Reply>,
 }
 
-impl NewBinding {
+impl WantedBinding {
     pub(super) async fn read(body: Body, budget: &ByteBudget) -> Result<Self, Problem> {
         let fields = read_object(body, MAX_BODY, budget).await?;
         // Every field is optional, so the one at fault fails alone too.

@@ -1,13 +1,12 @@
 //! The name of a file of numbers.
 
-use crate::http::api::attachment::disposition as disposition_of;
 use crate::statistics::{NumbersFilter, Span};
 
-/// The `Content-Disposition`, with a name that says which numbers the file holds, of which days,
-/// and whether by day. Files that differ have different names.
-pub(super) fn disposition(filter: &NumbersFilter, extension: &str) -> String {
+/// Says which numbers the file holds, of which days, and whether by day. Files that differ have
+/// different names.
+pub(super) fn file_name(filter: &NumbersFilter, extension: &str) -> String {
     let scene = filter.scene.as_ref();
-    let scene = scene.map(|scene| (scene.parameter(), scene.value().to_string()));
+    let scene = scene.map(|scene| (scene.value().field(), scene.value().to_string()));
     let group = filter.group.clone().map(|group| ("group", group));
     let chosen = [group, scene].into_iter().flatten();
     let chosen: String = chosen
@@ -19,8 +18,6 @@ pub(super) fn disposition(filter: &NumbersFilter, extension: &str) -> String {
         Span::Day => "by-day",
         Span::Total => "total",
     };
-    disposition_of(&format!(
-        "wxqr-stats{chosen}-{span}-{}-to-{}.{extension}",
-        filter.from, filter.to
-    ))
+    let (from, to) = (filter.from, filter.to);
+    format!("wxqr-stats{chosen}-{span}-{from}-to-{to}.{extension}")
 }

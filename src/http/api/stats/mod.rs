@@ -17,9 +17,10 @@ use jiff::tz::Offset;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use self::file_name::file_name;
 use self::query::{StatsQuery, too_many_rows};
 use crate::clock::Clock;
-use crate::http::api::attachment::XLSX;
+use crate::http::api::attachment::{XLSX, file};
 use crate::http::api::attribution::AttributionBody;
 use crate::http::api::stats::definitions::Definitions;
 use crate::http::extract::key_holder::{self, WithScope};
@@ -200,8 +201,9 @@ pub(crate) async fn csv_file(
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
     let numbers = numbers(&events, &query).await?;
-    let pieces = csv(&query, numbers);
-    Ok(file("text/csv; charset=utf-8", &query, "csv", pieces))
+    let name = file_name(&query.filter, "csv");
+    let body = pieces::body(csv(&query, numbers));
+    Ok(file("text/csv; charset=utf-8", &name, body))
 }
 
 /// The same numbers as a workbook, in which numbers and days are such, and digits that name
@@ -228,24 +230,10 @@ pub(crate) async fn xlsx_file(
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
     let numbers = numbers(&events, &query).await?;
+    let name = file_name(&query.filter, "xlsx");
     let by_day = query.filter.span == Span::Day;
-    let pieces = workbook::pieces(numbers, by_day, query.lang);
-    Ok(file(XLSX, &query, "xlsx", pieces))
-}
-
-/// A file, under a name that says what is in it.
-fn file(
-    media_type: &'static str,
-    query: &StatsQuery,
-    extension: &str,
-    pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
-) -> Response {
-    let disposition = file_name::disposition(&query.filter, extension);
-    let headers = [
-        (header::CONTENT_TYPE, media_type.to_owned()),
-        (header::CONTENT_DISPOSITION, disposition),
-    ];
-    (headers, pieces::body(pieces)).into_response()
+    let body = pieces::body(workbook::pieces(numbers, by_day, query.lang));
+    Ok(file(XLSX, &name, body))
 }
 
 /// Reads the numbers of each code.

@@ -1,6 +1,6 @@
 //! Errors of the database.
 
-use wechat::scene::{Scene, SceneValue};
+use wechat::scene::Scene;
 
 use crate::codes::ImportConflict;
 use crate::db;
@@ -35,9 +35,8 @@ fn owned_by(scene: &Scene) -> String {
         Scene::Temporary(_) => "temporary",
     };
     let value = scene.value();
-    let name = match value {
-        SceneValue::Id(_) => "scene_id",
-        SceneValue::Text(_) => "scene_str",
-    };
-    format!("belongs to another {kind} code, of {name} {value}")
+    format!(
+        "belongs to another {kind} code, of {} {value}",
+        value.field()
+    )
 }

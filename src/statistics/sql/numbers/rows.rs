@@ -17,14 +17,14 @@ use crate::statistics::tally::Attribution;
 
 /// The listed codes with their names and numbers, in order. Rows are many, so they are kept small.
 #[derive(Debug, Default)]
-pub(super) struct Codes {
-    codes: BTreeMap<Attribution, Code>,
+pub(super) struct CountedCodes {
+    codes: BTreeMap<Attribution, CountedCode>,
     /// The names of groups, each once.
     groups: HashSet<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
-struct Code {
+struct CountedCode {
     label: Option<Box<str>>,
     group: Option<Arc<str>>,
     archived: bool,
@@ -32,7 +32,7 @@ struct Code {
     numbers: Vec<(Option<Date>, Numbers)>,
 }
 
-impl Codes {
+impl CountedCodes {
     pub(super) fn len(&self) -> usize {
         self.codes.len()
     }
@@ -78,7 +78,7 @@ impl Codes {
         Ok(())
     }
 
-    fn code(&mut self, found: &AnyRow) -> Result<&mut Code, Error> {
+    fn code(&mut self, found: &AnyRow) -> Result<&mut CountedCode, Error> {
         Ok(self.codes.entry(columns::attribution(found)?).or_default())
     }
 
@@ -110,7 +110,7 @@ fn is_archived(found: &AnyRow) -> Result<bool, Error> {
     Ok(found.try_get::<i64, _>("archived")? != 0)
 }
 
-impl Code {
+impl CountedCode {
     fn rows(
         self,
         attribution: Attribution,

@@ -8,10 +8,8 @@ mod xlsx_sheet;
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jiff::tz::Offset;
 use utoipa::IntoParams;
 
@@ -22,7 +20,7 @@ use self::xlsx_sheet::XlsxSheet;
 use super::selection::{Selection, SelectionParams};
 use crate::channels::ChannelStore;
 use crate::clock::Clock;
-use crate::http::api::attachment::{XLSX, disposition};
+use crate::http::api::attachment::{XLSX, file};
 use crate::http::api::query::{known_pairs_with_lists, language};
 use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::i18n::lang::Lang;
@@ -96,14 +94,6 @@ pub(crate) async fn xlsx_file(
     let pages = Pages::of(channels, selection, SHEET_PAGE).await?;
     let body = body(pages, XlsxSheet::new(presenter, time_zone, lang));
     Ok(file(XLSX, &name, body))
-}
-
-fn file(media_type: &'static str, name: &str, body: Body) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, media_type.to_owned()),
-        (header::CONTENT_DISPOSITION, disposition(name)),
-    ];
-    (headers, body).into_response()
 }
 
 fn parse(raw: Option<&str>, known: &[&str]) -> Result<(Selection, Lang), Problem> {
