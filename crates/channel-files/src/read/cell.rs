@@ -20,6 +20,8 @@ pub(super) enum Cell {
     Bool(bool),
     Date,
     Error,
+    /// A formula whose result is not in the file.
+    NoResult,
 }
 
 impl Cell {
@@ -61,6 +63,7 @@ impl Cell {
             Self::Bool(value) => Ok(value.to_string()),
             Self::Date => Err(RowFault::Date(column)),
             Self::Error => Err(RowFault::SpreadsheetError(column)),
+            Self::NoResult => Err(RowFault::NoResult(column)),
         }
     }
 }

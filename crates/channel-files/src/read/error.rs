@@ -73,6 +73,11 @@ pub enum RowFault {
     /// The result of a formula is an error.
     #[error("{} holds an error of the spreadsheet, such as #N/A", .0.english())]
     SpreadsheetError(Column),
+    /// A formula has no result, as in files that no spreadsheet has saved.
+    #[error(
+        "{} is a formula without a result; open the file in a spreadsheet and save it, or enter the text itself", .0.english()
+    )]
+    NoResult(Column),
     /// The kind is another word.
     #[error("permanent must be 永久 (permanent) or 临时 (temporary), or true or false")]
     Kind,

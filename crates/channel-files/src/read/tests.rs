@@ -126,8 +126,15 @@ fn a_text_has_one_name_a_line() {
     assert_eq!(labels(&list), ["甲", "乙,丙"]);
     assert_eq!(list.rows[1].line, 3);
     assert_eq!(labels(&lines("名称\n甲\n").unwrap()), ["甲"]);
+    for heading in ["名称", "Name", "label", "渠道名称"] {
+        let list = lines(&format!("\n \n{heading}\n\n甲\n")).unwrap();
+        assert_eq!(labels(&list), ["甲"], "{heading}");
+        assert_eq!(list.rows[0].line, 5);
+    }
     let pasted = lines("名称\t分组\n甲\t上海\n").unwrap();
     assert_eq!(pasted.rows[0].group.as_deref(), Some("上海"));
+    assert_eq!(lines("\n甲\t上海\n"), Err(FileError::NoHeadings));
+    assert_eq!(labels(&lines("甲\t\n乙\n").unwrap()), ["甲", "乙"]);
 }
 
 #[test]
@@ -284,17 +291,31 @@ fn of_a_formula_its_stored_result_is_read() {
          <row r=\"3\"><c r=\"A3\"><f>1+1</f><v>2</v></c></row>\
          <row r=\"4\"><c r=\"A4\"><f>1+1</f></c>{}</row>\
          <row r=\"5\"><c r=\"A5\" t=\"e\"><f>1/0</f><v>#DIV/0!</v></c></row>\
-         <row r=\"6\"><c r=\"A6\" s=\"1\"><v>45000</v></c></row>",
+         <row r=\"6\"><c r=\"A6\" s=\"1\"><v>45000</v></c></row>\
+         <row r=\"7\"><c r=\"A7\"><f>B7</f><v></v></c></row>\
+         <row r=\"8\"><c r=\"A8\"><f t=\"shared\" si=\"99999999999\"/></c><c r=\"B8\" s=\"1\"/></row>\
+         <row r=\"9\"><c r=\"A9\" t=\"str\"><f>\"\"</f><v></v></c>{}</row>",
         inline("A1", "名称"),
         inline("B1", "分组"),
         inline("B4", "=1+1"),
+        inline("B9", "of nothing"),
     );
     let list = read(Format::Xlsx, &workbook(&rows, "")).unwrap();
-    assert_eq!(labels(&list), ["甲", "2", "", "", ""]);
+    assert_eq!(labels(&list), ["甲", "2", "", "", "", "", "", ""]);
     assert_eq!(list.rows[2].group.as_deref(), Some("=1+1"));
     let label = Column::Label;
-    assert_eq!(list.rows[3].fault, Some(RowFault::SpreadsheetError(label)));
-    assert_eq!(list.rows[4].fault, Some(RowFault::Date(label)));
+    let want = [
+        (2, None),
+        (3, None),
+        (4, Some(RowFault::NoResult(label))),
+        (5, Some(RowFault::SpreadsheetError(label))),
+        (6, Some(RowFault::Date(label))),
+        (7, Some(RowFault::NoResult(label))),
+        (8, Some(RowFault::NoResult(label))),
+        // An empty text is a result.
+        (9, None),
+    ];
+    assert_eq!(faults(&list), want);
 }
 
 #[test]

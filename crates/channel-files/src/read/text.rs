@@ -42,9 +42,13 @@ pub(super) fn read_table(text: &str) -> Result<ChannelList, FileError> {
     collect(records(text, separator(text)), None)
 }
 
-/// Reads one name a line, or CSV if the first line has headings.
+/// Reads one name a line, or CSV if the first line that is not blank has headings, or tabs as of
+/// cells that were copied from a sheet.
 pub(super) fn read_lines(text: &str) -> Result<ChannelList, FileError> {
-    if known_headings(text, separator(text)) > 0 {
+    let mut lines = text.lines();
+    let first = lines.find(|line| Cell::of_text(line).is_some());
+    let is_table = first.is_some_and(|line| line.trim().contains('\t'));
+    if is_table || known_headings(text, separator(text)) > 0 {
         return read_table(text);
     }
     let lines = (1..).zip(text.lines());

@@ -46,8 +46,8 @@ pub(super) fn read(file: &[u8]) -> Result<ChannelList, FileError> {
     let mut cells = workbook
         .worksheet_cells_reader(&name)
         .map_err(|error| file_error(&error))?;
-    let cells = std::iter::from_fn(|| match cells.next_cell() {
-        Ok(Some(cell)) => Some(Ok((cell.get_position(), value(cell.get_value())))),
+    let cells = std::iter::from_fn(|| match cells.next_cell_with_formula_metadata() {
+        Ok(Some(cell)) => Some(Ok((cell.pos, value(&cell.value, cell.formula.is_some())))),
         Ok(None) => None,
         Err(error) => Some(Err(file_error(&error))),
     });
@@ -142,10 +142,11 @@ fn records(
     })
 }
 
-/// The value of a cell; of a formula, the result that was stored.
-fn value(value: &DataRef<'_>) -> Option<Cell> {
+/// The value of a cell; of a formula, the result that was stored. A program that writes workbooks
+/// stores none.
+fn value(value: &DataRef<'_>, is_formula: bool) -> Option<Cell> {
     match value {
-        DataRef::Empty => None,
+        DataRef::Empty => is_formula.then_some(Cell::NoResult),
         DataRef::String(text) => Cell::of_text(text),
         DataRef::SharedString(text) => Cell::of_text(text),
         #[expect(

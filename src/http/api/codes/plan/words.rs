@@ -47,6 +47,10 @@ pub(super) fn row_fault(fault: RowFault) -> Problem {
             "被表格软件变成了日期；请把该列设为文本格式后重新输入",
         ),
         RowFault::SpreadsheetError(column) => named(column, "是表格软件的错误值，例如 #N/A"),
+        RowFault::NoResult(column) => named(
+            column,
+            "是没有结果的公式；请用表格软件打开并保存，或直接填写文字",
+        ),
         RowFault::Kind => "类型须为 永久 或 临时（或 true、false）".to_owned(),
         RowFault::Lifetime => "有效期须为秒数，或如 12h、30天".to_owned(),
     };
