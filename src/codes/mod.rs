@@ -38,7 +38,7 @@ pub use self::error::{BudgetExhausted, Error, MintError};
 pub use self::freshness::ReuseShare;
 pub use self::mint::CLOCK_TOLERANCE;
 pub use self::request::{Freshness, Issued, Source};
-pub use self::scene_filter::{SceneFilter, SceneFilterError};
+pub use self::scene_filter::{SceneFilter, SceneFilterError, SceneKind};
 pub use self::service::Codes;
 pub use self::settings::Settings;
 pub use self::single_flight::{Call, SingleFlight, TaskAborted};

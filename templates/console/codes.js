@@ -90,8 +90,8 @@ const loadNumbers = (version) => {
 /** The chosen channel, where the page has it not: a link leads to it whatever the list shows. */
 const findOpened = async (found) => {
   if (!opened || found.some((item) => identity(item) === opened.identity)) return [];
-  const { items } = await json("api/codes", { scene: opened.scene, archived: "all" });
-  return items.filter((item) => identity(item) === opened.identity);
+  const { items } = await json("api/codes", { scene: opened.identity, archived: "all" });
+  return items;
 };
 
 const load = async () => {

@@ -23,6 +23,7 @@ let chosen = null;
 let rows = [];
 let chart = [];
 let before = null;
+let period = "";
 
 const group = () => at("group").value;
 
@@ -30,9 +31,14 @@ const group = () => at("group").value;
 const filter = () => group() ? { group: group() } : {};
 
 /** The same for the numbers above: those of the channel, or of all rows together. */
-const subject = () => chosen ? { scene: chosen.scene } : { sum: true, ...filter() };
+const subject = () => chosen ? { scene: chosen.identity } : { sum: true, ...filter() };
 
-const ofSubject = (rows) => chosen ? rows.filter((row) => identity(row) === chosen.identity) : rows;
+/** What a file holds: the chosen channel, or those that the table shows. */
+const fileFilter = () => {
+  if (chosen) return { scene: chosen.identity };
+  const { q } = tableState();
+  return { ...filter(), ...(q && { q }) };
+};
 
 const sumOf = (rows) => Object.fromEntries(NUMBERS.map((name) => {
   const sum = rows.reduce((sum, row) => sum + (row[name] ?? 0), 0);
@@ -49,9 +55,16 @@ const showSubject = () => {
   at("code").href = pageLink(link("codes"), { ...rangeState(), channel: chosen?.identity });
 };
 
+/** For paper, where no field says it. */
+const showPeriod = () => {
+  const { q } = tableState();
+  setText(at("period"), [period, q && filled(words.period_search, { q })].filter(Boolean).join(words.comma));
+};
+
 const show = () => {
   showSubject();
-  showTiles(sumOf(ofSubject(rows)), before);
+  showPeriod();
+  showTiles(sumOf(chosen ? rows.filter((row) => identity(row) === chosen.identity) : rows), before);
   showChannels(rows, chosen?.identity);
   showDays(chart, !chosen);
   showChart(chart);
@@ -74,10 +87,11 @@ const refresh = async (isWanted, hasEvents) => {
   ]);
   if (!isWanted()) return;
   rows = total.rows;
-  chart = ofSubject(daily.rows);
-  before = earlier && sumOf(ofSubject(earlier));
+  chart = daily.rows;
+  before = earlier && sumOf(earlier);
   if (at("silence")) at("silence").hidden = hasEvents;
   showDates(total);
+  period = filled(words.period, total);
   show();
   setText(at("live"), filled(words.live, { time: localTime().slice(11, 19), zone: words.zone }));
 };
@@ -112,15 +126,20 @@ const choose = (row) => {
 const save = async (format, by) => {
   setText(at("file_trouble"), "");
   try {
-    const one = chosen ? { scene: chosen.scene } : filter();
-    await download(`api/stats.${format}`, { ...range(), by, ...one, lang: words.lang }, `wxqr-stats.${format}`);
+    await download(`api/stats.${format}`, { ...range(), by, ...fileFilter(), lang: words.lang }, `wxqr-stats.${format}`);
   } catch (trouble) {
     setText(at("file_trouble"), textOf(trouble));
   }
 };
 
 readState();
-startTable({ chose: choose, changed: () => keepState(false) });
+startTable({
+  chose: choose,
+  changed: () => {
+    keepState(false);
+    showPeriod();
+  },
+});
 onRange((isGood) => {
   setText(at("file_trouble"), isGood ? "" : words.range);
   if (!isGood) return;

@@ -20,6 +20,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [
+        Self::QrScene,
+        Self::QrStrScene,
+        Self::QrLimitScene,
+        Self::QrLimitStrScene,
+    ];
+
     /// WeChat's name of the kind.
     pub fn action_name(self) -> &'static str {
         match self {
@@ -40,13 +48,9 @@ impl FromStr for Kind {
     type Err = SceneError;
 
     fn from_str(text: &str) -> Result<Self, SceneError> {
-        let kinds = [
-            Self::QrScene,
-            Self::QrStrScene,
-            Self::QrLimitScene,
-            Self::QrLimitStrScene,
-        ];
-        let named = kinds.into_iter().find(|kind| kind.action_name() == text);
+        let named = Self::ALL
+            .into_iter()
+            .find(|kind| kind.action_name() == text);
         named.ok_or(SceneError::UnknownKind)
     }
 }

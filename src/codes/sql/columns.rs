@@ -31,12 +31,13 @@ pub(crate) fn scene_of(kind: &str, text: &str) -> Result<Scene, Error> {
     Scene::new(kind, text).map_err(|_| Error::BadRow("a scene"))
 }
 
-/// The kinds of codes that a filter may select, as SQL lists them.
-pub(crate) fn kinds(filter: &SceneFilter) -> &'static str {
-    match filter {
-        SceneFilter::Id(_) => "'QR_SCENE', 'QR_LIMIT_SCENE'",
-        SceneFilter::Text(_) => "'QR_STR_SCENE', 'QR_LIMIT_STR_SCENE'",
-    }
+/// The kinds that a filter may select, as SQL lists them; that of unknown tickets is empty.
+pub(crate) fn kinds(filter: &SceneFilter) -> String {
+    let of_codes = Kind::ALL.into_iter().filter(|kind| filter.may_be(*kind));
+    let unattributed = filter.may_be_unattributed().then_some("");
+    let names = of_codes.map(Kind::action_name).chain(unattributed);
+    let quoted: Vec<_> = names.map(|name| format!("'{name}'")).collect();
+    quoted.join(", ")
 }
 
 /// The code of a row; none for an intent.

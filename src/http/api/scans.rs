@@ -26,7 +26,9 @@ const KNOWN: &[&str] = &["scene", "since", "cursor", "limit"];
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
 pub(crate) struct ScansParams {
-    /// Scans of one scene, permanent or not: `id:123` or `str:poster`.
+    /// Scans of one scene, permanent or not: `id:123` or `str:poster`; with `permanent:`,
+    /// `temporary:` or `unattributed:` in front, such as `permanent:str:poster`, of the code of
+    /// that kind.
     scene: Option<String>,
     /// Events from this time on, by WeChat's clock: `2026-11-22T08:00:00+08:00` (a `+` is written
     /// `%2B` in a query), or `2026-11-22` for the beginning of that day by `WXQR_TIME_ZONE`.

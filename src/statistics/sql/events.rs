@@ -143,7 +143,7 @@ impl EventFilter {
     fn sql(&self, order: EventOrder) -> String {
         let scene = match &self.scene {
             Some(scene) => {
-                format!("AND scene = $4 AND kind IN ({}, '')", kinds(scene))
+                format!("AND scene = $4 AND kind IN ({})", kinds(scene))
             }
             None => String::new(),
         };

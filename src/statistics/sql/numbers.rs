@@ -276,7 +276,7 @@ impl NumbersFilter {
     fn scene_sql(&self) -> String {
         match &self.scene {
             Some(scene) => {
-                format!(" AND scene = $4 AND kind IN ({}, '')", kinds(scene))
+                format!(" AND scene = $4 AND kind IN ({})", kinds(scene))
             }
             None => String::new(),
         }

@@ -661,15 +661,20 @@ async fn the_file_that_is_downloaded_is_the_apis() {
     let (from, to) = (today() - 29.days(), today());
     for (search, scene, chosen) in [
         ("", "", ""),
+        ("上海", "&q=%E4%B8%8A%E6%B5%B7", "-q-上海"),
         (
             "newsletter",
-            "&scene=str:newsletter-2026-11",
-            "-scene_str-newsletter-2026-11",
+            "&scene=temporary:str:newsletter-2026-11",
+            "-temporary-scene_str-newsletter-2026-11",
         ),
-        ("1024", "&scene=id:1024", "-scene_id-1024"),
+        (
+            "1024",
+            "&scene=permanent:id:1024",
+            "-permanent-scene_id-1024",
+        ),
     ] {
-        if !search.is_empty() {
-            page.fill("#search", search).await;
+        page.fill("#search", search).await;
+        if scene.contains("scene") {
             page.click("#channels tbody button").await;
         }
         for (kind, by, span) in [
@@ -691,7 +696,7 @@ async fn the_file_that_is_downloaded_is_the_apis() {
         }
     }
     // None was written over another.
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 12);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 16);
     check_reading(&mut page, "after two downloads").await;
 }
 
@@ -827,4 +832,27 @@ async fn a_scan_that_comes_while_the_numbers_are_on_their_way_is_not_missed() {
     page.until("timers.length === 2").await;
     page.eval("tick()").await;
     assert_eq!(page.text(scans).await, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_paper_the_page_says_its_period() {
+    let (followed, mut browser) = followed_and_browser!();
+    four_weeks(&followed).await;
+    let mut page = browser.page(Screen::DESK).await;
+    page.open_board(&followed, "zh").await;
+    let period =
+        "(it => it.checkVisibility() ? it.textContent : '')(document.querySelector('#period'))";
+    assert_eq!(page.text(period).await, "", "the fields say it");
+    page.fill("#search", "poster-").await;
+    let media = json!({"media": "print"});
+    page.call("Emulation.setEmulatedMedia", media).await;
+    let (from, to) = (today() - 29.days(), today());
+    let want = format!("{from} 至 {to}、搜索“poster-”");
+    assert_eq!(page.text(period).await, want);
+    // No heading is left alone at the foot of a page.
+    let headings = "[...document.querySelectorAll('.stats .bar:has(h2), #channels thead')].map(it => getComputedStyle(it).breakAfter)";
+    assert_eq!(
+        page.eval(headings).await,
+        json!(["avoid", "avoid", "avoid"])
+    );
 }

@@ -1,18 +1,15 @@
 //! `GET /api/codes.zip`, unpacked and read by others.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use wxqr::clock::{Clock as _, ManualClock, SystemClock};
 
 use crate::support::app::TestApp;
+use crate::support::archive::unpacked;
 use crate::support::keys::{ADMIN, MINT, STATS};
 use crate::support::picture::{decode_png, decode_svg, read_by_zbar};
 use crate::support::skip::skip;
@@ -29,37 +26,6 @@ const NAMES: [(&str, &str); 9] = [
     ("a:b", "a_b"),
     ("codes", "codes"),
 ];
-
-/// What is in an archive, by name, as Python unpacks it; none without Python.
-fn unpacked(archive: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
-    const SCRIPT: &str = "import base64, io, json, sys, zipfile\n\
-        archive = zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read()))\n\
-        assert archive.testzip() is None\n\
-        print(json.dumps([[it.filename, base64.b64encode(archive.read(it)).decode()] for it in archive.infolist()]))";
-    let child = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        skip("there is no python3", "REQUIRE_PYTHON");
-        return None;
-    };
-    let mut input = child.stdin.take().unwrap();
-    let archive = archive.to_vec();
-    let writing = std::thread::spawn(move || input.write_all(&archive).unwrap());
-    let output = child.wait_with_output().unwrap();
-    writing.join().unwrap();
-    assert!(output.status.success());
-    let entries: Vec<(String, String)> = serde_json::from_slice(&output.stdout).unwrap();
-    let count = entries.len();
-    let entries = entries
-        .into_iter()
-        .map(|(name, file)| (name, BASE64_STANDARD.decode(file).unwrap()));
-    let entries: BTreeMap<_, _> = entries.collect();
-    assert_eq!(entries.len(), count, "two entries have one name");
-    Some(entries)
-}
 
 /// The rows of `codes.csv`, by their headings.
 fn rows(file: &[u8]) -> Vec<BTreeMap<String, String>> {

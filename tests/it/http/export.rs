@@ -127,3 +127,35 @@ async fn an_exported_file_imports_as_known() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_scene_with_a_kind_selects_one_code() {
+    let app = TestApp::spawn().await;
+    for code in [
+        json!({"scene_str": "ab", "permanent": true, "label": "Poster"}),
+        json!({"scene_str": "ab", "expire_seconds": 600, "label": "Stand"}),
+        json!({"scene_id": 7, "permanent": true, "label": "Seven"}),
+    ] {
+        app.post_as(ADMIN, "/api/codes", code.to_string()).await;
+    }
+    for (query, want) in [
+        ("scene=str:ab", "Poster,Stand"),
+        ("scene=permanent:str:ab", "Poster"),
+        ("scene=temporary:str:ab&scene=permanent:id:7", "Seven,Stand"),
+        ("scene=unattributed:str:ab", ""),
+        ("scene=temporary:id:7", ""),
+    ] {
+        let list = app
+            .get_as(STATS, &format!("/api/codes?{query}"))
+            .await
+            .json();
+        let items = list["items"].as_array().unwrap();
+        let mut labels: Vec<_> = items
+            .iter()
+            .map(|it| it["label"].as_str().unwrap())
+            .collect();
+        labels.sort_unstable();
+        assert_eq!(labels.join(","), want, "{query}");
+        assert_eq!(list["total"], items.len(), "{query}");
+    }
+}

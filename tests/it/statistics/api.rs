@@ -155,6 +155,11 @@ async fn the_files_name_says_what_is_in_it() {
         ),
         ("group=7&by=day", "group-7-by-day", "group-7-by-day"),
         (
+            "scene=permanent:str:7&q=a",
+            "permanent-scene_str-7-q-a-total",
+            "permanent-scene_str-7-q-a-total",
+        ),
+        (
             "group=%E4%B8%8A%E6%B5%B7&scene=str:a%2Fb%22",
             "group-__-scene_str-a_b_-total",
             "group-%E4%B8%8A%E6%B5%B7-scene_str-a_b_-total",
@@ -647,7 +652,7 @@ async fn what_cannot_be_asked_is_refused_with_what_can() {
         (
             "/api/stats.csv?sum=true",
             "sum",
-            "accepted: scene, group, from, to, by, lang",
+            "accepted: q, scene, group, from, to, by, lang",
         ),
         ("/api/stats.csv?by=", "by", "day or total"),
     ] {
@@ -792,5 +797,73 @@ async fn the_page_has_no_numbers_and_says_whether_the_callback_is_on() {
             .get_with("/stats", &[("accept-language", accept)])
             .await;
         assert!(page.text().contains(&format!("<h1>{want}</h1>")));
+    }
+}
+
+#[tokio::test]
+async fn a_scene_with_a_kind_has_the_numbers_of_one_code() {
+    let followed = Followed::spawn().await;
+    let permanent = json!({"scene_str": "ab", "permanent": true, "label": "Poster"});
+    let permanent = followed.code(&permanent).await;
+    let temporary = json!({"scene_str": "ab", "label": "Stand", "group": "Fair"});
+    let temporary = followed.code(&temporary).await;
+    let deeds = [
+        (&*permanent, 1, "oA"),
+        (&*temporary, 2, "oA"),
+        (&*temporary, 3, "oB"),
+        ("gQunknown", 4, "oC"),
+    ];
+    let at = |minute: i32| format!("2026-11-03T10:0{minute}:00+08:00");
+    let times = deeds.map(|(_, minute, _)| at(minute));
+    let deeds: Vec<_> = deeds
+        .iter()
+        .zip(&times)
+        .map(|((ticket, _, who), at)| Deed {
+            who,
+            kind: Scan,
+            at,
+            code: Some((ticket, "ab")),
+        })
+        .collect();
+    followed.record(&deeds).await;
+    let days = "from=2026-11-01&to=2026-11-07";
+    for (scene, scans, events) in [
+        ("str:ab", vec![1, 2, 1], 4),
+        ("permanent:str:ab", vec![1], 1),
+        ("temporary:str:ab", vec![2], 2),
+        ("unattributed:str:ab", vec![1], 1),
+        ("permanent:id:7", vec![], 0),
+    ] {
+        let rows = followed.rows(&format!("{days}&scene={scene}")).await;
+        let mut got: Vec<_> = rows.iter().map(|row| row["scans"].clone()).collect();
+        got.sort_by_key(ToString::to_string);
+        let mut want = scans.clone();
+        want.sort_unstable();
+        assert_eq!(json!(got), json!(want), "{scene}: {rows:?}");
+        let sum = format!("{days}&sum=true&scene={scene}");
+        let sum = &followed.rows(&sum).await[0]["scans"];
+        assert_eq!(*sum, json!(scans.iter().sum::<i32>()), "{scene}");
+        let scans = format!("/api/scans?scene={scene}");
+        let scans = followed.get(keys::STATS, &scans).await.json();
+        assert_eq!(scans["items"].as_array().unwrap().len(), events, "{scene}");
+    }
+    // A file has what a search finds in label, group or scene.
+    for (query, want) in [
+        ("q=POST", vec!["Poster"]),
+        ("q=fair", vec!["Stand"]),
+        ("q=ab&scene=permanent:str:ab", vec!["Poster"]),
+        ("q=none", vec![]),
+    ] {
+        let path = format!("/api/stats.csv?{days}&{query}");
+        let file = followed.get(keys::STATS, &path).await;
+        let lines = file.text().lines().skip(1);
+        let labels: Vec<_> = lines.map(|line| line.split(',').next().unwrap()).collect();
+        assert_eq!(labels, want, "{query}");
+        let path = format!("/api/stats.xlsx?{days}&{query}");
+        let file = followed.get(keys::STATS, &path).await;
+        if let Some(Value::Array(cells)) = cells_of(&file.body) {
+            let labels: Vec<_> = cells[1..].iter().map(|row| row[0].clone()).collect();
+            assert_eq!(json!(labels), json!(want), "{query}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use wechat::event::{Event, EventKind, Scan};
-use wechat::scene::{Kind, PermanentScene, Scene, SceneText};
+use wechat::scene::{Kind, PermanentScene, Scene, SceneText, TemporaryScene};
 use wxqr::app::Stores;
 use wxqr::channels::{Channel, ChannelChange, ChannelFilter, Order};
 use wxqr::clock::{Clock as _, ManualClock};
@@ -692,8 +692,9 @@ async fn codes_of_bindings_are_not_listed(bench: Bench) {
         .map(|one| one.scene.value().to_string())
         .collect();
     assert_eq!(scenes, ["poster"]);
+    let binding = Scene::Temporary(TemporaryScene::Text(SceneText::reserved("b1")));
     let scene = NumbersFilter {
-        scene: Some(SceneFilter::Text(SceneText::reserved("b1"))),
+        scene: Some(SceneFilter::from(&binding)),
         ..filter(1, 3, Span::Total)
     };
     assert_eq!(bench.numbers(&scene).await, []);

@@ -12,6 +12,9 @@ pub(crate) const ADMIN: &str = "admin-key-of-the-owner";
 /// With two scopes, of which openids need both.
 pub(crate) const STATS_AND_PEOPLE: &str = "reader-key-of-the-owner";
 
+/// With two scopes: it sees every code, and changes permanent ones only.
+pub(crate) const STATS_AND_PERMANENT: &str = "printer-key-of-the-owner";
+
 /// What links are signed with, where a test sets `WXQR_LINK_KEYS` to it.
 pub(crate) const LINK: &str = "link-key-of-the-owner";
 
@@ -25,6 +28,7 @@ pub(crate) fn all() -> String {
         ("bind", BIND, "bind"),
         ("admin", ADMIN, "admin"),
         ("reader", STATS_AND_PEOPLE, "stats+people"),
+        ("printer", STATS_AND_PERMANENT, "stats+permanent"),
     ];
     let keys = keys.map(|(name, secret, scopes)| format!("{name}:{secret}:{scopes}"));
     keys.join(",")

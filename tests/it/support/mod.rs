@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod app;
+pub(crate) mod archive;
 pub(crate) mod callback;
 pub(crate) mod closing;
 pub(crate) mod database;

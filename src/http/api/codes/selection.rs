@@ -23,7 +23,9 @@ pub(crate) struct SelectionParams {
     group: Option<String>,
     /// `true`: permanent codes only; `false`: temporary ones only.
     permanent: Option<bool>,
-    /// Codes of one scene: `id:123` or `str:poster`. Given more than once, codes of each of them.
+    /// Codes of one scene: `id:123` or `str:poster`; with `permanent:` or `temporary:` in front,
+    /// such as `permanent:str:poster`, the one of that kind. Given more than once, codes of each
+    /// of them.
     #[param(max_items = 100)]
     scene: Option<Vec<String>>,
     /// `true`: archived codes only; `all`: these too.
@@ -182,7 +184,11 @@ mod tests {
             ),
             ("archived", "yes", "archived must be false, true or all."),
             ("permanent", "all", "permanent must be true or false."),
-            ("scene", "7", "scene must be id:NUMBER or str:TEXT."),
+            (
+                "scene",
+                "7",
+                "scene must be id:NUMBER or str:TEXT, perhaps with permanent:, temporary: or unattributed: in front.",
+            ),
             ("limit", "7", "not a parameter"),
         ] {
             assert_eq!(read(name, value), Err(want.to_owned()), "{name}={value}");

@@ -25,14 +25,17 @@ use crate::http::api::attribution::AttributionBody;
 use crate::http::api::stats::definitions::Definitions;
 use crate::http::extract::key_holder::{self, WithScope};
 use crate::http::problem::{Document, Problem};
-use crate::statistics::{EventStore, NumbersRow, NumbersRows, Span, Sums};
+use crate::statistics::{Attribution, EventStore, NumbersRow, NumbersRows, Span, Sums};
+use crate::text::folded;
 
-/// The query of all three, for the document only.
+/// The query of all, for the document only.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]
 pub(crate) struct StatsParams {
-    /// Codes of one scene, permanent or not: `id:123` or `str:poster`.
+    /// Codes of one scene, permanent or not: `id:123` or `str:poster`; with `permanent:`,
+    /// `temporary:` or `unattributed:` in front, such as `permanent:str:poster`, the one of that
+    /// kind.
     scene: Option<String>,
     /// Codes of exactly this group.
     group: Option<String>,
@@ -59,6 +62,15 @@ pub(crate) struct SumParams {
     /// codes, so there are none.
     #[param(default = false)]
     sum: Option<bool>,
+}
+
+/// The further parameters of the files, for the document only.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive macro only")]
+pub(crate) struct SearchParams {
+    /// Part of the label, the group or the scene, without regard to case.
+    q: Option<String>,
 }
 
 /// The numbers.
@@ -182,7 +194,7 @@ pub(crate) async fn show(
 #[utoipa::path(
     get,
     path = "/api/stats.csv",
-    params(StatsParams),
+    params(StatsParams, SearchParams),
     responses(
         (status = 200, description = "The numbers", body = String, content_type = "text/csv"),
         (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
@@ -200,8 +212,8 @@ pub(crate) async fn csv_file(
 ) -> Result<Response, Problem> {
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
-    let numbers = numbers(&events, &query).await?;
-    let name = file_name(&query.filter, "csv");
+    let numbers = matching(numbers(&events, &query).await?, query.search.as_deref());
+    let name = file_name(&query, "csv");
     let body = pieces::body(csv(&query, numbers));
     Ok(file("text/csv; charset=utf-8", &name, body))
 }
@@ -211,7 +223,7 @@ pub(crate) async fn csv_file(
 #[utoipa::path(
     get,
     path = "/api/stats.xlsx",
-    params(StatsParams),
+    params(StatsParams, SearchParams),
     responses(
         (status = 200, description = "The numbers", body = Vec<u8>, content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
@@ -229,8 +241,8 @@ pub(crate) async fn xlsx_file(
 ) -> Result<Response, Problem> {
     let today = time_zone.to_datetime(clock.now()).date();
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
-    let numbers = numbers(&events, &query).await?;
-    let name = file_name(&query.filter, "xlsx");
+    let numbers = matching(numbers(&events, &query).await?, query.search.as_deref());
+    let name = file_name(&query, "xlsx");
     let by_day = query.filter.span == Span::Day;
     let body = pieces::body(workbook::pieces(numbers, by_day, query.lang));
     Ok(file(XLSX, &name, body))
@@ -240,6 +252,25 @@ pub(crate) async fn xlsx_file(
 async fn numbers(events: &EventStore, query: &StatsQuery) -> Result<NumbersRows, Problem> {
     let numbers = events.numbers(&query.filter).await?;
     numbers.ok_or_else(too_many_rows)
+}
+
+/// The rows whose label, group or scene has this part, without regard to case.
+fn matching<I>(rows: I, search: Option<&str>) -> impl Iterator<Item = NumbersRow> + use<I>
+where
+    I: Iterator<Item = NumbersRow>,
+{
+    let part = search.map(folded);
+    rows.filter(move |row| part.as_deref().is_none_or(|part| has_part(row, part)))
+}
+
+fn has_part(row: &NumbersRow, part: &str) -> bool {
+    let scene = match &row.attribution {
+        Attribution::Code(scene) => scene.value().to_string(),
+        Attribution::Unknown(text) => text.clone(),
+    };
+    let names = [&row.channel.label, &row.channel.group];
+    let mut texts = names.into_iter().flatten().chain([&scene]);
+    texts.any(|text| folded(text).contains(part))
 }
 
 /// The JSON, in pieces.
@@ -308,7 +339,7 @@ mod tests {
     use super::*;
     use crate::channels::Channel;
     use crate::http::i18n::lang::Lang;
-    use crate::statistics::{Attribution, Numbers, NumbersFilter};
+    use crate::statistics::{Numbers, NumbersFilter};
 
     fn random_row() -> impl Strategy<Value = NumbersRow> {
         let text = "[=\"\\\\,\n 海报a]{0,9}";
@@ -342,6 +373,7 @@ mod tests {
                 to: day,
                 span: Span::Day,
             },
+            search: None,
             sum: false,
             lang: Lang::Zh,
         }

@@ -10,7 +10,7 @@ use crate::statistics::{EventStore, NumbersFilter, Span};
 
 /// The parameters of the JSON, and those of the files.
 pub(super) const OF_JSON: &[&str] = &["scene", "group", "from", "to", "by", "sum", "lang"];
-pub(super) const OF_FILE: &[&str] = &["scene", "group", "from", "to", "by", "lang"];
+pub(super) const OF_FILE: &[&str] = &["q", "scene", "group", "from", "to", "by", "lang"];
 
 /// Days in a range without `from`.
 const DEFAULT_DAYS: i32 = 30;
@@ -19,6 +19,8 @@ const DEFAULT_DAYS: i32 = 30;
 #[derive(Debug)]
 pub(super) struct StatsQuery {
     pub(super) filter: NumbersFilter,
+    /// Of a file: part of the label, the group or the scene of its codes.
+    pub(super) search: Option<String>,
     /// Whether all codes are counted together.
     pub(super) sum: bool,
     pub(super) lang: Lang,
@@ -34,11 +36,12 @@ impl StatsQuery {
             to: today,
             span: Span::Total,
         };
-        let (mut from, mut sum, mut lang) = (None, false, Lang::En);
+        let (mut from, mut search, mut sum, mut lang) = (None, None, false, Lang::En);
         for (name, value) in query::known_pairs(raw, known)? {
             match name.as_str() {
                 "scene" => filter.scene = Some(query::scene(&value)?),
                 "group" => filter.group = Some(value),
+                "q" => search = Some(value).filter(|text| !text.is_empty()),
                 "from" => from = Some(day("from", &value)?),
                 "to" => filter.to = day("to", &value)?,
                 "by" => filter.span = span(&value)?,
@@ -49,7 +52,12 @@ impl StatsQuery {
         }
         filter.from = from.unwrap_or_else(|| first_day_until(filter.to));
         check_range(&filter)?;
-        Ok(Self { filter, sum, lang })
+        Ok(Self {
+            filter,
+            search,
+            sum,
+            lang,
+        })
     }
 }
 
@@ -145,7 +153,10 @@ mod tests {
                 "day=2026-11-22",
                 "day is not a parameter here; accepted: scene, group, from, to, by, sum, lang.",
             ),
-            ("scene=7", "scene must be id:NUMBER or str:TEXT."),
+            (
+                "scene=7",
+                "scene must be id:NUMBER or str:TEXT, perhaps with permanent:, temporary: or unattributed: in front.",
+            ),
             (
                 "by=day&from=1970-01-01&to=2243-10-18",
                 "That would be more than 100,000 rows; narrow the range from ... to, or name a group or a scene.",
