@@ -4,7 +4,7 @@ import { can } from "./session.js";
 
 const choices = () => [...document.querySelectorAll("[name=permanent]")];
 
-const show = () => { at("life").hidden = isPermanent(); };
+const show = () => { at("life").hidden = at("amount").disabled = isPermanent(); };
 
 export const isPermanent = () => choices().find((it) => it.checked)?.value === "true";
 

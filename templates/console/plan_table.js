@@ -11,7 +11,14 @@ let first = 0;
 const status = () => at("shown_rows").elements.status.value;
 const shownRows = () => rows.filter((row) => !status() || row.status === status());
 
-const lineOf = ({ line, status, request, problem, trimmed }) => {
+/** What a row gives, after what its code has now where that changes. What is not given stays. */
+const change = (now, given, isChanged) => {
+  if (!isChanged) return given ?? "";
+  if (given === undefined || given === now) return now ?? "";
+  return filled(words.becomes, { now: now || words.nothing_now, next: given });
+};
+
+const lineOf = ({ line, status, request, current, problem, trimmed }) => {
   const element = copyOf("row");
   const part = within(element);
   element.className = status;
@@ -19,9 +26,10 @@ const lineOf = ({ line, status, request, problem, trimmed }) => {
   setText(part("status"), words[`status_${status}`]);
   setText(part("problem"), problem ?? "");
   setText(part("trimmed"), trimmed?.length > 0 ? words.trimmed : "");
-  setText(part("label"), request?.label ?? "");
-  setText(part("reply"), replyStart(request?.reply));
-  setText(part("group"), request?.group ?? "");
+  const isChanged = status === "changed";
+  setText(part("label"), change(current?.label, request?.label, isChanged));
+  setText(part("reply"), change(replyStart(current?.reply), request?.reply && replyStart(request.reply), isChanged));
+  setText(part("group"), change(current?.group, request?.group, isChanged));
   setText(part("scene"), request && ("scene_id" in request || "scene_str" in request) ? sceneText(request) : "");
   setText(part("kind"), request && "permanent" in request ? request.permanent ? words.permanent : words.temporary : "");
   return element;

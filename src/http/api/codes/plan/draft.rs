@@ -4,7 +4,7 @@ use channel_files::{ChannelRow, Column, scene_candidates};
 use serde_json::{Map, Value, json};
 use wechat::scene::{CodeSpec, Kind, Lifetime, Scene, SceneId, SceneValue};
 
-use super::words;
+use super::{Defaults, words};
 use crate::channels::KnownScene;
 use crate::http::api::codes::new_code::Order;
 use crate::http::extract::json::JsonBody;
@@ -24,11 +24,12 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// A row without kind is permanent if `default_permanent`, unless it has a lifetime.
-    pub(super) fn of(row: ChannelRow, default_permanent: bool) -> Self {
+    /// A row without kind has the default one, unless it has a lifetime.
+    pub(super) fn of(row: ChannelRow, defaults: &Defaults) -> Self {
         let permanent = row
             .permanent
-            .unwrap_or(default_permanent && row.expire_seconds.is_none());
+            .unwrap_or(defaults.permanent && row.expire_seconds.is_none());
+        let default_expire = defaults.expire_seconds.filter(|_| !permanent);
         let mut draft = Self {
             line: row.line,
             request: Map::new(),
@@ -41,9 +42,9 @@ impl Draft {
         };
         draft.set("permanent", Some(permanent));
         draft.set("label", row.label);
-        draft.set("group", row.group);
+        draft.set("group", row.group.or_else(|| defaults.group.clone()));
         draft.set("reply", row.reply.map(|text| json!({ "text": text })));
-        draft.set("expire_seconds", row.expire_seconds);
+        draft.set("expire_seconds", row.expire_seconds.or(default_expire));
         draft.set("scene_str", row.scene_str);
         if let (Some(digits), true) = (row.scene_id, draft.order.is_ok()) {
             draft.set_number(&digits);

@@ -13,18 +13,21 @@ use http_listener::ByteBudget;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
+use wechat::push::Reply;
 
 use self::file::FileReader;
 pub(crate) use self::planner::Planner;
 use crate::access::Scope;
+use crate::channels::KnownScene;
 use crate::http::api::codes::new_code::NewCode;
 use crate::http::api::query::{boolean, known_pairs, language};
+use crate::http::api::reply_body::Message;
 use crate::http::extract::key_holder::KeyHolder;
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::{Document, Problem};
 
 /// The parameters of a plan.
-const KNOWN: &[&str] = &["permanent", "lang"];
+const KNOWN: &[&str] = &["permanent", "group", "expire_seconds", "lang"];
 
 /// The query, for the document only.
 #[derive(Debug, IntoParams)]
@@ -34,6 +37,10 @@ pub(crate) struct PlanParams {
     /// The kind of rows that name neither a kind nor a lifetime: permanent, or temporary.
     #[param(default = true)]
     permanent: Option<bool>,
+    /// The group of rows that name none.
+    group: Option<String>,
+    /// The lifetime of temporary codes whose rows name none.
+    expire_seconds: Option<u64>,
     /// The language of `problem`, and of errors about the file.
     #[param(pattern = "^(zh|en)$", default = "en")]
     lang: Option<String>,
@@ -61,12 +68,40 @@ pub(crate) struct PlannedRow {
     /// What to send to `POST /api/codes`, or what could be read of an invalid row.
     #[schema(value_type = NewCode)]
     request: Map<String, Value>,
+    /// What the code of a changed row has now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<CurrentNames>,
     /// Why the row is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     /// The fields from whose ends blanks were removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trimmed: Vec<&'static str>,
+}
+
+/// What a code has, before a row changes it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CurrentNames {
+    /// The owner's name for the scene.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    /// The group that the scene belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// What a follower reads after a scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Message>)]
+    reply: Option<Reply>,
+}
+
+impl From<KnownScene> for CurrentNames {
+    fn from(known: KnownScene) -> Self {
+        Self {
+            label: known.channel.label,
+            group: known.channel.group,
+            reply: known.reply,
+        }
+    }
 }
 
 /// What would become of a row.
@@ -136,23 +171,43 @@ fn may_make_any(holder: &KeyHolder) -> Result<(), Problem> {
 
 /// The parsed query.
 struct PlanQuery {
-    default_permanent: bool,
+    defaults: Defaults,
     lang: Lang,
+}
+
+/// What rows have that do not say otherwise.
+struct Defaults {
+    permanent: bool,
+    group: Option<String>,
+    expire_seconds: Option<u64>,
 }
 
 impl PlanQuery {
     fn parse(raw: Option<&str>) -> Result<Self, Problem> {
         let mut query = Self {
-            default_permanent: true,
+            defaults: Defaults {
+                permanent: true,
+                group: None,
+                expire_seconds: None,
+            },
             lang: Lang::En,
         };
         for (name, value) in known_pairs(raw, KNOWN)? {
             match name.as_str() {
-                "permanent" => query.default_permanent = boolean(&name, &value)?,
+                "permanent" => query.defaults.permanent = boolean(&name, &value)?,
+                "group" => query.defaults.group = Some(value).filter(|group| !group.is_empty()),
+                "expire_seconds" => query.defaults.expire_seconds = Some(seconds(&value)?),
                 // "lang": no other name is left.
                 _ => query.lang = language(&value)?,
             }
         }
         Ok(query)
     }
+}
+
+fn seconds(value: &str) -> Result<u64, Problem> {
+    value.parse().map_err(|_| {
+        let message = "must be a whole number of seconds";
+        Problem::invalid_parameter("expire_seconds", message)
+    })
 }

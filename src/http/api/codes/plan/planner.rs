@@ -7,7 +7,7 @@ use channel_files::{ChannelList, Column};
 use wechat::scene::{Lifetime, Scene};
 
 use super::draft::Draft;
-use super::{Plan, PlanQuery, PlannedRow, RowStatus, words};
+use super::{CurrentNames, Plan, PlanQuery, PlannedRow, RowStatus, words};
 use crate::access::Scope;
 use crate::channels::{ChannelStore, KnownScene};
 use crate::codes::Codes;
@@ -37,9 +37,7 @@ impl Planner {
         query: &PlanQuery,
     ) -> Result<Plan, Problem> {
         let rows = list.rows.into_iter();
-        let mut drafts: Vec<_> = rows
-            .map(|row| Draft::of(row, query.default_permanent))
-            .collect();
+        let mut drafts: Vec<_> = rows.map(|row| Draft::of(row, &query.defaults)).collect();
         self.find_named(&mut drafts).await?;
         self.check(&mut drafts).await;
         self.propose(&mut drafts).await?;
@@ -150,6 +148,7 @@ fn refuse_repeated(drafts: &mut [Draft]) {
 struct Compared {
     draft: Draft,
     status: RowStatus,
+    current: Option<CurrentNames>,
     costs_stock: bool,
 }
 
@@ -159,6 +158,7 @@ impl Compared {
             return Self {
                 draft,
                 status: RowStatus::Invalid,
+                current: None,
                 costs_stock: false,
             };
         };
@@ -177,6 +177,7 @@ impl Compared {
         Self {
             draft,
             status,
+            current: (status == RowStatus::Changed).then(|| known.into()),
             costs_stock,
         }
     }
@@ -187,6 +188,7 @@ impl Compared {
             line: self.draft.line,
             status: self.status,
             request: self.draft.request,
+            current: self.current,
             problem: problem.map(|problem| words::sentence(&problem, lang)),
             trimmed: self
                 .draft
