@@ -2,7 +2,7 @@
 // again, so stopping half-way loses nothing.
 import { pageLink } from "./address.js";
 import { runWithProgress, stopAll } from "./bulk.js";
-import { title } from "./channel.js";
+import { identity, title } from "./channel.js";
 import { save } from "./download.js";
 import { loadGroups } from "./groups.js";
 import { offerKinds, onKind } from "./kind_choice.js";
@@ -18,15 +18,18 @@ import { say, textOf } from "./trouble.js";
 const MOST_LISTED = 20;
 
 let file = null;
-let made = [];
+let rows = [];
 let again = [];
+let isMaking = false;
 
 const ofStatus = (rows, status) => rows.filter((row) => row.status === status);
 
-const costOf = ({ new_permanent, permanent_left }) => {
+const costOf = ({ new_permanent, permanent_left }, changed) => {
   const counts = { count: number(new_permanent), left: number(permanent_left) };
   if (new_permanent > permanent_left) return filled(words.cost_too_many, counts);
-  return new_permanent > 0 ? filled(words.cost_many, counts) : "";
+  const ofNew = new_permanent > 0 ? filled(words.cost_many, counts) : "";
+  const ofChanged = changed > 0 ? filled(words.cost_changed, { changed: number(changed) }) : "";
+  return [ofNew, ofChanged].filter(Boolean).join(" ");
 };
 
 const confirmation = (count, changed) => {
@@ -36,19 +39,31 @@ const confirmation = (count, changed) => {
   return filled(count === 0 ? words.confirm_changed : words.confirm_both, counts);
 };
 
+/** The codes of the plan that there are, in the order of its rows. */
+const existing = () => rows.filter((row) => row.status !== "invalid" && !again.includes(row));
+
+/** Where to go on, once nothing is left to do. */
+const showEnd = () => {
+  at("finished").hidden = again.length > 0 || existing().length === 0;
+  at("to_list").hidden = at("to_print").hidden = !can("stats");
+};
+
 const showPlan = (plan) => {
-  const [news, changed] = [ofStatus(plan.rows, "new"), ofStatus(plan.rows, "changed")];
-  made = [];
-  again = [...news, ...changed];
+  ({ rows } = plan);
+  const [news, changed] = [ofStatus(rows, "new"), ofStatus(rows, "changed")];
+  again = rows.filter((row) => row.status === "new" || row.status === "changed");
   const unknown = plan.unknown_columns ?? [];
   at("unknown").hidden = unknown.length === 0;
   setText(at("unknown"), filled(words.unknown_columns, { columns: unknown.join(words.lang === "zh" ? "、" : ", ") }));
-  showRows(plan.rows);
-  setText(at("cost"), costOf(plan));
+  showRows(rows);
+  at("planned").hidden = false;
+  setText(at("plan_title"), words.plan_title);
+  setText(at("cost"), costOf(plan, changed.length));
   setText(at("confirm"), confirmation(news.length, changed.length));
   at("confirm").disabled = again.length === 0 || plan.new_permanent > plan.permanent_left;
   at("confirm").hidden = at("back").hidden = false;
-  at("failures").hidden = at("finished").hidden = true;
+  at("failures").hidden = true;
+  showEnd();
   setText(at("outcome"), "");
   at("source").hidden = true;
   at("plan").hidden = false;
@@ -74,6 +89,7 @@ const failureText = ({ item, trouble }) =>
 
 const showFailures = ({ failed, left }) => {
   at("failures").hidden = failed.length + left.length === 0;
+  setText(at("failures_title"), failed.length > 0 ? words.failed_title : words.left_title);
   const texts = failed.slice(0, MOST_LISTED).map(failureText);
   if (failed.length > MOST_LISTED) texts.push(filled(words.more_failures, { count: number(failed.length - MOST_LISTED) }));
   at("failed_list").replaceChildren(...texts.map((text) => {
@@ -86,15 +102,19 @@ const showFailures = ({ failed, left }) => {
 };
 
 const make = async () => {
-  at("confirm").hidden = at("back").hidden = at("failures").hidden = true;
-  const result = await runWithProgress(again, ({ request }) => send("api/codes", request), ({ result }) => {
-    if (result) made.push(result);
-  });
-  again = [...result.failed, ...result.left].map(({ item }) => item);
-  showFailures(result);
+  if (isMaking) return;
+  isMaking = true;
+  for (const id of ["confirm", "back", "failures", "planned"]) at(id).hidden = true;
+  setText(at("plan_title"), words.making);
   setText(at("cost"), "");
-  at("finished").hidden = again.length > 0;
-  at("to_list").hidden = at("to_print").hidden = !can("stats");
+  at("plan_title").focus();
+  const result = await runWithProgress(again, ({ request }) => send("api/codes", request));
+  const remaining = new Set([...result.failed, ...result.left].map(({ item }) => item));
+  again = again.filter((row) => remaining.has(row));
+  setText(at("plan_title"), again.length > 0 ? words.unfinished : words.finished);
+  showFailures(result);
+  showEnd();
+  isMaking = false;
 };
 
 /** Back to the text, as it was. */
@@ -129,7 +149,7 @@ at("sample").addEventListener("click", () => {
 at("confirm").addEventListener("click", make);
 at("again").addEventListener("click", make);
 at("back").addEventListener("click", goBack);
-at("to_print").addEventListener("click", () => keepForPrint(made));
+at("to_print").addEventListener("click", () => keepForPrint(existing().map(({ request }) => identity(request))));
 at("more").addEventListener("click", () => {
   at("lines").value = at("file").value = "";
   chooseFile(null);

@@ -10,58 +10,96 @@ import { layoutOf, SIZES } from "./sheet.js";
 import { say } from "./trouble.js";
 import { vectorOf } from "./vector.js";
 
-// Drawn at once, all of them: paper has no pages to turn.
+// Drawn at once: paper has no pages to turn. More are printed in parts.
 const MOST = 480;
-const PAGE = 240;
+// Scenes of one request: an address has its limit.
+const SCENES = 20;
+// Names that a warning has.
+const MOST_NAMED = 10;
 const SMALL = 20;
 // Font sizes in mm, the first that a caption fits with is taken.
 const FONTS = [6, 5, 4.5, 4, 3.5, 3, 2.7, 2.4, 2.1, 1.8, 1.6, 1.4, 1.2, 1];
+// Where labels go by the size of the code, the caption rather gets more room.
+const LEAST_FONT_BY_SIZE = 1.4;
 // The width of A4 at the resolution of CSS.
 const PAPER_PIXELS = 794;
 const FILTERS = ["q", "group", "permanent", "archived", "sort"];
 const CHECKS = ["show_group", "show_scene", "marks"];
 
 let labels = [];
-let leftOut = 0;
+// Titles of those that cannot be printed.
+let missing = [];
+let total = 0;
 let address = {};
 
 const per = () => at("layout").elements.per.value;
 
-const channelOf = async ({ scene, identity: name }) => {
-  const { items } = await json("api/codes", { scene, archived: "all" });
-  return { items: items.filter((item) => identity(item) === name), total: 1 };
+/** How many come before those that are shown. */
+const first = () => Number(at("part").value);
+
+const byIdentities = async (names) => {
+  const found = new Map();
+  for (let from = 0; from < names.length; from += SCENES) {
+    const scenes = names.slice(from, from + SCENES).map((name) => ["scene", name]);
+    const { items } = await json("api/codes", [["archived", "all"], ["limit", SCENES], ...scenes]);
+    for (const item of items) found.set(identity(item), item);
+  }
+  return names.map((name) => found.get(name) ?? { gone: parsed(name)?.title ?? name });
 };
 
-const matching = async (state) => {
+/** A part of what matches: the pages before it are passed over. */
+const matching = async (state, offset) => {
   const filters = Object.fromEntries(FILTERS.filter((name) => state.get(name)).map((name) => [name, state.get(name)]));
-  const items = [];
   let page;
-  do {
+  for (let seen = 0; seen <= offset && (!page || page.next_cursor); seen += MOST) {
     const cursor = page?.next_cursor;
-    page = await json("api/codes", { sort: "-created", ...filters, limit: PAGE, ...(cursor && { cursor }) });
-    items.push(...page.items);
-  } while (page.next_cursor && items.length < MOST);
-  return { items, total: page.total };
+    page = await json("api/codes", { sort: "-created", ...filters, limit: MOST, ...(cursor && { cursor }) });
+  }
+  return page;
 };
 
-const wanted = async (state) => {
+const wanted = async (state, offset) => {
   const one = parsed(state.get("channel"));
-  if (one) return channelOf(one);
-  if (!state.get("picked")) return matching(state);
-  const items = keptForPrint();
-  return { items, total: items.length };
+  if (!one && !state.get("picked")) return matching(state, offset);
+  const names = one ? [one.identity] : keptForPrint();
+  return { items: await byIdentities(names.slice(offset, offset + MOST)), total: names.length };
 };
 
-/** Reads the pictures, in the order of the channels. */
+/** Reads the pictures, in the order of the channels; those that have none are missing. */
 const withPictures = async (items) => {
   const pictures = new Map();
-  const failures = [];
-  await runAll(items, vectorOf, ({ item, result, trouble }) => {
+  const withCodes = items.filter((item) => item.svg_url);
+  await runAll(withCodes, vectorOf, ({ item, result }) => {
     if (result) pictures.set(item, result);
-    else failures.push(trouble);
   }, new AbortController());
-  if (pictures.size === 0 && failures.length > 0) throw failures[0];
-  return items.filter((item) => pictures.has(item)).map((item) => ({ item, ...pictures.get(item) }));
+  return {
+    labels: items.filter((item) => pictures.has(item)).map((item) => ({ item, ...pictures.get(item) })),
+    missing: items.filter((item) => !pictures.has(item)).map((item) => item.gone ?? title(item)),
+  };
+};
+
+/** Says which ones are not on the paper, before it is printed. */
+const showMissing = () => {
+  const names = missing.slice(0, MOST_NAMED).join(words.comma);
+  const count = number(missing.length);
+  const text = missing.length > MOST_NAMED ? words.without_many : words.without;
+  setText(at("missing"), missing.length === 0 ? "" : filled(text, { count, names }));
+  at("retry").hidden = missing.length === 0;
+  setText(at("print"), missing.length === 0 ? words.print : filled(words.print_rest, { count: number(labels.length) }));
+};
+
+/** Offers the parts of what is too much for one. */
+const showParts = () => {
+  const shown = first();
+  const count = Math.max(1, Math.ceil(total / MOST));
+  at("part").replaceChildren(...Array.from({ length: count }, (_, n) => {
+    const option = document.createElement("option");
+    option.value = String(n * MOST);
+    option.textContent = filled(words.part, { from: number(n * MOST + 1), to: number(Math.min(total, (n + 1) * MOST)) });
+    return option;
+  }));
+  at("part").value = String(Math.min(shown, (count - 1) * MOST));
+  at("parts").hidden = count === 1;
 };
 
 const labelOf = ({ item, src }) => {
@@ -77,13 +115,17 @@ const labelOf = ({ item, src }) => {
   return element;
 };
 
-/** The largest font with which the whole caption is seen. */
+/** Takes the largest font with which the whole caption is seen. Returns how many times its room it needs. */
 const fitCaption = (caption) => {
-  for (const size of FONTS) {
+  for (const size of FONTS.filter((size) => per() !== "mm" || size >= LEAST_FONT_BY_SIZE)) {
     caption.style.setProperty("--font", `${size}mm`);
-    if (caption.scrollHeight <= caption.clientHeight + 1) return;
+    if (caption.scrollHeight <= caption.clientHeight) return 1;
   }
+  return caption.scrollHeight / caption.clientHeight;
 };
+
+/** Fits all captions. Returns how many times its room the longest one needs. */
+const fitCaptions = () => Math.max(...[...at("papers").querySelectorAll("figcaption")].map(fitCaption));
 
 const papersOf = (layout) => {
   const perPaper = layout.columns * layout.rows;
@@ -98,11 +140,11 @@ const papersOf = (layout) => {
 
 const warnings = (layout) => {
   const temporary = labels.map(({ item }) => item).filter((item) => !item.permanent);
-  const first = temporary.map((item) => item.expires_at).sort()[0];
+  const end = temporary.map((item) => item.expires_at).sort()[0];
   return [
     layout.code < SMALL ? words.small : "",
-    first ? filled(words.temporary_ones, { count: number(temporary.length), day: dayOf(first) }) : "",
-    leftOut > 0 ? filled(words.too_many, { most: number(MOST), left: number(leftOut) }) : "",
+    end ? filled(words.temporary_ones, { count: number(temporary.length), day: dayOf(end) }) : "",
+    total > MOST ? filled(words.too_many, { most: number(MOST), total: number(total) }) : "",
   ].filter(Boolean).join(" ");
 };
 
@@ -112,19 +154,7 @@ const zoom = () => {
   at("papers").style.setProperty("--zoom", String(Math.min(1, width / PAPER_PIXELS)));
 };
 
-const show = () => {
-  at("size").hidden = per() !== "mm";
-  at("print").disabled = labels.length === 0;
-  const mm = Number(at("mm").value);
-  const isGood = per() !== "mm" || (mm >= SIZES.least && mm <= SIZES.most);
-  if (labels.length === 0 || !isGood) {
-    setText(at("about"), isGood ? words.nothing : words.size);
-    at("print").disabled = true;
-    return at("papers").replaceChildren();
-  }
-  // Labels are equally large; a code with more modules has a wider picture.
-  const share = Math.min(...labels.map((label) => label.share));
-  const layout = layoutOf(per(), mm, share);
+const draw = (layout, share) => {
   const papers = papersOf(layout);
   const lengths = {
     "--cell-width": layout.cell.width, "--cell-height": layout.cell.height, "--caption": layout.caption,
@@ -132,11 +162,40 @@ const show = () => {
   };
   for (const [name, length] of Object.entries(lengths)) at("papers").style.setProperty(name, `${length}mm`);
   at("papers").style.setProperty("--columns", layout.columns);
+  at("papers").replaceChildren(...papers);
+};
+
+/** Draws the papers, with room for the longest caption. */
+const drawFitting = (mm) => {
+  // Labels are equally large; a code with more modules has a wider picture.
+  const share = Math.min(...labels.map((label) => label.share));
+  let layout = layoutOf(per(), mm, share, 0);
+  draw(layout, share);
+  const needed = fitCaptions();
+  if (needed > 1) {
+    layout = layoutOf(per(), mm, share, Math.ceil(layout.caption * needed));
+    draw(layout, share);
+    fitCaptions();
+  }
+  return layout;
+};
+
+const show = () => {
+  at("size").hidden = per() !== "mm";
+  showMissing();
+  const mm = Number(at("mm").value);
+  const isGood = per() !== "mm" || (mm >= SIZES.least && mm <= SIZES.most);
+  at("print").disabled = labels.length === 0 || !isGood;
+  if (at("print").disabled) {
+    setText(at("about"), isGood ? words.nothing : words.size);
+    setText(at("warning"), "");
+    return at("papers").replaceChildren();
+  }
   at("papers").classList.toggle("marked", at("marks").checked);
   zoom();
-  at("papers").replaceChildren(...papers);
-  for (const caption of at("papers").querySelectorAll("figcaption")) fitCaption(caption);
-  const counts = { count: number(labels.length), pages: number(papers.length), mm: number(Math.round(layout.code * 10) / 10) };
+  const layout = drawFitting(mm);
+  const pages = at("papers").children.length;
+  const counts = { count: number(labels.length), pages: number(pages), mm: number(Math.round(layout.code * 10) / 10) };
   setText(at("about"), filled(words.about, counts));
   setText(at("warning"), warnings(layout));
 };
@@ -146,21 +205,24 @@ const readLayout = (state) => {
   if (choice) choice.checked = true;
   at("mm").value = state.get("mm") ?? at("mm").value;
   for (const id of CHECKS) at(id).checked = state.get(id) === "true";
+  // Until it is known which parts there are.
+  at("part").replaceChildren(new Option("", String(Math.floor((Number(state.get("first")) || 0) / MOST) * MOST)));
 };
 
 const keepLayout = () => {
-  const layout = { per: per(), mm: per() === "mm" ? at("mm").value : "" };
+  const layout = { per: per(), mm: per() === "mm" ? at("mm").value : "", first: first() ? String(first()) : "" };
   for (const id of CHECKS) layout[id] = at(id).checked ? "true" : "";
   writeAddress({ ...address, ...layout }, false);
 };
 
 const load = async () => {
   setText(at("about"), words.loading);
+  at("print").disabled = true;
   try {
-    const { items, total } = await wanted(readAddress());
-    const withCodes = items.slice(0, MOST).filter((item) => item.svg_url);
-    leftOut = total - Math.min(items.length, MOST);
-    labels = await withPictures(withCodes);
+    const found = await wanted(readAddress(), first());
+    ({ total } = found);
+    showParts();
+    ({ labels, missing } = await withPictures(found.items));
     say(null);
     show();
   } catch (trouble) {
@@ -172,10 +234,12 @@ const load = async () => {
 const state = readAddress();
 address = Object.fromEntries(["picked", "channel", ...FILTERS].map((name) => [name, state.get(name)]));
 readLayout(state);
-at("layout").addEventListener("change", () => {
+at("layout").addEventListener("change", ({ target }) => {
   keepLayout();
-  show();
+  if (target === at("part")) load();
+  else show();
 });
+at("retry").addEventListener("click", load);
 at("layout").addEventListener("submit", (event) => {
   event.preventDefault();
   window.print();
@@ -188,7 +252,7 @@ start({
     load();
   },
   left: () => {
-    labels = [];
+    [labels, missing] = [[], []];
     show();
   },
 });

@@ -20,14 +20,14 @@ const gridLayout = ([columns, rows], share) => {
   return { columns, rows, cell, caption, code: picture * share };
 };
 
-const sizeLayout = (code, share) => {
+const sizeLayout = (code, share, least) => {
   const picture = code / share;
-  const caption = captionOf(picture);
+  const caption = Math.max(captionOf(picture), least);
   const width = Math.min(picture + 2 * PADDING, PAPER.width);
   const cell = { width, height: picture + 2 * PADDING + caption };
   const fit = (all, one) => Math.max(1, Math.floor(all / one + 1e-6));
   return { columns: fit(PAPER.width, cell.width), rows: fit(PAPER.height, cell.height), cell, caption, code };
 };
 
-/** The layout by its name; `mm` is the side of the code where it goes by size. */
-export const layoutOf = (name, mm, share) => GRIDS[name] ? gridLayout(GRIDS[name], share) : sizeLayout(mm, share);
+/** The layout by its name. Where it goes by size, `mm` is the side of the code, and captions may need more room than usual. */
+export const layoutOf = (name, mm, share, caption) => GRIDS[name] ? gridLayout(GRIDS[name], share) : sizeLayout(mm, share, caption);
