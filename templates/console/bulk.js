@@ -1,8 +1,11 @@
 // Does something to many channels, with a bar, a stop button and a report.
-import { at, filled, setText, words } from "./page.js";
+import { at, filled, number, setText, words } from "./page.js";
 import { runAll } from "./queue.js";
 import { fail } from "./session.js";
 import { textOf } from "./trouble.js";
+
+// Between the beginnings of two items, in milliseconds: what is new is listed in the order in which it was made.
+const GAP = 10;
 
 let controller = null;
 
@@ -11,14 +14,14 @@ at("stop").addEventListener("click", () => controller?.abort());
 const showProgress = (done, all) => {
   at("done").max = Math.max(all, 1);
   at("done").value = done;
-  setText(at("progress_text"), `${done} / ${all}`);
+  setText(at("progress_text"), `${number(done)} / ${number(all)}`);
 };
 
 const report = ({ done, failed, left }) => {
-  if (failed.length + left.length === 0) return filled(words.done, { done });
-  const counts = filled(words.done_some, { done, failed: failed.length, left: left.length });
+  if (failed.length + left.length === 0) return filled(words.done, { done: number(done) });
+  const counts = filled(words.done_some, { done: number(done), failed: number(failed.length), left: number(left.length) });
   const [first] = failed;
-  return first ? `${counts}${words.colon}${textOf(first.trouble)}` : counts;
+  return first ? `${counts}${filled(words.because, { reason: textOf(first.trouble) })}` : counts;
 };
 
 /** Ends what runs. */
@@ -39,7 +42,7 @@ export const runWithProgress = async (items, work, outcome = () => {}) => {
     if (!it.isStopped) count += 1;
     showProgress(count, items.length);
     outcome(it);
-  }, controller);
+  }, controller, GAP);
   controller = null;
   at("progress").hidden = true;
   setText(at("outcome"), report(result));

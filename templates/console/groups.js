@@ -1,4 +1,5 @@
 // The groups that there are, to choose from.
+import { filled, number, words } from "./page.js";
 import { json } from "./service.js";
 
 // A choice is no longer than a page either.
@@ -8,6 +9,14 @@ const option = (value) => {
   const element = document.createElement("option");
   element.value = value;
   element.textContent = value;
+  return element;
+};
+
+/** Says how many groups are not in the choice. */
+const rest = (count) => {
+  const element = option("");
+  element.disabled = true;
+  element.textContent = filled(words.more_groups, { count: number(count) });
   return element;
 };
 
@@ -24,6 +33,7 @@ export const loadGroups = async (select, proposals) => {
   if (select) {
     const chosen = select.value;
     select.replaceChildren(select.options[0], ...names.map(option));
+    if (items.length > MOST) select.append(rest(items.length - MOST));
     chooseGroup(select, chosen);
   }
   proposals?.replaceChildren(...names.map(option));

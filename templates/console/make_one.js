@@ -17,18 +17,25 @@ const PAUSE = 400;
 const editor = createReplyEditor(at("make"), null);
 let left = null;
 let asked = 0;
+let isMaking = false;
 
 const fields = () => [at("label").value.trim(), at("group").value.trim(), at("scene_str").value.trim()];
 
+const exists = (row) => row?.status === "known" || row?.status === "changed";
+
+/** Whether the code cannot be made because no permanent one is left. */
+const isSoldOut = (row) => left === 0 && isPermanent() && !exists(row);
+
 const costOf = (row) => {
-  if (row?.status === "known") return words.known;
-  if (row?.status === "changed") return words.changed;
+  if (exists(row)) return words[row.status];
   if (!isPermanent()) return words.cost_temporary;
+  if (isSoldOut(row)) return words.cost_none;
   return left === null ? words.cost_unknown : filled(words.cost_one, { left: number(left) });
 };
 
 const showPlan = (row) => {
   setText(at("cost"), costOf(row));
+  at("submit").disabled = isMaking || isSoldOut(row);
   const problem = row?.status === "invalid" ? row.problem : null;
   const scene = row?.request && sceneText(row.request);
   setText(at("about_scene"), problem ?? (scene ? filled(words.scene, { scene }) : ""));
@@ -67,10 +74,12 @@ const show = (code) => {
 };
 
 const make = async () => {
-  at("submit").disabled = true;
+  if (isMaking) return;
+  [isMaking, at("submit").disabled] = [true, true];
   say(null);
+  let row = null;
   try {
-    const row = await plan();
+    row = await plan();
     if (row?.request && row.status !== "invalid") {
       const reply = editor.value();
       const code = await send("api/codes", { ...row.request, ...(reply && { reply }) });
@@ -78,12 +87,13 @@ const make = async () => {
       show(code);
       at("label").value = at("scene_str").value = "";
       editor.fill(null);
-      showPlan(null);
+      row = null;
     }
   } catch (trouble) {
     fail(trouble);
   }
-  at("submit").disabled = false;
+  isMaking = false;
+  showPlan(row);
 };
 
 const proposed = readAddress().get("scene_str");

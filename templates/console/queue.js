@@ -4,6 +4,8 @@ const AT_ONCE = 4;
 // A request that the service asks to send later is sent so often, and waited for so long, in seconds.
 const TRIES = 5;
 const LONGEST_WAIT = 60;
+// Failures that all items would have: the first one ends the work.
+const FINAL = ["unauthorized", "permanent_stock_exhausted"];
 
 const isTransient = (trouble) =>
   trouble.retryAfter !== undefined || trouble.code === "unreachable" || trouble.code === "upstream_timeout";
@@ -29,19 +31,37 @@ const withRetries = async (work, item, signal, pause) => {
   }
 };
 
+/** Resolves for one caller after the other, with so many milliseconds between them. */
+const spaced = (gap) => {
+  let next = Promise.resolve();
+  return () => {
+    const turn = next;
+    next = turn.then(() => new Promise((done) => { setTimeout(done, gap); }));
+    return turn;
+  };
+};
+
 /**
  * Does `work` for each item, and calls `done` with each outcome: `{item, result}`, `{item, trouble}` or `{item, isStopped}`.
- * A key that is no longer valid stops all.
+ * What fails for all items stops all. With a `gap` in milliseconds between their beginnings, items begin in their order.
  */
-export const runAll = async (items, work, done, controller) => {
+export const runAll = async (items, work, done, controller, gap = 0) => {
   const { signal } = controller;
   const pause = { until: null };
+  const turn = spaced(gap);
   const left = items[Symbol.iterator]();
+  let end = null;
   const worker = async () => {
     for (const item of left) {
+      if (gap > 0) await turn();
       const outcome = await withRetries(work, item, signal, pause);
-      if (outcome.trouble?.code === "unauthorized") controller.abort();
-      done(outcome);
+      const code = outcome.trouble?.code;
+      const isRepeated = end !== null && code === end;
+      if (end === null && FINAL.includes(code)) {
+        end = code;
+        controller.abort();
+      }
+      done(isRepeated ? { item, isStopped: true } : outcome);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));

@@ -1,6 +1,6 @@
 // The channels that are picked, and what is done with them together. They are either some, or all that match.
 import { pageLink } from "./address.js";
-import { identity, scene } from "./channel.js";
+import { identity, kind, scene } from "./channel.js";
 import { runWithProgress } from "./bulk.js";
 import { download } from "./download.js";
 import { filterParameters, filterState } from "./filters.js";
@@ -26,6 +26,9 @@ const size = () => all ? total : picked.size;
 /** The report of what was done stays after the selection is gone. */
 const show = () => {
   const count = size();
+  // A heading says something.
+  at("selected").parentElement.hidden = count === 0;
+  setText(at("pick_none"), count === 0 ? words.close : words.pick_none);
   at("selection").hidden = count === 0 && at("outcome").textContent === "";
   at("deeds").hidden = count === 0;
   setText(at("selected"), count === 0 ? "" : filled(words.selected, { count: number(count) }));
@@ -66,10 +69,17 @@ export const pick = (items, isOn, page) => {
   show();
 };
 
-/** The filters of the picked ones, as the service's lists and files take them. */
-const parameters = () => all
-  ? Object.entries(filterParameters())
-  : [["archived", "all"], ...[...picked.values()].map((item) => ["scene", scene(item)])];
+/** The picked ones, as the service's lists and files take them: a scene may have a code of each kind. */
+const pickedParameters = () => {
+  const items = [...picked.values()];
+  const kinds = new Set(items.map(kind));
+  const scenes = kinds.size === 1
+    ? [["permanent", String(kinds.has("permanent"))], ...items.map((item) => ["scene", scene(item)])]
+    : items.map((item) => ["scene", identity(item)]);
+  return [["archived", "all"], ...scenes];
+};
+
+const parameters = () => all ? Object.entries(filterParameters()) : pickedParameters();
 
 /** The picked ones, from the service if they are not known here. */
 const pickedItems = async () => {
@@ -96,9 +106,18 @@ const busy = async (work) => {
   for (const control of controls) control.disabled = false;
 };
 
+/** Appends to the report what the key may not change. */
+const sayLeftOut = (items) => {
+  if (items.length === 0) return;
+  const scope = items[0].permanent ? "permanent" : "mint";
+  const text = filled(words.left_out, { count: number(items.length), scope });
+  setText(at("outcome"), `${at("outcome").textContent}${text}`);
+};
+
 const changeAll = (changes) => busy(async () => {
-  const items = (await pickedItems()).filter(canChange);
-  const { done, failed, left } = await runWithProgress(items, (item) => change(item, changes));
+  const items = await pickedItems();
+  const { done, failed, left } = await runWithProgress(items.filter(canChange), (item) => change(item, changes));
+  sayLeftOut(items.filter((item) => !canChange(item)));
   if (failed.length + left.length === 0) drop();
   if (done > 0) changed();
 });
@@ -107,7 +126,7 @@ const print = () => busy(async () => {
   if (all) {
     location.href = pageLink(link("codes/print"), filterState());
   } else {
-    keepForPrint([...picked.values()]);
+    keepForPrint([...picked.keys()]);
     location.href = pageLink(link("codes/print"), { picked: "1" });
   }
 });
@@ -121,6 +140,7 @@ export const startSelection = (reload) => {
     event.preventDefault();
     changeAll({ group: at("new_group").value.trim() });
   });
+  at("ungroup").addEventListener("click", () => changeAll({ group: "" }));
   at("archive").addEventListener("click", () => changeAll({ archived: true }));
   at("bring_back").addEventListener("click", () => changeAll({ archived: false }));
   at("print").addEventListener("click", print);

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{app_and_browser, listed, make_codes, numbered};
+use super::reading::violations;
+use super::{app_and_browser, listed, make_codes, make_many, numbered};
 use crate::browser::check_reading;
 use crate::browser::chromium::{Screen, keep};
 use crate::support::keys;
@@ -58,9 +59,12 @@ async fn a_selection_is_regrouped_and_archived_as_one() {
     assert_eq!(page.text("selected.textContent").await, "已选 20 个");
     page.fill("#new_group", "北京").await;
     page.click("#regroup button").await;
-    page.until("outcome.textContent === '完成：20 个'").await;
+    page.until("outcome.textContent === '完成：20 个。'").await;
     assert_eq!(listed(&app, "group=%E5%8C%97%E4%BA%AC").await.len(), 20);
     assert_eq!(listed(&app, "group=Shanghai").await.len(), 10);
+    page.until("count.textContent === '共 30 个渠道'").await;
+    check_reading(&mut page, "a report of what was done").await;
+    assert_eq!(violations(&mut page).await, json!([]));
 
     // All that match are more than the page has.
     page.until("document.querySelector('#list tbody [data-part=group]').textContent === '北京'")
@@ -71,7 +75,7 @@ async fn a_selection_is_regrouped_and_archived_as_one() {
     page.until("selected.textContent === '已选 30 个' && !archive.disabled")
         .await;
     page.click("#archive").await;
-    page.until("outcome.textContent === '完成：30 个'").await;
+    page.until("outcome.textContent === '完成：30 个。'").await;
     assert_eq!(listed(&app, "archived=true").await.len(), 30);
     page.until("document.querySelectorAll('#list tbody tr').length === 0")
         .await;
@@ -157,5 +161,99 @@ async fn a_key_is_offered_only_what_it_may_do() {
         page.enter(key).await;
         page.until("trouble.textContent.includes('scope')").await;
         assert_eq!(page.eval("board.hidden").await, json!(true), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_are_cleared_by_a_button_of_their_own_and_archived_ones_come_back() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &numbered("Shop", 3), "Shanghai").await;
+    let mut page = browser.page(Screen::DESK).await;
+    page.open_console(&app, "/codes?lang=en", keys::ADMIN).await;
+    page.until_listed(&["Shop 03", "Shop 02", "Shop 01"]).await;
+    page.click("#pick_page").await;
+    page.until("selected.textContent === '3 selected'").await;
+    // An empty field clears nothing.
+    page.click("#regroup button").await;
+    page.until("!new_group.checkValidity()").await;
+    assert_eq!(page.text("outcome.textContent").await, "");
+    page.click("#ungroup").await;
+    page.until("outcome.textContent === 'Done: 3.'").await;
+    assert_eq!(listed(&app, "group=Shanghai").await.len(), 0);
+
+    page.until("document.querySelector('#list tbody [data-part=group]').textContent === ''")
+        .await;
+    page.click("#pick_page").await;
+    page.click("#archive").await;
+    page.until_listed(&[]).await;
+    page.choose("[name=archived]", "true").await;
+    page.until_listed(&["Shop 03", "Shop 02", "Shop 01"]).await;
+    page.click("#pick_page").await;
+    page.until("selected.textContent === '3 selected'").await;
+    page.click("#bring_back").await;
+    page.until("outcome.textContent === 'Done: 3.'").await;
+    page.until_listed(&[]).await;
+    assert_eq!(listed(&app, "archived=false").await.len(), 3);
+    // The report can be put away.
+    assert_eq!(page.text("pick_none.textContent").await, "Close");
+    page.click("#pick_none").await;
+    page.until("selection.hidden").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_key_may_not_change_of_a_selection_is_said() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &numbered("Shop", 1), "Shanghai").await;
+    make_many(
+        &app,
+        &[json!({"scene_id": 7, "expire_seconds": 600, "label": "Stand"})],
+    )
+    .await;
+    for (lang, want) in [
+        (
+            "en",
+            "Done: 1. Not changed: 1, because this key lacks the scope mint.",
+        ),
+        ("zh", "完成：1 个。另有 1 个未改：这个密钥没有 mint 权限。"),
+    ] {
+        let mut page = browser.page(Screen::DESK).await;
+        page.open_console(
+            &app,
+            &format!("/codes?lang={lang}"),
+            keys::STATS_AND_PERMANENT,
+        )
+        .await;
+        page.until_listed(&["Stand", "Shop 01"]).await;
+        page.click("#pick_page").await;
+        page.fill("#new_group", lang).await;
+        page.click("#regroup button").await;
+        page.until("outcome.textContent !== '' && progress.hidden")
+            .await;
+        assert_eq!(page.text("outcome.textContent").await, want);
+        assert_eq!(listed(&app, &format!("group={lang}")).await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_of_groups_says_where_the_others_are() {
+    let (app, mut browser) = app_and_browser!();
+    let code = |n: u32| json!({"scene_id": n, "expire_seconds": 600, "group": format!("{n:03}")});
+    make_many(&app, &(1..=203).map(code).collect::<Vec<_>>()).await;
+    let last =
+        "(it => [it.textContent, it.disabled])(document.querySelector('#group').lastElementChild)";
+    for path in ["/codes", "/stats"] {
+        let mut page = browser.page(Screen::DESK).await;
+        page.open_console(&app, &format!("{path}?lang=en"), keys::STATS)
+            .await;
+        page.until("document.querySelectorAll('#group option').length === 202")
+            .await;
+        assert_eq!(
+            page.eval(last).await,
+            json!(["3 more groups: use the search", true])
+        );
+        assert_eq!(
+            page.text("document.querySelector('#group').value").await,
+            ""
+        );
     }
 }

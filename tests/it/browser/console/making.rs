@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::reading::violations;
 use super::{app_and_browser, listed, make_codes, numbered};
 use crate::browser::chromium::{Page, Screen, keep};
 use crate::browser::{check_reading, decoded};
@@ -88,6 +89,10 @@ async fn pasted_names_are_checked_before_anything_is_made() {
     assert_eq!(listed(&app, "").await.len(), 27);
 }
 
+/// The names below the codes of a sheet, in its order.
+const PRINTED: &str =
+    "[...document.querySelectorAll('.label [data-part=name]')].map(it => it.textContent)";
+
 /// A workbook would do as well; a text needs no library here.
 fn five_hundred() -> String {
     let rows = (1..=500).map(|n| format!("门店 {n:03},华东,永久\n"));
@@ -122,6 +127,10 @@ async fn a_batch_that_was_stopped_and_closed_is_finished_without_minting_twice()
         .await;
     page.click("#stop").await;
     page.until("!failures.hidden").await;
+    assert_eq!(page.text("plan_title.textContent").await, "还没有做完");
+    assert_eq!(page.text("failures_title.textContent").await, "还没有做的");
+    check_reading(&mut page, "a batch that was stopped").await;
+    assert_eq!(violations(&mut page).await, json!([]));
     let so_far = app.creates();
     assert!(so_far > 50 && so_far < 501, "{so_far}");
     // The tab is closed; another one begins again.
@@ -132,6 +141,17 @@ async fn a_batch_that_was_stopped_and_closed_is_finished_without_minting_twice()
     assert_eq!(counts(&mut page).await["known"], known.as_str());
     page.click("#confirm").await;
     page.until("!finished.hidden").await;
+    assert_eq!(page.text("plan_title.textContent").await, "已完成");
+    assert_eq!(page.eval("planned.checkVisibility()").await, json!(false));
+    assert_eq!(violations(&mut page).await, json!([]));
+    // The whole file is printed, not only what was made now.
+    page.click("#to_print").await;
+    page.loaded().await;
+    page.until("document.querySelectorAll('.label').length === 480")
+        .await;
+    let printed = page.eval(PRINTED).await;
+    let want: Vec<_> = (1..=480).map(|n| format!("门店 {n:03}")).collect();
+    assert_eq!(printed, json!(want));
     let codes = listed(&app, "group=%E5%8D%8E%E4%B8%9C").await;
     let scenes: BTreeSet<_> = codes
         .iter()
@@ -139,4 +159,175 @@ async fn a_batch_that_was_stopped_and_closed_is_finished_without_minting_twice()
         .collect();
     assert_eq!((codes.len(), scenes.len()), (500, 500));
     assert_eq!(app.creates(), 501, "each is minted once");
+}
+
+/// Counts what is sent to make codes, with when each began.
+const COUNTING: &str = "window.sent = []; window.real = fetch; window.fetch = (url, options) => {
+    if (String(url).endsWith('/api/codes') && options?.method === 'POST') sent.push([performance.now(), JSON.parse(options.body).label]);
+    return real(url, options);
+}";
+
+async fn check_text(page: &mut Page, text: &str) {
+    page.fill("#lines", text).await;
+    page.click("#check").await;
+    page.until("!plan.hidden").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heading_that_was_pasted_is_no_name() {
+    let (app, mut browser) = app_and_browser!();
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open_console(&app, "/codes/import?lang=zh", keys::ADMIN)
+        .await;
+    for (text, lines) in [
+        ("名称\n甲店\n乙店\n", json!(["2", "3"])),
+        ("\n渠道名称\n\n甲店\n乙店", json!(["4", "5"])),
+        ("\n \n名称\t分组\n甲店\t上海\n乙店\t上海", json!(["4", "5"])),
+        ("甲店\n\n乙店", json!(["1", "3"])),
+    ] {
+        check_text(&mut page, text).await;
+        let want = json!({"": "2", "new": "2", "changed": "0", "known": "0", "invalid": "0"});
+        assert_eq!(counts(&mut page).await, want, "{text:?}");
+        let got = page
+            .eval("[...document.querySelectorAll('#rows tbody tr')].map(it => it.cells[0].textContent)")
+            .await;
+        assert_eq!(got, lines, "{text:?}");
+        page.click("#back").await;
+    }
+    // A row names another by its line in the text, and gets the group of the form.
+    page.fill("#group", "上海").await;
+    check_text(&mut page, "\n甲店\n\n甲店\n乙店\n").await;
+    let problem = page
+        .text("document.querySelector('#rows .problem').textContent")
+        .await;
+    assert!(problem.starts_with("与第 2 行重复"), "{problem}");
+    page.click("#confirm").await;
+    page.until("!finished.hidden").await;
+    let codes = listed(&app, "sort=created&group=%E4%B8%8A%E6%B5%B7").await;
+    let labels: Vec<_> = codes.iter().map(|code| code["label"].clone()).collect();
+    assert_eq!(json!(labels), json!(["甲店", "乙店"]));
+    assert_eq!(app.creates(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_dropped_is_read_and_two_presses_are_one() {
+    let (app, mut browser) = app_and_browser!();
+    let mut page = browser.page(Screen::DESK).await;
+    page.open_console(&app, "/codes/import?lang=en", keys::ADMIN)
+        .await;
+    page.eval("(() => {
+        const data = new DataTransfer();
+        data.items.add(new File(['label,group\\n' + [...Array(9).keys()].map(n => `Stand ${9 - n},Fair`).join('\\n')], 'stands.csv'));
+        const drop = new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: data });
+        document.querySelector('#drop').dispatchEvent(drop);
+    })()").await;
+    assert_eq!(page.eval("file.files[0].name").await, json!("stands.csv"));
+    page.click("#check").await;
+    page.until("!plan.hidden").await;
+    assert_eq!(page.text("plan_source.textContent").await, "stands.csv");
+    page.eval(COUNTING).await;
+    page.eval(
+        "document.querySelector('#confirm').click(); document.querySelector('#confirm').click()",
+    )
+    .await;
+    page.until("!finished.hidden").await;
+    let sent = page.eval("sent").await;
+    let sent: Vec<(f64, String)> = serde_json::from_value(sent).unwrap();
+    let want: Vec<_> = (1..=9).rev().map(|n| format!("Stand {n}")).collect();
+    let labels: Vec<_> = sent.iter().map(|(_, label)| label.clone()).collect();
+    assert_eq!(labels, want, "in the order of the file, each once");
+    // So they are new in that order, too, as far as a page can see to it.
+    for pair in sent.windows(2) {
+        assert!(pair[1].0 - pair[0].0 >= 9.0, "{sent:?}");
+    }
+    assert_eq!(app.creates(), 9);
+
+    page.open_console(&app, "/codes/new?lang=en", keys::ADMIN)
+        .await;
+    page.fill("#label", "One").await;
+    page.eval(COUNTING).await;
+    page.eval("document.querySelector('#make').requestSubmit(); document.querySelector('#make').requestSubmit()")
+        .await;
+    page.until("!shown.hidden && !submit.disabled").await;
+    assert_eq!(page.eval("sent.length").await, json!(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_shows_what_a_row_changes() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &["Shop 1".to_owned()], "Shanghai").await;
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open_console(&app, "/codes/import?lang=zh", keys::ADMIN)
+        .await;
+    check_text(&mut page, "名称\t分组\t回复\nShop 1\tBeijing\t欢迎\n").await;
+    let cells = "[...document.querySelectorAll('#rows tbody tr')].map(it => ['status', 'label', 'group', 'reply'].map(part => it.querySelector(`[data-part=${part}]`).textContent))";
+    let want = json!([["修改", "Shop 1", "Shanghai → Beijing", "（无） → 欢迎"]]);
+    assert_eq!(page.eval(cells).await, want);
+    let cost = page.text("cost.textContent").await;
+    assert!(cost.contains("不会新建"), "{cost}");
+    // No word is broken in two.
+    let lines = page.eval("(it => it.getClientRects().length)(document.querySelector('#rows [data-part=status]'))").await;
+    assert_eq!(lines, json!(1));
+    keep("plan-changed", &page.full_screenshot().await);
+    page.click("#confirm").await;
+    page.until("!finished.hidden").await;
+    assert_eq!(app.creates(), 1);
+    assert_eq!(
+        listed(&app, "group=Beijing").await[0]["reply"]["text"],
+        "欢迎"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stock_that_is_used_up_ends_a_batch_in_one_sentence() {
+    let Some(mut browser) = crate::browser::chromium::Chromium::launch().await else {
+        return;
+    };
+    let app = TestApp::with().set("PERMANENT_LIMIT", "12").spawn().await;
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open_console(&app, "/codes/import?lang=zh", keys::ADMIN)
+        .await;
+    check_text(&mut page, &numbered("店", 10).join("\n")).await;
+    // Meanwhile somebody else takes the most of it.
+    make_codes(&app, &numbered("Other", 9), "Other").await;
+    page.eval(COUNTING).await;
+    page.click("#confirm").await;
+    page.until("!failures.hidden").await;
+    let sentence = "永久二维码数量已用完，不能再新建；可以改用临时码。";
+    let outcome = page.text("outcome.textContent").await;
+    let want = format!("完成 3 个，失败 1 个，未做 6 个。已完成的都已保存。原因：{sentence}");
+    assert_eq!(outcome, want);
+    let failed = page
+        .eval("[...document.querySelectorAll('#failed_list li')].map(it => it.textContent)")
+        .await;
+    assert_eq!(failed.as_array().unwrap().len(), 1, "{failed}");
+    assert!(failed[0].as_str().unwrap().ends_with(sentence), "{failed}");
+    let sent = page.eval("sent.length").await.as_u64().unwrap();
+    assert!(sent <= 8, "{sent}: none is tried after the first refusal");
+    // The browser notes the refusals.
+    let refusals = page.complaints().await;
+    assert!(refusals.iter().all(|it| it.contains("409")), "{refusals:?}");
+    check_reading(&mut page, "a batch with failures").await;
+    assert_eq!(violations(&mut page).await, json!([]));
+
+    // The button says so before it is pressed, and a known name is still shown.
+    for (lang, none) in [("zh", "还剩 0 个"), ("en", "(0)")] {
+        page.open_console(&app, &format!("/codes/new?lang={lang}"), keys::ADMIN)
+            .await;
+        page.until(&format!(
+            "cost.textContent.includes('{none}') && submit.disabled"
+        ))
+        .await;
+        page.fill("#label", "Newcomer").await;
+        page.until("about_scene.textContent !== '' && submit.disabled")
+            .await;
+        page.fill("#label", "Other 01").await;
+        page.until("!submit.disabled").await;
+        page.fill("#label", "Newcomer").await;
+        page.until("submit.disabled").await;
+        page.click("label:has([name=permanent][value=false])").await;
+        page.until("!submit.disabled").await;
+        check_reading(&mut page, "a new channel without stock").await;
+    }
+    assert_eq!(app.creates(), 12);
 }

@@ -1,10 +1,14 @@
 //! The console, used as a campaign manager would: the pages alone.
 
+mod downloads;
 mod list;
 mod making;
+mod paper;
 mod printing;
 mod reading;
 mod replies;
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -45,6 +49,12 @@ impl Page {
         .await;
     }
 
+    /// Has what is downloaded written to a folder.
+    async fn download_to(&mut self, folder: &Path) {
+        let allow = json!({"behavior": "allow", "downloadPath": folder});
+        self.call("Page.setDownloadBehavior", allow).await;
+    }
+
     /// Waits until the list shows these names.
     async fn until_listed(&mut self, names: &[&str]) {
         self.until(&format!(
@@ -52,6 +62,17 @@ impl Page {
             json!(names).to_string()
         ))
         .await;
+    }
+}
+
+/// Makes codes, many at a time.
+async fn make_many(app: &TestApp, codes: &[Value]) {
+    for some in codes.chunks(100) {
+        let answer = app
+            .post_as(keys::ADMIN, "/api/codes", json!(some).to_string())
+            .await;
+        let items = answer.json()["items"].as_array().unwrap().clone();
+        assert!(items.iter().all(|item| item["status"] == 201), "{answer:?}");
     }
 }
 

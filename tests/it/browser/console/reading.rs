@@ -10,7 +10,7 @@ use crate::support::keys;
 use crate::support::skip::skip;
 
 /// What axe-core finds. Its path is in `AXE_CORE`.
-async fn violations(page: &mut Page) -> Value {
+pub(super) async fn violations(page: &mut Page) -> Value {
     let Some(path) = std::env::var_os("AXE_CORE") else {
         skip("AXE_CORE does not name axe.min.js", "REQUIRE_AXE");
         return json!([]);
