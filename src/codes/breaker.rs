@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 use wechat::{Api, ApiError, Class, Errcode};
 
 use super::account_fault::{AccountFault, FaultState};
+use super::probes::{ProbeInFlight, ProbesInFlight};
 use super::sql::{CodeStore, Stop};
 use crate::clock::Clock;
 
@@ -42,19 +44,46 @@ pub struct CircuitBreaker {
     clock: Arc<dyn Clock>,
     store: CodeStore,
     state: Mutex<State>,
+    probes: ProbesInFlight,
     fault: FaultState,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// The open APIs as this process saw them last, for when the database is down.
-    stops: HashMap<Api, Stop>,
+    open: HashMap<Api, Open>,
     /// Those of them that the database does not have yet.
     unsynced: HashSet<Api>,
     /// When a call with high priority may next probe the minute limit.
     next_high_priority_probe: HashMap<Api, Timestamp>,
-    /// Minute limits that hold for calls with low priority only, after a successful probe.
-    cleared_for_high_priority: HashMap<Api, Stop>,
+}
+
+/// An API whose calls are stopped.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    stop: Stop,
+    /// Whether a probe showed that the minute limit holds for calls with low priority only. It
+    /// lasts as long as the stop, whose next probe may move meanwhile.
+    cleared_for_high_priority: bool,
+}
+
+impl Open {
+    fn new(stop: Stop) -> Self {
+        Self {
+            stop,
+            cleared_for_high_priority: false,
+        }
+    }
+
+    /// The same stop with another time of its next probe, or a new one by another errcode.
+    fn update(&mut self, stop: Stop) {
+        self.cleared_for_high_priority &= self.stop.errcode == stop.errcode;
+        self.stop = stop;
+    }
+
+    fn is_minute_limit(self) -> bool {
+        Errcode(self.stop.errcode) == Errcode::MINUTE_LIMIT
+    }
 }
 
 /// The right to make one call. [`CircuitBreaker::record`] takes it with the call's result.
@@ -63,6 +92,18 @@ struct State {
 pub struct Permit {
     api: Api,
     probe: Probe,
+    /// Until it is dropped, calls with high priority wait for this probe.
+    in_flight: Option<ProbeInFlight>,
+}
+
+impl Permit {
+    fn without_probe(api: Api, probe: Probe) -> Self {
+        Self {
+            api,
+            probe,
+            in_flight: None,
+        }
+    }
 }
 
 /// What a call tests while the breaker is half-open.
@@ -70,10 +111,12 @@ pub struct Permit {
 enum Probe {
     /// Nothing: the breaker is closed.
     None,
+    /// Nothing: the minute limit has cleared for calls with high priority.
+    Cleared,
     /// Whether the quota is back, for all calls.
     All,
     /// Whether the minute limit has cleared, for calls with high priority.
-    HighPriority(Stop),
+    HighPriority,
 }
 
 /// The breaker is open: the quota is used up, and the call was not made.
@@ -93,7 +136,37 @@ impl CircuitBreaker {
             clock,
             store,
             state: Mutex::default(),
+            probes: ProbesInFlight::default(),
             fault: FaultState::default(),
+        }
+    }
+
+    /// Like [`CircuitBreaker::acquire`], but a call with high priority that meets a probe of this
+    /// process waits for its outcome, until `deadline`.
+    ///
+    /// # Errors
+    /// [`BreakerOpen`] for a call that meets no probe, and after one that failed or took too long.
+    pub async fn acquire_by(
+        &self,
+        deadline: Instant,
+        api: Api,
+        priority: Priority,
+    ) -> Result<Permit, BreakerOpen> {
+        let mut probes = self.probes.watch();
+        loop {
+            let refused = match self.acquire(api, priority).await {
+                Err(refused) if priority == Priority::High => refused,
+                result => return result,
+            };
+            let now = Instant::now();
+            if now >= deadline || !probes.is_outcome_due(api) {
+                return Err(refused);
+            }
+            // A probe that takes long does not hold up the next one.
+            let next_probe = now + refused.retry_after;
+            timeout_at(deadline.min(next_probe), probes.changed())
+                .await
+                .ok();
         }
     }
 
@@ -104,45 +177,60 @@ impl CircuitBreaker {
     /// # Errors
     /// [`BreakerOpen`] for every other call.
     pub async fn acquire(&self, api: Api, priority: Priority) -> Result<Permit, BreakerOpen> {
-        let permit = |probe| Permit { api, probe };
-        let stop = self.state().stops.get(&api).copied();
-        let Some(stop) = stop else {
-            return Ok(permit(Probe::None));
+        let open = self.state().open.get(&api).copied();
+        let Some(open) = open else {
+            return Ok(Permit::without_probe(api, Probe::None));
         };
-        let open = |retry_after| BreakerOpen {
-            errcode: Errcode(stop.errcode),
+        let permit = if open.is_minute_limit() && priority == Priority::High {
+            self.acquire_high_priority(api)
+        } else {
+            self.acquire_shared_probe(api, open, priority).await
+        };
+        permit.map_err(|retry_after| BreakerOpen {
+            errcode: Errcode(open.stop.errcode),
             retry_after,
-        };
-        let of_the_minute = Errcode(stop.errcode) == Errcode::MINUTE_LIMIT;
-        if of_the_minute && priority == Priority::High {
-            return self
-                .acquire_high_priority(api, stop)
-                .map(permit)
-                .map_err(open);
+        })
+    }
+
+    /// A permit for a probe, which others meet from now on.
+    fn begin_probe(&self, api: Api, probe: Probe) -> Permit {
+        Permit {
+            api,
+            probe,
+            in_flight: Some(self.probes.begin(api)),
         }
+    }
+
+    /// Takes the probe of all replicas if it is due; otherwise the time until the next one.
+    async fn acquire_shared_probe(
+        &self,
+        api: Api,
+        open: Open,
+        priority: Priority,
+    ) -> Result<Permit, Duration> {
         let now = self.clock.now();
         let due = match priority {
-            Priority::Low if !of_the_minute => stop.next_probe + PROBE_PRECEDENCE,
-            _ => stop.next_probe,
+            Priority::Low if !open.is_minute_limit() => open.stop.next_probe + PROBE_PRECEDENCE,
+            _ => open.stop.next_probe,
         };
         let wait = Duration::try_from(now.duration_until(due)).unwrap_or_default();
         if !wait.is_zero() {
-            return Err(open(wait.min(PROBE_INTERVAL)));
+            return Err(wait.min(PROBE_INTERVAL));
         }
-        if self.take_probe(api, stop, now + PROBE_INTERVAL).await {
-            Ok(permit(Probe::All))
-        } else {
-            Err(open(PROBE_INTERVAL))
-        }
+        // Before it is taken, so that a caller who comes too late meets it.
+        let permit = self.begin_probe(api, Probe::All);
+        let taken = self.take_probe(api, open.stop, now + PROBE_INTERVAL).await;
+        taken.then_some(permit).ok_or(PROBE_INTERVAL)
     }
 
     /// Admits a call with high priority in spite of the minute limit; otherwise the time until its
     /// next probe.
-    fn acquire_high_priority(&self, api: Api, stop: Stop) -> Result<Probe, Duration> {
+    fn acquire_high_priority(&self, api: Api) -> Result<Permit, Duration> {
         let now = self.clock.now();
         let mut state = self.state();
-        if state.cleared_for_high_priority.get(&api) == Some(&stop) {
-            return Ok(Probe::None);
+        let open = state.open.get(&api);
+        if open.is_none_or(|open| open.cleared_for_high_priority) {
+            return Ok(Permit::without_probe(api, Probe::Cleared));
         }
         let next = state
             .next_high_priority_probe
@@ -157,7 +245,7 @@ impl CircuitBreaker {
         state
             .next_high_priority_probe
             .insert(api, now + HIGH_PRIORITY_PROBE_INTERVAL);
-        Ok(Probe::HighPriority(stop))
+        Ok(self.begin_probe(api, Probe::HighPriority))
     }
 
     /// Reads what the replicas share about an API.
@@ -173,10 +261,12 @@ impl CircuitBreaker {
         let mut state = self.state();
         match shared {
             Some(stop) => {
-                state.stops.insert(api, stop);
+                let open = state.open.entry(api);
+                open.and_modify(|open| open.update(stop))
+                    .or_insert(Open::new(stop));
             }
             None if !state.unsynced.contains(&api) => {
-                state.stops.remove(&api);
+                state.open.remove(&api);
             }
             None => {}
         }
@@ -188,15 +278,16 @@ impl CircuitBreaker {
         let taken = self.store.take_probe(api.as_str(), stop, then).await;
         let mut state = self.state();
         let alone = taken.is_err() || state.unsynced.contains(&api);
-        let known = state.stops.get(&api) == Some(&stop);
-        if known {
-            let next = Stop {
-                next_probe: then,
-                ..stop
-            };
-            state.stops.insert(api, next);
+        let known = state.open.get_mut(&api).filter(|open| open.stop == stop);
+        let is_known = known.is_some();
+        if let Some(open) = known {
+            open.stop.next_probe = then;
         }
-        if alone { known } else { taken.unwrap_or(false) }
+        if alone {
+            is_known
+        } else {
+            taken.unwrap_or(false)
+        }
     }
 
     /// Records the result of a call. Only a probe closes the breaker: any other call that succeeds
@@ -210,45 +301,62 @@ impl CircuitBreaker {
     }
 
     async fn succeeded(&self, permit: Permit) {
-        let api = permit.api;
+        let Permit { api, probe, .. } = permit;
         self.fault.end_by(api);
-        if let Probe::HighPriority(stop) = permit.probe {
-            self.state().cleared_for_high_priority.insert(api, stop);
-        }
-        if permit.probe == Probe::All {
-            {
-                let mut state = self.state();
-                state.stops.remove(&api);
-                state.unsynced.remove(&api);
+        match probe {
+            Probe::None | Probe::Cleared => {}
+            Probe::HighPriority => {
+                if let Some(open) = self.state().open.get_mut(&api) {
+                    open.cleared_for_high_priority = true;
+                }
             }
-            // What the database does not get now, it gets with the next probe.
-            if self.store.resume_calls(api.as_str()).await.is_ok() {
-                tracing::info!(
-                    api = api.as_str(),
-                    "the quota is available again: calls resume"
-                );
+            Probe::All => {
+                {
+                    let mut state = self.state();
+                    state.open.remove(&api);
+                    state.unsynced.remove(&api);
+                }
+                drop(permit.in_flight);
+                // What the database does not get now, it gets with the next probe.
+                if self.store.resume_calls(api.as_str()).await.is_ok() {
+                    tracing::info!(
+                        api = api.as_str(),
+                        "the quota is available again: calls resume"
+                    );
+                }
             }
         }
     }
 
     async fn refused(&self, permit: Permit, refusal: &ApiError) {
-        let Permit { api, probe } = permit;
+        let Permit { api, probe, .. } = permit;
         let now = self.clock.now();
         if refusal.errcode.requires_the_owner(api) {
             self.fault.begin(now, refusal);
         }
         // A key's probe of the minute limit that fails leaves the others' stop as it is.
-        let is_known =
-            matches!(probe, Probe::HighPriority(_)) && refusal.errcode == Errcode::MINUTE_LIMIT;
+        let is_known = probe == Probe::HighPriority && refusal.errcode == Errcode::MINUTE_LIMIT;
         if refusal.errcode.class() == Class::Quota && !is_known {
             let stop = Stop {
                 errcode: refusal.errcode.0,
                 next_probe: now + PROBE_INTERVAL,
             };
-            self.state().stops.insert(api, stop);
+            self.open(api, probe, stop);
+            drop(permit.in_flight);
             // Without the database, each replica opens after its own refusal.
             if self.store.stop_calls(api.as_str(), stop).await.is_err() {
                 self.state().unsynced.insert(api);
+            }
+        }
+    }
+
+    /// Opens the breaker. A call that was under way when it opened does not open it anew.
+    fn open(&self, api: Api, probe: Probe, stop: Stop) {
+        let mut state = self.state();
+        match state.open.get_mut(&api) {
+            Some(open) if probe == Probe::None => open.update(stop),
+            _ => {
+                state.open.insert(api, Open::new(stop));
             }
         }
     }
@@ -373,6 +481,80 @@ mod tests {
             .expect("a new stop, a new probe");
         breaker.record(probe, &refusal::<()>(45011)).await;
         assert!(acquire(Priority::High).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_cleared_minute_limit_stays_cleared_while_visitors_probe() {
+        let (clock, breaker) = breaker().await;
+        let acquire = |priority| breaker.acquire(Api::Create, priority);
+        let late = acquire(Priority::Low).await.expect("before the stop");
+        call(&breaker, Api::Create, refusal(45011)).await;
+        let probe = acquire(Priority::High).await.unwrap();
+        breaker.record(probe, &Ok(())).await;
+        breaker.record(late, &refusal::<()>(45011)).await;
+        drop(acquire(Priority::High).await.expect("it is the same stop"));
+
+        clock.advance(PROBE_INTERVAL);
+        let probe = acquire(Priority::Low).await.expect("the visitors' probe");
+        for _ in 0..2 {
+            drop(acquire(Priority::High).await.expect("the limit is cleared"));
+        }
+        breaker.refresh(Api::Create).await;
+        let shared = breaker.store.stop_of(Api::Create.as_str()).await.unwrap();
+        let elsewhere = shared.map(|stop| Stop {
+            next_probe: stop.next_probe + PROBE_INTERVAL,
+            ..stop
+        });
+        breaker.observe(Api::Create, elsewhere);
+        let still_cleared = acquire(Priority::High).await;
+        drop(still_cleared.expect("another replica probes"));
+        breaker.record(probe, &Ok(())).await;
+
+        call(&breaker, Api::Create, refusal(45011)).await;
+        clock.advance(HIGH_PRIORITY_PROBE_INTERVAL);
+        let _probe = acquire(Priority::High).await.unwrap();
+        acquire(Priority::High).await.expect_err("a new stop");
+    }
+
+    #[tokio::test]
+    async fn a_key_waits_for_the_outcome_of_a_keys_probe() {
+        const LONG: Duration = Duration::from_mins(1);
+        for (errcode, cleared) in [(45011, true), (45011, false), (45009, true), (45009, false)] {
+            let (clock, breaker) = breaker().await;
+            let acquire = |priority, most: Duration| {
+                breaker.acquire_by(Instant::now() + most, Api::Create, priority)
+            };
+            call(&breaker, Api::Create, refusal(errcode)).await;
+            clock.advance(PROBE_INTERVAL);
+            let probe = acquire(Priority::High, LONG).await.unwrap();
+            let mut waiting = std::pin::pin!(acquire(Priority::High, LONG));
+            assert!(futures_util::poll!(&mut waiting).is_pending(), "{errcode}");
+            let refused = acquire(Priority::High, Duration::ZERO).await;
+            refused.expect_err("its deadline is over");
+            // After the minute limit the visitors' probe is another one, which is due.
+            let visitor = acquire(Priority::Low, LONG).await;
+            assert_eq!(visitor.is_err(), errcode == 45009, "visitors do not wait");
+            drop(visitor);
+
+            let outcome = if cleared { Ok(()) } else { refusal(errcode) };
+            breaker.record(probe, &outcome).await;
+            assert_eq!(waiting.await.is_ok(), cleared, "{errcode}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_probe_without_a_result_holds_nobody_up() {
+        let (_, breaker) = breaker().await;
+        call(&breaker, Api::Create, refusal(45011)).await;
+        let acquire = || {
+            let deadline = Instant::now() + Duration::from_mins(1);
+            breaker.acquire_by(deadline, Api::Create, Priority::High)
+        };
+        let probe = acquire().await.unwrap();
+        let mut waiting = std::pin::pin!(acquire());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(probe);
+        waiting.await.expect_err("the next probe is to come");
     }
 
     #[tokio::test]

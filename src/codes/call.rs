@@ -66,8 +66,8 @@ impl MintDependencies {
         priority: Priority,
         deadline: Instant,
     ) -> Result<IssuedCode, MintError> {
-        let permit = self.breaker.acquire(Api::Create, priority).await;
-        let permit = permit.map_err(MintError::CircuitOpen)?;
+        let acquiring = self.breaker.acquire_by(deadline, Api::Create, priority);
+        let permit = acquiring.await.map_err(MintError::CircuitOpen)?;
         let minted_at = self.clock.now();
         let called = timeout_at(deadline, self.wechat.create_code(token, spec)).await;
         let result = called.map_err(|_| MintError::Timeout)?;

@@ -18,6 +18,7 @@ mod lookup;
 mod mint;
 mod pace_log;
 mod permanent;
+mod probes;
 mod request;
 mod scene_filter;
 mod service;

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde_json::json;
-use wechat_sandbox::Sandbox;
+use wechat_sandbox::{Fault, FaultKind, Sandbox, Target};
+use wxqr::clock::{Clock as _, ManualClock, SystemClock};
 
 use crate::support::Server;
 use crate::support::answer::Answer;
@@ -216,6 +218,66 @@ async fn a_key_waits_for_no_minute_limit_and_has_its_living_code_at_once() {
         let bindings = sign_in(&app).await;
         assert_eq!(bindings.problem(), (503, "upstream_quota".to_owned()));
     }
+}
+
+/// A service whose visitors have met the minute limit, which WeChat has cleared since.
+async fn stopped() -> (Arc<ManualClock>, TestApp) {
+    let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
+    let app = TestApp::with()
+        .set("CALLBACK_TOKEN", TOKEN)
+        .set("ENCODING_AES_KEY", AES_KEY)
+        .set("TRUSTED_PROXIES", "127.0.0.1")
+        .set("UPSTREAM_TIMEOUT", "30s")
+        .failing(Target::Create, FaultKind::Errcode(45011))
+        .spawn_by(Arc::<ManualClock>::clone(&clock))
+        .await;
+    let quota = (503, "upstream_quota".to_owned());
+    assert_eq!(stranger(&app, 0).await.problem(), quota);
+    app.heal();
+    (clock, app)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_wait_for_the_probe_of_the_first_of_them() {
+    let (_clock, app) = stopped().await;
+    let slow = FaultKind::Slow(Duration::from_millis(500));
+    let only_the_probe = Fault::new(Target::Create, slow).times(1);
+    app.sandbox.set_faults(vec![only_the_probe]);
+    let answers = join_all((0..20).map(|_| sign_in(&app))).await;
+    let statuses: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.status.as_u16())
+        .collect();
+    assert_eq!(statuses, [201; 20], "{answers:?}");
+    assert_eq!(app.creates(), 21);
+    let visitor = stranger(&app, 1).await;
+    assert_eq!(visitor.problem(), (503, "upstream_quota".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_of_the_visitors_does_not_stop_keys_that_are_cleared() {
+    let (clock, app) = stopped().await;
+    assert_eq!(sign_in(&app).await.status, 201, "a key's probe");
+    clock.advance(Duration::from_secs(61));
+    app.fail(Target::Create, FaultKind::Hang);
+    let probe = stranger(&app, 1);
+    let keys = async {
+        eventually_async("the visitors' probe is under way", || async {
+            app.creates() == 3
+        })
+        .await;
+        app.heal();
+        join_all((0..10).map(|_| sign_in(&app))).await
+    };
+    let answers = tokio::select! {
+        answer = probe => panic!("the probe has ended: {answer:?}"),
+        answers = keys => answers,
+    };
+    let statuses: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.status.as_u16())
+        .collect();
+    assert_eq!(statuses, [201; 10], "{answers:?}");
 }
 
 #[tokio::test]
