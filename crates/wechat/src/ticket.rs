@@ -22,6 +22,14 @@ impl Ticket {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is base64 (RFC 4648, sections 4 and 5, its padding optional), as all tickets are
+    /// that are known. Not documented by WeChat, whose answers are therefore not held to it.
+    pub fn is_base64(&self) -> bool {
+        let digits = self.0.trim_end_matches('=');
+        let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+        !digits.is_empty() && self.0.len() - digits.len() <= 2 && digits.bytes().all(is_digit)
+    }
 }
 
 impl FromStr for Ticket {
@@ -54,8 +62,9 @@ impl CodeUrl {
     }
 
     /// Normalizes the URL (RFC 3986, section 6.2), so that equivalent URLs have equal keys: without
-    /// scheme, default port, fragment and trailing slashes, with the host in lower case. A text
-    /// that is not a URL is its own key.
+    /// scheme, default port, fragment, empty query, empty path segments and needless
+    /// percent-encoding, with the host in lower case. Any query of WeChat's own URLs goes too: they
+    /// have none. A text that is not a URL is its own key.
     pub fn key(&self) -> String {
         let Ok(url) = Url::parse(&self.0) else {
             return self.0.to_string();
@@ -64,17 +73,53 @@ impl CodeUrl {
             return self.0.to_string();
         };
         let host = host.trim_end_matches('.');
-        let port = url.port().map(|port| format!(":{port}"));
-        let query = url.query().map(|query| format!("?{query}"));
-        let path = url.path().trim_end_matches('/');
-        [
-            host,
-            &port.unwrap_or_default(),
-            path,
-            &query.unwrap_or_default(),
-        ]
-        .concat()
+        let mut key = host.to_owned();
+        if let Some(port) = url.port() {
+            key.push(':');
+            key.push_str(&port.to_string());
+        }
+        for segment in percent_normalized(url.path()).split('/') {
+            if !segment.is_empty() {
+                key.push('/');
+                key.push_str(segment);
+            }
+        }
+        let query = url.query().filter(|query| !query.is_empty());
+        if let Some(query) = query.filter(|_| host != WECHAT_HOST) {
+            key.push('?');
+            key.push_str(&percent_normalized(query));
+        }
+        key
     }
+}
+
+/// Host of the URLs of WeChat's codes, whose path names the code.
+const WECHAT_HOST: &str = "weixin.qq.com";
+
+/// Decodes printable ASCII other than `%`, and writes what stays encoded in upper case. Reserved
+/// characters too: URLs that differ in nothing else are not two codes.
+fn percent_normalized(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut normalized = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let byte = part
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let rest = byte.map_or(part, |_| &part[2..]);
+        match byte {
+            Some(byte) if byte.is_ascii_graphic() && byte != b'%' => {
+                normalized.push(char::from(byte));
+            }
+            Some(_) => {
+                normalized.push('%');
+                normalized.push_str(&part[..2].to_ascii_uppercase());
+            }
+            None => normalized.push('%'),
+        }
+        normalized.push_str(rest);
+    }
+    normalized
 }
 
 impl FromStr for CodeUrl {
@@ -186,18 +231,58 @@ mod tests {
             "http://weixin.qq.com/q/Ab1/",
             "http://weixin.qq.com/q/Ab1#x",
             "https://weixin.qq.com/q/./Ab1/#/",
+            "http://weixin.qq.com/q/A%621",
+            "http://weixin.qq.com/%71/%41b1",
+            "http://weixin.qq.com/q%2FAb1",
+            "http://weixin.qq.com//q///Ab1//",
+            "http://weixin.qq.com/q/Ab1?",
+            "http://weixin.qq.com/q/Ab1/?#x",
+            "http://weixin.qq.com/q/Ab1?x=1",
+            "http://weixin.qq.com/q/%2e/Ab1",
         ] {
             assert_eq!(key(same), want, "{same}");
         }
         for other in [
             "http://weixin.qq.com/q/ab1",
-            "http://weixin.qq.com/q/Ab1?x",
+            "http://weixin.qq.com/q/A%2531",
+            "http://weixin.qq.com/q/Ab1%00",
+            "http://weixin.qq.com/q/Ab1%",
             "http://weixin.qq.com:8080/q/Ab1",
             "http://weixin.qq.com.evil.test/q/Ab1",
             "no url",
         ] {
             let other = other.replace(' ', "-");
             assert_ne!(key(&other), want, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_query_of_another_host_belongs_to_its_key() {
+        let key = |text: &str| text.parse::<CodeUrl>().unwrap().key();
+        assert_eq!(key("https://a.example/c?"), key("https://a.example/c"));
+        assert_eq!(key("https://a.example/c?x=%31"), "a.example/c?x=1");
+        assert_ne!(key("https://a.example/c?x=2"), "a.example/c?x=1");
+        assert_eq!(key("https://a.example/%e7%a0%81"), "a.example/%E7%A0%81");
+    }
+
+    #[test]
+    fn a_ticket_of_base64_is_recognised() {
+        for (text, is_base64) in [
+            ("gQH47joAAAAAAAAAASxodHRw", true),
+            ("gQH47jo+/AA==", true),
+            ("gQH47jo-_AA=", true),
+            ("gQHabc%3D%3D", false),
+            ("gQH\"><", false),
+            ("gQH=abc", false),
+            ("gQH===", false),
+            ("==", false),
+            ("gQH.abc", false),
+        ] {
+            assert_eq!(
+                text.parse::<Ticket>().unwrap().is_base64(),
+                is_base64,
+                "{text}"
+            );
         }
     }
 

@@ -454,6 +454,8 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     (r#"{"scene_id": 1, "permanent": true, "url": "u"}"#, "invalid_parameter", "ticket", "with url"),
     (r#"{"scene_id": 1, "ticket": "t", "url": "u"}"#, "invalid_parameter", "permanent", "must be true"),
     (r#"{"scene_id": 1, "permanent": true, "ticket": "a b", "url": "u"}"#, "invalid_parameter", "ticket", "printable"),
+    (r#"{"scene_id": 1, "permanent": true, "ticket": "gQHabc%3D%3D", "url": "http://weixin.qq.com/q/1"}"#, "invalid_parameter", "ticket", "decode it first"),
+    (r#"{"scene_id": 1, "permanent": true, "ticket": "gQH\"><", "url": "http://weixin.qq.com/q/1"}"#, "invalid_parameter", "ticket", "as WeChat gave it"),
     (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "u"}"#, "invalid_parameter", "url", "https:// and a host"),
     (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "javascript:alert(1)"}"#, "invalid_parameter", "url", "https:// and a host"),
     (r#"{"scene_id": 1, "permanent": true, "ticket": "t", "url": "weixin://dl/business"}"#, "invalid_parameter", "url", "https:// and a host"),

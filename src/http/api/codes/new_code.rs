@@ -8,7 +8,7 @@ use url::Url;
 use utoipa::ToSchema;
 use wechat::push::Reply;
 use wechat::scene::{CodeSpec, Lifetime, LifetimeError, PermanentId, PermanentScene, SceneId};
-use wechat::ticket::{CodeUrl, IssuedCode, Life};
+use wechat::ticket::{CodeUrl, IssuedCode, Life, Ticket};
 
 use crate::access::Scope;
 use crate::channels::{Change, ChannelChange};
@@ -192,7 +192,7 @@ impl NewCode {
             (_, None, None) => return Ok(None),
             (CodeSpec::Permanent { scene }, Some(ticket), Some(url)) => {
                 let code = IssuedCode {
-                    ticket: parsed("ticket", ticket)?,
+                    ticket: base64_ticket(ticket)?,
                     url: web_address(url)?,
                     life: Life::Permanent,
                 };
@@ -234,6 +234,21 @@ fn misfit(name: &str) -> Problem {
         }
     };
     Problem::invalid_parameter(name, message)
+}
+
+/// Parses the ticket of an imported code. One that was copied out of a link to its picture is
+/// percent-encoded, and would match no scan.
+fn base64_ticket(text: &str) -> Result<Ticket, Problem> {
+    let ticket: Ticket = parsed("ticket", text)?;
+    if ticket.is_base64() {
+        return Ok(ticket);
+    }
+    let message = if text.contains('%') {
+        "is percent-encoded, as in the link to its picture: decode it first (%3D stands for =)"
+    } else {
+        "must be as WeChat gave it: letters, digits, + / - _ and = at the end"
+    };
+    Err(Problem::invalid_parameter("ticket", message))
 }
 
 /// Parses the url of an imported code: `http` or `https` only, because the phone that scans opens
