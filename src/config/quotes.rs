@@ -3,46 +3,87 @@
 
 use super::error::InvalidValue;
 
-/// Quotation marks, typographic ones included.
-const QUOTES: &[char] = &[
-    '"', '\'', '`', '“', '”', '„', '‘', '’', '‚', '«', '»', '＂', '＇', '「', '」',
+/// Pairs of quotation marks, typographic ones included.
+const PAIRS: &[(char, char)] = &[
+    ('"', '"'),
+    ('\'', '\''),
+    ('`', '`'),
+    ('＂', '＂'),
+    ('＇', '＇'),
+    ('“', '”'),
+    ('„', '“'),
+    ('„', '”'),
+    ('‘', '’'),
+    ('‚', '‘'),
+    ('‚', '’'),
+    ('«', '»'),
+    ('»', '«'),
+    ('「', '」'),
+    ('『', '』'),
 ];
 
 /// Keywords of `Content-Security-Policy`, whose quotes belong to them.
 const KEYWORDS: [&str; 2] = ["'self'", "'none'"];
 
-/// Refuses a value with a quotation mark at either end, and a list with one at either end of an
-/// item.
+/// Refuses a value in quotation marks, and a list that has them around all or around an item.
 ///
-/// A quotation mark inside a value, such as in a password, is accepted.
+/// Only a pair around the whole is left over from a file of variables. Other quotation marks belong
+/// to the value, such as to a password or to a reply that quotes somebody.
 pub(super) fn refuse(text: &str, is_list: bool) -> Result<(), InvalidValue> {
-    let is_wrong = if is_list {
-        text.split(',').any(is_quoted)
-    } else {
-        is_quoted(text)
-    };
-    if is_wrong {
-        return Err(InvalidValue::new(
-            "has quotation marks around it, which would become a part of it: docker --env-file, for one, does not take them off",
-            "the same without quotation marks",
-        ));
-    }
-    Ok(())
+    let is_wrong = is_quoted(text) || (is_list && text.split(',').any(is_quoted));
+    if is_wrong { Err(enclosed()) } else { Ok(()) }
 }
 
-/// Refuses quotation marks around an argument that is no setting, or around its parts between
-/// colons.
+/// Refuses a quotation mark at either end of a value that is no setting, or of its parts between
+/// colons. Such values are keys, names and addresses, which have none.
 ///
 /// # Errors
 /// [`InvalidValue`].
 pub fn refuse_in_text(text: &str) -> Result<(), InvalidValue> {
-    refuse(text, false)?;
-    text.split(':').try_for_each(|part| refuse(part, false))
+    let is_mark = |letter: char| {
+        PAIRS
+            .iter()
+            .any(|pair| pair.0 == letter || pair.1 == letter)
+    };
+    let has_mark = |part: &str| {
+        let part = part.trim();
+        part.starts_with(is_mark) || part.ends_with(is_mark)
+    };
+    if text.split(':').chain([text]).any(has_mark) {
+        return Err(enclosed());
+    }
+    Ok(())
 }
 
+fn enclosed() -> InvalidValue {
+    InvalidValue::new(
+        "has quotation marks around it, which would become a part of it: docker --env-file, for one, does not take them off",
+        "the same without quotation marks",
+    )
+}
+
+/// Whether one pair encloses all. In `"yes" and "no"` the first mark is closed before the end.
 fn is_quoted(text: &str) -> bool {
     let text = text.trim();
-    !KEYWORDS.contains(&text) && (text.starts_with(QUOTES) || text.ends_with(QUOTES))
+    let encloses = |&(open, close): &(char, char)| {
+        let inner = text.strip_prefix(open);
+        let inner = inner.and_then(|inner| inner.strip_suffix(close));
+        inner.is_some_and(|inner| stays_open(inner, open, close))
+    };
+    !KEYWORDS.contains(&text) && PAIRS.iter().any(encloses)
+}
+
+/// Whether a mark that was opened before a text is still open after it.
+fn stays_open(text: &str, open: char, close: char) -> bool {
+    let mut depth = 1_u32;
+    text.chars().all(|letter| {
+        if letter == close {
+            depth -= 1;
+        } else if letter == open {
+            depth += 1;
+        }
+        depth > 0
+    })
 }
 
 #[cfg(test)]
@@ -59,13 +100,24 @@ mod tests {
             ("‘link-key-1’", true, false),
             ("「link-key-1」", true, false),
             (" \"link-key-1\" ", true, false),
-            ("\"link-key-1", true, false),
-            ("link-key-1\"", true, false),
+            ("\"link-key-1", true, true),
+            ("link-key-1\"", true, true),
+            ("\"link-key-1,link-key-2\"", true, false),
             ("\"\"", false, false),
-            ("\"", false, false),
+            ("\"", false, true),
+            ("他说\"好\"", false, true),
+            ("\"你好\"，欢迎", false, true),
+            ("\"你好\"，\"欢迎\"", false, true),
+            ("“你好”，“欢迎”", false, true),
+            ("“你好，“欢迎””", false, false),
+            ("“你好”", false, false),
+            ("『你好』", false, false),
+            ("\"你好\"", false, false),
+            ("'self' https://a.example", true, true),
+            ("'self' 'none'", true, true),
             ("\"a\",\"b\"", true, false),
             ("a,\"b\",c", true, false),
-            ("a,'b", true, false),
+            ("a,'b", true, true),
             ("a, 'b' ,c", true, false),
             ("it's", true, true),
             ("a\"b,c'd", true, true),
@@ -76,6 +128,7 @@ mod tests {
             ("'none'", true, true),
             ("'self',https://a.example", true, true),
             ("\"'self'\"", true, false),
+            ("\"'self' https://a.example\"", true, false),
         ] {
             assert_eq!(
                 refuse(text, is_list).is_ok(),

@@ -378,6 +378,23 @@ fn every_setting_refuses_quotes_and_names_the_cause() {
 }
 
 #[test]
+fn quotes_inside_a_reply_belong_to_it() {
+    for text in ["他说\"好\"", "\"你好\"，欢迎", "“你好”，“欢迎”"] {
+        let callback = ("WXQR_CALLBACK_TOKEN", "Token1");
+        let got = load(
+            &[],
+            &with_account(&[callback, ("WXQR_DEFAULT_REPLY", text)]),
+        );
+        assert!(got.is_ok(), "{text}: {:?}", got.err());
+    }
+    let got = mistakes(
+        &[],
+        &with_account(&[("WXQR_FRAME_ANCESTORS", "'self' https://a.example")]),
+    );
+    assert!(got.contains("comma is needed"), "{got}");
+}
+
+#[test]
 fn the_carriage_return_of_a_line_of_windows_is_no_part_of_a_value() {
     let (_folder, path) = file(b"an-app-secret");
     let path = format!("{path}\r");

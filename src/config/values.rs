@@ -298,6 +298,11 @@ impl FromStr for FrameAncestors {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let is_split = |source: &str| source.trim().contains(char::is_whitespace);
+        if text.split(',').any(is_split) {
+            let problem = "has a space between two sources, where a comma is needed";
+            return Err(InvalidValue::new(problem, Self::FORM));
+        }
         let sources: Option<Vec<String>> = match text {
             "*" => Some(vec!["*".to_owned()]),
             "none" | "'none'" => Some(vec!["'none'".to_owned()]),

@@ -140,6 +140,19 @@ fn frame_ancestors_are_a_csp_source_list() {
     );
 }
 
+#[test]
+fn a_missing_comma_between_frame_ancestors_is_named() {
+    for text in [
+        "'self' https://a.example",
+        "self https://a.example",
+        "https://a.example\thttps://b.example,self",
+    ] {
+        let error = text.parse::<FrameAncestors>().unwrap_err().to_string();
+        assert!(error.contains("comma is needed"), "{text}: {error}");
+    }
+    assert!("self , https://a.example".parse::<FrameAncestors>().is_ok());
+}
+
 proptest! {
     #[test]
     fn frame_ancestors_never_leave_their_directive(text in "(https://)?[ -~]{0,20}[;\\*'\\r\\n,.a-z]{0,8}") {
