@@ -35,9 +35,9 @@ pub(crate) const KNOWN: &[&str] = &[
 /// 43 to 62 bytes it is this size at the error correction used here (ISO/IEC 18004, table 7).
 const WECHAT_SYMBOL: usize = 33;
 
-/// Names that can only be meant for a known parameter, besides those that differ by a letter, by
-/// case or by separators. Common words such as `id`, `ttl` or `background` are not here: WeChat and
-/// campaigns add parameters of their own, which are ignored.
+/// Names that can only be meant for a known parameter, besides those that differ by a letter or
+/// two, by case or by separators. Common words such as `id`, `ttl` or `background` are not here:
+/// WeChat and campaigns add parameters of their own, which are ignored.
 const NEAR_MISSES: &[(&str, &str)] = &[
     ("scene", "scene_id or scene_str"),
     ("expire", "expire_seconds"),
@@ -45,6 +45,17 @@ const NEAR_MISSES: &[(&str, &str)] = &[
     ("expire_in", "expire_seconds"),
     ("expires_in", "expire_seconds"),
     ("expire_time", "expire_seconds"),
+    ("expire_sec", "expire_seconds"),
+    ("expire_secs", "expire_seconds"),
+    ("expires_sec", "expire_seconds"),
+    ("expires_secs", "expire_seconds"),
+    ("is_permanent", "permanent"),
+    ("permanent_code", "permanent"),
+    // WeChat's own word for it.
+    ("action_name", "permanent"),
+    ("sence_id", "scene_id"),
+    ("scene_string", "scene_str"),
+    ("scene_text", "scene_str"),
     ("colour", "color"),
 ];
 
@@ -73,7 +84,7 @@ impl Query {
             if KNOWN.contains(&name.as_str()) {
                 let value = form_decoded(value, &name)?;
                 query.add(name, value)?;
-            } else if let Some(meant) = near_miss(&name) {
+            } else if let Some(meant) = near_miss(&name, value) {
                 let message = Message::new(
                     format!("不是本服务的参数，是否想写 {meant}？"),
                     format!("is not a parameter of this service; did you mean {meant}?"),
@@ -283,29 +294,47 @@ pub(crate) fn given_twice() -> Message {
     Message::new("只能出现一次", "must be given once only")
 }
 
-/// The known parameter that a name is a typo of: a listed word, or a known one but for case,
-/// separators or one letter.
-fn near_miss(name: &str) -> Option<&'static str> {
-    let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "");
+/// The known parameter that an unknown name stands for: a typo of it, a listed word, or the
+/// parameter with another sign than `=` before its value.
+fn near_miss(name: &str, value: &str) -> Option<&'static str> {
     // Behind what is left of an entity, as in `amp;expire`.
-    let name = name.rsplit([';', '&', '?']).next().unwrap_or_default();
-    let written = plain(name);
-    let listed = NEAR_MISSES
-        .iter()
-        .find(|(miss, _)| plain(miss) == written)
-        .map(|&(_, meant)| meant);
-    listed.or_else(|| {
-        KNOWN
-            .iter()
-            .find(|known| is_close(&written, &plain(known)))
-            .copied()
-    })
+    let word = name.rsplit([';', '&', '?']).next().unwrap_or_default();
+    let written = plain(word);
+    let is_typo = |known: &&&str| is_close(&written, &plain(known));
+    let with_value = || {
+        let is_sign = |letter: char| !letter.is_alphanumeric() && letter != '_';
+        name.rmatch_indices(is_sign)
+            .find_map(|(at, _)| listed(&plain(&name[..at])))
+    };
+    listed(&written)
+        .or_else(|| KNOWN.iter().find(is_typo).copied())
+        .or_else(|| value.is_empty().then(with_value).flatten())
 }
 
+/// A name without case and separators.
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['_', '-'], "")
+}
+
+/// The parameter with a plain name, or the one that a listed word stands for.
+fn listed(written: &str) -> Option<&'static str> {
+    let known = KNOWN.iter().map(|&known| (known, known));
+    known
+        .chain(NEAR_MISSES.iter().copied())
+        .find(|(word, _)| plain(word) == written)
+        .map(|(_, meant)| meant)
+}
+
+/// Whether a plain name is a typo of a known one, by its length. Short words have too many
+/// neighbours: `rang` might be `lang`.
 fn is_close(written: &str, known: &str) -> bool {
-    /// Short words have too many neighbours: `rang` might be `lang`.
-    const LONG_ENOUGH: usize = 6;
-    written == known || (known.len() >= LONG_ENOUGH && strsim::osa_distance(written, known) == 1)
+    let max_distance: usize = match known.len() {
+        0..6 => return false,
+        6 | 7 => 1,
+        8.. => 2,
+    };
+    written.len().abs_diff(known.len()) <= max_distance
+        && strsim::osa_distance(written, known) <= max_distance
 }
 
 #[cfg(test)]
