@@ -15,7 +15,7 @@ mod service;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use secrecy::SecretString;
 use url::Url;
-use wxqr::config::PublicUrl;
+use wxqr::config::{PublicUrl, refuse_quotes};
 use wxqr::outbound;
 
 use self::service::Service;
@@ -71,5 +71,6 @@ fn service(matches: &ArgMatches) -> anyhow::Result<Service> {
     if key.trim().is_empty() {
         return Err(Usage::new(format!("{KEY} must hold an API key")).into());
     }
+    refuse_quotes(&key).map_err(|error| Usage::new(format!("{KEY} {error}")))?;
     Service::new(url.as_str(), SecretString::from(key.trim()))
 }

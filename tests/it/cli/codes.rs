@@ -264,6 +264,11 @@ async fn wrong_usage_of_codes_exits_with_2() {
             "WXQR_KEY must hold an API key",
         ),
         (
+            arguments("import", &path, local),
+            &[("WXQR_KEY", "\"0123456789abcdef\"")],
+            "WXQR_KEY has quotation marks around it",
+        ),
+        (
             arguments("import", &path, "http://qr.example.com"),
             &key,
             "--allow-http",
