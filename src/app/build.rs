@@ -148,6 +148,7 @@ pub(super) async fn build(
         listener,
         metrics,
         router: router(config, state, &routing, demo),
+        routing,
         tokens,
         upkeep,
         webhooks,

@@ -16,7 +16,7 @@ use super::limits::metrics_limits;
 use super::upkeep::{self, Upkeep};
 use crate::codes::Tokens;
 use crate::config::Drain;
-use crate::http;
+use crate::http::{self, RouterSettings};
 use crate::telemetry;
 use crate::webhooks;
 
@@ -28,6 +28,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub struct App {
     pub(super) listener: TcpListener,
     pub(super) metrics: Option<(TcpListener, PrometheusHandle)>,
+    pub(super) routing: RouterSettings,
     pub(super) router: Router,
     pub(super) tokens: Arc<Tokens>,
     pub(super) upkeep: Upkeep,
@@ -84,7 +85,7 @@ impl App {
             self.tasks.spawn(serve_metrics(
                 listener,
                 recorder.clone(),
-                http::metrics_router(recorder, read_gauges),
+                http::metrics_router(recorder, &self.routing, read_gauges),
                 metrics_limits(self.limits),
                 background.clone(),
             ));

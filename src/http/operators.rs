@@ -6,6 +6,7 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -15,7 +16,9 @@ use utoipa::ToSchema;
 
 use crate::codes::CircuitBreaker;
 use crate::db::Database;
+use crate::http::middleware::metrics_listener;
 use crate::http::problem::Problem;
+use crate::http::router::RouterSettings;
 
 /// Answers while the process is alive (liveness).
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process is alive")), tag = "operating")]
@@ -72,6 +75,7 @@ pub(crate) async fn starting() -> Problem {
 /// The routes of the metrics listener. `read_gauges` is called before each answer.
 pub fn metrics_router(
     handle: PrometheusHandle,
+    settings: &RouterSettings,
     read_gauges: impl Fn() + Clone + Send + Sync + 'static,
 ) -> Router {
     let media_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
@@ -79,5 +83,16 @@ pub fn metrics_router(
         read_gauges();
         (media_type, handle.render())
     };
-    Router::new().route("/metrics", get(metrics))
+    let log = Arc::new(settings.access_log());
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .fallback(async || {
+            (
+                StatusCode::NOT_FOUND,
+                "not found; the metrics are at /metrics\n",
+            )
+        });
+    Router::new()
+        .fallback_service(routes)
+        .layer(from_fn_with_state(log, metrics_listener::run))
 }

@@ -119,13 +119,8 @@ fn starting() -> Router {
 
 /// Wraps all routes in the middleware.
 fn with_middleware(routes: Router, settings: &RouterSettings) -> Router {
-    let log = AccessLog {
-        base_path: settings.base_path.as_str().into(),
-        secrets: Arc::clone(&settings.secret_words),
-        log_client: settings.log_client.clone(),
-    };
     let stack = Arc::new(Stack {
-        log,
+        log: settings.access_log(),
         site: Arc::clone(&settings.site),
         cache: Microcache::new(Arc::clone(&settings.clock)),
     });
@@ -149,6 +144,16 @@ pub struct RouterSettings {
     /// The proxies by which a client's address is found, if it is logged.
     pub log_client: Option<TrustedProxies>,
     pub clock: Arc<dyn Clock>,
+}
+
+impl RouterSettings {
+    pub(super) fn access_log(&self) -> AccessLog {
+        AccessLog {
+            base_path: self.base_path.as_str().into(),
+            secrets: Arc::clone(&self.secret_words),
+            log_client: self.log_client.clone(),
+        }
+    }
 }
 
 /// The whole service. `others` are routes beside ours, such as the sandbox's. In the demo, `guard`

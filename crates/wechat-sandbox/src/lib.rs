@@ -7,6 +7,7 @@ mod body;
 mod clock;
 mod control;
 mod form;
+mod own_paths;
 mod pages;
 mod platform;
 mod push;

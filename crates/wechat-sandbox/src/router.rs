@@ -1,14 +1,14 @@
 //! The sandbox's URL map, grouped by who calls.
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, any, get, post};
 use local_guard::OriginGuard;
 
 use crate::api::log::Api;
 use crate::api::{self, intercept};
 use crate::pages::{home, phone, same_origin};
-use crate::{Sandbox, control};
+use crate::{Sandbox, control, own_paths};
 
 /// The first path segments of WeChat's calls for Official Accounts, imitated or not.
 ///
@@ -41,8 +41,16 @@ pub(crate) fn routes(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
         .with_state(sandbox.clone())
 }
 
-/// The front page at `/`, and the refusals of every other path, for a listener of its own.
-pub(crate) fn front(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
+/// All routes for a listener of its own.
+pub(crate) fn standalone(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
+    let routes = routes(sandbox, guard).merge(front(sandbox, guard));
+    Router::new()
+        .fallback_service(routes)
+        .layer(from_fn(own_paths::handle))
+}
+
+/// The front page at `/`, and the refusals of every other path.
+fn front(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
     Router::new()
         .route("/", get(home::show))
         .route_layer(from_fn_with_state(guard.clone(), same_origin::refuse))

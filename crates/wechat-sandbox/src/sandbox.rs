@@ -85,10 +85,11 @@ impl Sandbox {
     }
 
     /// Like [`Sandbox::router`], for a listener of its own: with the front page at `/`, and
-    /// WeChat's refusal for every other path. Pages and controls may be called by `hosts` too.
+    /// WeChat's refusal for every other path. Pages and controls may be called by `hosts` too, with
+    /// a slash at the end or without.
     pub fn standalone_router(&self, hosts: &[&str]) -> Router {
         let guard = OriginGuard::new(self.trusted_hosts().and(hosts));
-        router::routes(self, &guard).merge(router::front(self, &guard))
+        router::standalone(self, &guard)
     }
 
     fn trusted_hosts(&self) -> TrustedHosts {

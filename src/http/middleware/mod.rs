@@ -6,6 +6,7 @@ pub(crate) mod catch_panic;
 pub(crate) mod cors;
 mod labels;
 mod metrics;
+pub(crate) mod metrics_listener;
 mod render_problems;
 pub(crate) mod request_id;
 pub(crate) mod request_limits;

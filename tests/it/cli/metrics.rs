@@ -143,3 +143,20 @@ async fn connections_mints_and_the_process_are_gauges() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_slash_at_the_end_is_no_404_and_a_404_of_the_metrics_listener_names_its_path() {
+    let served = Served::with(&[("WXQR_METRICS_LISTEN", "127.0.0.1:0")]).await;
+    let metrics = served.addresses.metrics.unwrap();
+    let get = |path: &str| Answer::to(served.client.get(format!("http://{metrics}{path}")));
+    let slashed = get("/metrics/").await;
+    assert_eq!(slashed.status, 200, "{slashed:?}");
+    assert!(slashed.text().contains("wxqr_"), "{slashed:?}");
+    let missing = get("/metrix/?key=0123456789").await;
+    assert_eq!(missing.status, 404);
+    assert!(missing.text().contains("/metrics"), "{missing:?}");
+    let line = served.process.wait_for_line("metrix").await;
+    assert!(line.contains("\"http.path\":\"/metrix/\""), "{line}");
+    assert!(!line.contains("0123456789"), "{line}");
+    assert!(!served.process.stderr().contains("\"/metrics/\""));
+}

@@ -203,6 +203,30 @@ async fn every_call_is_a_log_line_without_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slash_at_the_end_of_the_sandboxs_own_paths_is_ignored_and_a_404_names_its_path() {
+    let sandbox = Tool::sandbox(&[]).await;
+    let page = sandbox.ask("GET", "/sandbox/", &[], "").await;
+    assert!(page.body.contains("<html"), "{}", page.body);
+    sandbox.json("GET", "/sandbox/calls/", "").await;
+    sandbox.json("PUT", "/sandbox/faults/?a=b", "[]").await;
+    let rotated = sandbox.ask("POST", "/sandbox/rotate-token/", &[], "").await;
+    assert_eq!(rotated.status, 204, "{}", rotated.body);
+    for path in ["/sandbox/cals/", "/q/nosuch/", "/sandbox/calls//"] {
+        let query = format!("{path}?secret=CANARY");
+        let missing = sandbox.ask("GET", &query, &[], "").await;
+        assert_eq!(missing.status, 404, "{path}");
+        let field = format!("\"path\":\"{path}\"");
+        sandbox.process.wait_for_line(&field).await;
+    }
+    let said = sandbox.process.stderr();
+    assert!(!said.contains("CANARY"), "{said}");
+    assert_eq!(said.matches("sandbox request").count(), 3, "{said}");
+    // WeChat's own paths are as they are.
+    let call = sandbox.ask("GET", "/cgi-bin/token/", &[], "").await;
+    assert!(is_invalid_url(&call), "{}", call.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_sandbox_takes_its_log_level_from_the_flag_or_the_variable() {
     let bad = run(&["sandbox", "--log", "loud=="], &[]).await;
     assert_eq!(bad.status, 78, "{}", bad.stderr);
