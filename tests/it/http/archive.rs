@@ -90,15 +90,18 @@ async fn an_archive_has_the_codes_that_the_list_would_have() {
     let archived = json!({"scene_str": "s6", "permanent": true, "archived": true});
     app.post_as(ADMIN, "/api/codes", archived.to_string()).await;
     for (query, name) in [
-        ("permanent=false", "wxqr-codes.zip"),
+        ("permanent=false", "wxqr-codes-temporary.zip"),
         (
             &*format!("group={group}"),
             &*format!("wxqr-codes-{group}.zip"),
         ),
-        ("scene=str:s1&scene=id:7&scene=str:s6", "wxqr-codes.zip"),
+        (
+            "scene=str:s1&scene=id:7&scene=str:s6",
+            "wxqr-codes-3-scenes.zip",
+        ),
         ("q=CODES", "wxqr-codes-CODES.zip"),
         ("q=nothing", "wxqr-codes-nothing.zip"),
-        ("archived=all&sort=-label", "wxqr-codes.zip"),
+        ("archived=all&sort=-label", "wxqr-codes-with-archived.zip"),
     ] {
         let list = app
             .get_as(STATS, &format!("/api/codes?{query}"))

@@ -109,9 +109,66 @@ fn parse(raw: Option<&str>, known: &[&str]) -> Result<(Selection, Lang), Problem
 
 /// A name that says which codes are in the file.
 fn file_name(selection: &Selection, extension: &str) -> String {
+    /// In characters. File systems allow 255 bytes, and a Chinese character has three.
+    const MAX_CHARS: usize = 80;
     let filter = &selection.filter;
-    let chosen = [&filter.group, &filter.label, &filter.search];
-    let chosen = chosen.into_iter().flatten().map(String::as_str);
-    let name: Vec<_> = std::iter::once("wxqr-codes").chain(chosen).collect();
-    format!("{}.{extension}", name.join("-"))
+    let permanent = match filter.permanent {
+        Some(true) => Some("permanent"),
+        Some(false) => Some("temporary"),
+        None => None,
+    };
+    let archived = match filter.archived {
+        Some(false) => None,
+        Some(true) => Some("archived"),
+        None => Some("with-archived"),
+    };
+    let scenes = match &filter.scenes[..] {
+        [] => None,
+        [scene] => Some(scene.value().to_string()),
+        scenes => Some(format!("{}-scenes", scenes.len())),
+    };
+    let texts = [&filter.group, &filter.label, &scenes, &filter.search];
+    let texts = texts.into_iter().flatten().map(String::as_str);
+    let words = [permanent, archived].into_iter().flatten();
+    let parts: Vec<_> = ["wxqr-codes"]
+        .into_iter()
+        .chain(words)
+        .chain(texts)
+        .collect();
+    let name: String = parts.join("-").chars().take(MAX_CHARS).collect();
+    format!("{name}.{extension}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_says_what_was_chosen() {
+        let group = format!("group={}", "展".repeat(100));
+        let long = format!("wxqr-codes-{}", "展".repeat(69));
+        for (query, want) in [
+            ("", "wxqr-codes"),
+            ("archived=false&sort=-label", "wxqr-codes"),
+            ("archived=true", "wxqr-codes-archived"),
+            ("archived=all", "wxqr-codes-with-archived"),
+            ("permanent=true", "wxqr-codes-permanent"),
+            ("permanent=false", "wxqr-codes-temporary"),
+            ("scene=str:enc", "wxqr-codes-enc"),
+            ("scene=id:7", "wxqr-codes-7"),
+            ("scene=id:7&scene=str:enc", "wxqr-codes-2-scenes"),
+            ("group=a&label=b&q=c", "wxqr-codes-a-b-c"),
+            (
+                "q=c&permanent=true&archived=true",
+                "wxqr-codes-permanent-archived-c",
+            ),
+            (&group, &long),
+        ] {
+            let (selection, _) = parse(Some(query), &Selection::NAMES).unwrap();
+            for extension in ["csv", "xlsx", "zip"] {
+                let name = file_name(&selection, extension);
+                assert_eq!(name, format!("{want}.{extension}"), "{query}");
+            }
+        }
+    }
 }
