@@ -16,7 +16,7 @@ use rcgen::{
 };
 
 /// The hosts of WeChat that an Official Account's SDK calls, as its documents name them.
-pub const WECHAT_HOSTS: [&str; 7] = [
+pub const WECHAT_HOSTS: [&str; 8] = [
     "api.weixin.qq.com",
     "api2.weixin.qq.com",
     "sh.api.weixin.qq.com",
@@ -24,6 +24,7 @@ pub const WECHAT_HOSTS: [&str; 7] = [
     "hk.api.weixin.qq.com",
     "file.api.weixin.qq.com",
     "mp.weixin.qq.com",
+    "open.weixin.qq.com",
 ];
 
 /// The authority's name in its certificate.
