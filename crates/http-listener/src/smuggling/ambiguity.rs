@@ -21,6 +21,8 @@ pub(crate) enum Ambiguity {
     Hosts,
     #[error("Host takes a name or an address, and a port if need be")]
     Host,
+    #[error("an absolute target begins with http:// or https://")]
+    Scheme,
     #[error("the target's host is that of Host")]
     Authority,
 }

@@ -14,11 +14,20 @@ use super::Ambiguity;
 /// The first ambiguity.
 pub(crate) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Ambiguity> {
     check_transfer_encoding(headers)?;
+    check_scheme(uri)?;
     let host = host(version, headers)?;
     match (uri.authority(), host) {
         (Some(target), Some(host)) if !is_same(target, &host, default_port(uri)) => {
             Err(Ambiguity::Authority)
         }
+        _ => Ok(()),
+    }
+}
+
+/// Accepts the schemes that are served. A proxy may route another one elsewhere.
+fn check_scheme(uri: &Uri) -> Result<(), Ambiguity> {
+    match uri.scheme() {
+        Some(scheme) if ![Scheme::HTTP, Scheme::HTTPS].contains(scheme) => Err(Ambiguity::Scheme),
         _ => Ok(()),
     }
 }
@@ -116,6 +125,23 @@ fn is_same(target: &Authority, host: &HostPort, default_port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_absolute_target_has_a_scheme_that_is_served() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("a"));
+        for (target, want) in [
+            ("/healthz", Ok(())),
+            ("http://a/healthz", Ok(())),
+            ("HTTPS://a/healthz", Ok(())),
+            ("ftp://a/healthz", Err(Ambiguity::Scheme)),
+            ("ws://a/healthz", Err(Ambiguity::Scheme)),
+            ("httpx://a/healthz", Err(Ambiguity::Scheme)),
+        ] {
+            let got = check(Version::HTTP_11, &target.parse().unwrap(), &headers);
+            assert_eq!(got, want, "{target}");
+        }
+    }
 
     #[test]
     fn host_is_a_name_or_an_address_with_an_optional_port() {
