@@ -335,14 +335,18 @@ fn escape_non_ascii(sent: &str) -> String {
     escaped.to_string().chars().take(MAX_EXCERPT_LEN).collect()
 }
 
-/// Whether a character is invisible: zero-width characters, bidirectional and byte-order marks,
-/// soft hyphens, control characters.
+/// Whether a character is invisible: control characters, and all that Unicode says to ignore where
+/// they have no glyph (`Default_Ignorable_Code_Point`), such as zero-width characters,
+/// bidirectional and byte-order marks, soft hyphens, fillers, variation selectors and tags.
 pub fn is_invisible(letter: char) -> bool {
     letter.is_control()
         || matches!(
             letter,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+                | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
         )
 }
 

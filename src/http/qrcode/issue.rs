@@ -123,11 +123,26 @@ fn is_padded(text: &str) -> bool {
     text.starts_with(is_blank) || text.ends_with(is_blank)
 }
 
-/// White space or an invisible character. The variation selectors that end many emoji are neither.
+/// White space, an invisible character, or one whose glyph is blank. What ends many emoji, some
+/// flags, and Chinese and Mongolian letters of a particular form is neither: variation selectors
+/// and tags.
 fn is_blank(letter: char) -> bool {
-    const FILLERS: [char; 2] = ['\u{2800}', '\u{3164}'];
-    let is_selector = matches!(letter, '\u{fe00}'..='\u{fe0f}');
+    // The empty Braille pattern, the object replacement character and annotation marks, a note head
+    // of music, the Khitan filler.
+    const BLANKS: [char; 7] = [
+        '\u{2800}',
+        '\u{fff9}',
+        '\u{fffa}',
+        '\u{fffb}',
+        '\u{fffc}',
+        '\u{1d159}',
+        '\u{16fe4}',
+    ];
+    let is_selector = matches!(
+        letter,
+        '\u{fe00}'..='\u{fe0f}' | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}'
+    );
     letter.is_whitespace()
-        || FILLERS.contains(&letter)
+        || BLANKS.contains(&letter)
         || mangled::is_invisible(letter) && !is_selector
 }

@@ -289,6 +289,13 @@ async fn a_blank_at_an_end_makes_no_new_permanent_code() {
         "\u{ad}a",
         "\u{2800}a",
         "a\u{3164}",
+        "\u{115f}a",
+        "\u{1160}a",
+        "a\u{ffa0}",
+        "\u{17b4}a",
+        "\u{fffc}a",
+        "\u{1d159}a",
+        "a\u{e0001}",
         " ",
     ] {
         let wanted = json!({"scene_str": text, "permanent": true, "label": "A"});
@@ -326,6 +333,10 @@ async fn a_blank_at_an_end_makes_no_new_permanent_code() {
         (
             PERMANENT,
             json!({"scene_str": "a \u{2764}\u{fe0f}", "permanent": true}),
+        ),
+        (
+            PERMANENT,
+            json!({"scene_str": "\u{8fbb}\u{e0100}", "permanent": true}),
         ),
         (
             PERMANENT,
