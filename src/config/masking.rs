@@ -23,6 +23,7 @@ pub(super) fn shown(secrecy: Secrecy, text: &str) -> String {
 fn masked(mask: Mask, text: &str) -> String {
     match mask {
         Mask::Whole => MASK.to_owned(),
+        Mask::Items => vec![MASK; text.split(',').count()].join(","),
         Mask::DatabasePassword => database(text),
         Mask::KeySecrets => keys(text),
         Mask::BehindHost => origin(text),
@@ -211,6 +212,12 @@ mod tests {
         ] {
             assert_eq!(database(text), want, "{text}");
         }
+    }
+
+    #[test]
+    fn of_a_list_of_secrets_the_number_is_shown() {
+        assert_eq!(masked(Mask::Items, "s3cret"), MASK);
+        assert_eq!(masked(Mask::Items, "s3cret,s3cret2"), "********,********");
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub enum Secrecy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mask {
     Whole,
+    /// Each item of a list; their number is shown.
+    Items,
     /// The password in a database's URL.
     DatabasePassword,
     /// The secrets of API keys; their names and scopes are shown.

@@ -194,7 +194,7 @@ pub(super) const API_KEYS: Setting<Keyring> = Setting::new(
 pub(super) const ACCESS: Setting<Mode> = Setting::new("access", access::mode, "Who may create temporary codes without a key: `open` (every visitor), `signed` (visitors with a signed link), `keyed` (nobody)").default("open");
 pub(super) const LINK_KEYS: Setting<LinkKeys> = Setting::new("link-keys", access::link_keys, "Keys of signed links, comma-separated, each 10 or more printable ASCII characters without spaces and commas; \
          the first one signs, all of them verify").list()
-    .secret("link-keys-file");
+    .partly_secret("link-keys-file", Mask::Items);
 pub(super) const TRUSTED_PROXIES: Setting<TrustedProxies> = Setting::new("trusted-proxies", access::trusted_proxies, "Networks such as `10.0.0.0/8`, comma-separated, whose `X-Forwarded-For` is trusted; unset: none").list();
 pub(super) const CORS_ORIGINS: Setting<CorsOrigins> = Setting::new("cors-origins", CorsOrigins::from_str, "Origins whose scripts may read `/qrcode`: `*`, `none`, or a comma-separated list such as `https://www.example.com`").default("*").list();
 pub(super) const FRAME_ANCESTORS: Setting<FrameAncestors> = Setting::new("frame-ancestors", FrameAncestors::from_str, "Who may frame `/qrcode`: `*`, `none`, or a comma-separated list of `self` and origins, `https://*.example.com` too").default("*").list();
@@ -234,7 +234,7 @@ pub(super) const WEBHOOK_SECRET: Setting<SigningSecrets> = Setting::new(
     webhook::secrets,
     "What signs webhooks, `whsec_` and 24 to 64 random bytes in base64; comma-separated, all of them sign: the new one and, for a time, the old one",
 )
-.secret("webhook-secret-file")
+.partly_secret("webhook-secret-file", Mask::Items)
 .list()
 .not_in_demo();
 pub(super) const WEBHOOK_OPENID: Setting<bool> = Setting::new(
