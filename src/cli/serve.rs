@@ -24,6 +24,11 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     if config.public_url.is_none() {
         tracing::info!("WXQR_PUBLIC_URL is not set: links in answers are relative");
     }
+    if config.scans.callback.is_some() && config.scans.person_key.is_none() {
+        tracing::info!(
+            "WXQR_PERSON_KEY is not set: the key of followers' pseudonyms is in the database and its backups; docs/privacy.md says how to keep it apart"
+        );
+    }
     for limitation in config.limitations() {
         let Limitation {
             subject,

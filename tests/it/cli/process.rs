@@ -509,6 +509,25 @@ async fn the_start_says_once_what_is_off_or_open() {
 }
 
 #[tokio::test]
+async fn the_start_recommends_a_key_of_pseudonyms_outside_of_the_database_once() {
+    let callback = ("WXQR_CALLBACK_TOKEN", "Token1");
+    let key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    for (settings, times) in [
+        (&[callback][..], 1),
+        (&[callback, ("WXQR_PERSON_KEY", key)], 0),
+        (&[], 0),
+    ] {
+        let served = Served::with(settings).await;
+        served.process.wait_for_line("access is open").await;
+        served.process.signal("TERM");
+        let log = served.process.output().await.stderr;
+        let lines = log.lines().filter(|line| line.contains("WXQR_PERSON_KEY"));
+        let levels: Vec<_> = lines.map(|line| line.contains("\"INFO\"")).collect();
+        assert_eq!(levels, vec![true; times], "{log}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_requests_client_is_logged_where_that_is_wanted() {
     let proxy = ("WXQR_TRUSTED_PROXIES", "127.0.0.1");
     for (wanted, want) in [("true", Some("203.0.113.9")), ("false", None)] {
