@@ -29,7 +29,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that only moves by [`ManualClock::advance`], for tests.
+/// A clock that only moves by [`ManualClock::advance`] and [`ManualClock::set_back`], for tests.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Timestamp>);
 
@@ -46,6 +46,15 @@ impl ManualClock {
             .lock()
             .expect("no one panics while holding the hands");
         *now += by;
+    }
+
+    /// Moves the clock back, as an operator or NTP does with one that was ahead.
+    pub fn set_back(&self, by: Duration) {
+        let mut now = self
+            .0
+            .lock()
+            .expect("no one panics while holding the hands");
+        *now -= by;
     }
 }
 

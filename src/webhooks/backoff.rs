@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// The wait after the first failure.
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -20,6 +22,27 @@ pub(super) fn wait(failures: u32, retry_after: Option<Duration>) -> Duration {
     jittered.max(retry_after.unwrap_or_default()).min(LONGEST)
 }
 
+/// A back-off that the database holds, as this process sees it. Its end is by the clock of the
+/// replica whose try failed, which may be ahead of the clock here.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Backoff {
+    ends_at: Timestamp,
+    seen_at: Timestamp,
+}
+
+impl Backoff {
+    /// Whether the back-off that ends then is over: at its end, or once it has been seen for the
+    /// longest wait.
+    pub(super) fn is_over(&mut self, ends_at: Timestamp, now: Timestamp) -> bool {
+        if ends_at != self.ends_at {
+            (self.ends_at, self.seen_at) = (ends_at, now);
+        }
+        // A clock that is set back restarts the wait.
+        self.seen_at = self.seen_at.min(now);
+        now >= ends_at || now >= self.seen_at + LONGEST
+    }
+}
+
 /// 0 to 1.
 fn random_share() -> f64 {
     let mut bytes = [0; 4];
@@ -29,6 +52,8 @@ fn random_share() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]
@@ -51,6 +76,47 @@ mod tests {
                 waits.iter().any(|wait| *wait != waits[0]),
                 "{failures}: no jitter"
             );
+        }
+    }
+
+    #[test]
+    fn a_back_off_is_over_at_its_end_or_after_the_longest_wait() {
+        let start: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+        let at = |seconds: i64| start + SignedDuration::from_secs(seconds);
+        for (what, steps) in [
+            ("an ended one", &[(-1, 0, true)][..]),
+            (
+                "a short one",
+                &[(60, 0, false), (60, 59, false), (60, 60, true)],
+            ),
+            (
+                "a clock that was ahead",
+                &[(7200, 0, false), (7200, 899, false), (7200, 900, true)],
+            ),
+            (
+                "this clock is set back",
+                &[
+                    (60, 0, false),
+                    (60, -7200, false),
+                    (60, -6301, false),
+                    (60, -6300, true),
+                ],
+            ),
+            (
+                "another one after it",
+                &[
+                    (7200, 0, false),
+                    (7300, 899, false),
+                    (7300, 900, false),
+                    (7300, 1799, true),
+                ],
+            ),
+        ] {
+            let mut backoff = Backoff::default();
+            for (ends, now, want) in steps {
+                let got = backoff.is_over(at(*ends), at(*now));
+                assert_eq!(got, *want, "{what}: ends at {ends}, now {now}");
+            }
         }
     }
 

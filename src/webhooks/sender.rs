@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::backoff;
+use super::backoff::{self, Backoff};
 use super::batch::{Batch, MAX_EVENTS};
 use super::body::{self, Openids};
 use super::failure_log::FailureLog;
@@ -63,6 +63,7 @@ pub struct Sender {
     has_tried: bool,
     /// Whether the receiver wants no more of this process.
     is_stopped: bool,
+    backoff: Backoff,
     log: FailureLog,
 }
 
@@ -96,6 +97,7 @@ impl Sender {
             holder: Uuid::now_v7().to_string(),
             has_tried: false,
             is_stopped: false,
+            backoff: Backoff::default(),
             log: FailureLog::default(),
         })
     }
@@ -162,9 +164,9 @@ impl Sender {
         }
     }
 
-    fn is_waiting(&self, progress: &Progress) -> bool {
-        let is_backing_off = self.has_tried && self.clock.now() < progress.next_try_at;
-        self.is_stopped || is_backing_off
+    fn is_waiting(&mut self, progress: &Progress) -> bool {
+        let is_over = self.backoff.is_over(progress.next_try_at, self.clock.now());
+        self.is_stopped || self.has_tried && !is_over
     }
 
     async fn message(&self, batch: &Batch) -> Result<Message, db::Error> {

@@ -214,6 +214,26 @@ async fn a_restart_does_not_wait_for_the_end_of_a_back_off() {
     }
 }
 
+/// The end of the back-off is then hours away, by the clock as it is now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_delays_a_try_by_the_longest_back_off() {
+    for bench in benches().await {
+        let receiver = Receiver::spawn().await;
+        receiver.answer(Answers::Status(500));
+        let mut sender = bench.sender(&receiver.url()).await;
+        bench.record(0, 1).await;
+        sender.step().await.unwrap();
+        receiver.answer(Answers::Status(200));
+        bench.clock.set_back(2 * HOUR);
+        for (seconds, want) in [(0, 1), (899, 1), (1, 2)] {
+            bench.clock.advance(Duration::from_secs(seconds));
+            sender.step().await.unwrap();
+            assert_eq!(receiver.count(), want, "after {seconds} s more");
+        }
+        assert_eq!(bench.status().await.lag.events, 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_no_success_and_is_not_followed() {
     for bench in benches().await {
