@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::receiver::{DeliveryError, FailureReason};
+use super::receiver::{AttemptError, FailureReason};
 use crate::telemetry::Causes;
 
 /// The shortest time between two log lines of a series of failures. Chosen.
@@ -18,7 +18,7 @@ pub(super) struct FailureLog {
 
 impl FailureLog {
     /// Logs a failure, the given one in a row, unless a line is recent.
-    pub(super) fn failed(&mut self, error: &DeliveryError, failures: u32, wait: Duration) {
+    pub(super) fn failed(&mut self, error: &AttemptError, failures: u32, wait: Duration) {
         if error.reason() == FailureReason::Gone {
             tracing::error!(
                 action = "restart with another WXQR_WEBHOOK_URL, or without one; a restart alone tries the same again",

@@ -39,7 +39,7 @@ pub(super) struct Message {
 /// Why a message is not delivered. It may have arrived all the same. Says nothing of the URL, which
 /// may be a secret, and nothing of the answer's body.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DeliveryError {
+pub(super) enum AttemptError {
     #[error("the receiver answered {status}")]
     Refused {
         status: StatusCode,
@@ -86,7 +86,7 @@ impl FailureReason {
     }
 }
 
-impl From<reqwest::Error> for DeliveryError {
+impl From<reqwest::Error> for AttemptError {
     fn from(error: reqwest::Error) -> Self {
         if error.is_timeout() {
             Self::Timeout
@@ -96,7 +96,7 @@ impl From<reqwest::Error> for DeliveryError {
     }
 }
 
-impl DeliveryError {
+impl AttemptError {
     pub(super) fn reason(&self) -> FailureReason {
         match self {
             Self::Refused { status, .. } if *status == StatusCode::GONE => FailureReason::Gone,
@@ -118,12 +118,12 @@ impl Receiver {
     /// Sends a message. Cancel safe: the receiver may have it.
     ///
     /// # Errors
-    /// [`DeliveryError`] without a success in time.
+    /// [`AttemptError`] without a success in time.
     pub(super) async fn deliver(
         &self,
         message: &Message,
         now: Timestamp,
-    ) -> Result<(), DeliveryError> {
+    ) -> Result<(), AttemptError> {
         let Message { id, body } = message;
         let request = self
             .client
@@ -136,7 +136,7 @@ impl Receiver {
         let deadline = Instant::now() + TIMEOUT;
         let response = timeout_at(deadline, request.send())
             .await
-            .map_err(|_| DeliveryError::Timeout)??;
+            .map_err(|_| AttemptError::Timeout)??;
         let result = judge(&response, now);
         let drained = timeout_at(deadline, outbound::read_capped(response, MAX_ANSWER));
         // The status has said all.
@@ -145,12 +145,12 @@ impl Receiver {
     }
 }
 
-fn judge(response: &Response, now: Timestamp) -> Result<(), DeliveryError> {
+fn judge(response: &Response, now: Timestamp) -> Result<(), AttemptError> {
     let status = response.status();
     if status.is_success() {
         return Ok(());
     }
-    Err(DeliveryError::Refused {
+    Err(AttemptError::Refused {
         status,
         retry_after: retry_after(response.headers(), now),
     })

@@ -13,7 +13,7 @@ use super::body::{self, Openids};
 use super::failure_log::FailureLog;
 use super::monitor::{Look, Monitor};
 use super::progress::{Failure, Progress};
-use super::receiver::{self, DeliveryError, FailureReason, Message, Receiver};
+use super::receiver::{self, AttemptError, FailureReason, Message, Receiver};
 use super::receiver_url::ReceiverUrl;
 use super::signature::SigningSecrets;
 use super::sql::FailedTry;
@@ -189,7 +189,7 @@ impl Sender {
         &mut self,
         batch: &Batch,
         failures: u32,
-        error: &DeliveryError,
+        error: &AttemptError,
     ) -> Result<bool, db::Error> {
         let (reason, failures) = (error.reason(), failures.saturating_add(1));
         telemetry::webhook_attempt(reason.as_str());

@@ -68,7 +68,7 @@ impl WebhookStore {
 
     /// Begins after this place, unless there is a beginning.
     pub(super) async fn begin_after(&self, seq: u64) -> Result<(), Error> {
-        self.db.execute(Begin { seq }).await
+        self.db.execute(BeginAfter { seq }).await
     }
 
     /// Moves past a batch without an event. Returns whether this call did.
@@ -86,7 +86,7 @@ impl WebhookStore {
         lease: Duration,
     ) -> Result<bool, Error> {
         let now = self.db.now_sql();
-        let claim = Claim {
+        let claim = ClaimBatch {
             sql: format!(
                 "UPDATE webhook SET holder = $2, held_until = {now} + $5, batch_end = $4
                  WHERE appid = $1 AND delivered_seq = $3 AND (batch_end IS NULL OR batch_end = $4)
@@ -107,7 +107,7 @@ impl WebhookStore {
         batch: &Batch,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let finish = Finish {
+        let finish = FinishBatch {
             held: Held::new(holder, batch),
             end: batch.end,
             at,
@@ -124,7 +124,7 @@ impl WebhookStore {
         failed: FailedTry,
     ) -> Result<(), Error> {
         let held = Held::new(holder, batch);
-        self.db.execute(Fail { held, failed }).await
+        self.db.execute(FailBatch { held, failed }).await
     }
 }
 
@@ -143,11 +143,11 @@ impl Held {
     }
 }
 
-struct Begin {
+struct BeginAfter {
     seq: u64,
 }
 
-impl Command for Begin {
+impl Command for BeginAfter {
     type Output = ();
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
@@ -179,14 +179,14 @@ impl Command for PassOver {
     }
 }
 
-struct Claim {
+struct ClaimBatch {
     sql: String,
     held: Held,
     end: u64,
     lease: Duration,
 }
 
-impl Command for Claim {
+impl Command for ClaimBatch {
     type Output = bool;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<bool, Error> {
@@ -202,13 +202,13 @@ impl Command for Claim {
     }
 }
 
-struct Finish {
+struct FinishBatch {
     held: Held,
     end: u64,
     at: Timestamp,
 }
 
-impl Command for Finish {
+impl Command for FinishBatch {
     type Output = ();
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
@@ -224,12 +224,12 @@ impl Command for Finish {
     }
 }
 
-struct Fail {
+struct FailBatch {
     held: Held,
     failed: FailedTry,
 }
 
-impl Command for Fail {
+impl Command for FailBatch {
     type Output = ();
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {

@@ -175,7 +175,7 @@ async fn a_retry_after_is_honoured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_gone_hears_no_more_of_a_process() {
+async fn a_410_ends_the_tries_until_a_restart() {
     for bench in benches().await {
         let receiver = Receiver::spawn().await;
         receiver.answer(Answers::Status(410));

@@ -75,7 +75,7 @@ async fn a_process_that_is_killed_while_it_sends_is_replaced_and_nothing_is_lost
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_stopped_finishes_its_batch() {
+async fn sigterm_waits_for_the_batch_that_is_under_way() {
     let database = Database::sqlite();
     let (upstream, receiver) = (Upstream::spawn().await, Receiver::spawn().await);
     let one = replica(&upstream, &database, &receiver).await;
