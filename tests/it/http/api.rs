@@ -14,6 +14,7 @@ use crate::support::answer::Answer;
 use crate::support::app::{APP_SECRET, TestApp};
 use crate::support::eventually_async;
 use crate::support::keys::{ADMIN, BIND, MINT, PEOPLE, PERMANENT, STATS};
+use crate::support::pushes::{AES_KEY, TOKEN};
 
 async fn post(app: &TestApp, key: &str, body: &Value) -> Answer {
     app.post_as(key, "/api/codes", body.to_string()).await
@@ -234,13 +235,34 @@ async fn a_reply_that_cannot_be_sent_is_refused_with_the_field() {
         ),
         (
             json!({"news": {"url": "https://example.com/"}}),
-            "reply",
-            "\"title\"",
+            "reply.news.title",
+            "is missing",
         ),
-        (json!({"text": "a", "news": {}}), "reply", "must be a text"),
-        (json!({"image": "a"}), "reply", "must be a text"),
-        (json!({"text": 5}), "reply", "must be a text"),
+        (
+            json!({"news": {"title": "t"}}),
+            "reply.news.url",
+            "is missing",
+        ),
+        (
+            json!({"news": {"title": 5, "url": "https://example.com/"}}),
+            "reply.news.title",
+            "must be a text in quotes",
+        ),
+        (
+            json!({"news": {"title": null, "url": "https://example.com/"}}),
+            "reply.news.title",
+            "must be a text in quotes",
+        ),
+        (json!({"news": "t"}), "reply.news", "must be an object"),
+        (
+            json!({"text": "a", "news": {}}),
+            "reply",
+            "both text and news",
+        ),
+        (json!({"text": 5}), "reply.text", "must be a text in quotes"),
+        (json!({}), "reply", "must be a text"),
         (json!([]), "reply", "must be a text"),
+        (json!(5), "reply", "must be a text"),
     ] {
         let wanted = json!({"scene_str": "poster", "permanent": true, "reply": reply});
         let answer = post(&app, ADMIN, &wanted).await;
@@ -249,6 +271,38 @@ async fn a_reply_that_cannot_be_sent_is_refused_with_the_field() {
         assert_eq!(answer.field("parameter"), parameter, "{reply}");
         let detail = answer.field("detail");
         assert!(detail.contains(reason), "{reply}: {detail}");
+    }
+    assert_eq!(app.creates(), 0);
+}
+
+#[tokio::test]
+async fn an_unknown_field_of_a_reply_is_named() {
+    let app = TestApp::with()
+        .set("CALLBACK_TOKEN", TOKEN)
+        .set("ENCODING_AES_KEY", AES_KEY)
+        .spawn()
+        .await;
+    let sale = json!({"title": "t", "url": "https://example.com/", "foo": 1});
+    for (reply, parameter) in [
+        (json!({"image": "a"}), "reply.image"),
+        (json!({"text": "a", "foo": "b"}), "reply.foo"),
+        (json!({"news": sale}), "reply.news.foo"),
+    ] {
+        let body = json!({"reply": reply});
+        let mut wanted = body.clone();
+        wanted["scene_str"] = json!("poster");
+        let of_a_code = post(&app, ADMIN, &wanted).await;
+        let of_a_binding = app.post_as(ADMIN, "/api/bindings", body.to_string()).await;
+        for answer in [of_a_code, of_a_binding] {
+            assert_eq!(
+                answer.problem(),
+                (400, "invalid_body".to_owned()),
+                "{reply}"
+            );
+            assert_eq!(answer.field("parameter"), parameter, "{reply}");
+            let detail = answer.field("detail");
+            assert!(detail.contains("is not a field of a "), "{reply}: {detail}");
+        }
     }
     assert_eq!(app.creates(), 0);
 }

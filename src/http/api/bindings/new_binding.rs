@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use wechat::push::Reply;
 use wechat::scene::Lifetime;
 
-use crate::http::api::reply_body::ReplyBody;
+use crate::http::api::reply_body::{self, ReplyBody};
 use crate::http::extract::json::read_object;
 use crate::http::problem::Problem;
 
@@ -50,7 +50,7 @@ impl WantedBinding {
         for (name, value) in &fields {
             let alone = Map::from_iter([(name.clone(), value.clone())]);
             if Self::deserialize(Value::Object(alone)).is_err() {
-                return Err(misfit(name));
+                return Err(misfit(name, value));
             }
         }
         Self::deserialize(Value::Object(fields)).map_err(|_| Problem::internal())
@@ -76,11 +76,11 @@ impl WantedBinding {
 }
 
 /// The problem of an unknown field, or of a value of the wrong type.
-fn misfit(name: &str) -> Problem {
+fn misfit(name: &str, value: &Value) -> Problem {
     match name {
         "expire_seconds" => bad_life(),
         "context" => bad_context(),
-        "reply" => Problem::invalid_parameter(name, ReplyBody::FORM),
+        "reply" => reply_body::misfit(value),
         _ => Problem::invalid_body(
             name,
             "is not a field of a binding; accepted: expire_seconds, context, reply",

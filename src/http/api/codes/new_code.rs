@@ -12,7 +12,7 @@ use wechat::ticket::{CodeUrl, IssuedCode, Life, Ticket};
 
 use crate::access::Scope;
 use crate::channels::{Change, ChannelChange};
-use crate::http::api::reply_body::ReplyBody;
+use crate::http::api::reply_body::{self, ReplyBody};
 use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
 use crate::http::i18n::message::Message;
@@ -127,7 +127,7 @@ impl NewCode {
         for (name, value) in &fields {
             let alone = Map::from_iter([(name.clone(), value.clone())]);
             if Self::deserialize(Value::Object(alone)).is_err() {
-                return Err(misfit(name));
+                return Err(misfit(name, value));
             }
         }
         Self::deserialize(Value::Object(fields)).map_err(|error| not_json(&error))
@@ -216,7 +216,7 @@ impl NewCode {
 }
 
 /// The problem of an unknown field, or of a value of the wrong type.
-fn misfit(name: &str) -> Problem {
+fn misfit(name: &str, value: &Value) -> Problem {
     let message = match name {
         "scene_id" => format!(
             "must be a whole number from 1 to {}, for a permanent code to {}, without quotes",
@@ -225,7 +225,7 @@ fn misfit(name: &str) -> Problem {
         ),
         "expire_seconds" => format!("{LifetimeError}, without quotes"),
         "permanent" | "archived" => "must be true or false, without quotes".to_owned(),
-        "reply" => ReplyBody::FORM.to_owned(),
+        "reply" => return reply_body::misfit(value),
         "label" | "group" => "must be a text in quotes, or null".to_owned(),
         "scene_str" | "ticket" | "url" => "must be a text in quotes".to_owned(),
         _ => {

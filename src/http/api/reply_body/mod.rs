@@ -1,11 +1,14 @@
 //! The reply of a code as JSON, in requests and answers.
 
+mod misfit;
+
 use std::str::FromStr;
 
 use serde::Deserialize;
 use utoipa::ToSchema;
 use wechat::push::{Article, Reply, ReplyError};
 
+pub(crate) use self::misfit::misfit;
 use crate::http::problem::Problem;
 
 /// A reply as it is given: a text, or a message.
@@ -45,9 +48,6 @@ pub(crate) struct News {
 }
 
 impl ReplyBody {
-    /// What a value of another shape should be.
-    pub(crate) const FORM: &str = "must be a text, {\"text\": …}, {\"news\": {\"title\": …, \"description\": …, \"image_url\": …, \"url\": …}} or null";
-
     /// Checks it.
     ///
     /// # Errors
