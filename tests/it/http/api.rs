@@ -223,6 +223,12 @@ async fn a_reply_that_cannot_be_sent_is_refused_with_the_field() {
             "at most 120",
         ),
         (card("url", "example.com"), "reply.news.url", "https://"),
+        // As it is sent, with nine bytes a letter.
+        (
+            card("url", &format!("https://example.com/{}", "展".repeat(300))),
+            "reply.news.url",
+            "at most 1024 bytes",
+        ),
         (
             card("url", "javascript:alert(1)"),
             "reply.news.url",

@@ -55,7 +55,8 @@ pub struct Article {
     pub url: WebUrl,
 }
 
-/// An absolute address with `http` or `https`, at most [`WebUrl::MAX_BYTES`] bytes.
+/// An absolute address with `http` or `https`, at most [`WebUrl::MAX_BYTES`] bytes in the form in
+/// which it is sent, with letters beyond ASCII percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WebUrl(Url);
@@ -169,12 +170,16 @@ impl FromStr for WebUrl {
     type Err = ReplyError;
 
     fn from_str(text: &str) -> Result<Self, ReplyError> {
+        let too_long = ReplyError::TooManyBytes {
+            most: Self::MAX_BYTES,
+        };
         if text.len() > Self::MAX_BYTES {
-            return Err(ReplyError::TooManyBytes {
-                most: Self::MAX_BYTES,
-            });
+            return Err(too_long);
         }
         let url: Url = text.parse().map_err(|_| ReplyError::NotAWebUrl)?;
+        if url.as_str().len() > Self::MAX_BYTES {
+            return Err(too_long);
+        }
         if matches!(url.scheme(), "http" | "https") && url.has_host() {
             Ok(Self(url))
         } else {
@@ -369,6 +374,17 @@ mod tests {
             let reply: Reply = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&reply).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn an_address_is_as_long_as_it_is_sent() {
+        let address = |letters: usize| format!("https://example.com/{}", "展".repeat(letters));
+        let longest: WebUrl = address(111).parse().unwrap();
+        assert_eq!(longest.as_str().len(), 20 + 999);
+        assert_eq!(longest.as_str().parse(), Ok(longest));
+        let too_long = ReplyError::TooManyBytes { most: 1024 };
+        assert_eq!(address(112).parse::<WebUrl>(), Err(too_long));
+        assert_eq!(address(400).parse::<WebUrl>(), Err(too_long));
     }
 
     #[test]
