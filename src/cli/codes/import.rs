@@ -44,7 +44,7 @@ pub(super) fn command() -> Command {
                 .value_name("FILE")
                 .required(true)
                 .value_parser(value_parser!(PathBuf))
-                .help("CSV, XLSX, or a text with one name a line (.csv, .tsv, .xlsx, .txt); columns, in any order: label, group, scene_str, scene_id, permanent, expire_seconds, reply; or 名称, 分组, 场景值, 数字场景值, 类型, 有效期, 回复"),
+                .help("CSV, XLSX, or a text with one name a line (.csv, .tsv, .xlsx, .txt); columns, in any order: label, group, scene_str, scene_id, permanent, expire_seconds, reply, reply_news; or 名称, 分组, 场景值, 数字场景值, 类型, 有效期, 回复, 图文回复"),
         )
         .arg(
             Arg::new("dry-run")

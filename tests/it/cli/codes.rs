@@ -241,6 +241,52 @@ async fn a_list_is_exported_as_the_api_has_it() {
     assert_eq!(app.creates(), 3);
 }
 
+/// The list as CSV, in the columns that an import reads. The others are of the codes, which differ
+/// from one account to another.
+async fn rows_of(app: &TestApp) -> Vec<Vec<String>> {
+    let list = app.get_as(ADMIN, "/api/codes.csv").await.body;
+    let mut reader = csv::ReaderBuilder::new();
+    let mut reader = reader.has_headers(false).from_reader(&*list);
+    let rows = reader.records().map(|row| {
+        let row = row.unwrap();
+        row.iter().take(8).map(str::to_owned).collect()
+    });
+    rows.collect()
+}
+
+#[tokio::test]
+async fn an_exported_list_is_the_same_after_its_import_elsewhere() {
+    let from = TestApp::spawn().await;
+    let address = |start: &str| format!("{start}{}", "x".repeat(1024 - start.len()));
+    let longest = json!({
+        "title": "🎪".repeat(64), "description": "\"".repeat(120),
+        "image_url": address("https://example.com/a.png?"), "url": address("https://example.com/"),
+    });
+    for body in [
+        json!({"scene_str": "00", "permanent": true, "label": "=1+1", "group": "上海", "reply": "=欢迎, \"a\";\n第二行 ]]> 🎪"}),
+        json!({"scene_str": "01", "permanent": true, "label": "000123", "reply": {"news": longest}}),
+        json!({"scene_id": 7, "permanent": true, "reply": {"news": {"title": "周年 <庆>", "url": "https://example.com/?a=1&b=2"}}}),
+        json!({"scene_id": 7, "expire_seconds": 600, "label": "临时", "reply": "🎪".repeat(512)}),
+        json!({"scene_str": "silent", "expire_seconds": 600, "label": "静"}),
+    ] {
+        let answer = from.post_as(ADMIN, "/api/codes", body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+    }
+    let want = rows_of(&from).await;
+    assert_eq!((want.len(), want[0][7].as_str()), (6, "reply_news"));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, query) in [("all.csv", ""), ("all.xlsx", ""), ("zh.xlsx", "lang=zh")] {
+        let path = folder.path().join(name);
+        let written = codes("export", &path, &from.url(""), &["--query", query]).await;
+        assert_eq!(written.status, 0, "{written:?}");
+        let to = TestApp::spawn().await;
+        let read = codes("import", &path, &to.url(""), &[]).await;
+        assert_eq!((read.status, read.stdout.as_str()), (0, ""), "{read:?}");
+        assert!(!read.stderr.contains("reply"), "{read:?}");
+        assert_eq!(rows_of(&to).await, want, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_cut_off_replaces_nothing() {
     let (_server, url, _) = busy_service().await;

@@ -192,6 +192,49 @@ async fn a_row_may_have_a_reply() {
 }
 
 #[tokio::test]
+async fn a_row_may_have_a_card() {
+    let app = TestApp::spawn().await;
+    let card = |fields: &str| format!("\"{}\"", fields.replace('"', "\"\""));
+    let whole = json!({"title": "周年 \"庆\", 一", "description": "今天\n明天", "image_url": "https://example.com/a.png", "url": "https://example.com/?a=1&b=2"});
+    let file = format!(
+        "名称,回复,图文回复\n甲,,{}\n乙,欢迎,\n丙,欢迎,{}\n丁,,不是 JSON\n戊,,{}\n己,,{}\n庚,,{}\n辛,,{}\n",
+        card(&whole.to_string()),
+        card(&whole.to_string()),
+        card(r#"{"title": "周年庆"}"#),
+        card(r#"{"title": "周年庆", "url": "https://example.com/", "foo": 1}"#),
+        card(&json!({"title": "长".repeat(65), "url": "https://example.com/"}).to_string()),
+        card("[]"),
+    );
+    let first = post(&app, ADMIN, "?lang=zh", CSV, file.clone())
+        .await
+        .json();
+    let problems: Vec<_> = first["rows"].as_array().unwrap().iter().collect();
+    let problems: Vec<_> = problems
+        .iter()
+        .map(|row| row["problem"].as_str().unwrap_or_default())
+        .collect();
+    let want = [
+        "",
+        "",
+        "回复和图文回复只能填写一个。",
+        "图文回复须为 JSON，例如 {\"title\": \"开业周\", \"url\": \"https://example.com/\"}。",
+        "图文回复的 url 缺失。",
+        "reply.news.foo is not a field of a card; accepted: title, description, image_url, url.",
+        "图文回复的 title 不得超过 64 个字符。",
+        "reply.news must be an object such as {\"title\": …, \"url\": …}.",
+    ];
+    assert_eq!(problems, want);
+    assert_eq!(first["unknown_columns"], json!([]));
+    assert_eq!(first["rows"][0]["request"]["reply"], json!({"news": whole}));
+    execute(&app, &first).await;
+    let again = plan(&app, CSV, file).await;
+    assert_eq!(statuses(&again)[..2], ["known", "known"]);
+    let other = card(&json!({"title": "t", "url": "https://example.com/"}).to_string());
+    let other = plan(&app, CSV, format!("label,reply_news\n甲,{other}\n")).await;
+    assert_eq!(statuses(&other), ["changed"]);
+}
+
+#[tokio::test]
 async fn a_plan_takes_the_scopes_of_what_it_would_make() {
     let app = TestApp::spawn().await;
     for (key, query, file, want) in [

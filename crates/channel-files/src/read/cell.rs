@@ -6,10 +6,10 @@ use super::error::RowFault;
 /// The whole numbers that a spreadsheet keeps exactly are below this: it has 15 digits.
 const EXACT_BELOW: f64 = 1e15;
 
-/// The longest text of a cell, in bytes: 600 characters of four bytes, which is well above what a
-/// name may have. A workbook stores a text once for all cells that show it, so a longer one could
-/// be copied thousands of times.
-const MAX_TEXT: usize = 2400;
+/// The longest text of a cell, in bytes: a card has two addresses of 1024 bytes, a title and a
+/// description; a reply has 600 characters, a name fewer. A workbook stores a text once for all
+/// cells that show it, so a longer one could be copied thousands of times.
+const MAX_TEXT: usize = 4096;
 
 /// A cell that is not empty.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,9 +51,7 @@ impl Cell {
             Self::Text(text) if is_scene(column) && is_rounded(&text) => {
                 Err(RowFault::Rounded(column))
             }
-            Self::Text(text)
-                if column != Column::Reply && trimmed(&text).contains(['\n', '\r']) =>
-            {
+            Self::Text(text) if !column.has_lines() && trimmed(&text).contains(['\n', '\r']) => {
                 Err(RowFault::LineBreak(column))
             }
             Self::Text(text) => Ok(text),

@@ -17,11 +17,13 @@ pub enum Column {
     ExpireSeconds,
     /// What a follower reads after a scan.
     Reply,
+    /// A card that a follower gets after a scan, as JSON.
+    ReplyNews,
 }
 
 /// Headings in lower case. The first two of each are documented; the others are close to them, or
 /// are those of our own files.
-const HEADINGS: [(Column, &[&str]); 7] = [
+const HEADINGS: [(Column, &[&str]); 8] = [
     (
         Column::Label,
         &["名称", "label", "name", "渠道", "渠道名称"],
@@ -35,6 +37,10 @@ const HEADINGS: [(Column, &[&str]); 7] = [
         &["有效期", "expire_seconds", "有效期（秒）", "有效期(秒)"],
     ),
     (Column::Reply, &["回复", "reply"]),
+    (
+        Column::ReplyNews,
+        &["图文回复", "reply_news", "reply as a card"],
+    ),
 ];
 
 impl Column {
@@ -55,6 +61,11 @@ impl Column {
     /// The heading in English, which is the name of the value in the API.
     pub fn english(self) -> &'static str {
         self.headings()[1]
+    }
+
+    /// Whether its values may have line breaks.
+    pub(super) fn has_lines(self) -> bool {
+        matches!(self, Self::Reply | Self::ReplyNews)
     }
 
     fn headings(self) -> &'static [&'static str] {

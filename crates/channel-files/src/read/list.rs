@@ -44,6 +44,8 @@ pub struct ChannelRow {
     pub expire_seconds: Option<u64>,
     /// What a follower reads after a scan. It may have line breaks.
     pub reply: Option<String>,
+    /// A card that a follower gets after a scan, as JSON, not checked.
+    pub reply_news: Option<String>,
     /// The columns that had blanks at the ends, which are removed.
     pub trimmed: Vec<Column>,
     /// Why the row cannot be used.
@@ -161,7 +163,7 @@ fn row(record: Record, headings: &Headings) -> ChannelRow {
 impl ChannelRow {
     fn text_bytes(&self) -> usize {
         let names = [&self.label, &self.group, &self.scene_str, &self.scene_id];
-        let texts = names.into_iter().chain([&self.reply]);
+        let texts = names.into_iter().chain([&self.reply, &self.reply_news]);
         texts.flatten().map(String::len).sum()
     }
 
@@ -181,6 +183,7 @@ impl ChannelRow {
             Column::SceneId => self.scene_id = Some(value.to_owned()),
             Column::Permanent => self.permanent = Some(cell::permanent(value)?),
             Column::Reply => self.reply = Some(value.to_owned()),
+            Column::ReplyNews => self.reply_news = Some(value.to_owned()),
             Column::ExpireSeconds => self.expire_seconds = Some(cell::lifetime(value)?),
         }
         Ok(())

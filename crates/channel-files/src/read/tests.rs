@@ -231,14 +231,24 @@ fn a_row_with_a_fault_does_not_stop_the_others() {
 }
 
 #[test]
-fn a_reply_has_lines_and_six_hundred_characters() {
+fn a_reply_has_lines_and_six_hundred_characters_or_is_a_card() {
     let longest = "🎪".repeat(600);
-    let text = format!("名称,回复\n甲,\"一\n二\"\n乙,{longest}\n丙,{longest}x\n");
+    let address = "x".repeat(1024);
+    let card = format!(
+        "{{'title': '{}', 'url': '{address}',\n'image_url': '{address}'}}",
+        "🎪".repeat(184)
+    );
+    let text = format!(
+        "名称,回复,reply_news\n甲,\"一\n二\",\n乙,{longest},\n丙,,\"{card}\"\n丁,{},\n",
+        "x".repeat(4097)
+    );
     let list = csv(&text).unwrap();
     assert_eq!(list.rows[0].reply.as_deref(), Some("一\n二"));
     assert_eq!(list.rows[1].reply.as_ref(), Some(&longest));
+    assert_eq!(list.rows[2].reply_news.as_ref(), Some(&card));
+    assert_eq!(list.unknown_columns, Vec::<String>::new());
     let too_long = RowFault::TooLong(Column::Reply);
-    assert_eq!(faults(&list)[2], (5, Some(too_long)));
+    assert_eq!(faults(&list)[3], (7, Some(too_long)));
 }
 
 #[test]

@@ -89,6 +89,36 @@ async fn pasted_names_are_checked_before_anything_is_made() {
     assert_eq!(listed(&app, "").await.len(), 27);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_brings_replies_that_are_texts_and_cards() {
+    let (app, mut browser) = app_and_browser!();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shops.csv");
+    let card = json!({"title": "周年 \"庆\"", "url": "https://example.com/"});
+    let cell = card.to_string().replace('"', "\"\"");
+    let text =
+        format!("名称,回复,reply_news\n一店,欢迎,\n二店,,\"{cell}\"\n三店,欢迎,\"{cell}\"\n");
+    std::fs::write(&file, text).unwrap();
+    let mut page = browser.page(Screen::DESK).await;
+    check_file(&mut page, &app, &file).await;
+    let want = json!({"": "3", "new": "2", "changed": "0", "known": "0", "invalid": "1"});
+    assert_eq!(counts(&mut page).await, want);
+    assert_eq!(page.eval("unknown.hidden").await, true);
+    // Where there are wrong rows, they are shown first.
+    let shown = page.text("rows.textContent").await;
+    assert!(shown.contains("只能填写一个"), "{shown}");
+    page.click("#confirm").await;
+    page.until("!finished.hidden").await;
+    for (name, want) in [
+        ("一店", json!({"text": "欢迎"})),
+        ("二店", json!({"news": card})),
+    ] {
+        let listed = listed(&app, "sort=label").await;
+        let code = listed.iter().find(|code| code["label"] == name).unwrap();
+        assert_eq!(code["reply"], want);
+    }
+}
+
 /// The names below the codes of a sheet, in its order.
 const PRINTED: &str =
     "[...document.querySelectorAll('.label [data-part=name]')].map(it => it.textContent)";

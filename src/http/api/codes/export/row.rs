@@ -57,11 +57,11 @@ impl<'a> Links<'a> {
     }
 }
 
-/// The reply of a row: a text as it is read back from a file, or a card.
+/// The reply of a row, as it is read back from a file: a text, or a card.
 #[derive(Default)]
 pub(super) struct ReplyCells<'a> {
     pub(super) text: &'a str,
-    /// JSON, which no file is read for.
+    /// The card as JSON, as it is read back too.
     pub(super) news: String,
 }
 

@@ -43,14 +43,14 @@ impl Draft {
         draft.set("permanent", Some(permanent));
         draft.set("label", row.label);
         draft.set("group", row.group.or_else(|| defaults.group.clone()));
-        draft.set("reply", row.reply.map(|text| json!({ "text": text })));
+        draft.set_reply(row.reply, row.reply_news);
         draft.set("expire_seconds", row.expire_seconds.or(default_expire));
         draft.set("scene_str", row.scene_str);
-        if let (Some(digits), true) = (row.scene_id, draft.order.is_ok()) {
+        if let Some(digits) = row.scene_id {
             draft.set_number(&digits);
         }
-        if draft.order.is_ok() && !draft.has_scene() && draft.label().is_none() {
-            draft.order = Err(words::nothing_given());
+        if !draft.has_scene() && draft.label().is_none() {
+            draft.refuse(words::nothing_given());
         }
         draft
     }
@@ -61,10 +61,29 @@ impl Draft {
         }
     }
 
+    /// A text, or the JSON of a card. What the card has is checked with the whole row.
+    fn set_reply(&mut self, text: Option<String>, card: Option<String>) {
+        let card = card.map(|card| serde_json::from_str::<Value>(&card));
+        match (text, card) {
+            (None, None) => {}
+            (Some(text), None) => self.set("reply", Some(json!({ "text": text }))),
+            (None, Some(Ok(card))) => self.set("reply", Some(json!({ "news": card }))),
+            (Some(_), Some(_)) => self.refuse(words::two_replies()),
+            (None, Some(Err(_))) => self.refuse(words::no_card()),
+        }
+    }
+
+    /// Refuses the row, unless it is refused for something before.
+    fn refuse(&mut self, problem: Problem) {
+        if self.order.is_ok() {
+            self.order = Err(problem);
+        }
+    }
+
     fn set_number(&mut self, digits: &str) {
         match digits.parse::<SceneId>() {
             Ok(id) => self.set("scene_id", Some(id.get())),
-            Err(error) => self.order = Err(Problem::invalid_parameter("scene_id", error)),
+            Err(error) => self.refuse(Problem::invalid_parameter("scene_id", error)),
         }
     }
 

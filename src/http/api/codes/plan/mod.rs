@@ -123,8 +123,8 @@ pub(crate) enum RowStatus {
 /// The file has a row for each code, at most 10,000 and 4 MiB. Its headings are, in any order: 名称
 /// or `label`, 分组 or `group`, 场景值 or `scene_str`, `scene_id`, 类型 or `permanent` (永久, 临时,
 /// true, false), 有效期 or `expire_seconds` (seconds, or such as 12h and 30天), 回复 or `reply` (a
-/// text). A row without a scene has that of its name, or gets a proposed one. Needs the scopes for
-/// what the file would make.
+/// text), 图文回复 or `reply_news` (a card, as JSON). A row without a scene has that of its name,
+/// or gets a proposed one. Needs the scopes for what the file would make.
 #[utoipa::path(
     post,
     path = "/api/codes/plan",

@@ -65,6 +65,23 @@ pub(super) fn nothing_given() -> Problem {
     ))
 }
 
+/// A row with a text and a card.
+pub(super) fn two_replies() -> Problem {
+    invalid(Message::new(
+        "回复和图文回复只能填写一个",
+        "reply and reply_news are both given: give one of them",
+    ))
+}
+
+/// A card that is not JSON.
+pub(super) fn no_card() -> Problem {
+    let message = Message::new(
+        "须为 JSON，例如 {\"title\": \"开业周\", \"url\": \"https://example.com/\"}",
+        "must be JSON such as {\"title\": \"Sale\", \"url\": \"https://example.com/\"}",
+    );
+    Problem::invalid_parameter(Column::ReplyNews.english(), message)
+}
+
 /// A row with the scene of an earlier one.
 pub(super) fn repeated(scene: &Scene, line: u32) -> Problem {
     let scene = scene.value();
@@ -84,12 +101,22 @@ fn invalid(message: Message) -> Problem {
 pub(super) fn sentence(problem: &Problem, lang: Lang) -> String {
     let sentence = problem.explanation(lang);
     let parameter = problem.parameter.as_deref().unwrap_or_default();
-    // A reply is an object, of which the column has the text.
-    let (column, _) = parameter.split_once('.').unwrap_or((parameter, ""));
-    match (lang, Column::of_heading(column)) {
-        (Lang::Zh, Some(column)) => {
-            sentence.replacen(&format!("参数 {parameter} "), column.chinese(), 1)
-        }
+    match (lang, heading(parameter)) {
+        (Lang::Zh, Some(heading)) => sentence.replacen(&format!("参数 {parameter} "), &heading, 1),
         _ => sentence,
     }
+}
+
+/// The Chinese heading of the column that has a parameter. A reply is an object, of which one
+/// column has the text, and another one the card.
+fn heading(parameter: &str) -> Option<String> {
+    if let Some(field) = parameter.strip_prefix("reply.news.") {
+        return Some(format!("{}的 {field} ", Column::ReplyNews.chinese()));
+    }
+    let column = match parameter {
+        "reply.text" => Some(Column::Reply),
+        "reply.news" => Some(Column::ReplyNews),
+        parameter => Column::of_heading(parameter),
+    };
+    column.map(|column| column.chinese().to_owned())
 }
