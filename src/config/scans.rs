@@ -289,6 +289,14 @@ mod tests {
         }
     }
 
+    /// The table of settings has the limit as a word, because it is made of constants.
+    #[test]
+    fn the_help_of_the_default_reply_names_the_limit_of_a_text() {
+        let limit = format!("1 to {} characters", ReplyText::MAX_CHARS);
+        let help = settings::DEFAULT_REPLY.description().help();
+        assert!(help.contains(&limit), "{help}");
+    }
+
     #[test]
     fn a_key_of_the_wrong_length_says_so() {
         let got = load(&[TOKEN, ("WXQR_ENCODING_AES_KEY", &KEY.1[1..])]).unwrap_err();

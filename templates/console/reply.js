@@ -1,10 +1,6 @@
 // The editor of a reply: none, a text with its length, or a card with a link.
 import { filled, number, setText, within, words } from "./page.js";
 
-// What the service takes, and WeChat with it.
-const MOST = 600;
-const MOST_BYTES = 2048;
-
 const KINDS = ["text", "news"];
 const CARD = ["title", "description", "url", "image_url"];
 
@@ -16,14 +12,16 @@ export const replyStart = (reply) => reply?.text ?? reply?.news?.title ?? "";
 /** Shows how long the text is: in characters, or in bytes where those run out first. */
 const count = (part) => {
   const text = part("reply_text").value;
+  // What the service takes, and WeChat with it.
+  const [most, mostBytes] = [part("reply_text").dataset.most, part("reply_text").dataset.most_bytes].map(Number);
   const characters = [...text].length;
   const bytes = new TextEncoder().encode(text).length;
-  const inBytes = bytes > MOST_BYTES && characters <= MOST;
+  const inBytes = bytes > mostBytes && characters <= most;
   const values = inBytes
-    ? { count: number(bytes), most: number(MOST_BYTES) }
-    : { count: number(characters), most: number(MOST) };
+    ? { count: number(bytes), most: number(mostBytes) }
+    : { count: number(characters), most: number(most) };
   setText(part("reply_count"), filled(inBytes ? words.reply_bytes : words.reply_count, values));
-  const isLong = characters > MOST || bytes > MOST_BYTES;
+  const isLong = characters > most || bytes > mostBytes;
   part("reply_count").classList.toggle("problem", isLong);
   part("reply_text").setCustomValidity(isLong ? words.reply_long : "");
 };

@@ -85,3 +85,28 @@ fn parsed<T: FromStr<Err = ReplyError>>(parameter: &str, text: &str) -> Result<T
     let parsed = text.parse();
     parsed.map_err(|error| Problem::invalid_parameter(parameter, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+    use wechat::push::{ArticleDescription, ArticleTitle, ReplyText};
+
+    use super::*;
+
+    /// The document of the API has the limits in comments, which cannot name a constant.
+    #[test]
+    fn the_documented_limits_are_those_of_the_types() {
+        let text = format!("1 to {} characters", ReplyText::MAX_CHARS);
+        let title = format!("1 to {} characters", ArticleTitle::MAX_CHARS);
+        let description = format!("At most {} characters", ArticleDescription::MAX_CHARS);
+        for (schema, limits) in [
+            (Message::schema(), vec![text]),
+            (News::schema(), vec![title, description]),
+        ] {
+            let schema = serde_json::to_string(&schema).unwrap();
+            for limit in limits {
+                assert!(schema.contains(&limit), "{limit}: {schema}");
+            }
+        }
+    }
+}

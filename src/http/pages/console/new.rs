@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
+use wechat::push::{ArticleDescription, ArticleTitle, ReplyText, WebUrl};
 
 use super::frame::{Frame, Page};
 use super::request::PageRequest;
