@@ -4,6 +4,7 @@
 mod buttons;
 mod flags;
 mod pushes;
+mod replies;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

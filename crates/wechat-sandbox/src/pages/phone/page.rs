@@ -82,6 +82,7 @@ pub(super) struct ActionResult {
 struct PushedEvent {
     name: String,
     key: String,
+    chat: ShownReply,
     callback: CallbackResult,
 }
 
@@ -92,7 +93,6 @@ enum CallbackResult {
         body: String,
         attempts: usize,
         is_accepted: bool,
-        reply: ShownReply,
     },
     Silent {
         why: &'static str,
@@ -118,6 +118,7 @@ impl ActionResult {
                 event: Some(PushedEvent {
                     name: taken.event.kind.name().to_owned(),
                     key: taken.event.kind.key(),
+                    chat: chat(&taken.event.kind, taken.delivery.as_ref(), lang),
                     callback: callback_result(taken.delivery.as_ref(), lang),
                 }),
             },
@@ -131,13 +132,15 @@ impl ActionResult {
 
     /// Whether all went as it should. A missing callback is no fault.
     fn is_good(&self) -> bool {
-        match self.event.as_ref().map(|event| &event.callback) {
-            Some(CallbackResult::NotConfigured) => true,
-            Some(CallbackResult::Answered {
-                is_accepted, reply, ..
-            }) => *is_accepted && !matches!(reply, ShownReply::Fault(..)),
-            Some(CallbackResult::Silent { .. }) | None => false,
-        }
+        let Some(event) = &self.event else {
+            return false;
+        };
+        let is_delivered = match event.callback {
+            CallbackResult::NotConfigured => true,
+            CallbackResult::Answered { is_accepted, .. } => is_accepted,
+            CallbackResult::Silent { .. } => false,
+        };
+        is_delivered && !matches!(event.chat, ShownReply::Fault(..))
     }
 }
 
@@ -161,7 +164,6 @@ fn callback_result(delivery: Option<&Delivery>, lang: Lang) -> CallbackResult {
             body: shortened(answer.text()),
             attempts,
             is_accepted: delivery.is_acknowledged(),
-            reply: shown_reply(&delivery.reply, lang),
         },
         Some(Err(failure)) => CallbackResult::Silent {
             why: error_message(*failure, lang),
@@ -170,13 +172,28 @@ fn callback_result(delivery: Option<&Delivery>, lang: Lang) -> CallbackResult {
     }
 }
 
-fn shown_reply(reply: &Result<Option<Reply>, ReplyFault>, lang: Lang) -> ShownReply {
-    match reply {
-        Ok(None) => ShownReply::Nothing,
+/// WeChat excuses a callback that did not answer, too, but not to a person who left.
+fn chat(kind: &EventKind, delivery: Option<&Delivery>, lang: Lang) -> ShownReply {
+    let Some(delivery) = delivery else {
+        return ShownReply::Nothing;
+    };
+    match &delivery.reply {
+        Err(fault) => ShownReply::Fault(FAULT_SHOWN, fault_message(*fault, lang)),
         Ok(Some(Reply::Text(text))) => ShownReply::Text(text.clone()),
         Ok(Some(Reply::News(article))) => ShownReply::Card(article.clone()),
-        Err(fault) => ShownReply::Fault(FAULT_SHOWN, fault_message(*fault, lang)),
+        Ok(None) if delivery.is_acknowledged() || *kind == EventKind::Unsubscribe => {
+            ShownReply::Nothing
+        }
+        Ok(None) => ShownReply::Fault(FAULT_SHOWN, no_answer_message(lang)),
     }
+}
+
+fn no_answer_message(lang: Lang) -> String {
+    let message = lang.pick(
+        "每次推送都没有得到可用的应答",
+        "No attempt had an answer that WeChat takes",
+    );
+    message.to_owned()
 }
 
 fn fault_message(fault: ReplyFault, lang: Lang) -> String {
