@@ -1,4 +1,4 @@
-"""Reads encrypted replies with wechatpy, an implementation of WeChat's side that is not ours.
+"""Reads replies with wechatpy, an implementation of WeChat's side that is not ours.
 
     reply.py   reads one JSON object a line (token, encoding_aes_key, app_id, body), and writes one for each
 
@@ -17,18 +17,23 @@ except ImportError:
     sys.exit(NOT_INSTALLED)
 
 
-def fields(xml):
-    return xmltodict.parse(xml, strip_whitespace=False)["xml"]
+def fields(text):
+    """The fields of XML, or of JSON."""
+    if text.startswith("<"):
+        return xmltodict.parse(text, strip_whitespace=False)["xml"]
+    return json.loads(text)
 
 
 def opened(reply):
-    """The message in a reply. Raises when signature or AppID are wrong."""
+    """The message in a reply, and whether it was encrypted. Raises when signature or AppID are wrong."""
     envelope = fields(reply["body"])
+    if "Encrypt" not in envelope:
+        return {"encrypted": False, "message": envelope}
     crypto = WeChatCrypto(reply["token"], reply["encoding_aes_key"], reply["app_id"])
     message = crypto.decrypt_message(
-        reply["body"], envelope["MsgSignature"], envelope["TimeStamp"], envelope["Nonce"]
+        envelope, envelope["MsgSignature"], str(envelope["TimeStamp"]), envelope["Nonce"]
     )
-    return fields(message)
+    return {"encrypted": True, "message": fields(message)}
 
 
 for line in sys.stdin:

@@ -8,3 +8,4 @@ mod refusals;
 mod relay;
 mod replies;
 mod reply_texts;
+mod wechatpy;

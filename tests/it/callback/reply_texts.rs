@@ -1,8 +1,5 @@
 //! Random texts as replies, read by another implementation of WeChat's side.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use futures_util::{StreamExt as _, stream};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -11,13 +8,12 @@ use serde_json::{Value, json};
 use wechat_sandbox::{DataFormat, EventKind, Mode, Reply, ScannedCode};
 
 use super::replies::{connect, event_of};
+use super::wechatpy;
 use crate::support::app::{APP_ID, TestApp};
 use crate::support::callback::with_callback;
 use crate::support::database::Database;
-use crate::support::files::path;
 use crate::support::keys::ADMIN;
-use crate::support::pushes::{AES_KEY, ALICE, TOKEN};
-use crate::support::skip::skip;
+use crate::support::pushes::{AES_KEY, ALICE};
 
 const TEXTS: usize = 1000;
 
@@ -94,40 +90,6 @@ async fn scanned(app: &TestApp, code: ScannedCode) -> (Reply, String) {
     (delivery.reply.unwrap().expect("a reply"), body)
 }
 
-/// The messages in answers, as wechatpy reads them; none without it.
-fn read_by_wechatpy(answers: &[String]) -> Option<Vec<Value>> {
-    let lines = answers.iter().map(|body| {
-        let reply =
-            json!({"token": TOKEN, "encoding_aes_key": AES_KEY, "app_id": APP_ID, "body": body});
-        format!("{reply}\n")
-    });
-    let lines = lines.collect::<String>();
-    let child = Command::new("python3")
-        .arg(path("tests/callback/reply.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        skip("there is no python3", "REQUIRE_PYTHON");
-        return None;
-    };
-    let mut stdin = child.stdin.take().unwrap();
-    let writing = std::thread::spawn(move || stdin.write_all(lines.as_bytes()).ok());
-    let output = child.wait_with_output().unwrap();
-    writing.join().unwrap();
-    if output.status.code() == Some(3) {
-        skip("python3 has no wechatpy", "REQUIRE_PYTHON");
-        return None;
-    }
-    assert!(output.status.success());
-    let lines = std::str::from_utf8(&output.stdout).unwrap().lines();
-    Some(
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect(),
-    )
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_random_texts_arrive_unchanged() {
     let database = Database::sqlite();
@@ -145,11 +107,12 @@ async fn a_thousand_random_texts_arrive_unchanged() {
         assert_eq!(*reply, Reply::Text(text.clone()));
     }
     let answers: Vec<_> = read.into_iter().map(|(_, body)| body).collect();
-    let Some(messages) = read_by_wechatpy(&answers) else {
+    let Some(messages) = wechatpy::read(&answers) else {
         return;
     };
     assert_eq!(messages.len(), TEXTS);
-    for (message, text) in messages.iter().zip(&texts) {
+    for (opened, text) in messages.iter().zip(&texts) {
+        let message = &opened["message"];
         assert_eq!(message["Content"], **text, "{message}");
         assert_eq!(message["MsgType"], "text");
         assert_eq!(message["ToUserName"], ALICE);
