@@ -3,8 +3,8 @@
 
     bench/reliability.py
 
-Builds the release, runs the tests below one by one with FULL_SIZE=1, then bench/slow_clients.py and bench/held_bodies.py, and
-writes the document. Takes half an hour after the build, on an otherwise idle machine. TEST_DATABASE_URL names a PostgreSQL
+Builds the release, runs the tests below one by one with FULL_SIZE=1, then bench/slow_clients.py, bench/held_bodies.py and
+bench/webhooks.py, and writes the document. Takes half an hour after the build, on an otherwise idle machine. TEST_DATABASE_URL names a PostgreSQL
 server and a role that may create databases; without it replicas share an SQLite file, and tests that need PostgreSQL are
 skipped. Needs Linux, git, Chromium and Python 3.9. Exits with 1 if a test failed or a promise was broken.
 """
@@ -73,6 +73,7 @@ def main():
     rows.extend(map(beside_the_code, BESIDE_THE_CODE))
     rows.append(slow_clients())
     rows.extend(held_bodies())
+    rows.append(webhooks())
     minutes = (time.monotonic() - started) / 60
     DOCUMENT.write_text(document(rows, state, minutes), encoding="utf-8")
     broken = [row["fault"] for row in rows for line in row["lines"] if line.get("kept") is False]
@@ -114,17 +115,28 @@ def beside_the_code(row):
 
 
 def slow_clients():
-    """Row of bench/slow_clients.py, which prints one line: the attack, a colon, and the figures."""
-    command = [sys.executable, "bench/slow_clients.py", "target/release/wxqr"]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    fault, _, measured = ended.stdout.strip().partition(": ")
-    line = {
-        "what": "other requests, slow clients, open files, memory",
-        "promised": "p99 under 50 ms, all closed within 15 s, no file more",
-        "measured": measured,
-        "kept": ended.returncode == 0,
-    }
-    return {"fault": fault, "test": "bench/slow_clients.py", "lines": [line]}
+    return program(
+        "bench/slow_clients.py",
+        "other requests, slow clients, open files, memory",
+        "p99 under 50 ms, all closed within 15 s, no file more",
+    )
+
+
+def webhooks():
+    return program(
+        "bench/webhooks.py",
+        "events that a receiver of webhooks got",
+        "all, in their order, none before it was stored, the last within 60 s",
+    )
+
+
+def program(path, what, promised):
+    """Row of a program that prints a line: the fault, a colon, and the figures. What it prints below that is for a person."""
+    ended = subprocess.run([sys.executable, path, "target/release/wxqr"], stdout=subprocess.PIPE, text=True)
+    printed, _, _ = ended.stdout.partition("\n")
+    fault, _, measured = printed.removeprefix("NOT KEPT: ").partition(": ")
+    line = {"what": what, "promised": promised, "measured": measured, "kept": ended.returncode == 0}
+    return {"fault": fault or f"what {path} tries", "test": path, "lines": [line]}
 
 
 def held_bodies():

@@ -252,7 +252,7 @@ def report(arguments, receiver, stored, acknowledged, caught_up_s):
     longest = max((after - before for before, after in zip(times, times[1:])), default=0.0)
     lost = len(set(stored) - set(receiver.order))
     line = (
-        f"{arguments.kills} kills, receiver away for {arguments.away:.0f} s, {arguments.rate} events a second: {acknowledged} events acknowledged, "
+        f"{arguments.kills} kills of one of two replicas, receiver of webhooks away for {arguments.away:.0f} s, {arguments.rate} events a second: {acknowledged} events acknowledged, "
         f"{len(stored)} stored, {len(receiver.order)} delivered in {len(receiver.requests)} requests and {receiver.repeats} repeats, {lost} lost, "
         f"longest silence {longest:.1f} s, caught up {caught_up_s:.1f} s after the last event"
     )

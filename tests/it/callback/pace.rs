@@ -112,7 +112,7 @@ async fn pace_of(database: &Database, how: String, read: &'static str) {
         "until they were acknowledged, p50",
         millis(met.percentile(50)),
     );
-    let most = Duration::from_millis(50);
+    let most = Duration::from_millis(10);
     figures.within(
         "until they were acknowledged, p99",
         most,
