@@ -6,6 +6,7 @@
 
 mod digest;
 mod error;
+mod identity;
 mod rows;
 mod source;
 mod tables;
@@ -22,6 +23,12 @@ use self::target::Target;
 use super::database::Database;
 use super::opening::install_drivers;
 use super::url::{DatabaseUrl, Dialect};
+
+/// PostgreSQL's timeouts in both transactions. Some copies take longer than a server lets its
+/// clients take. A lock is waited for a while, so that a service which is starting can finish.
+const LOCAL_TIMEOUTS: &str = "SET LOCAL statement_timeout = 0;
+     SET LOCAL idle_in_transaction_session_timeout = 0;
+     SET LOCAL lock_timeout = '5s'";
 
 /// What was copied of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +57,12 @@ impl Database {
         let mut source = source::open(&from).await?;
         let target = Target::new(&to)?;
         let mut connection = target.connect().await?;
+        if (from.dialect(), to.dialect()) == (Dialect::Postgres, Dialect::Postgres)
+            && identity::are_same(&mut source, &mut connection).await
+        {
+            return Err(CopyError::SameDatabase);
+        }
+        source::begin(&mut source, from.dialect()).await?;
         let mut write = target.begin(&mut connection).await?;
         let tables = tables::list(&mut write, target.dialect()).await;
         let tables = tables.map_err(writing)?;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sqlx::error::DatabaseError;
+
 use crate::db::driver_error;
 use crate::db::new_file::NewFileError;
 use crate::db::open_error::OpenError;
@@ -52,9 +54,17 @@ pub enum CopyError {
     InUse,
     /// The same with PostgreSQL, where it is seen by connections.
     #[error(
-        "--from: this user has {0} other connections to it; stop the service and close the other clients, and name the server itself, not a pooler"
+        "--from: it has {0} other connections; stop the service and close the other clients, and name the server itself, not a pooler"
     )]
     OtherConnections(i64),
+    /// Both addresses lead to one database of PostgreSQL.
+    #[error("--to: it is the database that --from names; name an empty database")]
+    SameDatabase,
+    /// Another process holds a lock that the copy needs.
+    #[error(
+        "{0}: another process has locked it, such as a service that starts or another copy; end that one, then copy again"
+    )]
+    Locked(Side),
     /// There is something in the target.
     #[error("--to: it holds tables; name an empty database")]
     NotEmpty,
@@ -100,11 +110,23 @@ fn in_the_words_of(side: Side, refusal: &OpenError) -> String {
 }
 
 pub(super) fn reading(error: sqlx::Error) -> CopyError {
+    if is_lock_timeout(&error) {
+        return CopyError::Locked(Side::From);
+    }
     CopyError::Read(driver_error::without_source_line(error))
 }
 
 pub(super) fn writing(error: sqlx::Error) -> CopyError {
+    if is_lock_timeout(&error) {
+        return CopyError::Locked(Side::To);
+    }
     CopyError::Write(driver_error::without_source_line(error))
+}
+
+/// PostgreSQL's `lock_not_available`.
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.as_deref() == Some("55P03")
 }
 
 /// What an error of opening means on one side.

@@ -1,5 +1,8 @@
 //! Rows of any table: reading them, their digest, writing them in batches.
 
+use std::io;
+use std::time::Duration;
+
 use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 use sqlx::any::AnyRow;
@@ -12,6 +15,10 @@ use crate::db::url::Dialect;
 /// Values of one statement. Chosen: a round trip for some hundred rows, and far below the limits of
 /// both engines (SQLite 32,766, PostgreSQL 65,535).
 const VALUES_PER_BATCH: usize = 4000;
+
+/// How long a batch may take, or the server counts as gone. Chosen: it takes milliseconds, and
+/// beside a checkpoint on a slow disk some seconds.
+const BATCH_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The rows of a table while they are read.
 pub(super) type Rows<'c> = BoxStream<'c, Result<AnyRow, sqlx::Error>>;
@@ -29,13 +36,23 @@ pub(super) async fn next_batch(
     rows: &mut Rows<'_>,
 ) -> Result<Vec<Vec<Value>>, sqlx::Error> {
     let size = VALUES_PER_BATCH / table.columns.len();
-    let mut batch = Vec::with_capacity(size);
-    while batch.len() < size
-        && let Some(row) = rows.try_next().await?
-    {
-        batch.push(values(table, &row)?);
-    }
-    Ok(batch)
+    in_time(async {
+        let mut batch = Vec::with_capacity(size);
+        while batch.len() < size
+            && let Some(row) = rows.try_next().await?
+        {
+            batch.push(values(table, &row)?);
+        }
+        Ok(batch)
+    })
+    .await
+}
+
+/// Gives up on a server that is silent.
+async fn in_time<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(BATCH_TIMEOUT, step)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 /// Reads all rows of a table for their digest.
@@ -45,10 +62,15 @@ pub(super) async fn digest(
 ) -> Result<TableDigest, sqlx::Error> {
     let mut digest = TableDigest::default();
     let mut rows = read(table, connection);
-    while let Some(row) = rows.try_next().await? {
-        digest.add(&values(table, &row)?);
+    loop {
+        let batch = next_batch(table, &mut rows).await?;
+        if batch.is_empty() {
+            return Ok(digest);
+        }
+        for row in &batch {
+            digest.add(row);
+        }
     }
-    Ok(digest)
 }
 
 fn values(table: &Table, row: &AnyRow) -> Result<Vec<Value>, sqlx::Error> {
@@ -91,7 +113,7 @@ pub(super) async fn insert(
             Value::Bytes(bytes) => query.bind(bytes),
         };
     }
-    query.execute(connection).await.map(drop)
+    in_time(query.execute(connection)).await.map(drop)
 }
 
 /// `($1, $2), ($3, $4)`; for SQLite `(?, ?), (?, ?)`, because it looks each name up among all.

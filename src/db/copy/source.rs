@@ -6,6 +6,7 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _};
 use tokio::time::Instant;
 
+use super::LOCAL_TIMEOUTS;
 use super::error::{CopyError, Side, opening, reading};
 use crate::db::files::{self, FileProblem};
 use crate::db::open_error::{OpenError, classify};
@@ -19,11 +20,10 @@ const GONE_WITHIN: Duration = Duration::from_secs(3);
 /// The pause between two looks at the connections.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens the database without changing it, and begins the transaction whose snapshot is read. The
-/// transaction ends with the connection.
+/// Opens the database without changing it.
 ///
 /// # Errors
-/// [`CopyError`], also while a service uses the database.
+/// [`CopyError`], also while a process has SQLite's file open.
 pub(super) async fn open(url: &DatabaseUrl) -> Result<AnyConnection, CopyError> {
     check_file(url)?;
     let read_only = url.read_only().unwrap_or_else(|| url.url().to_owned());
@@ -36,12 +36,23 @@ pub(super) async fn open(url: &DatabaseUrl) -> Result<AnyConnection, CopyError> 
         return Err(CopyError::NoSource);
     }
     check_version(&mut connection).await?;
-    if url.dialect() == Dialect::Postgres {
-        wait_until_alone(&mut connection).await?;
-    }
-    let begin = AssertSqlSafe(begin(url.dialect()));
-    connection.execute(begin).await.map_err(reading)?;
     Ok(connection)
+}
+
+/// Begins the transaction whose snapshot is read. It ends with the connection.
+///
+/// # Errors
+/// [`CopyError`], also while other clients use PostgreSQL's database.
+pub(super) async fn begin(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<(), CopyError> {
+    if dialect == Dialect::Postgres {
+        wait_until_alone(connection).await?;
+    }
+    let begin = AssertSqlSafe(begin_statement(dialect));
+    connection.execute(begin).await.map_err(reading)?;
+    Ok(())
 }
 
 /// Connects to one of the databases.
@@ -88,7 +99,7 @@ async fn check_version(connection: &mut AnyConnection) -> Result<(), CopyError> 
     }
 }
 
-/// Refuses a database to which this user has other connections: a service keeps some open.
+/// Refuses a database that other clients use: a service keeps some connections open.
 async fn wait_until_alone(connection: &mut AnyConnection) -> Result<(), CopyError> {
     let deadline = Instant::now() + GONE_WITHIN;
     loop {
@@ -103,25 +114,25 @@ async fn wait_until_alone(connection: &mut AnyConnection) -> Result<(), CopyErro
     }
 }
 
+/// Clients of any role. Of other roles' connections a role without privileges does not see the
+/// kind, but it sees that the server's own workers have no role.
 async fn other_connections(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
     connection
         .fetch_one(
             "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND usename = current_user
-               AND pid <> pg_backend_pid()",
+             WHERE datname = current_database() AND pid <> pg_backend_pid()
+               AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'",
         )
         .await?
         .try_get(0)
 }
 
 /// With PostgreSQL a service that starts meanwhile waits for the lock of migrations.
-fn begin(dialect: Dialect) -> String {
+fn begin_statement(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => "BEGIN".to_owned(),
         Dialect::Postgres => format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-             SET LOCAL statement_timeout = 0;
-             SET LOCAL idle_in_transaction_session_timeout = 0;
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {LOCAL_TIMEOUTS};
              SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
         ),
     }

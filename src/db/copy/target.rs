@@ -3,12 +3,13 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Transaction};
 
+use super::LOCAL_TIMEOUTS;
 use super::error::{CopyError, Side, opening, writing};
 use super::source::connect_to;
 use crate::db::files::FileProblem;
 use crate::db::new_file::{NewFile, NewFileError};
 use crate::db::open_error::OpenError;
-use crate::db::opening::{FORGET_STATEMENTS, begin, has_tables, migrate};
+use crate::db::opening::{self, FORGET_STATEMENTS, MIGRATION_LOCK, has_tables, migrate};
 use crate::db::url::{DatabaseUrl, Dialect};
 
 /// What a path has as it is in an address.
@@ -21,10 +22,6 @@ const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// A file that fails is removed, so that SQLite needs no journal for it and no sync.
 const UNSAFE_AND_FAST: &str =
     "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536";
-
-/// Some copies take longer than a server lets its clients take.
-const NO_TIMEOUTS: &str =
-    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
 
 /// A database on a server, or a file that gets its name at the end.
 pub(super) struct Target<'a> {
@@ -75,15 +72,12 @@ impl<'a> Target<'a> {
         &self,
         connection: &'c mut AnyConnection,
     ) -> Result<Transaction<'c, Any>, CopyError> {
-        let begin = AssertSqlSafe(begin(self.dialect()));
+        let begin = AssertSqlSafe(begin_statement(self.dialect()));
         let mut write = connection.begin_with(begin).await.map_err(writing)?;
         match has_tables(&mut write, self.dialect()).await {
             Ok(false) => {}
             Ok(true) | Err(OpenError::Foreign) => return Err(CopyError::NotEmpty),
             Err(error) => return Err(opening(Side::To)(error)),
-        }
-        if self.dialect() == Dialect::Postgres {
-            write.execute(NO_TIMEOUTS).await.map_err(writing)?;
         }
         let refused = |error: OpenError| opening(Side::To)(error.or_permanent(self.url));
         migrate(&mut write).await.map_err(refused)?;
@@ -103,5 +97,16 @@ impl<'a> Target<'a> {
             Some(file) => file.publish().map(drop).map_err(CopyError::Target),
             None => Ok(()),
         }
+    }
+}
+
+/// A service that starts meanwhile waits; so does this for one that is starting, but not for long.
+fn begin_statement(dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Sqlite => opening::begin(dialect),
+        Dialect::Postgres => format!(
+            "BEGIN; {FORGET_STATEMENTS}; {LOCAL_TIMEOUTS};
+             SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+        ),
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use sqlx::Connection as _;
 
-use crate::support::database::{Database, store_at};
+use crate::support::database::{Cluster, Database, run_sql, store_at};
 use crate::support::files::path;
 use crate::support::fleet::Upstream;
 use crate::support::process::{Output, Process, run};
@@ -211,6 +211,69 @@ async fn a_database_that_a_service_uses_is_refused() {
         assert_eq!(output.status, 0, "{output:?}");
         fs::remove_file(folder.path().join("copy.db")).unwrap();
     }
+}
+
+/// A service of one role, and a copy by another one, which may only read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_role_s_service_uses_is_refused() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    run_sql(
+        &cluster.url(),
+        "CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader",
+    )
+    .await;
+    let reader = cluster.url().replace("//postgres@", "//reader@");
+    let folder = tempfile::tempdir().unwrap();
+    let target = url_in(folder.path(), "copy.db");
+    let upstream = Upstream::spawn().await;
+    let replica = upstream.replica(&cluster.url(), &[]).await;
+    let output = copy(&reader, &target).await;
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("other connections"), "{output:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    replica.kill().await;
+    let output = copy(&reader, &target).await;
+    assert_eq!(output.status, 0, "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_server_is_not_copied_to_itself() {
+    let Some(postgres) = Database::postgres().await else {
+        return;
+    };
+    close_store(&postgres.url).await;
+    let other_spelling = format!("{}?application_name=x", postgres.url);
+    let other_schema = format!("{}?options=-csearch_path%3Dpg_temp", postgres.url);
+    for to in [&postgres.url, &other_spelling, &other_schema] {
+        let output = copy(&postgres.url, to).await;
+        assert_eq!(output.status, 1, "{output:?}");
+        let says = "--to: it is the database that --from names";
+        assert!(output.stderr.contains(says), "{to}: {output:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_waits_for_the_lock_of_migrations_for_a_bounded_time() {
+    let source = filled().await;
+    let Some(empty) = Database::postgres().await else {
+        return;
+    };
+    // "wxqr" in ASCII.
+    let lock = ["BEGIN", "SELECT pg_advisory_xact_lock(x'77787172'::int)"];
+    let held = empty.lock(&lock).await;
+    let output = copy(&source.url, &empty.url).await;
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("--to: another process has locked it"),
+        "{output:?}"
+    );
+    held.close().await.unwrap();
+    let output = copy(&source.url, &empty.url).await;
+    assert_eq!(output.status, 0, "{output:?}");
 }
 
 /// Starts a copy, and sends it a signal while it writes a table that takes it a while.
