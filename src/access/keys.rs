@@ -13,7 +13,8 @@ use crate::text::is_word;
 /// Quotation marks, which a value copied from a document or an editor may have.
 const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
 
-/// Name of a key, which the operator chose: 1 to 32 of `A-Za-z0-9_-`, safe to log.
+/// Name of a key, which the operator chose: 1 to 32 of `A-Za-z0-9_-`, safe to log. Not `sha256`: an
+/// entry `sha256:HASH:scopes`, whose name was forgotten, would make the hash a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName(String);
 
@@ -32,6 +33,9 @@ impl FromStr for KeyName {
     type Err = KeyProblem;
 
     fn from_str(text: &str) -> Result<Self, KeyProblem> {
+        if text == SecretHash::METHOD {
+            return Err(KeyProblem::ReservedName);
+        }
         if text.len() > Self::MAX_LEN || !is_word(text) {
             return Err(KeyProblem::Name);
         }
@@ -257,6 +261,9 @@ pub enum KeyProblem {
     /// An empty or too long name, or one with other characters.
     #[error("its name is not 1 to 32 of A-Za-z0-9_-")]
     Name,
+    /// The word before a hash in the place of the name.
+    #[error("its name is sha256, the word before a hash; the form is name:sha256:HASH:scope+scope")]
+    ReservedName,
     /// A too short secret, or one with other characters.
     #[error("its secret is not 16 or more of A-Za-z0-9_-")]
     Secret,
@@ -309,7 +316,14 @@ mod tests {
                 &format!("a:sha256:{HASH}"),
                 refused(1, KeyProblem::HashedForm),
             ),
-            (&format!("sha256:{HASH}:mint"), Ok(1)),
+            (
+                &format!("sha256:{HASH}:mint"),
+                refused(1, KeyProblem::ReservedName),
+            ),
+            (
+                &format!("sha256:sha256:{HASH}:mint"),
+                refused(1, KeyProblem::ReservedName),
+            ),
             (
                 &format!("a:SHA256:{HASH}:mint"),
                 refused(1, KeyProblem::Form),

@@ -50,7 +50,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The scopes of one key, written as `scope+scope`; at least one.
+/// The scopes of one key, written as `scope+scope`; at least one, and each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scopes(Vec<Scope>);
 
@@ -77,7 +77,13 @@ impl FromStr for Scopes {
 
     fn from_str(text: &str) -> Result<Self, UnknownScope> {
         let known = |word| Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
-        let scopes = text.split('+').map(|word| known(word).ok_or(UnknownScope));
-        scopes.collect::<Result<_, _>>().map(Self)
+        let mut scopes = Vec::new();
+        for word in text.split('+') {
+            let scope = known(word).ok_or(UnknownScope)?;
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        Ok(Self(scopes))
     }
 }

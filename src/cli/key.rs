@@ -1,7 +1,7 @@
 //! `wxqr key`: generates an API key.
 
 use clap::{Arg, ArgMatches, Command};
-use wxqr::access::{KeyName, NewKey, Scopes};
+use wxqr::access::{KeyName, KeyProblem, NewKey, Scopes};
 use wxqr::telemetry::print_message;
 
 use super::print;
@@ -27,7 +27,10 @@ pub(super) fn command() -> Command {
 }
 
 fn name(text: &str) -> Result<KeyName, &'static str> {
-    text.parse().map_err(|_| "accepted: 1 to 32 of A-Za-z0-9_-")
+    text.parse().map_err(|problem| match problem {
+        KeyProblem::ReservedName => "accepted: another name than the word before a hash",
+        _ => "accepted: 1 to 32 of A-Za-z0-9_-",
+    })
 }
 
 fn scopes(text: &str) -> Result<Scopes, &'static str> {

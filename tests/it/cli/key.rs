@@ -31,6 +31,10 @@ async fn a_key_that_is_made_opens_the_service_by_its_hashed_entry() {
     assert_eq!(entry, format!("shop:sha256:{hash}:stats+permanent"));
     assert!(secret.starts_with("wxqr_"), "{secret}");
 
+    // A scope that is given twice is one.
+    let (_, twice) = made("desk", "mint+stats+mint").await;
+    assert!(twice.ends_with(":mint+stats"), "{twice}");
+
     let keys = format!("{entry},{other_entry}");
     let served = Served::with(&[("WXQR_API_KEYS", &keys)]).await;
     let url = |path: &str| format!("http://{}{path}", served.addresses.http);
@@ -65,6 +69,7 @@ async fn what_is_no_name_and_no_scope_makes_no_key() {
         &["key", "--scope", "mint"],
         &["key", "a:b", "--scope", "mint"],
         &["key", "店", "--scope", "mint"],
+        &["key", "sha256", "--scope", "mint"],
         &["key", "shop", "--scope", ""],
         &["key", "shop", "--scope", "mint,stats"],
         &["key", "shop", "--scope", "Mint"],
