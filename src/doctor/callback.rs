@@ -43,18 +43,19 @@ pub(super) async fn check(
     if asked.is_failure() {
         return asked;
     }
+    let unknown = |action| Issue::new("whether pushes are accepted is not known", action);
     let Some(key) = key else {
-        return asked.and("whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS that is not hashed");
+        return asked.but(&unknown("read callback in GET /api/account yourself, or give doctor a key of the scope stats in WXQR_API_KEYS that is not hashed"));
     };
     let bases = keyed_bases(config.listen, public.filter(|_| asked.is_fine()));
     match pushes::fetch_first(config, &bases, key)
         .await
         .map(|pushes| pushes.health())
     {
-        None => asked.and(
-            "whether pushes are accepted is not known: /api/account answers neither on this machine at WXQR_LISTEN nor over https at \
+        None => asked.but(&unknown(
+            "run the service with these settings: /api/account answers neither on this machine at WXQR_LISTEN nor over https at \
              WXQR_PUBLIC_URL",
-        ),
+        )),
         Some(PushHealth::Healthy(detail)) => asked.and(&detail),
         Some(PushHealth::Suspect(issue)) => Finding::warned(CALLBACK, issue),
         Some(PushHealth::Failing(issue)) => Finding::failed(CALLBACK, issue),

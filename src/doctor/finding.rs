@@ -75,6 +75,14 @@ impl Finding {
         }
         self
     }
+
+    /// Makes a successful result a warning, because a part of the check was not possible.
+    pub(super) fn but(self, unknown: &Issue) -> Self {
+        match self.status {
+            Status::Fine { detail } => Self::warned(&self.what, format!("{detail}, but {unknown}")),
+            _ => self,
+        }
+    }
 }
 
 impl fmt::Display for Finding {

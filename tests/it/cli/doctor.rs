@@ -273,16 +273,16 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             TOKEN,
             "",
             false,
-            "ok    callback: ",
-            "expects, plain mode; whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS that is not hashed",
+            "warn  callback: http",
+            "expects, plain mode, but whether pushes are accepted is not known; read callback in GET /api/account yourself, or give doctor a key of the scope stats in WXQR_API_KEYS that is not hashed",
         ),
         (
             &here,
             TOKEN,
             KEY,
             false,
-            "ok    callback: ",
-            "expects, safe mode; whether pushes are accepted is not known without a key of the scope stats in WXQR_API_KEYS that is not hashed",
+            "warn  callback: http",
+            "expects, safe mode, but whether pushes are accepted is not known; read callback in GET /api/account yourself, or give doctor a key of the scope stats in WXQR_API_KEYS that is not hashed",
         ),
         (
             &here,
@@ -498,7 +498,7 @@ async fn a_key_is_not_sent_over_http_to_whatever_answers() {
     ];
     let api_base = format!("http://{}", service.sandbox_address);
     let output = doctor(&api_base, &settings).await;
-    let told = line(&output, "ok    callback: ");
+    let told = line(&output, "warn  callback: http");
     assert!(
         told.contains("whether pushes are accepted is not known"),
         "{told}"
