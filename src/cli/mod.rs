@@ -53,7 +53,11 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     let Some(refusal) = refused_database(error) else {
         print_message(format_args!("wxqr: {error:#}"));
-        return ExitCode::FAILURE;
+        return if is_outbound_address(error) {
+            ExitCode::from(ConfigErrors::EXIT_CODE)
+        } else {
+            ExitCode::FAILURE
+        };
     };
     print_message(format_args!("wxqr: {error:#}; {}", refusal.action()));
     if refusal.is_configuration() {
@@ -61,6 +65,14 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Whether `WXQR_OUTBOUND_ADDRESS` is another machine's address: a setting, found by its use.
+fn is_outbound_address(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(StartError::OutboundAddress { .. })
+    )
 }
 
 /// The refusal of a database, by which command ever.

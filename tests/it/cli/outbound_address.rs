@@ -44,7 +44,7 @@ async fn an_address_of_another_machine_ends_the_start() {
         ("WXQR_OUTBOUND_ADDRESS", "192.0.2.1"),
     ];
     let output = Process::start(&["serve"], &variables).output().await;
-    assert_eq!(output.status, 1, "{output:?}");
+    assert_eq!(output.status, 78, "{output:?}");
     let says = "WXQR_OUTBOUND_ADDRESS: 192.0.2.1 is no address of this machine";
     assert!(output.stderr.contains(says), "{output:?}");
 }
