@@ -35,6 +35,8 @@ const TOKEN_REFRESHES: &str = "wxqr_token_refreshes_total";
 const TOKEN_RETRIES: &str = "wxqr_token_retries_total";
 const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
 const ACCOUNT_FAULT: &str = "wxqr_account_fault";
+/// Whether the circuit breaker is open, by API and errcode.
+const CALLS_STOPPED: &str = "wxqr_calls_stopped";
 const STORE_UP: &str = "wxqr_store_up";
 const STORE_DAMAGED: &str = "wxqr_store_damaged";
 /// Transactions that wrote; with the commands, how large the groups of the writer are.
@@ -106,6 +108,10 @@ fn describe() {
     describe_gauge!(
         ACCOUNT_FAULT,
         "1 while WeChat refuses for a reason that only the account's owner can fix"
+    );
+    describe_gauge!(
+        CALLS_STOPPED,
+        "1 while calls of an API are stopped, because WeChat's quota is used up"
     );
     describe_gauge!(STORE_UP, "1 while the database answers");
     describe_gauge!(
@@ -179,6 +185,18 @@ pub(crate) fn upstream_call(api: &'static str, outcome: String, took: Duration) 
 /// Sets whether an errcode that only the account's owner can resolve is present.
 pub(crate) fn account_fault(errcode: i64, stands: bool) {
     gauge!(ACCOUNT_FAULT, "errcode" => errcode.to_string()).set(if stands { 1.0 } else { 0.0 });
+}
+
+/// Sets by which quota's errcode the calls of an API are stopped, if by any.
+pub(crate) fn calls_stopped(api: &'static str, errcode: Option<i64>) {
+    for known in known_labels::QUOTA_ERRCODES {
+        let is_stopped = errcode == Some(known);
+        gauge!(CALLS_STOPPED, "api" => api, "errcode" => known.to_string()).set(if is_stopped {
+            1.0
+        } else {
+            0.0
+        });
+    }
 }
 
 /// Counts an access token obtained.

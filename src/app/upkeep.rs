@@ -85,6 +85,7 @@ impl Upkeep {
     }
 
     async fn count(&self, warned_at: &mut u64) {
+        self.codes.refresh_stops().await;
         let Ok(supplies) = self.codes.supplies().await else {
             return;
         };

@@ -16,6 +16,7 @@ use super::account_fault::{AccountFault, FaultState};
 use super::probes::{ProbeInFlight, ProbesInFlight};
 use super::sql::{CodeStore, Stop};
 use crate::clock::Clock;
+use crate::telemetry;
 
 /// How often an open breaker lets a probe through, in all replicas together.
 pub const PROBE_INTERVAL: Duration = Duration::from_mins(1);
@@ -76,13 +77,29 @@ impl Open {
     }
 
     /// The same stop with another time of its next probe, or a new one by another errcode.
-    fn update(&mut self, stop: Stop) {
-        self.cleared_for_high_priority &= self.stop.errcode == stop.errcode;
-        self.stop = stop;
+    fn with(self, stop: Stop) -> Self {
+        let is_same = self.stop.errcode == stop.errcode;
+        Self {
+            stop,
+            cleared_for_high_priority: self.cleared_for_high_priority && is_same,
+        }
     }
 
     fn is_minute_limit(self) -> bool {
         Errcode(self.stop.errcode) == Errcode::MINUTE_LIMIT
+    }
+}
+
+impl State {
+    /// Opens the breaker of an API, or moves its stop, in the metrics too.
+    fn open(&mut self, api: Api, open: Open) {
+        telemetry::calls_stopped(api.as_str(), Some(open.stop.errcode));
+        self.open.insert(api, open);
+    }
+
+    fn close(&mut self, api: Api) {
+        telemetry::calls_stopped(api.as_str(), None);
+        self.open.remove(&api);
     }
 }
 
@@ -261,13 +278,11 @@ impl CircuitBreaker {
         let mut state = self.state();
         match shared {
             Some(stop) => {
-                let open = state.open.entry(api);
-                open.and_modify(|open| open.update(stop))
-                    .or_insert(Open::new(stop));
+                let known = state.open.get(&api).copied();
+                let open = known.map_or(Open::new(stop), |open| open.with(stop));
+                state.open(api, open);
             }
-            None if !state.unsynced.contains(&api) => {
-                state.open.remove(&api);
-            }
+            None if !state.unsynced.contains(&api) => state.close(api),
             None => {}
         }
     }
@@ -313,7 +328,7 @@ impl CircuitBreaker {
             Probe::All => {
                 {
                     let mut state = self.state();
-                    state.open.remove(&api);
+                    state.close(api);
                     state.unsynced.remove(&api);
                 }
                 drop(permit.in_flight);
@@ -353,12 +368,10 @@ impl CircuitBreaker {
     /// Opens the breaker. A call that was under way when it opened does not open it anew.
     fn open(&self, api: Api, probe: Probe, stop: Stop) {
         let mut state = self.state();
-        match state.open.get_mut(&api) {
-            Some(open) if probe == Probe::None => open.update(stop),
-            _ => {
-                state.open.insert(api, Open::new(stop));
-            }
-        }
+        let known = state.open.get(&api).copied();
+        let known = known.filter(|_| probe == Probe::None);
+        let open = known.map_or(Open::new(stop), |open| open.with(stop));
+        state.open(api, open);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
+use wechat::Api;
 use wechat::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
@@ -307,6 +308,14 @@ impl Codes {
     /// Writes down what the database missed while it was down. Does nothing while it still is.
     pub async fn catch_up(&self) {
         self.minter.catch_up().await;
+    }
+
+    /// Reads which calls the replicas have stopped or resumed, for the metrics: without a mint this
+    /// process would not see it.
+    pub async fn refresh_stops(&self) {
+        for api in [Api::Token, Api::Create] {
+            self.minter.deps.breaker.refresh(api).await;
+        }
     }
 
     /// What is left of the day's visitors' mints and of the permanent stock, from the database;

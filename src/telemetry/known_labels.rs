@@ -1,11 +1,11 @@
-//! Labels that are known before anything happens. Their counters are there from the start, at 0:
+//! Labels that are known before anything happens. Their metrics are there from the start, at 0:
 //! Prometheus does not count the first event of a counter that appears with it.
 
 use metrics::{counter, gauge};
 
 use super::{
-    ACCOUNT_FAULT, CALLBACK_REJECTED, CODE_LOOKUPS, LOG_LINES_LOST, RELAY_REQUESTS, SCANS,
-    STORE_COMMANDS, STORE_COMMITS, STORE_DAMAGED, TOKEN_REFRESHES, TOKEN_RETRIES,
+    ACCOUNT_FAULT, CALLBACK_REJECTED, CALLS_STOPPED, CODE_LOOKUPS, LOG_LINES_LOST, RELAY_REQUESTS,
+    SCANS, STORE_COMMANDS, STORE_COMMITS, STORE_DAMAGED, TOKEN_REFRESHES, TOKEN_RETRIES,
     UPSTREAM_REQUESTS, VISITOR_PACE_EXCEEDED,
 };
 
@@ -61,10 +61,17 @@ const UNLABELLED: &[&str] = &[
     VISITOR_PACE_EXCEEDED,
 ];
 
-/// Of the errcodes the one that an alert waits for: the quota of the day.
-const UPSTREAM_OUTCOMES: &[&str] = &["ok", "timeout", "unreachable", "invalid", DAILY_QUOTA];
+/// Of the errcodes the one that an alert waits for: WeChat's own stock of permanent codes is used
+/// up.
+const UPSTREAM_OUTCOMES: &[&str] = &["ok", "timeout", "unreachable", "invalid", "45029"];
 const UPSTREAM_APIS: &[&str] = &["token", "create"];
-const DAILY_QUOTA: &str = "45009";
+
+/// The most frequent of the faults that the account's owner resolves: an address that is not on the
+/// IP allow-list.
+const FREQUENT_FAULT: &str = "40164";
+
+/// The errcodes that stop the calls of an API: the quota of the day, and that of the minute.
+pub(super) const QUOTA_ERRCODES: [i64; 2] = [45009, 45011];
 
 /// Starts all counters whose labels are known.
 pub(super) fn start() {
@@ -81,7 +88,13 @@ pub(super) fn start() {
             counter!(UPSTREAM_REQUESTS, "api" => *api, "outcome" => *outcome).increment(0);
         }
     }
-    gauge!(ACCOUNT_FAULT, "errcode" => DAILY_QUOTA).set(0.0);
+    for api in UPSTREAM_APIS {
+        for errcode in QUOTA_ERRCODES {
+            let errcode = errcode.to_string();
+            gauge!(CALLS_STOPPED, "api" => *api, "errcode" => errcode).set(0.0);
+        }
+    }
+    gauge!(ACCOUNT_FAULT, "errcode" => FREQUENT_FAULT).set(0.0);
     gauge!(STORE_DAMAGED).set(0.0);
 }
 

@@ -7,9 +7,11 @@ use tokio::net::TcpStream;
 use wechat_sandbox::{Fault, FaultKind, Target};
 
 use crate::support::answer::Answer;
-use crate::support::eventually_async;
+use crate::support::database::Database;
 use crate::support::files::read;
+use crate::support::fleet::Upstream;
 use crate::support::served::Served;
+use crate::support::{closed_port, eventually_async};
 
 /// What begins with the first request or push: its labels are not known, or 0 would say something
 /// else.
@@ -30,7 +32,8 @@ fn named() -> BTreeSet<String> {
     let files = ["deploy/prometheus/alerts.yml", "deploy/grafana/wxqr.json"].map(read);
     let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
     let words = files.iter().flat_map(|text| text.split(|c| !is_part(c)));
-    let names = words.filter(|word| word.starts_with("wxqr_"));
+    let is_name = |word: &&str| word.starts_with("wxqr_") || word.starts_with("process_");
+    let names = words.filter(is_name);
     names
         .map(|name| name.trim_end_matches("_bucket").to_owned())
         .filter(|name| !BEGINS_LATER.contains(&name.as_str()) && !is_of_webhooks(name))
@@ -92,12 +95,44 @@ async fn counters_begin_at_0_with_the_labels_that_the_guide_names() {
     for start in [
         "wxqr_callback_rejected_total{reason=\"signature\"} 0",
         "wxqr_upstream_requests_total{api=\"create\",outcome=\"timeout\"} 0",
-        "wxqr_upstream_requests_total{api=\"token\",outcome=\"45009\"} 0",
+        "wxqr_upstream_requests_total{api=\"create\",outcome=\"45029\"} 0",
+        "wxqr_calls_stopped{api=\"token\",errcode=\"45009\"} 0",
+        "wxqr_calls_stopped{api=\"create\",errcode=\"45009\"} 0",
         "wxqr_visitor_pace_exceeded_total 0",
         "wxqr_log_lines_lost_total 0",
     ] {
         assert!(text.contains(start), "{start}:\n{text}");
     }
+}
+
+/// A stop is shared, so each replica shows it, also one that was idle, and until it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_a_quota_stops_are_a_gauge_of_all_replicas() {
+    let database = Database::sqlite();
+    let upstream = Upstream::spawn().await;
+    let metrics = closed_port();
+    let address = metrics.to_string();
+    let idle = [("METRICS_LISTEN", address.as_str())];
+    let idle = upstream.replica(&database.url, &idle).await;
+    let shows = async |gauge: &str| {
+        eventually_async(gauge, || async {
+            let request = idle.client.get(format!("http://{metrics}/metrics"));
+            let text = Answer::to(request).await.text().to_owned();
+            text.lines().any(|line| line == gauge)
+        })
+        .await;
+    };
+    shows("wxqr_calls_stopped{api=\"create\",errcode=\"45009\"} 0").await;
+
+    let busy = upstream.replica(&database.url, &[]).await;
+    upstream.fail(Target::Create, FaultKind::Errcode(45009));
+    busy.get("/qrcode.json?scene_id=7").await;
+    shows("wxqr_calls_stopped{api=\"create\",errcode=\"45009\"} 1").await;
+    shows("wxqr_calls_stopped{api=\"create\",errcode=\"45011\"} 0").await;
+    shows("wxqr_calls_stopped{api=\"token\",errcode=\"45009\"} 0").await;
+    // As a replica whose probe succeeded does.
+    database.run("DELETE FROM stop").await;
+    shows("wxqr_calls_stopped{api=\"create\",errcode=\"45009\"} 0").await;
 }
 
 #[tokio::test]
