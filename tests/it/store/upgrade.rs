@@ -65,6 +65,23 @@ async fn a_database_of_the_first_schema_is_upgraded_with_all_that_it_holds() {
             assert_eq!(scan[field], want, "{scans}");
         }
         assert_eq!(upstream.creates(), 0, "nothing is created again");
+        for (column, table, want) in [
+            ("used", "stock", "2"),
+            (
+                "value",
+                "daily WHERE name = 'mints' AND day = '2025-11-21'",
+                "4",
+            ),
+            ("errcode", "stop WHERE api = 'create'", "45009"),
+            (
+                "label",
+                "channel WHERE kind = 'QR_SCENE' AND scene = '7'",
+                "Seven",
+            ),
+        ] {
+            let sql = format!("SELECT CAST({column} AS TEXT) FROM {table}");
+            assert_eq!(database.text(&sql).await.as_deref(), Some(want), "{table}");
+        }
         replica.kill().await;
     }
 }

@@ -170,8 +170,9 @@ impl Database {
     }
 
     /// The text that a statement finds, if any.
-    pub(crate) async fn text(&self, sql: &'static str) -> Option<String> {
+    pub(crate) async fn text(&self, sql: &str) -> Option<String> {
         let mut connection = self.lock(&[]).await;
+        let sql = AssertSqlSafe(sql.to_owned());
         let found = connection.fetch_optional(sql).await.unwrap();
         connection.close().await.unwrap();
         found.map(|row| row.get(0))
