@@ -1,6 +1,6 @@
 //! The tables of settings in `docs/` say what the code does.
 
-use wxqr::config::SETTINGS;
+use wxqr::config::{Description, SETTINGS};
 
 use crate::support::files::read;
 
@@ -37,6 +37,25 @@ fn the_page_lists_every_setting_as_it_is() {
         .map(|[variable, default, meaning]| format!("| `{variable}` | {default} | {meaning} |"))
         .collect();
     assert_eq!(got, want, "the table should read:\n{}", table.join("\n"));
+}
+
+#[test]
+fn both_pages_name_every_secret_that_may_be_in_a_file() {
+    let secrets = SETTINGS
+        .iter()
+        .filter(|setting| setting.file_variable().is_some());
+    let want: Vec<_> = secrets.map(Description::variable).collect();
+    for (page, heading) in [
+        ("docs/configuration.md", "## Secrets in files"),
+        ("docs/zh/configuration.md", "## 放在文件里的机密"),
+    ] {
+        let text = read(page);
+        let (_, rest) = text.split_once(heading).unwrap();
+        let (part, _) = rest.split_once("\n## ").unwrap();
+        let names = part.split('`').filter(|word| word.starts_with("WXQR_"));
+        let got: Vec<_> = names.filter(|name| !name.ends_with("_FILE")).collect();
+        assert_eq!(got, want, "{page}");
+    }
 }
 
 /// The words for a default that is none, in Chinese.
