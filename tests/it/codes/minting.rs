@@ -184,9 +184,22 @@ async fn a_prefetch_creates_nothing_and_gets_what_exists() {
         }
         Answer::to(request).await
     };
+    let shown_as = [
+        "/qrcode?",
+        "/qrcode.json?",
+        "/qrcode.png?",
+        "/qrcode.svg?",
+        "/qrcode.jpg?",
+        "/qrcode?fragment=1&",
+        "/?",
+    ];
+    // Seven ways to show a code and four marks: each meets each.
     for scene in 2..1002 {
-        let answer = send(scene % 4, &format!("/qrcode.json?scene_id={scene}")).await;
-        assert_eq!(answer.status.as_u16(), 503, "{scene}");
+        let shown_as = shown_as[scene % shown_as.len()];
+        let answer = send(scene % marks.len(), &format!("{shown_as}scene_id={scene}")).await;
+        // The first page shows the refusal beside its form.
+        let status = if shown_as == "/?" { 200 } else { 503 };
+        assert_eq!(answer.status.as_u16(), status, "{shown_as}scene_id={scene}");
     }
     let refused = send(1, "/qrcode.json?scene_id=2").await;
     assert_eq!(refused.problem().1, "not_minted_for_prefetch");
