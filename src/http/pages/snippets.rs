@@ -15,7 +15,7 @@ const UNKNOWN_ORIGIN: &str = "{origin}";
 /// widest, the note of the sandbox included. The size is in attributes, so that it holds where a
 /// page's policy forbids inline style.
 const FRAME_ATTRIBUTES: &str =
-    "width=\"100%\" height=\"700\" style=\"width:100%;max-width:430px;border:0\"";
+    "width=\"100%\" height=\"660\" style=\"width:100%;max-width:430px;border:0\"";
 
 /// The parameters that `embed.js` reads from attributes and a link may have.
 const ATTRIBUTES: &[&str] = &[

@@ -145,6 +145,30 @@ async fn the_page_of_a_code_shows_one_picture_that_a_camera_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_to_print_a_code_is_said_on_paper_only() {
+    let (demo, mut browser) = demo_and_browser!();
+    for (query, zh, en) in [
+        ("scene_id=123", "请勿印刷", "do not print"),
+        ("scene_id=123&permanent=true", "可用于印刷", "may print"),
+    ] {
+        demo.code(query).await;
+        for (lang, words) in [("zh", zh), ("en", en)] {
+            let mut page = browser.page(Screen::PHONE).await;
+            page.open(&demo.url(&format!("/qrcode?{query}&lang={lang}")))
+                .await;
+            for (media, on_paper) in [("screen", false), ("print", true)] {
+                page.call("Emulation.setEmulatedMedia", json!({"media": media}))
+                    .await;
+                let text = page.text("document.body.innerText").await;
+                let said = ["print", "印刷"].iter().any(|it| text.contains(it));
+                assert_eq!(said, on_paper, "{query} on {media}: {text}");
+                assert_eq!(text.contains(words), on_paper, "{query} on {media}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_page_makes_the_code_that_was_typed() {
     let (demo, mut browser) = demo_and_browser!();
     for screen in SCREENS {
