@@ -1,104 +1,97 @@
-// Shows codes on pages of other sites: docs/embedding.md. Each is an <img>, because WeChat reads nothing else when pressed.
+// Shows codes on other sites: docs/embedding.md. Each is an <img>, because WeChat reads nothing else when pressed.
 (() => {
-  const base = document.currentScript.src.replace(/\/embed\.js.*$/, "");
-  const NAMES = "scene-id scene-str permanent expire-seconds size margin color bg lang exp sig".split(" ");
-  const DATA = NAMES.map((name) => `data-wxqr-${name}`);
-  const PLACES = "wx-qrcode,[data-wxqr-scene-id],[data-wxqr-scene-str]";
-  // Milliseconds. LEAD: how long before its end a code is renewed; a quarter of its life if that is less.
-  const LEAD = 120_000;
-  const SHORTEST_WAIT = 5_000;
-  const LONGEST_RETRY = 300_000;
-  const LONGEST_TIMER = 86_400_000;
-  const places = new Map();
+	const base = new URL(".", document.currentScript.src);
+	const DATA = "data-wxqr-";
+	const NAMES = "scene-id scene-str permanent expire-seconds size margin color bg lang exp sig".split(" ");
+	const keepers = new WeakMap();
 
-  const queryOf = (element) => {
-    const query = new URLSearchParams();
-    NAMES.forEach((name, i) => {
-      const value = element.getAttribute(element.localName === "wx-qrcode" ? name : DATA[i]);
-      if (value !== null) query.set(name.replace("-", "_"), value);
-    });
-    return query.toString();
-  };
+	const queryOf = (element) => {
+		const query = new URLSearchParams();
+		for (const name of NAMES) {
+			const value = element.getAttribute(element.localName === "wx-qrcode" ? name : DATA + name);
+			if (value !== null) query.set(name.replace("-", "_"), value);
+		}
+		return query;
+	};
 
-  class Place {
-    ends = 0;
-    retry = SHORTEST_WAIT;
+	// Returns the function that keeps the code of an element current. Times are in milliseconds.
+	const keeper = (element) => {
+		let query, due, ends, failed, retry;
+		const say = (zh, en) => ((query.get("lang") || navigator.language).startsWith("zh") ? zh : en);
+		const tell = (what, detail) => element.dispatchEvent(new CustomEvent("wxqr-" + what, { bubbles: true, detail }));
 
-    constructor(element) {
-      this.element = element;
-      this.renew();
-    }
+		const show = (image, code, end) => {
+			image.alt = say("微信二维码", "WeChat QR code");
+			image.style.maxWidth = "100%";
+			element.replaceChildren(image);
+			ends = end;
+			// Two minutes before the end, or at a quarter of a shorter life.
+			const left = end - Date.now();
+			due = Date.now() + Math.max(left - 120_000, left * 0.75, 5_000);
+			retry = 0;
+			tell("code", code);
+		};
 
-    async renew() {
-      const query = (this.query = queryOf(this.element));
-      this.due = Infinity;
-      try {
-        const answer = await fetch(`${base}/qrcode.json?${query}`, { credentials: "omit", cache: "no-store" });
-        const code = await answer.json();
-        if (!answer.ok) throw code;
-        const image = new Image();
-        image.src = new URL(code.png_url, base).href;
-        await image.decode();
-        if (query === this.query) this.show(image, code);
-      } catch (problem) {
-        if (query === this.query) this.fail(problem);
-      }
-      this.wake();
-    }
+		// A code that has not ended stays.
+		const complain = (problem) => {
+			if (Date.now() >= ends) {
+				ends = 0;
+				element.replaceChildren(say("二维码暂时无法显示", "The code cannot be shown now"));
+			}
+			tell("error", problem);
+		};
 
-    show(image, code) {
-      image.alt = this.say("微信二维码", "WeChat QR code");
-      image.style.maxWidth = "100%";
-      this.element.replaceChildren(image);
-      const left = code.permanent ? Infinity : code.expire_seconds * 1000;
-      this.ends = Date.now() + left;
-      this.due = Date.now() + Math.max(left - Math.min(LEAD, left / 4), SHORTEST_WAIT);
-      this.retry = SHORTEST_WAIT;
-      this.tell("code", code);
-    }
+		const renew = async () => {
+			const asked = (query = queryOf(element));
+			due = Infinity;
+			failed = false;
+			let status;
+			const image = new Image();
+			const request = new AbortController();
+			const deadline = setTimeout(() => {
+				request.abort();
+				image.src = "";
+			}, 10_000);
+			try {
+				const answer = await fetch(`${base}qrcode.json?${query}`, { cache: "no-store", signal: request.signal });
+				status = answer.status;
+				const code = await answer.json();
+				if (!answer.ok) throw code;
+				const end = Date.now() + (code.expire_seconds ?? Infinity) * 1000;
+				// An address for each code, because browsers show a known one from memory.
+				const src = new URL(`${code.png_url}&until=${code.expires_at}`, base);
+				await new Promise((onload, onerror) => Object.assign(image, { onload, onerror, src }));
+				if (query === asked) show(image, code, end);
+			} catch (problem) {
+				if (query !== asked) return;
+				// A refusal stays one, but for 429.
+				failed = !/^4(?!29)/.test(status);
+				retry = Math.min(retry * 2 || 5_000, 300_000);
+				if (failed) due = Date.now() + Math.max(retry, (problem.retry_after || 0) * 1000);
+				complain(problem);
+			} finally {
+				clearTimeout(deadline);
+			}
+		};
 
-    // A code that has not ended stays.
-    fail(problem) {
-      this.due = Date.now() + Math.max(this.retry, (problem.retry_after || 0) * 1000);
-      this.retry = Math.min(this.retry * 2, LONGEST_RETRY);
-      if (Date.now() >= this.ends) {
-        const text = document.createElement("span");
-        text.role = "status";
-        text.textContent = problem.detail || this.say("二维码暂时无法显示，正在重试", "The code cannot be shown now; trying again");
-        this.element.replaceChildren(text);
-      }
-      this.tell("error", problem);
-    }
+		return (back) => {
+			if (`${query}` !== `${queryOf(element)}`) due = ends = retry = 0;
+			if (Date.now() >= due || (back && failed)) renew();
+			if (ends && Date.now() >= ends) complain(Error("The code has ended"));
+		};
+	};
 
-    say(zh, en) {
-      const lang = new URLSearchParams(this.query).get("lang") || navigator.language;
-      return lang.startsWith("zh") ? zh : en;
-    }
-
-    tell(what, detail) {
-      this.element.dispatchEvent(new CustomEvent(`wxqr-${what}`, { bubbles: true, detail }));
-    }
-
-    // Timers sleep with the phone, so the clock decides.
-    wake() {
-      clearTimeout(this.timer);
-      if (!this.element.isConnected) return;
-      const wait = this.due - Date.now();
-      if (wait <= 0) this.renew();
-      else if (wait < Infinity) this.timer = setTimeout(() => this.wake(), Math.min(wait, LONGEST_TIMER));
-    }
-  }
-
-  const scan = () => {
-    for (const element of document.querySelectorAll(PLACES)) {
-      const place = places.get(element);
-      if (!place) places.set(element, new Place(element));
-      else if (place.query !== queryOf(element)) place.renew();
-    }
-    for (const element of places.keys()) if (!element.isConnected) places.delete(element);
-  };
-  const wakeAll = () => places.forEach((place) => place.wake());
-  for (const event of ["pageshow", "online", "visibilitychange"]) addEventListener(event, wakeAll, true);
-  new MutationObserver(scan).observe(document, { subtree: true, childList: true, attributeFilter: [...NAMES, ...DATA] });
-  scan();
+	const scan = (back) => {
+		for (const element of document.querySelectorAll(`wx-qrcode,[${DATA}scene-id],[${DATA}scene-str]`)) {
+			if (!keepers.has(element)) keepers.set(element, keeper(element));
+			keepers.get(element)(back);
+		}
+	};
+	// Long timers sleep with the phone, so the clock decides.
+	setInterval(scan, 1_000);
+	// Back on the page, or online: what failed is asked for at once.
+	for (const event of ["pageshow", "online", "visibilitychange"]) addEventListener(event, () => scan(!document.hidden));
+	const attributeFilter = NAMES.flatMap((name) => [name, DATA + name]);
+	new MutationObserver(() => scan()).observe(document, { subtree: true, childList: true, attributeFilter });
+	scan();
 })();

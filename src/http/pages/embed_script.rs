@@ -6,6 +6,7 @@ use crate::http::static_response::{ONE_HOUR, StaticResponse};
 
 /// The script, with the permission that a page with `Cross-Origin-Embedder-Policy` asks for.
 pub(crate) fn file() -> StaticResponse {
+    // Served as it is written. Tabs, unlike the other scripts, keep it under 4 KiB.
     let script = include_str!("../../../templates/embed.js");
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     StaticResponse::new("text/javascript; charset=utf-8", ONE_HOUR, script)

@@ -722,6 +722,13 @@ async fn robots_txt_keeps_crawlers_away() {
 
 /// `docs/openapi.json` is made by `UPDATE_OPENAPI=1 cargo test --test it openapi`.
 #[tokio::test]
+async fn embed_js_is_under_4_kib_as_served() {
+    let app = TestApp::spawn().await;
+    let length = app.get("/embed.js").await.body.len();
+    assert!(length < 4096, "{length} bytes");
+}
+
+#[tokio::test]
 async fn the_openapi_file_is_what_the_service_answers() {
     let app = TestApp::spawn().await;
     let answer = app.get("/openapi.json").await;
