@@ -8,8 +8,11 @@
 	const queryOf = (element) => {
 		const query = new URLSearchParams();
 		for (const name of NAMES) {
-			const value = element.getAttribute(element.localName === "wx-qrcode" ? name : DATA + name);
-			if (value !== null) query.set(name.replace("-", "_"), value);
+			let value = element.getAttribute(element.localName === "wx-qrcode" ? name : DATA + name);
+			if (value === null) continue;
+			if (name === "permanent") value ||= "true";
+			if (/color|bg/.test(name)) value = value.replace("#", "");
+			query.set(name.replace("-", "_"), value);
 		}
 		return query;
 	};

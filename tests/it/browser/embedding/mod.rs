@@ -9,6 +9,7 @@ use wechat_sandbox::Api;
 
 use super::chromium::{Chromium, Page, Screen, keep};
 use crate::support::app::TestApp;
+use crate::support::keys;
 
 /// Serves one page to everybody, on a port of its own, and returns its address.
 async fn host(page: String) -> String {
@@ -171,6 +172,36 @@ async fn visitors_read_a_sentence_in_their_language() {
             .await;
         assert_eq!(text, sentence, "{browsers} {attribute}");
     }
+}
+
+/// As people who write HTML do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attributes_may_be_written_as_html_has_them() {
+    let Some(mut browser) = Chromium::launch().await else {
+        return;
+    };
+    let app = TestApp::spawn().await;
+    let codes = r##"[{"scene_str": "#7", "permanent": true}, {"scene_id": 7, "permanent": true}]"##;
+    let made = app.post_as(keys::ADMIN, "/api/codes", codes).await;
+    assert_eq!(made.status.as_u16(), 207);
+    let elements = "<wx-qrcode scene-str=\"#7\" permanent color=\"#07603b\" bg=\"#fefefe\"></wx-qrcode>\
+        <div data-wxqr-scene-id=7 data-wxqr-permanent data-wxqr-color=#07603b></div>\
+        <wx-qrcode scene-id=8 permanent=false color=07603b></wx-qrcode>";
+    let mut page = listening(&mut browser, Screen::PHONE).await;
+    page.open(&shop(&app.url(""), elements).await).await;
+    until(&mut page, &format!("{LOADED} + failures.length === 3")).await;
+    assert_eq!(page.eval("failures").await, json!([]));
+    let queries = page
+        .eval("[...document.images].map(it => new URL(it.src).search.replace(/&until=.*/, ''))")
+        .await;
+    assert_eq!(
+        queries,
+        json!([
+            "?scene_str=%237&permanent=true&color=07603b&bg=fefefe",
+            "?scene_id=7&permanent=true&color=07603b",
+            "?scene_id=8&permanent=false&color=07603b",
+        ])
+    );
 }
 
 /// WeChat finds a code under the finger only in a plain image that nothing covers.
