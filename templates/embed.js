@@ -1,6 +1,8 @@
 // Shows codes on other sites: docs/embedding.md. Each is an <img>, because WeChat reads nothing else when pressed.
-(() => {
-	const base = new URL(".", document.currentScript.src);
+if (!document.hasWxqr) {
+	document.hasWxqr = true;
+	// A module has no current script.
+	const base = new URL(".", (document.currentScript || document.querySelector('[type=module][src*="/embed.js"]')).src);
 	const DATA = "data-wxqr-";
 	const NAMES = "scene-id scene-str permanent expire-seconds size margin color bg lang exp sig".split(" ");
 	const keepers = new WeakMap();
@@ -97,4 +99,4 @@
 	const attributeFilter = NAMES.flatMap((name) => [name, DATA + name]);
 	new MutationObserver(() => scan()).observe(document, { subtree: true, childList: true, attributeFilter });
 	scan();
-})();
+}

@@ -204,6 +204,31 @@ async fn attributes_may_be_written_as_html_has_them() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_script_runs_once_however_often_and_in_whatever_form_it_is_included() {
+    let Some(mut browser) = Chromium::launch().await else {
+        return;
+    };
+    let app = TestApp::spawn().await;
+    let base = app.url("");
+    let module = format!("<script type=module src=\"{base}/embed.js\"></script>");
+    let classic = script(&base);
+    for (case, scripts) in [
+        ("twice", classic.repeat(2)),
+        ("a module", module.clone()),
+        ("both", format!("{module}{classic}")),
+    ] {
+        let mut page = browser.page(Screen::DESK).await;
+        let element = "<wx-qrcode scene-id=1></wx-qrcode>";
+        page.open(&shop_with(&base, &scripts, element).await).await;
+        until(&mut page, &format!("{LOADED} === 1")).await;
+        let asked = "performance.getEntriesByType('resource').filter(it => it.name.includes('qrcode.json')).length";
+        assert_eq!(page.eval(asked).await, 1, "{case}");
+        let complaints = page.complaints().await;
+        assert!(complaints.is_empty(), "{case}: {complaints:?}");
+    }
+}
+
 /// WeChat finds a code under the finger only in a plain image that nothing covers.
 const CAN_BE_PRESSED: &str = "[...document.images].map(image => {
     const box = image.getBoundingClientRect();
