@@ -53,6 +53,10 @@ pub(super) fn of_code(site: &Site, lang: Lang, query: &Query, spec: &CodeSpec) -
         title: lang.pick("脚本，到期前自动更新", "Script, renews itself"),
         text: script(&absolute(site.link("/embed.js", iter::empty())), query),
     };
+    let poster = Snippet {
+        title: lang.pick("画布海报", "Poster from a canvas"),
+        text: poster(&link("/qrcode.json"), lang),
+    };
     let json = Snippet {
         title: "JSON",
         text: format!("curl '{}'", link("/qrcode.json")),
@@ -60,7 +64,7 @@ pub(super) fn of_code(site: &Site, lang: Lang, query: &Query, spec: &CodeSpec) -
     // A page renews a code that expires; a permanent one needs neither frame nor script.
     let expires = spec.lifetime().is_some();
     let (frame, script) = (expires.then(frame), expires.then(script));
-    [Some(picture), script, frame, Some(json)]
+    [Some(picture), script, frame, Some(poster), Some(json)]
         .into_iter()
         .flatten()
         .collect()
@@ -88,6 +92,26 @@ fn script(source: &str, query: &Query) -> String {
         .collect();
     let attributes = attributes.concat();
     format!("<script src=\"{source}\" async></script>\n<wx-qrcode{attributes}></wx-qrcode>")
+}
+
+/// A script that draws the code at `link`, its JSON, on a canvas, and shows that as an image.
+fn poster(link: &str, lang: Lang) -> String {
+    let alt = lang.pick("海报", "Poster");
+    format!(
+        "<img id=\"poster\" alt=\"{alt}\">\n\
+         <script type=\"module\">\n  \
+           const answer = await fetch(\"{link}\");\n  \
+           const {{ png_url }} = await answer.json();\n  \
+           const code = new Image();\n  \
+           code.crossOrigin = \"anonymous\";\n  \
+           code.src = new URL(png_url, answer.url);\n  \
+           await code.decode();\n  \
+           const canvas = document.createElement(\"canvas\");\n  \
+           canvas.width = canvas.height = 600;\n  \
+           canvas.getContext(\"2d\").drawImage(code, 85, 85, 430, 430);\n  \
+           document.getElementById(\"poster\").src = canvas.toDataURL();\n\
+         </script>"
+    )
 }
 
 /// The text of an attribute between double quotes.

@@ -203,7 +203,7 @@ async fn the_first_page_makes_the_code_that_was_typed() {
                 .iter()
                 .map(|it| it.as_str().unwrap())
                 .collect();
-            assert_eq!(snippets.len(), 4, "{name}: {snippets:?}");
+            assert_eq!(snippets.len(), 5, "{name}: {snippets:?}");
             assert_eq!(
                 snippets[1],
                 format!(

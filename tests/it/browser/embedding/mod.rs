@@ -1,5 +1,6 @@
 //! `/embed.js` on a page of another origin, under a strict content security policy.
 
+mod canvas;
 mod outages;
 
 use serde_json::json;
