@@ -124,7 +124,10 @@ fn file_name(selection: &Selection, extension: &str) -> String {
     };
     let scenes = match &filter.scenes[..] {
         [] => None,
-        [scene] => Some(scene.value().to_string()),
+        [scene] => Some(match scene.kind() {
+            Some(kind) => format!("{}-{}", kind.name(), scene.value()),
+            None => scene.value().to_string(),
+        }),
         scenes => Some(format!("{}-scenes", scenes.len())),
     };
     let texts = [&filter.group, &filter.label, &scenes, &filter.search];
@@ -156,6 +159,7 @@ mod tests {
             ("permanent=false", "wxqr-codes-temporary"),
             ("scene=str:enc", "wxqr-codes-enc"),
             ("scene=id:7", "wxqr-codes-7"),
+            ("scene=permanent:str:enc", "wxqr-codes-permanent-enc"),
             ("scene=id:7&scene=str:enc", "wxqr-codes-2-scenes"),
             ("group=a&label=b&q=c", "wxqr-codes-a-b-c"),
             (
