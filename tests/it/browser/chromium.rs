@@ -209,6 +209,17 @@ impl Page {
             .retain(|event| loaded(event).is_none());
     }
 
+    /// Waits until the next file that the page downloads is whole.
+    pub(crate) async fn downloaded(&mut self) {
+        let is_whole = |event: &Value| {
+            event["method"] == "Page.downloadProgress" && event["params"]["state"] == "completed"
+        };
+        self.connection.event("a whole file", is_whole).await;
+        self.connection
+            .events
+            .retain(|event| event["method"] != "Page.downloadProgress");
+    }
+
     /// The value of an expression, promises awaited.
     pub(crate) async fn eval(&mut self, expression: &str) -> Value {
         let parameters = json!({

@@ -659,30 +659,30 @@ async fn the_file_that_is_downloaded_is_the_apis() {
     page.call("Page.setDownloadBehavior", allow).await;
     page.open_board(&followed, "zh").await;
     let (from, to) = (today() - 29.days(), today());
-    for (search, scene, chosen) in [
-        ("", "", ""),
-        ("上海", "&q=%E4%B8%8A%E6%B5%B7", "-q-上海"),
+    // Chromium takes no more than ten downloads a second of a page.
+    let some = [("csv", "total", "total"), ("xlsx", "day", "by-day")];
+    let others = [("csv", "day", "by-day"), ("xlsx", "total", "total")];
+    for (search, scene, chosen, files) in [
+        ("", "", "", some),
+        ("上海", "&q=%E4%B8%8A%E6%B5%B7", "-q-上海", others),
         (
             "newsletter",
             "&scene=temporary:str:newsletter-2026-11",
             "-temporary-scene_str-newsletter-2026-11",
+            some,
         ),
         (
             "1024",
             "&scene=permanent:id:1024",
             "-permanent-scene_id-1024",
+            others,
         ),
     ] {
         page.fill("#search", search).await;
         if scene.contains("scene") {
             page.click("#channels tbody button").await;
         }
-        for (kind, by, span) in [
-            ("csv", "total", "total"),
-            ("csv", "day", "by-day"),
-            ("xlsx", "total", "total"),
-            ("xlsx", "day", "by-day"),
-        ] {
+        for (kind, by, span) in files {
             let name = format!("wxqr-stats{chosen}-{span}-{from}-to-{to}.{kind}");
             let file = folder.path().join(&name);
             let path = format!("/api/stats.{kind}?from={from}&to={to}&lang=zh&by={by}{scene}");
@@ -696,7 +696,7 @@ async fn the_file_that_is_downloaded_is_the_apis() {
         }
     }
     // None was written over another.
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 16);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 8);
     check_reading(&mut page, "after two downloads").await;
 }
 
