@@ -9,6 +9,7 @@ it left nothing. Prints how long each copy took; exits with 1 if a digest of tes
 """
 
 import argparse
+import contextlib
 import pathlib
 import signal
 import sqlite3
@@ -43,7 +44,7 @@ def fill(binary, path, codes, events):
     server.wait_until_ready("/readyz")
     server.stop()
     numbers = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {max(codes, events)}) "
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         for statement in FILL:
             statement = statement.format(app_id=APP_ID, pad="x" * 80, codes=codes, events=events)
             into, select = statement.split(" SELECT ", 1)
@@ -59,13 +60,14 @@ def copy(binary, source, target):
 def interrupt(binary, source, target):
     """Ends a copy once it has begun with the events."""
     running = subprocess.Popen([binary, "copy", "--from", source, "--to", target], stderr=subprocess.PIPE, text=True)
+    line = ""
     for line in running.stderr:
         if line.startswith("wxqr: code: "):
             break
     time.sleep(1)
     running.send_signal(signal.SIGKILL)
     if running.wait() != -signal.SIGKILL:
-        sys.exit("the copy ended before it was interrupted")
+        sys.exit(f"the copy ended before it was interrupted: {line}")
 
 
 def digest(url):
