@@ -64,7 +64,7 @@ for try in 1 2 3; do
     rm -rf "$root"
 done
 mount -t proc proc "$root/proc"
-cp "$scratch"/*.deb "$root/root"
+cp "$scratch"/*.deb "$root/var/backups"
 inside() { chroot "$root" env -i DEBIAN_FRONTEND=noninteractive HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 
 unit=$root/usr/lib/systemd/system/wxqr.service
@@ -129,7 +129,7 @@ door() {
 sums() { find "$@" -type f -exec sha256sum {} + | sort; }
 
 echo "package: install"
-inside apt-get install --yes --quiet /root/wxqr_1.0-1.deb > "$scratch/said"
+inside apt-get install --yes --quiet /var/backups/wxqr_1.0-1.deb > "$scratch/said"
 grep -q 'the AppSecret in /etc/wxqr/secrets/app_secret' "$scratch/said" || fail "the installation does not say what is missing"
 [ "$(stat --format '%a %U' "$secrets/person_key")" = "600 root" ] || fail "the secrets are not root's alone"
 # The pages refer to one another, and to the files of deploy/.
@@ -167,7 +167,7 @@ echo "package: doctor and backup, by with-settings.sh"
 cp "$secrets/api_keys" "$secrets/api_keys~"
 mkdir "$secrets/old"
 inside sh /usr/share/wxqr/with-settings.sh wxqr doctor
-inside sh /usr/share/wxqr/with-settings.sh wxqr backup /root/copy.db
+inside sh /usr/share/wxqr/with-settings.sh wxqr backup /var/backups/wxqr.db
 inside sh /usr/share/wxqr/with-settings.sh wxqr backup copy.db
 [ -e "$data/copy.db" ] || fail "a relative name is not in the folder of the database"
 rm "$data/copy.db" "$secrets/api_keys~"
@@ -177,24 +177,24 @@ added=$root/etc/systemd/system/wxqr.service.d
 mkdir -p "$added"
 cat > "$added/override.conf" <<END
 [Service]
-LoadCredential=link_keys:/root/link_keys
+LoadCredential=link_keys:/var/backups/link_keys
 Environment=WXQR_LINK_KEYS_FILE=%d/link_keys
 END
-echo 0123456789 > "$root/root/link_keys"
+echo 0123456789 > "$root/var/backups/link_keys"
 inside sh /usr/share/wxqr/with-settings.sh wxqr config | grep -q '^WXQR_LINK_KEYS  *file' || fail "an added secret is not read"
 rm -r "$added"
 stop
 
 echo "package: restore"
 calls=$(creates)
-inside sh -euc 'cd /var/lib/private/wxqr && mkdir -m 700 /root/before && mv wxqr.db* /root/before && cp /root/copy.db wxqr.db && chown --reference=. wxqr.db'
+inside sh -euc 'cd /var/lib/private/wxqr && mkdir -m 700 /var/backups/wxqr-before && mv wxqr.db* /var/backups/wxqr-before && cp /var/backups/wxqr.db wxqr.db && chown --reference=. wxqr.db'
 start
 [ "$(door)" = "$ticket" ] || fail "the restored database has another code"
 stop
 
 echo "package: upgrade"
 sums "$root/etc/wxqr" > "$scratch/before"
-inside apt-get install --yes --quiet /root/wxqr_1.1-1.deb > "$scratch/said"
+inside apt-get install --yes --quiet /var/backups/wxqr_1.1-1.deb > "$scratch/said"
 inside dpkg-query --show wxqr | grep -q '1\.1-1$' || fail "it is not upgraded"
 sums "$root/etc/wxqr" | cmp - "$scratch/before" || fail "the upgrade changes settings or secrets"
 start
@@ -223,12 +223,12 @@ if [ -e "$data" ] || [ -e "$secrets" ]; then
 fi
 
 echo "package: purge of a set-up without a file, and of one that was never started"
-inside apt-get install --yes --quiet /root/wxqr_1.1-1.deb > "$scratch/said"
+inside apt-get install --yes --quiet /var/backups/wxqr_1.1-1.deb > "$scratch/said"
 mkdir -p "$data"
 inside apt-get purge --yes --quiet wxqr > "$scratch/said"
 [ "$(ls "$secrets")" = person_key ] || fail "the key of a database on a server is not kept"
 rm -r "$data"
-inside apt-get install --yes --quiet /root/wxqr_1.1-1.deb > "$scratch/said"
+inside apt-get install --yes --quiet /var/backups/wxqr_1.1-1.deb > "$scratch/said"
 inside apt-get purge --yes --quiet wxqr > "$scratch/said"
 [ ! -e "$root/etc/wxqr" ] || fail "the purge leaves something of a set-up that was never started"
 echo "package: all is well"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a command as wxqr.service would, with its settings and secrets, in the folder of its database:
 #     sudo sh with-settings.sh wxqr doctor
-#     sudo sh with-settings.sh wxqr backup /root/wxqr-copy.db
+#     sudo sh with-settings.sh wxqr backup /var/backups/wxqr.db
 set -eu
 
 # The unit and what `systemctl edit` has added to it.
