@@ -28,7 +28,7 @@ const KEYWORDS: [&str; 2] = ["'self'", "'none'"];
 /// Refuses a value in quotation marks, and a list that has them around all or around an item.
 ///
 /// Only a pair around the whole is left over from a file of variables. Other quotation marks belong
-/// to the value, such as to a password or to a reply that quotes somebody.
+/// to the value, such as to a password or to a reply with quoted words.
 pub(super) fn refuse(text: &str, is_list: bool) -> Result<(), InvalidValue> {
     let is_wrong = is_quoted(text) || (is_list && text.split(',').any(is_quoted));
     if is_wrong { Err(enclosed()) } else { Ok(()) }

@@ -1,8 +1,5 @@
 //! Replies as wechatpy reads them, an implementation of WeChat's side that is not ours.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 use wechat_sandbox::{DataFormat, EncodingAesKey, EventKind, Mode, ScannedCode};
 
@@ -13,6 +10,7 @@ use crate::support::database::Database;
 use crate::support::files::path;
 use crate::support::keys::ADMIN;
 use crate::support::pushes::{AES_KEY, ALICE, TOKEN};
+use crate::support::python::python;
 use crate::support::skip::skip;
 
 /// The messages in answers, as wechatpy opens them, and whether they were encrypted; none without
@@ -24,19 +22,7 @@ pub(super) fn read(answers: &[String]) -> Option<Vec<Value>> {
         format!("{reply}\n")
     });
     let lines = lines.collect::<String>();
-    let child = Command::new("python3")
-        .arg(path("tests/callback/reply.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        skip("there is no python3", "REQUIRE_PYTHON");
-        return None;
-    };
-    let mut stdin = child.stdin.take().unwrap();
-    let writing = std::thread::spawn(move || stdin.write_all(lines.as_bytes()).ok());
-    let output = child.wait_with_output().unwrap();
-    writing.join().unwrap();
+    let output = python([path("tests/callback/reply.py")], lines.as_bytes())?;
     if output.status.code() == Some(3) {
         skip("python3 has no wechatpy", "REQUIRE_PYTHON");
         return None;

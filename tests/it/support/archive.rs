@@ -1,13 +1,11 @@
 //! An independent reader of archives.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::skip::skip;
+use super::python::python;
 
 /// What is in an archive, by name, as Python unpacks it; none without Python.
 pub(crate) fn unpacked(archive: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
@@ -15,20 +13,7 @@ pub(crate) fn unpacked(archive: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
         archive = zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read()))\n\
         assert archive.testzip() is None\n\
         print(json.dumps([[it.filename, base64.b64encode(archive.read(it)).decode()] for it in archive.infolist()]))";
-    let child = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        skip("there is no python3", "REQUIRE_PYTHON");
-        return None;
-    };
-    let mut input = child.stdin.take().unwrap();
-    let archive = archive.to_vec();
-    let writing = std::thread::spawn(move || input.write_all(&archive).unwrap());
-    let output = child.wait_with_output().unwrap();
-    writing.join().unwrap();
+    let output = python(["-c", SCRIPT], archive)?;
     assert!(output.status.success());
     let entries: Vec<(String, String)> = serde_json::from_slice(&output.stdout).unwrap();
     let count = entries.len();

@@ -22,6 +22,7 @@ pub(crate) mod picture;
 pub(crate) mod pooler;
 pub(crate) mod process;
 pub(crate) mod pushes;
+pub(crate) mod python;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod served;

@@ -1,10 +1,8 @@
 //! An independent reader of workbooks.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
 
+use super::python::python;
 use super::skip::skip;
 
 /// The cells of a workbook as another library reads them; none without it.
@@ -13,18 +11,7 @@ pub(crate) fn cells_of(workbook: &[u8]) -> Option<Value> {
         sheet = openpyxl.load_workbook(io.BytesIO(sys.stdin.buffer.read())).active\n\
         rows = [[c if isinstance(c, (str, int, float, type(None))) else c.isoformat() for c in r] for r in sheet.iter_rows(values_only=True)]\n\
         print(json.dumps(rows))";
-    let child = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = child else {
-        skip("there is no python3", "REQUIRE_PYTHON");
-        return None;
-    };
-    child.stdin.take().unwrap().write_all(workbook).ok();
-    let output = child.wait_with_output().unwrap();
+    let output = python(["-c", SCRIPT], workbook)?;
     if !output.status.success() {
         skip("python3 has no openpyxl", "REQUIRE_PYTHON");
         return None;

@@ -318,7 +318,7 @@ async fn stock_that_is_used_up_ends_a_batch_in_one_sentence() {
     page.open_console(&app, "/codes/import?lang=zh", keys::ADMIN)
         .await;
     check_text(&mut page, &numbered("店", 10).join("\n")).await;
-    // Meanwhile somebody else takes the most of it.
+    // Another client uses 9 of the 12 codes of the stock.
     make_codes(&app, &numbered("Other", 9), "Other").await;
     page.eval(COUNTING).await;
     page.click("#confirm").await;
