@@ -108,8 +108,8 @@ impl BatchCommand for Begin {
             .collect();
         let minting: Vec<_> = commands
             .iter()
-            .zip(&needs)
-            .filter_map(|(begin, needs)| needs.then_some(begin))
+            .enumerate()
+            .filter(|(index, _)| needs[*index])
             .collect();
         let mut rights = Rights {
             leases: HashMap::new(),
@@ -117,10 +117,10 @@ impl BatchCommand for Begin {
             stop: stopped.first().map(stop).transpose()?,
         };
         rights.decide(&minting, *now, write).await?;
-        let begun = commands.iter().zip(needs).map(|(begin, needs)| Begun {
+        let begun = commands.iter().enumerate().map(|(index, begin)| Begun {
             known: begin.known(&entries).cloned(),
-            grant: if needs {
-                rights.of(begin)
+            grant: if needs[index] {
+                rights.of(index, begin)
             } else {
                 MintGrant::Needless
             },
@@ -158,8 +158,8 @@ impl Begin {
 
 /// What the mints of a group may do.
 struct Rights {
-    /// Those that were got, by their scenes.
-    leases: HashMap<Scene, LeaseRow>,
+    /// Those that were got, by the places of their commands in the group.
+    leases: HashMap<usize, LeaseRow>,
     /// The visitors' mints of the day before this group.
     used: u64,
     stop: Option<Stop>,
@@ -170,36 +170,37 @@ impl Rights {
     /// are got are charged.
     async fn decide(
         &mut self,
-        minting: &[&Begin],
+        minting: &[(usize, &Begin)],
         now: Timestamp,
         write: &mut Transaction<'_>,
     ) -> Result<(), Error> {
         let candidates = candidates(minting, self.used);
-        let rows: Vec<_> = candidates.iter().map(|begin| begin.lease_row()).collect();
+        let rows: Vec<_> = candidates
+            .iter()
+            .map(|(_, begin)| begin.lease_row())
+            .collect();
         let holders = take_leases(write, &rows.iter().collect::<Vec<_>>(), now).await?;
         let taken = candidates.into_iter().zip(rows);
         let taken: Vec<_> = taken
             .filter(|(_, row)| holders.contains(&row.holder))
             .collect();
-        let charged = taken.iter().filter(|(begin, _)| begin.is_charged());
+        let charged = taken.iter().filter(|((_, begin), _)| begin.is_charged());
         let charged = u64::try_from(charged.count()).unwrap_or(u64::MAX);
         add_to_today(write, now, &[(ANONYMOUS, charged)]).await?;
-        let leases = taken
-            .into_iter()
-            .map(|(begin, row)| (begin.mint.scene.clone(), row));
+        let leases = taken.into_iter().map(|((index, _), row)| (index, row));
         self.leases = leases.collect();
         Ok(())
     }
 
-    /// The lease of a scene goes to the first mint of it.
-    fn of(&mut self, begin: &Begin) -> MintGrant {
-        if let Some(row) = self.leases.remove(&begin.mint.scene) {
+    fn of(&mut self, index: usize, begin: &Begin) -> MintGrant {
+        if let Some(row) = self.leases.remove(&index) {
             MintGrant::Granted {
                 lease: Lease::new(begin.store.clone(), row),
                 stop: self.stop,
             }
         } else if begin.is_within(self.used) {
-            // Another replica has it, or another mint of the group has it or what was left.
+            // Another replica has the lease, or another mint of this group has the lease or the last
+            // of the budget.
             MintGrant::Leased
         } else {
             MintGrant::BudgetExhausted
@@ -208,14 +209,14 @@ impl Rights {
 }
 
 /// The first mint of each scene that the budget allows.
-fn candidates<'a>(minting: &[&'a Begin], used: u64) -> Vec<&'a Begin> {
+fn candidates<'a>(minting: &[(usize, &'a Begin)], used: u64) -> Vec<(usize, &'a Begin)> {
     let mut scenes = HashSet::new();
     let mut used = used;
     let mut candidates = Vec::with_capacity(minting.len());
-    for begin in minting {
+    for &(index, begin) in minting {
         if begin.is_within(used) && scenes.insert(&begin.mint.scene) {
             used += u64::from(begin.is_charged());
-            candidates.push(*begin);
+            candidates.push((index, begin));
         }
     }
     candidates
@@ -225,6 +226,7 @@ fn candidates<'a>(minting: &[&'a Begin], used: u64) -> Vec<&'a Begin> {
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::future::join_all;
     use wechat::scene::TemporaryScene;
     use wechat::ticket::Life;
 
@@ -274,6 +276,45 @@ mod tests {
         for _ in 0..3 {
             let again = store.begin(mint(None)).await.unwrap();
             assert!(matches!(again.grant, MintGrant::Leased), "{again:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_goes_to_the_mint_that_is_charged_for_it() {
+        for (budgets, want) in [
+            // One scene: a visitor beyond the budget, and a key.
+            (
+                [("7", Some(0)), ("7", None), ("8", None)],
+                ["exhausted", "granted", "granted"],
+            ),
+            // The last of the budget goes to the first visitor, the lease of the second to a key.
+            (
+                [("7", Some(1)), ("8", Some(1)), ("8", None)],
+                ["granted", "leased", "granted"],
+            ),
+            // One scene within the budget: the first visitor is charged.
+            (
+                [("7", Some(1)), ("7", None), ("7", Some(1))],
+                ["granted", "leased", "leased"],
+            ),
+        ] {
+            let store = store().await;
+            let begun = budgets.map(|(scene, budget)| store.begin(mint_of(scene, budget)));
+            let grants = join_all(begun).await.into_iter().map(grant);
+            // Dropped leases would be released.
+            let grants: Vec<_> = grants.collect();
+            let got = grants.iter().map(|grant| match grant {
+                MintGrant::Needless => "needless",
+                MintGrant::Granted { .. } => "granted",
+                MintGrant::Leased => "leased",
+                MintGrant::BudgetExhausted => "exhausted",
+            });
+            assert_eq!(got.collect::<Vec<_>>(), want, "{budgets:?}");
+            let charged = budgets.iter().zip(want);
+            let charged =
+                charged.filter(|((_, budget), got)| budget.is_some() && *got == "granted");
+            let (visitors, _) = store.mints_today().await.unwrap();
+            assert_eq!(visitors, charged.count() as u64, "{budgets:?}");
         }
     }
 
