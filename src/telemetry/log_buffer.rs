@@ -5,8 +5,8 @@
 //! blocks that thread only. Lines that do not fit are dropped and counted.
 
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// Bytes that wait to be written, about 6000 lines of requests. Chosen: a collector that pauses for
@@ -31,6 +31,8 @@ struct Shared {
     appended: Condvar,
     /// Wakes those who wait in [`LogBuffer::flush`].
     written: Condvar,
+    /// The thread that writes, whose reports always fit.
+    writer: OnceLock<ThreadId>,
 }
 
 #[derive(Debug, Default)]
@@ -42,8 +44,17 @@ struct State {
     written: u64,
     /// Lines that were lost and not reported yet.
     lost: u64,
+    /// Whether the last write failed.
+    is_broken: bool,
     /// Whether the writer must not wait for more lines.
     is_urgent: bool,
+}
+
+impl State {
+    /// While nothing can be written, a report would be lost too, one after another.
+    fn is_report_due(&self) -> bool {
+        self.lost > 0 && !self.is_broken
+    }
 }
 
 impl LogBuffer {
@@ -65,7 +76,7 @@ impl LogBuffer {
     pub(super) fn append(&self, line: &[u8]) {
         let mut state = self.0.lock();
         let length = state.lines.len() + line.len();
-        if length > MAX_BYTES {
+        if length > MAX_BYTES && !self.0.is_writer() {
             state.lost += 1;
             drop(state);
             super::log_lines_lost(1);
@@ -80,19 +91,19 @@ impl LogBuffer {
         }
     }
 
-    /// Waits until the lines so far are written, and the lost ones reported, but no longer than
-    /// `patience`.
+    /// Waits until the lines so far are written, and the lost ones reported if that is possible, but
+    /// no longer than `patience`.
     pub(super) fn flush(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         let mut state = self.0.lock();
         let mut end = state.appended;
-        while state.written < end || state.lost > 0 {
+        while state.written < end || state.is_report_due() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
             // The report is a line too.
-            let is_report_due = state.lost > 0;
+            let is_report_due = state.is_report_due();
             state.is_urgent = true;
             self.0.appended.notify_one();
             let waited = self.0.written.wait_timeout(state, left);
@@ -121,11 +132,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for lines, and exchanges them for an empty buffer.
+    fn is_writer(&self) -> bool {
+        self.writer.get() == Some(&thread::current().id())
+    }
+
+    /// Waits for lines, and exchanges them for an empty buffer. Returns at once where a report is
+    /// due.
     fn take(&self, empty: Vec<u8>) -> Vec<u8> {
-        let waited = self
-            .appended
-            .wait_while(self.lock(), |state| state.lines.is_empty());
+        let waited = self.appended.wait_while(self.lock(), |state| {
+            state.lines.is_empty() && !state.is_report_due()
+        });
         let state = waited.unwrap_or_else(PoisonError::into_inner);
         let waited = self.appended.wait_timeout_while(state, LINGER, |state| {
             !state.is_urgent && !is_plenty(state.lines.len())
@@ -150,14 +166,27 @@ struct Writer<W> {
 
 impl<W: Write> Writer<W> {
     fn run(mut self) {
+        self.shared.writer.get_or_init(|| thread::current().id());
         let mut buffer = Vec::new();
         loop {
             let mut lines = self.shared.take(buffer);
+            self.report_lost();
             let unwritten = self.write(&lines);
             self.finish(lines.len(), unwritten);
             lines.clear();
             lines.shrink_to(KEPT_BYTES);
             buffer = lines;
+        }
+    }
+
+    /// Reports what was lost. The report is appended to the buffer, like any line.
+    fn report_lost(&self) {
+        let state = self.shared.lock();
+        let lost = if state.is_report_due() { state.lost } else { 0 };
+        drop(state);
+        if lost > 0 {
+            (self.report)(lost);
+            self.shared.lock().lost -= lost;
         }
     }
 
@@ -177,22 +206,14 @@ impl<W: Write> Writer<W> {
         0
     }
 
-    /// Reports what was lost before, if this was written, so that a broken standard error does not
-    /// get one report after another.
     fn finish(&self, length: usize, unwritten: u64) {
-        let lost = self.shared.lock().lost;
         if unwritten > 0 {
             super::log_lines_lost(unwritten);
-        } else if lost > 0 {
-            (self.report)(lost);
         }
         let mut state = self.shared.lock();
         state.written += length as u64;
-        if unwritten > 0 {
-            state.lost += unwritten;
-        } else {
-            state.lost -= lost;
-        }
+        state.lost += unwritten;
+        state.is_broken = unwritten > 0;
         drop(state);
         self.shared.written.notify_all();
     }

@@ -73,26 +73,35 @@ fn a_flush_gives_up_on_a_pipe_that_nobody_reads() {
 
 #[test]
 fn what_does_not_fit_is_dropped_and_reported_once_after_the_pipe_is_read() {
-    static REPORTED: AtomicU64 = AtomicU64::new(0);
+    const LINE: &[u8; 1024] = &[b'\n'; 1024];
+    const FIT: usize = MAX_BYTES / LINE.len();
+    static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
+    fn fill() {
+        (0..FIT).for_each(|_| BUFFER.get().unwrap().append(LINE));
+    }
     let (pipe, permit, output) = pipe();
+    // A line of the log, as all reports are, which finds the buffer full again.
     let report = |lines| {
-        REPORTED.fetch_add(lines, Ordering::Relaxed);
+        thread::spawn(fill).join().unwrap();
+        let buffer = BUFFER.get().unwrap();
+        buffer.append(format!("{lines} lost\n").as_bytes());
     };
     let buffer = LogBuffer::start(pipe, report).unwrap();
+    BUFFER.set(buffer.clone()).unwrap();
     buffer.append(b"in the pipe\n");
     wait_until_taken(&buffer);
-    let line = [b"x".repeat(1023).as_slice(), b"\n"].concat();
-    for _ in 0..MAX_BYTES / line.len() + 5 {
-        buffer.append(&line);
+    fill();
+    for _ in 0..5 {
+        buffer.append(LINE);
     }
-    assert_eq!(REPORTED.load(Ordering::Relaxed), 0);
-    for _ in 0..2 {
+    for _ in 0..3 {
         permit.send(Ok(usize::MAX)).unwrap();
     }
     buffer.flush(PATIENCE);
-    assert_eq!(REPORTED.load(Ordering::Relaxed), 5);
-    let written: usize = output.try_iter().map(|piece| piece.len()).sum();
-    assert_eq!(written, "in the pipe\n".len() + MAX_BYTES);
+    let written: Vec<u8> = output.try_iter().flatten().collect();
+    let want = [b"in the pipe\n", &*LINE.repeat(2 * FIT), b"5 lost\n"].concat();
+    assert_eq!(written.len(), want.len());
+    assert!(written == want, "in their order");
 }
 
 #[test]
@@ -110,4 +119,16 @@ fn lines_that_cannot_be_written_are_lost_too() {
     permit.send(Ok(usize::MAX)).unwrap();
     buffer.flush(PATIENCE);
     assert_eq!(REPORTED.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_flush_waits_for_no_report_that_cannot_be_written() {
+    let (pipe, permit, _output) = pipe();
+    let buffer = started(pipe);
+    drop(permit);
+    buffer.append(b"one\n");
+    let started_at = Instant::now();
+    buffer.flush(PATIENCE);
+    assert!(started_at.elapsed() < PATIENCE);
+    assert_eq!(buffer.0.lock().lost, 1);
 }
