@@ -1,6 +1,6 @@
 //! Admission control: which reads may use a connection now.
 //!
-//! A crowd waits here, and not with its deadline running for a connection of the pool. Long reads
+//! Reads wait here, and not with their deadlines running for a connection of the pool. Long reads
 //! are few at a time, so that others have connections beside them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,7 @@ pub(crate) struct Admission {
     connections: Semaphore,
     long_reads: Semaphore,
     /// Whether a call gave up since a connection was last free.
-    is_crowded: AtomicBool,
+    is_overloaded: AtomicBool,
 }
 
 /// The right to use a connection, until it is dropped.
@@ -45,7 +45,7 @@ impl Admission {
         Self {
             connections: Semaphore::new(url.connections() as usize),
             long_reads: Semaphore::new(LONG_READS),
-            is_crowded: AtomicBool::new(false),
+            is_overloaded: AtomicBool::new(false),
         }
     }
 
@@ -58,7 +58,7 @@ impl Admission {
             },
             _connection: self.connections.try_acquire().ok()?,
         };
-        self.is_crowded.store(false, Ordering::Relaxed);
+        self.is_overloaded.store(false, Ordering::Relaxed);
         Some(permit)
     }
 
@@ -76,7 +76,7 @@ impl Admission {
             }
         };
         let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, permit).await.ok();
-        if permit.is_none() && !self.is_crowded.swap(true, Ordering::Relaxed) {
+        if permit.is_none() && !self.is_overloaded.swap(true, Ordering::Relaxed) {
             tracing::warn!("the database is overloaded: calls timed out in the queue");
         }
         permit

@@ -90,6 +90,19 @@ pub(super) fn is_data_error(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a lock was not to be had in time.
+pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DriverErrorCode::of);
+    match code {
+        Some(DriverErrorCode::Sqlite(code)) => matches!(code, sqlite::BUSY | sqlite::LOCKED),
+        Some(DriverErrorCode::Postgres(state)) => state == LOCK_NOT_AVAILABLE,
+        None => false,
+    }
+}
+
+/// PostgreSQL's SQLSTATE after `lock_timeout` (its appendix A).
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// Whether the file is damaged, or no database.
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DriverErrorCode::of);
@@ -127,6 +140,8 @@ pub(super) enum DriverErrorCode<'a> {
 /// SQLite's primary result codes (sqlite.org/rescode.html).
 mod sqlite {
     pub(super) const PERM: u32 = 3;
+    pub(super) const BUSY: u32 = 5;
+    pub(super) const LOCKED: u32 = 6;
     pub(super) const READONLY: u32 = 8;
     pub(super) const IOERR: u32 = 10;
     pub(super) const CORRUPT: u32 = 11;

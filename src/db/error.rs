@@ -37,6 +37,14 @@ impl Error {
         }
     }
 
+    /// Whether a lock was not to be had in time.
+    pub(super) fn is_lock_timeout(&self) -> bool {
+        match self {
+            Self::Failed(error) => driver_error::is_lock_timeout(error),
+            Self::Busy | Self::Timeout | Self::BadRow(_) => false,
+        }
+    }
+
     /// Whether the whole database is of no use, rather than to this call.
     pub(super) fn is_connection_error(&self) -> bool {
         match self {

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::limits::ACQUIRE_TIMEOUT;
 use super::transaction::Transaction;
 
-/// Commands that are executed in one transaction, by type, the urgent types first.
+/// Commands that are executed in one transaction, by type, results of calls first.
 #[derive(Default)]
 pub(super) struct Group {
     first: Vec<Box<dyn Batch>>,
@@ -42,14 +42,14 @@ impl Group {
 
     /// Drops what is overdue, as [`Batch::drop_overdue`] does.
     pub(super) fn drop_overdue(&mut self) -> bool {
-        let mut is_crowded = false;
+        let mut is_overloaded = false;
         for batch in self.batches() {
-            is_crowded |= batch.drop_overdue();
+            is_overloaded |= batch.drop_overdue();
         }
         self.first.retain(|batch| batch.len() > 0);
         self.ordinary.retain(|batch| batch.len() > 0);
         self.commands = self.batches().map(|batch| batch.len()).sum();
-        is_crowded
+        is_overloaded
     }
 
     /// While the database is down, ordinary commands fail at once.
@@ -67,16 +67,30 @@ impl Group {
     }
 
     /// Two groups with half of the commands each.
-    pub(super) fn halves(mut self) -> [Self; 2] {
-        let mut earlier: Vec<_> = self.batches().flat_map(|batch| batch.split()).collect();
-        let later = earlier.split_off(earlier.len() / 2);
-        [earlier, later].map(|singles| {
-            let mut group = Self::default();
-            for single in singles {
-                group.add(single);
+    pub(super) fn halves(self) -> Vec<Self> {
+        let half = self.len().div_ceil(2);
+        self.parts(half)
+    }
+
+    /// A group for each command.
+    pub(super) fn singles(self) -> Vec<Self> {
+        self.parts(1)
+    }
+
+    /// Groups with so many of the commands each, and one with the rest.
+    fn parts(mut self, size: usize) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        for command in self.batches().flat_map(|batch| batch.split()) {
+            match parts.last_mut() {
+                Some(part) if part.len() < size => part.add(command),
+                _ => {
+                    let mut part = Self::default();
+                    part.add(command);
+                    parts.push(part);
+                }
             }
-            group
-        })
+        }
+        parts
     }
 
     /// Executes the commands, without a commit.
@@ -169,11 +183,11 @@ impl<C: BatchCommand> Batch for Pending<C> {
         let (in_time, overdue): (Vec<_>, Vec<_>) =
             awaited.partition(|(_, caller)| caller.queued_at.elapsed() <= ACQUIRE_TIMEOUT);
         (self.commands, self.callers) = in_time.into_iter().unzip();
-        let is_crowded = !overdue.is_empty();
+        let is_overloaded = !overdue.is_empty();
         for (_, caller) in overdue {
             caller.sender.send(Err(Error::Busy)).ok();
         }
-        is_crowded
+        is_overloaded
     }
 
     fn absorb(&mut self, other: &mut dyn Batch) -> bool {

@@ -1,7 +1,6 @@
 //! The writer's queues, and which of the commands that wait form the next group.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -21,15 +20,21 @@ const MAX_GROUP: usize = 100;
 /// The most commands of the first groups, before it is known how fast the database is.
 const FIRST_MAX_GROUP: usize = 16;
 
-/// After a group of so many commands the next one waits for as many.
-const CROWD: usize = 8;
+/// After a group of at least so many commands, the next group waits for more, up to
+/// [`COMMIT_DELAY`].
+const MIN_GATHERED: usize = 8;
 
-/// So many are enough: more make a commit hardly cheaper for each, and the wait costs all of them.
-const ENOUGH: usize = 24;
+/// The most commands that a group waits for. Chosen: with more of them a commit costs each hardly
+/// less, and all of them wait.
+const MAX_GATHERED: usize = 24;
 
-/// How long it waits for them at most (as PostgreSQL's `commit_delay`). Chosen: about as long as a
+/// The longest wait for more commands (as PostgreSQL's `commit_delay`). Chosen: about as long as a
 /// commit of a fast disk, which it saves.
 const COMMIT_DELAY: Duration = Duration::from_millis(2);
+
+/// How many groups go before a background command that waits, while results of calls wait too.
+/// Chosen: results are hardly delayed, and old rows are removed under any load.
+const GROUPS_BEFORE_BACKGROUND: usize = 10;
 
 /// How many commands may wait in each queue. A bound on memory: a command has a few hundred bytes.
 /// Chosen: the events of two seconds when a campaign brings 500 a second.
@@ -48,14 +53,14 @@ pub(super) struct Queues {
     first: Receiver<Box<dyn Batch>>,
     ordinary: Receiver<Box<dyn Batch>>,
     background: Receiver<Box<dyn Batch>>,
-    /// What is left of groups that failed, so that one command that fails harms no other.
-    halves: VecDeque<Group>,
+    /// Parts of groups that failed, so that one command that fails harms no other.
+    parts: VecDeque<Group>,
     /// The most commands of the next group.
     max_group: AdaptiveSize,
     /// How many the last group had.
     last_group: usize,
-    /// Whether the group before was a background command.
-    was_background: bool,
+    /// How many groups there were since the last background command.
+    since_background: usize,
 }
 
 pub(super) fn queues() -> (Senders, Queues) {
@@ -71,10 +76,10 @@ pub(super) fn queues() -> (Senders, Queues) {
         first: first_queue,
         ordinary: ordinary_queue,
         background: background_queue,
-        halves: VecDeque::new(),
+        parts: VecDeque::new(),
         max_group: AdaptiveSize::new(FIRST_MAX_GROUP, MAX_GROUP),
         last_group: 0,
-        was_background: false,
+        since_background: 0,
     };
     (senders, queues)
 }
@@ -113,16 +118,20 @@ impl Queues {
 
     async fn compose(&mut self, closing: &CancellationToken) -> Option<Group> {
         let mut group = Group::default();
-        if !self.halves.is_empty() {
+        if !self.parts.is_empty() {
             fill(&mut group, &mut self.first, self.max_group.get());
             return if group.len() > 0 {
                 Some(group)
             } else {
-                self.halves.pop_front()
+                self.parts.pop_front()
             };
         }
-        if self.first.is_empty()
-            && !mem::take(&mut self.was_background)
+        let before_background = if self.first.is_empty() {
+            1
+        } else {
+            GROUPS_BEFORE_BACKGROUND
+        };
+        if self.since_background >= before_background
             && let Ok(batch) = self.background.try_recv()
         {
             return Some(self.background_group(batch));
@@ -145,16 +154,17 @@ impl Queues {
         }
         fill(&mut group, &mut self.first, self.max_group.get());
         fill(&mut group, &mut self.ordinary, self.max_group.get());
-        if self.last_group >= CROWD {
+        if self.last_group >= MIN_GATHERED {
             self.gather(&mut group).await;
         }
+        self.since_background = self.since_background.saturating_add(1);
         Some(group)
     }
 
-    /// Waits for as many commands as the last group had, or enough. Its callers come again at about
-    /// the same time, and would else be spread over many small groups.
+    /// Waits for as many commands as the last group had, [`MAX_GATHERED`] at most. Its callers come
+    /// again at about the same time, and would else be spread over many small groups.
     async fn gather(&mut self, group: &mut Group) {
-        let enough = self.last_group.min(ENOUGH).min(self.max_group.get());
+        let enough = self.last_group.min(MAX_GATHERED).min(self.max_group.get());
         let mut end = pin!(sleep(COMMIT_DELAY));
         while group.len() < enough {
             tokio::select! {
@@ -167,16 +177,17 @@ impl Queues {
     }
 
     fn background_group(&mut self, batch: Box<dyn Batch>) -> Group {
-        self.was_background = true;
+        self.since_background = 0;
         let mut group = Group::default();
         group.add(batch);
         group
     }
 
-    /// Has the halves of a group that failed executed before all but urgent commands.
-    pub(super) fn put_back(&mut self, [earlier, later]: [Group; 2]) {
-        self.halves.push_front(later);
-        self.halves.push_front(earlier);
+    /// Has the parts of a group that failed executed before all but results of calls.
+    pub(super) fn put_back(&mut self, parts: Vec<Group>) {
+        for part in parts.into_iter().rev() {
+            self.parts.push_front(part);
+        }
     }
 
     /// Bounds the next group by how long the last one took.
@@ -245,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn results_of_calls_go_before_the_halves_of_a_failed_group() {
+    async fn results_of_calls_go_before_the_parts_of_a_failed_group() {
         let (senders, mut queues) = queues();
         send(&senders, 4).await;
         let failed = queues.next_group(&CancellationToken::new()).await.unwrap();
@@ -259,18 +270,64 @@ mod tests {
         assert_eq!(sizes, [1, 2, 2, 1]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_group_after_a_crowd_waits_for_as_many() {
+    struct Background;
+
+    impl Command for Background {
+        type Output = ();
+
+        const URGENCY: Urgency = Urgency::Background;
+
+        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    /// Which of the next groups are background commands, while others always wait.
+    async fn background_groups<C: Command>(command: fn() -> C) -> Vec<bool> {
         let (senders, mut queues) = queues();
-        send(&senders, CROWD).await;
-        assert_eq!(next(&mut queues).await, CROWD);
+        for _ in 0..2 {
+            senders.send(batch_of(Background).0).await.unwrap();
+        }
+        let mut groups = Vec::new();
+        while groups
+            .iter()
+            .filter(|is_background| **is_background)
+            .count()
+            < 2
+        {
+            assert!(groups.len() < 100, "{groups:?}");
+            senders.send(batch_of(command()).0).await.unwrap();
+            let group = queues.next_group(&CancellationToken::new()).await.unwrap();
+            groups.push(group.is_background());
+        }
+        groups
+    }
+
+    #[tokio::test]
+    async fn a_background_command_goes_after_one_group_or_after_ten_of_results() {
+        assert_eq!(
+            background_groups(|| Ordinary).await,
+            [false, true, false, true]
+        );
+        let after_results = [[false; GROUPS_BEFORE_BACKGROUND].as_slice(), &[true]].concat();
+        assert_eq!(
+            background_groups(|| First).await,
+            [after_results.as_slice(), &after_results].concat()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_after_a_large_one_waits_for_as_many() {
+        let (senders, mut queues) = queues();
+        send(&senders, MIN_GATHERED).await;
+        assert_eq!(next(&mut queues).await, MIN_GATHERED);
 
         let started = Instant::now();
         send(&senders, 1).await;
         let mut gathering = Box::pin(next(&mut queues));
         assert!(poll!(&mut gathering).is_pending());
-        send(&senders, CROWD - 1).await;
-        assert_eq!(gathering.await, CROWD);
+        send(&senders, MIN_GATHERED - 1).await;
+        assert_eq!(gathering.await, MIN_GATHERED);
         assert_eq!(started.elapsed(), Duration::ZERO, "it waits no longer");
 
         send(&senders, 1).await;
@@ -281,7 +338,7 @@ mod tests {
         assert_eq!(
             next(&mut queues).now_or_never(),
             Some(1),
-            "there is no crowd"
+            "the last group was small"
         );
     }
 }

@@ -4,8 +4,10 @@
 //! the transaction is committed. What comes meanwhile is the next group. So a crowd costs few
 //! commits, on a slow disk too, and no write waits for the lock of another of the same process.
 //! Where one command fails, or all together take too long, the group is executed in halves, down to
-//! the command that is the reason (bisection); urgent ones that come meanwhile go before them.
+//! the command that is the reason (bisection); after a lock timeout, which each half would wait for
+//! again, one by one. Results of calls that come meanwhile go before them.
 
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -48,7 +50,7 @@ impl Writer {
             health,
             queues,
             purge_batch: AdaptiveSize::new(MAX_PURGE_BATCH, MAX_PURGE_BATCH),
-            is_crowded: false,
+            is_overloaded: false,
         };
         tasks.spawn(task.run(closing.clone()));
         tasks.close();
@@ -90,9 +92,10 @@ async fn begin(connection: &mut WriteConnection, is_alone: bool) -> Result<Trans
     Ok(write)
 }
 
-/// Executes the commands of a group. What one command alone left to be executed later goes with its
-/// commit, if it has the lock; a group may have to be executed in halves, so all of it is executed
-/// before.
+/// Executes the commands of a group. Statements that a command leaves for later are sent before the
+/// commit, so that their failure is one of the commands, and the group is executed in parts. One
+/// command alone sends them in the message of its commit, which saves a round trip, unless the lock
+/// is still to be taken.
 async fn execute(
     group: &mut Group,
     is_alone: bool,
@@ -126,8 +129,8 @@ struct Task {
     queues: Queues,
     /// The most rows that a background command may remove.
     purge_batch: AdaptiveSize,
-    /// Whether commands waited for too long since the queues were last free.
-    is_crowded: bool,
+    /// Whether commands of the last group had waited for too long.
+    is_overloaded: bool,
 }
 
 /// Why a group is not committed.
@@ -149,68 +152,79 @@ enum Stage {
 
 impl Task {
     async fn run(mut self, closing: CancellationToken) {
-        while let Some(group) = self.queues.next_group(&closing).await {
-            // A command that panics fails its group, and not the writes of the process from then
-            // on.
-            let written = AssertUnwindSafe(self.write(group)).catch_unwind().await;
+        while let Some(mut group) = self.queues.next_group(&closing).await {
+            // A command that panics must not end the writer, nor harm others.
+            let written = AssertUnwindSafe(self.write(&mut group))
+                .catch_unwind()
+                .await;
             if written.is_err() {
                 self.connection.release();
                 self.connection.discard();
+                if group.len() > 1 {
+                    self.queues.put_back(group.halves());
+                }
             }
         }
         self.connection.close().await;
     }
 
-    async fn write(&mut self, mut group: Group) {
-        self.drop_overdue(&mut group);
+    async fn write(&mut self, group: &mut Group) {
+        self.drop_overdue(group);
         if !self.health.is_up() {
             group.refuse_ordinary();
         }
         if group.len() == 0 {
             return;
         }
-        match self.commit(&mut group).await {
+        match self.commit(group).await {
             Ok(()) => group.reply(&Ok(())),
             Err(failure) if failure.concerns_commands() && group.len() > 1 => {
-                self.queues.put_back(group.halves());
+                let group = mem::take(group);
+                self.queues.put_back(if failure.error.is_lock_timeout() {
+                    group.singles()
+                } else {
+                    group.halves()
+                });
             }
             Err(failure) => group.reply(&Err(failure.error)),
         }
     }
 
-    /// Logs a crowd once.
+    /// Logs an overload once.
     fn drop_overdue(&mut self, group: &mut Group) {
-        let is_crowded = group.drop_overdue();
-        if is_crowded && !self.is_crowded {
+        let is_overloaded = group.drop_overdue();
+        if is_overloaded && !self.is_overloaded {
             tracing::warn!("the database is overloaded: writes timed out in the queue");
         }
-        self.is_crowded = is_crowded;
+        self.is_overloaded = is_overloaded;
     }
 
     /// Executes and commits a group, or rolls it back. Where another process holds the lock for too
     /// long, the group waits for it again: nothing was executed.
     async fn commit(&mut self, group: &mut Group) -> Result<(), Failure> {
+        let mut result = self.try_commit(group).await;
         for _ in 1..MAX_BEGINS {
-            match self.try_commit(group).await {
-                Err(failure) if failure.is_of_the_lock() => {}
-                result => return result,
+            if !result.as_ref().is_err_and(Failure::is_of_the_lock) {
+                break;
             }
+            result = self.try_commit(group).await;
         }
-        self.try_commit(group).await
+        match &result {
+            Ok(()) => telemetry::store_commit(group.len()),
+            // A command that fails alone is found and logged by itself.
+            Err(failure) if !failure.concerns_commands() || group.len() == 1 => {
+                self.health.record_failure(&failure.error);
+            }
+            Err(_) => {}
+        }
+        result
     }
 
     async fn try_commit(&mut self, group: &mut Group) -> Result<(), Failure> {
         let result = self.execute_and_commit(group).await;
         self.connection.release();
-        match &result {
-            Ok(()) => telemetry::store_commit(group.len()),
-            Err(failure) => {
-                self.connection.discard();
-                // A command that fails alone is found and logged by itself.
-                if !failure.concerns_commands() || group.len() == 1 {
-                    self.health.record_failure(&failure.error);
-                }
-            }
+        if result.is_err() {
+            self.connection.discard();
         }
         result
     }
@@ -257,7 +271,7 @@ impl Stage {
 
 impl Failure {
     /// Whether one of the commands may be the reason, or their number, so that they are executed in
-    /// halves. Never after a commit whose outcome is unknown.
+    /// parts. Never after a commit whose outcome is unknown.
     fn concerns_commands(&self) -> bool {
         match self.stage {
             Stage::Begin => false,
@@ -270,7 +284,7 @@ impl Failure {
 
     /// Whether another process held the lock for too long.
     fn is_of_the_lock(&self) -> bool {
-        self.stage == Stage::Begin && !self.error.is_connection_error()
+        self.stage == Stage::Begin && self.error.is_lock_timeout()
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use sqlx::error::DatabaseError;
-
 use crate::db::driver_error;
 use crate::db::new_file::NewFileError;
 use crate::db::open_error::OpenError;
@@ -110,23 +108,17 @@ fn in_the_words_of(side: Side, refusal: &OpenError) -> String {
 }
 
 pub(super) fn reading(error: sqlx::Error) -> CopyError {
-    if is_lock_timeout(&error) {
+    if driver_error::is_lock_timeout(&error) {
         return CopyError::Locked(Side::From);
     }
     CopyError::Read(driver_error::without_source_line(error))
 }
 
 pub(super) fn writing(error: sqlx::Error) -> CopyError {
-    if is_lock_timeout(&error) {
+    if driver_error::is_lock_timeout(&error) {
         return CopyError::Locked(Side::To);
     }
     CopyError::Write(driver_error::without_source_line(error))
-}
-
-/// PostgreSQL's `lock_not_available`.
-fn is_lock_timeout(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    code.as_deref() == Some("55P03")
 }
 
 /// What an error of opening means on one side.

@@ -1,10 +1,15 @@
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::db::{Command, Database, Urgency};
+use crate::db::{Command, Database, Urgency, pool};
 
 /// What is executed, in order, by the groups of the writer.
 type Log = Arc<Mutex<Vec<Vec<String>>>>;
@@ -60,13 +65,13 @@ async fn database() -> Database {
 #[tokio::test]
 async fn commands_that_wait_share_a_transaction() {
     let (db, log) = (database().await, Log::default());
-    let all = (0..150).map(|n| db.execute(insert(&n.to_string(), &log)));
+    let all = (0..400).map(|n| db.execute(insert(&n.to_string(), &log)));
     let outputs = join_all(all).await;
     for (n, output) in outputs.into_iter().enumerate() {
         assert_eq!(output.unwrap(), n.to_string(), "each caller has its own");
     }
     let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
-    assert_eq!(sizes, [16, 32, 64, 38]);
+    assert_eq!(sizes, [16, 32, 64, 100, 100, 88]);
 }
 
 /// Never ends in a group of more than so many.
@@ -207,12 +212,7 @@ async fn a_command_that_finds_its_queue_full_is_refused_after_a_while() {
 #[tokio::test]
 async fn a_database_that_is_dropped_closes_its_connection() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x.db");
-    let url = format!("sqlite://{}", path.display());
-    let upstream = crate::db::UpstreamIdentity::of_host("test");
-    let clock = Arc::new(SystemClock);
-    let db = Database::open(&url.into(), "wxtest", &upstream, clock).await;
-    let (db, log) = (db.unwrap(), Log::default());
+    let (db, log) = (file_database(&folder).await, Log::default());
     db.execute(insert("one", &log)).await.unwrap();
     let wal = folder.path().join("x.db-wal");
     assert!(wal.exists());
@@ -296,15 +296,162 @@ async fn a_command_that_panics_does_not_end_the_writer() {
 }
 
 #[tokio::test]
-async fn what_waits_at_the_end_is_written() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_command_that_panics_harms_no_other() {
+    let (db, log) = (database().await, Log::default());
+    let (one, failed, other) = tokio::join!(
+        db.execute(insert("one", &log)),
+        db.execute(Panics),
+        db.execute(insert("other", &log)),
+    );
+    one.unwrap();
+    other.unwrap();
+    assert!(failed.is_err());
+}
+
+/// PostgreSQL's error after too long a wait for a lock.
+#[derive(Debug)]
+struct LockNotAvailable;
+
+impl fmt::Display for LockNotAvailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for LockNotAvailable {}
+
+impl DatabaseError for LockNotAvailable {
+    fn message(&self) -> &'static str {
+        "canceling statement due to lock timeout"
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        Some("55P03".into())
+    }
+
+    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
+}
+
+/// Writes a row; the first one is locked by an operator.
+struct Update(usize, Log);
+
+impl BatchCommand for Update {
+    type Output = ();
+
+    async fn execute_all(commands: &[Self], _: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+        let rows = commands.iter().map(|update| update.0.to_string());
+        commands[0].1.lock().unwrap().push(rows.collect());
+        if commands.iter().any(|update| update.0 == 0) {
+            return Err(sqlx::Error::Database(Box::new(LockNotAvailable)).into());
+        }
+        Ok(vec![(); commands.len()])
+    }
+}
+
+#[tokio::test]
+async fn after_a_lock_timeout_a_group_is_executed_one_by_one() {
+    let (db, log) = (database().await, Log::default());
+    let all = (0..16).map(|row| db.execute(Update(row, Arc::clone(&log))));
+    let failed = join_all(all).await;
+    let failed = failed.iter().position(Result::is_err);
+    assert_eq!(failed, Some(0));
+    let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [[16].as_slice(), &[1; 16]].concat(), "one wait more");
+    assert!(db.is_up());
+}
+
+async fn file_database(folder: &tempfile::TempDir) -> Database {
     let url = format!("sqlite://{}", folder.path().join("x.db").display());
     let upstream = crate::db::UpstreamIdentity::of_host("test");
-    let url = secrecy::SecretString::from(url);
-    let open = || Database::open(&url, "wxtest", &upstream, Arc::new(SystemClock));
-    let (db, log) = (open().await.unwrap(), Log::default());
+    let opened = Database::open(&url.into(), "wxtest", &upstream, Arc::new(SystemClock)).await;
+    opened.unwrap()
+}
+
+/// Says how its connection syncs its commits.
+struct ReadsSync;
+
+impl Command for ReadsSync {
+    type Output = i64;
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<i64, Error> {
+        let sync = sqlx::query_scalar("PRAGMA synchronous");
+        Ok(sync.fetch_one(write).await?)
+    }
+}
+
+#[tokio::test]
+async fn a_commit_is_on_the_disk_before_it_is_answered() {
+    const FULL: i64 = 2;
+    let folder = tempfile::tempdir().unwrap();
+    let db = file_database(&folder).await;
+    assert_eq!(db.execute(ReadsSync).await.unwrap(), FULL);
+    // A new connection after a failure.
+    db.execute(Fails).await.unwrap_err();
+    assert_eq!(db.execute(ReadsSync).await.unwrap(), FULL);
+}
+
+#[tokio::test]
+async fn a_command_waits_for_the_lock_of_another_process_more_than_once() {
+    let one_wait = Duration::from_millis(pool::BUSY_TIMEOUT_MS.into());
+    let folder = tempfile::tempdir().unwrap();
+    let db = file_database(&folder).await;
+    let url = format!("sqlite://{}", folder.path().join("x.db").display());
+    let mut other = AnyConnection::connect(&url).await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let (written, ()) = tokio::join!(db.execute(insert("one", &Log::default())), async {
+        tokio::time::sleep(one_wait + one_wait / 2).await;
+        other.execute("ROLLBACK").await.unwrap();
+    });
+    written.unwrap();
+}
+
+/// Never ends.
+struct Hangs(Log);
+
+impl Command for Hangs {
+    type Output = ();
+
+    async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+        self.0.lock().unwrap().push(vec!["hangs".to_owned()]);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_refused_once_the_database_is_down() {
+    let (db, log) = (database().await, Log::default());
+    let ordinary = async {
+        while log.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        db.execute(insert("one", &log)).await
+    };
+    let (hung, refused) = tokio::join!(db.execute(Hangs(Arc::clone(&log))), ordinary);
+    assert!(matches!(hung, Err(Error::Timeout)), "{hung:?}");
+    assert!(matches!(refused, Err(Error::Timeout)), "{refused:?}");
+    assert_eq!(log.lock().unwrap().len(), 1, "it is not executed");
+}
+
+#[tokio::test]
+async fn what_waits_at_the_end_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, log) = (file_database(&folder).await, Log::default());
     let (written, ()) = tokio::join!(db.execute(insert("last", &log)), db.close());
     written.unwrap();
     assert!(db.execute(insert("late", &log)).await.is_err());
-    assert_eq!(names(&open().await.unwrap()).await, ["last"]);
+    assert_eq!(names(&file_database(&folder).await).await, ["last"]);
 }
