@@ -310,7 +310,10 @@ pub(super) fn begin(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
         Dialect::Postgres => {
-            format!("BEGIN; {FORGET_STATEMENTS}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            // By its own isolation level, for the reason of the writer's transactions.
+            format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; {FORGET_STATEMENTS}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+            )
         }
     }
 }

@@ -41,13 +41,11 @@ impl<'c> Pipeline<'c> {
 
     /// Sends what is deferred.
     pub(super) async fn flush(&mut self) -> Result<(), sqlx::Error> {
-        if !self.unsent.is_empty() {
-            self.fetch_each(Vec::new()).await?;
-        }
-        Ok(())
+        self.fetch_each(Vec::new()).await.map(drop)
     }
 
-    /// Sends what is deferred with more statements; the rows of each of these.
+    /// Sends what is deferred with more statements; the rows of each of these. Without any, nothing
+    /// is sent.
     pub(super) async fn fetch_each(
         &mut self,
         statements: Vec<String>,
@@ -55,6 +53,9 @@ impl<'c> Pipeline<'c> {
         let mut message = mem::take(&mut self.unsent);
         let deferred = message.len();
         message.extend(statements);
+        if message.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut rows: Vec<_> = message.iter().map(|_| Vec::new()).collect();
         let message = AssertSqlSafe(message.join(";\n"));
         let mut results = self.connection.fetch_many(message);

@@ -35,6 +35,15 @@ pub(super) const STATEMENT_TIMEOUT_MS: u32 = 700;
 /// the middle of one would lock the others out until then. No call goes on after [`DEADLINE`].
 const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
 
+/// Begins a transaction of PostgreSQL that writes. By its own isolation level, because with a
+/// stricter one, which an operator may have made the default, it would read what was there before
+/// it had the lock.
+const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// What is acknowledged is on the disk, where an operator has switched that off too. Other values,
+/// such as those for standby servers, stay.
+const SYNC_COMMITS: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
 /// The numbers of rows that SQLite's statements have.
 const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
 
@@ -73,7 +82,7 @@ impl<'c> Transaction<'c> {
             Dialect::Sqlite => vec!["BEGIN IMMEDIATE".to_owned()],
             Dialect::Postgres => {
                 let lock = format!("SELECT pg_advisory_xact_lock({lock}, {account})");
-                let mut begin = vec!["BEGIN".to_owned()];
+                let mut begin = vec![BEGIN_WRITE.to_owned(), SYNC_COMMITS.to_owned()];
                 begin.extend(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
                 begin.push(lock);
                 begin

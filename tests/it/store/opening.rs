@@ -209,6 +209,43 @@ async fn a_file_may_have_any_name() {
     assert!(file.exists());
 }
 
+/// Notes the settings of each transaction that writes a ticket.
+const NOTE_SETTINGS: &str = "CREATE TABLE noted (settings TEXT NOT NULL);
+    CREATE FUNCTION note_settings() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO noted VALUES (current_setting('transaction_isolation') || ', sync ' || current_setting('synchronous_commit'));
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER note_settings AFTER INSERT ON ticket FOR EACH ROW EXECUTE FUNCTION note_settings()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_of_the_server_do_not_weaken_what_is_written() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let name = database.url.rsplit('/').next().unwrap();
+    for (sync, want) in [("off", "on"), ("local", "local")] {
+        for (setting, value) in [
+            ("default_transaction_isolation", "serializable"),
+            ("synchronous_commit", sync),
+        ] {
+            let set = format!("ALTER DATABASE {name} SET {setting} = '{value}'");
+            database.run(&set).await;
+        }
+        let store = database.store().await;
+        if sync == "off" {
+            database.run(NOTE_SETTINGS).await;
+        }
+        let code = for_a_while(sync, SystemClock.now(), 60);
+        store.codes.save(&temporary(7), &code).await.unwrap();
+        store.database.close().await;
+        let noted = database
+            .text("SELECT string_agg(settings, ';') FROM noted")
+            .await;
+        assert_eq!(noted, Some(format!("read committed, sync {want}")));
+        database.run("TRUNCATE noted").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_may_open_a_new_database_at_once() {
     for database in databases().await {

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use wechat::scene::{Scene, TemporaryScene};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::codes::{BeginMint, FinishMint, Lease, MintGrant, Minted, ReserveOutcome};
+use wxqr::codes::{BeginMint, FinishMint, Lease, MintGrant, Minted, ReserveOutcome, Uncounted};
+use wxqr::db::Error;
 
 use super::contract::{APP_ID, MINUTE, for_a_while, for_ever, open, permanent};
 use crate::support::database::Database;
@@ -98,6 +99,41 @@ async fn a_permanent_mint_alone_costs_five_round_trips() {
         [reserved - before, wire.round_trips() - reserved]
     });
     assert_eq!(costs.await, [2, 3]);
+}
+
+/// Two mints of the day that are counted in one transaction.
+async fn count_two(store: &Stores) -> [Result<(), Error>; 2] {
+    let count = || {
+        store.codes.finish(FinishMint {
+            uncounted: Uncounted {
+                mints: 1,
+                anonymous: 0,
+            },
+            ..FinishMint::default()
+        })
+    };
+    let (one, other) = tokio::join!(count(), count());
+    [one, other]
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_not_executed_again() {
+    let Some((_database, wire, store)) = counted().await else {
+        return;
+    };
+    let mut cost = usize::MAX;
+    for _ in 0..5 {
+        let before = wire.round_trips();
+        assert!(count_two(&store).await.iter().all(Result::is_ok));
+        cost = cost.min(wire.round_trips() - before);
+    }
+    // The last answer is the commit's.
+    wire.lose_answer(wire.round_trips() + cost);
+    let lost = count_two(&store).await;
+    assert!(lost.iter().all(Result::is_err), "{lost:?}");
+    store.database.ping().await.unwrap();
+    let (_, counted) = store.codes.mints_today().await.unwrap();
+    assert_eq!(counted, 12, "the last two are committed too, and once");
 }
 
 #[tokio::test]

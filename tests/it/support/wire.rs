@@ -18,6 +18,7 @@ use super::database::Database;
 pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     round_trips: Arc<AtomicUsize>,
+    lost_answer: Arc<AtomicUsize>,
     is_open: Arc<watch::Sender<bool>>,
     task: AbortHandle,
 }
@@ -29,25 +30,31 @@ impl Wire {
         let address = listener.local_addr().unwrap();
         let is_open = Arc::new(watch::Sender::new(true));
         let round_trips = Arc::new(AtomicUsize::new(0));
+        let lost_answer = Arc::new(AtomicUsize::new(0));
         let (opened, counted) = (Arc::clone(&is_open), Arc::clone(&round_trips));
+        let lost = Arc::clone(&lost_answer);
         let task = tokio::spawn(async move {
             loop {
                 let (here, _) = listener.accept().await.unwrap();
                 let there = TcpStream::connect(other_end).await.unwrap();
                 let (questions, answered) = here.into_split();
                 let (answers, asked) = there.into_split();
-                let turn = Turn::new(&counted);
+                let turn = Turn::new(&counted, &lost);
                 let [open, still_open] = [opened.subscribe(), opened.subscribe()];
                 let asks = Arc::clone(&turn);
-                tokio::spawn(carry(questions, asked, delay, open, move || asks.ask()));
+                tokio::spawn(carry(questions, asked, delay, open, move || {
+                    asks.ask();
+                    true
+                }));
                 tokio::spawn(carry(answers, answered, delay, still_open, move || {
-                    turn.answer();
+                    turn.answer()
                 }));
             }
         });
         Self {
             address,
             round_trips,
+            lost_answer,
             is_open,
             task: task.abort_handle(),
         }
@@ -71,6 +78,11 @@ impl Wire {
         self.round_trips.load(Ordering::Relaxed)
     }
 
+    /// The answer of this round trip, counted from 1, does not arrive.
+    pub(crate) fn lose_answer(&self, round_trip: usize) {
+        self.lost_answer.store(round_trip, Ordering::Relaxed);
+    }
+
     /// Nothing arrives any more, without a reset.
     pub(crate) fn cut(&self) {
         self.is_open.send_replace(false);
@@ -91,26 +103,34 @@ impl Drop for Wire {
 /// Whether a connection's last question is answered.
 struct Turn {
     is_answered: AtomicBool,
+    /// The round trip that the connection is at.
+    round_trip: AtomicUsize,
     round_trips: Arc<AtomicUsize>,
+    lost_answer: Arc<AtomicUsize>,
 }
 
 impl Turn {
-    fn new(round_trips: &Arc<AtomicUsize>) -> Arc<Self> {
+    fn new(round_trips: &Arc<AtomicUsize>, lost_answer: &Arc<AtomicUsize>) -> Arc<Self> {
         Arc::new(Self {
             is_answered: AtomicBool::new(true),
+            round_trip: AtomicUsize::new(0),
             round_trips: Arc::clone(round_trips),
+            lost_answer: Arc::clone(lost_answer),
         })
     }
 
     /// A question may come in several pieces.
     fn ask(&self) {
         if self.is_answered.swap(false, Ordering::Relaxed) {
-            self.round_trips.fetch_add(1, Ordering::Relaxed);
+            let before = self.round_trips.fetch_add(1, Ordering::Relaxed);
+            self.round_trip.store(before + 1, Ordering::Relaxed);
         }
     }
 
-    fn answer(&self) {
+    /// Whether the answer arrives.
+    fn answer(&self) -> bool {
         self.is_answered.store(true, Ordering::Relaxed);
+        self.round_trip.load(Ordering::Relaxed) != self.lost_answer.load(Ordering::Relaxed)
     }
 }
 
@@ -119,11 +139,13 @@ async fn carry(
     mut to: OwnedWriteHalf,
     delay: Duration,
     mut is_open: watch::Receiver<bool>,
-    count: impl Fn(),
+    arrives: impl Fn() -> bool,
 ) {
     let mut piece = [0; 8192];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
-        count();
+        if !arrives() {
+            continue;
+        }
         tokio::time::sleep(delay).await;
         if is_open.wait_for(|open| *open).await.is_err() {
             return;
