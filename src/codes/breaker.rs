@@ -359,8 +359,8 @@ impl CircuitBreaker {
             self.open(api, probe, stop);
             drop(permit.in_flight);
             // Without the database, each replica opens after its own refusal.
-            if self.store.stop_calls(api.as_str(), stop).await.is_err() {
-                self.state().unsynced.insert(api);
+            if self.store.stop_calls(api.as_str(), stop).await.is_ok() {
+                self.state().unsynced.remove(&api);
             }
         }
     }
@@ -371,6 +371,8 @@ impl CircuitBreaker {
         let known = state.open.get(&api).copied();
         let known = known.filter(|_| probe == Probe::None);
         let open = known.map_or(Open::new(stop), |open| open.with(stop));
+        // Until it is written: what was read before must not close it again.
+        state.unsynced.insert(api);
         state.open(api, open);
     }
 
@@ -577,6 +579,22 @@ mod tests {
         call(&breaker, Api::Create, refusal(45009)).await;
         breaker.record(early, &Ok(())).await;
         assert!(breaker.acquire(Api::Create, Priority::Low).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_a_stop_was_written_does_not_end_it() {
+        let (_, breaker) = breaker().await;
+        let permit = breaker.acquire(Api::Create, Priority::Low).await.unwrap();
+        let refused = refusal::<()>(45009);
+        let mut recording = std::pin::pin!(breaker.record(permit, &refused));
+        assert!(futures_util::poll!(&mut recording).is_pending());
+        breaker.observe(Api::Create, None);
+        recording.await;
+        let stopped = breaker.acquire(Api::Create, Priority::Low).await;
+        stopped.expect_err("it was not in the database yet");
+        breaker.observe(Api::Create, None);
+        let resumed = breaker.acquire(Api::Create, Priority::Low).await;
+        drop(resumed.expect("another replica's probe succeeded"));
     }
 
     #[tokio::test]

@@ -131,6 +131,8 @@ struct ResumeCalls {
 impl Command for ResumeCalls {
     type Output = ();
 
+    const URGENCY: Urgency = Urgency::First;
+
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
         sqlx::query("DELETE FROM stop WHERE appid = $1 AND api = $2")
             .bind(write.appid())
