@@ -1,8 +1,10 @@
 //! Write-behind for mints that were made while the database was down.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures_util::future::join_all;
 
 use super::sql::{CodeStore, FinishMint, Minted, Uncounted};
 use crate::db;
@@ -10,6 +12,10 @@ use crate::db;
 /// The most codes that are held. A bound on memory, chosen; those beyond it a restart would mint
 /// again, and their scans are of an unknown code.
 const MAX_HELD: usize = 10_000;
+
+/// How many codes are written at once, so that they share a commit. Chosen: as many as the writer
+/// takes together.
+const AT_ONCE: usize = 100;
 
 /// Temporary codes and counts to be written once the database is back.
 #[derive(Debug, Default)]
@@ -45,18 +51,30 @@ impl Unsaved {
     /// Writes the held codes and counts. Codes that fail stay, and count once however often they
     /// are written. Cancel safe.
     pub(super) async fn flush(&self, store: &CodeStore) -> Result<(), db::Error> {
-        while let Some(minted) = self.first() {
-            let code = Arc::clone(&minted.code);
-            let save = FinishMint {
-                minted: Some(minted),
-                ..FinishMint::default()
-            };
-            store.finish(save).await?;
-            // A concurrent flush may have removed it.
-            let is_first = |first: &mut Minted| Arc::ptr_eq(&first.code, &code);
-            self.pending().codes.pop_front_if(is_first);
+        loop {
+            let oldest = self.oldest();
+            if oldest.is_empty() {
+                return self.flush_uncounted(store).await;
+            }
+            let saves = oldest.iter().map(|minted| {
+                store.finish(FinishMint {
+                    minted: Some(minted.clone()),
+                    ..FinishMint::default()
+                })
+            });
+            let results = join_all(saves).await;
+            self.remove(oldest.iter().zip(&results).filter_map(|(minted, result)| {
+                result.as_ref().ok()?;
+                Some(minted)
+            }));
+            results.into_iter().collect::<Result<(), _>>()?;
         }
-        self.flush_uncounted(store).await
+    }
+
+    fn remove<'a>(&self, saved: impl Iterator<Item = &'a Minted>) {
+        let saved: HashSet<_> = saved.map(|minted| Arc::as_ptr(&minted.code)).collect();
+        let is_held = |minted: &Minted| !saved.contains(&Arc::as_ptr(&minted.code));
+        self.pending().codes.retain(is_held);
     }
 
     /// Without their codes, mints would count twice where a write is repeated. So they are tried
@@ -73,8 +91,8 @@ impl Unsaved {
         store.finish(count).await
     }
 
-    fn first(&self) -> Option<Minted> {
-        self.pending().codes.front().cloned()
+    fn oldest(&self) -> Vec<Minted> {
+        self.pending().codes.iter().take(AT_ONCE).cloned().collect()
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -154,6 +172,28 @@ mod tests {
             let scan_of = store.scene_of(&ticket).await;
             assert_eq!(scan_of.as_deref(), Some("1"), "{ticket:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_code_that_cannot_be_written_holds_up_no_other() {
+        let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
+        let store = CodeStore::in_memory(clock).await;
+        let unsaved = Unsaved::default();
+        let mut bad = minted(&scene("1"), "bad", false);
+        // The store takes no permanent code here.
+        bad.code = Arc::new(IssuedCode {
+            life: Life::Permanent,
+            ..(*bad.code).clone()
+        });
+        unsaved.hold(bad);
+        for n in 2..2 + AT_ONCE {
+            unsaved.hold(minted(&scene(&n.to_string()), &n.to_string(), false));
+        }
+        for _ in 0..2 {
+            assert!(unsaved.flush(&store).await.is_err());
+        }
+        assert_eq!(unsaved.pending().codes.len(), 1);
+        assert_eq!(store.mints_today().await.unwrap().1, AT_ONCE as u64);
     }
 
     #[tokio::test]
