@@ -1,6 +1,9 @@
 //! Admission control: the gates between a request and a call to WeChat.
 //!
-//! In order. A request that a gate refuses is served a stale code where there is one.
+//! In order; of a permanent code, the stock comes before the upstream concurrency. A caller waits at
+//! all of them together for `WXQR_UPSTREAM_TIMEOUT` at most, and then gets a 504, while the mint goes
+//! on. A request that a gate refuses is served a stale code where there is one. While the database is
+//! down, [`Budget::charge_offline`] stands for the lease and the budget of the day.
 //!
 //! | gate | protects | how much | the refused get |
 //! |---|---|---|---|
@@ -12,6 +15,7 @@
 //! | upstream concurrency, [`UpstreamPermit`] | WeChat, and the memory of waiting calls | [`MAX_CONCURRENT_MINTS`], of which [`RESERVED_FOR_KEYS`] are for keys | a wait, for [`MINT_TIMEOUT`]; then 503 |
 //! | lease and budget of the day, [`MintGrant`] | one mint of a scene in all replicas; the day's quota | one; `WXQR_ANONYMOUS_BUDGET` | a wait; 429 |
 //! | stock of permanent codes, [`ReserveOutcome`] | a stock that never grows | `WXQR_PERMANENT_LIMIT` | 409 |
+//! | cooldown of the access token, [`Tokens`] | WeChat from calls with a secret that it refuses | a second, doubled up to a minute | what the refusal was answered with |
 //! | circuit breaker, [`CircuitBreaker`] | a quota that is used up | a probe each [`PROBE_INTERVAL`], for keys each [`HIGH_PRIORITY_PROBE_INTERVAL`] of the minute limit | 503 |
 //!
 //! The permit to call WeChat is given back when WeChat has answered, before the result is written.
@@ -20,6 +24,7 @@
 //! [`MINT_TIMEOUT`]: super::mint::MINT_TIMEOUT
 //! [`MintGrant`]: super::sql::MintGrant
 //! [`ReserveOutcome`]: super::sql::ReserveOutcome
+//! [`Tokens`]: super::token::Tokens
 //! [`CircuitBreaker`]: super::breaker::CircuitBreaker
 //! [`PROBE_INTERVAL`]: super::breaker::PROBE_INTERVAL
 //! [`HIGH_PRIORITY_PROBE_INTERVAL`]: super::breaker::HIGH_PRIORITY_PROBE_INTERVAL

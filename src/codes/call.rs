@@ -10,7 +10,6 @@ use wechat::{AccessToken, Api, Class, CreatedCode, WeChat};
 
 use super::breaker::{CircuitBreaker, Priority};
 use super::error::MintError;
-use super::single_flight::TaskAborted;
 use super::sql::CodeStore;
 use super::token::{TokenError, TokenRefusal, Tokens};
 use crate::clock::Clock;
@@ -104,11 +103,12 @@ impl Renewals {
 
 async fn token_by<T>(
     deadline: Instant,
-    taking: impl Future<Output = Result<Result<T, Arc<TokenError>>, TaskAborted>>,
+    taking: impl Future<Output = Result<T, Arc<TokenError>>>,
 ) -> Result<T, MintError> {
     let in_time = timeout_at(deadline, taking).await;
-    let token = in_time.map_err(|_| MintError::TokenTimeout)??;
-    token.map_err(MintError::Token)
+    in_time
+        .map_err(|_| MintError::TokenTimeout)?
+        .map_err(MintError::Token)
 }
 
 fn issued_code(spec: &CodeSpec, minted_at: Timestamp, created: CreatedCode) -> IssuedCode {

@@ -45,9 +45,6 @@ pub enum Error {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] db::Error),
-    /// A defect of ours.
-    #[error(transparent)]
-    TaskAborted(#[from] TaskAborted),
 }
 
 /// Why a mint gave no code.

@@ -112,7 +112,7 @@ impl Minter {
         let started = Instant::now();
         let result = match &request.spec {
             CodeSpec::Temporary { scene, .. } => self.temporary(scene, request, requester).await,
-            CodeSpec::Permanent { scene } => self.permanent(scene, request, requester).await,
+            CodeSpec::Permanent { scene } => self.permanent(scene, request).await,
         };
         let scene = request.spec.scene();
         match &result {

@@ -48,7 +48,7 @@ pub use self::sql::{
     Minted, REPEAT_AFTER, ReserveOutcome, Stock, Stop, Uncounted,
 };
 pub use self::supplies::Supplies;
-pub use self::token::{FORCED_APART, ReplaceResult, TokenError, TokenRefusal, Tokens};
+pub use self::token::{FORCED_APART, TokenError, TokenRefusal, Tokens};
 
 pub(crate) use self::admission::MAX_CONCURRENT_MINTS;
 pub(crate) use self::sql::columns;

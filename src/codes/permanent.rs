@@ -34,7 +34,6 @@ impl Minter {
         &self,
         scene: &PermanentScene,
         request: &CodeRequest,
-        requester: Requester,
     ) -> Result<Obtained, MintError> {
         if self.unwritten.contains_key(scene) {
             return Err(MintError::Unwritten);
@@ -51,7 +50,7 @@ impl Minter {
                 });
             }
         };
-        match self.create_in_turn(&request.spec, requester).await {
+        match self.create_in_turn(&request.spec).await {
             Ok(code) => self.confirm(scene, intent, code).await,
             Err(error) => {
                 if error.is_without_effect() {
@@ -66,16 +65,13 @@ impl Minter {
 
     /// Waits for a permit and calls, together no longer than a mint may take, so that no intent is
     /// repeated whose call is still to come.
-    async fn create_in_turn(
-        &self,
-        spec: &CodeSpec,
-        requester: Requester,
-    ) -> Result<IssuedCode, MintError> {
+    async fn create_in_turn(&self, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
+        // Visitors have no permanent codes created.
+        let (requester, pace) = (Requester::Key, &mut None);
         let deadline = Instant::now() + MINT_TIMEOUT;
-        let mut pace = None;
-        let mut permit = self.admission.try_enter(requester, &mut pace);
+        let mut permit = self.admission.try_enter(requester, pace);
         if permit.is_none() {
-            let waiting = timeout_at(deadline, self.admission.enter(requester, &mut pace));
+            let waiting = timeout_at(deadline, self.admission.enter(requester, pace));
             permit = Some(waiting.await.map_err(|_| MintError::Crowded)??);
             // Another replica may have stopped the calls meanwhile.
             self.deps.breaker.refresh(Api::Create).await;

@@ -169,7 +169,7 @@ impl Codes {
                 let lifetime = request.spec.lifetime();
                 awaited = lifetime.map(|lifetime| mints.awaited.add(&scene, lifetime));
             }
-            match call.wait().await? {
+            match call.wait().await {
                 Ok(minted) if started => return Ok(minted),
                 Ok(minted) if long_enough || self.minter.satisfies(&minted.code, request) => {
                     return Ok(Obtained {

@@ -43,18 +43,15 @@ impl<A: Clone, T, E> Clone for Call<A, T, E> {
     }
 }
 
-impl<A, T: Clone, E> Call<A, T, E> {
+impl<A, T: Clone, E: From<TaskAborted>> Call<A, T, E> {
     /// Waits for the result. Cancel safe: the call goes on without its waiters.
     ///
     /// # Errors
-    /// The call's own failure, shared by all who waited, or [`TaskAborted`].
-    pub async fn wait(mut self) -> Result<Result<T, Arc<E>>, TaskAborted> {
-        let outcome = self
-            .result
-            .wait_for(Option::is_some)
-            .await
-            .map_err(|_| TaskAborted)?;
-        outcome.clone().ok_or(TaskAborted)
+    /// The call's own failure, shared by all who waited; that of [`TaskAborted`] after a panic.
+    pub async fn wait(mut self) -> Result<T, Arc<E>> {
+        let outcome = self.result.wait_for(Option::is_some).await;
+        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
+        outcome.unwrap_or_else(|| Err(Arc::new(TaskAborted.into())))
     }
 }
 
@@ -200,7 +197,19 @@ mod tests {
 
     use super::*;
 
-    type Test = SingleFlight<&'static str, (), usize, String>;
+    type Test = SingleFlight<&'static str, (), usize, Failure>;
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Failure {
+        Own,
+        Aborted(TaskAborted),
+    }
+
+    impl From<TaskAborted> for Failure {
+        fn from(aborted: TaskAborted) -> Self {
+            Self::Aborted(aborted)
+        }
+    }
 
     #[tokio::test]
     async fn concurrent_callers_share_one_task() {
@@ -219,7 +228,7 @@ mod tests {
             .collect();
         gate.add_permits(1);
         for waiter in waiters {
-            assert_eq!(waiter.await.unwrap().unwrap(), 0);
+            assert_eq!(waiter.await.unwrap(), 0);
         }
         assert_eq!(runs.load(Ordering::SeqCst), 1);
     }
@@ -227,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_that_may_not_start_a_call_may_join_one() {
         let single_flight = Test::new(TaskTracker::new());
-        let refused = || Err::<Ready<Result<usize, String>>, _>("not you");
+        let refused = || Err::<Ready<Result<usize, Failure>>, _>("not you");
         assert_eq!(
             single_flight
                 .try_join_or_start(&"key", (), |(), _| true, refused)
@@ -238,7 +247,7 @@ mod tests {
         assert!(started, "the refusal is not remembered");
         let joined = single_flight.try_join_or_start(&"key", (), |(), _| true, refused);
         assert!(joined.is_ok_and(|(_, started)| !started));
-        assert_eq!(call.wait().await.unwrap().unwrap(), 1);
+        assert_eq!(call.wait().await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -255,33 +264,33 @@ mod tests {
         let (second, started) = single_flight.join_or_start(&"key", (), || async { Ok(8) });
         assert!(!started, "the first call goes on");
         gate.add_permits(1);
-        assert_eq!(second.wait().await.unwrap().unwrap(), 7);
+        assert_eq!(second.wait().await.unwrap(), 7);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_remembered_for_a_second() {
         let single_flight = Test::new(TaskTracker::new());
-        let fail = || async { Err("no".to_owned()) };
+        let fail = || async { Err(Failure::Own) };
         let (call, _) = single_flight.join_or_start(&"key", (), fail);
-        assert_eq!(*call.wait().await.unwrap().unwrap_err(), "no");
+        assert_eq!(*call.wait().await.unwrap_err(), Failure::Own);
 
         tokio::time::sleep(FAILURE_MEMORY / 2).await;
         let (again, started) = single_flight.join_or_start(&"key", (), || async { Ok(1) });
         assert!(!started);
-        assert!(again.wait().await.unwrap().is_err());
+        assert!(again.wait().await.is_err());
 
         tokio::time::sleep(FAILURE_MEMORY).await;
         let (anew, started) = single_flight.join_or_start(&"key", (), || async { Ok(1) });
         assert!(started);
-        assert_eq!(anew.wait().await.unwrap().unwrap(), 1);
+        assert_eq!(anew.wait().await.unwrap(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_does_not_concern_a_caller_is_replaced() {
         let single_flight =
-            SingleFlight::<&'static str, u8, usize, String>::new(TaskTracker::new());
-        let (failed, _) = single_flight.join_or_start(&"key", 1, || async { Err("no".to_owned()) });
-        assert!(failed.wait().await.unwrap().is_err());
+            SingleFlight::<&'static str, u8, usize, Failure>::new(TaskTracker::new());
+        let (failed, _) = single_flight.join_or_start(&"key", 1, || async { Err(Failure::Own) });
+        assert!(failed.wait().await.is_err());
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
         let start = || {
@@ -290,7 +299,7 @@ mod tests {
                 Ok(2)
             })
         };
-        let concerns = |context: &u8, error: &String| *context >= 2 || error != "no";
+        let concerns = |context: &u8, error: &Failure| *context >= 2 || *error != Failure::Own;
         let (anew, started) = single_flight
             .try_join_or_start(&"key", 2, concerns, start)
             .unwrap_or_else(|never| match never {});
@@ -301,8 +310,8 @@ mod tests {
         let (joined, started) = single_flight.join_or_start(&"key", 3, || async { Ok(3) });
         assert!(!started);
         gate.add_permits(1);
-        assert_eq!(anew.wait().await.unwrap().unwrap(), 2);
-        assert_eq!(joined.wait().await.unwrap().unwrap(), 2);
+        assert_eq!(anew.wait().await.unwrap(), 2);
+        assert_eq!(joined.wait().await.unwrap(), 2);
     }
 
     #[tokio::test]
@@ -310,7 +319,8 @@ mod tests {
         let tasks = TaskTracker::new();
         let single_flight = Test::new(tasks.clone());
         let (call, _) = single_flight.join_or_start(&"key", (), || async { panic!("a defect") });
-        assert_eq!(call.wait().await.unwrap_err(), TaskAborted);
+        let failure = call.wait().await.unwrap_err();
+        assert_eq!(*failure, Failure::Aborted(TaskAborted));
         tasks.close();
         tasks.wait().await;
         assert!(single_flight.is_empty());

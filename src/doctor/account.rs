@@ -22,17 +22,12 @@ pub(super) async fn check_token(deps: &MintDependencies, report: Report<'_>) -> 
     let is_shared = deps.wechat.token_source() == TokenSource::Classic
         && matches!(deps.store.classic_token().await, Ok(Some((_, end))) if deps.clock.now() < end);
     match deps.tokens.get().await {
-        Ok(Ok(_)) => {
+        Ok(_) => {
             report_token(deps, is_shared, report);
             true
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             report_token_error(&error, report);
-            false
-        }
-        Err(aborted) => {
-            report(Finding::skipped(ALLOW_LIST, "a token"));
-            report(Finding::failed(TOKEN, defect(&aborted)));
             false
         }
     }
@@ -90,6 +85,7 @@ fn token_issue(error: &TokenError) -> Issue {
             "see the line \"store\"",
         ),
         TokenError::ForcedTooOften => Issue::new(error.to_string(), "try again in a minute"),
+        TokenError::TaskAborted(aborted) => defect(aborted),
     }
 }
 

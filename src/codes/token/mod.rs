@@ -31,9 +31,6 @@ pub struct Tokens {
     calls: SingleFlight<(), (), AccessToken, TokenError>,
 }
 
-/// A newer token, and what is known of the one that it replaces.
-pub type ReplaceResult = Result<(AccessToken, TokenRefusal), Arc<TokenError>>;
-
 /// What is known of a token that WeChat refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRefusal {
@@ -73,6 +70,9 @@ pub enum TokenError {
     /// WeChat keeps giving a token that it refuses, and may not be forced to give another one yet.
     #[error("WeChat gives a token that it refuses; the next forced refresh must wait")]
     ForcedTooOften,
+    /// A defect of ours.
+    #[error(transparent)]
+    TaskAborted(#[from] TaskAborted),
 }
 
 impl Tokens {
@@ -101,39 +101,40 @@ impl Tokens {
     /// in the background. Cancel safe.
     ///
     /// # Errors
-    /// [`TokenError`], shared by all who waited, or [`TaskAborted`].
-    pub async fn get(&self) -> Result<Result<AccessToken, Arc<TokenError>>, TaskAborted> {
+    /// [`TokenError`], shared by all who waited.
+    pub async fn get(&self) -> Result<AccessToken, Arc<TokenError>> {
         let now = self.renewal.clock.now();
         match self.renewal.state.usable(now) {
-            Usable::Fresh(token) => Ok(Ok(token)),
+            Usable::Fresh(token) => Ok(token),
             Usable::Ageing(token) => {
                 self.refresh("ahead");
-                Ok(Ok(token))
+                Ok(token)
             }
             Usable::None(reason) => match self.renewal.state.cooling_down(now) {
-                Some(refusal) => Ok(Err(Arc::new(refusal.into()))),
+                Some(refusal) => Err(Arc::new(refusal.into())),
                 None => self.refresh(reason).wait().await,
             },
         }
     }
 
-    /// A token instead of one that WeChat refused. Many may report the same token: it is dropped
-    /// once, and a newer one is left alone. Cancel safe.
+    /// A token instead of one that WeChat refused, and what is known of the refused one. Many may
+    /// report the same token: it is dropped once, and a newer one is left alone. Cancel safe.
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub async fn replace(&self, refused: &AccessToken) -> Result<ReplaceResult, TaskAborted> {
+    pub async fn replace(
+        &self,
+        refused: &AccessToken,
+    ) -> Result<(AccessToken, TokenRefusal), Arc<TokenError>> {
         let refusal = self.renewal.state.drop_refused(refused);
         let newer = self.get().await?;
-        Ok(newer.map(|newer| {
-            let superseded = self.renewal.state.is_adopted(&newer);
-            let refusal = if superseded {
-                TokenRefusal::Superseded
-            } else {
-                refusal
-            };
-            (newer, refusal)
-        }))
+        let superseded = self.renewal.state.is_adopted(&newer);
+        let refusal = if superseded {
+            TokenRefusal::Superseded
+        } else {
+            refusal
+        };
+        Ok((newer, refusal))
     }
 
     /// Notes that WeChat accepted this token in a call.

@@ -33,7 +33,6 @@ impl From<codes::Error> for Problem {
             codes::Error::TooMany => Self::crowded(),
             codes::Error::ImportConflict(conflict) => conflict.into(),
             codes::Error::Store(error) => error.into(),
-            codes::Error::TaskAborted(_) => Self::internal(),
         }
     }
 }

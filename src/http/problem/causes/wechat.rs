@@ -25,6 +25,7 @@ impl From<&TokenError> for Problem {
                 ),
             )
             .after(FORCED_APART),
+            TokenError::TaskAborted(_) => Self::internal(),
         }
     }
 }
