@@ -45,7 +45,8 @@ const READ: [HeaderName; 4] = [
 pub(crate) struct Cacheable {
     /// While time changes nothing of it.
     pub(crate) valid: Range<Timestamp>,
-    /// The code that it shows. Once nothing holds it any more, the code cache has a newer one.
+    /// The code that it shows. Once nothing holds it any more, the code cache has a newer one: at
+    /// once, or within the second for which a look-up for callers who may not mint holds it too.
     pub(crate) code: Weak<IssuedCode>,
 }
 

@@ -231,32 +231,75 @@ async fn method_not_allowed() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Extension;
+    use axum::body::{Body, to_bytes};
+    use axum::extract::Request;
+    use jiff::Timestamp;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tower::ServiceExt;
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::codes::Freshness;
+    use crate::http::microcache::Cacheable;
+    use crate::http::qrcode::fixture::served;
 
-    #[tokio::test]
-    async fn a_panic_is_an_error_that_says_nothing_of_its_cause() {
-        let site = Arc::new(Site {
-            public_url: String::new(),
-            image_base: "https://mp.weixin.qq.com".to_owned(),
-            frame_ancestors: "*".to_owned(),
-            sandbox: false,
-            has_callback: false,
-            demo_key: None,
-        });
-        let broken = async || -> &str { panic!("CANARY in {}", std::hint::black_box("a panic")) };
-        let routes = Router::new().route("/broken", get(broken));
-        let settings = RouterSettings {
-            site,
+    fn settings() -> RouterSettings {
+        RouterSettings {
+            site: Arc::new(Site {
+                public_url: String::new(),
+                image_base: "https://mp.weixin.qq.com".to_owned(),
+                frame_ancestors: "*".to_owned(),
+                sandbox: false,
+                has_callback: false,
+                demo_key: None,
+            }),
             base_path: String::new(),
             secret_words: Arc::default(),
             log_client: None,
             clock: Arc::new(SystemClock),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handler_is_asked_once_for_a_response_that_it_offers_to_the_microcache() {
+        let code = served(0, Freshness::Stale).code;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let handler = {
+            let (code, asked) = (Arc::downgrade(&code), Arc::clone(&asked));
+            async move || {
+                asked.fetch_add(1, Ordering::Relaxed);
+                let valid = Timestamp::MIN..Timestamp::MAX;
+                (Extension(Cacheable { valid, code }), "the code")
+            }
         };
-        let service = with_middleware(routes, &settings);
+        let routes = Router::new().route("/qrcode", get(handler));
+        let service = with_middleware(routes, &settings());
+        let ask = async |cookie: Option<&str>| {
+            let mut request = Request::builder().uri("/qrcode?scene_id=1");
+            if let Some(cookie) = cookie {
+                request = request.header("cookie", cookie);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let response = service.clone().oneshot(request).await.unwrap();
+            let body = to_bytes(response.into_body(), 100).await.unwrap();
+            assert_eq!(&body[..], b"the code");
+            asked.load(Ordering::Relaxed)
+        };
+        let counts = [ask(None).await, ask(None).await, ask(Some("a=b")).await];
+        assert_eq!(counts, [1, 1, 2]);
+        drop(code);
+        assert_eq!(ask(None).await, 3, "there is a newer code");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_that_says_nothing_of_its_cause() {
+        let broken = async || -> &str { panic!("CANARY in {}", std::hint::black_box("a panic")) };
+        let routes = Router::new().route("/broken", get(broken));
+        let service = with_middleware(routes, &settings());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async { axum::serve(listener, service).await.unwrap() });

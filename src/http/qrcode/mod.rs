@@ -3,7 +3,7 @@
 pub(crate) mod body;
 mod caching;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub(crate) mod issue;
 pub(crate) mod link;
 pub(crate) mod page;

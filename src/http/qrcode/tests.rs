@@ -1,11 +1,23 @@
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::{HeaderMap, Uri};
 use jiff::Timestamp;
 
+use crate::access::{Caller, Key, Link, LinkKeys, Mode, Visitor};
 use crate::codes::Freshness;
+use crate::http::extract::query::Query;
+use crate::http::microcache::Cacheable;
+use crate::http::negotiation::view::View;
 use crate::http::qrcode::caching::CachePolicy;
 use crate::http::qrcode::fixture::served;
+use crate::http::qrcode::link::LinkSigner;
+use crate::http::qrcode::presentation::Presentation;
 use crate::http::qrcode::presentation::renewal;
+use crate::http::qrcode::request::QrcodeRequest;
+use crate::http::site::Site;
+use crate::pictures::PictureCache;
 
 #[test]
 fn a_page_is_renewed_before_its_code_dies_even_from_a_cache() {
@@ -46,5 +58,61 @@ fn a_page_waits_until_a_newer_code_can_be_had() {
         let served = served(granted, Freshness::Fresh { floor });
         let now = Timestamp::from_second(now).unwrap();
         assert_eq!(renewal(&served, now), Some(want), "{granted} s at {now}");
+    }
+}
+
+fn request(path: &str, key: Option<Arc<Key>>) -> QrcodeRequest {
+    let uri: Uri = path.parse().unwrap();
+    let query = Query::parse(uri.query().unwrap()).unwrap();
+    let hour = "3600".parse().unwrap();
+    QrcodeRequest {
+        view: View::of(&uri, &HeaderMap::new(), ""),
+        spec: query.code_spec(hour).unwrap(),
+        style: query.style().unwrap(),
+        query,
+        caller: Caller {
+            key,
+            visitor: Visitor::V4(Ipv4Addr::LOCALHOST),
+            link: Link::Unsigned,
+            is_prefetch: false,
+        },
+    }
+}
+
+#[tokio::test]
+async fn what_every_visitor_gets_is_offered_to_the_microcache() {
+    let site = Site {
+        public_url: String::new(),
+        image_base: "https://mp.weixin.qq.com".to_owned(),
+        frame_ancestors: "*".to_owned(),
+        sandbox: false,
+        has_callback: false,
+        demo_key: None,
+    };
+    let pictures = PictureCache::new();
+    let signer = LinkSigner::new(Mode::Open, LinkKeys::default());
+    let key = Arc::new("poster:0123456789abcdef:mint".parse::<Key>().unwrap());
+    let fresh = Freshness::Fresh {
+        floor: Duration::from_secs(1800),
+    };
+    for (key, freshness, offered) in [
+        (None, fresh, true),
+        (Some(key), fresh, false),
+        (None, Freshness::Stale, false),
+    ] {
+        for form in ["", ".json", ".png", ".svg", ".jpg"] {
+            let path = format!("/qrcode{form}?scene_id=1");
+            let presentation = Presentation {
+                site: &site,
+                signer: &signer,
+                request: &request(&path, key.clone()),
+                served: served(3600, freshness),
+                now: Timestamp::UNIX_EPOCH,
+            };
+            let response = presentation.respond(&pictures, &HeaderMap::new()).await;
+            let response = response.unwrap();
+            let got = response.extensions().get::<Cacheable>().is_some();
+            assert_eq!(got, offered, "{path} {freshness:?}");
+        }
     }
 }
