@@ -24,6 +24,9 @@ import (
 // How old a request may be, or how far ahead its clock.
 const tolerance = 5 * time.Minute
 
+// The largest body that is read, in bytes. Those of the service are far smaller.
+const maxBody = 1024 * 1024
+
 // How long a request may take to arrive, and how long a connection may be silent.
 const patience = 10 * time.Second
 
@@ -78,7 +81,7 @@ func (r *receiver) take(id string, events []json.RawMessage) {
 
 func (r *receiver) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	// The body as it came: the signature covers its bytes.
-	body, err := io.ReadAll(request.Body)
+	body, err := io.ReadAll(http.MaxBytesReader(writer, request.Body, maxBody))
 	var got message
 	switch {
 	case err != nil:

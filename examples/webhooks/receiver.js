@@ -8,6 +8,9 @@ const { Webhook } = require("standardwebhooks");
 
 const webhook = new Webhook(process.env.WEBHOOK_SECRET);
 
+// The largest body that is read, in bytes. Those of the service are far smaller.
+const MAX_BODY = 1024 * 1024;
+
 // The id of the last request. A real receiver keeps it with the events.
 let lastId;
 
@@ -21,10 +24,15 @@ function take(id, events) {
   }
 }
 
-// The body as it came: the signature covers its bytes.
+// The body as it came: the signature covers its bytes. One that is too large ends the connection.
 async function bodyOf(request) {
   const pieces = [];
+  let size = 0;
   for await (const piece of request) {
+    size += piece.length;
+    if (size > MAX_BODY) {
+      throw new Error(`a body of more than ${MAX_BODY} bytes`);
+    }
     pieces.push(piece);
   }
   return Buffer.concat(pieces).toString();

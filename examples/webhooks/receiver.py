@@ -15,6 +15,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 WEBHOOK = Webhook(os.environ["WEBHOOK_SECRET"])
 
+# The largest body that is read, in bytes. Those of the service are far smaller.
+MAX_BODY = 1024 * 1024
+
 # The id of the last request. A real receiver keeps it with the events.
 last_id = None
 lock = threading.Lock()
@@ -25,8 +28,13 @@ class Receiver(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_POST(self):
+        length = self.headers["Content-Length"] or ""
+        if not length.isdecimal():
+            return self.answer(411)
+        if int(length) > MAX_BODY:
+            return self.answer(413)
         # The body as it came: the signature covers its bytes.
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(length))
         try:
             message = WEBHOOK.verify(body, dict(self.headers))
         except WebhookVerificationError:
