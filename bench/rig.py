@@ -142,11 +142,11 @@ class Load:
         return figures
 
 
-def alternating(load, servers, rounds):
-    """Medians by server. The servers take turns, so that a slow moment of the machine hits all."""
-    got = {server.name: [] for server in servers}
+def alternating(runs, rounds):
+    """Medians by server, of pairs of a server and its load. They take turns, so that a slow moment of the machine hits all."""
+    got = {server.name: [] for server, _ in runs}
     for _ in range(rounds):
-        for server in servers:
+        for server, load in runs:
             got[server.name].append(load.run(server))
     return {name: medians(figures) for name, figures in got.items()}
 
