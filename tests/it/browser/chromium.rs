@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -19,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::support::PATIENCE;
 use crate::support::skip::skip;
 
 /// Names under which systems install it.
@@ -31,9 +31,6 @@ const PROGRAMS: [&str; 4] = [
 
 /// With this variable set, a machine without a browser fails the tests instead of skipping them.
 const REQUIRE: &str = "REQUIRE_BROWSER";
-
-/// Longer than anything here takes, a renewal included; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A browser takes a core and a few hundred megabytes; more at once only slow each other down.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);

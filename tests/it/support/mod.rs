@@ -40,8 +40,9 @@ use reqwest::{Client, ClientBuilder, redirect};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-/// How long a condition may take to come true. Far beyond what any of them needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a condition may take to come true. Far beyond what any of them needs, on a machine that
+/// has much else to do too.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A server in a task of its own. Dropping it ends it.
 pub(crate) struct Server(AbortHandle);
