@@ -1,9 +1,9 @@
 //! Admission control: the gates between a request and a call to WeChat.
 //!
-//! In order; of a permanent code, the stock comes before the upstream concurrency. A caller waits at
-//! all of them together for `WXQR_UPSTREAM_TIMEOUT` at most, and then gets a 504, while the mint goes
-//! on. A request that a gate refuses is served a stale code where there is one. While the database is
-//! down, [`Budget::charge_offline`] stands for the lease and the budget of the day.
+//! In order; of a permanent code, the stock comes before the upstream concurrency. A caller waits
+//! at all of them together for `WXQR_UPSTREAM_TIMEOUT` at most, and then gets a 504, while the mint
+//! goes on. A request that a gate refuses is served a stale code where there is one. While the
+//! database is down, [`Budget::charge_offline`] stands for the lease and the budget of the day.
 //!
 //! | gate | protects | how much | the refused get |
 //! |---|---|---|---|

@@ -91,8 +91,8 @@ impl LogBuffer {
         }
     }
 
-    /// Waits until the lines so far are written, and the lost ones reported if that is possible, but
-    /// no longer than `patience`.
+    /// Waits until the lines so far are written, and the lost ones reported if that is possible,
+    /// but no longer than `patience`.
     pub(super) fn flush(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         let mut state = self.0.lock();

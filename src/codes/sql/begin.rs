@@ -199,8 +199,8 @@ impl Rights {
                 stop: self.stop,
             }
         } else if begin.is_within(self.used) {
-            // Another replica has the lease, or another mint of this group has the lease or the last
-            // of the budget.
+            // Another replica has the lease, or another mint of this group has the lease or the
+            // last of the budget.
             MintGrant::Leased
         } else {
             MintGrant::BudgetExhausted
