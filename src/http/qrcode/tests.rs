@@ -93,7 +93,7 @@ async fn what_every_visitor_gets_is_offered_to_the_microcache() {
     let signer = LinkSigner::new(Mode::Open, LinkKeys::default());
     let key = Arc::new("poster:0123456789abcdef:mint".parse::<Key>().unwrap());
     let fresh = Freshness::Fresh {
-        floor: Duration::from_secs(1800),
+        floor: Duration::from_mins(30),
     };
     for (key, freshness, offered) in [
         (None, fresh, true),
