@@ -6,7 +6,8 @@
 
 Starts the service once for its tables, writes channels as an older version did, and starts it again: that start computes
 what lists order and search by. Prints the median of some requests for each list, and exits with 1 if one takes longer than
-was promised: 50 ms, with a search 100 ms. The default is SQLite. Another database must be empty, and needs psql.
+was promised: 50 ms, with a search 100 ms. The default is SQLite. Another database must be empty, and needs psql; it is
+vacuumed before the requests, as its own autovacuum does within a minute of such an upgrade.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from rig import Server
 APP_ID = "wx0123456789abcdef"
 KEY = "0123456789abcdef0123456789abcdef"
 TIMES = 9
+UPGRADED_WITHIN_S = 600
 PROMISED_MS = 50
 PROMISED_SEARCH_MS = 100
 
@@ -69,7 +71,7 @@ def serve(binary, database):
     }
     started = time.monotonic()
     server = Server("wxqr", [binary, "serve"], environment)
-    server.wait_until_ready("/readyz")
+    server.wait_until_ready("/readyz", UPGRADED_WITHIN_S)
     return server, time.monotonic() - started
 
 
@@ -82,7 +84,11 @@ def fill(database, channels):
             for statement in statements:
                 connection.execute(statement)
     else:
-        subprocess.run(["psql", "-Xq", database, *(word for it in statements for word in ["-c", it])], check=True)
+        psql(database, *statements)
+
+
+def psql(database, *statements):
+    subprocess.run(["psql", "-Xq", database, *(word for it in statements for word in ["-c", it])], check=True)
 
 
 def get(server, path, parameters):
@@ -121,6 +127,8 @@ def main():
         fill(database, arguments.channels)
         server, took = serve(binary, database)
         print(f"upgrade of {arguments.channels:,} channels: {took:.1f} s")
+        if not database.startswith("sqlite:"):
+            psql(database, "VACUUM ANALYZE")
         late = measure(server)
         server.stop()
     if late:

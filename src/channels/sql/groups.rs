@@ -33,10 +33,12 @@ impl ChannelStore {
             .await
     }
 
+    /// No code of a binding has a group, so scenes need not be read.
     fn groups_statement(&self, filter: &ChannelFilter) -> Statement {
         let mut statement = Statement::default();
         statement.push("SELECT group_name, COUNT(*) AS codes FROM code WHERE ");
-        self.push_conditions(&mut statement, filter);
+        self.push_unexpired(&mut statement);
+        filter.push_conditions(&mut statement);
         statement.push(" AND group_name IS NOT NULL GROUP BY group_name ORDER BY group_name");
         statement
     }

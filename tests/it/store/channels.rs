@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use wechat::push::Reply;
-use wechat::scene::Scene;
+use wechat::scene::{Scene, SceneText, TemporaryScene};
 use wxqr::app::Stores;
 use wxqr::channels::{
     Change, Channel, ChannelChange, ChannelFilter, ChannelRecord, Group, ListedCode, Order,
@@ -280,6 +280,10 @@ async fn stock_up(bench: &Bench, store: &Stores) -> BTreeSet<String> {
     }
     let expired = for_a_while("t", bench.now() - MINUTE, 60);
     store.codes.save(&temporary(1000), &expired).await.unwrap();
+    // Codes of bindings are in no list.
+    let binding = Scene::Temporary(TemporaryScene::Text(SceneText::reserved("login")));
+    let code = for_a_while("t", bench.now(), 60);
+    store.codes.save(&binding, &code).await.unwrap();
     scenes
 }
 
@@ -307,6 +311,7 @@ async fn a_list_is_filtered_by_all_that_is_given(bench: Bench) {
         (None, Some("even"), Some(false), None, 0),
         (None, None, Some(true), None, 40),
         (None, None, Some(false), None, 40),
+        (None, None, None, None, 80),
         (None, None, None, Some("id:7"), 1),
         (None, None, None, Some("str:7"), 0),
         (None, None, None, Some("str:B展 1"), 1),
