@@ -12,9 +12,11 @@ mod server;
 mod slots;
 mod smuggling;
 mod tls;
+mod trailing_slash;
 
 pub use self::budget::ByteBudget;
 pub use self::buffered_body::{BodyError, BufferedBody};
 pub use self::limits::Limits;
 pub use self::server::{bind, serve, serve_tls, serve_tracked};
 pub use self::tls::{TlsConfig, TlsConfigError};
+pub use self::trailing_slash::without_trailing_slash;

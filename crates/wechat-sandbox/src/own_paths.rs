@@ -2,10 +2,10 @@
 //! is a log line. WeChat's paths are what they are, and each of its calls is a line anyway.
 
 use axum::extract::Request;
-use axum::http::uri::PathAndQuery;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use http_listener::without_trailing_slash;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// How much of a path is logged, in characters. Chosen.
@@ -29,21 +29,6 @@ pub(crate) async fn handle(mut request: Request, next: Next) -> Response {
 
 fn is_own(path: &str) -> bool {
     path.starts_with("/sandbox/") || path.starts_with("/q/")
-}
-
-/// The URI without one trailing slash of its path; none where there is nothing to remove.
-fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
-    let path = uri.path().strip_suffix('/')?;
-    if path.ends_with('/') {
-        return None;
-    }
-    let path_and_query = match uri.query() {
-        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
-        None => PathAndQuery::try_from(path),
-    };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(path_and_query.ok()?);
-    Uri::from_parts(parts).ok()
 }
 
 /// A path that can neither end a line nor change the direction of text.
