@@ -3,7 +3,7 @@
 //!
 //! Hidden, not behind a feature, so that every build checks it; not for other callers.
 
-use channel_files::{ChannelRow, Format, scene_candidates};
+use channel_files::{ChannelRow, FileFormat, scene_candidates};
 use jiff::Timestamp;
 
 pub use wechat::fuzzing::{callback, upstream};
@@ -18,7 +18,7 @@ use crate::http::extract::query::Query;
 ///
 /// Workbooks are read by a library on a thread of their own, whose panic is an answer too.
 pub fn channel_file(data: &[u8]) {
-    for format in [Format::Csv, Format::Lines] {
+    for format in [FileFormat::Csv, FileFormat::Lines] {
         match channel_files::read(format, data) {
             Ok(list) => check_rows(&list.rows),
             Err(error) => assert!(!error.to_string().is_empty()),

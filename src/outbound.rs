@@ -90,7 +90,7 @@ pub fn is_exposed(url: &Url) -> bool {
 ///
 /// # Errors
 /// If the body is longer or truncated. Cancel safe: a dropped read closes the connection.
-pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, BodyError> {
+pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, ResponseBodyError> {
     let mut body = Vec::new();
     while let Some(chunk) = response
         .chunk()
@@ -98,7 +98,7 @@ pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, 
         .map_err(reqwest::Error::without_url)?
     {
         if body.len() + chunk.len() > cap {
-            return Err(BodyError::TooLarge { cap });
+            return Err(ResponseBodyError::TooLarge { cap });
         }
         body.extend_from_slice(&chunk);
     }
@@ -107,7 +107,7 @@ pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, 
 
 /// Why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub enum ResponseBodyError {
     /// Too long.
     #[error("the body is longer than {cap} bytes")]
     TooLarge {

@@ -69,7 +69,7 @@ pub enum StartError {
 }
 
 impl App {
-    /// Takes the addresses and builds the service. Until the store is open, the listener answers
+    /// Takes the addresses and builds the service. Until the database is open, the listener answers
     /// that it is not ready.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     http_listener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
-/// The rooms that make codes, on a store that is open.
+/// The rooms that make codes, on an open database.
 pub(crate) fn mint_dependencies(
     config: &Config,
     store: CodeStore,
@@ -200,7 +200,7 @@ pub(crate) fn mint_dependencies(
         pooled: outbound::http_client(extra_ca(config), from)?,
         unpooled: outbound::unpooled_http_client(extra_ca(config), from)?,
     };
-    let settings = wechat::Settings {
+    let settings = wechat::ClientSettings {
         app_id: config.account.app_id.as_str().to_owned(),
         app_secret: config.account.app_secret.clone(),
         api_bases: config.upstream.api_bases.clone(),
@@ -303,8 +303,8 @@ fn state(
     })
 }
 
-fn code_settings(config: &Config) -> codes::Settings {
-    codes::Settings {
+fn code_settings(config: &Config) -> codes::IssueSettings {
+    codes::IssueSettings {
         reuse: config.codes.reuse,
         timeout: config.upstream.timeout,
         cache_entries: config.codes.cache_entries,

@@ -50,7 +50,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// heads of the largest kind do not.
 const MAX_UNFINISHED_HEAD_BYTES: usize = 16 * 1024 * 1024;
 
-/// Open files of the store, the logs and others.
+/// Open files of the database, the logs and others.
 const OTHER_FILES: usize = 50;
 
 /// Open files that are kept from clients' connections.

@@ -52,7 +52,7 @@ impl Upkeep {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.keep_watch() => {}
-            // Beside it: clearing much away takes longer than the store may go unwatched.
+            // Beside it: clearing much away takes longer than the database may go unwatched.
             () = self.keep_clean() => {}
         }
     }
@@ -116,7 +116,7 @@ impl Upkeep {
             .await;
     }
 
-    /// Removes batch after batch, as long as there is something to remove and the store is well,
+    /// Removes batch after batch, as long as there is something to remove and the database is well,
     /// and pauses after each for other writers. After one that took too long the next one is
     /// smaller.
     async fn until_done<F>(&self, mut remove: impl FnMut() -> F)

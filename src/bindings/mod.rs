@@ -94,7 +94,7 @@ pub enum Error {
     FollowerLeft,
     #[error(transparent)]
     Code(#[from] codes::Error),
-    /// The store cannot be used.
+    /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] db::Error),
 }

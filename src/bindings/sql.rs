@@ -71,7 +71,7 @@ impl BindingStore {
     /// Keeps a new binding.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn add_binding(&self, new: &NewBinding) -> Result<(), Error> {
         self.db.execute(AddBinding(new.clone())).await
     }
@@ -79,7 +79,7 @@ impl BindingStore {
     /// A binding by its name, if there is one. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn binding(&self, id: &str) -> Result<Option<Binding>, Error> {
         let query = sqlx::query(
             "SELECT expires_at, person, claimed_at FROM binding WHERE appid = $1 AND id = $2",
@@ -99,7 +99,7 @@ impl BindingStore {
     /// claim may be lost.
     ///
     /// # Errors
-    /// When the store cannot be used. It may be taken all the same.
+    /// When the database cannot be used. It may be taken all the same.
     pub async fn claim_binding(&self, id: &str, now: Timestamp) -> Result<Option<Claimed>, Error> {
         let claim = ClaimBinding {
             id: id.to_owned(),
@@ -111,7 +111,7 @@ impl BindingStore {
     /// Removes some of the bindings that ended before `before`, and returns how many. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn purge_bindings(&self, before: Timestamp) -> Result<u64, Error> {
         let sql = PURGE_BINDINGS;
         self.db.execute(Purge { sql, before }).await

@@ -34,15 +34,15 @@ pub fn action(diagnosis: Diagnosis) -> &'static str {
 }
 
 /// The likely cause in one clause, through `Display`.
-pub fn reason(diagnosis: Diagnosis) -> Reason {
-    Reason(diagnosis)
+pub fn likely_cause(diagnosis: Diagnosis) -> LikelyCause {
+    LikelyCause(diagnosis)
 }
 
-/// See [`reason`].
+/// See [`likely_cause`].
 #[derive(Debug, Clone, Copy)]
-pub struct Reason(Diagnosis);
+pub struct LikelyCause(Diagnosis);
 
-impl fmt::Display for Reason {
+impl fmt::Display for LikelyCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Diagnosis::NotEncrypted => "it is not encrypted, although WXQR_ENCODING_AES_KEY is set",
@@ -118,7 +118,7 @@ mod tests {
             ahead_seconds: -28_800,
         };
         assert_eq!(
-            reason(clock).to_string(),
+            likely_cause(clock).to_string(),
             "it is signed for a time in 8 hours: this machine's clock is behind by 8 hours"
         );
     }
@@ -139,7 +139,7 @@ mod tests {
                 "for a time in 61 minutes: this machine's clock is behind by 61 minutes",
             ),
         ] {
-            let said = reason(Diagnosis::Clock { ahead_seconds }).to_string();
+            let said = likely_cause(Diagnosis::Clock { ahead_seconds }).to_string();
             assert!(said.contains(want), "{said}");
         }
     }

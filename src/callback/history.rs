@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use wechat::push::{Diagnosis, Evidence};
 
-use super::advice::{action, reason};
+use super::advice::{action, likely_cause};
 
 /// Minimum interval between two log lines of one diagnosis, in seconds. Anybody on the internet can
 /// cause rejections.
@@ -78,7 +78,7 @@ impl History {
         if let (Some(diagnosis), Some(times)) = (diagnosis, times) {
             tracing::warn!(
                 code = diagnosis.code(),
-                reason = %reason(diagnosis),
+                reason = %likely_cause(diagnosis),
                 action = action(diagnosis),
                 proven = diagnosis.is_proven(),
                 times,

@@ -5,5 +5,5 @@
 mod advice;
 mod history;
 
-pub use self::advice::{action, reason};
+pub use self::advice::{action, likely_cause};
 pub use self::history::{History, LastRefusal, Summary};

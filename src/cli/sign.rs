@@ -50,7 +50,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let text: &String = matches.get_one("link").expect("it is required");
     let expires_in: Option<&Duration> = matches.get_one("expires-in");
     let now = SystemClock.now();
-    let mut link = Link::parse(text)?;
+    let mut link = LinkToSign::parse(text)?;
     if let Some(&duration) = expires_in {
         link.expire(expiry(now, duration)?)?;
     }
@@ -74,14 +74,14 @@ fn expiry(now: Timestamp, duration: Duration) -> Result<LinkExpiry, Usage> {
 
 /// A parsed link to `/qrcode`.
 #[derive(Debug)]
-struct Link {
+struct LinkToSign {
     /// Host and path as given; `None` if only parameters were given.
     target: Option<String>,
     /// Decoded names and values.
     parameters: Vec<(String, String)>,
 }
 
-impl Link {
+impl LinkToSign {
     fn parse(text: &str) -> Result<Self, Usage> {
         if text.contains('#') {
             return Err(Usage::new(

@@ -37,7 +37,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::budget::Budget;
 use super::error::Error;
 use super::pace_log::PaceLog;
-use super::settings::Settings;
+use super::settings::IssueSettings;
 use crate::access::{PaceExceeded, Pacer, RateLimiter, RateToken, Requester};
 use crate::clock::Clock;
 
@@ -75,7 +75,7 @@ pub(super) struct UpstreamPermit<'a> {
 pub(super) type PaceToken = Option<RateToken>;
 
 impl Admission {
-    pub(super) fn new(settings: Settings, clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(settings: IssueSettings, clock: &Arc<dyn Clock>) -> Self {
         Self {
             budget: Budget::new(settings.anonymous_budget),
             rate: RateLimiter::new(settings.visitor_rate, Arc::clone(clock)),
@@ -172,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_of_visitors_leaves_four_permits_for_keys() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let admission = Admission::new(Settings::unlimited(), &clock);
+        let admission = Admission::new(IssueSettings::unlimited(), &clock);
         let enter = |requester| admission.try_enter(requester, &mut None);
         let mut visitors: Vec<_> = std::iter::from_fn(|| enter(VISITOR)).collect();
         assert_eq!(visitors.len(), 60);

@@ -15,7 +15,7 @@ use super::token::{TokenError, TokenRefusal, Tokens};
 use crate::clock::Clock;
 use crate::telemetry;
 
-/// What a mint calls: WeChat, the access token, the circuit breaker, the store, the clock.
+/// What a mint calls: WeChat, the access token, the circuit breaker, the database, the clock.
 #[derive(Debug, Clone)]
 pub struct MintDependencies {
     pub wechat: Arc<WeChat>,

@@ -42,7 +42,7 @@ pub enum Error {
     /// Something else is recorded than what was to be.
     #[error("something else is recorded")]
     ImportConflict(ImportConflict),
-    /// The store cannot be used.
+    /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] db::Error),
 }
@@ -73,7 +73,7 @@ pub enum MintError {
         /// Until it may be repeated; none once it was repeated as often as it may be.
         retry_after: Option<Duration>,
     },
-    /// The store cannot be used.
+    /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] db::Error),
     /// No permit to call WeChat in time.

@@ -16,7 +16,7 @@ use super::cache::CodeCache;
 use super::call::MintDependencies;
 use super::error::MintError;
 use super::request::{CodeRequest, Obtained, Source};
-use super::settings::Settings;
+use super::settings::IssueSettings;
 use super::sql::{CodeStore, REPEAT_AFTER};
 use super::supplies::Supplies;
 use super::unsaved::Unsaved;
@@ -45,7 +45,7 @@ const MOST_ENDED_UNKNOWN: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Minter {
     pub(super) deps: MintDependencies,
-    pub(super) settings: Settings,
+    pub(super) settings: IssueSettings,
     pub(super) admission: Admission,
     /// In front of the database. A mint puts its code here itself, in case no caller waits any
     /// more.
@@ -61,7 +61,7 @@ pub(super) struct Minter {
 }
 
 impl Minter {
-    pub(super) fn new(deps: MintDependencies, settings: Settings, tasks: TaskTracker) -> Self {
+    pub(super) fn new(deps: MintDependencies, settings: IssueSettings, tasks: TaskTracker) -> Self {
         let admission = Admission::new(settings, &deps.clock);
         Self {
             deps,

@@ -41,7 +41,7 @@ pub use self::mint::CLOCK_TOLERANCE;
 pub use self::request::{Freshness, Issued, Source};
 pub use self::scene_filter::{SceneFilter, SceneFilterError, SceneKind};
 pub use self::service::Codes;
-pub use self::settings::Settings;
+pub use self::settings::IssueSettings;
 pub use self::single_flight::{Call, SingleFlight, TaskAborted};
 pub use self::sql::{
     BeginMint, Begun, CodeStore, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant,

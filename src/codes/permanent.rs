@@ -193,7 +193,7 @@ async fn confirm_at_last(store: &CodeStore, intent: &Intent, code: &IssuedCode) 
     }
 }
 
-/// Repeats a write until the store takes it, or has a row in its way that cannot be read.
+/// Repeats a write until the database takes it, or has a row in its way that cannot be read.
 async fn write_at_last<T, F>(mut write: impl FnMut() -> F) -> Result<T, db::Error>
 where
     F: Future<Output = Result<T, db::Error>>,

@@ -47,7 +47,7 @@ pub(super) struct Obtained {
 pub enum Source {
     /// This process's cache.
     Memory,
-    /// The store knew it: from before a restart, or from another replica.
+    /// The database knew it: from before a restart, or from another replica.
     Store,
     /// It was made for this caller.
     Minted,

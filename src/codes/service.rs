@@ -14,7 +14,7 @@ use super::error::{Error, MintError, is_free};
 use super::lookup::Lookups;
 use super::mint::Minter;
 use super::request::{CodeRequest, Freshness, Issued, Obtained, Source};
-use super::settings::Settings;
+use super::settings::IssueSettings;
 use super::single_flight::{Call, SingleFlight};
 use super::sql::Imported;
 use super::supplies::Supplies;
@@ -65,7 +65,7 @@ impl Mints {
 
 impl Codes {
     /// The tracker sees the mints, so that a shutdown can wait for them.
-    pub fn new(deps: MintDependencies, settings: Settings, tasks: TaskTracker) -> Self {
+    pub fn new(deps: MintDependencies, settings: IssueSettings, tasks: TaskTracker) -> Self {
         Self {
             mode: settings.mode,
             minter: Arc::new(Minter::new(deps, settings, tasks.clone())),
@@ -134,8 +134,8 @@ impl Codes {
         self.look_up(request).await?.ok_or(refusal)
     }
 
-    /// From the store, for a caller who may not mint. What is found but too old for the request is
-    /// known from now on.
+    /// From the database, for a caller who may not mint. What is found but too old for the request
+    /// is known from now on.
     async fn look_up(&self, request: &CodeRequest) -> Result<Option<Obtained>, Error> {
         let scene = request.spec.scene();
         if let Some(code) = self.look_ups.find(&scene, self.minter.store()).await? {
@@ -273,7 +273,7 @@ impl Codes {
     /// Records a permanent code that was minted elsewhere. What is recorded already is not changed.
     ///
     /// # Errors
-    /// When something else is recorded, or the store cannot be used: then nothing was recorded.
+    /// When something else is recorded, or the database cannot be used: then nothing was recorded.
     pub async fn import(
         &self,
         scene: &PermanentScene,
@@ -322,7 +322,7 @@ impl Codes {
     /// also sets the gauges of the stock.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn supplies(&self) -> Result<Supplies, db::Error> {
         self.minter.supplies().await
     }

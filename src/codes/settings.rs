@@ -1,13 +1,13 @@
-//! The operator's settings of the use case.
+//! What the operator sets for issuing and minting codes.
 
 use std::time::Duration;
 
 use super::freshness::ReuseShare;
 use crate::access::{Mode, Rate};
 
-/// The settings of issuing and minting.
+/// What the operator sets for issuing and minting.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub struct IssueSettings {
     /// When a ticket that we have is good enough.
     pub reuse: ReuseShare,
     /// What one visitor waits at most, all calls and retries together.
@@ -27,7 +27,7 @@ pub struct Settings {
 }
 
 #[cfg(test)]
-impl Settings {
+impl IssueSettings {
     /// Settings that refuse nothing.
     pub(super) fn unlimited() -> Self {
         let rate: Rate = "1000000/1s".parse().expect("it is a rate");

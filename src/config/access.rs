@@ -1,13 +1,9 @@
 //! Settings of access control: access mode, signed links, rate limits, trusted proxies.
 
-use std::ffi::OsString;
-use std::fmt::Display;
-
-use clap::ArgMatches;
-
 use super::error::InvalidValue;
-use super::source::Resolved;
-use super::{Config, ConfigErrors, PublicUrl, Reader, Reported, settings};
+use super::reader::{Reader, Reported};
+use super::settings;
+use super::values::PublicUrl;
 use crate::access::{LinkKeys, Mode, Rate, TrustedProxies};
 
 /// Access control for visitors without a key.
@@ -34,30 +30,6 @@ pub struct SigningSettings {
     pub public_url: Option<PublicUrl>,
 }
 
-impl Config {
-    /// Reads the settings of `sign` only: links may be signed on a machine without an account.
-    ///
-    /// An unknown variable is an error only if a setting is missing or invalid, because it may be a
-    /// misspelling of that setting.
-    ///
-    /// # Errors
-    ///
-    /// All errors in the settings, at once.
-    pub fn load_signing(
-        flags: &ArgMatches,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<SigningSettings, ConfigErrors> {
-        let resolved = Resolved::new(flags, environment);
-        let mut reader = Reader::new(&resolved);
-        let settings = reader.signing();
-        let unknown = match settings {
-            Ok(_) => &[],
-            Err(Reported) => resolved.unknown.as_slice(),
-        };
-        reader.finish(settings, unknown, None)
-    }
-}
-
 impl Reader<'_> {
     pub(super) fn access(&mut self) -> Result<AccessSettings, Reported> {
         let mode = self.required(&settings::ACCESS);
@@ -78,7 +50,7 @@ impl Reader<'_> {
         })
     }
 
-    fn signing(&mut self) -> Result<SigningSettings, Reported> {
+    pub(super) fn signing(&mut self) -> Result<SigningSettings, Reported> {
         let link_keys = self.required(&settings::LINK_KEYS);
         let public_url = self.optional(&settings::PUBLIC_URL);
         Ok(SigningSettings {
@@ -88,41 +60,14 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn mode(text: &str) -> Result<Mode, InvalidValue> {
-    match text {
-        "open" => Ok(Mode::Open),
-        "signed" => Ok(Mode::Signed),
-        "keyed" => Ok(Mode::Keyed),
-        _ => Err(InvalidValue::new(
-            "is not an access mode",
-            "open, signed, keyed",
-        )),
-    }
-}
-
-pub(super) fn link_keys(text: &str) -> Result<LinkKeys, InvalidValue> {
-    text.parse().map_err(refusing(LinkKeys::FORM))
-}
-
-pub(super) fn rate(text: &str) -> Result<Rate, InvalidValue> {
-    text.parse().map_err(refusing(Rate::FORM))
-}
-
-pub(super) fn trusted_proxies(text: &str) -> Result<TrustedProxies, InvalidValue> {
-    text.parse().map_err(refusing(TrustedProxies::FORM))
-}
-
-/// Parse errors of the features quote no value, so they are safe to show.
-fn refusing<E: Display>(accepted: &'static str) -> impl FnOnce(E) -> InvalidValue {
-    move |error| InvalidValue::new(error.to_string(), accepted)
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::Command;
+    use std::ffi::OsString;
+
+    use clap::{ArgMatches, Command};
 
     use super::*;
-    use crate::config::{Effective, flags};
+    use crate::config::{Config, Effective, flags};
 
     const ACCOUNT: [(&str, &str); 2] = [
         ("WXQR_APP_ID", "wx0123456789abcdef"),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, Command, value_parser};
 
-use super::setting::{Demo, Description, Fallback};
+use super::setting::{DemoPolicy, Description, Fallback};
 use super::settings::SETTINGS;
 
 /// Adds the flags of every setting to a command, as raw text: clap would report only the first
@@ -29,7 +29,7 @@ pub fn flags_of(command: Command, names: &[&str]) -> Command {
 /// `--help`, so that the error can say why they are refused.
 pub fn demo_flags(command: Command) -> Command {
     SETTINGS.iter().fold(command, |command, setting| {
-        let hidden = setting.demo == Demo::MakesItsOwn;
+        let hidden = setting.demo == DemoPolicy::MakesItsOwn;
         let fallback = setting.demo_fallback();
         command.args(arguments(setting, fallback).map(|argument| argument.hide(hidden)))
     })
@@ -99,7 +99,7 @@ mod tests {
         let help = demo_flags(Command::new("demo")).render_help().to_string();
         for setting in SETTINGS {
             let offered = help.contains(&format!("--{} ", setting.name));
-            let wanted = setting.demo != Demo::MakesItsOwn;
+            let wanted = setting.demo != DemoPolicy::MakesItsOwn;
             assert_eq!(offered, wanted, "--{}", setting.name);
         }
     }

@@ -13,6 +13,7 @@ mod flags;
 mod limitation;
 mod masking;
 mod quotes;
+mod reader;
 mod scans;
 mod setting;
 mod settings;
@@ -35,18 +36,17 @@ pub use flags::{demo_flags, flags, flags_of};
 pub use limitation::Limitation;
 pub use quotes::refuse_in_text as refuse_quotes;
 pub use scans::ScanSettings;
-pub use setting::{Demo, Description, Fallback, Mask, Secrecy};
+pub use setting::{DemoPolicy, Description, Fallback, Mask, Secrecy};
 pub use settings::SETTINGS;
-pub use source::{Effective, EffectiveSetting, Origin};
+pub use source::{Effective, EffectiveSetting, SettingSource};
 pub use values::{AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, WebOrigin};
 
 use crate::access::{Keyring, Scope};
 use crate::codes::ReuseShare;
 use crate::redact::SecretWords;
 use crate::telemetry::LogSettings;
-use crate::webhooks;
-use error::ConfigError;
-use setting::Setting;
+use crate::webhooks::WebhookSettings;
+use reader::{Reader, Reported};
 use source::{Raw, Resolved};
 use wechat::TokenSource;
 use wechat::scene::Lifetime;
@@ -83,7 +83,7 @@ pub struct Config {
     /// Callback, relay and statistics.
     pub scans: ScanSettings,
     /// Receiver of webhooks. Requires the callback.
-    pub webhook: Option<webhooks::Settings>,
+    pub webhook: Option<WebhookSettings>,
     /// Log filter and format.
     pub log: LogSettings,
     /// Whether the log has the addresses of clients that are refused.
@@ -218,6 +218,28 @@ impl Config {
         }
     }
 
+    /// Reads the settings of `sign` only: links may be signed on a machine without an account.
+    ///
+    /// An unknown variable is an error only if a setting is missing or invalid, because it may be a
+    /// misspelling of that setting.
+    ///
+    /// # Errors
+    ///
+    /// All errors in the settings, at once.
+    pub fn load_signing(
+        flags: &ArgMatches,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<SigningSettings, ConfigErrors> {
+        let resolved = Resolved::new(flags, environment);
+        let mut reader = Reader::new(&resolved);
+        let settings = reader.signing();
+        let unknown = match settings {
+            Ok(_) => &[],
+            Err(Reported) => resolved.unknown.as_slice(),
+        };
+        reader.finish(settings, unknown, None)
+    }
+
     /// Reads only the address of the service, for `healthcheck`, whatever else is invalid.
     ///
     /// # Errors
@@ -290,23 +312,7 @@ pub fn local_url(listen: SocketAddr) -> Url {
     Url::parse(&format!("http://{address}")).expect("an address is a host and a port")
 }
 
-/// Parses settings and collects all errors instead of stopping at the first.
-struct Reader<'a> {
-    resolved: &'a Resolved,
-    errors: Vec<ConfigError>,
-}
-
-/// There is no value; the reason is in [`Reader::errors`].
-struct Reported;
-
-impl<'a> Reader<'a> {
-    fn new(resolved: &'a Resolved) -> Self {
-        Self {
-            resolved,
-            errors: Vec::new(),
-        }
-    }
-
+impl Reader<'_> {
     /// Reads every setting before the first `?`, which would hide later errors.
     fn config(
         &mut self,
@@ -437,50 +443,6 @@ impl<'a> Reader<'a> {
             let invalid =
                 InvalidValue::new("is the port of WXQR_LISTEN", "another port, or port 0");
             self.report("metrics-listen", &invalid);
-        }
-    }
-
-    /// Reads a setting that must have a value, its default included.
-    fn required<T>(&mut self, setting: &Setting<T>) -> Result<T, Reported> {
-        self.optional(setting)?.ok_or_else(|| {
-            let accepted = setting.description().help().replace('`', "");
-            self.report(setting.name(), &InvalidValue::new("is required", accepted))
-        })
-    }
-
-    /// Reads a setting that may be absent.
-    fn optional<T>(&mut self, setting: &Setting<T>) -> Result<Option<T>, Reported> {
-        let name = setting.name();
-        match &self.resolved.entry(name).raw {
-            Raw::Absent => Ok(None),
-            Raw::Refused(invalid) => Err(self.report(name, invalid)),
-            Raw::Text(text) => match setting.parse(text.expose_secret()) {
-                Ok(value) => Ok(Some(value)),
-                Err(invalid) => Err(self.report(name, &invalid)),
-            },
-        }
-    }
-
-    fn report(&mut self, name: &str, invalid: &InvalidValue) -> Reported {
-        let subject = self.resolved.entry(name).subject();
-        self.errors.push(ConfigError::new(subject, invalid));
-        Reported
-    }
-
-    /// The value, unless there are errors.
-    fn finish<T>(
-        mut self,
-        value: Result<T, Reported>,
-        unknown: &[ConfigError],
-        hint: Option<&'static str>,
-    ) -> Result<T, ConfigErrors> {
-        self.errors.extend_from_slice(unknown);
-        match value {
-            Ok(value) if self.errors.is_empty() => Ok(value),
-            _ => Err(ConfigErrors {
-                errors: self.errors,
-                hint,
-            }),
         }
     }
 }

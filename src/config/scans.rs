@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use jiff::tz::Offset;
 use url::Url;
-use wechat::push::{
-    AesKeys, CallbackToken, Credentials, CredentialsError, EncodingAesKey, ReplyError, ReplyText,
-};
+use wechat::push::{AesKeys, Credentials, ReplyText};
 
 use super::error::InvalidValue;
-use super::setting::Range;
-use super::values::{self, PublicUrl};
-use super::{Reader, Reported, settings};
-use crate::statistics::{PersonKey, PersonKeyError};
+use super::reader::{Reader, Reported};
+use super::settings;
+use super::values::PublicUrl;
+use super::values::scans::RELAY_FORM;
+use crate::statistics::PersonKey;
 
 /// Callback, relay and statistics.
 #[derive(Debug, Clone)]
@@ -98,54 +97,6 @@ impl Reader<'_> {
         }
         Ok(reply)
     }
-
-    pub(super) fn refuse_alone(&mut self, name: &str, needed: &str) -> Reported {
-        let invalid = InvalidValue::new(format!("is given without {needed}"), "both, or neither");
-        self.report(name, &invalid)
-    }
-}
-
-pub(super) fn token(text: &str) -> Result<CallbackToken, InvalidValue> {
-    text.parse().map_err(|error: CredentialsError| {
-        InvalidValue::new(error.to_string(), CallbackToken::FORM)
-    })
-}
-
-pub(super) fn aes_key(text: &str) -> Result<EncodingAesKey, InvalidValue> {
-    text.parse().map_err(|error: CredentialsError| {
-        InvalidValue::new(error.to_string(), EncodingAesKey::FORM)
-    })
-}
-
-pub(super) fn reply_text(text: &str) -> Result<ReplyText, InvalidValue> {
-    text.parse().map_err(|error: ReplyError| {
-        let accepted = format!(
-            "1 to {} characters, and at most {} bytes",
-            ReplyText::MAX_CHARS,
-            ReplyText::MAX_BYTES
-        );
-        InvalidValue::new(error.to_string(), accepted)
-    })
-}
-
-const RELAY_FORM: &str =
-    "http:// or https://, a host, and perhaps a path and a query, without fragment or user";
-
-/// Accepts a query: a message server for several accounts may need one.
-pub(super) fn relay_url(text: &str) -> Result<Url, InvalidValue> {
-    let (address, query) = match text.split_once('?') {
-        Some((address, query)) => (address, Some(query)),
-        None => (text, None),
-    };
-    let is_query =
-        |query: &str| query.bytes().all(|byte| byte.is_ascii_graphic()) && !query.contains('#');
-    let mut url =
-        values::web_url(address).map_err(|problem| InvalidValue::new(problem, RELAY_FORM))?;
-    if !query.is_none_or(is_query) {
-        return Err(InvalidValue::new("has a query that is not one", RELAY_FORM));
-    }
-    url.set_query(query);
-    Ok(url)
 }
 
 fn is_our_callback(relay: &Url, ours: &PublicUrl) -> bool {
@@ -153,44 +104,13 @@ fn is_our_callback(relay: &Url, ours: &PublicUrl) -> bool {
     Url::parse(&format!("{}/callback", ours.as_str())).is_ok_and(is_ours)
 }
 
-/// `+HH:MM` or `-HH:MM`.
-pub(super) fn time_zone(text: &str, range: Range) -> Result<Offset, InvalidValue> {
-    let Range { low, high } = range;
-    offset_minutes(text)
-        .filter(|minutes| (offset_minutes(low)..=offset_minutes(high)).contains(&Some(*minutes)))
-        .and_then(|minutes| Offset::from_seconds(minutes * 60).ok())
-        .ok_or_else(|| {
-            let accepted = format!("+HH:MM or -HH:MM, such as +08:00, from {low} to {high}");
-            InvalidValue::new("is not a distance from UTC", accepted)
-        })
-}
-
-fn offset_minutes(text: &str) -> Option<i32> {
-    let two_digits = |text: &str| -> Option<i32> {
-        let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_number.then(|| text.parse().ok())?
-    };
-    let (sign, time) = match text.as_bytes().first()? {
-        b'+' => (1, &text[1..]),
-        b'-' => (-1, &text[1..]),
-        _ => return None,
-    };
-    let (hours, minutes) = time.split_once(':')?;
-    let minutes = two_digits(minutes).filter(|minutes| *minutes < 60)?;
-    Some(sign * (two_digits(hours)? * 60 + minutes))
-}
-
-pub(super) fn person_key(text: &str) -> Result<PersonKey, InvalidValue> {
-    text.parse()
-        .map_err(|error: PersonKeyError| InvalidValue::new(error.to_string(), PersonKey::FORM))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Command;
 
-    use super::super::{Config, flags};
     use super::*;
+    use crate::config::values::scans::relay_url;
+    use crate::config::{Config, flags};
 
     const DAY: Duration = Duration::from_hours(24);
 

@@ -40,7 +40,7 @@ pub struct Description {
     /// Whether it is a comma-separated list.
     pub is_list: bool,
     /// Whether `wxqr demo` takes it.
-    pub demo: Demo,
+    pub demo: DemoPolicy,
     help: &'static str,
     range: Option<Range>,
 }
@@ -86,7 +86,7 @@ pub enum Mask {
 
 /// Whether `wxqr demo` takes a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Demo {
+pub enum DemoPolicy {
     /// As `serve` does.
     Takes,
     /// As `serve` does, with another default.
@@ -155,12 +155,12 @@ impl<T> Setting<T> {
     }
 
     pub(super) const fn demo_default(mut self, value: &'static str) -> Self {
-        self.description.demo = Demo::TakesWithDefault(value);
+        self.description.demo = DemoPolicy::TakesWithDefault(value);
         self
     }
 
     pub(super) const fn not_in_demo(mut self) -> Self {
-        self.description.demo = Demo::MakesItsOwn;
+        self.description.demo = DemoPolicy::MakesItsOwn;
         self
     }
 
@@ -192,7 +192,7 @@ impl Description {
             fallback: Fallback::Unset,
             secrecy: Secrecy::Public,
             is_list: false,
-            demo: Demo::Takes,
+            demo: DemoPolicy::Takes,
             help,
             range,
         }
@@ -233,8 +233,8 @@ impl Description {
     /// What holds in the demo when it is not given.
     pub(super) fn demo_fallback(&self) -> Fallback {
         match self.demo {
-            Demo::TakesWithDefault(value) => Fallback::Value(value),
-            Demo::Takes | Demo::MakesItsOwn => self.fallback,
+            DemoPolicy::TakesWithDefault(value) => Fallback::Value(value),
+            DemoPolicy::Takes | DemoPolicy::MakesItsOwn => self.fallback,
         }
     }
 

@@ -17,8 +17,9 @@ use wechat::scene::Lifetime;
 
 use super::file::MAX_FILE_BYTES;
 use super::setting::{Description, Mask, Setting};
-use super::values::{self, AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl};
-use super::{access, scans, webhook};
+use super::values::{
+    self, AppId, CorsOrigins, ExtraCa, FrameAncestors, PublicUrl, access, scans, webhook,
+};
 use crate::access::{Key, Keyring, LinkKeys, Mode, Rate, TrustedProxies};
 use crate::codes::ReuseShare;
 use crate::statistics::PersonKey;
@@ -239,7 +240,7 @@ pub(super) const WEBHOOK_SECRET: Setting<SigningSecrets> = Setting::new(
 .not_in_demo();
 pub(super) const WEBHOOK_OPENID: Setting<bool> = Setting::new(
     "webhook-openid",
-    webhook::openid,
+    values::boolean,
     "Whether webhooks have the followers' openids, `true` or `false`",
 )
 .default("false")

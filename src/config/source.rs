@@ -11,14 +11,14 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{ConfigError, InvalidValue};
 use super::file::read_file;
-use super::setting::{Demo, Description, Fallback, PREFIX};
+use super::setting::{DemoPolicy, Description, Fallback, PREFIX};
 use super::settings::SETTINGS;
 use super::{masking, quotes};
 use crate::redact::SecretWords;
 
-/// Origin of a value.
+/// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingSource {
     /// A flag of the command line.
     Flag,
     /// A `WXQR_` variable.
@@ -30,7 +30,7 @@ pub enum Origin {
     Unset,
 }
 
-impl Origin {
+impl SettingSource {
     fn as_str(self) -> &'static str {
         match self {
             Self::Flag => "flag",
@@ -46,7 +46,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -54,10 +54,10 @@ impl fmt::Display for Origin {
 
 /// The text of one setting, not yet parsed.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct RawSetting {
     pub(super) setting: &'static Description,
     pub(super) raw: Raw,
-    origin: Origin,
+    source: SettingSource,
 }
 
 /// Text of a setting. All of it is held as a secret: the type does not know which settings are.
@@ -69,26 +69,26 @@ pub(super) enum Raw {
     Refused(InvalidValue),
 }
 
-impl Entry {
+impl RawSetting {
     fn fallback(setting: &'static Description, fallback: Fallback) -> Self {
-        let (raw, origin) = match fallback {
-            Fallback::Value(text) => (Raw::Text(text.into()), Origin::Default),
-            Fallback::Unset | Fallback::Required => (Raw::Absent, Origin::Unset),
+        let (raw, source) = match fallback {
+            Fallback::Value(text) => (Raw::Text(text.into()), SettingSource::Default),
+            Fallback::Unset | Fallback::Required => (Raw::Absent, SettingSource::Unset),
         };
         Self {
             setting,
             raw,
-            origin,
+            source,
         }
     }
 
     /// Name of the setting in an error.
     pub(super) fn subject(&self) -> String {
         let variable = self.setting.variable();
-        match self.origin {
-            Origin::Flag => format!("{variable} (from --{})", self.setting.name),
-            Origin::File => self.setting.file_variable().unwrap_or(variable),
-            Origin::Variable | Origin::Default | Origin::Unset => variable,
+        match self.source {
+            SettingSource::Flag => format!("{variable} (from --{})", self.setting.name),
+            SettingSource::File => self.setting.file_variable().unwrap_or(variable),
+            SettingSource::Variable | SettingSource::Default | SettingSource::Unset => variable,
         }
     }
 }
@@ -96,7 +96,7 @@ impl Entry {
 /// Text of every setting, and unknown variables.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    entries: Vec<Entry>,
+    entries: Vec<RawSetting>,
     pub(super) unknown: Vec<ConfigError>,
 }
 
@@ -117,7 +117,7 @@ impl Resolved {
     }
 
     /// The setting of this name.
-    pub(super) fn entry(&self, name: &str) -> &Entry {
+    pub(super) fn entry(&self, name: &str) -> &RawSetting {
         self.entries
             .iter()
             .find(|entry| entry.setting.name == name)
@@ -126,20 +126,20 @@ impl Resolved {
 
     /// True if the operator gave this setting, valid or not.
     pub(super) fn is_given(&self, name: &str) -> bool {
-        self.entry(name).origin.is_given()
+        self.entry(name).source.is_given()
     }
 
     /// Refuses settings that the demo generates, and applies the demo's defaults.
     pub(super) fn fit_for_the_demo(&mut self) {
         for entry in &mut self.entries {
-            let is_given = entry.origin.is_given();
-            let is_refused = is_given && entry.setting.demo == Demo::MakesItsOwn;
+            let is_given = entry.source.is_given();
+            let is_refused = is_given && entry.setting.demo == DemoPolicy::MakesItsOwn;
             if is_refused {
                 let text = "is for a real set-up, and the demo has its own; unset it";
                 self.unknown.push(ConfigError::new(entry.subject(), text));
             }
             if is_refused || !is_given {
-                *entry = Entry::fallback(entry.setting, entry.setting.demo_fallback());
+                *entry = RawSetting::fallback(entry.setting, entry.setting.demo_fallback());
             }
         }
     }
@@ -188,51 +188,51 @@ fn resolve(
     setting: &'static Description,
     flags: &ArgMatches,
     variables: &BTreeMap<String, OsString>,
-) -> Entry {
+) -> RawSetting {
     // Commands without these flags, such as `healthcheck`, read only the variables.
     let flag = |name| flags.try_get_one::<OsString>(name).ok().flatten();
     let variable = |name: String| variables.get(&name);
     given(
         setting,
-        Origin::Flag,
+        SettingSource::Flag,
         flag(setting.name),
         setting.file_flag().and_then(flag),
     )
     .or_else(|| {
         given(
             setting,
-            Origin::Variable,
+            SettingSource::Variable,
             variable(setting.variable()),
             setting.file_variable().and_then(variable),
         )
     })
-    .unwrap_or_else(|| Entry::fallback(setting, setting.fallback))
+    .unwrap_or_else(|| RawSetting::fallback(setting, setting.fallback))
 }
 
-/// Value of a setting from one origin: the text itself, or a file with it.
+/// Value of a setting from one source: the text itself, or a file with it.
 fn given(
     setting: &'static Description,
-    origin: Origin,
+    source: SettingSource,
     value: Option<&OsString>,
     file: Option<&OsString>,
-) -> Option<Entry> {
-    let (text, origin) = match (value, file) {
+) -> Option<RawSetting> {
+    let (text, source) = match (value, file) {
         (None, None) => return None,
-        (Some(value), None) => (text_of(value), origin),
-        (None, Some(path)) => (unquoted_path(path).and_then(secret_in), Origin::File),
+        (Some(value), None) => (text_of(value), source),
+        (None, Some(path)) => (unquoted_path(path).and_then(secret_in), SettingSource::File),
         (Some(_), Some(_)) => {
             let problem = "is given twice, as a value and as a file";
-            (Err(InvalidValue::new(problem, "one of the two")), origin)
+            (Err(InvalidValue::new(problem, "one of the two")), source)
         }
     };
     let text = text.and_then(|text| {
         quotes::refuse(&text, setting.is_list)?;
         Ok(text)
     });
-    Some(Entry {
+    Some(RawSetting {
         setting,
         raw: text.map_or_else(Raw::Refused, |text| Raw::Text(text.into())),
-        origin,
+        source,
     })
 }
 
@@ -351,15 +351,15 @@ impl Effective {
 }
 
 impl fmt::Display for Effective {
-    /// One line each: variable, origin, value.
+    /// One line each: variable, source, value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.0.iter().map(|row| row.setting.variable().len()).max();
         for (index, row) in self.0.iter().enumerate() {
             let line_break = if index == 0 { "" } else { "\n" };
-            let (variable, origin) = (row.setting.variable(), row.origin.as_str());
+            let (variable, source) = (row.setting.variable(), row.source.as_str());
             let line = match &row.shown {
-                Some(shown) => format!("{variable:0$}  {origin:8}  {shown}", width.unwrap_or(0)),
-                None => format!("{variable:0$}  {origin}", width.unwrap_or(0)),
+                Some(shown) => format!("{variable:0$}  {source:8}  {shown}", width.unwrap_or(0)),
+                None => format!("{variable:0$}  {source}", width.unwrap_or(0)),
             };
             write!(f, "{line_break}{line}")?;
         }
@@ -374,12 +374,12 @@ pub struct EffectiveSetting {
     pub setting: &'static Description,
     /// Value with secrets replaced by `********`; `None` if unset.
     pub shown: Option<String>,
-    /// Origin of the value.
-    pub origin: Origin,
+    /// Where the value comes from.
+    pub source: SettingSource,
 }
 
 impl EffectiveSetting {
-    fn new(entry: &Entry) -> Self {
+    fn new(entry: &RawSetting) -> Self {
         let shown = match &entry.raw {
             Raw::Text(text) => {
                 let shown = masking::shown(entry.setting.secrecy, text.expose_secret());
@@ -390,7 +390,7 @@ impl EffectiveSetting {
         Self {
             setting: entry.setting,
             shown,
-            origin: entry.origin,
+            source: entry.source,
         }
     }
 }

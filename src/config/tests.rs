@@ -66,20 +66,20 @@ fn a_flag_wins_over_a_variable_and_that_over_the_default() {
     let (config, effective) = load(&["--reuse", "0.75"], &variables).unwrap();
     let close = |a: f64, b: f64| (a - b).abs() < f64::EPSILON;
     assert!(close(config.codes.reuse.get(), 0.75));
-    let origin = |name| {
+    let source = |name| {
         let rows = effective.settings();
         rows.iter()
             .find(|row| row.setting.name == name)
             .unwrap()
-            .origin
+            .source
     };
     for (name, want) in [
-        ("reuse", Origin::Flag),
-        ("listen", Origin::Variable),
-        ("log", Origin::Default),
-        ("api-keys", Origin::Unset),
+        ("reuse", SettingSource::Flag),
+        ("listen", SettingSource::Variable),
+        ("log", SettingSource::Default),
+        ("api-keys", SettingSource::Unset),
     ] {
-        assert_eq!(origin(name), want, "{name}");
+        assert_eq!(source(name), want, "{name}");
     }
 }
 
@@ -330,8 +330,8 @@ fn the_demo_runs_on_its_own_account_and_sandbox() {
 #[test]
 fn the_demo_logs_warnings_by_default() {
     assert_eq!(demo(&[], &[]).unwrap().log.filter, "warn");
-    let told = demo(&[], &[("WXQR_LOG", "info")]).unwrap();
-    assert_eq!(told.log.filter, "info");
+    let config = demo(&[], &[("WXQR_LOG", "info")]).unwrap();
+    assert_eq!(config.log.filter, "info");
 }
 
 #[test]
@@ -468,7 +468,11 @@ fn the_demo_refuses_what_belongs_to_a_real_account() {
             let refused = got.is_err_and(|text| {
                 text.starts_with(&setting.variable()) && text.ends_with("unset it")
             });
-            assert_eq!(refused, setting.demo == Demo::MakesItsOwn, "{variable}");
+            assert_eq!(
+                refused,
+                setting.demo == DemoPolicy::MakesItsOwn,
+                "{variable}"
+            );
         }
     }
     assert!(demo(&["--app-id", "wx1"], &[]).is_err());

@@ -1,5 +1,9 @@
 //! Value types and parsers of single settings.
 
+pub(super) mod access;
+pub(super) mod scans;
+pub(super) mod webhook;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;

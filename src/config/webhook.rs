@@ -1,18 +1,16 @@
 //! Settings of webhooks.
 
-use super::error::InvalidValue;
-use super::{Reader, Reported, ScanSettings, settings};
-use crate::text::boolean;
-use crate::webhooks::{
-    ReceiverUrl, ReceiverUrlError, Settings, SigningSecrets, SigningSecretsError,
-};
+use super::reader::{Reader, Reported};
+use super::scans::ScanSettings;
+use super::settings;
+use crate::webhooks::WebhookSettings;
 
 impl Reader<'_> {
     /// The receiver and what signs for it. Without a callback there are no events to send.
     pub(super) fn webhook(
         &mut self,
         scans: &Result<ScanSettings, Reported>,
-    ) -> Result<Option<Settings>, Reported> {
+    ) -> Result<Option<WebhookSettings>, Reported> {
         let is_callback_off = matches!(scans, Ok(scans) if scans.callback.is_none());
         let url = self.optional(&settings::WEBHOOK_URL);
         let secrets = self.optional(&settings::WEBHOOK_SECRET);
@@ -25,7 +23,7 @@ impl Reader<'_> {
             (Some(_), Some(_), _) if is_callback_off => {
                 Err(self.refuse_alone("webhook-url", "WXQR_CALLBACK_TOKEN"))
             }
-            (Some(url), Some(secrets), with_openids) => Ok(Some(Settings {
+            (Some(url), Some(secrets), with_openids) => Ok(Some(WebhookSettings {
                 url,
                 secrets,
                 with_openids,
@@ -34,27 +32,12 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn url(text: &str) -> Result<ReceiverUrl, InvalidValue> {
-    text.parse()
-        .map_err(|error: ReceiverUrlError| InvalidValue::new(error.to_string(), ReceiverUrl::FORM))
-}
-
-pub(super) fn secrets(text: &str) -> Result<SigningSecrets, InvalidValue> {
-    text.parse().map_err(|error: SigningSecretsError| {
-        InvalidValue::new(error.to_string(), SigningSecrets::FORM)
-    })
-}
-
-pub(super) fn openid(text: &str) -> Result<bool, InvalidValue> {
-    boolean(text).ok_or_else(|| InvalidValue::new("is neither true nor false", "true, false"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Command;
 
-    use super::super::{Config, flags};
     use super::*;
+    use crate::config::{Config, flags};
 
     const TOKEN: (&str, &str) = ("WXQR_CALLBACK_TOKEN", "callbacktoken");
     const URL: (&str, &str) = (
@@ -68,7 +51,7 @@ mod tests {
     const OPENID: (&str, &str) = ("WXQR_WEBHOOK_OPENID", "true");
 
     /// The settings and what `wxqr config` shows, or the errors; none may quote a secret.
-    fn load(more: &[(&str, &str)]) -> Result<(Option<Settings>, String), String> {
+    fn load(more: &[(&str, &str)]) -> Result<(Option<WebhookSettings>, String), String> {
         let account = [
             ("WXQR_APP_ID", "wx0123456789abcdef"),
             ("WXQR_APP_SECRET", "x"),

@@ -145,7 +145,7 @@ mod tests {
             refused_since_accepted: refusals.map_or(0, |(_, times)| times),
             last_refusal: refusals.map(|(diagnosis, times)| ReportedRefusal {
                 code: diagnosis.code().to_owned(),
-                reason: callback::reason(diagnosis).to_string(),
+                reason: callback::likely_cause(diagnosis).to_string(),
                 action: callback::action(diagnosis).to_owned(),
                 proven: diagnosis.is_proven(),
                 at,

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ExtraCa};
 use crate::outbound;
 use crate::telemetry::Causes;
-use crate::webhooks::{Failure, Health, Settings, Status};
+use crate::webhooks::{DeliveryFailure, WebhookHealth, WebhookSettings, WebhookStatus};
 
 /// The age of an event that waits from which on the line is a warning: longer than the longest
 /// back-off.
@@ -20,7 +20,7 @@ const LATE: Duration = Duration::from_mins(20);
 /// database is there.
 pub(super) async fn check(
     config: &Config,
-    settings: &Settings,
+    settings: &WebhookSettings,
     stores: Option<&Stores>,
     clock: &Arc<dyn Clock>,
 ) -> Finding {
@@ -50,31 +50,33 @@ pub(super) async fn check(
     }
 }
 
-fn progress(answers: Finding, status: &Status) -> Finding {
+fn progress(answers: Finding, status: &WebhookStatus) -> Finding {
     let waiting = waiting(status);
     match (status.health(), status.progress.last_failure) {
-        (Health::Stopped, _) => Finding::failed(
+        (WebhookHealth::Stopped, _) => Finding::failed(
             WEBHOOK,
             Issue::new(
                 format!("the receiver answered 410, so nothing is sent to it; {waiting}"),
                 "restart the service with the right WXQR_WEBHOOK_URL, or without one",
             ),
         ),
-        (Health::Failing, Some(failure)) => {
+        (WebhookHealth::Failing, Some(failure)) => {
             let (cause, action) = explain(failure);
             let tries = status.progress.failures;
             let cause = format!("{cause}, {tries} times in a row; {waiting}");
             Finding::failed(WEBHOOK, Issue::new(cause, action))
         }
-        (Health::Ok | Health::Failing, _) if status.lag.age > LATE => Finding::warned(
-            WEBHOOK,
-            Issue::new(waiting, "see that the service runs with this database"),
-        ),
-        (Health::Ok | Health::Failing, _) => answers.and(&waiting),
+        (WebhookHealth::Ok | WebhookHealth::Failing, _) if status.lag.age > LATE => {
+            Finding::warned(
+                WEBHOOK,
+                Issue::new(waiting, "see that the service runs with this database"),
+            )
+        }
+        (WebhookHealth::Ok | WebhookHealth::Failing, _) => answers.and(&waiting),
     }
 }
 
-fn waiting(status: &Status) -> String {
+fn waiting(status: &WebhookStatus) -> String {
     let delivered = match status.progress.delivered_at {
         Some(at) => format!(
             "the last delivery was at {}",
@@ -85,7 +87,7 @@ fn waiting(status: &Status) -> String {
     format!("{delivered}, events that wait: {}", status.lag.events)
 }
 
-fn explain(failure: Failure) -> (String, &'static str) {
+fn explain(failure: DeliveryFailure) -> (String, &'static str) {
     match failure.reason.status() {
         Some(status) => (
             format!("the receiver answers {status}"),

@@ -21,7 +21,7 @@ use crate::callback::{History, Summary};
 use crate::clock::Clock;
 use crate::http::extract::body::read_body;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::statistics::{self, Answer, Delivery, Relay, Scans};
+use crate::statistics::{self, Answer, Relay, RelayedPush, Scans};
 use crate::telemetry::{self, Causes};
 
 /// How long WeChat waits for the answer of a push.
@@ -142,14 +142,14 @@ pub(crate) async fn receive(
     let reply = callback.record(&scans, push.content).await?;
     callback.count(unread, now);
     let reply = callback.written(reply, push.reply_to.as_ref(), now);
-    let delivery = Delivery {
+    let original = RelayedPush {
         query,
         content_type: headers.get(header::CONTENT_TYPE).cloned(),
         body: Bytes::from_owner(body),
     };
     let relayed = match &callback.relay {
         None => None,
-        Some(relay) => Some(relayed(relay, delivery, deadline).await),
+        Some(relay) => Some(relayed(relay, original, deadline).await),
     };
     Ok(acknowledgement(relayed, reply))
 }
@@ -188,8 +188,8 @@ impl Callback {
         Ok(push)
     }
 
-    /// Stores an event, and gives the reply to its follower. Anything else needs no store and has
-    /// no reply.
+    /// Stores an event, and gives the reply to its follower. Anything else needs no database and
+    /// has no reply.
     async fn record(&self, scans: &Scans, content: Content) -> Result<Option<Reply>, Problem> {
         match content {
             Content::Event(event) => {
@@ -244,8 +244,8 @@ fn unread(content: &Content) -> Option<Diagnosis> {
 
 /// The response of the relay's target. After a failure an empty one, because WeChat shows the
 /// follower an error for anything else.
-async fn relayed(relay: &Relay, delivery: Delivery, deadline: Instant) -> Answer {
-    let answer = relay.pass_on(delivery, deadline).await;
+async fn relayed(relay: &Relay, push: RelayedPush, deadline: Instant) -> Answer {
+    let answer = relay.pass_on(push, deadline).await;
     answer.unwrap_or_else(|error| {
         tracing::warn!(error = %Causes(&error), "the relay did not answer a push");
         Answer {

@@ -22,7 +22,7 @@ use crate::http::static_response::{ONE_HOUR, StaticResponse};
     ),
     modifiers(&Keys),
 )]
-pub(crate) struct Document;
+pub(crate) struct ApiDocument;
 
 /// The serialized document. Serializing it for each request would cost as much as twenty pages.
 pub(crate) fn file(document: &utoipa::openapi::OpenApi) -> StaticResponse {

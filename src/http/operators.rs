@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -16,9 +13,7 @@ use utoipa::ToSchema;
 
 use crate::codes::CircuitBreaker;
 use crate::db::Database;
-use crate::http::middleware::metrics_listener;
 use crate::http::problem::Problem;
-use crate::http::router::RouterSettings;
 
 /// Answers while the process is alive (liveness).
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process is alive")), tag = "operating")]
@@ -72,27 +67,14 @@ pub(crate) async fn starting() -> Problem {
     Problem::starting()
 }
 
-/// The routes of the metrics listener. `read_gauges` is called before each answer.
-pub fn metrics_router(
-    handle: PrometheusHandle,
-    settings: &RouterSettings,
-    read_gauges: impl Fn() + Clone + Send + Sync + 'static,
-) -> Router {
+/// Answers `/metrics`.
+pub(crate) fn metrics(handle: &PrometheusHandle) -> impl IntoResponse + use<> {
     let media_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    let metrics = async move || {
-        read_gauges();
-        (media_type, handle.render())
-    };
-    let log = Arc::new(settings.access_log());
-    let routes = Router::new()
-        .route("/metrics", get(metrics))
-        .fallback(async || {
-            (
-                StatusCode::NOT_FOUND,
-                "not found; the metrics are at /metrics\n",
-            )
-        });
-    Router::new()
-        .fallback_service(routes)
-        .layer(from_fn_with_state(log, metrics_listener::run))
+    (media_type, handle.render())
+}
+
+/// Answers everything else on the metrics listener.
+pub(crate) async fn only_metrics() -> impl IntoResponse {
+    let text = "not found; the metrics are at /metrics\n";
+    (StatusCode::NOT_FOUND, text)
 }

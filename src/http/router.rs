@@ -8,6 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Extension, Router};
 use local_guard::OriginGuard;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tower::ServiceBuilder;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +20,7 @@ use crate::config::CorsOrigins;
 use crate::http::microcache::Microcache;
 use crate::http::middleware::access_log::AccessLog;
 use crate::http::middleware::stack::{self, Front, Stack};
-use crate::http::middleware::{catch_panic, cors, same_origin};
+use crate::http::middleware::{catch_panic, cors, metrics_listener, same_origin};
 use crate::http::pages::by_language::PageByLanguage;
 use crate::http::pages::console::assets;
 use crate::http::pages::{console, demo, embed_script, home, robots, stats};
@@ -147,7 +148,7 @@ pub struct RouterSettings {
 }
 
 impl RouterSettings {
-    pub(super) fn access_log(&self) -> AccessLog {
+    fn access_log(&self) -> AccessLog {
         AccessLog {
             base_path: self.base_path.as_str().into(),
             secrets: Arc::clone(&self.secret_words),
@@ -192,9 +193,28 @@ pub fn starting_router(settings: &RouterSettings) -> Router {
     with_middleware(with_base_path(starting(), &settings.base_path), settings)
 }
 
+/// The metrics listener. `read_gauges` is called before each answer.
+pub fn metrics_router(
+    handle: PrometheusHandle,
+    settings: &RouterSettings,
+    read_gauges: impl Fn() + Clone + Send + Sync + 'static,
+) -> Router {
+    let metrics = async move || {
+        read_gauges();
+        operators::metrics(&handle)
+    };
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .fallback(operators::only_metrics);
+    let log = Arc::new(settings.access_log());
+    Router::new()
+        .fallback_service(routes)
+        .layer(from_fn_with_state(log, metrics_listener::run))
+}
+
 /// The OpenAPI document of the whole service, as `/openapi.json` answers it.
 pub fn openapi_document() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::with_openapi(openapi::Document::openapi())
+    OpenApiRouter::with_openapi(openapi::ApiDocument::openapi())
         .merge(codes())
         .merge(api())
         .merge(operators())

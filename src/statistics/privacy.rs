@@ -53,7 +53,7 @@ impl PersonKey {
     /// The accepted forms of a key, for help and errors.
     pub const FORM: &str = "32 random bytes, as 64 hex digits (`openssl rand -hex 32`) or in base64 (43 or 44 characters)";
 
-    /// For the store only, which keeps it.
+    /// For the database only, which keeps it.
     pub fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }

@@ -37,7 +37,7 @@ pub struct Relay {
 
 /// A push, byte for byte.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct RelayedPush {
     /// The query, without the question mark: it has the signatures.
     pub query: String,
     /// What WeChat calls the body's format.
@@ -75,7 +75,7 @@ pub enum RelayError {
     Refused(StatusCode),
     /// An answer that cannot be read whole.
     #[error("the relay's answer cannot be read")]
-    Body(#[from] outbound::BodyError),
+    Body(#[from] outbound::ResponseBodyError),
 }
 
 impl From<reqwest::Error> for RelayError {
@@ -118,13 +118,13 @@ impl Relay {
     /// [`RelayError`]. A push is never sent twice.
     pub async fn pass_on(
         &self,
-        delivery: Delivery,
+        push: RelayedPush,
         deadline: Instant,
     ) -> Result<Answer, RelayError> {
         let deadline = deadline.min(Instant::now() + RELAY_TIMEOUT);
         let answer = match self.free.try_acquire() {
             Err(_) => Err(RelayError::Busy),
-            Ok(_one) => timeout_at(deadline, self.ask(delivery))
+            Ok(_one) => timeout_at(deadline, self.ask(push))
                 .await
                 .unwrap_or(Err(RelayError::Timeout)),
         };
@@ -132,8 +132,8 @@ impl Relay {
         answer
     }
 
-    async fn ask(&self, delivery: Delivery) -> Result<Answer, RelayError> {
-        let response = self.post(delivery).await?;
+    async fn ask(&self, push: RelayedPush) -> Result<Answer, RelayError> {
+        let response = self.post(push).await?;
         let status = response.status();
         if !status.is_success() {
             return Err(RelayError::Refused(status));
@@ -147,12 +147,9 @@ impl Relay {
         })
     }
 
-    async fn post(&self, delivery: Delivery) -> reqwest::Result<Response> {
-        let mut request = self
-            .client
-            .post(self.url_with(&delivery.query))
-            .body(delivery.body);
-        if let Some(content_type) = delivery.content_type {
+    async fn post(&self, push: RelayedPush) -> reqwest::Result<Response> {
+        let mut request = self.client.post(self.url_with(&push.query)).body(push.body);
+        if let Some(content_type) = push.content_type {
             request = request.header(CONTENT_TYPE, content_type);
         }
         request.send().await

@@ -33,7 +33,7 @@ pub enum NotRecorded {
     /// Not stored in time. It still may be.
     #[error("the event was not stored in time")]
     Late,
-    /// The store refused.
+    /// The database refused.
     #[error(transparent)]
     Store(#[from] db::Error),
 }

@@ -9,7 +9,7 @@ pub(super) const MAX_EVENTS: usize = 100;
 /// Events that are sent together. Their end is stored before they are sent: a batch that is sent
 /// again, by whichever replica, has the same events and the same id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Batch {
+pub(super) struct EventBatch {
     /// The place after which it begins.
     pub(super) after: u64,
     /// The last place that it covers; that of its last event, or of an event of a binding.
@@ -18,7 +18,7 @@ pub(super) struct Batch {
     pub(super) events: Vec<StoredEvent>,
 }
 
-impl Batch {
+impl EventBatch {
     /// The next batch, from a page of at most [`MAX_EVENTS`] after what is delivered; none where
     /// nothing is stored after that.
     pub(super) fn next(progress: &Progress, page: EventPage) -> Option<Self> {
@@ -91,7 +91,7 @@ mod tests {
             (10, Some(12), full(), Some((2, "scans_10-12_event12"))),
             (10, Some(110), full(), Some((100, "scans_10-110_event110"))),
         ] {
-            let got = Batch::next(&progress(delivered, batch_end), page);
+            let got = EventBatch::next(&progress(delivered, batch_end), page);
             let got = got.map(|batch| (batch.events.len(), batch.id()));
             let want = want.map(|(events, id)| (events, id.to_owned()));
             assert_eq!(got, want, "{delivered} {batch_end:?}");

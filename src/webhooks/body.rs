@@ -8,12 +8,12 @@ use wechat::event::EventKind;
 use wechat::openid::OpenId;
 use wechat::scene::{Scene, SceneValue};
 
-use super::batch::Batch;
+use super::batch::EventBatch;
 use crate::channels::{Channel, KnownScene};
 use crate::statistics::{Attribution, StoredEvent};
 
-/// Names of scenes.
-pub(super) type Names = HashMap<Scene, KnownScene>;
+/// Label and group of each scene that has a name.
+pub(super) type SceneNames = HashMap<Scene, KnownScene>;
 
 /// Whether events show openids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,25 +31,25 @@ struct Body<'a> {
 
 #[derive(Debug, Serialize)]
 struct Data<'a> {
-    events: Vec<EventBody<'a>>,
+    events: Vec<WebhookEvent<'a>>,
     /// Of `/api/scans`, after the last event.
     cursor: String,
 }
 
 #[derive(Debug, Serialize)]
-struct EventBody<'a> {
+struct WebhookEvent<'a> {
     id: &'a str,
     at: Timestamp,
     event: &'static str,
     #[serde(flatten)]
-    code: Option<CodeBody<'a>>,
+    code: Option<WebhookCode<'a>>,
     person: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     openid: Option<&'a str>,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct CodeBody<'a> {
+struct WebhookCode<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     scene_id: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +64,7 @@ struct CodeBody<'a> {
 }
 
 /// The scenes of a batch, each once, whose names its body needs.
-pub(super) fn scenes(batch: &Batch) -> Vec<Scene> {
+pub(super) fn scenes(batch: &EventBatch) -> Vec<Scene> {
     let mut scenes: Vec<Scene> = batch.events.iter().filter_map(scene).cloned().collect();
     scenes.sort_unstable();
     scenes.dedup();
@@ -79,7 +79,12 @@ fn scene(event: &StoredEvent) -> Option<&Scene> {
 }
 
 /// The body of a batch, as JSON.
-pub(super) fn json(batch: &Batch, names: &Names, openids: Openids, now: Timestamp) -> Vec<u8> {
+pub(super) fn json(
+    batch: &EventBatch,
+    names: &SceneNames,
+    openids: Openids,
+    now: Timestamp,
+) -> Vec<u8> {
     let events = batch.events.iter();
     let body = Body {
         r#type: "scans",
@@ -97,11 +102,11 @@ fn second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).expect("a second of a timestamp is one")
 }
 
-fn shown<'a>(event: &'a StoredEvent, names: &'a Names, openids: Openids) -> EventBody<'a> {
+fn shown<'a>(event: &'a StoredEvent, names: &'a SceneNames, openids: Openids) -> WebhookEvent<'a> {
     let openid = event.openid.as_ref().filter(|_| openids == Openids::Shown);
     let channel = scene(event).and_then(|scene| names.get(scene));
     let channel = channel.map(|known| &known.channel);
-    EventBody {
+    WebhookEvent {
         id: &event.id,
         at: second(event.at),
         event: match event.kind {
@@ -118,13 +123,13 @@ fn shown<'a>(event: &'a StoredEvent, names: &'a Names, openids: Openids) -> Even
     }
 }
 
-fn shown_code<'a>(code: &'a Attribution, channel: Option<&'a Channel>) -> CodeBody<'a> {
+fn shown_code<'a>(code: &'a Attribution, channel: Option<&'a Channel>) -> WebhookCode<'a> {
     let scene = match code {
         Attribution::Code(scene) => scene,
         Attribution::Unknown(text) => {
-            return CodeBody {
+            return WebhookCode {
                 scene_str: Some(text),
-                ..CodeBody::default()
+                ..WebhookCode::default()
             };
         }
     };
@@ -132,7 +137,7 @@ fn shown_code<'a>(code: &'a Attribution, channel: Option<&'a Channel>) -> CodeBo
         SceneValue::Id(id) => (Some(id), None),
         SceneValue::Text(text) => (None, Some(text)),
     };
-    CodeBody {
+    WebhookCode {
         scene_id,
         scene_str,
         permanent: Some(scene.kind().is_permanent()),

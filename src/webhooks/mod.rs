@@ -15,10 +15,10 @@ mod sender;
 mod signature;
 mod sql;
 
-pub use self::monitor::{Health, Lag, Monitor, Status};
-pub use self::progress::{Failure, Progress};
+pub use self::monitor::{Lag, Monitor, WebhookHealth, WebhookStatus};
+pub use self::progress::{DeliveryFailure, Progress};
 pub use self::receiver::FailureReason;
 pub use self::receiver_url::{ReceiverUrl, ReceiverUrlError};
-pub use self::sender::{Sender, Settings};
+pub use self::sender::{Sender, WebhookSettings};
 pub use self::signature::{SigningSecrets, SigningSecretsError};
 pub use self::sql::WebhookStore;

@@ -18,18 +18,16 @@ pub struct Monitor {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// How it goes.
+/// Progress and lag of the webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// What is delivered, and the last failure.
+pub struct WebhookStatus {
     pub progress: Progress,
-    /// What waits.
     pub lag: Lag,
 }
 
 /// Whether events are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
+pub enum WebhookHealth {
     /// The last try succeeded, or there was none.
     Ok,
     /// The last tries failed; there will be more.
@@ -38,7 +36,7 @@ pub enum Health {
     Stopped,
 }
 
-impl Health {
+impl WebhookHealth {
     /// The name in answers.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,14 +47,14 @@ impl Health {
     }
 }
 
-impl Status {
+impl WebhookStatus {
     /// Whether events are delivered.
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> WebhookHealth {
         let reason = self.progress.last_failure.map(|failure| failure.reason);
         match (self.progress.failures, reason) {
-            (0, _) => Health::Ok,
-            (_, Some(FailureReason::Gone)) => Health::Stopped,
-            _ => Health::Failing,
+            (0, _) => WebhookHealth::Ok,
+            (_, Some(FailureReason::Gone)) => WebhookHealth::Stopped,
+            _ => WebhookHealth::Failing,
         }
     }
 }
@@ -87,13 +85,13 @@ impl Monitor {
         }
     }
 
-    /// How it goes; none before the first start with a receiver. Cancel safe.
+    /// Progress and lag; none before the first start with a receiver. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
-    pub async fn status(&self) -> Result<Option<Status>, db::Error> {
+    /// When the database cannot be used.
+    pub async fn status(&self) -> Result<Option<WebhookStatus>, db::Error> {
         let look = self.look(1).await?;
-        Ok(look.map(|look| Status {
+        Ok(look.map(|look| WebhookStatus {
             lag: self.lag(&look),
             progress: look.progress,
         }))

@@ -16,14 +16,14 @@ pub struct Progress {
     /// Failures since the last delivery.
     pub failures: u32,
     /// The last failure, which deliveries after it do not remove.
-    pub last_failure: Option<Failure>,
+    pub last_failure: Option<DeliveryFailure>,
     /// When the next try is, while there are failures.
     pub next_try_at: Timestamp,
 }
 
 /// A batch that was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failure {
+pub struct DeliveryFailure {
     pub at: Timestamp,
     pub reason: FailureReason,
 }

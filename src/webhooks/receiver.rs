@@ -27,9 +27,9 @@ pub(super) struct Receiver {
     pub(super) secrets: SigningSecrets,
 }
 
-/// What is sent.
+/// The content of one webhook: a message, as Standard Webhooks calls it.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct WebhookMessage {
     /// Names the batch, the same in every try.
     pub(super) id: String,
     /// JSON.
@@ -121,10 +121,10 @@ impl Receiver {
     /// [`AttemptError`] without a success in time.
     pub(super) async fn deliver(
         &self,
-        message: &Message,
+        message: &WebhookMessage,
         now: Timestamp,
     ) -> Result<(), AttemptError> {
-        let Message { id, body } = message;
+        let WebhookMessage { id, body } = message;
         let request = self
             .client
             .post(self.url.expose().clone())

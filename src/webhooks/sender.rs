@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backoff::{self, Backoff};
-use super::batch::{Batch, MAX_EVENTS};
+use super::batch::{EventBatch, MAX_EVENTS};
 use super::body::{self, Openids};
 use super::failure_log::FailureLog;
 use super::monitor::{Look, Monitor};
-use super::progress::{Failure, Progress};
-use super::receiver::{self, AttemptError, FailureReason, Message, Receiver};
+use super::progress::{DeliveryFailure, Progress};
+use super::receiver::{self, AttemptError, FailureReason, Receiver, WebhookMessage};
 use super::receiver_url::ReceiverUrl;
 use super::signature::SigningSecrets;
 use super::sql::FailedTry;
@@ -39,7 +39,7 @@ const _: () = assert!(
 
 /// What the operator sets.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct WebhookSettings {
     /// Where events are sent.
     pub url: ReceiverUrl,
     pub secrets: SigningSecrets,
@@ -74,7 +74,7 @@ impl Sender {
     /// # Errors
     /// When the bundle holds no certificate that can be read.
     pub fn new(
-        settings: Settings,
+        settings: WebhookSettings,
         extra_ca: Option<&[u8]>,
         monitor: Monitor,
         channels: ChannelStore,
@@ -106,7 +106,7 @@ impl Sender {
     /// before the first event can come.
     ///
     /// # Errors
-    /// When the store cannot be used. [`Sender::step`] makes up for it.
+    /// When the database cannot be used. [`Sender::step`] makes up for it.
     pub async fn prepare(&self) -> Result<(), db::Error> {
         let (all, newest) = (EventFilter::default(), EventOrder::NewestFirst);
         let page = self.monitor.events.events(&all, newest, 1).await?;
@@ -133,7 +133,7 @@ impl Sender {
     /// may wait. Not cancel safe: the batch may be sent twice.
     ///
     /// # Errors
-    /// When the store cannot be used. The batch is sent again later, with the same id.
+    /// When the database cannot be used. The batch is sent again later, with the same id.
     pub async fn step(&mut self) -> Result<bool, db::Error> {
         let Some(look) = self.monitor.look(MAX_EVENTS).await? else {
             self.prepare().await?;
@@ -142,7 +142,7 @@ impl Sender {
         let lag = self.monitor.lag(&look);
         telemetry::webhook_lag(lag.events, lag.age);
         let Look { progress, page } = look;
-        let Some(batch) = Batch::next(&progress, page) else {
+        let Some(batch) = EventBatch::next(&progress, page) else {
             return Ok(false);
         };
         if batch.events.is_empty() {
@@ -169,15 +169,15 @@ impl Sender {
         self.is_stopped || self.has_tried && !is_over
     }
 
-    async fn message(&self, batch: &Batch) -> Result<Message, db::Error> {
+    async fn message(&self, batch: &EventBatch) -> Result<WebhookMessage, db::Error> {
         let names = self.channels.known_scenes(&body::scenes(batch)).await?;
-        Ok(Message {
+        Ok(WebhookMessage {
             id: batch.id(),
             body: body::json(batch, &names, self.openids, self.clock.now()),
         })
     }
 
-    async fn delivered(&mut self, batch: &Batch, failures: u32) -> Result<bool, db::Error> {
+    async fn delivered(&mut self, batch: &EventBatch, failures: u32) -> Result<bool, db::Error> {
         telemetry::webhook_attempt("ok");
         self.log.delivered(failures);
         let now = self.clock.now();
@@ -187,7 +187,7 @@ impl Sender {
 
     async fn failed(
         &mut self,
-        batch: &Batch,
+        batch: &EventBatch,
         failures: u32,
         error: &AttemptError,
     ) -> Result<bool, db::Error> {
@@ -198,7 +198,7 @@ impl Sender {
         self.is_stopped = reason == FailureReason::Gone;
         let at = self.clock.now();
         let failed = FailedTry {
-            failure: Failure { at, reason },
+            failure: DeliveryFailure { at, reason },
             failures,
             // A replica with another URL need not wait for one that is gone.
             next_try_at: if self.is_stopped { at } else { at + wait },

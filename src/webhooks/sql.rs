@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::batch::Batch;
-use super::progress::{Failure, Progress};
+use super::batch::EventBatch;
+use super::progress::{DeliveryFailure, Progress};
 use super::receiver::FailureReason;
 use crate::db::{Command, Database, Error, ReadKind, Transaction, row};
 
@@ -21,7 +21,7 @@ pub struct WebhookStore {
 /// A try that failed, and what follows from it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FailedTry {
-    pub(super) failure: Failure,
+    pub(super) failure: DeliveryFailure,
     /// In a row, this one included.
     pub(super) failures: u32,
     pub(super) next_try_at: Timestamp,
@@ -55,7 +55,7 @@ impl WebhookStore {
     /// The progress; none before the first start with a receiver. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub(super) async fn progress(&self) -> Result<Option<Progress>, Error> {
         let query = sqlx::query(PROGRESS).bind(self.db.appid());
         self.db
@@ -72,7 +72,7 @@ impl WebhookStore {
     }
 
     /// Moves past a batch without an event. Returns whether this call did.
-    pub(super) async fn pass_over(&self, batch: &Batch) -> Result<bool, Error> {
+    pub(super) async fn pass_over(&self, batch: &EventBatch) -> Result<bool, Error> {
         let (after, end) = (batch.after, batch.end);
         self.db.execute(PassOver { after, end }).await
     }
@@ -82,7 +82,7 @@ impl WebhookStore {
     pub(super) async fn claim(
         &self,
         holder: &str,
-        batch: &Batch,
+        batch: &EventBatch,
         lease: Duration,
     ) -> Result<bool, Error> {
         let now = self.db.now_sql();
@@ -92,7 +92,7 @@ impl WebhookStore {
                  WHERE appid = $1 AND delivered_seq = $3 AND (batch_end IS NULL OR batch_end = $4)
                    AND (holder = $2 OR held_until <= {now})"
             ),
-            held: Held::new(holder, batch),
+            held: LeasedBatch::new(holder, batch),
             end: batch.end,
             lease,
         };
@@ -104,11 +104,11 @@ impl WebhookStore {
     pub(super) async fn finish(
         &self,
         holder: &str,
-        batch: &Batch,
+        batch: &EventBatch,
         at: Timestamp,
     ) -> Result<(), Error> {
         let finish = FinishBatch {
-            held: Held::new(holder, batch),
+            held: LeasedBatch::new(holder, batch),
             end: batch.end,
             at,
         };
@@ -120,22 +120,22 @@ impl WebhookStore {
     pub(super) async fn fail(
         &self,
         holder: &str,
-        batch: &Batch,
+        batch: &EventBatch,
         failed: FailedTry,
     ) -> Result<(), Error> {
-        let held = Held::new(holder, batch);
+        let held = LeasedBatch::new(holder, batch);
         self.db.execute(FailBatch { held, failed }).await
     }
 }
 
-/// A batch in the hands of a replica.
-struct Held {
+/// A batch that a replica has leased.
+struct LeasedBatch {
     holder: String,
     after: u64,
 }
 
-impl Held {
-    fn new(holder: &str, batch: &Batch) -> Self {
+impl LeasedBatch {
+    fn new(holder: &str, batch: &EventBatch) -> Self {
         Self {
             holder: holder.to_owned(),
             after: batch.after,
@@ -181,7 +181,7 @@ impl Command for PassOver {
 
 struct ClaimBatch {
     sql: String,
-    held: Held,
+    held: LeasedBatch,
     end: u64,
     lease: Duration,
 }
@@ -203,7 +203,7 @@ impl Command for ClaimBatch {
 }
 
 struct FinishBatch {
-    held: Held,
+    held: LeasedBatch,
     end: u64,
     at: Timestamp,
 }
@@ -225,7 +225,7 @@ impl Command for FinishBatch {
 }
 
 struct FailBatch {
-    held: Held,
+    held: LeasedBatch,
     failed: FailedTry,
 }
 
@@ -272,7 +272,7 @@ fn progress(found: &AnyRow) -> Result<Progress, Error> {
     })
 }
 
-fn failure(found: &AnyRow, at: i64) -> Result<Failure, Error> {
+fn failure(found: &AnyRow, at: i64) -> Result<DeliveryFailure, Error> {
     let status: Option<i64> = found.try_get("failure_status")?;
     let status = status.and_then(|status| u16::try_from(status).ok());
     let name: String = found.try_get("failure")?;
@@ -283,7 +283,7 @@ fn failure(found: &AnyRow, at: i64) -> Result<Failure, Error> {
         ("unreachable", _) => FailureReason::Unreachable,
         _ => return Err(Error::BadRow("a failure of a webhook")),
     };
-    Ok(Failure {
+    Ok(DeliveryFailure {
         at: row::instant(at)?,
         reason,
     })

@@ -6,6 +6,6 @@ mod read;
 mod write;
 
 pub use self::proposal::scene_candidates;
-pub use self::read::{ChannelList, ChannelRow, Column, FileError, Format, RowFault, read};
+pub use self::read::{ChannelList, ChannelRow, Column, FileError, FileFormat, RowFault, read};
 pub use self::read::{MAX_ROWS, MAX_UNPACKED};
 pub use self::write::{Archive, Cell, FileNames, Heading, Spool, Width, Workbook};

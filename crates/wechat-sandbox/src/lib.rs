@@ -23,9 +23,8 @@ pub use self::push::Push;
 pub use self::push::callback::{
     Callback, CallbackToken, DataFormat, EncodingAesKey, InvalidCallbackSetting, Mode,
 };
-pub use self::push::delivery::{
-    Attempt, CallbackResponse, Delivery, DeliveryError, NoCallback, VerificationError,
-};
+pub use self::push::delivery::{Delivery, NoCallback, VerificationError};
 pub use self::push::event::{Event, EventKind, FollowSource, ScannedCode};
 pub use self::push::reply::{Article, FAULT_SHOWN, Reply, ReplyFault};
+pub use self::push::response::{Attempt, CallbackResponse, DeliveryError};
 pub use self::sandbox::{Credentials, Options, Sandbox};

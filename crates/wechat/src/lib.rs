@@ -11,6 +11,6 @@ pub mod scene;
 pub mod ticket;
 
 pub use self::client::{
-    AccessToken, Api, ApiError, Attempt, Class, Clients, CreatedCode, Errcode, Error, GrantedToken,
-    Observer, Settings, TokenCall, TokenSource, WeChat,
+    AccessToken, Api, ApiError, Attempt, Class, ClientSettings, Clients, CreatedCode, Errcode,
+    Error, GrantedToken, Observer, TokenCall, TokenSource, WeChat,
 };

@@ -10,7 +10,7 @@ use super::printable::printable;
 /// What the service answers instead of what was asked for (RFC 9457), as far as it is used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Document {
+pub(super) struct ReceivedProblem {
     detail: Option<String>,
     code: String,
     retry_after: Option<u64>,
@@ -66,7 +66,11 @@ impl CallFailure {
     }
 
     /// The service refuses, with the seconds of its `Retry-After`.
-    pub(super) fn refused(status: u16, document: Document, retry_after: Option<u64>) -> Self {
+    pub(super) fn refused(
+        status: u16,
+        document: ReceivedProblem,
+        retry_after: Option<u64>,
+    ) -> Self {
         let seconds = document.retry_after.or(retry_after);
         let again = match (document.code.as_str(), seconds) {
             (_, Some(seconds)) => Some(Again::After(Duration::from_secs(seconds))),

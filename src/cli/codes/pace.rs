@@ -69,7 +69,7 @@ impl Pace {
 mod tests {
     use std::cell::RefCell;
 
-    use super::super::failure::Document;
+    use super::super::failure::ReceivedProblem;
     use super::*;
 
     /// Calls that fail like this before they succeed, and when each was made.
@@ -85,7 +85,7 @@ mod tests {
     }
 
     fn after(seconds: u64) -> CallFailure {
-        CallFailure::refused(503, Document::default(), Some(seconds))
+        CallFailure::refused(503, ReceivedProblem::default(), Some(seconds))
     }
 
     #[tokio::test(start_paused = true)]
@@ -105,7 +105,7 @@ mod tests {
     async fn a_call_is_not_sent_again_for_ever() {
         let late = after(61);
         assert_eq!(called(vec![late.clone()]).await, (Err(late), vec![0]));
-        let refused = CallFailure::refused(400, Document::default(), None);
+        let refused = CallFailure::refused(400, ReceivedProblem::default(), None);
         assert_eq!(called(vec![refused.clone()]).await, (Err(refused), vec![0]));
         let always = vec![after(1); 9];
         assert_eq!(called(always).await, (Err(after(1)), vec![0, 1, 2, 3, 4]));

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use wxqr::outbound;
 
-use super::failure::{CallFailure, Document};
+use super::failure::{CallFailure, ReceivedProblem};
 use super::rows::Plan;
 
 /// Timeout of a plan or a new code: above the service's own.
@@ -84,11 +84,11 @@ impl Service {
         let retry_after = response.headers().get(RETRY_AFTER);
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let body = outbound::read_capped(response, MAX_ANSWER).await;
-        let document = serde_json::from_slice::<Document>(&body.unwrap_or_default());
+        let document = serde_json::from_slice::<ReceivedProblem>(&body.unwrap_or_default());
         let document = match (document, retry_after) {
             (Ok(document), _) => document,
             // A proxy's, while the service is away.
-            (Err(_), Some(_)) => Document::default(),
+            (Err(_), Some(_)) => ReceivedProblem::default(),
             (Err(_), None) if status.is_server_error() => {
                 return Err(CallFailure::unanswered(format_args!(
                     "HTTP {}",

@@ -13,7 +13,7 @@ impl CodeStore {
     /// Takes one of the forced refreshes that WeChat allows: `most` a day, `apart` from each other.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn take_forced_refresh(&self, most: usize, apart: Duration) -> Result<bool, Error> {
         let now = self.db.now();
         self.db
@@ -24,7 +24,7 @@ impl CodeStore {
     /// The classic token that some replica took, and when it ends.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn classic_token(&self) -> Result<Option<(SecretString, Timestamp)>, Error> {
         let query = sqlx::query("SELECT token, expires_at FROM classic_token WHERE appid = $1")
             .bind(self.db.appid());
@@ -45,7 +45,7 @@ impl CodeStore {
     /// Shares a classic token. The caller holds the lease for taking one.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn share_classic_token(
         &self,
         token: &SecretString,

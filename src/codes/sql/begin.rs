@@ -67,7 +67,7 @@ impl CodeStore {
     /// released.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn begin(&self, mint: BeginMint) -> Result<Begun, Error> {
         let begin = Begin {
             store: self.clone(),
@@ -232,18 +232,9 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::codes::sql::fixture::Fails;
     use crate::codes::sql::{FinishMint, Minted};
     use crate::db::Command;
-
-    struct Fails;
-
-    impl Command for Fails {
-        type Output = ();
-
-        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
-            Err(Error::BadRow("a row, for the test"))
-        }
-    }
 
     fn grant(begun: Result<Begun, Error>) -> MintGrant {
         begun.unwrap().grant
@@ -387,7 +378,7 @@ mod tests {
         in_time.expect("it is released before the lease ends");
     }
 
-    /// A code that the store does not take.
+    /// A code that the database does not take.
     fn bad_code() -> Minted {
         Minted {
             scene: mint(None).scene,

@@ -18,7 +18,7 @@ impl CodeStore {
     /// Today's mints: those that visitors caused, and all.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn mints_today(&self) -> Result<(u64, u64), Error> {
         let query = sqlx::query("SELECT name, value FROM daily WHERE appid = $1 AND day = $2")
             .bind(self.db.appid())

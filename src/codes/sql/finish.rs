@@ -51,7 +51,7 @@ impl CodeStore {
     /// once. Cancel safe: all is written or nothing, and the lease is released soon.
     ///
     /// # Errors
-    /// When the store cannot be used. Then the lease is released by the next chance.
+    /// When the database cannot be used. Then the lease is released by the next chance.
     pub async fn finish(&self, mint: FinishMint) -> Result<(), Error> {
         let finish = Finish {
             minted: mint.minted,
@@ -69,7 +69,7 @@ impl CodeStore {
     /// Keeps a temporary code, as [`CodeStore::finish`] does.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn save(&self, scene: &Scene, code: &IssuedCode) -> Result<(), Error> {
         let minted = Minted {
             scene: scene.clone(),

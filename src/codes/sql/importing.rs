@@ -48,7 +48,7 @@ impl CodeStore {
     /// not.
     ///
     /// # Errors
-    /// When the store cannot be used: then nothing was recorded.
+    /// When the database cannot be used: then nothing was recorded.
     pub async fn import(
         &self,
         scene: &PermanentScene,

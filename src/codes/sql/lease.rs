@@ -14,7 +14,7 @@ use crate::telemetry::Causes;
 /// How long a release that failed waits before it is tried again.
 const RELEASE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often the store is asked whether another replica has finished.
+/// How often the database is asked whether another replica has finished.
 pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
 
 /// An exclusive right by name, until it is released or expires. Dropping it releases it soon after.
@@ -112,7 +112,7 @@ impl CodeStore {
     /// Takes a lease for at most `length`; none while another holds it.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn lease(&self, name: &str, length: Duration) -> Result<Option<Lease>, Error> {
         let now = self.db.now();
         let take = TakeLease {
@@ -127,7 +127,7 @@ impl CodeStore {
     /// Removes leases that expired before `before` without a release.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn purge_leases(&self, before: Timestamp) -> Result<(), Error> {
         self.db.execute(PurgeLeases { before }).await
     }

@@ -6,6 +6,8 @@ pub(crate) mod columns;
 mod daily_counters;
 mod entries;
 mod finish;
+#[cfg(test)]
+mod fixture;
 mod importing;
 mod inserting;
 mod lease;

@@ -20,7 +20,7 @@ impl CodeStore {
     /// Stops the calls of an API for every replica, until `next_probe`.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn stop_calls(&self, api: &'static str, stop: Stop) -> Result<(), Error> {
         self.db.execute(StopCalls { api, stop }).await
     }
@@ -28,7 +28,7 @@ impl CodeStore {
     /// The stop of an API, if its calls are stopped.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn stop_of(&self, api: &str) -> Result<Option<Stop>, Error> {
         let query = find_stop(self.db.appid(), api);
         self.db
@@ -43,7 +43,7 @@ impl CodeStore {
     /// probe is `then`.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn take_probe(
         &self,
         api: &'static str,
@@ -56,7 +56,7 @@ impl CodeStore {
     /// Lets the calls of an API go on.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn resume_calls(&self, api: &'static str) -> Result<(), Error> {
         self.db.execute(ResumeCalls { api }).await
     }

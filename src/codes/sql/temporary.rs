@@ -20,7 +20,7 @@ impl CodeStore {
     /// The code of a scene, expired or not; none for an intent. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn find(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
         let query = sqlx::query(
             "SELECT ticket, url, minted_at, asked, granted FROM code WHERE appid = $1 AND kind = $2 AND scene = $3",
@@ -40,7 +40,7 @@ impl CodeStore {
     /// Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn purge_expired(&self, before: Timestamp) -> Result<u64, Error> {
         let sql = PURGE;
         self.db.execute(Purge { sql, before }).await

@@ -27,7 +27,7 @@ impl CodeStore {
     /// Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn purge_tickets(&self, before: Timestamp) -> Result<u64, Error> {
         let sql = PURGE;
         self.db.execute(Purge { sql, before }).await

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use wechat::{AccessToken, GrantedToken, TokenCall};
 
 use super::TokenError;
-use super::held::Origin;
+use super::held::TokenOrigin;
 use super::renewal::Renewal;
 use crate::codes::sql::LEASE_POLL;
 use crate::db;
@@ -24,7 +24,7 @@ const LEAST_WORTH_TAKING: Duration = Duration::from_secs(10);
 
 impl Renewal {
     /// Each classic call ends the token before it, so one replica calls and the others take its
-    /// token from the store.
+    /// token from the database.
     pub(super) async fn take_classic(
         &self,
         reason: &'static str,
@@ -88,7 +88,7 @@ impl Renewal {
         }
         let expires_in = left;
         let granted = GrantedToken { token, expires_in };
-        self.state.keep(now, &granted, Origin::Adopted);
+        self.state.keep(now, &granted, TokenOrigin::Adopted);
         telemetry::token_refreshed(ADOPTED, expires_at);
         Ok(Some(granted.token))
     }

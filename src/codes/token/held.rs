@@ -23,7 +23,7 @@ const COOLDOWNS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 
 /// Where a token came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum TokenOrigin {
     /// A call of this process.
     Fetched,
     /// Another replica, through the database.
@@ -58,7 +58,7 @@ struct HeldToken {
     token: AccessToken,
     renew_at: Timestamp,
     expires_at: Timestamp,
-    origin: Origin,
+    origin: TokenOrigin,
     /// Whether a call was accepted with it.
     accepted: bool,
 }
@@ -82,7 +82,7 @@ impl TokenCache {
     }
 
     /// Keeps a token whose lifetime counts from `asked_at`.
-    pub(super) fn keep(&self, asked_at: Timestamp, granted: &GrantedToken, origin: Origin) {
+    pub(super) fn keep(&self, asked_at: Timestamp, granted: &GrantedToken, origin: TokenOrigin) {
         let expires_at = asked_at + granted.expires_in;
         let mut state = self.state();
         state.cooldown = None;
@@ -130,7 +130,7 @@ impl TokenCache {
     pub(super) fn is_adopted(&self, token: &AccessToken) -> bool {
         let state = self.state();
         let held = state.held.as_ref();
-        held.is_some_and(|held| held.token == *token && held.origin == Origin::Adopted)
+        held.is_some_and(|held| held.token == *token && held.origin == TokenOrigin::Adopted)
     }
 
     /// When the held token ends; none without one that is good.

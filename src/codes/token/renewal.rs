@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use wechat::{AccessToken, Api, GrantedToken, TokenCall, TokenSource, WeChat};
 
 use super::TokenError;
-use super::held::{Origin, TokenCache};
+use super::held::{TokenCache, TokenOrigin};
 use crate::clock::Clock;
 use crate::codes::breaker::{CircuitBreaker, Priority};
 use crate::codes::sql::CodeStore;
@@ -88,7 +88,7 @@ impl Renewal {
         granted: GrantedToken,
         reason: &'static str,
     ) -> AccessToken {
-        self.state.keep(asked_at, &granted, Origin::Fetched);
+        self.state.keep(asked_at, &granted, TokenOrigin::Fetched);
         telemetry::token_refreshed(reason, asked_at + granted.expires_in);
         granted.token
     }

@@ -17,7 +17,7 @@ use crate::http::extract::key_holder::{Stats, WithScope};
 use crate::http::problem::{Document, Problem};
 use crate::http::time_format::rfc3339;
 use crate::remedy;
-use crate::webhooks::{self, Health, Monitor};
+use crate::webhooks::{self, Monitor, WebhookHealth};
 
 /// State of the account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,7 +27,7 @@ pub(crate) struct AccountBody {
     /// Codes made today (China's day), by all replicas.
     mints_today: u64,
     /// What visitors without a key may cause.
-    budget: Budget,
+    budget: BudgetBody,
     /// The permanent stock.
     permanent: Permanent,
     /// What only the account's owner can mend; absent while all is well.
@@ -127,7 +127,8 @@ pub(crate) struct TokenState {
 
 /// Mints a day that visitors may cause.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Budget {
+#[schema(as = Budget)]
+pub(crate) struct BudgetBody {
     limit: u64,
     left: u64,
 }
@@ -192,7 +193,7 @@ pub(crate) async fn show(
             expires_at: expires_at.map(rfc3339),
         },
         mints_today: supplies.mints_today,
-        budget: Budget {
+        budget: BudgetBody {
             limit: supplies.budget,
             left: supplies.budget_left,
         },
@@ -203,10 +204,10 @@ pub(crate) async fn show(
     }))
 }
 
-fn deliveries(status: webhooks::Status) -> WebhookBody {
+fn deliveries(status: webhooks::WebhookStatus) -> WebhookBody {
     let health = status.health();
-    let webhooks::Status { progress, lag } = status;
-    let failure = |failure: webhooks::Failure| WebhookFailureBody {
+    let webhooks::WebhookStatus { progress, lag } = status;
+    let failure = |failure: webhooks::DeliveryFailure| WebhookFailureBody {
         at: rfc3339(failure.at),
         reason: failure.reason.as_str(),
         http_status: failure.reason.status(),
@@ -216,7 +217,7 @@ fn deliveries(status: webhooks::Status) -> WebhookBody {
         last_success_at: progress.delivered_at.map(rfc3339),
         last_failure: progress.last_failure.map(failure),
         failures: progress.failures,
-        next_try_at: (health == Health::Failing).then(|| rfc3339(progress.next_try_at)),
+        next_try_at: (health == WebhookHealth::Failing).then(|| rfc3339(progress.next_try_at)),
         lag_events: lag.events,
         lag_seconds: lag.age.as_secs(),
     }
@@ -235,7 +236,7 @@ fn pushes(summary: Summary) -> CallbackBody {
 fn refusal(last: LastRefusal) -> RefusalBody {
     RefusalBody {
         code: last.diagnosis.code(),
-        reason: callback::reason(last.diagnosis).to_string(),
+        reason: callback::likely_cause(last.diagnosis).to_string(),
         action: callback::action(last.diagnosis),
         proven: last.diagnosis.is_proven(),
         at: rfc3339(last.at),

@@ -64,7 +64,8 @@ pub(crate) struct EventBody {
 
 /// A page of events.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EventPage {
+#[schema(as = EventPage)]
+pub(crate) struct EventPageBody {
     items: Vec<EventBody>,
     /// Position after the last stored event: the next request with it continues from here. Always
     /// present.
@@ -78,7 +79,7 @@ pub(crate) struct EventPage {
     path = "/api/scans",
     params(ScansParams),
     responses(
-        (status = 200, description = "A page", body = EventPage),
+        (status = 200, description = "A page", body = EventPageBody),
         (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
@@ -90,14 +91,14 @@ pub(crate) async fn list(
     State(time_zone): State<Offset>,
     holder: WithScope<Stats>,
     RawQuery(raw): RawQuery,
-) -> Result<Json<EventPage>, Problem> {
+) -> Result<Json<EventPageBody>, Problem> {
     let query = ScansQuery::parse(raw.as_deref(), time_zone)?;
     let (events, cursor) = query.read(&events).await?;
     let shows_openids = holder.caller().allows(Scope::People);
     let items = events.into_iter();
     let items = items.map(|event| shown(event, shows_openids)).collect();
     let cursor = cursor.to_string();
-    Ok(Json(EventPage { items, cursor }))
+    Ok(Json(EventPageBody { items, cursor }))
 }
 
 fn shown(event: StoredEvent, shows_openid: bool) -> EventBody {
@@ -187,7 +188,7 @@ fn since(value: &str, time_zone: Offset) -> Result<Timestamp, Problem> {
 
 /// Parses a position in the order in which events were stored.
 fn cursor(value: &str) -> Result<u64, Problem> {
-    // The store counts in signed numbers.
+    // The database counts in signed numbers.
     decimal::<i64>(value)
         .and_then(|cursor| cursor.try_into().ok())
         .ok_or_else(|| {

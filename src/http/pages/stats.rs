@@ -8,12 +8,12 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::tz::Offset;
 
-use crate::http::api::stats::definitions::{Definitions, Names};
+use crate::http::api::stats::definitions::{Definitions, NumberNames};
 use crate::http::api::stats::offset_text;
 use crate::http::callback::Callback;
 use crate::http::html::csp::{CONSOLE_STYLE, STATS_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
-use crate::http::pages::console::frame::{Frame, Page};
+use crate::http::pages::console::frame::{ConsolePage, Frame};
 use crate::http::pages::console::request::PageRequest;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
@@ -24,7 +24,7 @@ const PARAMETERS: &[&str] = &[
     "lang", "days", "from", "to", "group", "channel", "q", "sort",
 ];
 
-const PAGE: Page = Page {
+const PAGE: ConsolePage = ConsolePage {
     path: "/stats",
     title: ["扫码统计", "Scan statistics"],
     lead: [
@@ -40,7 +40,7 @@ struct StatsPage {
     site: Arc<Site>,
     lang: Lang,
     frame: Frame,
-    names: Names,
+    names: NumberNames,
     definitions: Definitions,
     time_zone: String,
     has_callback: bool,
@@ -55,7 +55,7 @@ pub(crate) async fn show(
         site,
         lang,
         frame,
-        names: Names::of(lang),
+        names: NumberNames::of(lang),
         definitions: Definitions::of(lang),
         time_zone: offset_text(time_zone),
         has_callback: callback.is_some(),

@@ -97,8 +97,8 @@ impl EventStore {
     /// Lists events, at most `limit` of them. Those of bindings are left out. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used, [`Error::Busy`] also when it took too long: a filter may pass
-    /// over many events.
+    /// When the database cannot be used, [`Error::Busy`] also when it took too long: a filter may
+    /// pass over many events.
     pub async fn events(
         &self,
         filter: &EventFilter,

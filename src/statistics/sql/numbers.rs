@@ -101,8 +101,8 @@ impl EventStore {
     /// of which no more are read than it takes to know. The rows hold no connection. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used, [`Error::Busy`] also when it took too long, or when too many
-    /// rows of other answers are still in memory.
+    /// When the database cannot be used, [`Error::Busy`] also when it took too long, or when too
+    /// many rows of other answers are still in memory.
     pub async fn numbers(&self, filter: &NumbersFilter) -> Result<Option<NumbersRows>, Error> {
         let codes = self.db.read(ReadKind::Long, async {
             let mut read = self.db.begin_snapshot().await?;
@@ -122,7 +122,7 @@ impl EventStore {
     /// safe.
     ///
     /// # Errors
-    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
+    /// When the database cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn sums(&self, filter: &NumbersFilter) -> Result<Vec<Sums>, Error> {
         self.db
             .read(ReadKind::Long, async {

@@ -23,7 +23,8 @@ impl EventStore {
     /// be repeated with the same event.
     ///
     /// # Errors
-    /// When the store cannot be used. Then it may not be acknowledged, although it may be stored.
+    /// When the database cannot be used. Then it may not be acknowledged, although it may be
+    /// stored.
     pub async fn record_event(&self, event: DatedEvent) -> Result<Receipt, Error> {
         let store = self.clone();
         self.db.execute(RecordEvent { event, store }).await

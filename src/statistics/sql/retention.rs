@@ -30,7 +30,7 @@ impl EventStore {
     /// stay right for a returning person, whose pseudonym is kept. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn forget_events(&self, before: Timestamp) -> Result<u64, Error> {
         let forget = ForgetEvents {
             db: self.db.clone(),

@@ -22,9 +22,9 @@ pub enum Attribution {
     Unknown(String),
 }
 
-/// The follow through a code that brought a person: of several the earliest. In the same second it
-/// is the one whose code comes first in the order of [`Attribution`], so that it does not depend on
-/// which arrived first.
+/// The follow through a code that brought a follower: of several the earliest. In the same second
+/// it is the one whose code comes first in the order of [`Attribution`], so that it does not depend
+/// on which arrived first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FirstTouch {
     /// When, by WeChat's clock.
@@ -38,9 +38,9 @@ pub struct FirstTouch {
 pub struct FollowerState {
     /// The time of the latest event.
     pub seen_at: Timestamp,
-    /// Whether the person unfollowed. Of events in the same second an unfollow wins.
+    /// Whether the follower has left. Of events in the same second an unfollow wins.
     pub away: bool,
-    /// What brought the person first; none if it was no code.
+    /// What brought the follower first; none if it was no code.
     pub first_touch: Option<FirstTouch>,
 }
 
@@ -93,7 +93,7 @@ pub struct StatisticsDelta {
 pub struct FollowerUpdate {
     /// The time of the latest event.
     pub seen_at: Timestamp,
-    /// The openid while the person follows; none means that it must be erased.
+    /// The openid until the follower leaves; none means that it must be erased.
     pub openid: Option<OpenId>,
 }
 
@@ -151,7 +151,7 @@ impl DeltaBuilder {
         self.changes
     }
 
-    /// Whether the person follows, by the latest event.
+    /// Changes the state of a follower, if no later event is known.
     fn follow(&mut self, event: &AttributedEvent<'_>) {
         let leaves = event.kind == EventKind::Unsubscribe;
         let known = self.known.people.get(&event.person);
@@ -230,7 +230,7 @@ impl StatisticsDelta {
         self.tallies.entry((code.clone(), day)).or_default()
     }
 
-    /// Counts a person with the code that brought them, or uncounts.
+    /// Counts a follower with the code that brought them, or uncounts.
     fn recount(&mut self, state: Option<&FollowerState>, change: i64) {
         let Some((state, first_touch)) = state.and_then(|one| Some((one, first_touch_of(one)?)))
         else {

@@ -2,7 +2,7 @@ use wechat::scene::Kind;
 
 use super::*;
 
-/// What a store would keep: the sum of all changes.
+/// What the database would keep: the sum of all changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Kept {
     people: HashMap<Person, FollowerState>,

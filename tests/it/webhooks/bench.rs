@@ -7,7 +7,7 @@ use wechat::event::EventKind;
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, ManualClock, SystemClock};
 use wxqr::db::UpstreamIdentity;
-use wxqr::webhooks::{Monitor, Sender, Settings};
+use wxqr::webhooks::{Monitor, Sender, WebhookSettings};
 
 use crate::support::app::APP_ID;
 use crate::support::database::Database;
@@ -64,7 +64,7 @@ impl Bench {
     }
 
     pub(super) async fn sender_with(&self, url: &str, secrets: &str, with_openids: bool) -> Sender {
-        let settings = Settings {
+        let settings = WebhookSettings {
             url: url.parse().unwrap(),
             secrets: secrets.parse().unwrap(),
             with_openids,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::poll;
-use wxqr::webhooks::{FailureReason, Lag, Monitor, Status};
+use wxqr::webhooks::{FailureReason, Lag, Monitor, WebhookStatus};
 
 use super::bench::{Bench, SECRET, benches, drain};
 use crate::support::closed_port;
@@ -12,7 +12,7 @@ use crate::support::receiver::{Answers, Received, Receiver, url_at};
 const HOUR: Duration = Duration::from_hours(1);
 
 impl Bench {
-    async fn status(&self) -> Status {
+    async fn status(&self) -> WebhookStatus {
         let (store, events) = (self.store.webhooks.clone(), self.store.events.clone());
         let monitor = Monitor::new(store, events, self.clock.clone());
         monitor.status().await.unwrap().unwrap()

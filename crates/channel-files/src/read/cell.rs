@@ -13,7 +13,7 @@ const MAX_TEXT: usize = 4096;
 
 /// A cell that is not empty.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
+pub(super) enum CellValue {
     Text(String),
     TooLong,
     Number(f64),
@@ -24,7 +24,7 @@ pub(super) enum Cell {
     NoResult,
 }
 
-impl Cell {
+impl CellValue {
     /// A cell with a text; none if it is blank.
     pub(super) fn of_text(text: &str) -> Option<Self> {
         match text.len() {
@@ -147,25 +147,28 @@ mod tests {
         let column = Column::SceneStr;
         let rounded = Err(RowFault::Rounded(column));
         for (cell, want) in [
-            (Cell::Number(123.0), Ok("123")),
-            (Cell::Number(0.5), Ok("0.5")),
-            (Cell::Number(999_999_999_999_999.0), Ok("999999999999999")),
-            (Cell::Number(1e15), rounded),
-            (Cell::Number(1.23e19), rounded),
-            (Cell::Text("000123".into()), Ok("000123")),
+            (CellValue::Number(123.0), Ok("123")),
+            (CellValue::Number(0.5), Ok("0.5")),
             (
-                Cell::Text("12345678901234567890".into()),
+                CellValue::Number(999_999_999_999_999.0),
+                Ok("999999999999999"),
+            ),
+            (CellValue::Number(1e15), rounded),
+            (CellValue::Number(1.23e19), rounded),
+            (CellValue::Text("000123".into()), Ok("000123")),
+            (
+                CellValue::Text("12345678901234567890".into()),
                 Ok("12345678901234567890"),
             ),
-            (Cell::Text("1.23E+19".into()), rounded),
-            (Cell::Text("1E+15".into()), rounded),
-            (Cell::Text("CODE+1".into()), Ok("CODE+1")),
-            (Cell::Text("=1+1".into()), Ok("=1+1")),
+            (CellValue::Text("1.23E+19".into()), rounded),
+            (CellValue::Text("1E+15".into()), rounded),
+            (CellValue::Text("CODE+1".into()), Ok("CODE+1")),
+            (CellValue::Text("=1+1".into()), Ok("=1+1")),
         ] {
             let got = cell.clone().into_text(column);
             assert_eq!(got.as_deref(), want.as_ref().copied(), "input {cell:?}");
         }
-        let label = Cell::Text("1.23E+19".into()).into_text(Column::Label);
+        let label = CellValue::Text("1.23E+19".into()).into_text(Column::Label);
         assert_eq!(label.as_deref(), Ok("1.23E+19"));
     }
 }

@@ -1,8 +1,7 @@
 //! Why a file or a row cannot be used.
 
 use super::column::Column;
-use super::list::{MAX_CELLS, MAX_ROWS};
-use super::workbook::MAX_UNPACKED;
+use super::limits::{MAX_CELLS, MAX_ROWS, MAX_UNPACKED};
 
 /// Why a file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

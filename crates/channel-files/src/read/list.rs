@@ -2,15 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::cell::{self, Cell, trimmed};
+use super::cell::{self, CellValue, trimmed};
 use super::column::Column;
 use super::error::{FileError, RowFault};
-
-/// The largest number of rows below the headings.
-pub const MAX_ROWS: usize = 10_000;
-
-/// The largest number of cells of a row. Chosen.
-pub(super) const MAX_CELLS: usize = 100;
+use super::limits::MAX_ROWS;
 
 /// The most text that the rows of a file may have, in bytes: ten thousand of the longest names,
 /// groups and scenes fit.
@@ -56,7 +51,7 @@ pub struct ChannelRow {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) line: u32,
-    pub(super) cells: Vec<(u32, Cell)>,
+    pub(super) cells: Vec<(u32, CellValue)>,
 }
 
 /// The headings of a file.
@@ -103,7 +98,7 @@ impl Headings {
 
     /// How many headings are known.
     pub(super) fn known(record: &Record) -> usize {
-        let known = |(_, cell): &&(u32, Cell)| Column::of_heading(cell.heading()).is_some();
+        let known = |(_, cell): &&(u32, CellValue)| Column::of_heading(cell.heading()).is_some();
         record.cells.iter().filter(known).count()
     }
 }
@@ -167,7 +162,7 @@ impl ChannelRow {
         texts.flatten().map(String::len).sum()
     }
 
-    fn fill(&mut self, column: Column, cell: Cell) -> Result<(), RowFault> {
+    fn fill(&mut self, column: Column, cell: CellValue) -> Result<(), RowFault> {
         let text = cell.into_text(column)?;
         let value = trimmed(&text);
         if value.is_empty() {

@@ -2,9 +2,10 @@
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-use super::cell::Cell;
+use super::cell::CellValue;
 use super::error::FileError;
-use super::list::{MAX_CELLS, Record};
+use super::limits::MAX_CELLS;
+use super::list::Record;
 
 /// The most fields of a record, empty ones among them: the columns of a sheet of Excel.
 const MAX_FIELDS: usize = 16_384;
@@ -76,13 +77,13 @@ impl<'a> Records<'a> {
     }
 
     /// The cells of the record that was read.
-    fn cells(&self, fields: usize) -> impl Iterator<Item = (u32, Cell)> {
+    fn cells(&self, fields: usize) -> impl Iterator<Item = (u32, CellValue)> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let fields = starts.zip(&self.ends[..fields]);
         (0..).zip(fields).filter_map(|(at, (start, end))| {
             let text = str::from_utf8(&self.fields[start..*end]);
             let text = text.expect("a text is cut at ASCII letters");
-            Some((at, Cell::of_text(text)?))
+            Some((at, CellValue::of_text(text)?))
         })
     }
 }

@@ -6,7 +6,7 @@ use encoding_rs::GB18030;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::{ChannelList, ChannelRow, Column, FileError, Format, MAX_ROWS, RowFault, read};
+use super::{ChannelList, ChannelRow, Column, FileError, FileFormat, MAX_ROWS, RowFault, read};
 
 const PARTS: [(&str, &str); 4] = [
     (
@@ -59,7 +59,7 @@ fn inline(cell: &str, text: &str) -> String {
 }
 
 fn csv(text: &str) -> Result<ChannelList, FileError> {
-    read(Format::Csv, text.as_bytes())
+    read(FileFormat::Csv, text.as_bytes())
 }
 
 fn labels(list: &ChannelList) -> Vec<&str> {
@@ -92,12 +92,12 @@ fn columns_have_their_headings_in_any_order_and_language() {
         let list = csv(text).unwrap();
         assert_eq!(list.rows, std::slice::from_ref(&want), "{text}");
         let (gb, _, _) = GB18030.encode(text);
-        assert_eq!(read(Format::Csv, &gb).as_ref(), Ok(&list), "{text}");
+        assert_eq!(read(FileFormat::Csv, &gb).as_ref(), Ok(&list), "{text}");
         let utf_16: Vec<u8> = std::iter::once(0xfeff)
             .chain(text.trim_start_matches('\u{feff}').encode_utf16())
             .flat_map(u16::to_le_bytes)
             .collect();
-        assert_eq!(read(Format::Csv, &utf_16), Ok(list), "{text}");
+        assert_eq!(read(FileFormat::Csv, &utf_16), Ok(list), "{text}");
     }
 }
 
@@ -121,7 +121,7 @@ fn blanks_at_the_ends_are_removed_and_said() {
 
 #[test]
 fn a_text_has_one_name_a_line() {
-    let lines = |text: &str| read(Format::Lines, text.as_bytes());
+    let lines = |text: &str| read(FileFormat::Lines, text.as_bytes());
     let list = lines("甲\r\n\r\n 乙,丙 \n").unwrap();
     assert_eq!(labels(&list), ["甲", "乙,丙"]);
     assert_eq!(list.rows[1].line, 3);
@@ -151,7 +151,7 @@ fn a_text_is_no_longer_than_a_cell_may_be() {
     let cell = |length: usize| {
         let row = |cells: &str| format!("<row>{cells}</row>");
         let rows = row(&inline("A1", "名称")) + &row(&inline("A2", &"a".repeat(length)));
-        read(Format::Xlsx, &workbook(&rows, ""))
+        read(FileFormat::Xlsx, &workbook(&rows, ""))
     };
     assert_eq!(cell(300_000), Err(FileError::TooLarge));
     assert_eq!(
@@ -198,11 +198,11 @@ fn what_is_no_table_is_refused() {
     }
     let (mut gb, _, _) = GB18030.encode("名称\n南京路店\n");
     gb.to_mut().push(0x81);
-    assert_eq!(read(Format::Csv, &gb), Err(FileError::Encoding));
+    assert_eq!(read(FileFormat::Csv, &gb), Err(FileError::Encoding));
     for file in [&b"PK\x03\x04"[..], b"name\na\n", &[0; 100]] {
-        assert_eq!(read(Format::Xlsx, file), Err(FileError::NotAWorkbook));
+        assert_eq!(read(FileFormat::Xlsx, file), Err(FileError::NotAWorkbook));
     }
-    let old = read(Format::Xlsx, b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1");
+    let old = read(FileFormat::Xlsx, b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1");
     assert_eq!(old, Err(FileError::OldOrEncrypted));
 }
 
@@ -274,7 +274,7 @@ fn the_first_visible_sheet_of_a_workbook_is_read() {
         inline("E6", "上海"),
     );
     let strings = "<sst xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" uniqueCount=\"1\"><si><t>南京路店 🎪 &amp; =1+1</t></si></sst>";
-    let list = read(Format::Xlsx, &workbook(&rows, strings)).unwrap();
+    let list = read(FileFormat::Xlsx, &workbook(&rows, strings)).unwrap();
     assert_eq!(list.unknown_columns, ["城市"]);
     let first = ChannelRow {
         line: 4,
@@ -310,7 +310,7 @@ fn of_a_formula_its_stored_result_is_read() {
         inline("B4", "=1+1"),
         inline("B9", "of nothing"),
     );
-    let list = read(Format::Xlsx, &workbook(&rows, "")).unwrap();
+    let list = read(FileFormat::Xlsx, &workbook(&rows, "")).unwrap();
     assert_eq!(labels(&list), ["甲", "2", "", "", "", "", "", ""]);
     assert_eq!(list.rows[2].group.as_deref(), Some("=1+1"));
     let label = Column::Label;
@@ -333,14 +333,14 @@ fn what_a_workbook_unpacks_to_is_limited() {
     let head = format!("<row r=\"1\">{}</row>", inline("A1", "名称"));
     let bomb = workbook(&format!("{head}{}", " ".repeat(20_000_000)), "");
     assert!(bomb.len() < 100_000, "{}", bomb.len());
-    assert_eq!(read(Format::Xlsx, &bomb), Err(FileError::TooLarge));
+    assert_eq!(read(FileFormat::Xlsx, &bomb), Err(FileError::TooLarge));
 
     // calamine reserves memory for so many strings.
     for count in ["9999999999", "9223372036854775807"] {
         let strings = format!("<sst count=\"1\" uniqueCount = '{count}'><si><t>a</t></si></sst>");
         let file = workbook(&head, &strings);
         assert_eq!(
-            read(Format::Xlsx, &file),
+            read(FileFormat::Xlsx, &file),
             Err(FileError::TooLarge),
             "{count}"
         );
@@ -353,7 +353,11 @@ fn what_a_workbook_unpacks_to_is_limited() {
     );
     let row = |n: usize| format!("<row r=\"{n}\"><c r=\"A{n}\" t=\"s\"><v>0</v></c></row>");
     let rows: String = (2..10_000).map(row).collect();
-    let list = read(Format::Xlsx, &workbook(&format!("{head}{rows}"), &strings)).unwrap();
+    let list = read(
+        FileFormat::Xlsx,
+        &workbook(&format!("{head}{rows}"), &strings),
+    )
+    .unwrap();
     let too_long = Some(RowFault::TooLong(Column::Label));
     assert!(list.rows.iter().all(|row| row.fault == too_long));
 
@@ -362,7 +366,7 @@ fn what_a_workbook_unpacks_to_is_limited() {
         "a".repeat(1000)
     );
     let file = workbook(&format!("{head}{rows}"), &strings);
-    assert_eq!(read(Format::Xlsx, &file), Err(FileError::TooLarge));
+    assert_eq!(read(FileFormat::Xlsx, &file), Err(FileError::TooLarge));
 }
 
 #[test]
@@ -373,16 +377,19 @@ fn a_damaged_workbook_is_refused() {
         inline("A2", "甲")
     );
     let whole = workbook(&rows, "");
-    assert!(read(Format::Xlsx, &whole).is_ok());
+    assert!(read(FileFormat::Xlsx, &whole).is_ok());
     for length in [whole.len() / 2, whole.len() - 1] {
-        let half = read(Format::Xlsx, &whole[..length]);
+        let half = read(FileFormat::Xlsx, &whole[..length]);
         assert_eq!(half, Err(FileError::NotAWorkbook), "{length} bytes");
     }
     let unclosed = workbook("<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>名称", "");
-    assert_eq!(read(Format::Xlsx, &unclosed), Err(FileError::NotAWorkbook));
+    assert_eq!(
+        read(FileFormat::Xlsx, &unclosed),
+        Err(FileError::NotAWorkbook)
+    );
     let far = format!("<row r=\"1\">{}</row>", inline("ZZZZZZ1", "名称"));
     assert_eq!(
-        read(Format::Xlsx, &workbook(&far, "")),
+        read(FileFormat::Xlsx, &workbook(&far, "")),
         Err(FileError::NoRows)
     );
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, GB18030};
 
-use super::cell::Cell;
+use super::cell::CellValue;
 use super::error::FileError;
 use super::list::{ChannelList, Headings, Record, collect};
 use super::records::Records;
@@ -46,14 +46,14 @@ pub(super) fn read_table(text: &str) -> Result<ChannelList, FileError> {
 /// cells that were copied from a sheet.
 pub(super) fn read_lines(text: &str) -> Result<ChannelList, FileError> {
     let mut lines = text.lines();
-    let first = lines.find(|line| Cell::of_text(line).is_some());
+    let first = lines.find(|line| CellValue::of_text(line).is_some());
     let is_table = first.is_some_and(|line| line.trim().contains('\t'));
     if is_table || known_headings(text, separator(text)) > 0 {
         return read_table(text);
     }
     let lines = (1..).zip(text.lines());
     let records = lines.filter_map(|(line, text)| {
-        let cells = vec![(0, Cell::of_text(text)?)];
+        let cells = vec![(0, CellValue::of_text(text)?)];
         Some(Ok(Record { line, cells }))
     });
     collect(records, Some(Headings::none()))

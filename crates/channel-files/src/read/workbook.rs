@@ -5,13 +5,10 @@ use std::io::{Cursor, Read};
 use calamine::{DataRef, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
 use zip::ZipArchive;
 
-use super::cell::Cell;
+use super::cell::CellValue;
 use super::error::FileError;
-use super::list::{ChannelList, MAX_CELLS, Record, collect};
-
-/// What a workbook may unpack to, in bytes: with 10,000 rows of the longest names it has some 8
-/// MiB.
-pub const MAX_UNPACKED: usize = 16 * 1024 * 1024;
+use super::limits::{MAX_CELLS, MAX_UNPACKED};
+use super::list::{ChannelList, Record, collect};
 
 /// The longest text between two tags, in bytes. A cell of Excel has at most 32,767 characters, each
 /// of which may be an entity. Parsers hold a text several times at once.
@@ -114,7 +111,7 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 
 /// Puts the cells of a row together.
 fn records(
-    cells: impl Iterator<Item = Result<((u32, u32), Option<Cell>), FileError>>,
+    cells: impl Iterator<Item = Result<((u32, u32), Option<CellValue>), FileError>>,
 ) -> impl Iterator<Item = Result<Record, FileError>> {
     let mut cells = cells.peekable();
     std::iter::from_fn(move || {
@@ -144,21 +141,21 @@ fn records(
 
 /// The value of a cell; of a formula, the result that was stored. A program that writes workbooks
 /// stores none.
-fn value(value: &DataRef<'_>, is_formula: bool) -> Option<Cell> {
+fn value(value: &DataRef<'_>, is_formula: bool) -> Option<CellValue> {
     match value {
-        DataRef::Empty => is_formula.then_some(Cell::NoResult),
-        DataRef::String(text) => Cell::of_text(text),
-        DataRef::SharedString(text) => Cell::of_text(text),
+        DataRef::Empty => is_formula.then_some(CellValue::NoResult),
+        DataRef::String(text) => CellValue::of_text(text),
+        DataRef::SharedString(text) => CellValue::of_text(text),
         #[expect(
             clippy::cast_precision_loss,
             reason = "one that is not exact is refused like any other"
         )]
-        DataRef::Int(number) => Some(Cell::Number(*number as f64)),
-        DataRef::Float(number) => Some(Cell::Number(*number)),
-        DataRef::Bool(value) => Some(Cell::Bool(*value)),
+        DataRef::Int(number) => Some(CellValue::Number(*number as f64)),
+        DataRef::Float(number) => Some(CellValue::Number(*number)),
+        DataRef::Bool(value) => Some(CellValue::Bool(*value)),
         DataRef::DateTime(_) | DataRef::DateTimeIso(_) | DataRef::DurationIso(_) => {
-            Some(Cell::Date)
+            Some(CellValue::Date)
         }
-        DataRef::Error(_) => Some(Cell::Error),
+        DataRef::Error(_) => Some(CellValue::Error),
     }
 }

@@ -1,6 +1,7 @@
 //! Writes workbooks and archives piece by piece.
 
 mod archive;
+mod cell;
 mod file_name;
 mod pieces;
 mod sheet_xml;
@@ -8,6 +9,7 @@ mod spool;
 mod workbook;
 
 pub use self::archive::Archive;
+pub use self::cell::{Cell, Heading, Width};
 pub use self::file_name::FileNames;
 pub use self::spool::Spool;
-pub use self::workbook::{Cell, Heading, Width, Workbook};
+pub use self::workbook::Workbook;

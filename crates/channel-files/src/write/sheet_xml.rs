@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::workbook::{Cell, Heading, Width};
+use super::cell::{Cell, Heading, Width};
 
 /// The entry of the sheet.
 pub(super) const SHEET: &str = "xl/worksheets/sheet1.xml";

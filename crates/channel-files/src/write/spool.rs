@@ -1,4 +1,4 @@
-//! A text that waits for its turn in an archive.
+//! A text that is kept, compressed, until the archive takes it.
 
 use std::fmt;
 use std::io::{Cursor, Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! The codes: how `qrcode/create` reads a request, and the store of created codes.
+//! The codes: how `qrcode/create` reads a request, and the created codes.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, redirect};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
-use crate::push::delivery::DeliveryError;
+use crate::push::response::DeliveryError;
 
 /// How long a TCP and TLS handshake may take, of the five seconds that a push has.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -10,6 +10,7 @@ use url::Url;
 use crate::push::callback::Callback;
 use crate::push::client;
 use crate::push::reply::{Reply, ReplyFault};
+use crate::push::response::{Attempt, CallbackResponse, DeliveryError};
 use crate::push::{self, Push};
 use crate::random;
 
@@ -31,35 +32,6 @@ pub struct Delivery {
     pub attempts: Vec<Attempt>,
     /// The message for the follower in the accepted response, if there is one.
     pub reply: Result<Option<Reply>, ReplyFault>,
-}
-
-/// The outcome of one attempt.
-pub type Attempt = Result<CallbackResponse, DeliveryError>;
-
-/// A response of a callback.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallbackResponse {
-    /// The HTTP status.
-    pub status: u16,
-    /// At most 64 KiB.
-    pub body: Vec<u8>,
-}
-
-/// Why an attempt got no response. Names no address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DeliveryError {
-    /// The connection was refused or timed out.
-    #[error("no connection")]
-    NoConnection,
-    /// No response within the deadline.
-    #[error("no answer in time")]
-    Late,
-    /// The connection ended first, or what came is no HTTP.
-    #[error("the connection broke")]
-    BrokenOff,
-    /// The response is longer than 64 KiB.
-    #[error("an answer of more than 64 KiB")]
-    TooLong,
 }
 
 /// Why the verification of a callback failed.
@@ -95,20 +67,6 @@ impl Delivery {
     /// Whether the push arrived.
     pub fn is_acknowledged(&self) -> bool {
         self.answer().is_some()
-    }
-}
-
-impl CallbackResponse {
-    /// Whether it ends the retries. The documents want `success`, an empty body, or a message for
-    /// the follower; for other bodies they do not say whether the push is repeated. Here any body
-    /// is accepted with a status of 2xx, and with no other status.
-    fn is_accepted(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// The body as text; what is not UTF-8 is replaced.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
@@ -201,18 +159,6 @@ async fn answer(response: reqwest::Response) -> Attempt {
         status: response.status().as_u16(),
         body: client::read_capped(response, MAX_ANSWER).await?,
     })
-}
-
-impl From<reqwest::Error> for DeliveryError {
-    fn from(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
-            Self::Late
-        } else if error.is_connect() {
-            Self::NoConnection
-        } else {
-            Self::BrokenOff
-        }
-    }
 }
 
 #[cfg(test)]

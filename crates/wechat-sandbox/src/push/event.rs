@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    fn told(kind: EventKind) -> Fields {
+    fn as_fields(kind: EventKind) -> Fields {
         let event = Event {
             openid: "o6_bmjrPTlm6_2sgVt7hMZOPfL2M".to_owned(),
             created_at: "2023-11-14T22:13:20.9Z".parse().unwrap(),
@@ -187,7 +187,7 @@ mod tests {
             (EventKind::Unsubscribe, "unsubscribe", "", false),
             (click, "CLICK", "menu", false),
         ] {
-            let fields = told(kind);
+            let fields = as_fields(kind);
             let field = |wanted: &str| {
                 let found = fields.iter().find(|(name, _)| *name == wanted);
                 found.map(|(_, value)| value.clone())
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_message_is_written_as_xml_and_json() {
-        let fields = told(EventKind::Scan(code()));
+        let fields = as_fields(EventKind::Scan(code()));
         let account = account_name("wx1");
         assert_eq!(account.len(), 15);
         assert_ne!(account, account_name("wx2"));

@@ -6,6 +6,7 @@ mod client;
 pub(crate) mod delivery;
 pub(crate) mod event;
 pub(crate) mod reply;
+pub(crate) mod response;
 
 use jiff::Timestamp;
 use url::Url;

@@ -176,7 +176,7 @@ impl CreatedCode {
 
 /// Settings of the client: account and hosts.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ClientSettings {
     /// The account's `AppID`.
     pub app_id: String,
     /// The account's `AppSecret`.
@@ -210,7 +210,7 @@ pub struct WeChat {
 
 impl WeChat {
     /// A client with these HTTP clients and settings, which reports each attempt to the observer.
-    pub fn new(http: Clients, settings: Settings, observer: Observer) -> Self {
+    pub fn new(http: Clients, settings: ClientSettings, observer: Observer) -> Self {
         Self {
             http,
             hosts: Hosts::new(settings.api_bases),

@@ -13,6 +13,7 @@
 mod cipher;
 mod credentials;
 mod diagnosis;
+mod document;
 mod event;
 mod fields;
 mod json;
@@ -314,7 +315,7 @@ impl PushVerifier {
 
     fn verify_plain(&self, query: &Query<'_>, body: &[u8], now: Timestamp) -> Result<Push, Reason> {
         self.check_query_signature(query, now)?;
-        let message = Fields::read(body);
+        let message = document::read(body);
         Ok(Push {
             reply_to: reply_to(&message, ReplyKey::None),
             content: content(message)?,
@@ -329,7 +330,7 @@ impl PushVerifier {
         body: &[u8],
         now: Timestamp,
     ) -> Result<Push, Reason> {
-        let envelope = Fields::read(body).map_err(|unread| match unread {
+        let envelope = document::read(body).map_err(|unread| match unread {
             ReadError::Forbidden => Reason::Markup,
             ReadError::Malformed(_) => Reason::Envelope,
         })?;
@@ -343,7 +344,7 @@ impl PushVerifier {
         self.check_signature(signature, &[params.timestamp, params.nonce, sealed])?;
         check_time(&params, now)?;
         let opened = cipher::open(sealed, keys, &self.app_id)?;
-        let message = Fields::read(&opened.message);
+        let message = document::read(&opened.message);
         if message
             .as_ref()
             .is_ok_and(|fields| is_swapped(&params, fields))

@@ -90,7 +90,7 @@ impl CodeStore {
     /// counted. Cancel safe: an intent that no caller gets is withdrawn.
     ///
     /// # Errors
-    /// When the store cannot be used: then nothing was reserved, or it is withdrawn by the next
+    /// When the database cannot be used: then nothing was reserved, or it is withdrawn by the next
     /// chance.
     pub async fn reserve(
         &self,
@@ -113,8 +113,8 @@ impl CodeStore {
     /// is what comes back.
     ///
     /// # Errors
-    /// When the store cannot be used. The code exists at WeChat then, so the call is to be repeated
-    /// until it succeeds.
+    /// When the database cannot be used. The code exists at WeChat then, so the call is to be
+    /// repeated until it succeeds.
     pub async fn confirm(&self, intent: &Intent, code: &IssuedCode) -> Result<IssuedCode, Error> {
         let confirm = Confirm {
             intent: intent.clone(),
@@ -129,7 +129,7 @@ impl CodeStore {
     /// changes.
     ///
     /// # Errors
-    /// When the store cannot be used: the intent stays and counts.
+    /// When the database cannot be used: the intent stays and counts.
     pub async fn withdraw(&self, intent: &Intent) -> Result<(), Error> {
         self.db.execute(Withdraw(intent.clone())).await
     }
@@ -137,7 +137,7 @@ impl CodeStore {
     /// How much of the stock is used.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn stock(&self) -> Result<Stock, Error> {
         let used = sqlx::query(USED_STOCK).bind(self.db.appid());
         let unknown = sqlx::query(COUNT_UNKNOWN).bind(self.db.appid());

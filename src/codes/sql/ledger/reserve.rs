@@ -178,18 +178,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::db::Command;
-
-    /// Fails after what is reserved in its group.
-    struct Fails;
-
-    impl Command for Fails {
-        type Output = ();
-
-        async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
-            Err(Error::BadRow("a row, for the test"))
-        }
-    }
+    use crate::codes::sql::fixture::Fails;
 
     fn poster() -> PermanentScene {
         PermanentScene::Text("poster".parse().unwrap())

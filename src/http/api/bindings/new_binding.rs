@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use wechat::push::Reply;
 use wechat::scene::Lifetime;
 
-use crate::http::api::reply_body::{self, ReplyBody};
+use crate::http::api::reply_body::{self, GivenReply};
 use crate::http::extract::json::read_object;
 use crate::http::problem::Problem;
 
@@ -33,7 +33,7 @@ pub(crate) struct WantedBinding {
     /// Returned with the claim, at most 1024 bytes.
     context: Option<String>,
     /// What the follower reads who signs in. The others who scan the code read nothing of it.
-    reply: Option<ReplyBody>,
+    reply: Option<GivenReply>,
 }
 
 /// A checked [`WantedBinding`].
@@ -66,7 +66,7 @@ impl WantedBinding {
         if !self.context.as_ref().is_none_or(fits) {
             return Err(bad_context());
         }
-        let reply = self.reply.as_ref().map(ReplyBody::checked);
+        let reply = self.reply.as_ref().map(GivenReply::checked);
         Ok(BindingOrder {
             lifetime: lifetime.ok_or_else(bad_life)?,
             context: self.context,

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use wechat::push::Reply;
 
 use crate::channels::ChannelRecord;
-use crate::http::api::reply_body::Message;
+use crate::http::api::reply_body::GivenMessage;
 use crate::http::time_format::rfc3339;
 
 /// What is kept of a code besides its ticket.
@@ -20,7 +20,7 @@ pub(crate) struct ChannelBody {
     group: Option<String>,
     /// What a follower reads after a scan; absent if there is nothing of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Message>)]
+    #[schema(value_type = Option<GivenMessage>)]
     reply: Option<Reply>,
     /// Whether it is left out of lists. It is served and counted as ever.
     archived: bool,

@@ -22,7 +22,7 @@ use crate::channels::{ChannelRecord, ChannelStore};
 use crate::clock::Clock;
 use crate::codes::{Codes, Issued, Source};
 use crate::http::api::codes::channel_body::ChannelBody;
-use crate::http::api::codes::new_code::{self, NewCode, Order};
+use crate::http::api::codes::new_code::{self, CheckedNewCode, NewCode};
 use crate::http::extract::json::JsonBody;
 use crate::http::extract::key_holder::KeyHolder;
 use crate::http::middleware::request_id::RequestId;
@@ -168,22 +168,22 @@ impl CodeMaker {
     }
 
     async fn make(&self, holder: &KeyHolder, json: JsonBody) -> Result<Made, Problem> {
-        let order = Order::of(json, self.default_expire)?;
-        holder.require(order.scope())?;
+        let checked = CheckedNewCode::of(json, self.default_expire)?;
+        holder.require(checked.scope())?;
         // Checked before anything is minted: without the database the code's names could not be
         // kept.
         if !self.channels.is_up() {
             return Err(Problem::store_unavailable());
         }
-        let (spec, caller) = (&order.spec, holder.caller());
-        let served = match &order.minted_elsewhere {
+        let (spec, caller) = (&checked.spec, holder.caller());
+        let served = match &checked.minted_elsewhere {
             Some((scene, code)) => self.codes.import(scene, code.clone(), caller).await?,
-            None => issue_named(&self.codes, spec, caller, order.change.given_names()).await?,
+            None => issue_named(&self.codes, spec, caller, checked.change.given_names()).await?,
         };
-        let scene = order.spec.scene();
-        let record = self.channels.change(&scene, &order.change).await?;
+        let scene = checked.spec.scene();
+        let record = self.channels.change(&scene, &checked.change).await?;
         Ok(Made {
-            spec: order.spec,
+            spec: checked.spec,
             served,
             record,
         })

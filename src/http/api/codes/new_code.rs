@@ -12,7 +12,7 @@ use wechat::ticket::{CodeUrl, IssuedCode, Life, Ticket};
 
 use crate::access::Scope;
 use crate::channels::{Change, ChannelChange};
-use crate::http::api::reply_body::{self, ReplyBody};
+use crate::http::api::reply_body::{self, GivenReply};
 use crate::http::extract::json::{JsonBody, not_json};
 use crate::http::extract::query::{given_twice, parsed};
 use crate::http::i18n::message::Message;
@@ -54,8 +54,8 @@ pub(crate) struct NewCode {
     /// What a follower reads after a scan. If absent, the reply that it has stays; null or an
     /// empty text removes it.
     #[serde(default, deserialize_with = "reply_change")]
-    #[schema(value_type = Option<ReplyBody>)]
-    reply: Change<ReplyBody>,
+    #[schema(value_type = Option<GivenReply>)]
+    reply: Change<GivenReply>,
     /// `true` leaves the code out of lists; it is served and counted as ever. If absent, it stays
     /// as it is.
     archived: Option<bool>,
@@ -74,24 +74,24 @@ fn name_change<'de, D: Deserializer<'de>>(value: D) -> Result<Change<String>, D:
 }
 
 /// Deserializes a reply that is given, perhaps as null.
-fn reply_change<'de, D: Deserializer<'de>>(value: D) -> Result<Change<ReplyBody>, D::Error> {
-    let reply = Option::<ReplyBody>::deserialize(value)?;
+fn reply_change<'de, D: Deserializer<'de>>(value: D) -> Result<Change<GivenReply>, D::Error> {
+    let reply = Option::<GivenReply>::deserialize(value)?;
     Ok(match reply {
         None => Change::Clear,
-        Some(ReplyBody::Text(text)) if text.is_empty() => Change::Clear,
+        Some(GivenReply::Text(text)) if text.is_empty() => Change::Clear,
         Some(reply) => Change::Set(reply),
     })
 }
 
 /// A checked [`NewCode`].
-pub(super) struct Order {
+pub(super) struct CheckedNewCode {
     pub(super) spec: CodeSpec,
     pub(super) change: ChannelChange,
     /// The code to record instead of minting one.
     pub(super) minted_elsewhere: Option<(PermanentScene, IssuedCode)>,
 }
 
-impl Order {
+impl CheckedNewCode {
     /// The scope that it takes.
     pub(super) fn scope(&self) -> Scope {
         match (&self.minted_elsewhere, &self.spec) {
@@ -139,7 +139,7 @@ fn too_many(items: usize) -> Problem {
     Problem::new(ErrorCode::InvalidBody, message)
 }
 
-impl Order {
+impl CheckedNewCode {
     /// Checks one code. A temporary one without a lifetime gets `default_expire`.
     ///
     /// # Errors

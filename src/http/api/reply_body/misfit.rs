@@ -9,7 +9,7 @@ use crate::http::problem::Problem;
 const CARD: [&str; 4] = ["title", "description", "image_url", "url"];
 const REQUIRED: [&str; 2] = ["title", "url"];
 
-/// The problem of JSON that is no [`ReplyBody`](super::ReplyBody).
+/// The problem of JSON that is no [`GivenReply`](super::GivenReply).
 pub(crate) fn misfit(reply: &Value) -> Problem {
     let Value::Object(fields) = reply else {
         return of_another_form();

@@ -13,20 +13,19 @@ use crate::http::problem::Problem;
 
 /// A reply as it is given: a text, or a message.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[schema(as = GivenReply)]
 #[serde(untagged)]
-pub(crate) enum ReplyBody {
+pub(crate) enum GivenReply {
     /// Short for the message with this text.
     Text(String),
     /// A message.
-    Message(Message),
+    Message(GivenMessage),
 }
 
 /// What a follower reads after a scan.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[schema(as = Reply)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub(crate) enum Message {
+pub(crate) enum GivenMessage {
     /// A text of 1 to 600 characters.
     Text(String),
     /// A card with a title and a link.
@@ -47,7 +46,7 @@ pub(crate) struct News {
     url: String,
 }
 
-impl ReplyBody {
+impl GivenReply {
     /// Checks it.
     ///
     /// # Errors
@@ -55,8 +54,8 @@ impl ReplyBody {
     pub(crate) fn checked(&self) -> Result<Reply, Problem> {
         match self {
             Self::Text(text) => Ok(Reply::Text(parsed("reply", text)?)),
-            Self::Message(Message::Text(text)) => Ok(Reply::Text(parsed("reply.text", text)?)),
-            Self::Message(Message::News(news)) => news.checked().map(Reply::News),
+            Self::Message(GivenMessage::Text(text)) => Ok(Reply::Text(parsed("reply.text", text)?)),
+            Self::Message(GivenMessage::News(news)) => news.checked().map(Reply::News),
         }
     }
 }
@@ -100,7 +99,7 @@ mod tests {
         let title = format!("1 to {} characters", ArticleTitle::MAX_CHARS);
         let description = format!("At most {} characters", ArticleDescription::MAX_CHARS);
         for (schema, limits) in [
-            (Message::schema(), vec![text]),
+            (GivenMessage::schema(), vec![text]),
             (News::schema(), vec![title, description]),
         ] {
             let schema = serde_json::to_string(&schema).unwrap();

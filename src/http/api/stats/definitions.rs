@@ -51,7 +51,7 @@ const CHINESE: Definitions = Definitions {
 
 /// The names of the numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Names {
+pub(crate) struct NumberNames {
     pub(crate) scans: &'static str,
     pub(crate) people: &'static str,
     pub(crate) new_followers: &'static str,
@@ -59,7 +59,7 @@ pub(crate) struct Names {
     pub(crate) net: &'static str,
 }
 
-impl Names {
+impl NumberNames {
     pub(crate) fn of(lang: Lang) -> Self {
         Self {
             scans: lang.pick("扫码次数", "Scans"),

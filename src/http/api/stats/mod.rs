@@ -75,7 +75,8 @@ pub(crate) struct SearchParams {
 
 /// The numbers.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Stats {
+#[schema(as = Stats)]
+pub(crate) struct StatsBody {
     /// The first day.
     from: String,
     /// The last day, included.
@@ -85,13 +86,12 @@ pub(crate) struct Stats {
     /// The distance from UTC by which days begin, such as `+08:00`.
     time_zone: String,
     definitions: Definitions,
-    rows: Vec<Row>,
+    rows: Vec<StatsRow>,
 }
 
 /// The numbers of a code, of a day or of several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = StatsRow)]
-pub(crate) struct Row {
+pub(crate) struct StatsRow {
     /// Absent in a sum.
     #[serde(flatten)]
     code: Option<AttributionBody>,
@@ -116,7 +116,7 @@ pub(crate) struct Row {
     net: i64,
 }
 
-impl From<NumbersRow> for Row {
+impl From<NumbersRow> for StatsRow {
     fn from(row: NumbersRow) -> Self {
         let numbers = row.numbers;
         Self {
@@ -134,7 +134,7 @@ impl From<NumbersRow> for Row {
     }
 }
 
-impl From<Sums> for Row {
+impl From<Sums> for StatsRow {
     fn from(sums: Sums) -> Self {
         Self {
             code: None,
@@ -162,7 +162,7 @@ fn net(new_followers: u64, lost: u64) -> i64 {
     path = "/api/stats",
     params(StatsParams, SumParams),
     responses(
-        (status = 200, description = "The numbers", body = Stats),
+        (status = 200, description = "The numbers", body = StatsBody),
         (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
         (status = "5XX", description = "The service failed", body = Document, content_type = "application/problem+json"),
     ),
@@ -276,9 +276,9 @@ fn has_part(row: &NumbersRow, part: &str) -> bool {
 /// The JSON, in pieces.
 fn json<I>(query: &StatsQuery, time_zone: Offset, rows: I) -> impl Iterator<Item = Vec<u8>> + use<I>
 where
-    I: Iterator<Item: Into<Row>>,
+    I: Iterator<Item: Into<StatsRow>>,
 {
-    let empty = Stats {
+    let empty = StatsBody {
         from: query.filter.from.to_string(),
         to: query.filter.to.to_string(),
         by: match query.filter.span {
@@ -292,7 +292,7 @@ where
     let mut beginning = serialize(&empty);
     beginning.truncate(beginning.len() - END.len());
     let mut is_first = true;
-    let write = move |piece: &mut Vec<u8>, rows: Vec<Row>| {
+    let write = move |piece: &mut Vec<u8>, rows: Vec<StatsRow>| {
         for row in rows {
             if !std::mem::take(&mut is_first) {
                 piece.push(b',');
@@ -309,11 +309,11 @@ where
     I: Iterator<Item = NumbersRow>,
 {
     let (by_day, lang) = (query.filter.span == Span::Day, query.lang);
-    let write = move |piece: &mut Vec<u8>, rows: Vec<Row>| {
+    let write = move |piece: &mut Vec<u8>, rows: Vec<StatsRow>| {
         spreadsheet::write_rows(piece, &rows, by_day, lang);
     };
     let beginning = spreadsheet::beginning(by_day, lang);
-    pieces::pieces(beginning, numbers.map(Row::from), write, b"")
+    pieces::pieces(beginning, numbers.map(StatsRow::from), write, b"")
 }
 
 /// The end of the JSON, after the rows, which are the last field.
@@ -387,13 +387,13 @@ mod tests {
             rows in proptest::collection::vec(random_row(), 0..700)
         ) {
             let query = query();
-            let as_rows: Vec<_> = rows.iter().cloned().map(Row::from).collect();
+            let as_rows: Vec<_> = rows.iter().cloned().map(StatsRow::from).collect();
             let mut file = spreadsheet::beginning(true, query.lang);
             spreadsheet::write_rows(&mut file, &as_rows, true, query.lang);
             let in_pieces: Vec<_> = csv(&query, rows.clone().into_iter()).flatten().collect();
             prop_assert_eq!(in_pieces, file);
 
-            let stats = Stats {
+            let stats = StatsBody {
                 from: "2026-11-22".to_owned(),
                 to: "2026-11-22".to_owned(),
                 by: "day",

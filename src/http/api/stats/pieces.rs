@@ -46,7 +46,7 @@ pub(super) fn body(mut pieces: impl Iterator<Item = Vec<u8>> + Send + 'static) -
         }
     }
     let all = std::iter::once(first).chain(pieces);
-    // The others on this thread have a turn after each.
+    // Pieces that are ready at once would keep other tasks from this thread.
     let all = stream::iter(all).then(async |piece| {
         tokio::task::yield_now().await;
         Ok::<_, Infallible>(piece)

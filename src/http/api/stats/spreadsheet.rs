@@ -3,8 +3,8 @@
 
 use csv::{Terminator, WriterBuilder};
 
-use super::Row;
-use crate::http::api::stats::definitions::{Names, kind_name};
+use super::StatsRow;
+use crate::http::api::stats::definitions::{NumberNames, kind_name};
 use crate::http::i18n::lang::Lang;
 
 /// The mark by which spreadsheets recognise UTF-8.
@@ -22,7 +22,7 @@ pub(super) fn beginning(by_day: bool, lang: Lang) -> Vec<u8> {
 }
 
 /// Writes rows as CSV (RFC 4180).
-pub(super) fn write_rows(file: &mut Vec<u8>, rows: &[Row], by_day: bool, lang: Lang) {
+pub(super) fn write_rows(file: &mut Vec<u8>, rows: &[StatsRow], by_day: bool, lang: Lang) {
     write(file, rows.iter().map(|row| cells(row, by_day, lang)));
 }
 
@@ -39,7 +39,7 @@ fn write(file: &mut Vec<u8>, lines: impl Iterator<Item = Vec<String>>) {
 }
 
 fn headings(by_day: bool, lang: Lang) -> Vec<String> {
-    let names = Names::of(lang);
+    let names = NumberNames::of(lang);
     let mut headings = vec![
         lang.pick("名称", "Label"),
         lang.pick("分组", "Group"),
@@ -60,7 +60,7 @@ fn headings(by_day: bool, lang: Lang) -> Vec<String> {
     headings.into_iter().map(str::to_owned).collect()
 }
 
-fn cells(row: &Row, by_day: bool, lang: Lang) -> Vec<String> {
+fn cells(row: &StatsRow, by_day: bool, lang: Lang) -> Vec<String> {
     let code = row.code.as_ref();
     let number = |number: Option<u64>| number.map_or_else(String::new, |it| it.to_string());
     let mut cells = vec![
@@ -98,8 +98,8 @@ mod tests {
     use super::*;
     use crate::http::api::attribution::AttributionBody;
 
-    fn row(label: &str, scene_str: &str, permanent: Option<bool>, net: i64) -> Row {
-        Row {
+    fn row(label: &str, scene_str: &str, permanent: Option<bool>, net: i64) -> StatsRow {
+        StatsRow {
             code: Some(AttributionBody {
                 scene_id: None,
                 scene_str: Some(scene_str.to_owned()),
@@ -118,7 +118,7 @@ mod tests {
         }
     }
 
-    fn written(rows: &[Row], by_day: bool, lang: Lang) -> Vec<u8> {
+    fn written(rows: &[StatsRow], by_day: bool, lang: Lang) -> Vec<u8> {
         let mut file = beginning(by_day, lang);
         write_rows(&mut file, rows, by_day, lang);
         file

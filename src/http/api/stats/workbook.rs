@@ -3,7 +3,7 @@
 use channel_files::{Cell, Heading, Width, Workbook};
 use jiff::civil::Date;
 
-use super::definitions::{Names, kind_name};
+use super::definitions::{NumberNames, kind_name};
 use super::net;
 use crate::http::api::attribution::AttributionBody;
 use crate::http::i18n::lang::Lang;
@@ -34,7 +34,7 @@ pub(super) fn pieces(
 }
 
 fn new(by_day: bool, lang: Lang) -> Workbook {
-    let names = Names::of(lang);
+    let names = NumberNames::of(lang);
     let mut headings = vec![
         (lang.pick("名称", "Label"), Width::Middle),
         (lang.pick("分组", "Group"), Width::Middle),

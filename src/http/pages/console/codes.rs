@@ -6,9 +6,9 @@ use askama::Template;
 use axum::response::Response;
 use wechat::push::{ArticleDescription, ArticleTitle, ReplyText, WebUrl};
 
-use super::frame::{Frame, Page};
+use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
-use crate::http::api::stats::definitions::Names;
+use crate::http::api::stats::definitions::NumberNames;
 use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::pages::snippets;
@@ -37,7 +37,7 @@ struct CodesPage {
     site: Arc<Site>,
     lang: Lang,
     frame: Frame,
-    names: Names,
+    names: NumberNames,
     /// What shows a code elsewhere, with `{link}` for its address.
     element: String,
     iframe: String,
@@ -48,13 +48,13 @@ pub(crate) async fn show(request: PageRequest) -> Result<Response, Problem> {
         site,
         lang,
         frame,
-        names: Names::of(lang),
+        names: NumberNames::of(lang),
         element: snippets::element("{link}", lang),
         iframe: snippets::iframe("{link}", lang),
     })
 }
 
-const PAGE: Page = Page {
+const PAGE: ConsolePage = ConsolePage {
     path: "/codes",
     title: ["渠道", "Channels"],
     lead: [

@@ -15,7 +15,7 @@ use crate::http::site::Site;
 pub(in crate::http::pages) struct Frame {
     site: Arc<Site>,
     view: View,
-    page: Page,
+    page: ConsolePage,
     /// Minutes between UTC and local time.
     pub(in crate::http::pages) offset: i32,
     pub(in crate::http::pages) home: String,
@@ -26,7 +26,7 @@ pub(in crate::http::pages) struct Frame {
 
 /// What differs from page to page.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http::pages) struct Page {
+pub(in crate::http::pages) struct ConsolePage {
     pub(in crate::http::pages) path: &'static str,
     pub(in crate::http::pages) title: [&'static str; 2],
     pub(in crate::http::pages) lead: [&'static str; 2],
@@ -62,7 +62,7 @@ impl Frame {
         site: Arc<Site>,
         view: View,
         time_zone: Offset,
-        page: Page,
+        page: ConsolePage,
     ) -> Self {
         let other_lang = iter::once(("lang", view.lang.pick("en", "zh")));
         Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::response::Response;
 
-use super::frame::{Frame, Page};
+use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
 use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
@@ -15,7 +15,7 @@ use crate::http::site::Site;
 /// The parameters of the page.
 const PARAMETERS: &[&str] = &["lang"];
 
-const PAGE: Page = Page {
+const PAGE: ConsolePage = ConsolePage {
     path: "/codes/import",
     title: ["批量新建", "Many channels at once"],
     lead: [

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use wechat::push::{ArticleDescription, ArticleTitle, ReplyText, WebUrl};
 
-use super::frame::{Frame, Page};
+use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
 use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
@@ -16,7 +16,7 @@ use crate::http::site::Site;
 /// The parameters of the page. `scene_str` is what its field is filled in with.
 const PARAMETERS: &[&str] = &["lang", "scene_str"];
 
-const PAGE: Page = Page {
+const PAGE: ConsolePage = ConsolePage {
     path: "/codes/new",
     title: ["新建渠道", "New channel"],
     lead: [

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::response::Response;
 
-use super::frame::{Frame, Page};
+use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
 use crate::http::html::csp::{CONSOLE_STYLE, PRINT_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
@@ -29,7 +29,7 @@ const PARAMETERS: &[&str] = &[
     "marks",
 ];
 
-const PAGE: Page = Page {
+const PAGE: ConsolePage = ConsolePage {
     path: "/codes/print",
     title: ["打印二维码", "Print codes"],
     lead: [

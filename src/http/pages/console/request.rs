@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use jiff::tz::Offset;
 
-use super::frame::{Frame, Page};
+use super::frame::{ConsolePage, Frame};
 use crate::http::extract::query::refuse_mangled;
 use crate::http::i18n::lang::Lang;
 use crate::http::negotiation::view::View;
@@ -54,7 +54,7 @@ impl PageRequest {
     pub(in crate::http::pages) fn respond<T: Template>(
         self,
         parameters: &[&str],
-        page: Page,
+        page: ConsolePage,
         template: impl FnOnce(Arc<Site>, Lang, Frame) -> T,
     ) -> Result<Response, Problem> {
         refuse_mangled(&self.query, parameters)?;

@@ -18,9 +18,10 @@ use crate::form::Form;
 use crate::pages as html;
 use crate::pages::lang::Lang;
 use crate::platform::followers::{FollowerAction, NoEvent};
-use crate::push::delivery::{CallbackResponse, Delivery, NoCallback};
+use crate::push::delivery::{Delivery, NoCallback};
 use crate::push::event::Event;
 use crate::push::reply::Reply;
+use crate::push::response::CallbackResponse;
 use crate::random;
 
 /// How many characters WeChat's openids have.

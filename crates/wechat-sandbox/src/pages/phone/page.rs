@@ -9,9 +9,10 @@ use super::{ActionError, ActionTaken};
 use crate::pages::lang::Lang;
 use crate::pages::{self as page, STYLE, china_time};
 use crate::platform::code::{ActionName, Code};
-use crate::push::delivery::{Delivery, DeliveryError};
+use crate::push::delivery::Delivery;
 use crate::push::event::EventKind;
 use crate::push::reply::{Article, FAULT_SHOWN, Reply, ReplyFault};
+use crate::push::response::DeliveryError;
 
 /// How much of a callback's answer is shown, in bytes.
 const SHOWN_ANSWER: usize = 2048;

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use self::document::Format;
 use super::callback::{Callback, Mode};
 use super::cipher;
-use super::delivery::CallbackResponse;
 use super::event::{Event, account_name};
+use super::response::CallbackResponse;
 
 /// The body that asks for no message, besides an empty one.
 const SUCCESS: &[u8] = b"success";

@@ -121,7 +121,7 @@ fn resent(query: &str, old: &Sender, timestamp: &str, nonce: &str) -> String {
 
 #[test]
 fn an_encrypted_push_cannot_be_replayed_under_another_timestamp() {
-    let told = FOLLOW.replace("1700000000", &THEN.to_string());
+    let stale = FOLLOW.replace("1700000000", &THEN.to_string());
     // Exchanged; and with digits moved from the timestamp to the nonce, and back.
     for (nonce, timestamp, new_nonce) in [
         ("1700000001", "1700000001", "1699996411"),
@@ -129,7 +129,7 @@ fn an_encrypted_push_cannot_be_replayed_under_another_timestamp() {
         ("91700000001", "1700000001", "16999964119"),
     ] {
         let old = hour_old(nonce);
-        let (query, body) = old.push(&told);
+        let (query, body) = old.push(&stale);
         let query = resent(&query, &old, timestamp, new_nonce);
         // It is inside the replay window, and the signature is valid.
         let parsed = Query::parse(&query).unwrap();

@@ -193,8 +193,8 @@ const FORGERS: &[Forger] = &[
     |rng| {
         let mut old = genuine(rng).at(other_time(rng));
         old.nonce = (NOW - 600 + i64::try_from(rng.below(1200)).unwrap()).to_string();
-        let told = message(rng).replace("1700000000", &old.timestamp);
-        let (query, body) = old.push(&told);
+        let stale = message(rng).replace("1700000000", &old.timestamp);
+        let (query, body) = old.push(&stale);
         let (then, nonce) = (old.timestamp, old.nonce);
         let query = query.replace(
             &format!("timestamp={then}&nonce={nonce}"),
@@ -428,7 +428,7 @@ fn truncation_attack_cannot_remove_leading_blocks() {
     let parts = ["zzz", &sender.timestamp, &format!("9{taken}"), left];
     let signed = query.ends_with(&signature(&parts));
     let opened = cipher::open(left, &keys(KEY, None), APP_ID).unwrap();
-    let event = content(Fields::read(&opened.message)).map(|content| name(&content));
+    let event = content(document::read(&opened.message)).map(|content| name(&content));
     assert_eq!((signed, event), (true, Ok("subscribe")));
 
     for count in 1..=128 {

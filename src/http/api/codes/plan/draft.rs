@@ -6,7 +6,7 @@ use wechat::scene::{CodeSpec, Kind, Lifetime, Scene, SceneId, SceneValue};
 
 use super::{Defaults, words};
 use crate::channels::KnownScene;
-use crate::http::api::codes::new_code::Order;
+use crate::http::api::codes::new_code::CheckedNewCode;
 use crate::http::extract::json::JsonBody;
 use crate::http::problem::Problem;
 use crate::http::qrcode::issue::refusal_of_new;
@@ -16,8 +16,8 @@ pub(super) struct Draft {
     pub(super) line: u32,
     pub(super) request: Map<String, Value>,
     pub(super) trimmed: Vec<Column>,
-    /// The order, once the row has a scene, or why there is none.
-    pub(super) order: Result<Option<Order>, Problem>,
+    /// The checked body, once the row has a scene, or why it is invalid.
+    pub(super) checked: Result<Option<CheckedNewCode>, Problem>,
     permanent: bool,
     /// The proposed scenes that are left, the last one first.
     candidates: Vec<String>,
@@ -34,7 +34,7 @@ impl Draft {
             line: row.line,
             request: Map::new(),
             trimmed: row.trimmed,
-            order: row
+            checked: row
                 .fault
                 .map_or(Ok(None), |fault| Err(words::row_fault(fault))),
             permanent,
@@ -75,8 +75,8 @@ impl Draft {
 
     /// Refuses the row, unless it is refused for something before.
     fn refuse(&mut self, problem: Problem) {
-        if self.order.is_ok() {
-            self.order = Err(problem);
+        if self.checked.is_ok() {
+            self.checked = Err(problem);
         }
     }
 
@@ -100,7 +100,7 @@ impl Draft {
 
     /// The name for which a scene is needed, with whether its code is permanent.
     pub(super) fn nameless_scene(&self) -> Option<(&str, bool)> {
-        let is_open = matches!(self.order, Ok(None)) && !self.has_scene();
+        let is_open = matches!(self.checked, Ok(None)) && !self.has_scene();
         let label = self.label().filter(|_| is_open)?;
         Some((label, self.permanent))
     }
@@ -136,31 +136,31 @@ impl Draft {
 
     /// Checks the row as `POST /api/codes` would.
     pub(super) fn check(&mut self, default_expire: Lifetime) {
-        if !matches!(self.order, Ok(None)) || !self.has_scene() {
+        if !matches!(self.checked, Ok(None)) || !self.has_scene() {
             return;
         }
         let body = JsonBody::Object {
             fields: self.request.clone(),
             twice: None,
         };
-        self.order = Order::of(body, default_expire).map(Some);
+        self.checked = CheckedNewCode::of(body, default_expire).map(Some);
     }
 
     /// The request that it stands for.
     pub(super) fn spec(&self) -> Option<&CodeSpec> {
-        let order = self.order.as_ref().ok()?.as_ref();
-        order.map(|order| &order.spec)
+        let checked = self.checked.as_ref().ok()?.as_ref();
+        checked.map(|checked| &checked.spec)
     }
 
     /// Why a permanent code for it would be refused as a probable mistake, if it is new.
     pub(super) fn mistake(&self) -> Option<Problem> {
-        let order = self.order.as_ref().ok()?.as_ref()?;
-        refusal_of_new(&order.spec, order.change.given_names())
+        let checked = self.checked.as_ref().ok()?.as_ref()?;
+        refusal_of_new(&checked.spec, checked.change.given_names())
     }
 
     /// Whether a scene has the name, the group and the reply that the row gives.
     pub(super) fn is_met_by(&self, known: &KnownScene) -> bool {
-        let Ok(Some(Order { change, .. })) = &self.order else {
+        let Ok(Some(CheckedNewCode { change, .. })) = &self.checked else {
             return false;
         };
         change.label.is_met_by(known.channel.label.as_ref())

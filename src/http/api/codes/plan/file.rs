@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
-use channel_files::{ChannelList, FileError, Format};
+use channel_files::{ChannelList, FileError, FileFormat};
 use http_listener::{BufferedBody, ByteBudget};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
@@ -17,12 +17,12 @@ use crate::http::problem::{ErrorCode, Problem};
 pub(crate) const MAX_FILE: usize = 4 * 1024 * 1024;
 
 /// The accepted types.
-const TYPES: [(&str, Format); 3] = [
-    ("text/csv", Format::Csv),
-    ("text/plain", Format::Lines),
+const TYPES: [(&str, FileFormat); 3] = [
+    ("text/csv", FileFormat::Csv),
+    ("text/plain", FileFormat::Lines),
     (
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        Format::Xlsx,
+        FileFormat::Xlsx,
     ),
 ];
 
@@ -59,7 +59,7 @@ impl Default for FileReader {
 ///
 /// # Errors
 /// `invalid_parameter` for another type.
-pub(super) fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+pub(super) fn format(headers: &HeaderMap) -> Result<FileFormat, Problem> {
     let given = headers.get(header::CONTENT_TYPE);
     let given = given
         .and_then(|value| value.to_str().ok())
@@ -89,7 +89,7 @@ pub(super) async fn receive(body: Body, budget: &ByteBudget) -> Result<BufferedB
 /// `invalid_body` or `too_large`, in this language.
 pub(super) async fn read(
     file: BufferedBody,
-    format: Format,
+    format: FileFormat,
     lang: Lang,
 ) -> Result<ChannelList, Problem> {
     let reading = spawn_blocking(move || channel_files::read(format, &file));

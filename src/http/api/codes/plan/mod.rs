@@ -21,7 +21,7 @@ use crate::access::Scope;
 use crate::channels::KnownScene;
 use crate::http::api::codes::new_code::NewCode;
 use crate::http::api::query::{boolean, known_pairs, language};
-use crate::http::api::reply_body::Message;
+use crate::http::api::reply_body::GivenMessage;
 use crate::http::extract::key_holder::KeyHolder;
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::{Document, Problem};
@@ -90,7 +90,7 @@ pub(crate) struct CurrentNames {
     group: Option<String>,
     /// What a follower reads after a scan.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Message>)]
+    #[schema(value_type = Option<GivenMessage>)]
     reply: Option<Reply>,
 }
 

@@ -11,7 +11,7 @@ use super::{CurrentNames, Plan, PlanQuery, PlannedRow, RowStatus, words};
 use crate::access::Scope;
 use crate::channels::{ChannelStore, KnownScene};
 use crate::codes::Codes;
-use crate::http::api::codes::new_code::Order;
+use crate::http::api::codes::new_code::CheckedNewCode;
 use crate::http::extract::key_holder::KeyHolder;
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
@@ -28,8 +28,8 @@ impl Planner {
     /// Plans a list.
     ///
     /// # Errors
-    /// `scope_missing` if the holder may not make a valid row's code, or when the store cannot be
-    /// used.
+    /// `scope_missing` if the holder may not make a valid row's code, or when the database cannot
+    /// be used.
     pub(super) async fn plan(
         &self,
         holder: &KeyHolder,
@@ -45,8 +45,8 @@ impl Planner {
         refuse_repeated(&mut drafts);
         let scopes = drafts
             .iter()
-            .filter_map(|draft| draft.order.as_ref().ok()?.as_ref());
-        let scopes: HashSet<Scope> = scopes.map(Order::scope).collect();
+            .filter_map(|draft| draft.checked.as_ref().ok()?.as_ref());
+        let scopes: HashSet<Scope> = scopes.map(CheckedNewCode::scope).collect();
         for scope in scopes {
             holder.require(scope)?;
         }
@@ -139,7 +139,7 @@ fn refuse_repeated(drafts: &mut [Draft]) {
         let Some(scene) = scene(draft) else { continue };
         let line = *first.entry(scene.clone()).or_insert(draft.line);
         if line != draft.line {
-            draft.order = Err(words::repeated(&scene, line));
+            draft.checked = Err(words::repeated(&scene, line));
         }
     }
 }
@@ -167,7 +167,7 @@ impl Compared {
         let costs_stock = scene.kind().is_permanent() && !known.counts && mistake.is_none();
         let status = match mistake {
             Some(mistake) => {
-                draft.order = Err(mistake);
+                draft.checked = Err(mistake);
                 RowStatus::Invalid
             }
             None if !known.has_code => RowStatus::New,
@@ -183,7 +183,7 @@ impl Compared {
     }
 
     fn shown(self, lang: Lang) -> PlannedRow {
-        let problem = self.draft.order.err();
+        let problem = self.draft.checked.err();
         PlannedRow {
             line: self.draft.line,
             status: self.status,

@@ -62,7 +62,7 @@ impl Rest {
                 Ok(Some((piece, Self::Pictures(pages, archive))))
             }
             Self::Rows(mut pieces) => {
-                // The others on this thread have a turn after each piece.
+                // Pieces that are ready at once would keep other tasks from this thread.
                 yield_now().await;
                 let piece = pieces.next();
                 Ok(piece.map(|piece| (piece, Self::Rows(pieces))))
