@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::support::files::{read, texts_below};
+
 /// True if `codes::sql::lease` is the file or the folder `src/codes/sql/lease`, and `wechat::scene`
 /// that of a crate.
 fn is_module(path: &str) -> bool {
@@ -21,26 +23,70 @@ fn slashed(path: &str) -> String {
     path.replace("::", "/")
 }
 
+fn spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 #[test]
 fn every_module_of_the_glossary_exists() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/glossary.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let spans = page.split('`').skip(1).step_by(2);
-    let modules: Vec<_> = spans.filter(|span| span.contains("::")).collect();
+    let page = read("docs/glossary.md");
+    let modules: Vec<_> = spans(&page).filter(|span| span.contains("::")).collect();
     let missing: Vec<_> = modules.iter().filter(|path| !is_module(path)).collect();
     assert!(modules.len() > 10, "{modules:?}");
     assert!(missing.is_empty(), "not in src/ or crates/: {missing:?}");
 }
 
+/// A word with several meanings has no place of its own.
+#[test]
+fn every_term_of_the_glossary_says_where_it_lives() {
+    let page = read("docs/glossary.md");
+    let (terms, _) = page.split_once("## Words with several meanings").unwrap();
+    let terms: Vec<_> = terms
+        .split("\n\n")
+        .filter(|it| it.starts_with("**"))
+        .collect();
+    let has_place = |term: &str| spans(term).any(|span| is_module(span) || is_path(span));
+    let homeless: Vec<_> = terms.iter().filter(|term| !has_place(term)).collect();
+    assert!(terms.len() > 50, "{terms:?}");
+    assert!(homeless.is_empty(), "no place: {homeless:?}");
+}
+
+#[test]
+fn every_type_of_the_glossary_is_declared() {
+    let page = read("docs/glossary.md");
+    let is_type = |span: &&str| {
+        let has_small = span.contains(|c: char| c.is_ascii_lowercase());
+        has_small
+            && span.starts_with(|c: char| c.is_ascii_uppercase())
+            && span.chars().all(|c| c.is_ascii_alphanumeric())
+    };
+    let types: Vec<_> = spans(&page).filter(is_type).collect();
+    let sources = [texts_below("src"), texts_below("crates")].concat();
+    let is_declared = |name: &str| {
+        let declarations = ["struct", "enum", "trait"].map(|kind| format!("{kind} {name}"));
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+        sources.iter().any(|(_, text)| {
+            let mut all = declarations
+                .iter()
+                .flat_map(|it| text.split(it.as_str()).skip(1));
+            all.any(ends)
+        })
+    };
+    let missing: Vec<_> = types.iter().filter(|name| !is_declared(name)).collect();
+    assert!(types.len() > 20, "{types:?}");
+    assert!(missing.is_empty(), "not declared: {missing:?}");
+}
+
+fn is_path(span: &str) -> bool {
+    span.contains('/') && !span.starts_with('/') && !span.contains([' ', '{', ':'])
+}
+
 /// The code spans outside of code blocks that are paths of files or folders.
 fn paths(page: &str) -> Vec<String> {
-    let is_path = |span: &&str| {
-        span.contains('/') && !span.starts_with('/') && !span.contains([' ', '{', ':'])
-    };
     let texts = page.split("```").step_by(2);
     texts
-        .flat_map(|text| text.split('`').skip(1).step_by(2))
-        .filter(is_path)
+        .flat_map(spans)
+        .filter(|span| is_path(span))
         .map(str::to_owned)
         .collect()
 }
