@@ -10,6 +10,7 @@
 use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout};
@@ -106,6 +107,21 @@ async fn execute(
         write.flush().await?;
     }
     Ok(())
+}
+
+/// A group that fails is rolled back with the transaction, which is dropped then.
+async fn execute_and_commit(
+    group: &mut Group,
+    is_alone: bool,
+    mut write: Transaction<'_>,
+) -> Result<(), Failure> {
+    match within_deadline(execute(group, is_alone, &mut write)).await {
+        Ok(()) => {
+            let committed = within_deadline(async { Ok(write.commit().await?) });
+            committed.await.map_err(Stage::Commit.failure())
+        }
+        Err(error) => Err(Failure::of_execution(error, group, write.is_begun())),
+    }
 }
 
 async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -221,7 +237,7 @@ impl Task {
     }
 
     async fn try_commit(&mut self, group: &mut Group) -> Result<(), Failure> {
-        let result = self.execute_and_commit(group).await;
+        let result = self.transact(group).await;
         self.connection.release();
         if result.is_err() {
             self.connection.discard();
@@ -229,7 +245,7 @@ impl Task {
         result
     }
 
-    async fn execute_and_commit(&mut self, group: &mut Group) -> Result<(), Failure> {
+    async fn transact(&mut self, group: &mut Group) -> Result<(), Failure> {
         self.connection
             .prepare()
             .await
@@ -238,27 +254,20 @@ impl Task {
         let write = within_deadline(begin(&mut self.connection, is_alone))
             .await
             .map_err(Stage::Begin.failure())?;
-        let mut write = write.with_purge_batch(self.purge_batch.get());
+        let write = write.with_purge_batch(self.purge_batch.get());
         let begun_at = Instant::now();
-        let executed = within_deadline(execute(group, is_alone, &mut write)).await;
-        let result = match executed {
-            Ok(()) => {
-                let committed = within_deadline(async { Ok(write.commit().await?) });
-                committed.await.map_err(Stage::Commit.failure())
-            }
-            // PostgreSQL begins with the first statement.
-            Err(error) if !write.is_begun() => Err(error).map_err(Stage::Begin.failure()),
-            Err(Error::Timeout) if group.is_background() => {
-                Err(Error::Busy).map_err(Stage::Execute.failure())
-            }
-            Err(error) => Err(error).map_err(Stage::Execute.failure()),
-        };
-        if group.is_background() {
-            self.purge_batch.adapt(begun_at.elapsed());
-        } else {
-            self.queues.adapt(begun_at.elapsed());
-        }
+        let result = execute_and_commit(group, is_alone, write).await;
+        self.adapt(group, begun_at.elapsed());
         result
+    }
+
+    /// Bounds the next transaction of the same sort by how long this one took.
+    fn adapt(&mut self, group: &Group, took: Duration) {
+        if group.is_background() {
+            self.purge_batch.adapt(took);
+        } else {
+            self.queues.adapt(took);
+        }
     }
 }
 
@@ -270,6 +279,15 @@ impl Stage {
 }
 
 impl Failure {
+    fn of_execution(error: Error, group: &Group, is_begun: bool) -> Self {
+        match error {
+            // PostgreSQL begins with the first statement.
+            error if !is_begun => Stage::Begin.failure()(error),
+            Error::Timeout if group.is_background() => Stage::Execute.failure()(Error::Busy),
+            error => Stage::Execute.failure()(error),
+        }
+    }
+
     /// Whether one of the commands may be the reason, or their number, so that they are executed in
     /// parts. Never after a commit whose outcome is unknown.
     fn concerns_commands(&self) -> bool {

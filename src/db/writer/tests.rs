@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::error::{DatabaseError, ErrorKind};
