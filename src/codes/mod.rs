@@ -1,8 +1,14 @@
 //! A scene becomes a code: cache, single flight, admission and budget, mints, access token, circuit
 //! breaker.
 //!
-//! Read [`Codes::issue`] first. However many ask for a scene at once, in whichever replica, one
-//! task mints it, and it goes on when they hang up. It must not know HTTP.
+//! However many ask for a scene at once, in whichever replica, one task mints it, and it goes on
+//! when they hang up. It must not know HTTP.
+//!
+//! [`Codes::issue`] is the beginning: the code of the cache, or a mint that the caller joins or
+//! starts (`service`), or a stale code. A mint is in `temporary` and `permanent`: a permit to call
+//! WeChat (`admission`, with a table of all gates), the lease and the charge in one write
+//! ([`CodeStore::begin_mint`]), the call (`call`), and the code, its count and the end of the lease
+//! in another ([`CodeStore::finish_mint`]).
 
 mod account_fault;
 mod admission;

@@ -131,12 +131,9 @@ impl Minter {
                 Ok(None) => {}
                 Err(MintError::Store(failure)) if !matches!(failure, db::Error::BadRow(_)) => {
                     if !self.store().is_up() {
-                        // It may still answer reads, as with a full disk.
-                        if let Ok(Some(code)) = self.find_good_enough(scene, request).await {
-                            return Ok(MintStart::Found(code));
-                        }
-                        let permit = self.admission.enter(requester, pace).await?;
-                        return self.begin_offline(permit, failure);
+                        return self
+                            .begin_offline(pace, scene, request, requester, failure)
+                            .await;
                     }
                     // The database refused this call alone, perhaps under load, so the polls slow
                     // down.
@@ -168,7 +165,7 @@ impl Minter {
             length: LEASE,
             budget: is_visitors.then(|| self.admission.budget.a_day()),
         };
-        let begun = self.store().begin(mint).await?;
+        let begun = self.store().begin_mint(mint).await?;
         let known = begun.known.map(Arc::new);
         if let Some(code) = &known {
             // Kept although it is too old for this request, in case no new one can be had.
@@ -193,13 +190,21 @@ impl Minter {
         }
     }
 
-    /// Without the database there are no leases, so each process makes a few codes for itself,
-    /// keys' codes too.
-    fn begin_offline<'a>(
+    /// While the database is down there are no leases, so each process makes a few codes for
+    /// itself, keys' codes too.
+    async fn begin_offline(
         &self,
-        permit: UpstreamPermit<'a>,
+        pace: &mut PaceToken,
+        scene: &Scene,
+        request: &CodeRequest,
+        requester: Requester,
         failure: db::Error,
-    ) -> Result<MintStart<'a>, MintError> {
+    ) -> Result<MintStart<'_>, MintError> {
+        // It may still answer reads, as with a full disk.
+        if let Ok(Some(code)) = self.find_good_enough(scene, request).await {
+            return Ok(MintStart::Found(code));
+        }
+        let permit = self.admission.enter(requester, pace).await?;
         if !self.admission.budget.charge_offline() {
             return Err(failure.into());
         }
@@ -243,7 +248,7 @@ impl Minter {
             lease: mint.lease.map(Lease::with_charge_kept),
             ..FinishMint::default()
         };
-        if !self.store().is_up() || self.store().finish(finish).await.is_err() {
+        if !self.store().is_up() || self.store().finish_mint(finish).await.is_err() {
             self.unsaved.hold(minted);
         }
         // So short a life may be over by the time that WeChat's answer is here.
@@ -272,7 +277,7 @@ impl Minter {
             lease: Some(lease),
             ..FinishMint::default()
         };
-        if let Err(error) = self.store().finish(finish).await {
+        if let Err(error) = self.store().finish_mint(finish).await {
             // It is released by the next chance.
             tracing::debug!(error = %Causes(&error), "a lease was not released");
         }

@@ -57,7 +57,7 @@ impl Unsaved {
                 return self.flush_uncounted(store).await;
             }
             let saves = oldest.iter().map(|minted| {
-                store.finish(FinishMint {
+                store.finish_mint(FinishMint {
                     minted: Some(minted.clone()),
                     ..FinishMint::default()
                 })
@@ -88,7 +88,7 @@ impl Unsaved {
             uncounted,
             ..FinishMint::default()
         };
-        store.finish(count).await
+        store.finish_mint(count).await
     }
 
     fn oldest(&self) -> Vec<Minted> {

@@ -106,7 +106,7 @@ pub(super) async fn check_codes(deps: &MintDependencies, report: Report<'_>) {
                 },
                 ..FinishMint::default()
             };
-            deps.store.finish(count).await.ok();
+            deps.store.finish_mint(count).await.ok();
             let detail =
                 format!("WeChat created one of {LIFETIME_SECONDS} s, from the day's quota");
             Finding::fine(CODES, detail)

@@ -68,7 +68,7 @@ impl CodeStore {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn begin(&self, mint: BeginMint) -> Result<Begun, Error> {
+    pub async fn begin_mint(&self, mint: BeginMint) -> Result<Begun, Error> {
         let begin = Begin {
             store: self.clone(),
             now: self.db.now(),
@@ -260,12 +260,12 @@ mod tests {
     #[tokio::test]
     async fn a_lease_stands_although_its_first_transaction_was_rolled_back() {
         let store = store().await;
-        let (begun, failed) = tokio::join!(store.begin(mint(None)), store.db.execute(Fails));
+        let (begun, failed) = tokio::join!(store.begin_mint(mint(None)), store.db.execute(Fails));
         assert!(failed.is_err());
         let _held = begun.unwrap();
         // The release of the lease that was rolled back is executed before this.
         for _ in 0..3 {
-            let again = store.begin(mint(None)).await.unwrap();
+            let again = store.begin_mint(mint(None)).await.unwrap();
             assert!(matches!(again.grant, MintGrant::Leased), "{again:?}");
         }
     }
@@ -290,7 +290,7 @@ mod tests {
             ),
         ] {
             let store = store().await;
-            let begun = budgets.map(|(scene, budget)| store.begin(mint_of(scene, budget)));
+            let begun = budgets.map(|(scene, budget)| store.begin_mint(mint_of(scene, budget)));
             let grants = join_all(begun).await.into_iter().map(grant);
             // Dropped leases would be released.
             let grants: Vec<_> = grants.collect();
@@ -312,7 +312,7 @@ mod tests {
     #[tokio::test]
     async fn a_right_that_is_dropped_is_refunded_and_released() {
         let store = store().await;
-        let begun = store.begin(mint(Some(1))).await.unwrap();
+        let begun = store.begin_mint(mint(Some(1))).await.unwrap();
         assert!(
             matches!(begun.grant, MintGrant::Granted { .. }),
             "{begun:?}"
@@ -321,7 +321,7 @@ mod tests {
         drop(begun);
         // The release is a task of its own, so it may come after some of these.
         for _ in 0..100 {
-            let again = store.begin(mint(Some(1))).await.unwrap();
+            let again = store.begin_mint(mint(Some(1))).await.unwrap();
             if matches!(again.grant, MintGrant::Granted { .. }) {
                 return assert_eq!(store.mints_today().await.unwrap().0, 1);
             }
@@ -333,7 +333,11 @@ mod tests {
     async fn a_release_that_is_repeated_refunds_once() {
         let store = store().await;
         let [first, second] = [mint_of("1", Some(5)), mint_of("2", Some(5))];
-        let [first, second] = [store.begin(first).await, store.begin(second).await].map(grant);
+        let [first, second] = [
+            store.begin_mint(first).await,
+            store.begin_mint(second).await,
+        ]
+        .map(grant);
         let (MintGrant::Granted { lease, .. }, MintGrant::Granted { .. }) = (first, &second) else {
             unreachable!("both may mint")
         };
@@ -359,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_release_is_repeated_until_the_database_takes_it() {
         let store = store().await;
-        let MintGrant::Granted { lease, .. } = grant(store.begin(mint(None)).await) else {
+        let MintGrant::Granted { lease, .. } = grant(store.begin_mint(mint(None)).await) else {
             unreachable!("it may mint")
         };
         store.db.execute(Hangs).await.unwrap_err();
@@ -370,7 +374,7 @@ mod tests {
         store.db.ping().await.unwrap();
         let released = async {
             while !matches!(
-                grant(store.begin(mint(None)).await),
+                grant(store.begin_mint(mint(None)).await),
                 MintGrant::Granted { .. }
             ) {}
         };
@@ -394,7 +398,7 @@ mod tests {
     #[tokio::test]
     async fn a_lease_whose_finish_failed_is_released_soon_and_its_charge_kept() {
         let store = store().await;
-        let MintGrant::Granted { lease, .. } = grant(store.begin(mint(Some(2))).await) else {
+        let MintGrant::Granted { lease, .. } = grant(store.begin_mint(mint(Some(2))).await) else {
             unreachable!("it may mint")
         };
         let finish = FinishMint {
@@ -402,10 +406,10 @@ mod tests {
             lease: Some(lease.with_charge_kept()),
             ..FinishMint::default()
         };
-        store.finish(finish).await.unwrap_err();
+        store.finish_mint(finish).await.unwrap_err();
         // The release is a task of its own, so it may come after some of these.
         for _ in 0..100 {
-            if let MintGrant::Granted { .. } = grant(store.begin(mint(None)).await) {
+            if let MintGrant::Granted { .. } = grant(store.begin_mint(mint(None)).await) {
                 return assert_eq!(store.mints_today().await.unwrap().0, 1);
             }
         }

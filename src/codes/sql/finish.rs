@@ -52,7 +52,7 @@ impl CodeStore {
     ///
     /// # Errors
     /// When the database cannot be used. Then the lease is released by the next chance.
-    pub async fn finish(&self, mint: FinishMint) -> Result<(), Error> {
+    pub async fn finish_mint(&self, mint: FinishMint) -> Result<(), Error> {
         let finish = Finish {
             minted: mint.minted,
             row: mint.lease.as_ref().and_then(Lease::row).cloned(),
@@ -66,7 +66,7 @@ impl CodeStore {
         Ok(())
     }
 
-    /// Keeps a temporary code, as [`CodeStore::finish`] does.
+    /// Keeps a temporary code, as [`CodeStore::finish_mint`] does.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -80,7 +80,7 @@ impl CodeStore {
             minted: Some(minted),
             ..FinishMint::default()
         };
-        self.finish(save).await
+        self.finish_mint(save).await
     }
 
     /// Releases a lease, and refunds what was charged with it. A repeat refunds nothing.

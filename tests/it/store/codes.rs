@@ -228,7 +228,7 @@ async fn begin_anonymous_mint(store: &Stores, budget: u64) -> Result<Option<Leas
         length: MINUTE,
         budget: Some(budget),
     };
-    match store.codes.begin(begin).await?.grant {
+    match store.codes.begin_mint(begin).await?.grant {
         MintGrant::Granted { lease, .. } => Ok(Some(lease)),
         MintGrant::BudgetExhausted => Ok(None),
         // Others of the same moment have what is left.
@@ -242,7 +242,7 @@ async fn refund(store: &Stores, lease: Lease) {
         lease: Some(lease),
         ..FinishMint::default()
     };
-    store.codes.finish(refund).await.unwrap();
+    store.codes.finish_mint(refund).await.unwrap();
 }
 
 async fn count(store: &Stores, mints: u64, anonymous: u64) -> Result<(), Error> {
@@ -250,7 +250,7 @@ async fn count(store: &Stores, mints: u64, anonymous: u64) -> Result<(), Error> 
         uncounted: Uncounted { mints, anonymous },
         ..FinishMint::default()
     };
-    store.codes.finish(count).await
+    store.codes.finish_mint(count).await
 }
 
 async fn the_budget_is_never_passed(bench: Bench) {
@@ -296,7 +296,7 @@ async fn a_result_that_is_written_again_counts_once(bench: Bench) {
             minted: Some(minted),
             ..FinishMint::default()
         };
-        store.codes.finish(finish).await.unwrap();
+        store.codes.finish_mint(finish).await.unwrap();
         store
             .codes
             .confirm(&intent, &for_ever("kept"))

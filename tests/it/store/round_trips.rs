@@ -34,7 +34,7 @@ async fn begin(store: &Stores, scene: &Scene) -> Lease {
         length: MINUTE,
         budget: Some(1_000_000),
     };
-    match store.codes.begin(begin).await.unwrap().grant {
+    match store.codes.begin_mint(begin).await.unwrap().grant {
         MintGrant::Granted { lease, .. } => lease,
         other => unreachable!("{other:?}"),
     }
@@ -52,7 +52,7 @@ async fn finish(store: &Stores, scene: Scene, lease: Lease) {
         lease: Some(lease.with_charge_kept()),
         ..FinishMint::default()
     };
-    store.codes.finish(finish).await.unwrap();
+    store.codes.finish_mint(finish).await.unwrap();
 }
 
 /// The fewest of a few tries: a connection that was idle for a second is checked first.
@@ -104,7 +104,7 @@ async fn a_permanent_mint_alone_costs_five_round_trips() {
 /// Two mints of the day that are counted in one transaction.
 async fn count_two(store: &Stores) -> [Result<(), Error>; 2] {
     let count = || {
-        store.codes.finish(FinishMint {
+        store.codes.finish_mint(FinishMint {
             uncounted: Uncounted {
                 mints: 1,
                 anonymous: 0,
