@@ -343,7 +343,12 @@ async fn an_id_cannot_be_guessed() {
             let app = &app;
             async move { ask(app, method, &path, &Value::Null).await.status }
         }));
-        answers += asked.await.iter().filter(|status| **status != 404).count();
+        let asked = asked.await;
+        // A busy machine may refuse to look.
+        let answered = asked
+            .iter()
+            .filter(|status| ![404, 503].contains(&status.as_u16()));
+        answers += answered.count();
     }
     assert_eq!(answers, 0);
     assert_eq!(made.claim(&app).await.status, 200);
