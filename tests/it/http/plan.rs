@@ -142,7 +142,7 @@ async fn every_row_says_what_would_become_of_it() {
             "invalid",
             "有效期仅用于临时二维码，永久二维码不会过期。",
         ),
-        (11, "invalid", "缺少名称。"),
+        (11, "invalid", "名称缺失，请填写。"),
         (12, "invalid", "数字场景值须为 1 至 100000 的整数。"),
         (
             13,
@@ -165,6 +165,28 @@ async fn every_row_says_what_would_become_of_it() {
     assert_eq!(rows[0]["request"]["scene_str"], "a");
     assert_eq!(rows[7]["request"]["expire_seconds"], 2_592_000);
     assert_eq!(rows[7]["request"]["permanent"], false);
+}
+
+#[tokio::test]
+async fn a_problem_begins_with_the_name_of_its_column() {
+    let app = TestApp::spawn().await;
+    let file = "名称,类型,有效期,回复\n\
+        甲,长久,,\n\
+        乙,,3年,\n\
+        ,永久,,\n\
+        \"丙\n丁\",,,\n\
+        戊,,,,己\n";
+    let got = plan(&app, CSV, file).await;
+    let rows = got["rows"].as_array().unwrap().iter();
+    let problems: Vec<_> = rows.map(|row| row["problem"].as_str().unwrap()).collect();
+    let want = [
+        "permanent must be 永久 (permanent) or 临时 (temporary), or true or false.",
+        "expire_seconds must be a number of seconds, or such as 12h or 30d.",
+        "label is missing: give a name, or a scene.",
+        "label has a line break; perhaps a quotation mark is not closed.",
+        "There are more cells than headings; put a text with a separator in quotes.",
+    ];
+    assert_eq!(problems, want);
 }
 
 #[tokio::test]

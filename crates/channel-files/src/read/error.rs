@@ -41,6 +41,16 @@ pub enum FileError {
     /// It is no workbook, or a damaged one.
     #[error("the file is not an XLSX workbook, or is damaged")]
     NotAWorkbook,
+    /// A cell holds an error value that the parser does not know.
+    #[error(
+        "a cell in line {line} or below holds {value:?}, an error of the spreadsheet; replace it with a text"
+    )]
+    UnknownErrorValue {
+        /// The line of the cell before it: the parser does not say where it is.
+        line: u32,
+        /// How the value begins.
+        value: String,
+    },
     /// It is a workbook of an old format, or encrypted.
     #[error(
         "the workbook is of the old format XLS or protected by a password; save it as XLSX, without a password"
@@ -51,36 +61,57 @@ pub enum FileError {
     TooLarge,
 }
 
-/// Why a row cannot be used.
+/// Why a row cannot be used. The message is said of the fault's column, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RowFault {
     /// A cell has no heading.
     #[error("there are more cells than headings; put a text with a separator in quotes")]
     CellWithoutHeading,
     /// A cell has far more text than a name.
-    #[error("{} is too long", .0.english())]
+    #[error("is too long")]
     TooLong(Column),
     /// A cell has a line break.
-    #[error("{} has a line break; perhaps a quotation mark is not closed", .0.english())]
+    #[error("has a line break; perhaps a quotation mark is not closed")]
     LineBreak(Column),
     /// A number has lost digits.
-    #[error("{} is a number that the spreadsheet has rounded; format the column as text and enter it again", .0.english())]
+    #[error(
+        "is a number that the spreadsheet has rounded; format the column as text and enter it again"
+    )]
     Rounded(Column),
     /// A cell is a date.
-    #[error("{} was turned into a date by the spreadsheet; format the column as text and enter it again", .0.english())]
+    #[error(
+        "was turned into a date by the spreadsheet; format the column as text and enter it again"
+    )]
     Date(Column),
     /// The result of a formula is an error.
-    #[error("{} holds an error of the spreadsheet, such as #N/A", .0.english())]
+    #[error("holds an error of the spreadsheet, such as #N/A")]
     SpreadsheetError(Column),
     /// A formula has no result, as in files that no spreadsheet has saved.
     #[error(
-        "{} is a formula without a result; open the file in a spreadsheet and save it, or enter the text itself", .0.english()
+        "is a formula without a result; open the file in a spreadsheet and save it, or enter the text itself"
     )]
     NoResult(Column),
     /// The kind is another word.
-    #[error("permanent must be 永久 (permanent) or 临时 (temporary), or true or false")]
+    #[error("must be 永久 (permanent) or 临时 (temporary), or true or false")]
     Kind,
     /// The lifetime cannot be read.
-    #[error("expire_seconds must be a number of seconds, or such as 12h or 30天")]
+    #[error("must be a number of seconds, or such as 12h or 30d")]
     Lifetime,
+}
+
+impl RowFault {
+    /// The column of the cell at fault; none if that has no heading.
+    pub fn column(self) -> Option<Column> {
+        match self {
+            Self::CellWithoutHeading => None,
+            Self::TooLong(column)
+            | Self::LineBreak(column)
+            | Self::Rounded(column)
+            | Self::Date(column)
+            | Self::SpreadsheetError(column)
+            | Self::NoResult(column) => Some(column),
+            Self::Kind => Some(Column::Permanent),
+            Self::Lifetime => Some(Column::ExpireSeconds),
+        }
+    }
 }

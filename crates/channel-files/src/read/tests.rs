@@ -329,6 +329,31 @@ fn of_a_formula_its_stored_result_is_read() {
 }
 
 #[test]
+fn an_error_value_that_is_not_known_is_shown_with_its_line() {
+    let rows = |value: &str| {
+        let (name, shop) = (inline("A1", "名称"), inline("A2", "甲"));
+        format!(
+            "<row r=\"1\">{name}</row><row r=\"2\">{shop}</row>\
+             <row r=\"3\"><c r=\"A3\" t=\"e\"><v>{value}</v></c></row>"
+        )
+    };
+    for (value, shown) in [
+        ("#SPILL!", "#SPILL!"),
+        ("Err:502", "Err:502"),
+        (&"x".repeat(30), &"x".repeat(20)),
+    ] {
+        let got = read(FileFormat::Xlsx, &workbook(&rows(value), ""));
+        let value = shown.to_owned();
+        assert_eq!(got, Err(FileError::UnknownErrorValue { line: 2, value }));
+    }
+    for known in ["#N/A", "#NAME?", "#REF!", "#VALUE!"] {
+        let list = read(FileFormat::Xlsx, &workbook(&rows(known), "")).unwrap();
+        let fault = Some(RowFault::SpreadsheetError(Column::Label));
+        assert_eq!(faults(&list), [(2, None), (3, fault)], "{known}");
+    }
+}
+
+#[test]
 fn what_a_workbook_unpacks_to_is_limited() {
     let head = format!("<row r=\"1\">{}</row>", inline("A1", "名称"));
     let bomb = workbook(&format!("{head}{}", " ".repeat(20_000_000)), "");

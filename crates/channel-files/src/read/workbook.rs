@@ -22,6 +22,10 @@ const MAX_ENTRIES: usize = 1000;
 const COUNT: &[u8] = b"uniqueCount";
 const MAX_COUNT_DIGITS: usize = 6;
 
+/// How much is shown of an error value, in characters: the longest of Excel, `#GETTING_DATA`, has
+/// 13.
+const MAX_ERROR_VALUE: usize = 20;
+
 /// How the other formats of Excel begin, and encrypted workbooks.
 const COMPOUND_FILE: &[u8] = b"\xD0\xCF\x11\xE0";
 
@@ -43,12 +47,25 @@ pub(super) fn read(file: &[u8]) -> Result<ChannelList, FileError> {
     let mut cells = workbook
         .worksheet_cells_reader(&name)
         .map_err(|error| file_error(&error))?;
+    let mut line = 1;
     let cells = std::iter::from_fn(|| match cells.next_cell_with_formula_metadata() {
-        Ok(Some(cell)) => Some(Ok((cell.pos, value(&cell.value, cell.formula.is_some())))),
+        Ok(Some(cell)) => {
+            line = line_of(cell.pos.0);
+            Some(Ok((cell.pos, value(&cell.value, cell.formula.is_some()))))
+        }
         Ok(None) => None,
+        Err(XlsxError::CellError(value)) => {
+            let value = value.chars().take(MAX_ERROR_VALUE).collect();
+            Some(Err(FileError::UnknownErrorValue { line, value }))
+        }
         Err(error) => Some(Err(file_error(&error))),
     });
     collect(records(cells), None)
+}
+
+/// The line of a row, as spreadsheets count.
+fn line_of(row: u32) -> u32 {
+    row.saturating_add(1)
 }
 
 fn file_error(error: &XlsxError) -> FileError {
@@ -122,7 +139,7 @@ fn records(
                 Err(error) => return Some(Err(error)),
             }
         };
-        let line = row.saturating_add(1);
+        let line = line_of(row);
         let mut record = Record {
             line,
             cells: vec![first],

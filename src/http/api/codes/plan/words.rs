@@ -20,6 +20,9 @@ pub(super) fn file_error(error: &FileError) -> Message {
         FileError::Workbook => "文件是工作簿，不是文本；请作为 XLSX 上传".to_owned(),
         FileError::Encoding => "文本既不是 UTF-8 也不是 GB18030 编码".to_owned(),
         FileError::NotAWorkbook => "文件不是 XLSX 工作簿，或已损坏".to_owned(),
+        FileError::UnknownErrorValue { line, value } => {
+            format!("第 {line} 行或以下有单元格是表格软件的错误值 {value}；请改为文字")
+        }
         FileError::OldOrEncrypted => {
             "工作簿是旧的 XLS 格式或设有密码；请另存为不带密码的 XLSX".to_owned()
         }
@@ -33,43 +36,35 @@ pub(super) fn file_error(error: &FileError) -> Message {
 
 /// Why a row cannot be used.
 pub(super) fn row_fault(fault: RowFault) -> Problem {
-    let named = |column: Column, rest: &str| format!("{}{rest}", column.chinese());
     let zh = match fault {
-        RowFault::CellWithoutHeading => "单元格比表头多；含有分隔符的文字请加引号".to_owned(),
-        RowFault::TooLong(column) => named(column, "过长"),
-        RowFault::LineBreak(column) => named(column, "中有换行，可能是引号没有成对"),
-        RowFault::Rounded(column) => named(
-            column,
-            "是被表格软件舍入过的数字；请把该列设为文本格式后重新输入",
-        ),
-        RowFault::Date(column) => named(
-            column,
-            "被表格软件变成了日期；请把该列设为文本格式后重新输入",
-        ),
-        RowFault::SpreadsheetError(column) => named(column, "是表格软件的错误值，例如 #N/A"),
-        RowFault::NoResult(column) => named(
-            column,
-            "是没有结果的公式；请用表格软件打开并保存，或直接填写文字",
-        ),
-        RowFault::Kind => "类型须为 永久 或 临时（或 true、false）".to_owned(),
-        RowFault::Lifetime => "有效期须为秒数，或如 12h、30天".to_owned(),
+        RowFault::CellWithoutHeading => "单元格比表头多；含有分隔符的文字请加引号",
+        RowFault::TooLong(_) => "过长",
+        RowFault::LineBreak(_) => "中有换行，可能是引号没有成对",
+        RowFault::Rounded(_) => "是被表格软件舍入过的数字；请把该列设为文本格式后重新输入",
+        RowFault::Date(_) => "被表格软件变成了日期；请把该列设为文本格式后重新输入",
+        RowFault::SpreadsheetError(_) => "是表格软件的错误值，例如 #N/A",
+        RowFault::NoResult(_) => "是没有结果的公式；请用表格软件打开并保存，或直接填写文字",
+        RowFault::Kind => "须为 永久 或 临时（或 true、false）",
+        RowFault::Lifetime => "须为秒数，或如 12h、30天",
     };
-    invalid(Message::new(zh, fault.to_string()))
+    let message = Message::new(zh, fault.to_string());
+    match fault.column() {
+        Some(column) => Problem::invalid_parameter(column.english(), message),
+        None => invalid(message),
+    }
 }
 
 /// A row without a name and a scene.
 pub(super) fn nothing_given() -> Problem {
-    invalid(Message::new(
-        "缺少名称",
-        "label is missing: give a name, or a scene",
-    ))
+    let message = Message::new("缺失，请填写", "is missing: give a name, or a scene");
+    Problem::invalid_parameter(Column::Label.english(), message)
 }
 
 /// A row with a text and a card.
 pub(super) fn two_replies() -> Problem {
     invalid(Message::new(
         "回复和图文回复只能填写一个",
-        "reply and reply_news are both given: give one of them",
+        "both reply and reply_news are given: give one of them",
     ))
 }
 
