@@ -31,6 +31,11 @@ pub fn boolean(text: &str) -> Option<bool> {
     text.parse().ok()
 }
 
+/// A number with the word for one, or for any other number of them.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// True for one or more decimal digits and nothing else.
 pub fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -79,6 +84,13 @@ mod tests {
         ] {
             assert_eq!(decimal::<u8>(text), number, "{text:?}");
             assert_eq!(canonical_decimal::<u8>(text), canonical, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn counts_have_singular_and_plural() {
+        for (number, want) in [(0, "0 pushes"), (1, "1 push"), (2, "2 pushes")] {
+            assert_eq!(counted(number, "push", "pushes"), want);
         }
     }
 

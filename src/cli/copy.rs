@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use wxqr::config::{database_url, database_url_in};
 use wxqr::db::{CopiedTable, Database};
 use wxqr::telemetry::print_message;
+use wxqr::text::counted;
 
 use super::{Usage, print, stop_signal};
 
@@ -47,7 +48,8 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let progress = |table: &CopiedTable| {
         let rows = table.digest.rows();
         if rows > 0 {
-            print_message(format_args!("wxqr: {}: {rows} rows", table.name));
+            let rows = counted(rows, "row", "rows");
+            print_message(format_args!("wxqr: {}: {rows}", table.name));
         }
     };
     let copied = tokio::select! {

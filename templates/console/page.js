@@ -8,7 +8,11 @@ export const lang = document.documentElement.lang;
 const digits = new Intl.NumberFormat(lang);
 export const number = (value) => digits.format(value);
 
-export const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+/** Fills values in. `{all:channel|channels}` is a number with the word for one, or for any other number. */
+export const filled = (text, values) => text.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) => {
+  const value = values[name];
+  return one === undefined ? value : `${value} ${value === digits.format(1) ? one : many}`;
+});
 
 /** Leaves what is as it was alone, so that nothing is read out twice. */
 export const setText = (element, text) => {

@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 use wxqr::telemetry::print_message;
+use wxqr::text::counted;
 
 use super::super::Usage;
 use super::bar;
@@ -86,6 +87,11 @@ fn media_type(path: &Path) -> Result<&'static str, Usage> {
         .ok_or_else(|| Usage::new("the file's name must end with .csv, .tsv, .txt or .xlsx"))
 }
 
+/// A number of rows, with the word.
+fn rows(number: usize) -> String {
+    counted(number as u64, "row", "rows")
+}
+
 fn count(rows: &[Row], status: RowStatus) -> usize {
     rows.iter().filter(|row| row.status == status).count()
 }
@@ -93,8 +99,8 @@ fn count(rows: &[Row], status: RowStatus) -> usize {
 fn summary(plan: &Plan) -> String {
     let of = |status| count(&plan.rows, status);
     let mut summary = format!(
-        "{} rows: {} new, {} known, {} changed, {} invalid. Permanent codes: {} new, which stay taken for ever, of {} left.",
-        plan.rows.len(),
+        "{}: {} new, {} known, {} changed, {} invalid. Permanent codes: {} new, which stay taken for ever, of {} left.",
+        rows(plan.rows.len()),
         of(RowStatus::New),
         of(RowStatus::Known),
         of(RowStatus::Changed),
@@ -150,7 +156,6 @@ async fn make(service: &Service, pace: &Pace, rows: Vec<Row>) -> Vec<Failed> {
 fn outcome(failures: usize) -> anyhow::Result<()> {
     match failures {
         0 => Ok(()),
-        1 => Err(anyhow!("1 row failed")),
-        _ => Err(anyhow!("{failures} rows failed")),
+        _ => Err(anyhow!("{} failed", rows(failures))),
     }
 }

@@ -26,7 +26,7 @@ async fn a_sheet_says_which_codes_it_lacks() {
         (
             Screen::DESK,
             "en",
-            "The codes of 2 cannot be read, and are left out: Shop 01, Shop 03",
+            "2 codes that cannot be read are left out: Shop 01, Shop 03",
             "Print the other 2 all the same",
         ),
     ] {
