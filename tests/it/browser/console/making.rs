@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use channel_files::{Cell, Heading, Width, Workbook};
 use serde_json::{Value, json};
 
 use super::reading::violations;
@@ -123,12 +124,18 @@ async fn a_file_brings_replies_that_are_texts_and_cards() {
 const PRINTED: &str =
     "[...document.querySelectorAll('.label [data-part=name]')].map(it => it.textContent)";
 
-/// A workbook would do as well; a text needs no library here.
-fn five_hundred() -> String {
-    let rows = (1..=500).map(|n| format!("门店 {n:03},华东,永久\n"));
-    std::iter::once("名称,分组,类型\n".to_owned())
-        .chain(rows)
-        .collect()
+/// A workbook with Chinese headings, which are not in the order of the documents.
+fn five_hundred() -> Vec<u8> {
+    let width = Width::Middle;
+    let headings = ["分组", "名称", "类型"].map(|text| Heading { text, width });
+    let mut workbook = Workbook::new("门店", &headings);
+    for n in 1..=500 {
+        let name = format!("门店 {n:03}");
+        workbook.write(&[Cell::Text("华东"), Cell::Text(&name), Cell::Text("永久")]);
+    }
+    let mut file = workbook.take();
+    file.extend(workbook.finish());
+    file
 }
 
 async fn check_file(page: &mut Page, app: &TestApp, file: &std::path::Path) {
@@ -144,11 +151,11 @@ async fn check_file(page: &mut Page, app: &TestApp, file: &std::path::Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_that_was_stopped_and_closed_is_finished_without_minting_twice() {
+async fn a_workbook_that_was_stopped_half_way_is_finished_without_minting_twice() {
     let (app, mut browser) = app_and_browser!();
     make_codes(&app, &numbered("Other", 1), "Other").await;
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("shops.csv");
+    let file = folder.path().join("门店.xlsx");
     std::fs::write(&file, five_hundred()).unwrap();
     let mut page = browser.page(Screen::DESK).await;
     check_file(&mut page, &app, &file).await;
