@@ -855,4 +855,12 @@ async fn on_paper_the_page_says_its_period() {
         page.eval(headings).await,
         json!(["avoid", "avoid", "avoid"])
     );
+    // Paper is as narrow as a small screen, and has the totals side by side.
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open_board(&followed, "en").await;
+    page.call("Emulation.setEmulatedMedia", json!({"media": "print"}))
+        .await;
+    let columns =
+        "getComputedStyle(document.querySelector('.tiles')).gridTemplateColumns.split(' ').length";
+    assert_eq!(page.eval(columns).await, json!(5));
 }
