@@ -8,7 +8,7 @@ use super::transaction::Transaction;
 /// A write, which the writer executes in one transaction with all that wait beside it.
 ///
 /// It changes nothing but by that transaction, because it may be executed more than once: where one
-/// command of a group fails, the transaction is rolled back, and the group is executed in halves.
+/// command of a group fails, the transaction is rolled back, and the group is executed in parts.
 /// An output is dropped if its transaction fails or its caller has left, so one that holds
 /// something gives it back then.
 ///

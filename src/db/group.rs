@@ -18,11 +18,21 @@ pub(super) struct Group {
     first: Vec<Box<dyn Batch>>,
     ordinary: Vec<Box<dyn Batch>>,
     commands: usize,
+    is_committing: bool,
 }
 
 impl Group {
     pub(super) fn len(&self) -> usize {
         self.commands
+    }
+
+    /// From here on it may be committed, and must not be executed again.
+    pub(super) fn begin_commit(&mut self) {
+        self.is_committing = true;
+    }
+
+    pub(super) fn is_committing(&self) -> bool {
+        self.is_committing
     }
 
     pub(super) fn add(&mut self, mut batch: Box<dyn Batch>) {

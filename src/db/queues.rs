@@ -18,7 +18,7 @@ use super::group::{Batch, Group};
 const MAX_GROUP: usize = 100;
 
 /// The most commands of the first groups, before it is known how fast the database is.
-const FIRST_MAX_GROUP: usize = 16;
+pub(super) const FIRST_MAX_GROUP: usize = 16;
 
 /// After a group of at least so many commands, the next group waits for more, up to
 /// [`COMMIT_DELAY`].
@@ -59,6 +59,8 @@ pub(super) struct Queues {
     max_group: AdaptiveSize,
     /// How many the last group had.
     last_group: usize,
+    /// Whether results of calls went before the next part.
+    results_went: bool,
     /// How many groups there were since the last background command.
     since_background: usize,
 }
@@ -79,6 +81,7 @@ pub(super) fn queues() -> (Senders, Queues) {
         parts: VecDeque::new(),
         max_group: AdaptiveSize::new(FIRST_MAX_GROUP, MAX_GROUP),
         last_group: 0,
+        results_went: false,
         since_background: 0,
     };
     (senders, queues)
@@ -117,25 +120,16 @@ impl Queues {
     }
 
     async fn compose(&mut self, closing: &CancellationToken) -> Option<Group> {
-        let mut group = Group::default();
-        if !self.parts.is_empty() {
-            fill(&mut group, &mut self.first, self.max_group.get());
-            return if group.len() > 0 {
-                Some(group)
-            } else {
-                self.parts.pop_front()
-            };
-        }
-        let before_background = if self.first.is_empty() {
-            1
-        } else {
-            GROUPS_BEFORE_BACKGROUND
-        };
-        if self.since_background >= before_background
+        if self.is_background_due()
             && let Ok(batch) = self.background.try_recv()
         {
             return Some(self.background_group(batch));
         }
+        self.since_background = self.since_background.saturating_add(1);
+        if !self.parts.is_empty() {
+            return self.results_or_part();
+        }
+        let mut group = Group::default();
         loop {
             tokio::select! {
                 biased;
@@ -157,7 +151,26 @@ impl Queues {
         if self.last_group >= MIN_GATHERED {
             self.gather(&mut group).await;
         }
-        self.since_background = self.since_background.saturating_add(1);
+        Some(group)
+    }
+
+    fn is_background_due(&self) -> bool {
+        let groups_before = if self.first.is_empty() {
+            1
+        } else {
+            GROUPS_BEFORE_BACKGROUND
+        };
+        self.since_background >= groups_before
+    }
+
+    /// The results of calls that wait and the parts of a group that failed, in turn.
+    fn results_or_part(&mut self) -> Option<Group> {
+        self.results_went = !self.results_went && !self.first.is_empty();
+        if !self.results_went {
+            return self.parts.pop_front();
+        }
+        let mut group = Group::default();
+        fill(&mut group, &mut self.first, self.max_group.get());
         Some(group)
     }
 
@@ -183,7 +196,8 @@ impl Queues {
         group
     }
 
-    /// Has the parts of a group that failed executed before all but results of calls.
+    /// Has the parts of a group that failed executed before ordinary commands, in turn with results
+    /// of calls.
     pub(super) fn put_back(&mut self, parts: Vec<Group>) {
         for part in parts.into_iter().rev() {
             self.parts.push_front(part);
@@ -268,6 +282,33 @@ mod tests {
             sizes.push(next(&mut queues).await);
         }
         assert_eq!(sizes, [1, 2, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn parts_and_results_of_calls_go_in_turn() {
+        let (senders, mut queues) = queues();
+        send(&senders, 4).await;
+        let failed = queues.next_group(&CancellationToken::new()).await.unwrap();
+        queues.put_back(failed.halves());
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            for _ in 0..3 {
+                senders.send(batch_of(First).0).await.unwrap();
+            }
+            sizes.push(next(&mut queues).await);
+        }
+        assert_eq!(sizes, [3, 2, 6, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_group_is_no_larger_than_a_hundred() {
+        let (senders, mut queues) = queues();
+        for _ in 0..10 {
+            queues.adapt(Duration::ZERO);
+        }
+        send(&senders, 150).await;
+        assert_eq!(next(&mut queues).await, MAX_GROUP);
+        assert_eq!(MAX_GROUP, 100);
     }
 
     struct Background;

@@ -5,7 +5,7 @@
 //! commits, on a slow disk too, and no write waits for the lock of another of the same process.
 //! Where one command fails, or all together take too long, the group is executed in halves, down to
 //! the command that is the reason (bisection); after a lock timeout, which each half would wait for
-//! again, one by one. Results of calls that come meanwhile go before them.
+//! again, one by one. Results of calls that come meanwhile go in turn with them.
 
 use std::mem;
 use std::panic::AssertUnwindSafe;
@@ -117,6 +117,7 @@ async fn execute_and_commit(
 ) -> Result<(), Failure> {
     match within_deadline(execute(group, is_alone, &mut write)).await {
         Ok(()) => {
+            group.begin_commit();
             let committed = within_deadline(async { Ok(write.commit().await?) });
             committed.await.map_err(Stage::Commit.failure())
         }
@@ -176,7 +177,7 @@ impl Task {
             if written.is_err() {
                 self.connection.release();
                 self.connection.discard();
-                if group.len() > 1 {
+                if group.len() > 1 && !group.is_committing() {
                     self.queues.put_back(group.halves());
                 }
             }
