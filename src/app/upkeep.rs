@@ -19,6 +19,9 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 /// How old the numbers of the metrics may be.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 
+/// How soon what was erased is gone from SQLite's write-ahead log too.
+const TRUNCATE_EVERY: Duration = Duration::from_secs(1);
+
 /// How often expired rows are removed.
 const PURGE_EVERY: Duration = Duration::from_mins(1);
 
@@ -52,8 +55,9 @@ impl Upkeep {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.keep_watch() => {}
-            // Beside it: clearing much away takes longer than the database may go unwatched.
+            // Beside it: these may take longer than the database may go unwatched.
             () = self.keep_clean() => {}
+            () = self.keep_wal_short() => {}
         }
     }
 
@@ -65,6 +69,15 @@ impl Upkeep {
                 _ = ping.tick() => self.watch().await,
                 _ = count.tick() => self.count(&mut warned_at).await,
             }
+        }
+    }
+
+    /// Soon after an erasure, SQLite's write-ahead log keeps it no longer.
+    async fn keep_wal_short(&self) {
+        let mut truncate = ticks(TRUNCATE_EVERY);
+        loop {
+            truncate.tick().await;
+            self.stores.database.truncate_wal().await.ok();
         }
     }
 
@@ -80,7 +93,6 @@ impl Upkeep {
     async fn watch(&self) {
         if self.stores.database.ping().await.is_ok() {
             self.codes.catch_up().await;
-            self.stores.database.truncate_wal().await.ok();
         }
     }
 

@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tokio::time::timeout;
@@ -27,10 +26,6 @@ use super::writer::Writer;
 
 /// How long a truncation waits for readers, while it keeps others from writing.
 const TRUNCATE_BUSY_TIMEOUT_MS: u32 = 50;
-
-/// How long the caller of a truncation waits for it: less than [`DEADLINE`], because a log that has
-/// become long is no failure of the database.
-const TRUNCATE_PATIENCE: Duration = DEADLINE.checked_div(2).expect("not by zero");
 
 /// Connections to either database, and who may use them.
 #[derive(Debug)]
@@ -132,8 +127,8 @@ impl Engine {
     /// Checkpoints SQLite's write-ahead log into the file and truncates it.
     ///
     /// A reader of an older snapshot prevents the truncation; writers are blocked meanwhile, so it
-    /// gives up soon and stays to be done, as one does that takes long. Cancel safe: it runs to its
-    /// end in a task, and leaves its connection as it was, or closed if it failed.
+    /// gives up soon and stays to be done. Cancel safe: it runs to its end in a task, and leaves
+    /// its connection as it was, or closed if it failed.
     pub(crate) async fn truncate_wal(&self) -> Result<(), Error> {
         let usual = pool::BUSY_TIMEOUT_MS;
         let cut = format!(
@@ -150,10 +145,9 @@ impl Engine {
             }
             rows
         };
-        let Ok(ended) = timeout(TRUNCATE_PATIENCE, tokio::spawn(cut)).await else {
-            return Ok(());
-        };
-        let rows = ended.expect("a statement does not panic")?;
+        let rows = tokio::spawn(cut)
+            .await
+            .expect("a statement does not panic")?;
         let busy = rows
             .iter()
             .find_map(|row| row.try_get::<i64, _>("busy").ok());
