@@ -18,6 +18,7 @@ use super::engine::Engine;
 use super::files::{self, FileProblem, SharedFile};
 use super::open_error::{OpenError, classify};
 use super::pool;
+use super::transaction::{BEGIN_WRITE, SYNC_COMMITS};
 use super::url::{DatabaseUrl, Dialect};
 use super::write_connection::WriteConnection;
 use crate::clock::Clock;
@@ -310,9 +311,8 @@ pub(super) fn begin(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
         Dialect::Postgres => {
-            // By its own isolation level, for the reason of the writer's transactions.
             format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; {FORGET_STATEMENTS}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+                "{BEGIN_WRITE}; {SYNC_COMMITS}; {FORGET_STATEMENTS}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
             )
         }
     }

@@ -38,11 +38,11 @@ const IDLE_TRANSACTION_TIMEOUT_MS: u128 = DEADLINE.as_millis();
 /// Begins a transaction of PostgreSQL that writes. By its own isolation level, because with a
 /// stricter one, which an operator may have made the default, it would read what was there before
 /// it had the lock.
-const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// What is acknowledged is on the disk, where an operator has switched that off too. Other values,
-/// such as those for standby servers, stay.
-const SYNC_COMMITS: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+/// What is acknowledged is on the server's disk, where an operator has switched that off too. Other
+/// values, such as those that wait for standby servers, stay.
+pub(super) const SYNC_COMMITS: &str = "SELECT set_config('synchronous_commit', 'local', true) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// The numbers of rows that SQLite's statements have.
 const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];

@@ -10,6 +10,7 @@ use crate::db::files::FileProblem;
 use crate::db::new_file::{NewFile, NewFileError};
 use crate::db::open_error::OpenError;
 use crate::db::opening::{self, FORGET_STATEMENTS, MIGRATION_LOCK, has_tables, migrate};
+use crate::db::transaction::{BEGIN_WRITE, SYNC_COMMITS};
 use crate::db::url::{DatabaseUrl, Dialect};
 
 /// What a path has as it is in an address.
@@ -105,7 +106,7 @@ fn begin_statement(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => opening::begin(dialect),
         Dialect::Postgres => format!(
-            "BEGIN; {FORGET_STATEMENTS}; {LOCAL_TIMEOUTS};
+            "{BEGIN_WRITE}; {SYNC_COMMITS}; {FORGET_STATEMENTS}; {LOCAL_TIMEOUTS};
              SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
         ),
     }

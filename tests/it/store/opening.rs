@@ -223,7 +223,7 @@ async fn defaults_of_the_server_do_not_weaken_what_is_written() {
         return;
     };
     let name = database.url.rsplit('/').next().unwrap();
-    for (sync, want) in [("off", "on"), ("local", "local")] {
+    for (sync, want) in [("off", "local"), ("remote_write", "remote_write")] {
         for (setting, value) in [
             ("default_transaction_isolation", "serializable"),
             ("synchronous_commit", sync),

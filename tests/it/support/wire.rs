@@ -1,8 +1,8 @@
 //! The way to a database: as long as a test wants, and cut when it wants.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,7 +18,7 @@ use super::database::Database;
 pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     round_trips: Arc<AtomicUsize>,
-    lost_answer: Arc<AtomicUsize>,
+    unanswered: Unanswered,
     is_open: Arc<watch::Sender<bool>>,
     task: AbortHandle,
 }
@@ -30,9 +30,9 @@ impl Wire {
         let address = listener.local_addr().unwrap();
         let is_open = Arc::new(watch::Sender::new(true));
         let round_trips = Arc::new(AtomicUsize::new(0));
-        let lost_answer = Arc::new(AtomicUsize::new(0));
+        let unanswered = Unanswered::default();
         let (opened, counted) = (Arc::clone(&is_open), Arc::clone(&round_trips));
-        let lost = Arc::clone(&lost_answer);
+        let lost = Arc::clone(&unanswered);
         let task = tokio::spawn(async move {
             loop {
                 let (here, _) = listener.accept().await.unwrap();
@@ -42,11 +42,11 @@ impl Wire {
                 let turn = Turn::new(&counted, &lost);
                 let [open, still_open] = [opened.subscribe(), opened.subscribe()];
                 let asks = Arc::clone(&turn);
-                tokio::spawn(carry(questions, asked, delay, open, move || {
-                    asks.ask();
+                tokio::spawn(carry(questions, asked, delay, open, move |piece| {
+                    asks.ask(piece);
                     true
                 }));
-                tokio::spawn(carry(answers, answered, delay, still_open, move || {
+                tokio::spawn(carry(answers, answered, delay, still_open, move |_| {
                     turn.answer()
                 }));
             }
@@ -54,7 +54,7 @@ impl Wire {
         Self {
             address,
             round_trips,
-            lost_answer,
+            unanswered,
             is_open,
             task: task.abort_handle(),
         }
@@ -78,9 +78,9 @@ impl Wire {
         self.round_trips.load(Ordering::Relaxed)
     }
 
-    /// The answer of this round trip, counted from 1, does not arrive.
-    pub(crate) fn lose_answer(&self, round_trip: usize) {
-        self.lost_answer.store(round_trip, Ordering::Relaxed);
+    /// The answer to the next question that has this text does not arrive.
+    pub(crate) fn lose_answer_to(&self, question: &'static str) {
+        *self.unanswered.lock().unwrap() = Some(question);
     }
 
     /// Nothing arrives any more, without a reset.
@@ -100,37 +100,47 @@ impl Drop for Wire {
     }
 }
 
+/// The text of the question whose answer is to be lost.
+type Unanswered = Arc<Mutex<Option<&'static str>>>;
+
 /// Whether a connection's last question is answered.
 struct Turn {
     is_answered: AtomicBool,
-    /// The round trip that the connection is at.
-    round_trip: AtomicUsize,
+    is_lost: AtomicBool,
     round_trips: Arc<AtomicUsize>,
-    lost_answer: Arc<AtomicUsize>,
+    unanswered: Unanswered,
 }
 
 impl Turn {
-    fn new(round_trips: &Arc<AtomicUsize>, lost_answer: &Arc<AtomicUsize>) -> Arc<Self> {
+    fn new(round_trips: &Arc<AtomicUsize>, unanswered: &Unanswered) -> Arc<Self> {
         Arc::new(Self {
             is_answered: AtomicBool::new(true),
-            round_trip: AtomicUsize::new(0),
+            is_lost: AtomicBool::new(false),
             round_trips: Arc::clone(round_trips),
-            lost_answer: Arc::clone(lost_answer),
+            unanswered: Arc::clone(unanswered),
         })
     }
 
     /// A question may come in several pieces.
-    fn ask(&self) {
+    fn ask(&self, piece: &[u8]) {
         if self.is_answered.swap(false, Ordering::Relaxed) {
-            let before = self.round_trips.fetch_add(1, Ordering::Relaxed);
-            self.round_trip.store(before + 1, Ordering::Relaxed);
+            self.round_trips.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut unanswered = self.unanswered.lock().unwrap();
+        let has = |text: &str| {
+            piece
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        };
+        if unanswered.take_if(|text| has(text)).is_some() {
+            self.is_lost.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether the answer arrives.
     fn answer(&self) -> bool {
         self.is_answered.store(true, Ordering::Relaxed);
-        self.round_trip.load(Ordering::Relaxed) != self.lost_answer.load(Ordering::Relaxed)
+        !self.is_lost.load(Ordering::Relaxed)
     }
 }
 
@@ -139,11 +149,11 @@ async fn carry(
     mut to: OwnedWriteHalf,
     delay: Duration,
     mut is_open: watch::Receiver<bool>,
-    arrives: impl Fn() -> bool,
+    arrives: impl Fn(&[u8]) -> bool,
 ) {
     let mut piece = [0; 8192];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
-        if !arrives() {
+        if !arrives(&piece[..length]) {
             continue;
         }
         tokio::time::sleep(delay).await;
