@@ -55,6 +55,8 @@ struct State {
     open: HashMap<Api, Open>,
     /// Those of them that the database does not have yet.
     unsynced: HashSet<Api>,
+    /// How often a stop began or was written. See [`Look`].
+    changes: u64,
     /// When a call with high priority may next probe the minute limit.
     next_high_priority_probe: HashMap<Api, Timestamp>,
 }
@@ -101,6 +103,14 @@ impl State {
         telemetry::calls_stopped(api.as_str(), None);
         self.open.remove(&api);
     }
+}
+
+/// The beginning of a look into what the replicas share. Where a stop began or was written since,
+/// the look may have missed it, and closes nothing.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "what the look finds is to be observed"]
+pub struct Look {
+    changes: u64,
 }
 
 /// The right to make one call. [`CircuitBreaker::record`] takes it with the call's result.
@@ -267,14 +277,21 @@ impl CircuitBreaker {
 
     /// Reads what the replicas share about an API.
     pub async fn refresh(&self, api: Api) {
+        let look = self.look();
         // Without the database, what this process saw last holds.
         if let Ok(stop) = self.store.stop_of(api.as_str()).await {
-            self.observe(api, stop);
+            self.observe(look, api, stop);
         }
     }
 
-    /// Takes over what the replicas share about an API, as it was just read.
-    pub fn observe(&self, api: Api, shared: Option<Stop>) {
+    /// Begins a look into what the replicas share, for [`CircuitBreaker::observe`].
+    pub fn look(&self) -> Look {
+        let changes = self.state().changes;
+        Look { changes }
+    }
+
+    /// Takes over what the replicas share about an API, as it was read after `look`.
+    pub fn observe(&self, look: Look, api: Api, shared: Option<Stop>) {
         let mut state = self.state();
         match shared {
             Some(stop) => {
@@ -282,7 +299,9 @@ impl CircuitBreaker {
                 let open = known.map_or(Open::new(stop), |open| open.with(stop));
                 state.open(api, open);
             }
-            None if !state.unsynced.contains(&api) => state.close(api),
+            None if !state.unsynced.contains(&api) && state.changes == look.changes => {
+                state.close(api);
+            }
             None => {}
         }
     }
@@ -360,7 +379,9 @@ impl CircuitBreaker {
             drop(permit.in_flight);
             // Without the database, each replica opens after its own refusal.
             if self.store.stop_calls(api.as_str(), stop).await.is_ok() {
-                self.state().unsynced.remove(&api);
+                let mut state = self.state();
+                state.unsynced.remove(&api);
+                state.changes += 1;
             }
         }
     }
@@ -373,6 +394,7 @@ impl CircuitBreaker {
         let open = known.map_or(Open::new(stop), |open| open.with(stop));
         // Until it is written: what was read before must not close it again.
         state.unsynced.insert(api);
+        state.changes += 1;
         state.open(api, open);
     }
 

@@ -165,6 +165,7 @@ impl Minter {
             length: LEASE,
             budget: is_visitors.then(|| self.admission.budget.a_day()),
         };
+        let look = self.deps.breaker.look();
         let begun = self.store().begin_mint(mint).await?;
         let known = begun.known.map(Arc::new);
         if let Some(code) = &known {
@@ -176,7 +177,7 @@ impl Minter {
             MintGrant::Leased => Ok(None),
             MintGrant::BudgetExhausted => Err(self.admission.budget.exhausted(self.now()).into()),
             MintGrant::Granted { lease, stop } => {
-                self.deps.breaker.observe(Api::Create, stop);
+                self.deps.breaker.observe(look, Api::Create, stop);
                 let mint = Mint {
                     charge: if is_visitors {
                         Charge::Budget
