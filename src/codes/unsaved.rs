@@ -1,6 +1,6 @@
 //! Write-behind for mints that were made while the database was down.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -8,14 +8,15 @@ use futures_util::future::join_all;
 
 use super::sql::{CodeStore, FinishMint, Minted, Uncounted};
 use crate::db;
+use crate::telemetry::Causes;
 
 /// The most codes that are held. A bound on memory, chosen; those beyond it a restart would mint
 /// again, and their scans are of an unknown code.
 const MAX_HELD: usize = 10_000;
 
-/// How many codes are written at once, so that they share a commit. Chosen: as many as the writer
-/// takes together.
-const AT_ONCE: usize = 100;
+/// How many codes are written at once, so that they share a commit. Chosen: few, so that the
+/// results of mints beside them do not wait long where the database is slow.
+const AT_ONCE: usize = 8;
 
 /// Temporary codes and counts to be written once the database is back.
 #[derive(Debug, Default)]
@@ -44,12 +45,11 @@ impl Unsaved {
                 "too many codes wait to be written to the database: scans of further codes will be unattributed"
             );
         }
-        pending.uncounted.mints += 1;
-        pending.uncounted.anonymous += u64::from(minted.is_visitors);
+        pending.uncounted.add(&minted);
     }
 
     /// Writes the held codes and counts. Codes that fail stay, and count once however often they
-    /// are written. Cancel safe.
+    /// are written; one that the database can never take is only counted. Cancel safe.
     pub(super) async fn flush(&self, store: &CodeStore) -> Result<(), db::Error> {
         loop {
             let oldest = self.oldest();
@@ -63,18 +63,40 @@ impl Unsaved {
                 })
             });
             let results = join_all(saves).await;
-            self.remove(oldest.iter().zip(&results).filter_map(|(minted, result)| {
-                result.as_ref().ok()?;
-                Some(minted)
-            }));
-            results.into_iter().collect::<Result<(), _>>()?;
+            for (minted, result) in oldest.iter().zip(&results) {
+                match result {
+                    Ok(()) => {
+                        self.remove(minted);
+                    }
+                    Err(error) if error.is_data_error() => self.give_up(minted, error),
+                    Err(_) => {}
+                }
+            }
+            let mut failures = results.into_iter().filter_map(Result::err);
+            if let Some(failure) = failures.find(|error| !error.is_data_error()) {
+                return Err(failure);
+            }
         }
     }
 
-    fn remove<'a>(&self, saved: impl Iterator<Item = &'a Minted>) {
-        let saved: HashSet<_> = saved.map(|minted| Arc::as_ptr(&minted.code)).collect();
-        let is_held = |minted: &Minted| !saved.contains(&Arc::as_ptr(&minted.code));
-        self.pending().codes.retain(is_held);
+    /// Removes a code that is one of the oldest. Says whether it was held: a concurrent flush may
+    /// have removed it.
+    fn remove(&self, minted: &Minted) -> bool {
+        let mut pending = self.pending();
+        let is_it = |held: &Minted| Arc::ptr_eq(&held.code, &minted.code);
+        let place = pending.codes.iter().take(AT_ONCE).position(is_it);
+        place.is_some_and(|place| pending.codes.remove(place).is_some())
+    }
+
+    fn give_up(&self, minted: &Minted, error: &db::Error) {
+        if self.remove(minted) {
+            tracing::error!(
+                kind = %minted.scene.kind(),
+                error = %Causes(error),
+                "a code cannot be written to the database: its scans will be unattributed"
+            );
+            self.pending().uncounted.add(minted);
+        }
     }
 
     /// Without their codes, mints would count twice where a write is repeated. So they are tried
@@ -175,25 +197,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_code_that_cannot_be_written_holds_up_no_other() {
+    async fn a_code_that_can_never_be_written_is_counted_and_holds_up_no_other() {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
         let store = CodeStore::in_memory(clock).await;
         let unsaved = Unsaved::default();
-        let mut bad = minted(&scene("1"), "bad", false);
-        // The store takes no permanent code here.
-        bad.code = Arc::new(IssuedCode {
-            life: Life::Permanent,
-            ..(*bad.code).clone()
-        });
-        unsaved.hold(bad);
-        for n in 2..2 + AT_ONCE {
-            unsaved.hold(minted(&scene(&n.to_string()), &n.to_string(), false));
+        for n in 0..AT_ONCE + 2 {
+            let mut bad = minted(&scene(&format!("1{n}")), &format!("bad-{n}"), true);
+            // The store takes no permanent code here.
+            bad.code = Arc::new(IssuedCode {
+                life: Life::Permanent,
+                ..(*bad.code).clone()
+            });
+            unsaved.hold(bad);
+            let good = minted(&scene(&format!("2{n}")), &format!("good-{n}"), false);
+            unsaved.hold(good);
         }
-        for _ in 0..2 {
-            assert!(unsaved.flush(&store).await.is_err());
+        unsaved.flush(&store).await.unwrap();
+        assert!(unsaved.pending().codes.is_empty());
+        let each = AT_ONCE as u64 + 2;
+        assert_eq!(store.mints_today().await.unwrap(), (each, 2 * each));
+        for n in 0..AT_ONCE + 2 {
+            let found = store.find(&scene(&format!("2{n}"))).await.unwrap();
+            assert!(found.is_some(), "{n}");
         }
-        assert_eq!(unsaved.pending().codes.len(), 1);
-        assert_eq!(store.mints_today().await.unwrap().1, AT_ONCE as u64);
     }
 
     #[tokio::test]

@@ -45,6 +45,14 @@ pub struct Uncounted {
     pub anonymous: u64,
 }
 
+impl Uncounted {
+    /// Adds the mint of a code that is not stored.
+    pub fn add(&mut self, minted: &Minted) {
+        self.mints += 1;
+        self.anonymous += u64::from(minted.is_visitors);
+    }
+}
+
 impl CodeStore {
     /// Writes what there is to write after a mint. Of two codes of a scene the one that was minted
     /// later stays, and the tickets of both are remembered. A code that is written again counts
