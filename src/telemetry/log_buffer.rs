@@ -5,6 +5,7 @@
 //! blocks that thread only. Lines that do not fit are dropped and counted.
 
 use std::io::{self, ErrorKind, Write};
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -148,7 +149,7 @@ impl Shared {
         });
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.is_urgent = false;
-        std::mem::replace(&mut state.lines, empty)
+        mem::replace(&mut state.lines, empty)
     }
 }
 
@@ -168,19 +169,22 @@ impl<W: Write> Writer<W> {
     fn run(mut self) {
         self.shared.writer.get_or_init(|| thread::current().id());
         let mut buffer = Vec::new();
+        // How many lost lines the report names that is in the buffer.
+        let mut reported = 0;
         loop {
             let mut lines = self.shared.take(buffer);
-            self.report_lost();
+            let reported_before = mem::replace(&mut reported, self.report_lost());
             let unwritten = self.write(&lines);
-            self.finish(lines.len(), unwritten);
+            self.finish(lines.len(), unwritten, reported_before);
             lines.clear();
             lines.shrink_to(KEPT_BYTES);
             buffer = lines;
         }
     }
 
-    /// Reports what was lost. The report is appended to the buffer, like any line.
-    fn report_lost(&self) {
+    /// Reports what was lost, and returns how many lines. The report is appended to the buffer,
+    /// like any line.
+    fn report_lost(&self) -> u64 {
         let state = self.shared.lock();
         let lost = if state.is_report_due() { state.lost } else { 0 };
         drop(state);
@@ -188,6 +192,7 @@ impl<W: Write> Writer<W> {
             (self.report)(lost);
             self.shared.lock().lost -= lost;
         }
+        lost
     }
 
     /// Returns the number of lines that could not be written.
@@ -206,13 +211,15 @@ impl<W: Write> Writer<W> {
         0
     }
 
-    fn finish(&self, length: usize, unwritten: u64) {
-        if unwritten > 0 {
-            super::log_lines_lost(unwritten);
-        }
+    /// With lines that could not be written, their report may be lost too: what it named is
+    /// reported again.
+    fn finish(&self, length: usize, unwritten: u64, reported: u64) {
         let mut state = self.shared.lock();
         state.written += length as u64;
-        state.lost += unwritten;
+        if unwritten > 0 {
+            super::log_lines_lost(unwritten);
+            state.lost += unwritten + reported;
+        }
         state.is_broken = unwritten > 0;
         drop(state);
         self.shared.written.notify_all();

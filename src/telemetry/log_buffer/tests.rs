@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::*;
@@ -14,6 +13,8 @@ struct Pipe {
 
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Says that it waits.
+        self.written.send(Vec::new()).ok();
         let Ok(permit) = self.permits.recv() else {
             return Err(ErrorKind::BrokenPipe.into());
         };
@@ -36,13 +37,10 @@ fn started(pipe: Pipe) -> LogBuffer {
     LogBuffer::start(pipe, |_| {}).unwrap()
 }
 
-/// Waits until the thread has taken the lines, so that it waits for the pipe.
-fn wait_until_taken(buffer: &LogBuffer) {
-    let deadline = Instant::now() + PATIENCE;
-    while !buffer.0.lock().lines.is_empty() {
-        assert!(Instant::now() < deadline, "the thread takes the lines");
-        thread::yield_now();
-    }
+/// Waits until the thread waits for the pipe.
+fn wait_until_in_pipe(output: &Receiver<Vec<u8>>) {
+    let entered = output.recv_timeout(PATIENCE).expect("it writes");
+    assert_eq!(entered, b"");
 }
 
 #[test]
@@ -68,7 +66,7 @@ fn a_flush_gives_up_on_a_pipe_that_nobody_reads() {
     let buffer = started(pipe);
     buffer.append(b"one\n");
     buffer.flush(Duration::from_millis(1));
-    assert!(output.try_recv().is_err());
+    assert_eq!(output.try_iter().flatten().count(), 0);
 }
 
 #[test]
@@ -89,7 +87,7 @@ fn what_does_not_fit_is_dropped_and_reported_once_after_the_pipe_is_read() {
     let buffer = LogBuffer::start(pipe, report).unwrap();
     BUFFER.set(buffer.clone()).unwrap();
     buffer.append(b"in the pipe\n");
-    wait_until_taken(&buffer);
+    wait_until_in_pipe(&output);
     fill();
     for _ in 0..5 {
         buffer.append(LINE);
@@ -105,20 +103,33 @@ fn what_does_not_fit_is_dropped_and_reported_once_after_the_pipe_is_read() {
 }
 
 #[test]
-fn lines_that_cannot_be_written_are_lost_too() {
-    static REPORTED: AtomicU64 = AtomicU64::new(0);
-    let (pipe, permit, _output) = pipe();
+fn lines_that_cannot_be_written_are_reported_until_a_report_is_written() {
+    static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
+    let (pipe, permit, output) = pipe();
     let report = |lines| {
-        REPORTED.fetch_add(lines, Ordering::Relaxed);
+        let buffer = BUFFER.get().unwrap();
+        buffer.append(format!("{lines} lost\n").as_bytes());
     };
     let buffer = LogBuffer::start(pipe, report).unwrap();
+    BUFFER.set(buffer.clone()).unwrap();
+    let full = || Err(ErrorKind::StorageFull.into());
     buffer.append(b"one\ntwo\n");
-    permit.send(Err(ErrorKind::StorageFull.into())).unwrap();
-    wait_until_taken(&buffer);
+    wait_until_in_pipe(&output);
+    permit.send(full()).unwrap();
+    // After it was written, the report of the first two is not.
     buffer.append(b"three\n");
+    wait_until_in_pipe(&output);
     permit.send(Ok(usize::MAX)).unwrap();
+    assert_eq!(output.recv_timeout(PATIENCE).unwrap(), b"three\n");
+    wait_until_in_pipe(&output);
+    permit.send(full()).unwrap();
+    buffer.append(b"four\n");
+    for _ in 0..2 {
+        permit.send(Ok(usize::MAX)).unwrap();
+    }
     buffer.flush(PATIENCE);
-    assert_eq!(REPORTED.load(Ordering::Relaxed), 2);
+    let written: Vec<u8> = output.try_iter().flatten().collect();
+    assert_eq!(String::from_utf8(written).unwrap(), "four\n3 lost\n");
 }
 
 #[test]
