@@ -31,7 +31,7 @@ class Receiver(BaseHTTPRequestHandler):
         length = self.headers["Content-Length"] or ""
         if not length.isdecimal():
             return self.answer(411)
-        if int(length) > MAX_BODY:
+        if len(length) > 9 or int(length) > MAX_BODY:
             return self.answer(413)
         # The body as it came: the signature covers its bytes.
         body = self.rfile.read(int(length))
