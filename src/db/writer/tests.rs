@@ -315,7 +315,7 @@ impl BatchCommand for WrongOutputs {
     type Output = ();
 
     async fn execute_all(commands: &[Self], _: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
-        commands[0].0.lock().unwrap().push(Vec::new());
+        commands[0].0.lock().unwrap().push(vec!["wrong".to_owned()]);
         Ok(Vec::new())
     }
 }
@@ -323,10 +323,15 @@ impl BatchCommand for WrongOutputs {
 #[tokio::test]
 async fn nothing_is_executed_again_after_a_panic_behind_the_commit() {
     let (db, log) = (database().await, Log::default());
-    let wrong = || db.execute(WrongOutputs(Arc::clone(&log)));
-    let (one, other) = tokio::join!(wrong(), wrong());
-    assert!(one.is_err() && other.is_err());
-    assert_eq!(log.lock().unwrap().len(), 1);
+    let (wrong, other) = tokio::join!(
+        db.execute(WrongOutputs(Arc::clone(&log))),
+        db.execute(insert("one", &log)),
+    );
+    assert!(wrong.is_err() && other.is_err());
+    db.execute(insert("next", &log)).await.unwrap();
+    let executed = log.lock().unwrap().concat();
+    assert_eq!(executed, ["wrong", "one", "next"]);
+    assert_eq!(names(&db).await, ["next", "one"]);
 }
 
 /// PostgreSQL's error after too long a wait for a lock.
