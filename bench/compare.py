@@ -285,6 +285,8 @@ def main():
         build = ["cargo", "build", "--release", "--locked", "--bin", "wxqr"]
         subprocess.run([*build, "--example", "bare_axum", "--example", "upstream"], check=True)
         arguments.binary = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release" / "wxqr"
+    # Not in /tmp, which may be memory: the disk is measured too.
+    (ROOT / "target").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as folder:
         bench = Bench(arguments, folder)
         try:
