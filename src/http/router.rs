@@ -265,18 +265,11 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::codes::Freshness;
     use crate::http::microcache::Cacheable;
-    use crate::http::qrcode::fixture::served;
+    use crate::http::qrcode::fixture::{served, site};
 
     fn settings() -> RouterSettings {
         RouterSettings {
-            site: Arc::new(Site {
-                public_url: String::new(),
-                image_base: "https://mp.weixin.qq.com".to_owned(),
-                frame_ancestors: "*".to_owned(),
-                sandbox: false,
-                has_callback: false,
-                demo_key: None,
-            }),
+            site: Arc::new(site()),
             base_path: String::new(),
             secret_words: Arc::default(),
             log_client: None,

@@ -1,4 +1,4 @@
-//! Codes for the tests of `qrcode`.
+//! Codes, and a site that shows them, for tests.
 
 use std::sync::Arc;
 
@@ -6,6 +6,18 @@ use jiff::Timestamp;
 use wechat::ticket::{IssuedCode, Life};
 
 use crate::codes::{Freshness, Issued, Source};
+use crate::http::site::Site;
+
+pub(crate) fn site() -> Site {
+    Site {
+        public_url: String::new(),
+        image_base: "https://mp.weixin.qq.com".to_owned(),
+        frame_ancestors: "*".to_owned(),
+        sandbox: false,
+        has_callback: false,
+        demo_key: None,
+    }
+}
 
 /// A code minted at the epoch, for so many seconds; 0 means permanent.
 pub(crate) fn served(granted: u64, freshness: Freshness) -> Issued {

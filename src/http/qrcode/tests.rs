@@ -11,12 +11,11 @@ use crate::http::extract::query::Query;
 use crate::http::microcache::Cacheable;
 use crate::http::negotiation::view::View;
 use crate::http::qrcode::caching::CachePolicy;
-use crate::http::qrcode::fixture::served;
+use crate::http::qrcode::fixture::{served, site};
 use crate::http::qrcode::link::LinkSigner;
 use crate::http::qrcode::presentation::Presentation;
 use crate::http::qrcode::presentation::renewal;
 use crate::http::qrcode::request::QrcodeRequest;
-use crate::http::site::Site;
 use crate::pictures::PictureCache;
 
 #[test]
@@ -81,14 +80,7 @@ fn request(path: &str, key: Option<Arc<Key>>) -> QrcodeRequest {
 
 #[tokio::test]
 async fn what_every_visitor_gets_is_offered_to_the_microcache() {
-    let site = Site {
-        public_url: String::new(),
-        image_base: "https://mp.weixin.qq.com".to_owned(),
-        frame_ancestors: "*".to_owned(),
-        sandbox: false,
-        has_callback: false,
-        demo_key: None,
-    };
+    let site = site();
     let pictures = PictureCache::new();
     let signer = LinkSigner::new(Mode::Open, LinkKeys::default());
     let key = Arc::new("poster:0123456789abcdef:mint".parse::<Key>().unwrap());
