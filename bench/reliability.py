@@ -37,7 +37,7 @@ TESTS = [
     "callback::pace::",
     "failure::crash_under_events::",
     "bindings::an_id_cannot_be_guessed",
-    "failure::store_down::known_codes_are_served_while_postgresql_is_away",
+    "failure::database_down::known_codes_are_served_while_postgresql_is_away",
     "store::backup::a_copy_under_load_holds_what_was_acknowledged_before_it",
     "failure::crash::a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged",
 ]

@@ -60,7 +60,7 @@ pub enum StartError {
     #[error("WXQR_EXTRA_CA_FILE holds a certificate that cannot be used")]
     Client(#[from] ClientError),
     #[error(transparent)]
-    Store(#[from] OpenError),
+    Database(#[from] OpenError),
     /// Calls cannot leave from an address that is another machine's.
     #[error("WXQR_OUTBOUND_ADDRESS: {address} is no address of this machine")]
     OutboundAddress { address: IpAddr, source: io::Error },

@@ -8,7 +8,7 @@ use crate::bindings::BindingStore;
 use crate::channels::{self, ChannelStore};
 use crate::clock::Clock;
 use crate::codes::{CLOCK_TOLERANCE, CodeStore};
-use crate::db::{ClockDifference, Database, OpenError, UpstreamIdentity};
+use crate::db::{ClockDifference, Database, MigrationConnection, OpenError, UpstreamIdentity};
 use crate::statistics::{EventStore, PersonKey, person_key};
 use crate::webhooks::WebhookStore;
 
@@ -42,11 +42,7 @@ impl Stores {
         key: Option<&PersonKey>,
     ) -> Result<Self, OpenError> {
         let opened = Database::open_with(url, appid, upstream, clock, &|connection| {
-            let key = key.cloned();
-            Box::pin(async move {
-                channels::refresh_search_keys(connection).await?;
-                person_key::settle(connection, key).await
-            })
+            Box::pin(settle_features(connection, key.cloned()))
         })
         .await?;
         let stores = Self::over(opened);
@@ -69,11 +65,7 @@ impl Stores {
         key: Option<&PersonKey>,
     ) -> Result<Self, OpenError> {
         let opened = Database::open_now_with(url, appid, upstream, clock, &|connection| {
-            let key = key.cloned();
-            Box::pin(async move {
-                channels::refresh_search_keys(connection).await?;
-                person_key::settle(connection, key).await
-            })
+            Box::pin(settle_features(connection, key.cloned()))
         })
         .await?;
         Ok(Self::over(opened))
@@ -89,6 +81,15 @@ impl Stores {
             database,
         }
     }
+}
+
+/// What features do in the transaction that brings the tables up to date. Gives the key of persons.
+async fn settle_features(
+    connection: &mut MigrationConnection,
+    key: Option<PersonKey>,
+) -> Result<PersonKey, OpenError> {
+    channels::refresh_search_keys(connection).await?;
+    person_key::settle(connection, key).await
 }
 
 /// Warns where replicas could take each other's leases before their time.

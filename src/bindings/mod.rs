@@ -96,7 +96,7 @@ pub enum Error {
     Code(#[from] codes::Error),
     /// The database cannot be used.
     #[error(transparent)]
-    Store(#[from] db::Error),
+    Database(#[from] db::Error),
 }
 
 impl Bindings {
@@ -120,7 +120,7 @@ impl Bindings {
     /// the reply. Not cancel safe: a minted code may be lost.
     ///
     /// # Errors
-    /// [`Error::Code`] or [`Error::Store`].
+    /// [`Error::Code`] or [`Error::Database`].
     pub async fn create(
         &self,
         lifetime: Lifetime,
@@ -155,7 +155,7 @@ impl Bindings {
     /// The state of a binding once it is not pending, or at `deadline` (long poll). Cancel safe.
     ///
     /// # Errors
-    /// [`Error::Unknown`] or [`Error::Store`].
+    /// [`Error::Unknown`] or [`Error::Database`].
     pub async fn state(&self, id: &str, deadline: Instant) -> Result<BindingState, Error> {
         // Before the first look: a scan between look and wait is heard.
         let mut scanned = self.scans.scanned_bindings();

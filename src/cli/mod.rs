@@ -77,7 +77,7 @@ fn is_outbound_address(error: &anyhow::Error) -> bool {
 
 /// The refusal of a database, by which command ever.
 fn refused_database(error: &anyhow::Error) -> Option<&OpenError> {
-    if let Some(StartError::Store(refusal)) = error.downcast_ref() {
+    if let Some(StartError::Database(refusal)) = error.downcast_ref() {
         return Some(refusal);
     }
     if let Some(BackupError::Source(refusal)) = error.downcast_ref() {

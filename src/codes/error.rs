@@ -44,7 +44,7 @@ pub enum Error {
     ImportConflict(ImportConflict),
     /// The database cannot be used.
     #[error(transparent)]
-    Store(#[from] db::Error),
+    Database(#[from] db::Error),
 }
 
 /// Why a mint gave no code.
@@ -75,7 +75,7 @@ pub enum MintError {
     },
     /// The database cannot be used.
     #[error(transparent)]
-    Store(#[from] db::Error),
+    Database(#[from] db::Error),
     /// No permit to call WeChat in time.
     #[error("too many codes are being created")]
     Crowded,
@@ -141,7 +141,7 @@ impl MintError {
 
     /// Whether it cost nothing: WeChat was not asked for a code.
     pub(super) fn is_free(&self) -> bool {
-        self.is_before_the_call() || matches!(self, Self::Budget(_) | Self::Store(_))
+        self.is_before_the_call() || matches!(self, Self::Budget(_) | Self::Database(_))
     }
 
     /// Whether WeChat certainly made no code: it said so, or was not asked.
@@ -157,7 +157,7 @@ impl MintError {
             | Self::TokenTimeout => true,
             Self::OutcomeUnknown { .. }
             | Self::Unwritten
-            | Self::Store(_)
+            | Self::Database(_)
             | Self::Timeout
             | Self::DeadOnArrival
             | Self::TaskAborted(_) => false,
@@ -182,7 +182,7 @@ impl MintError {
             // The rooms below have logged the causes of these, once for many mints.
             Self::Token(_)
             | Self::CircuitOpen(_)
-            | Self::Store(_)
+            | Self::Database(_)
             | Self::Budget(_)
             | Self::Unwritten => {}
             Self::Paced(_) => tracing::debug!(error = %self, "code not created"),

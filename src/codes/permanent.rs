@@ -47,7 +47,7 @@ impl Minter {
             Reserved::Known(code) => {
                 return Ok(Obtained {
                     code: Arc::new(code),
-                    source: Source::Store,
+                    source: Source::Database,
                 });
             }
         };

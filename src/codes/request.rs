@@ -48,7 +48,7 @@ pub enum Source {
     /// This process's cache.
     Memory,
     /// The database knew it: from before a restart, or from another replica.
-    Store,
+    Database,
     /// It was made for this caller.
     Minted,
     /// It was made for another caller, who came first.
@@ -60,7 +60,7 @@ impl Source {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
-            Self::Store => "store",
+            Self::Database => "store",
             Self::Minted => "minted",
             Self::Joined => "joined",
         }

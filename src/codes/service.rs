@@ -143,7 +143,7 @@ impl Codes {
         }
         let found = self.minter.cached(request);
         Ok(found.map(|minted| Obtained {
-            source: Source::Store,
+            source: Source::Database,
             ..minted
         }))
     }
@@ -284,7 +284,7 @@ impl Codes {
         let import = self.minter.store().import(scene, &code, created_by);
         let source = match import.await? {
             Imported::New => Source::Minted,
-            Imported::Known => Source::Store,
+            Imported::Known => Source::Database,
             Imported::Conflict(conflict) => return Err(Error::ImportConflict(conflict)),
         };
         let code = Arc::new(code);

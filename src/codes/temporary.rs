@@ -20,7 +20,7 @@ use crate::telemetry::Causes;
 /// How long one replica has a scene to itself: a mint, and the time to write it down.
 const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));
 
-/// The longest pause between two looks into a store that refuses single calls.
+/// The longest pause between two looks into a database that refuses single calls.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the wait for the right to mint a scene ended.
@@ -81,7 +81,7 @@ impl Minter {
         match begun.map_err(|_| MintError::Crowded)?? {
             MintStart::Found(code) => Ok(Obtained {
                 code,
-                source: Source::Store,
+                source: Source::Database,
             }),
             MintStart::Mint(permit, mint) => {
                 let created = self
@@ -129,7 +129,7 @@ impl Minter {
                 Ok(Some(begun)) => return Ok(begun),
                 // Another replica mints it.
                 Ok(None) => {}
-                Err(MintError::Store(failure)) if !matches!(failure, db::Error::BadRow(_)) => {
+                Err(MintError::Database(failure)) if !matches!(failure, db::Error::BadRow(_)) => {
                     if !self.store().is_up() {
                         return self
                             .begin_offline(pace, scene, request, requester, failure)
@@ -216,8 +216,8 @@ impl Minter {
         Ok(MintStart::Mint(permit, mint))
     }
 
-    /// What the store has for a request. An older code is kept in mind, in case that no new one can
-    /// be had.
+    /// What the database has for a request. An older code is kept in mind, in case that no new one
+    /// can be had.
     async fn find_good_enough(
         &self,
         scene: &Scene,

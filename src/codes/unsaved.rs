@@ -203,7 +203,7 @@ mod tests {
         let unsaved = Unsaved::default();
         for n in 0..AT_ONCE + 2 {
             let mut bad = minted(&scene(&format!("1{n}")), &format!("bad-{n}"), true);
-            // The store takes no permanent code here.
+            // The database takes no permanent code here.
             bad.code = Arc::new(IssuedCode {
                 life: Life::Permanent,
                 ..(*bad.code).clone()

@@ -48,6 +48,7 @@ pub use self::integrity::Damage;
 pub use self::limits::{ACQUIRE_TIMEOUT, DEADLINE, LONG_READ_DEADLINE};
 pub use self::new_file::NewFileError;
 pub use self::open_error::OpenError;
+pub(crate) use self::opening::MigrationConnection;
 pub use self::opening::UpstreamIdentity;
 pub use self::schema::SchemaState;
 pub use self::server_refusal::ServerRefusal;

@@ -34,7 +34,7 @@ pub enum OpenError {
     /// The database belongs to another WeChat.
     #[error("WXQR_DATABASE_URL: the database holds codes of {held}, but WXQR_API_BASE is {asked}")]
     OtherUpstream {
-        /// The WeChat of the codes in the store.
+        /// The WeChat of the codes in the database.
         held: String,
         /// The WeChat that is configured.
         asked: String,

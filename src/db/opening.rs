@@ -58,10 +58,15 @@ impl UpstreamIdentity {
     }
 }
 
+/// The connection of the transaction that brings the tables up to date.
+pub(crate) type MigrationConnection = AnyConnection;
+
 /// What a feature does in the transaction that brings the tables up to date, so that its refusal
 /// leaves the database as it was.
-pub(crate) type MigrationHook<'a, T> =
-    dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, OpenError>> + Send + Sync + 'a;
+pub(crate) type MigrationHook<'a, T> = dyn for<'c> Fn(&'c mut MigrationConnection) -> BoxFuture<'c, Result<T, OpenError>>
+    + Send
+    + Sync
+    + 'a;
 
 impl Database {
     /// Opens an account's database, and waits half a minute for it. Warns of files that other users

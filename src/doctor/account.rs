@@ -77,7 +77,7 @@ fn token_issue(error: &TokenError) -> Issue {
     match error {
         TokenError::WeChat(error) => wechat_issue(error),
         TokenError::CircuitOpen(stop) => stopped(stop.errcode, stop.retry_after),
-        TokenError::Store(error) => Issue::new(
+        TokenError::Database(error) => Issue::new(
             format!(
                 "no token is fetched without the database: {}",
                 Causes(error)

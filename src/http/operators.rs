@@ -24,8 +24,8 @@ pub(crate) async fn healthz() -> &'static str {
 /// How ready the service is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// `starting` until the store is open; then `ok`, or `degraded` while only known codes can be
-    /// served or the store is damaged; `draining` before the end.
+    /// `starting` until the database is open; then `ok`, or `degraded` while only known codes can
+    /// be served or the database is damaged; `draining` before the end.
     status: &'static str,
 }
 

@@ -35,7 +35,7 @@ pub enum NotRecorded {
     Late,
     /// The database refused.
     #[error(transparent)]
-    Store(#[from] db::Error),
+    Database(#[from] db::Error),
 }
 
 impl Scans {

@@ -1,4 +1,4 @@
-//! The program from outside: through a listener, by its command line, in a browser; its store
+//! The program from outside: through a listener, by its command line, in a browser; its database
 //! against every engine; its documents against what they describe. One folder a subject;
 //! `CONTRIBUTING.md` says which test goes where.
 //!

@@ -12,7 +12,7 @@ impl ChannelStore {
     /// The groups of the codes in a list, and how many of them each has. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
+    /// When the database cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn groups(&self, filter: &ChannelFilter) -> Result<Vec<Group>, Error> {
         let statement = self.groups_statement(filter);
         self.db

@@ -36,7 +36,7 @@ impl ChannelStore {
     /// out.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn known_scenes(
         &self,
         scenes: &[Scene],
@@ -63,7 +63,7 @@ impl ChannelStore {
     /// have a permanent code and a temporary one.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn scenes_named(
         &self,
         labels: &[&str],

@@ -35,7 +35,7 @@ impl ChannelStore {
     /// left out. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
+    /// When the database cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn list(
         &self,
         filter: &ChannelFilter,
@@ -67,7 +67,7 @@ impl ChannelStore {
     /// How many codes a list has on all of its pages. Cancel safe.
     ///
     /// # Errors
-    /// When the store cannot be used, [`Error::Busy`] also when it took too long.
+    /// When the database cannot be used, [`Error::Busy`] also when it took too long.
     pub async fn count(&self, filter: &ChannelFilter) -> Result<u64, Error> {
         let statement = self.count_statement(filter);
         self.db

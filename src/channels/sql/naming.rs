@@ -32,7 +32,7 @@ impl ChannelStore {
     /// Changes what is kept of a scene. Returns what holds now.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn change(
         &self,
         scene: &Scene,
@@ -51,7 +51,7 @@ impl ChannelStore {
     /// What is kept of a scene.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the database cannot be used.
     pub async fn find(&self, scene: &Scene) -> Result<ChannelRecord, Error> {
         let query = sqlx::query(FIND)
             .bind(self.db.appid())

@@ -27,7 +27,7 @@ impl CodeStore {
 
 #[cfg(test)]
 impl CodeStore {
-    /// A store of its own in memory.
+    /// A store over a database of its own, in memory.
     pub(crate) async fn in_memory(clock: Arc<dyn Clock>) -> Self {
         Self::new(Database::in_memory(clock).await)
     }

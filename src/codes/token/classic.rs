@@ -35,7 +35,7 @@ impl Renewal {
                 .store
                 .lease("token", CLASSIC_LEASE)
                 .await
-                .map_err(TokenError::Store)?;
+                .map_err(TokenError::Database)?;
             if let Some(token) = self.adopt_shared().await? {
                 return Ok(token);
             }
@@ -45,7 +45,7 @@ impl Renewal {
                 return token;
             }
             if Instant::now() >= deadline {
-                return Err(TokenError::Store(db::Error::Timeout));
+                return Err(TokenError::Database(db::Error::Timeout));
             }
             tokio::time::sleep(LEASE_POLL).await;
         }
@@ -75,7 +75,7 @@ impl Renewal {
             .store
             .classic_token()
             .await
-            .map_err(TokenError::Store)?;
+            .map_err(TokenError::Database)?;
         let Some((secret, expires_at)) = shared else {
             return Ok(None);
         };

@@ -66,7 +66,7 @@ pub enum TokenError {
     CircuitOpen(#[source] BreakerOpen),
     /// The replicas cannot agree on a token: one is neither fetched nor forced then.
     #[error("no access token without the database")]
-    Store(#[source] db::Error),
+    Database(#[source] db::Error),
     /// WeChat keeps giving a token that it refuses, and may not be forced to give another one yet.
     #[error("WeChat gives a token that it refuses; the next forced refresh must wait")]
     ForcedTooOften,

@@ -32,7 +32,7 @@ impl Renewal {
             .store
             .take_forced_refresh(FORCED_A_DAY, FORCED_APART)
             .await;
-        if !allowed.map_err(TokenError::Store)? {
+        if !allowed.map_err(TokenError::Database)? {
             return self.take_forced_elsewhere(reason).await;
         }
         let (asked_at, granted) = self.fetch(TokenCall::Forced).await?;

@@ -626,7 +626,7 @@ async fn the_page_asks_again_only_when_it_is_seen_and_less_often_while_that_fail
     page.eval("window.answer = undefined").await;
     assert_eq!(page.eval("tick()").await, nothing_new);
 
-    // A store that was put back does not know the place: the page begins again.
+    // A database that was put back does not know the place: the page begins again.
     page.eval("window.answer = async (path, options) => path.includes('cursor=') ? new Response('{\"code\":\"invalid_parameter\"}', {status: 400}) : service(path, options)")
         .await;
     let again = page.eval("tick()").await;

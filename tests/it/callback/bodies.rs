@@ -84,7 +84,7 @@ async fn bodies_that_strangers_hold_keep_neither_pushes_nor_keys_out() {
     })
     .await;
     // Signed as WeChat signs it, and in the other way that is documented. No event, so that it is
-    // acknowledged without the store.
+    // acknowledged without the database.
     let click = PushedEvent {
         event: "CLICK",
         ..PushedEvent::leave(ALICE)
@@ -102,7 +102,7 @@ async fn bodies_that_strangers_hold_keep_neither_pushes_nor_keys_out() {
             "{query}"
         );
     }
-    // That it is read is all that is asked here: to make a code needs the store and WeChat.
+    // That it is read is all that is asked here: to make a code needs the database and WeChat.
     let body = r#"{"scene_id": 0}"#;
     let read = app.post_as(keys::MINT, "/api/codes", body).await;
     assert_eq!(read.problem(), (400, "invalid_parameter".to_owned()));

@@ -3,9 +3,9 @@
 
 mod crash;
 mod crash_under_events;
+mod database_down;
+mod database_trouble;
 mod hang;
 mod restarts;
-mod store_down;
-mod store_trouble;
 mod token_theft;
 mod wechat;

@@ -154,7 +154,7 @@ async fn a_machine_that_allows_few_files_bounds_the_connections() {
     assert!(line.contains("\"connections\":100"), "{line}");
     let before = served.open_files();
     let _flood = silent(served.addresses.http, 300).await;
-    // Not known, so that there must be files for the store and the call to WeChat.
+    // Not known, so that there must be files for the database and the call to WeChat.
     served.is_answered(2).await;
     assert!(served.open_files() <= before + 100 + 1);
     assert_eq!(served.log_lines("connections cannot be accepted"), 0);

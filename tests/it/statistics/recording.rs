@@ -1,4 +1,4 @@
-//! How events get into the store together, and what becomes of them when that does not go well.
+//! How events get into the database together, and what becomes of them when that does not go well.
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -50,7 +50,7 @@ async fn only_the_event_that_meets_a_bad_row_is_refused(database: Database) {
     for (result, ticket) in results.iter().zip(tickets) {
         match result {
             Ok(receipt) => assert_eq!((&receipt.recorded, ticket), (&NEW, "good")),
-            Err(NotRecorded::Store(error)) => {
+            Err(NotRecorded::Database(error)) => {
                 assert!(matches!(error, db::Error::BadRow(_)), "{error}");
                 assert_eq!(ticket, "bad");
             }
@@ -100,7 +100,10 @@ async fn events_that_the_database_refuses_are_stored_when_they_come_again() {
     let lock = database.lock(&["BEGIN IMMEDIATE"]).await;
     for result in crowd().await {
         let refusal = result.unwrap_err();
-        assert!(matches!(refusal, NotRecorded::Store(_) | NotRecorded::Late));
+        assert!(matches!(
+            refusal,
+            NotRecorded::Database(_) | NotRecorded::Late
+        ));
     }
     drop(lock);
     eventually_async("the database is there again", || async {

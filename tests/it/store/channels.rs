@@ -1,4 +1,4 @@
-//! What the store promises about names, archived codes and lists, against each engine.
+//! What the database promises about names, archived codes and lists, against each engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

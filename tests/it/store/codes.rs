@@ -1,4 +1,4 @@
-//! What the store promises about codes, against each engine: a file of SQLite, SQLite in memory,
+//! What the database promises about codes, against each engine: a file of SQLite, SQLite in memory,
 //! PostgreSQL, and that behind PgBouncer.
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use super::contract::{
 };
 use crate::support::eventually_async;
 
-/// Does a thing many times at once, in turn with each store, until the store has an answer for
+/// Does a thing many times at once, in turn with each store, until the database has an answer for
 /// each.
 async fn crowd<T, F>(size: usize, stores: &[Stores], act: impl Fn(Stores) -> F + Copy) -> Vec<T>
 where

@@ -1,4 +1,5 @@
-//! What the store promises is tried on a [`Bench`] of each engine; [`contract!`] makes the tests.
+//! What the database promises is tried on a [`Bench`] of each engine; [`contract!`] makes the
+//! tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +73,7 @@ impl Bench {
         }
     }
 
-    /// The store as another replica has it.
+    /// The stores as another replica has them.
     pub(super) async fn replica(&self) -> Stores {
         if self.is_in_memory() {
             return self.store.clone();

@@ -1,4 +1,4 @@
-//! What the store promises about events, statistics and followers, against each engine.
+//! What the database promises about events, statistics and followers, against each engine.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -866,7 +866,7 @@ async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
     }
 }
 
-/// A new store takes a key from outside as it is, and holds it to that.
+/// A new database takes a key from outside as it is, and holds it to that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_store_keeps_no_key_that_comes_from_outside() {
     let database = Database::sqlite();

@@ -1,5 +1,5 @@
-//! The store's files and its way to a server: what ends the start at once and says why, and who may
-//! read what is made.
+//! The database's files and its way to a server: what ends the start at once and says why, and who
+//! may read what is made.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! The store while another client holds locks, and while its database does not answer: what fails,
+//! The database while another client holds locks, and while it does not answer: what fails,
 //! and what goes on.
 
 use std::sync::Arc;

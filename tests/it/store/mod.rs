@@ -1,5 +1,5 @@
-//! The store against every engine: the contract, what it opens, locks, a pooler, and replicas that
-//! share it.
+//! The database against every engine: the contract, what it opens, locks, a pooler, and replicas
+//! that share it.
 
 mod backup;
 mod channels;

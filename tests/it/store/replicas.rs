@@ -156,7 +156,7 @@ async fn a_quota_that_one_replica_meets_stops_all() {
     let again = fleet.replicas[2].get("/qrcode.json?scene_id=1").await;
     assert_eq!(again.ticket(), known.ticket(), "a known code is served");
 
-    // A minute later, as the store sees it.
+    // A minute later, as the database sees it.
     fleet.database.run("UPDATE stop SET next_probe = 0").await;
     fleet.ask_all(30, (100..130).map(path)).await;
     assert_eq!(

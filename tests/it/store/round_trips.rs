@@ -15,7 +15,7 @@ use super::contract::{APP_ID, MINUTE, for_a_while, for_ever, open, permanent};
 use crate::support::database::Database;
 use crate::support::wire::Wire;
 
-/// A store whose way is counted.
+/// A store whose round trips are counted.
 async fn counted() -> Option<(Database, Wire, Stores)> {
     let (database, wire, url) = Wire::to_database(Duration::ZERO).await?;
     let store = open(&url, APP_ID, "test", Arc::new(SystemClock)).await;

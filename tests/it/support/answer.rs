@@ -33,8 +33,8 @@ impl Answer {
         })
     }
 
-    /// Sends a request again while the store has too much to do for it: how long that is depends on
-    /// the machine.
+    /// Sends a request again while the database has too much to do for it: how long that is depends
+    /// on the machine.
     pub(crate) async fn once_the_store_is_free(request: RequestBuilder) -> Self {
         let started = Instant::now();
         loop {

@@ -1,4 +1,4 @@
-//! A service with a callback, a look into its store, and pushes to it.
+//! A service with a callback, a look into its database, and pushes to it.
 
 use reqwest::Method;
 use wxqr::app::Stores;

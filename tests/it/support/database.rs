@@ -121,7 +121,7 @@ impl Database {
         }
     }
 
-    /// The store in it, as a second replica of the tests' service opens it.
+    /// Its stores, as a second replica of the tests' service opens it.
     pub(crate) async fn store(&self) -> Stores {
         store_at(&self.url).await
     }
@@ -220,7 +220,7 @@ impl Drop for OnServer {
     }
 }
 
-/// The store at an address, as a second replica of the tests' service opens it.
+/// The stores of the database at an address, as a second replica of the tests' service opens it.
 pub(crate) async fn store_at(url: &str) -> Stores {
     let upstream = UpstreamIdentity::of_host("127.0.0.1");
     let opened = Stores::open(&url.into(), APP_ID, &upstream, Arc::new(SystemClock), None).await;

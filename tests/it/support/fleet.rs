@@ -195,7 +195,7 @@ impl Replica {
         (number("used"), number("unknown"))
     }
 
-    /// All codes that the store has, by the pages of the list.
+    /// All codes that the database has, by the pages of the list.
     pub(crate) async fn listed(&self) -> Vec<Value> {
         let (mut items, mut path) = (Vec::new(), "/api/codes?limit=1000".to_owned());
         loop {
@@ -214,8 +214,8 @@ impl Replica {
     }
 }
 
-/// Sends requests, each to the next replica in turn, so many at a time, until the store is free for
-/// each.
+/// Sends requests, each to the next replica in turn, so many at a time, until the database is free
+/// for each.
 pub(crate) async fn spread(
     replicas: &[Replica],
     at_a_time: usize,

@@ -1,4 +1,4 @@
-//! A service and what followers of its account did, put into its store as its callback would.
+//! A service and what followers of its account did, put into its database as its callback would.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -13,7 +13,7 @@ use super::database::Database;
 use super::events::record_at_last;
 use super::keys;
 
-/// A service, and a second handle to its store.
+/// A service, and a second handle to its database.
 pub(crate) struct Followed {
     pub(crate) app: TestApp,
     pub(crate) store: Stores,

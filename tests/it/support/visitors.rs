@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use super::answer::Answer;
 use super::fleet::Replica;
 
-/// What no answer may take, whatever the store does.
+/// What no answer may take, whatever the database does.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(5500);
 
 /// How soon all is well again once the database is back.

@@ -7,7 +7,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (code, message) = match error {
             Error::Code(error) => return error.into(),
-            Error::Store(error) => return error.into(),
+            Error::Database(error) => return error.into(),
             Error::Unknown => (
                 ErrorCode::NotFound,
                 "there is no such binding, or it ended long ago",

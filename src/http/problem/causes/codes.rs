@@ -32,7 +32,7 @@ impl From<codes::Error> for Problem {
             .after(BUSY_RETRY),
             codes::Error::TooMany => Self::crowded(),
             codes::Error::ImportConflict(conflict) => conflict.into(),
-            codes::Error::Store(error) => error.into(),
+            codes::Error::Database(error) => error.into(),
         }
     }
 }
@@ -53,7 +53,7 @@ impl From<&MintError> for Problem {
                 ),
             ),
             MintError::OutcomeUnknown { retry_after } => Self::outcome_unknown(*retry_after),
-            MintError::Store(_) | MintError::Unwritten => Self::store_unavailable(),
+            MintError::Database(_) | MintError::Unwritten => Self::store_unavailable(),
             MintError::Crowded => Self::crowded(),
             MintError::Paced(exceeded) => Self::paced(exceeded.retry_after),
             MintError::Timeout | MintError::DeadOnArrival | MintError::TokenTimeout => {

@@ -6,7 +6,7 @@ use crate::statistics::NotRecorded;
 impl From<NotRecorded> for Problem {
     fn from(error: NotRecorded) -> Self {
         match error {
-            NotRecorded::Store(error) => error.into(),
+            NotRecorded::Database(error) => error.into(),
             NotRecorded::Late => Self::store_unavailable(),
         }
     }

@@ -16,7 +16,7 @@ impl From<&TokenError> for Problem {
         match error {
             TokenError::WeChat(error) => Self::from_token_call(error),
             TokenError::CircuitOpen(stop) => stop.into(),
-            TokenError::Store(_) => Self::store_unavailable(),
+            TokenError::Database(_) => Self::store_unavailable(),
             TokenError::ForcedTooOften => Self::new(
                 ErrorCode::UpstreamBusy,
                 Message::new(

@@ -106,7 +106,7 @@ async fn known_codes_are_served_while_postgresql_is_away() {
     );
 }
 
-/// What works without the store, and what does not. Gives the scenes whose codes were made.
+/// What works without the database, and what does not. Gives the scenes whose codes were made.
 async fn away(replica: &Replica, upstream: &Upstream) -> Vec<u64> {
     let creates = upstream.creates();
     let unavailable = (503, "store_unavailable".to_owned());
@@ -167,7 +167,7 @@ fn path_of(id: u64) -> String {
     format!("/qrcode.json?scene_id={id}")
 }
 
-/// A caller hangs up while the store is away: the code is there for the next one.
+/// A caller hangs up while the database is away: the code is there for the next one.
 async fn a_mint_continues_after_a_disconnect(replica: &Replica, upstream: &Upstream) {
     let creates = upstream.creates();
     upstream.fail(Target::Create, FaultKind::Slow(Duration::from_secs(1)));
@@ -184,7 +184,7 @@ async fn a_mint_continues_after_a_disconnect(replica: &Replica, upstream: &Upstr
     assert_eq!(upstream.creates() - creates, 1);
 }
 
-/// What was made without the store is in it now, and counted: another replica serves it.
+/// What was made without the database is in it now, and counted: another replica serves it.
 async fn caught_up(replica: &Replica, upstream: &Upstream, database: &str, made: &[u64]) {
     eventually_async("the mints are counted", || async {
         let account = replica.keyed("/api/account").await.json();

@@ -1,5 +1,5 @@
-//! Mints while the store is in trouble: no code that WeChat made is lost or made twice, and nothing
-//! is called for that the replicas would have to agree on.
+//! Mints while the database is in trouble: no code that WeChat made is lost or made twice, and
+//! nothing is called for that the replicas would have to agree on.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -76,7 +76,7 @@ fn ticket_in(line: &Value) -> &str {
     ticket.unwrap()
 }
 
-/// A process that knows that its store is away.
+/// A process that knows that its database is away.
 struct Alone {
     upstream: Upstream,
     replica: Replica,
@@ -111,7 +111,7 @@ impl Alone {
             .await
     }
 
-    /// Brings the store back and waits for a new code.
+    /// Brings the database back and waits for a new code.
     async fn heal(&self) {
         block_in_place(|| self.cluster.resume());
         eventually_async("codes are made again", || async {
@@ -272,7 +272,7 @@ async fn a_silent_database_does_not_delay_known_codes() {
     }
 }
 
-/// All kinds of requests that need the store, several of each at the same time.
+/// All kinds of requests that need the database, several of each at the same time.
 async fn ask_everything(replica: &Replica, round: u32) -> Vec<Answer> {
     let asked = (0..8).flat_map(|n| {
         [
