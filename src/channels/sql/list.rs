@@ -1,17 +1,14 @@
-//! The list of codes: pages in each order, and how many codes there are.
+//! The pages of a list of codes, in each order.
 
-use sqlx::Row as _;
-use wechat::scene::{Kind, Scene, SceneText, SceneValue};
+use wechat::scene::{Scene, SceneValue};
 
 use super::columns::record;
 use super::statement::Statement;
 use super::store::ChannelStore;
 use crate::channels::channel::ListedCode;
 use crate::channels::filter::{ChannelFilter, Order, OrderKey, Position, PositionKey};
-use crate::channels::label_sort::label_sort;
 use crate::codes::columns;
 use crate::db::{Error, ReadKind};
-use crate::text::folded;
 
 /// Part of a list.
 #[derive(Debug, Clone)]
@@ -64,23 +61,6 @@ impl ChannelStore {
             .await
     }
 
-    /// How many codes a list has on all of its pages. Cancel safe.
-    ///
-    /// # Errors
-    /// When the database cannot be used, [`Error::Busy`] also when it took too long.
-    pub async fn count(&self, filter: &ChannelFilter) -> Result<u64, Error> {
-        let statement = self.count_statement(filter);
-        self.db
-            .read(ReadKind::Long, async {
-                let mut read = self.db.begin_snapshot().await?;
-                let found = statement.query().fetch_one(&mut read).await?;
-                read.rollback().await?;
-                let count: i64 = found.try_get(0)?;
-                u64::try_from(count).map_err(|_| Error::BadRow("a negative number"))
-            })
-            .await
-    }
-
     /// Reads codes, within an admitted call.
     async fn listed(&self, statement: Statement) -> Result<Vec<ListedCode>, Error> {
         let mut read = self.db.begin_snapshot().await?;
@@ -94,36 +74,6 @@ impl ChannelStore {
             })
         });
         listed.collect()
-    }
-
-    fn count_statement(&self, filter: &ChannelFilter) -> Statement {
-        if filter.reads_names() {
-            self.count_by_names(filter)
-        } else {
-            self.count_by_kind(filter)
-        }
-    }
-
-    fn count_by_names(&self, filter: &ChannelFilter) -> Statement {
-        let mut statement = Statement::default();
-        statement.push("SELECT COUNT(*) FROM (SELECT 1 FROM code WHERE ");
-        self.push_conditions(&mut statement, filter);
-        statement.push(filter.count_order());
-        statement.push(") AS listed");
-        statement
-    }
-
-    /// Of the kind of bindings alone the scenes are read, so a small index has all other codes.
-    fn count_by_kind(&self, filter: &ChannelFilter) -> Statement {
-        let mut statement = Statement::default();
-        statement.push("SELECT (SELECT COUNT(*) FROM code WHERE ");
-        self.push_unexpired(&mut statement);
-        filter.push_conditions(&mut statement);
-        statement.push(&format!(" AND kind <> '{KIND_OF_BINDINGS}'"));
-        statement.push(") + (SELECT COUNT(*) FROM code WHERE ");
-        self.push_conditions(&mut statement, filter);
-        statement.push(&format!(" AND kind = '{KIND_OF_BINDINGS}')"));
-        statement
     }
 
     /// An index gives the page, of which the rows are then read by their keys. `CROSS` has SQLite
@@ -170,33 +120,7 @@ impl ChannelStore {
         ));
         statement
     }
-
-    /// What is true of all codes in a list. The account is `$1`.
-    pub(super) fn push_conditions(&self, statement: &mut Statement, filter: &ChannelFilter) {
-        self.push_unexpired(statement);
-        // Codes of bindings. Of most codes the kind is compared only.
-        statement.push(&format!(
-            " AND (kind <> '{KIND_OF_BINDINGS}' OR substr(scene, 1, 5) <> "
-        ));
-        statement.push_value(SceneText::RESERVED_PREFIX);
-        statement.push(")");
-        filter.push_conditions(statement);
-    }
-
-    pub(super) fn push_unexpired(&self, statement: &mut Statement) {
-        statement.push("appid = ");
-        statement.push_value(self.db.appid());
-        statement.push(" AND (expires_at IS NULL OR expires_at > ");
-        statement.push_value(self.db.now().as_millisecond());
-        statement.push(")");
-    }
 }
-
-/// The kind of the codes that sign in.
-const KIND_OF_BINDINGS: &str = "QR_STR_SCENE";
-
-// The statement takes as many characters of the scene.
-const _: () = assert!(SceneText::RESERVED_PREFIX.len() == 5);
 
 /// The statements that a page may take, in their order, and after which place each goes on.
 fn parts(
@@ -278,96 +202,9 @@ fn scene_digits(scene: &Scene) -> i64 {
     }
 }
 
-impl ChannelFilter {
-    fn names_are_given(&self) -> bool {
-        self.label.is_some() || self.group.is_some()
-    }
-
-    /// Whether a name or the scene of each code is read.
-    fn reads_names(&self) -> bool {
-        self.names_are_given() || self.search.is_some() || !self.scenes.is_empty()
-    }
-
-    /// A search is counted in the order of a list, which has PostgreSQL read that list's index, as
-    /// for a page. It would read the rows of all codes otherwise, in twice the time.
-    fn count_order(&self) -> &'static str {
-        if self.search.is_some() && !self.names_are_given() {
-            " ORDER BY kind, scene_digits, scene"
-        } else {
-            ""
-        }
-    }
-
-    /// Of the conditions an equality is the one that finds an index; the others are checked in it.
-    pub(super) fn push_conditions(&self, statement: &mut Statement) {
-        if let Some(label) = &self.label {
-            // By the index of its key, which spellings share.
-            statement.push(" AND label_sort = ");
-            statement.push_value(label_sort(label).as_slice());
-            statement.push(" AND label = ");
-            statement.push_value(label.as_str());
-        }
-        if let Some(group) = &self.group {
-            statement.push(" AND group_name = ");
-            statement.push_value(group.as_str());
-        }
-        if let Some(is_archived) = self.archived {
-            statement.push(" AND archived = ");
-            statement.push_value(i64::from(is_archived));
-        }
-        if let Some(is_permanent) = self.permanent {
-            statement.push(&kinds_condition(is_permanent));
-        }
-        for (n, scene) in self.scenes.iter().enumerate() {
-            statement.push(if n == 0 { " AND (" } else { " OR " });
-            let kinds = columns::kinds(scene);
-            statement.push(&format!("kind IN ({kinds}) AND scene = "));
-            statement.push_value(scene.value().to_string().as_str());
-        }
-        if !self.scenes.is_empty() {
-            statement.push(")");
-        }
-        if let Some(search) = &self.search {
-            // A `CASE`, because PostgreSQL would estimate from its statistics that few names match,
-            // and read the rows of all codes instead of the index that has the list's order.
-            let pattern = containing(&folded(search));
-            statement.push(" AND CASE WHEN folded_names LIKE ");
-            statement.push_value(pattern.as_str());
-            statement.push(" ESCAPE '!' OR COALESCE(folded_scene, scene) LIKE ");
-            statement.push_value(pattern.as_str());
-            statement.push(" ESCAPE '!' THEN 1 ELSE 0 END <> 0");
-        }
-    }
-}
-
-/// The kinds of permanent codes come before the others. A range of kinds keeps an index's order.
-fn kinds_condition(is_permanent: bool) -> String {
-    if is_permanent {
-        format!(" AND kind <= '{}'", Kind::QrLimitStrScene.action_name())
-    } else {
-        format!(" AND kind >= '{}'", Kind::QrScene.action_name())
-    }
-}
-
-/// The pattern of texts that contain this one, whose wildcards mean themselves.
-fn containing(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use wechat::scene::TemporaryScene;
 
     use super::*;
     use crate::clock::SystemClock;
@@ -413,45 +250,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn codes_are_counted_without_their_rows() {
-        let store = ChannelStore::new(Database::in_memory(Arc::new(SystemClock)).await);
-        let group = ChannelFilter {
-            group: Some("a".to_owned()),
-            ..search()
-        };
-        let permanent = ChannelFilter {
-            permanent: Some(true),
-            archived: Some(false),
-            ..ChannelFilter::default()
-        };
-        for (filter, index) in [
-            (ChannelFilter::default(), "code_by_expiry"),
-            (permanent, "code_by_"),
-            (search(), "code_by_scene"),
-            (group, "code_by_group"),
-        ] {
-            let plan = store.db.plan(store.count_statement(&filter).sql).await;
-            let mut reads = plan.iter().filter(|step| step.contains(" code "));
-            let first = reads.next().expect("the codes are read");
-            assert!(
-                first.contains(&format!("COVERING INDEX {index}")),
-                "{plan:?}"
-            );
-            assert!(
-                reads.all(|step| step.contains("COVERING INDEX")),
-                "{plan:?}"
-            );
-            assert!(!plan.iter().any(|step| step.contains("B-TREE")), "{plan:?}");
-        }
-    }
-
-    #[test]
-    fn codes_of_bindings_have_one_kind() {
-        let scene = Scene::Temporary(TemporaryScene::Text(SceneText::reserved("a")));
-        assert_eq!(scene.kind().action_name(), KIND_OF_BINDINGS);
-    }
-
-    #[tokio::test]
     async fn codes_of_a_name_are_found_by_it() {
         let store = ChannelStore::new(Database::in_memory(Arc::new(SystemClock)).await);
         let named = |label: Option<&str>, group: Option<&str>| ChannelFilter {
@@ -493,10 +291,5 @@ mod tests {
         ] {
             assert_eq!(scene_digits(&scene.parse().unwrap()), want, "{scene}");
         }
-    }
-
-    #[test]
-    fn wildcards_of_a_search_mean_themselves() {
-        assert_eq!(containing("50%_a!"), "%50!%!_a!!%");
     }
 }

@@ -1,6 +1,8 @@
 //! The SQL of channels: names, groups, and the list of codes by them.
 
 mod columns;
+mod conditions;
+mod count;
 mod groups;
 mod known;
 mod list;
