@@ -2,7 +2,10 @@
 //!
 //! A popular code is requested many times a second, and each response would be the same. Only
 //! handlers offer a response, by [`Cacheable`]; a [`Key`] holds all that it depends on, but for
-//! time.
+//! time. To keep a response costs a third of making it, so the second request in a second is the
+//! first whose response is kept.
+
+mod doorkeeper;
 
 use std::ops::Range;
 use std::sync::{Arc, Weak};
@@ -17,6 +20,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use wechat::ticket::IssuedCode;
 
+use self::doorkeeper::Doorkeeper;
 use crate::clock::Clock;
 use crate::http::middleware::access_log::Line;
 use crate::http::middleware::request_limits;
@@ -116,6 +120,7 @@ impl Weighter<Key, Arc<CachedResponse>> for ByBytes {
 #[derive(Debug)]
 pub(crate) struct Microcache {
     clock: Arc<dyn Clock>,
+    doorkeeper: Doorkeeper,
     responses: Cache<Key, Arc<CachedResponse>, ByBytes>,
 }
 
@@ -124,6 +129,7 @@ impl Microcache {
         const EXPECTED: usize = 2048;
         Self {
             clock,
+            doorkeeper: Doorkeeper::new(),
             responses: Cache::with_weighter(EXPECTED, MAX_BYTES, ByBytes),
         }
     }
@@ -134,6 +140,12 @@ impl Microcache {
         let Cacheable { valid, code } = &response.cacheable;
         let is_current = code.strong_count() > 0 && valid.contains(&self.clock.now());
         is_current.then_some(response)
+    }
+
+    /// Notes a request without a kept response; says whether its response is worth keeping.
+    pub(crate) fn is_repeated(&self, key: &Key) -> bool {
+        let second = self.clock.now().as_second();
+        self.doorkeeper.is_repeated(key, second)
     }
 
     /// Keeps a response that its handler offers, and returns it.

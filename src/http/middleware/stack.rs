@@ -128,7 +128,9 @@ impl Service<Request> for Front {
                 let response = self.stack.answer_from_cache(&request, &cached);
                 return Either::Left(ready(Ok(response)));
             }
-            request.extensions_mut().insert(key);
+            if self.stack.cache.is_repeated(&key) {
+                request.extensions_mut().insert(key);
+            }
         }
         Either::Right(self.routes.call(request))
     }

@@ -21,6 +21,9 @@ use crate::support::served::Served;
 /// A request that may carry credentials is always answered anew.
 const ANEW: (&str, &str) = ("cookie", "a=b");
 
+/// Which request in a second is the first whose response is kept.
+const KEPT_FROM: usize = 2;
+
 async fn spawn(builder: Builder) -> (Arc<ManualClock>, TestApp) {
     // Within a second, so that codes and seconds begin at different instants.
     let start = "2026-11-29T08:00:00.4Z".parse::<Timestamp>().unwrap();
@@ -125,7 +128,9 @@ fn a_kept_response_is_what_a_new_one_would_be() {
         .run(&prop::collection::vec(steps(), 20), |steps| {
             for step in steps {
                 clock.advance(step.wait);
-                runtime.block_on(ask(&step, &[]));
+                for _ in 0..KEPT_FROM {
+                    runtime.block_on(ask(&step, &[]));
+                }
                 clock.advance(step.again);
                 let (kept, new) =
                     runtime.block_on(async { (ask(&step, &[]).await, ask(&step, &[ANEW]).await) });
@@ -145,7 +150,9 @@ async fn a_code_that_was_replaced_is_in_no_response() {
     let first = app.get(&path("scene_id=1")).await.ticket();
     clock.advance(Duration::from_millis(100));
     for query in ["scene_id=1", &link, &ends] {
-        assert_eq!(app.get(&path(query)).await.ticket(), first, "{query}");
+        for _ in 0..=KEPT_FROM {
+            assert_eq!(app.get(&path(query)).await.ticket(), first, "{query}");
+        }
     }
     let longer = path("scene_id=1&expire_seconds=2592000");
     let newer = app.get_as(keys::MINT, &longer).await.ticket();
