@@ -45,13 +45,13 @@ pub use self::error::{BudgetExhausted, Error, MintError};
 pub use self::freshness::ReuseShare;
 pub use self::mint::CLOCK_TOLERANCE;
 pub use self::request::{Freshness, Issued, Source};
-pub use self::scene_filter::{SceneFilter, SceneFilterError, SceneKind};
+pub use self::scene_filter::{KindFilter, SceneFilter, SceneFilterError};
 pub use self::service::Codes;
 pub use self::settings::IssueSettings;
 pub use self::single_flight::{Call, SingleFlight, TaskAborted};
 pub use self::sql::{
     BeginMint, Begun, CodeStore, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant,
-    Minted, REPEAT_AFTER, ReserveOutcome, Stock, Stop, Uncounted,
+    Minted, REPEAT_AFTER, ReserveOutcome, Stock, Stop, UncountedMints,
 };
 pub use self::supplies::Supplies;
 pub use self::token::{FORCED_APART, TokenError, TokenRefusal, Tokens};

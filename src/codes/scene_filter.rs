@@ -7,11 +7,11 @@ use wechat::scene::{
 };
 
 /// Selects the codes of one scene: `id:123` or `str:poster`, permanent and temporary. With a
-/// [`SceneKind`] in front, such as `permanent:str:poster`, it selects one code.
+/// [`KindFilter`] in front, such as `permanent:str:poster`, it selects one code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SceneFilter {
     value: FilterValue,
-    kind: Option<SceneKind>,
+    kind: Option<KindFilter>,
 }
 
 /// What the codes carry.
@@ -23,7 +23,7 @@ enum FilterValue {
 
 /// Which of the codes that carry a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SceneKind {
+pub enum KindFilter {
     /// The permanent one.
     Permanent,
     /// The temporary one.
@@ -45,7 +45,7 @@ pub enum SceneFilterError {
     Scene(#[from] SceneError),
 }
 
-impl SceneKind {
+impl KindFilter {
     const ALL: [Self; 3] = [Self::Permanent, Self::Temporary, Self::Unattributed];
 
     /// The word for it in a filter.
@@ -72,7 +72,7 @@ impl SceneFilter {
     }
 
     /// The kind of code, if only one is selected.
-    pub fn kind(&self) -> Option<SceneKind> {
+    pub fn kind(&self) -> Option<KindFilter> {
         self.kind
     }
 
@@ -81,16 +81,16 @@ impl SceneFilter {
         let is_number = matches!(kind, Kind::QrScene | Kind::QrLimitScene);
         let is_kind = match self.kind {
             None => true,
-            Some(SceneKind::Permanent) => kind.is_permanent(),
-            Some(SceneKind::Temporary) => !kind.is_permanent(),
-            Some(SceneKind::Unattributed) => false,
+            Some(KindFilter::Permanent) => kind.is_permanent(),
+            Some(KindFilter::Temporary) => !kind.is_permanent(),
+            Some(KindFilter::Unattributed) => false,
         };
         is_kind && is_number == matches!(self.value, FilterValue::Id(_))
     }
 
     /// Whether events of unknown tickets are selected.
     pub fn may_be_unattributed(&self) -> bool {
-        matches!(self.kind, None | Some(SceneKind::Unattributed))
+        matches!(self.kind, None | Some(KindFilter::Unattributed))
     }
 }
 
@@ -100,7 +100,7 @@ impl FromStr for SceneFilter {
     fn from_str(text: &str) -> Result<Self, SceneFilterError> {
         let of_kind = text
             .split_once(':')
-            .and_then(|(name, scene)| Some((SceneKind::named(name)?, scene)));
+            .and_then(|(name, scene)| Some((KindFilter::named(name)?, scene)));
         let (kind, scene) = match of_kind {
             Some((kind, scene)) => (Some(kind), scene),
             None => (None, text),

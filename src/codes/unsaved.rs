@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::future::join_all;
 
-use super::sql::{CodeStore, FinishMint, Minted, Uncounted};
+use super::sql::{CodeStore, FinishMint, Minted, UncountedMints};
 use crate::db;
 use crate::telemetry::Causes;
 
@@ -28,7 +28,7 @@ struct Pending {
     /// be scanned.
     codes: VecDeque<Minted>,
     /// Beyond the codes that are held.
-    uncounted: Uncounted,
+    uncounted: UncountedMints,
 }
 
 impl Unsaved {
@@ -39,7 +39,7 @@ impl Unsaved {
             pending.codes.push_back(minted);
             return;
         }
-        if pending.uncounted == Uncounted::default() {
+        if pending.uncounted == UncountedMints::default() {
             tracing::warn!(
                 held = MAX_HELD,
                 "too many codes wait to be written to the database: scans of further codes will be unattributed"
@@ -103,7 +103,7 @@ impl Unsaved {
     /// once.
     async fn flush_uncounted(&self, store: &CodeStore) -> Result<(), db::Error> {
         let uncounted = mem::take(&mut self.pending().uncounted);
-        if uncounted == Uncounted::default() {
+        if uncounted == UncountedMints::default() {
             return Ok(());
         }
         let count = FinishMint {

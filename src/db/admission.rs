@@ -13,7 +13,7 @@ use super::url::DatabaseUrl;
 /// How many long reads are made at once.
 const LONG_READS: usize = 2;
 
-/// How much a call reads, which decides its deadline.
+/// How much a call reads, which decides its deadline and how many run at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadKind {
     /// Some rows by their keys.

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AnyConnection, Connection as _};
 
 pub use self::digest::TableDigest;
-pub use self::error::{CopyError, Side};
+pub use self::error::{CopyError, CopySide};
 use self::error::{reading, writing};
 use self::tables::Table;
 use self::target::Target;

@@ -280,12 +280,12 @@ pub(super) fn keep_new_files_private() {
 /// A database file that other users may read or write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("other users may use {} (mode {mode:04o}), which holds followers and perhaps a token", path.display())]
-pub struct SharedFile {
+pub struct ExposedFile {
     path: PathBuf,
     mode: u32,
 }
 
-impl SharedFile {
+impl ExposedFile {
     pub(super) fn find_all(file: &DatabaseFile) -> Vec<Self> {
         let path = absolute(&target(&file.path));
         let beside = beside(&path);

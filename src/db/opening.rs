@@ -15,7 +15,7 @@ use super::clocks::ClockDifference;
 use super::database::Database;
 use super::driver_error;
 use super::engine::Engine;
-use super::files::{self, FileProblem, SharedFile};
+use super::files::{self, ExposedFile, FileProblem};
 use super::open_error::{OpenError, classify};
 use super::pool;
 use super::transaction::{BEGIN_WRITE, SYNC_COMMITS};
@@ -105,9 +105,9 @@ impl Database {
                 opened => break opened?,
             }
         };
-        for shared in Self::shared_files(url) {
-            let action = shared.action();
-            tracing::warn!(action, "{shared}");
+        for exposed in Self::exposed_files(url) {
+            let action = exposed.action();
+            tracing::warn!(action, "{exposed}");
         }
         Ok(opened)
     }
@@ -137,9 +137,9 @@ impl Database {
 
     /// SQLite's files that other users may read or write. Their modes are left as they are: the
     /// owner may want them so.
-    pub fn shared_files(url: &SecretString) -> Vec<SharedFile> {
+    pub fn exposed_files(url: &SecretString) -> Vec<ExposedFile> {
         let url = DatabaseUrl::new(url.expose_secret());
-        url.file().map(SharedFile::find_all).unwrap_or_default()
+        url.file().map(ExposedFile::find_all).unwrap_or_default()
     }
 
     /// Sets the process's umask, so that it creates no file that other users may read.

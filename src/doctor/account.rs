@@ -8,7 +8,7 @@ use wechat::{Api, ApiError, Class, Errcode, TokenSource};
 use super::finding::{Finding, Issue};
 use super::wechat_errors::{defect, describe, stopped, wechat_issue};
 use super::{ALLOW_LIST, CODES, Report, TOKEN};
-use crate::codes::{FinishMint, MintDependencies, MintError, Priority, TokenError, Uncounted};
+use crate::codes::{FinishMint, MintDependencies, MintError, Priority, TokenError, UncountedMints};
 use crate::telemetry::Causes;
 
 /// Timeout of the creation of a code, the same as in the service.
@@ -100,7 +100,7 @@ pub(super) async fn check_codes(deps: &MintDependencies, report: Report<'_>) {
     let finding = match deps.create(&spec, Priority::High, deadline).await {
         Ok(_) => {
             let count = FinishMint {
-                uncounted: Uncounted {
+                uncounted: UncountedMints {
                     mints: 1,
                     anonymous: 0,
                 },

@@ -21,8 +21,8 @@ pub(super) async fn check(
     report: Report<'_>,
 ) -> Option<Stores> {
     let store = check_schema(config, clock, report).await;
-    for shared in Database::shared_files(&config.database_url) {
-        let issue = Issue::new(shared.to_string(), shared.action());
+    for exposed in Database::exposed_files(&config.database_url) {
+        let issue = Issue::new(exposed.to_string(), exposed.action());
         report(Finding::warned(STORE, issue));
     }
     store

@@ -21,7 +21,7 @@ use crate::callback::{History, Summary};
 use crate::clock::Clock;
 use crate::http::extract::body::read_body;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::statistics::{self, Answer, Relay, RelayedPush, Scans};
+use crate::statistics::{self, Relay, RelayAnswer, RelayedPush, Scans};
 use crate::telemetry::{self, Causes};
 
 /// How long WeChat waits for the answer of a push.
@@ -244,11 +244,11 @@ fn unread(content: &Content) -> Option<Diagnosis> {
 
 /// The response of the relay's target. After a failure an empty one, because WeChat shows the
 /// follower an error for anything else.
-async fn relayed(relay: &Relay, push: RelayedPush, deadline: Instant) -> Answer {
+async fn relayed(relay: &Relay, push: RelayedPush, deadline: Instant) -> RelayAnswer {
     let answer = relay.pass_on(push, deadline).await;
     answer.unwrap_or_else(|error| {
         tracing::warn!(error = %Causes(&error), "the relay did not answer a push");
-        Answer {
+        RelayAnswer {
             status: StatusCode::OK,
             content_type: None,
             body: Bytes::new(),
@@ -257,7 +257,7 @@ async fn relayed(relay: &Relay, push: RelayedPush, deadline: Instant) -> Answer 
 }
 
 /// The response to a push that is stored: a message from the relay's target, else ours, else none.
-fn acknowledgement(relayed: Option<Answer>, reply: Option<ReplyBody>) -> Response {
+fn acknowledgement(relayed: Option<RelayAnswer>, reply: Option<ReplyBody>) -> Response {
     match (relayed, reply) {
         (Some(answer), Some(reply)) if is_silent(&answer) => reply_response(reply),
         (Some(answer), _) => passed_on(answer),
@@ -267,7 +267,7 @@ fn acknowledgement(relayed: Option<Answer>, reply: Option<ReplyBody>) -> Respons
 }
 
 /// Whether it has no message to the follower.
-fn is_silent(answer: &Answer) -> bool {
+fn is_silent(answer: &RelayAnswer) -> bool {
     let body = answer.body.trim_ascii();
     body.is_empty() || body == SUCCESS.as_bytes()
 }
@@ -277,7 +277,7 @@ fn reply_response(reply: ReplyBody) -> Response {
     ([(header::CONTENT_TYPE, media_type)], reply.text).into_response()
 }
 
-fn passed_on(answer: Answer) -> Response {
+fn passed_on(answer: RelayAnswer) -> Response {
     let mut response = (answer.status, answer.body).into_response();
     response.headers_mut().remove(header::CONTENT_TYPE);
     if let Some(content_type) = answer.content_type {

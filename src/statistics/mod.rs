@@ -10,7 +10,7 @@ mod sql;
 mod tally;
 
 pub use self::privacy::{EventId, Person, PersonKey, PersonKeyError};
-pub use self::relay::{Answer, Relay, RelayError, RelayedPush};
+pub use self::relay::{Relay, RelayAnswer, RelayError, RelayedPush};
 pub use self::scans::{NotRecorded, Scans};
 pub use self::sql::{
     DatedEvent, EventFilter, EventOrder, EventPage, EventStore, Numbers, NumbersFilter, NumbersRow,

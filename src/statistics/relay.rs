@@ -48,7 +48,7 @@ pub struct RelayedPush {
 
 /// What the server answered: a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct RelayAnswer {
     /// 200 to 299.
     pub status: StatusCode,
     /// Its body's format.
@@ -120,7 +120,7 @@ impl Relay {
         &self,
         push: RelayedPush,
         deadline: Instant,
-    ) -> Result<Answer, RelayError> {
+    ) -> Result<RelayAnswer, RelayError> {
         let deadline = deadline.min(Instant::now() + RELAY_TIMEOUT);
         let answer = match self.free.try_acquire() {
             Err(_) => Err(RelayError::Busy),
@@ -132,7 +132,7 @@ impl Relay {
         answer
     }
 
-    async fn ask(&self, push: RelayedPush) -> Result<Answer, RelayError> {
+    async fn ask(&self, push: RelayedPush) -> Result<RelayAnswer, RelayError> {
         let response = self.post(push).await?;
         let status = response.status();
         if !status.is_success() {
@@ -140,7 +140,7 @@ impl Relay {
         }
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let body = outbound::read_capped(response, MAX_ANSWER).await?;
-        Ok(Answer {
+        Ok(RelayAnswer {
             status,
             content_type,
             body: body.into(),

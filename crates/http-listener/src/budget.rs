@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio_util::sync::CancellationToken;
 
-/// A byte budget shared by request bodies in memory (memory admission). Clones share the budget.
+/// A byte budget shared by requests in memory: unfinished heads, or bodies (memory admission).
+/// Clones share the budget.
 #[derive(Debug, Clone)]
 pub struct ByteBudget(Arc<Inner>);
 

@@ -23,7 +23,7 @@ pub struct FinishMint {
     /// is kept.
     pub lease: Option<Lease>,
     /// Mints of the day that are counted without a code: a repeat counts them again.
-    pub uncounted: Uncounted,
+    pub uncounted: UncountedMints,
 }
 
 /// A temporary code that was minted.
@@ -36,16 +36,16 @@ pub struct Minted {
     pub is_visitors: bool,
 }
 
-/// Mints whose codes are not stored.
+/// Mints that are still to be counted, whose codes are not stored.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Uncounted {
+pub struct UncountedMints {
     /// Of keys and visitors together.
     pub mints: u64,
     /// Those among them that are visitors'.
     pub anonymous: u64,
 }
 
-impl Uncounted {
+impl UncountedMints {
     /// Adds the mint of a code that is not stored.
     pub fn add(&mut self, minted: &Minted) {
         self.mints += 1;
@@ -96,7 +96,7 @@ impl CodeStore {
         let release = Finish {
             minted: None,
             row: Some(row),
-            uncounted: Uncounted::default(),
+            uncounted: UncountedMints::default(),
             now: self.db.now(),
         };
         self.db.execute(release).await
@@ -106,7 +106,7 @@ impl CodeStore {
 struct Finish {
     minted: Option<Minted>,
     row: Option<LeaseRow>,
-    uncounted: Uncounted,
+    uncounted: UncountedMints,
     now: Timestamp,
 }
 
@@ -150,8 +150,8 @@ fn latest<'a>(minted: &[&'a Minted]) -> Vec<(&'a Scene, &'a IssuedCode)> {
 
 /// What commands add to the day's counters: of codes, those with new tickets, because others were
 /// counted when they were written before.
-fn counts(commands: &[Finish], mut new: HashSet<String>) -> Uncounted {
-    let mut counts = Uncounted::default();
+fn counts(commands: &[Finish], mut new: HashSet<String>) -> UncountedMints {
+    let mut counts = UncountedMints::default();
     for Finish {
         minted, uncounted, ..
     } in commands

@@ -31,7 +31,7 @@ pub struct Tokens {
     calls: SingleFlight<(), (), AccessToken, TokenError>,
 }
 
-/// What is known of a token that WeChat refused.
+/// How a token stood that WeChat refused: replaced, revoked, or never accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRefusal {
     /// A newer token had replaced it already: the renewal of another call, in this replica or in

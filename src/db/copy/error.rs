@@ -9,14 +9,14 @@ use crate::telemetry::Causes;
 
 /// One of the two databases of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum CopySide {
     /// Which is read.
     From,
     /// Which is written.
     To,
 }
 
-impl fmt::Display for Side {
+impl fmt::Display for CopySide {
     /// As the command names it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -31,7 +31,7 @@ impl fmt::Display for Side {
 pub enum CopyError {
     /// A database in memory belongs to its process.
     #[error("{0}: a database in memory belongs to its process, and cannot be copied")]
-    InMemory(Side),
+    InMemory(CopySide),
     /// There is nothing to copy.
     #[error(
         "--from: there is no database of this service; check the address and the working directory"
@@ -62,14 +62,14 @@ pub enum CopyError {
     #[error(
         "{0}: another process has locked it, such as a service that starts or another copy; end that one, then copy again"
     )]
-    Locked(Side),
+    Locked(CopySide),
     /// There is something in the target.
     #[error("--to: it holds tables; name an empty database")]
     NotEmpty,
     /// One of the databases cannot be used.
     #[error("{}", in_the_words_of(*.side, .refusal))]
     Open {
-        side: Side,
+        side: CopySide,
         /// Why.
         refusal: OpenError,
     },
@@ -101,7 +101,7 @@ impl CopyError {
 
 /// The refusal with its causes. Its message names the setting, and here the address comes from a
 /// flag.
-fn in_the_words_of(side: Side, refusal: &OpenError) -> String {
+fn in_the_words_of(side: CopySide, refusal: &OpenError) -> String {
     Causes(refusal)
         .to_string()
         .replace("WXQR_DATABASE_URL", &side.to_string())
@@ -109,19 +109,19 @@ fn in_the_words_of(side: Side, refusal: &OpenError) -> String {
 
 pub(super) fn reading(error: sqlx::Error) -> CopyError {
     if driver_error::is_lock_timeout(&error) {
-        return CopyError::Locked(Side::From);
+        return CopyError::Locked(CopySide::From);
     }
     CopyError::Read(driver_error::without_source_line(error))
 }
 
 pub(super) fn writing(error: sqlx::Error) -> CopyError {
     if driver_error::is_lock_timeout(&error) {
-        return CopyError::Locked(Side::To);
+        return CopyError::Locked(CopySide::To);
     }
     CopyError::Write(driver_error::without_source_line(error))
 }
 
 /// What an error of opening means on one side.
-pub(super) fn opening(side: Side) -> impl Fn(OpenError) -> CopyError {
+pub(super) fn opening(side: CopySide) -> impl Fn(OpenError) -> CopyError {
     move |refusal| CopyError::Open { side, refusal }
 }

@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions as _, Executor as _, Row
 use tokio::time::Instant;
 
 use super::LOCAL_TIMEOUTS;
-use super::error::{CopyError, Side, opening, reading};
+use super::error::{CopyError, CopySide, opening, reading};
 use crate::db::files::{self, FileProblem};
 use crate::db::open_error::{OpenError, classify};
 use crate::db::opening::{MIGRATION_LOCK, connect, has_tables};
@@ -27,8 +27,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn open(url: &DatabaseUrl) -> Result<AnyConnection, CopyError> {
     check_file(url)?;
     let read_only = url.read_only().unwrap_or_else(|| url.url().to_owned());
-    let mut connection = connect_to(url, &read_only, Side::From).await?;
-    let refused = |error: OpenError| opening(Side::From)(error.or_permanent(url));
+    let mut connection = connect_to(url, &read_only, CopySide::From).await?;
+    let refused = |error: OpenError| opening(CopySide::From)(error.or_permanent(url));
     if !has_tables(&mut connection, url.dialect())
         .await
         .map_err(refused)?
@@ -59,7 +59,7 @@ pub(super) async fn begin(
 pub(super) async fn connect_to(
     url: &DatabaseUrl,
     address: &str,
-    side: Side,
+    side: CopySide,
 ) -> Result<AnyConnection, CopyError> {
     let refused = |error: OpenError| opening(side)(error.or_permanent(url));
     let options: AnyConnectOptions = address.parse().map_err(classify).map_err(refused)?;
@@ -70,13 +70,13 @@ pub(super) async fn connect_to(
 
 fn check_file(url: &DatabaseUrl) -> Result<(), CopyError> {
     if url.is_memory() {
-        return Err(CopyError::InMemory(Side::From));
+        return Err(CopyError::InMemory(CopySide::From));
     }
     let Some(file) = url.file() else {
         return Ok(());
     };
     if let Some(problem) = FileProblem::find(file) {
-        return Err(opening(Side::From)(OpenError::File(problem)));
+        return Err(opening(CopySide::From)(OpenError::File(problem)));
     }
     if url.is_new_file() {
         return Err(CopyError::NoSource);

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Transaction};
 
 use super::LOCAL_TIMEOUTS;
-use super::error::{CopyError, Side, opening, writing};
+use super::error::{CopyError, CopySide, opening, writing};
 use super::source::connect_to;
 use crate::db::files::FileProblem;
 use crate::db::new_file::{NewFile, NewFileError};
@@ -33,7 +33,7 @@ pub(super) struct Target<'a> {
 impl<'a> Target<'a> {
     pub(super) fn new(url: &'a DatabaseUrl) -> Result<Self, CopyError> {
         if url.is_memory() {
-            return Err(CopyError::InMemory(Side::To));
+            return Err(CopyError::InMemory(CopySide::To));
         }
         let Some(file) = url.file() else {
             return Ok(Self { url, file: None });
@@ -41,7 +41,7 @@ impl<'a> Target<'a> {
         let new = NewFile::begin(&file.path).map_err(|error| match error {
             NewFileError::Exists(_) => CopyError::Target(error),
             NewFileError::Unwritable { .. } => match FileProblem::find(file) {
-                Some(problem) => opening(Side::To)(OpenError::File(problem)),
+                Some(problem) => opening(CopySide::To)(OpenError::File(problem)),
                 None => CopyError::Target(error),
             },
         });
@@ -55,12 +55,12 @@ impl<'a> Target<'a> {
 
     pub(super) async fn connect(&self) -> Result<AnyConnection, CopyError> {
         let Some(file) = &self.file else {
-            return connect_to(self.url, self.url.url(), Side::To).await;
+            return connect_to(self.url, self.url.url(), CopySide::To).await;
         };
         let path = file.path().map_err(CopyError::Target)?;
         let path = utf8_percent_encode(path, IN_A_PATH);
         let address = format!("sqlite://{path}?mode=rw");
-        let mut connection = connect_to(self.url, &address, Side::To).await?;
+        let mut connection = connect_to(self.url, &address, CopySide::To).await?;
         connection.execute(UNSAFE_AND_FAST).await.map_err(writing)?;
         Ok(connection)
     }
@@ -78,9 +78,9 @@ impl<'a> Target<'a> {
         match has_tables(&mut write, self.dialect()).await {
             Ok(false) => {}
             Ok(true) | Err(OpenError::Foreign) => return Err(CopyError::NotEmpty),
-            Err(error) => return Err(opening(Side::To)(error)),
+            Err(error) => return Err(opening(CopySide::To)(error)),
         }
-        let refused = |error: OpenError| opening(Side::To)(error.or_permanent(self.url));
+        let refused = |error: OpenError| opening(CopySide::To)(error.or_permanent(self.url));
         migrate(&mut write).await.map_err(refused)?;
         Ok(write)
     }

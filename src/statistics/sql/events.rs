@@ -24,7 +24,7 @@ pub struct DatedEvent {
     pub day: Date,
 }
 
-/// What recording an event gives.
+/// What recording an event gives: whether it was new, and the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Whether it was stored now.
@@ -33,7 +33,7 @@ pub struct Receipt {
     pub reply: Option<Reply>,
 }
 
-/// Result of recording an event.
+/// Whether an event was stored now or before, and the binding that it scanned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     /// It was stored now.

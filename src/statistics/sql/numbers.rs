@@ -23,7 +23,7 @@ use crate::codes::columns::kinds;
 use crate::db::{Error, ReadKind, Transaction, row};
 use crate::statistics::tally::Attribution;
 
-/// What happened by one code, on a day or over several.
+/// The four counts of a code, on a day or over several.
 ///
 /// *scans*: scans by followers, and follows through the code. *people*: distinct persons among
 /// them. *new followers*: follows through a code, once per person, for the code that brought them

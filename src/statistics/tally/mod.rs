@@ -88,7 +88,7 @@ pub struct StatisticsDelta {
     pub returning: BTreeMap<(Attribution, Date, Date), i64>,
 }
 
-/// A changed state of a follower.
+/// What is written of a follower: when they were last seen, and their openid or its erasure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowerUpdate {
     /// The time of the latest event.

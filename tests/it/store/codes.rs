@@ -14,7 +14,7 @@ use wxqr::channels::{ChannelFilter, Order};
 use wxqr::clock::ManualClock;
 use wxqr::codes::{
     BeginMint, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant, Minted,
-    ReserveOutcome, Stock, Stop, Uncounted,
+    ReserveOutcome, Stock, Stop, UncountedMints,
 };
 use wxqr::db::Error;
 
@@ -220,7 +220,10 @@ async fn take_anonymous_mint(store: &Stores, budget: u64) -> Result<bool, Error>
 }
 
 /// Begins one of a budget's mints of visitors, of a scene that no other mint is of.
-async fn begin_anonymous_mint(store: &Stores, budget: u64) -> Result<Option<Lease>, Error> {
+pub(super) async fn begin_anonymous_mint(
+    store: &Stores,
+    budget: u64,
+) -> Result<Option<Lease>, Error> {
     let scene = TemporaryScene::Text(Uuid::now_v7().to_string().parse().unwrap());
     let begin = BeginMint {
         scene: Scene::Temporary(scene),
@@ -247,7 +250,7 @@ async fn refund(store: &Stores, lease: Lease) {
 
 async fn count(store: &Stores, mints: u64, anonymous: u64) -> Result<(), Error> {
     let count = FinishMint {
-        uncounted: Uncounted { mints, anonymous },
+        uncounted: UncountedMints { mints, anonymous },
         ..FinishMint::default()
     };
     store.codes.finish_mint(count).await

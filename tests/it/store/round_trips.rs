@@ -8,7 +8,9 @@ use uuid::Uuid;
 use wechat::scene::{Scene, TemporaryScene};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
-use wxqr::codes::{BeginMint, FinishMint, Lease, MintGrant, Minted, ReserveOutcome, Uncounted};
+use wxqr::codes::{
+    BeginMint, FinishMint, Lease, MintGrant, Minted, ReserveOutcome, UncountedMints,
+};
 use wxqr::db::Error;
 
 use super::contract::{APP_ID, MINUTE, for_a_while, for_ever, open, permanent};
@@ -105,7 +107,7 @@ async fn a_permanent_mint_alone_costs_five_round_trips() {
 async fn count_two(store: &Stores) -> [Result<(), Error>; 2] {
     let count = || {
         store.codes.finish_mint(FinishMint {
-            uncounted: Uncounted {
+            uncounted: UncountedMints {
                 mints: 1,
                 anonymous: 0,
             },

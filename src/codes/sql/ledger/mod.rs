@@ -76,7 +76,7 @@ impl Intent {
     }
 }
 
-/// How much of the permanent stock is used.
+/// How much of the permanent stock is used, and how much of it by unknown outcomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stock {
     /// Codes and intents.
