@@ -20,6 +20,8 @@ pub(crate) trait Command: Send + Sync + 'static {
 
     const URGENCY: Urgency = Urgency::Ordinary;
 
+    const IS_SYNCED: bool = true;
+
     fn execute(
         &self,
         write: &mut Transaction<'_>,
@@ -31,6 +33,11 @@ pub(crate) trait BatchCommand: Send + Sync + Sized + 'static {
     type Output: Send + 'static;
 
     const URGENCY: Urgency = Urgency::Ordinary;
+
+    /// Whether the commit waits for the disk. Without (asynchronous commit), a power failure may
+    /// undo what was written, but never the end of the process; the next commit that waits writes
+    /// it too.
+    const IS_SYNCED: bool = true;
 
     /// Executes commands in the order in which they came; the outcome of each, in the same order.
     fn execute_all(
@@ -44,6 +51,8 @@ impl<C: Command> BatchCommand for C {
 
     const URGENCY: Urgency = C::URGENCY;
 
+    const IS_SYNCED: bool = C::IS_SYNCED;
+
     async fn execute_all(
         commands: &[Self],
         write: &mut Transaction<'_>,
@@ -56,7 +65,8 @@ impl<C: Command> BatchCommand for C {
     }
 }
 
-/// Which of the waiting commands are executed first.
+/// Which of the waiting commands are executed first: results of calls, then ordinary ones;
+/// background ones by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
     /// Fails at once while the database is down.
@@ -70,7 +80,7 @@ pub(crate) enum Urgency {
     Background,
 }
 
-/// Removes one batch of rows that are no longer needed; returns how many.
+/// Removes a bounded number of old rows; returns how many.
 #[derive(Debug)]
 pub(crate) struct Purge {
     /// Deletes rows by the account (`$1`), a time in milliseconds (`$2`), and the most rows

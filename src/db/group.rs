@@ -76,6 +76,12 @@ impl Group {
         first.is_some_and(|batch| batch.urgency() == Urgency::Background)
     }
 
+    /// Whether one of the commands has the commit wait for the disk.
+    pub(super) fn is_synced(&self) -> bool {
+        let mut batches = self.first.iter().chain(&self.ordinary);
+        batches.any(|batch| batch.is_synced())
+    }
+
     /// Two groups with half of the commands each.
     pub(super) fn halves(self) -> Vec<Self> {
         let half = self.len().div_ceil(2);
@@ -121,6 +127,8 @@ pub(super) trait Batch: Any + Send {
     fn len(&self) -> usize;
 
     fn urgency(&self) -> Urgency;
+
+    fn is_synced(&self) -> bool;
 
     /// Drops the commands whose callers have left, and refuses those that waited for longer than
     /// [`ACQUIRE_TIMEOUT`]. Says whether there were any of these.
@@ -182,6 +190,10 @@ impl<C: BatchCommand> Batch for Pending<C> {
 
     fn urgency(&self) -> Urgency {
         C::URGENCY
+    }
+
+    fn is_synced(&self) -> bool {
+        C::IS_SYNCED
     }
 
     fn drop_overdue(&mut self) -> bool {

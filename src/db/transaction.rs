@@ -72,24 +72,52 @@ enum Inner<'c> {
     Pipeline(Pipeline<'c>),
 }
 
-impl<'c> Transaction<'c> {
-    /// How a transaction begins that writes, with a lock until its end that one writer of all
-    /// replicas holds, so that none needs a lock of its own. SQLite has such a lock itself, and
-    /// takes it at once: a transaction that reads first and then writes may fail whatever the busy
-    /// timeout.
-    pub(super) fn begin_write_sql(dialect: Dialect, lock: i32, account: i32) -> Vec<String> {
-        match dialect {
-            Dialect::Sqlite => vec!["BEGIN IMMEDIATE".to_owned()],
+/// The statements by which a transaction begins that writes.
+///
+/// It has a lock until its end that one writer of all replicas holds, so that none needs a lock of
+/// its own. SQLite has such a lock itself, and takes it at once: a transaction that reads first and
+/// then writes may fail whatever the busy timeout.
+#[derive(Debug)]
+pub(super) struct BeginWrite {
+    synced: Vec<String>,
+    unsynced: Vec<String>,
+}
+
+impl BeginWrite {
+    /// The numbers are those of PostgreSQL's advisory lock.
+    pub(super) fn new(dialect: Dialect, lock: i32, account: i32) -> Self {
+        let begin = |sync: &str| match dialect {
+            Dialect::Sqlite => vec![sync.to_owned(), "BEGIN IMMEDIATE".to_owned()],
             Dialect::Postgres => {
                 let lock = format!("SELECT pg_advisory_xact_lock({lock}, {account})");
-                let mut begin = vec![BEGIN_WRITE.to_owned(), SYNC_COMMITS.to_owned()];
+                let mut begin = vec![BEGIN_WRITE.to_owned(), sync.to_owned()];
                 begin.extend(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
                 begin.push(lock);
                 begin
             }
+        };
+        let (synced, unsynced) = match dialect {
+            // NORMAL: the log is synced by the next commit with FULL, and before a checkpoint.
+            Dialect::Sqlite => ("PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"),
+            Dialect::Postgres => (SYNC_COMMITS, "SET LOCAL synchronous_commit = off"),
+        };
+        Self {
+            synced: begin(synced),
+            unsynced: begin(unsynced),
         }
     }
 
+    /// Of a transaction whose commit waits for the disk, or does not.
+    pub(super) fn statements(&self, is_synced: bool) -> &[String] {
+        if is_synced {
+            &self.synced
+        } else {
+            &self.unsynced
+        }
+    }
+}
+
+impl<'c> Transaction<'c> {
     /// Begins one that writes, by these statements, of which PostgreSQL gets none before the first
     /// that follows. The owner of the connection closes it after a transaction that is not
     /// committed.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::error::Error;
 use super::limits::DEADLINE;
 use super::pool;
-use super::transaction::Transaction;
+use super::transaction::{BeginWrite, Transaction};
 use super::url::{DatabaseUrl, Dialect};
 
 /// From so long an idle time on the connection is checked before it is used: a server, or a
@@ -28,7 +28,7 @@ const WRITE_LOCK: i32 = 0x7778_7177;
 pub(super) struct WriteConnection {
     origin: ConnectionOrigin,
     dialect: Dialect,
-    begin: Vec<String>,
+    begin: BeginWrite,
     appid: Arc<str>,
 }
 
@@ -73,7 +73,7 @@ impl WriteConnection {
         Self {
             origin,
             dialect,
-            begin: Transaction::begin_write_sql(dialect, WRITE_LOCK, account_key(&appid)),
+            begin: BeginWrite::new(dialect, WRITE_LOCK, account_key(&appid)),
             appid,
         }
     }
@@ -118,13 +118,13 @@ impl WriteConnection {
     }
 
     /// Begins a transaction on the connection that is open.
-    pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+    pub(super) async fn begin(&mut self, is_synced: bool) -> Result<Transaction<'_>, Error> {
         const OPEN: &str = "a transaction begins after the opening";
         let connection = match &mut self.origin {
             ConnectionOrigin::Own { held, .. } => &mut held.as_mut().expect(OPEN).connection,
             ConnectionOrigin::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
         };
-        let (begin, appid) = (&self.begin, &self.appid);
+        let (begin, appid) = (self.begin.statements(is_synced), &self.appid);
         Ok(Transaction::begin_write(connection, self.dialect, begin, appid).await?)
     }
 

@@ -85,8 +85,12 @@ impl Writer {
 
 /// Begins a transaction. One command alone saves PostgreSQL the round trip: it begins with its
 /// first statement. A group waits for the lock before its own deadline runs.
-async fn begin(connection: &mut WriteConnection, is_alone: bool) -> Result<Transaction<'_>, Error> {
-    let mut write = connection.begin().await?;
+async fn begin(
+    connection: &mut WriteConnection,
+    is_synced: bool,
+    is_alone: bool,
+) -> Result<Transaction<'_>, Error> {
+    let mut write = connection.begin(is_synced).await?;
     if !is_alone {
         write.flush().await?;
     }
@@ -252,7 +256,8 @@ impl Task {
             .await
             .map_err(Stage::Begin.failure())?;
         let is_alone = group.len() == 1 && !group.is_background();
-        let write = within_deadline(begin(&mut self.connection, is_alone))
+        let write = begin(&mut self.connection, group.is_synced(), is_alone);
+        let write = within_deadline(write)
             .await
             .map_err(Stage::Begin.failure())?;
         let write = write.with_purge_batch(self.purge_batch.get());

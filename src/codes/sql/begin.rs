@@ -44,7 +44,7 @@ pub struct Begun {
     pub grant: MintGrant,
 }
 
-/// Whether a caller may mint.
+/// Whether a caller may mint: needless, granted, leased elsewhere, or beyond the budget.
 #[derive(Debug)]
 pub enum MintGrant {
     /// No mint is needed: the stored code is good enough.
@@ -86,6 +86,9 @@ struct Begin {
 
 impl BatchCommand for Begin {
     type Output = Begun;
+
+    // A power failure ends the mint too, whose lease and charge may be lost with it.
+    const IS_SYNCED: bool = false;
 
     async fn execute_all(
         commands: &[Self],

@@ -407,11 +407,16 @@ async fn file_database(folder: &tempfile::TempDir) -> Database {
     opened.unwrap()
 }
 
-/// Says how its connection syncs its commits.
-struct ReadsSync;
+/// Reads how its connection syncs its commit.
+struct ReadsSync<const SYNCED: bool>;
 
-impl Command for ReadsSync {
+const NORMAL: i64 = 1;
+const FULL: i64 = 2;
+
+impl<const SYNCED: bool> Command for ReadsSync<SYNCED> {
     type Output = i64;
+
+    const IS_SYNCED: bool = SYNCED;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<i64, Error> {
         let sync = sqlx::query_scalar("PRAGMA synchronous");
@@ -421,13 +426,26 @@ impl Command for ReadsSync {
 
 #[tokio::test]
 async fn a_commit_is_on_the_disk_before_it_is_answered() {
-    const FULL: i64 = 2;
     let folder = tempfile::tempdir().unwrap();
     let db = file_database(&folder).await;
-    assert_eq!(db.execute(ReadsSync).await.unwrap(), FULL);
+    assert_eq!(db.execute(ReadsSync::<true>).await.unwrap(), FULL);
     // A new connection after a failure.
     db.execute(Fails).await.unwrap_err();
-    assert_eq!(db.execute(ReadsSync).await.unwrap(), FULL);
+    assert_eq!(db.execute(ReadsSync::<true>).await.unwrap(), FULL);
+}
+
+#[tokio::test]
+async fn one_command_that_is_synced_has_its_group_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = file_database(&folder).await;
+    for _ in 0..2 {
+        assert_eq!(db.execute(ReadsSync::<false>).await.unwrap(), NORMAL);
+        let (unsynced, synced) = tokio::join!(
+            db.execute(ReadsSync::<false>),
+            db.execute(ReadsSync::<true>)
+        );
+        assert_eq!((unsynced.unwrap(), synced.unwrap()), (FULL, FULL));
+    }
 }
 
 /// Never ends.
