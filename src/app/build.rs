@@ -238,7 +238,7 @@ fn observe(attempt: &wechat::Attempt<'_>) {
     }
 }
 
-async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Stores, OpenError> {
+async fn open_stores(config: &Config, clock: Arc<dyn Clock>) -> Result<Stores, OpenError> {
     let app_id = config.account.app_id.as_str();
     let person_key = config.scans.person_key.as_ref();
     Stores::open(
@@ -398,7 +398,7 @@ async fn open_while_starting(
     tasks: &TaskTracker,
     clock: Arc<dyn Clock>,
 ) -> Result<(TcpListener, Stores), StartError> {
-    let (limits, opening) = (service_limits(config), open_store(config, clock));
+    let (limits, opening) = (service_limits(config), open_stores(config, clock));
     let served = serve_starting_page_while(listener, starting, limits, tasks, opening).await?;
     let (listener, stores) = served;
     if stores.is_err() {

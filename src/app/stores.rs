@@ -1,4 +1,4 @@
-//! The repositories of all features, over one database.
+//! The stores of all features, over one database.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::db::{ClockDifference, Database, MigrationConnection, OpenError, Upstr
 use crate::statistics::{EventStore, PersonKey, person_key};
 use crate::webhooks::WebhookStore;
 
-/// The repositories of all features. Clones are handles to the same database.
+/// The stores of all features. Clones are handles to the same database.
 #[derive(Debug, Clone)]
 pub struct Stores {
     /// The database itself: health, closing.

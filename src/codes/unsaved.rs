@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_store_does_not_take_is_held() {
+    async fn what_the_database_does_not_take_is_held() {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::UNIX_EPOCH));
         let store = CodeStore::in_memory(clock).await;
         store.close().await;

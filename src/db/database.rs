@@ -20,7 +20,7 @@ use crate::clock::Clock;
 
 /// The database of one account. Clones are handles to the same one.
 ///
-/// Each feature has a repository of its own over it, with the SQL of that feature.
+/// Each feature has a store of its own over it, with the SQL of that feature.
 #[derive(Debug, Clone)]
 pub struct Database {
     engine: Arc<Engine>,

@@ -35,11 +35,11 @@ async fn check_schema(
     report: Report<'_>,
 ) -> Option<Stores> {
     let note = match Database::schema_state(&config.database_url).await {
-        Ok(SchemaState::Current) => return check_ready_store(config, clock, report).await,
+        Ok(SchemaState::Current) => return check_ready_database(config, clock, report).await,
         Ok(SchemaState::Missing) => "does not exist yet: `wxqr serve` creates it",
         Ok(SchemaState::Outdated) => "has an older schema: `wxqr serve` migrates it",
         Err(error) => {
-            report(Finding::failed(STORE, store_issue(&error)));
+            report(Finding::failed(STORE, opening_issue(&error)));
             return None;
         }
     };
@@ -48,7 +48,7 @@ async fn check_schema(
     None
 }
 
-async fn check_ready_store(
+async fn check_ready_database(
     config: &Config,
     clock: &Arc<dyn Clock>,
     report: Report<'_>,
@@ -65,7 +65,7 @@ async fn check_ready_store(
     let store = match opened.await {
         Ok(store) => store,
         Err(error) => {
-            report(Finding::failed(STORE, store_issue(&error)));
+            report(Finding::failed(STORE, opening_issue(&error)));
             return None;
         }
     };
@@ -100,7 +100,7 @@ async fn damage(database: &Database) -> Option<Issue> {
     }
 }
 
-fn store_issue(error: &OpenError) -> Issue {
+fn opening_issue(error: &OpenError) -> Issue {
     Issue::new(Causes(error).to_string(), error.action())
 }
 

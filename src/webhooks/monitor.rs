@@ -76,7 +76,7 @@ pub(super) struct Look {
 }
 
 impl Monitor {
-    /// Over the repositories of one database.
+    /// Over stores of one database.
     pub fn new(store: WebhookStore, events: EventStore, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,

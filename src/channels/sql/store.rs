@@ -1,4 +1,4 @@
-//! The repository of channels.
+//! The store of channels.
 
 use crate::db::Database;
 

@@ -211,7 +211,7 @@ async fn what_was_read_before_a_stop_was_written_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn without_the_store_one_caller_of_a_replica_probes() {
+async fn without_the_database_one_caller_of_a_replica_probes() {
     let (clock, breaker) = breaker().await;
     call(&breaker, Api::Create, refusal(45009)).await;
     breaker.store.close().await;

@@ -1,4 +1,4 @@
-//! The repository of codes.
+//! The store of codes.
 
 #[cfg(test)]
 use std::sync::Arc;

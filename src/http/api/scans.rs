@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_a_number_that_the_store_could_have_given() {
+    fn a_cursor_is_a_number_that_the_database_could_have_given() {
         for (text, want) in [
             ("0", Some(0)),
             ("17", Some(17)),

@@ -1,4 +1,4 @@
-//! The repository of events and numbers.
+//! The store of events and numbers.
 
 #[cfg(test)]
 use std::sync::Arc;

@@ -197,7 +197,7 @@ async fn a_server_that_hangs_costs_no_event_and_no_deadline() {
 }
 
 #[tokio::test]
-async fn without_the_store_messages_are_passed_on_and_events_are_not() {
+async fn without_the_database_messages_are_passed_on_and_events_are_not() {
     let says = Behaviour::Says(StatusCode::OK, "text/plain", b"old".to_vec());
     let (_server, url, got) = old_server(says).await;
     let database = Database::sqlite();

@@ -508,7 +508,7 @@ async fn a_key_is_not_sent_over_http_to_whatever_answers() {
 }
 
 #[tokio::test]
-async fn without_its_store_a_stable_token_is_checked_and_a_classic_one_is_not() {
+async fn without_its_database_a_stable_token_is_checked_and_a_classic_one_is_not() {
     let (sandbox, address, _server) = sandbox().await;
     let api_base = format!("http://{address}");
     let store = ("WXQR_DATABASE_URL", "sqlite:///no/such/folder/wxqr.db");
@@ -540,7 +540,7 @@ async fn the_clock_of_the_databases_server_is_compared() {
     let Some(database) = Database::postgres().await else {
         return;
     };
-    make_store(&database).await;
+    create_database(&database).await;
     let (_sandbox, address, _server) = sandbox().await;
     let store = ("WXQR_DATABASE_URL", database.url.as_str());
     let output = doctor(&format!("http://{address}"), &[store]).await;
@@ -554,7 +554,7 @@ async fn the_clock_of_the_databases_server_is_compared() {
 }
 
 /// As `wxqr serve` makes it.
-async fn make_store(database: &Database) {
+async fn create_database(database: &Database) {
     let url = database.url.as_str().into();
     let upstream = UpstreamIdentity::of_host("127.0.0.1");
     let opened = Stores::open_now(&url, APP_ID, &upstream, Arc::new(SystemClock), None).await;
@@ -570,11 +570,11 @@ fn files(database: &Database) -> Vec<OsString> {
 }
 
 #[tokio::test]
-async fn a_store_file_that_others_may_read_is_warned_about() {
+async fn a_database_file_that_others_may_read_is_warned_about() {
     let (_sandbox, address, _server) = sandbox().await;
     let api_base = format!("http://{address}");
     let database = Database::sqlite();
-    make_store(&database).await;
+    create_database(&database).await;
     let store = ("WXQR_DATABASE_URL", database.url.as_str());
     for (mode, is_warned) in [(0o644, true), (0o660, true), (0o600, false)] {
         let permissions = Permissions::from_mode(mode);
@@ -590,7 +590,7 @@ async fn a_store_file_that_others_may_read_is_warned_about() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_is_not_made() {
+async fn a_database_that_is_not_there_is_not_made() {
     let (sandbox, address, _server) = sandbox().await;
     let api_base = format!("http://{address}");
     let database = Database::sqlite();
@@ -657,12 +657,12 @@ async fn a_user_without_create_rights_is_reported() {
 }
 
 #[tokio::test]
-async fn a_store_of_an_older_version_is_left_as_it_is() {
+async fn a_database_of_an_older_version_is_left_as_it_is() {
     let (_sandbox, address, _server) = sandbox().await;
     let api_base = format!("http://{address}");
     let database = Database::sqlite();
     let store = ("WXQR_DATABASE_URL", database.url.as_str());
-    make_store(&database).await;
+    create_database(&database).await;
     let output = doctor(&api_base, &[store]).await;
     assert_eq!(output.status, 0, "{output:?}");
     line(
@@ -686,7 +686,7 @@ async fn a_refused_database_is_reported_with_a_remedy() {
     let damaged = Database::sqlite();
     fs::write(damaged.file(), "this is no database".repeat(100)).unwrap();
     let partly_damaged = Database::sqlite();
-    make_store(&partly_damaged).await;
+    create_database(&partly_damaged).await;
     partly_damaged.fill_with_tickets().await;
     partly_damaged.damage_a_page_of("ticket").await;
     let foreign = Database::sqlite();

@@ -157,7 +157,7 @@ async fn openids(store: &wxqr::app::Stores) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_store_is_away_nothing_is_acknowledged_and_nothing_lost() {
+async fn while_the_database_is_away_nothing_is_acknowledged_and_nothing_lost() {
     let Some(cluster) = Cluster::start() else {
         return;
     };

@@ -328,7 +328,7 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
     let crowd = (0..30).map(|n| {
         let path = format!("/qrcode.json?scene_str=crowd-{n}&permanent=true");
         let request = replica.request(&path).bearer_auth(keys::ADMIN);
-        Answer::once_the_store_is_free(request)
+        Answer::once_the_database_is_free(request)
     });
     for answer in join_all(crowd).await {
         assert_eq!(

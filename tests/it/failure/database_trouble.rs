@@ -36,7 +36,7 @@ fn asking(replica: &Replica, path: &str) -> JoinHandle<Answer> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_permanent_code_that_came_while_the_store_was_away_is_written_down_when_it_is_back() {
+async fn a_permanent_code_that_came_while_the_database_was_away_is_written_down_when_it_is_back() {
     let Some(cluster) = block_in_place(Cluster::start) else {
         return;
     };
@@ -129,7 +129,7 @@ impl Alone {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_classic_token_is_kept_and_no_other_is_fetched_without_the_store() {
+async fn a_classic_token_is_kept_and_no_other_is_fetched_without_the_database() {
     let Some(alone) = Alone::with(&[PATIENT, ("TOKEN_SOURCE", "classic")]).await else {
         return;
     };
@@ -149,7 +149,7 @@ async fn a_classic_token_is_kept_and_no_other_is_fetched_without_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_refresh_is_forced_without_the_store() {
+async fn no_refresh_is_forced_without_the_database() {
     let Some(alone) = Alone::with(&[PATIENT]).await else {
         return;
     };
@@ -163,7 +163,7 @@ async fn no_refresh_is_forced_without_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_makes_no_code_without_the_store() {
+async fn the_api_makes_no_code_without_the_database() {
     let Some(alone) = Alone::with(&[]).await else {
         return;
     };
@@ -312,7 +312,7 @@ async fn a_replica_without_the_lease_does_not_mint() {
     assert_eq!(
         upstream.creates(),
         1,
-        "one lease that is locked is not the store"
+        "one lease that is locked is not the database"
     );
     assert_eq!(made.status, StatusCode::OK, "{made:?}");
     if waited.status == StatusCode::OK {

@@ -51,7 +51,7 @@ async fn filled() -> Database {
     database
 }
 
-async fn close_store(url: &str) {
+async fn close_database(url: &str) {
     store_at(url).await.database.close().await;
 }
 
@@ -94,8 +94,8 @@ async fn both_directions_hold_the_same_rows() {
     let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
     assert_eq!(names, ["a?b.db"]);
     // Both are databases of the service.
-    close_store(&back).await;
-    close_store(&postgres.url).await;
+    close_database(&back).await;
+    close_database(&postgres.url).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +121,7 @@ async fn a_target_that_holds_something_is_left_as_it_is() {
         "{foreign:?}"
     );
     postgres.run("DROP TABLE theirs").await;
-    close_store(&postgres.url).await;
+    close_database(&postgres.url).await;
     let ours = copy(&source.url, &postgres.url).await;
     assert!(ours.stderr.contains("--to: it holds tables"), "{ours:?}");
     assert_eq!((foreign.status, ours.status), (1, 1));
@@ -243,7 +243,7 @@ async fn a_database_of_a_server_is_not_copied_to_itself() {
     let Some(postgres) = Database::postgres().await else {
         return;
     };
-    close_store(&postgres.url).await;
+    close_database(&postgres.url).await;
     let other_spelling = format!("{}?application_name=x", postgres.url);
     let other_schema = format!("{}?options=-csearch_path%3Dpg_temp", postgres.url);
     for to in [&postgres.url, &other_spelling, &other_schema] {

@@ -779,7 +779,7 @@ async fn sums_are_those_of_all_codes(bench: Bench) {
 }
 
 /// The tickets of codes that were there before tickets were kept.
-async fn an_older_store_brings_its_tickets(bench: Bench) {
+async fn an_older_database_brings_its_tickets(bench: Bench) {
     bench.code("1").await;
     let scene = Scene::new(Kind::QrStrScene, "poster").unwrap();
     let code = for_a_while("poster", bench.clock.now(), 60);
@@ -828,7 +828,7 @@ contract! { sqlite postgres: {
     codes_of_bindings_are_not_listed,
     a_page_and_its_last_place_are_of_one_moment,
     sums_are_those_of_all_codes,
-    an_older_store_brings_its_tickets,
+    an_older_database_brings_its_tickets,
 }}
 
 /// A repeat is known by its name: it stays one.
@@ -868,7 +868,7 @@ async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
 
 /// A new database takes a key from outside as it is, and holds it to that.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_store_keeps_no_key_that_comes_from_outside() {
+async fn a_new_database_keeps_no_key_that_comes_from_outside() {
     let database = Database::sqlite();
     let (url, upstream) = (
         database.url.as_str().into(),
@@ -886,7 +886,7 @@ async fn a_new_store_keeps_no_key_that_comes_from_outside() {
 }
 
 #[tokio::test]
-async fn a_store_in_memory_counts_as_others_do() {
+async fn a_database_in_memory_counts_as_others_do() {
     let bench = Bench::on(Database::memory()).await;
     bench.code("1").await;
     bench.record(&[follow(1, "a", "1"), leave(2, "a")]).await;

@@ -245,7 +245,7 @@ async fn a_file_that_others_may_read_is_reported_and_left_alone() {
 const FORGET_FINGERPRINT: &str = "DELETE FROM about WHERE name = 'person_key_fingerprint'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_whose_key_is_lost_goes_on_with_another_after_one_statement() {
+async fn a_database_whose_key_is_lost_goes_on_with_another_after_one_statement() {
     let upstream = Upstream::spawn().await;
     let [lost, next] = ["0123456789abcdef", "fedcba9876543210"].map(|part| part.repeat(4));
     for given in [vec![("PERSON_KEY", next.as_str())], vec![]] {

@@ -139,7 +139,7 @@ async fn writers_of_one_process_do_not_fail_each_other() {
 }
 
 #[tokio::test]
-async fn a_writer_of_another_process_fails_writes_and_not_the_store() {
+async fn a_writer_of_another_process_fails_writes_and_not_the_database() {
     let database = Database::sqlite();
     let store = open(&database.url).await;
     store

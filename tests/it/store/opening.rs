@@ -40,7 +40,7 @@ async fn open_at(database: &Database, host: &str) -> Result<Stores, OpenError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_belongs_to_one_wechat_and_weixins_hosts_are_one() {
+async fn a_database_belongs_to_one_wechat_and_weixins_hosts_are_one() {
     for database in databases().await {
         open_at(&database, "api.weixin.qq.com").await.unwrap();
         for host in [

@@ -35,7 +35,7 @@ impl Answer {
 
     /// Sends a request again while the database has too much to do for it: how long that is depends
     /// on the machine.
-    pub(crate) async fn once_the_store_is_free(request: RequestBuilder) -> Self {
+    pub(crate) async fn once_the_database_is_free(request: RequestBuilder) -> Self {
         let started = Instant::now();
         loop {
             let answer = Self::to(request.try_clone().unwrap()).await;

@@ -226,7 +226,7 @@ pub(crate) async fn spread(
         .zip(replicas.iter().cycle())
         .map(|(path, replica)| replica.request(&path).bearer_auth(keys::ADMIN))
         .collect();
-    stream::iter(requests.into_iter().map(Answer::once_the_store_is_free))
+    stream::iter(requests.into_iter().map(Answer::once_the_database_is_free))
         .buffer_unordered(at_a_time)
         .collect()
         .await

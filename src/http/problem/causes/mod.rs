@@ -5,10 +5,10 @@ mod access;
 mod bindings;
 mod body;
 mod codes;
+mod database;
 mod origin;
 mod pictures;
 mod scans;
-mod store;
 mod values;
 mod wechat;
 
