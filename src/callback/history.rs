@@ -33,17 +33,17 @@ pub struct Summary {
     pub accepted: u64,
     /// All other requests, URL verifications included. An encrypted push without a configured key
     /// counts here, although it is acknowledged.
-    pub refused: u64,
+    pub rejected: u64,
     /// Rejections since the last accepted push whose evidence is at least [`Evidence::Signed`].
-    pub refused_since_accepted: u64,
+    pub rejected_since_accepted: u64,
     /// The last rejection that has a diagnosis. One with less [`Evidence`] replaces it only after
     /// a push was accepted, so that requests from the internet cannot hide a real error.
-    pub last_refusal: Option<LastRefusal>,
+    pub last_rejection: Option<LastRejection>,
 }
 
 /// A rejection with its diagnosis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastRefusal {
+pub struct LastRejection {
     /// The likely cause.
     pub diagnosis: Diagnosis,
     /// When it happened.
@@ -67,10 +67,10 @@ impl History {
     }
 
     /// Counts a rejection, and logs its diagnosis at most once a minute.
-    pub fn refused(&self, diagnosis: Option<Diagnosis>, now: Timestamp) {
+    pub fn rejected(&self, diagnosis: Option<Diagnosis>, now: Timestamp) {
         let times = {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            state.summary.refused += 1;
+            state.summary.rejected += 1;
             let Some(diagnosis) = diagnosis else { return };
             state.summary.remember(diagnosis, now);
             state.lines.entry(diagnosis.code()).or_default().due(now)
@@ -100,21 +100,21 @@ impl Summary {
     fn accept(&mut self, now: Timestamp) {
         self.accepted += 1;
         self.last_push_at = Some(now);
-        self.refused_since_accepted = 0;
-        if let Some(last) = &mut self.last_refusal {
+        self.rejected_since_accepted = 0;
+        if let Some(last) = &mut self.last_rejection {
             last.accepted_since = true;
         }
     }
 
     fn remember(&mut self, diagnosis: Diagnosis, now: Timestamp) {
         if diagnosis.evidence() >= Evidence::Signed {
-            self.refused_since_accepted += 1;
+            self.rejected_since_accepted += 1;
         }
-        let has_more_evidence = |last: LastRefusal| {
+        let has_more_evidence = |last: LastRejection| {
             !last.accepted_since && last.diagnosis.evidence() > diagnosis.evidence()
         };
-        if !self.last_refusal.is_some_and(has_more_evidence) {
-            self.last_refusal = Some(LastRefusal {
+        if !self.last_rejection.is_some_and(has_more_evidence) {
+            self.last_rejection = Some(LastRejection {
                 diagnosis,
                 at: now,
                 accepted_since: false,
@@ -166,38 +166,38 @@ mod tests {
     #[test]
     fn weaker_evidence_replaces_a_rejection_only_after_an_accepted_push() {
         let history = History::default();
-        let last = || history.summary().last_refusal.map(|last| last.diagnosis);
-        history.refused(Some(Diagnosis::Unsigned), at(1));
+        let last = || history.summary().last_rejection.map(|last| last.diagnosis);
+        history.rejected(Some(Diagnosis::Unsigned), at(1));
         assert_eq!(last(), Some(Diagnosis::Unsigned));
-        history.refused(Some(Diagnosis::OtherToken), at(1));
-        history.refused(Some(Diagnosis::Unsigned), at(1));
+        history.rejected(Some(Diagnosis::OtherToken), at(1));
+        history.rejected(Some(Diagnosis::Unsigned), at(1));
         assert_eq!(last(), Some(Diagnosis::OtherToken));
-        history.refused(Some(Diagnosis::NotEncrypted), at(2));
-        history.refused(Some(Diagnosis::OtherToken), at(3));
-        history.refused(Some(Diagnosis::Unsigned), at(3));
-        history.refused(None, at(3));
+        history.rejected(Some(Diagnosis::NotEncrypted), at(2));
+        history.rejected(Some(Diagnosis::OtherToken), at(3));
+        history.rejected(Some(Diagnosis::Unsigned), at(3));
+        history.rejected(None, at(3));
         assert_eq!(last(), Some(Diagnosis::NotEncrypted));
-        assert_eq!(history.summary().refused_since_accepted, 3);
+        assert_eq!(history.summary().rejected_since_accepted, 3);
         history.accepted(at(4));
         assert_eq!(last(), Some(Diagnosis::NotEncrypted));
-        assert_eq!(history.summary().refused_since_accepted, 0);
-        history.refused(Some(Diagnosis::Unsigned), at(4));
+        assert_eq!(history.summary().rejected_since_accepted, 0);
+        history.rejected(Some(Diagnosis::Unsigned), at(4));
         assert_eq!(last(), Some(Diagnosis::Unsigned));
         let summary = history.summary();
-        assert_eq!((summary.accepted, summary.refused), (1, 8));
-        assert_eq!(summary.refused_since_accepted, 0);
+        assert_eq!((summary.accepted, summary.rejected), (1, 8));
+        assert_eq!(summary.rejected_since_accepted, 0);
         assert_eq!(summary.last_push_at, Some(at(4)));
     }
 
     #[test]
-    fn a_refusal_in_the_second_of_an_accepted_push_is_before_or_after_it() {
+    fn a_rejection_in_the_second_of_an_accepted_push_is_before_or_after_it() {
         let history = History::default();
-        let is_past = || history.summary().last_refusal.unwrap().accepted_since;
-        history.refused(Some(Diagnosis::OtherToken), at(1));
+        let is_past = || history.summary().last_rejection.unwrap().accepted_since;
+        history.rejected(Some(Diagnosis::OtherToken), at(1));
         assert!(!is_past());
         history.accepted(at(1));
         assert!(is_past());
-        history.refused(Some(Diagnosis::OtherToken), at(1));
+        history.rejected(Some(Diagnosis::OtherToken), at(1));
         assert!(!is_past());
     }
 }

@@ -6,4 +6,4 @@ mod advice;
 mod history;
 
 pub use self::advice::{action, likely_cause};
-pub use self::history::{History, LastRefusal, Summary};
+pub use self::history::{History, LastRejection, Summary};

@@ -31,13 +31,16 @@ const FAILING_REJECTIONS: u64 = 3;
 pub(super) struct Pushes {
     last_push_at: Option<Timestamp>,
     accepted: u64,
-    refused: u64,
-    refused_since_accepted: u64,
-    last_refusal: Option<ReportedRefusal>,
+    #[serde(rename = "refused")]
+    rejected: u64,
+    #[serde(rename = "refused_since_accepted")]
+    rejected_since_accepted: u64,
+    #[serde(rename = "last_refusal")]
+    last_rejection: Option<ReportedRejection>,
 }
 
 #[derive(Debug, Deserialize)]
-struct ReportedRefusal {
+struct ReportedRejection {
     code: String,
     reason: String,
     action: String,
@@ -90,10 +93,10 @@ impl Pushes {
     /// the check, as after a change of the Token.
     pub(super) fn health(&self) -> PushHealth {
         let Self {
-            accepted, refused, ..
+            accepted, rejected, ..
         } = self;
         let Some(last) = self
-            .last_refusal
+            .last_rejection
             .as_ref()
             .filter(|last| !last.accepted_since)
         else {
@@ -102,13 +105,13 @@ impl Pushes {
         let cause = format!(
             "{} accepted and {} refused since the service started, the last at {}: {}",
             counted(*accepted, "push", "pushes"),
-            counted(*refused, "request", "requests"),
+            counted(*rejected, "request", "requests"),
             last.at,
             last.reason
         );
         let issue = Issue::new(cause, &last.action);
         let is_token = last.code == Diagnosis::OtherToken.code()
-            && (*accepted == 0 || self.refused_since_accepted >= FAILING_REJECTIONS);
+            && (*accepted == 0 || self.rejected_since_accepted >= FAILING_REJECTIONS);
         if last.proven || is_token {
             PushHealth::Failing(issue)
         } else {
@@ -133,14 +136,14 @@ mod tests {
     use crate::callback;
 
     /// Counts with accepted pushes, then rejections, the last one with this diagnosis.
-    fn pushes(accepted: u64, refusals: Option<(Diagnosis, u64)>) -> Pushes {
+    fn pushes(accepted: u64, rejections: Option<(Diagnosis, u64)>) -> Pushes {
         let at = Timestamp::UNIX_EPOCH;
         Pushes {
             last_push_at: (accepted > 0).then_some(at),
             accepted,
-            refused: 9,
-            refused_since_accepted: refusals.map_or(0, |(_, times)| times),
-            last_refusal: refusals.map(|(diagnosis, times)| ReportedRefusal {
+            rejected: 9,
+            rejected_since_accepted: rejections.map_or(0, |(_, times)| times),
+            last_rejection: rejections.map(|(diagnosis, times)| ReportedRejection {
                 code: diagnosis.code().to_owned(),
                 reason: callback::likely_cause(diagnosis).to_string(),
                 action: callback::action(diagnosis).to_owned(),
@@ -154,34 +157,34 @@ mod tests {
     #[test]
     fn rejections_since_the_last_accepted_push_decide() {
         use Diagnosis::{NotEncrypted, OtherToken, Unreadable, Unsigned};
-        for (accepted, refusals, want) in [
+        for (accepted, rejections, want) in [
             (0, None, "fine"),
             (1, None, "fine"),
-            (0, Some((NotEncrypted, 1)), "refused"),
-            (7, Some((NotEncrypted, 1)), "refused"),
+            (0, Some((NotEncrypted, 1)), "rejected"),
+            (7, Some((NotEncrypted, 1)), "rejected"),
             (7, Some((NotEncrypted, 0)), "fine"),
-            (0, Some((Unreadable, 1)), "refused"),
-            (0, Some((OtherToken, 1)), "refused"),
+            (0, Some((Unreadable, 1)), "rejected"),
+            (0, Some((OtherToken, 1)), "rejected"),
             (7, Some((OtherToken, 1)), "doubtful"),
             (7, Some((OtherToken, 2)), "doubtful"),
-            (7, Some((OtherToken, 3)), "refused"),
+            (7, Some((OtherToken, 3)), "rejected"),
             (7, Some((OtherToken, 0)), "fine"),
             (0, Some((Unsigned, 0)), "doubtful"),
             (7, Some((Unsigned, 0)), "doubtful"),
         ] {
-            let got = match pushes(accepted, refusals).health() {
+            let got = match pushes(accepted, rejections).health() {
                 PushHealth::Healthy(_) => "fine",
                 PushHealth::Suspect(_) => "doubtful",
-                PushHealth::Failing(_) => "refused",
+                PushHealth::Failing(_) => "rejected",
             };
-            assert_eq!(got, want, "accepted {accepted}, refused {refusals:?}");
+            assert_eq!(got, want, "accepted {accepted}, rejected {rejections:?}");
         }
     }
 
     #[test]
     fn one_push_is_counted_in_the_singular() {
         let PushHealth::Healthy(detail) = pushes(1, None).health() else {
-            panic!("nothing was refused");
+            panic!("nothing was rejected");
         };
         assert!(detail.starts_with("1 push accepted since"), "{detail}");
     }

@@ -90,9 +90,9 @@ impl Callback {
     }
 
     /// Gives the same response for every cause; the cause is for the operator.
-    fn refuse(&self, refused: Rejected, now: Timestamp) -> Problem {
-        telemetry::callback_rejected(refused.reason().as_str());
-        self.history.refused(refused.diagnosis(), now);
+    fn reject(&self, rejected: Rejected, now: Timestamp) -> Problem {
+        telemetry::callback_rejected(rejected.reason().as_str());
+        self.history.rejected(rejected.diagnosis(), now);
         let message = "this is not from WeChat";
         Problem::new(ErrorCode::NotFromWeChat, message)
     }
@@ -101,7 +101,7 @@ impl Callback {
     fn count(&self, diagnosis: Option<Diagnosis>, now: Timestamp) {
         match diagnosis {
             None => self.history.accepted(now),
-            Some(_) => self.history.refused(diagnosis, now),
+            Some(_) => self.history.rejected(diagnosis, now),
         }
     }
 }
@@ -117,7 +117,7 @@ pub(crate) async fn verify(
     let echo = callback
         .verifier
         .verify_url(&query.unwrap_or_default(), now)
-        .map_err(|refused| callback.refuse(refused, now))?;
+        .map_err(|rejected| callback.reject(rejected, now))?;
     tracing::info!("the callback was verified");
     Ok(echo.into_response())
 }
@@ -158,7 +158,7 @@ impl Callback {
     /// Checks the query, before the body is read.
     fn admit(&self, query: &str, now: Timestamp) -> Result<QuerySignature, Problem> {
         let admitted = self.verifier.check_query(query, now);
-        admitted.map_err(|refused| self.refuse(refused, now))
+        admitted.map_err(|rejected| self.reject(rejected, now))
     }
 
     /// Reads the body within the sender's byte budget and the deadline of a push.
@@ -180,7 +180,7 @@ impl Callback {
         let push = self
             .verifier
             .verify(query, body, now)
-            .map_err(|refused| self.refuse(refused, now))?;
+            .map_err(|rejected| self.reject(rejected, now))?;
         telemetry::push(now);
         if push.needed_previous_key {
             self.log_previous_key();

@@ -8,7 +8,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::callback::{self, LastRefusal, Summary};
+use crate::callback::{self, LastRejection, Summary};
 use crate::codes::Tokens;
 use crate::codes::{AccountFault, CircuitBreaker};
 use crate::codes::{Codes, Supplies};
@@ -92,12 +92,13 @@ pub(crate) struct CallbackBody {
     refused_since_accepted: u64,
     /// The last refusal with a likely cause in the set-up; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_refusal: Option<RefusalBody>,
+    last_refusal: Option<RejectionBody>,
 }
 
 /// Why a request to the callback was refused.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RefusalBody {
+#[schema(as = RefusalBody)]
+pub(crate) struct RejectionBody {
     /// `not_encrypted`, `no_key`, `other_key`, `other_account`, `clock`, `altered`, `unreadable`,
     /// `other_token` or `unsigned`.
     code: &'static str,
@@ -227,14 +228,14 @@ fn pushes(summary: Summary) -> CallbackBody {
     CallbackBody {
         last_push_at: summary.last_push_at.map(rfc3339),
         accepted: summary.accepted,
-        refused: summary.refused,
-        refused_since_accepted: summary.refused_since_accepted,
-        last_refusal: summary.last_refusal.map(refusal),
+        refused: summary.rejected,
+        refused_since_accepted: summary.rejected_since_accepted,
+        last_refusal: summary.last_rejection.map(rejection),
     }
 }
 
-fn refusal(last: LastRefusal) -> RefusalBody {
-    RefusalBody {
+fn rejection(last: LastRejection) -> RejectionBody {
+    RejectionBody {
         code: last.diagnosis.code(),
         reason: callback::likely_cause(last.diagnosis).to_string(),
         action: callback::action(last.diagnosis),
