@@ -46,37 +46,37 @@ impl BatchCommand for RecordEvent {
         let Some(RecordEvent { store, .. }) = commands.first() else {
             return Ok(Vec::new());
         };
-        let named: Vec<_> = commands
+        let events: Vec<_> = commands
             .iter()
             .map(|record| PseudonymousEvent::new(&record.event, &store.person_key))
             .collect();
-        store.record_named(write, &named).await
+        store.record_batch(write, &events).await
     }
 }
 
 impl EventStore {
-    async fn record_named(
+    async fn record_batch(
         &self,
         write: &mut Transaction<'_>,
-        named: &[PseudonymousEvent<'_>],
+        events: &[PseudonymousEvent<'_>],
     ) -> Result<Vec<Receipt>, Error> {
         let mut recording = Recording { write };
-        let stored = recording.stored(named).await?;
-        let fresh = fresh(named, &stored);
-        if fresh.is_empty() {
-            let owners = recording.owners(&tickets(named)).await?;
-            return Ok(replies::receipts(named, &[], &owners));
+        let stored = recording.stored(events).await?;
+        let new_events = new_events(events, &stored);
+        if new_events.is_empty() {
+            let targets = recording.targets(&tickets(events)).await?;
+            return Ok(replies::receipts(events, &[], &targets));
         }
-        let first_seq = recording.reserve_sequence(fresh.len()).await?;
-        let owners = recording.owners(&tickets(named)).await?;
-        let fresh = attributed(fresh, first_seq, &owners);
-        let changes = recording.count(&fresh).await?;
+        let first_seq = recording.reserve_sequence(new_events.len()).await?;
+        let targets = recording.targets(&tickets(events)).await?;
+        let new_events = attributed(new_events, first_seq, &targets);
+        let changes = recording.count(&new_events).await?;
         if changes.states.values().any(|state| state.openid.is_none()) {
             // Before the commit, whose outcome may stay unknown.
             self.db.mark_erased();
         }
-        recording.store(&fresh, &changes).await?;
-        Ok(replies::receipts(named, &fresh, &owners))
+        recording.store(&new_events, &changes).await?;
+        Ok(replies::receipts(events, &new_events, &targets))
     }
 }
 
@@ -94,7 +94,7 @@ struct PseudonymousEvent<'a> {
 
 /// An event that was not stored before, with its subject.
 struct NewEvent<'a> {
-    named: &'a PseudonymousEvent<'a>,
+    pseudonymous: &'a PseudonymousEvent<'a>,
     /// Its position in the batch.
     index: usize,
     seq: i64,
@@ -111,8 +111,8 @@ enum Subject {
     Own(Option<ScannedBinding>),
 }
 
-/// The code of a ticket, its binding, and what a follower reads who scans it.
-struct Owner {
+/// What a ticket leads to: its code, its binding, and what a follower reads who scans it.
+struct TicketTarget {
     scene: Scene,
     binding: Option<ScannedBinding>,
     reply: Option<Reply>,
@@ -141,19 +141,19 @@ impl<'a> PseudonymousEvent<'a> {
         Some(scan.ticket.as_ref()?.as_str())
     }
 
-    /// Its subject, by the owners of known tickets.
-    fn about(&self, owners: &HashMap<String, Owner>) -> Subject {
+    /// Its subject, by the targets of known tickets.
+    fn about(&self, targets: &HashMap<String, TicketTarget>) -> Subject {
         let Some(scan) = &self.dated.event.scan else {
             return Subject::NoCode;
         };
-        let owner = self.ticket().and_then(|ticket| owners.get(ticket));
-        match owner {
-            Some(Owner {
+        let target = self.ticket().and_then(|ticket| targets.get(ticket));
+        match target {
+            Some(TicketTarget {
                 binding: Some(binding),
                 ..
             }) => Subject::Own(Some(binding.clone())),
             _ if scan.scene.starts_with(SceneText::RESERVED_PREFIX) => Subject::Own(None),
-            Some(owner) => Subject::Code(Attribution::Code(owner.scene.clone())),
+            Some(target) => Subject::Code(Attribution::Code(target.scene.clone())),
             None => Subject::Code(Attribution::Unknown(scan.scene.clone())),
         }
     }
@@ -161,7 +161,7 @@ impl<'a> PseudonymousEvent<'a> {
 
 impl NewEvent<'_> {
     fn at(&self) -> Timestamp {
-        self.named.dated.event.created_at
+        self.pseudonymous.dated.event.created_at
     }
 
     fn code(&self) -> Option<&Attribution> {
@@ -180,7 +180,7 @@ impl NewEvent<'_> {
     }
 
     fn attributed(&self) -> AttributedEvent<'_> {
-        let PseudonymousEvent { dated, person, .. } = self.named;
+        let PseudonymousEvent { dated, person, .. } = self.pseudonymous;
         AttributedEvent {
             person: person.clone(),
             openid: &dated.event.openid,
@@ -193,10 +193,10 @@ impl NewEvent<'_> {
 }
 
 impl Recording<'_, '_> {
-    async fn count(&mut self, fresh: &[NewEvent<'_>]) -> Result<StatisticsDelta, Error> {
-        let known = self.known(fresh).await?;
+    async fn count(&mut self, new_events: &[NewEvent<'_>]) -> Result<StatisticsDelta, Error> {
+        let known = self.known(new_events).await?;
         let mut count = DeltaBuilder::from(known);
-        for event in fresh {
+        for event in new_events {
             count.add(&event.attributed());
         }
         Ok(count.finish())
@@ -204,45 +204,49 @@ impl Recording<'_, '_> {
 
     async fn store(
         &mut self,
-        fresh: &[NewEvent<'_>],
+        new_events: &[NewEvent<'_>],
         changes: &StatisticsDelta,
     ) -> Result<(), Error> {
-        self.write_events(fresh).await?;
+        self.write_events(new_events).await?;
         self.write_states(&changes.states).await?;
         self.write_first_touches(&changes.first_touches).await?;
         self.write_tallies(&changes.tallies).await?;
         self.write_returning(&changes.returning).await?;
-        self.write_claimed_bindings(&claimed_bindings(fresh)).await
+        self.write_claimed_bindings(&claimed_bindings(new_events))
+            .await
     }
 }
 
 /// The tickets of the scanned codes.
-fn tickets<'a>(named: &'a [PseudonymousEvent<'a>]) -> BTreeSet<&'a str> {
-    named.iter().filter_map(PseudonymousEvent::ticket).collect()
+fn tickets<'a>(events: &'a [PseudonymousEvent<'a>]) -> BTreeSet<&'a str> {
+    events
+        .iter()
+        .filter_map(PseudonymousEvent::ticket)
+        .collect()
 }
 
 fn attributed<'a>(
-    fresh: Vec<(usize, &'a PseudonymousEvent<'a>)>,
+    new_events: Vec<(usize, &'a PseudonymousEvent<'a>)>,
     first_seq: i64,
-    owners: &HashMap<String, Owner>,
+    targets: &HashMap<String, TicketTarget>,
 ) -> Vec<NewEvent<'a>> {
-    let events = fresh.into_iter().zip(first_seq..);
-    let events = events.map(|((index, named), seq)| NewEvent {
-        named,
+    let events = new_events.into_iter().zip(first_seq..);
+    let events = events.map(|((index, pseudonymous), seq)| NewEvent {
+        pseudonymous,
         index,
         seq,
-        about: named.about(owners),
+        about: pseudonymous.about(targets),
     });
     events.collect()
 }
 
 /// The events that are not stored yet, each once, with their places.
-fn fresh<'a>(
-    named: &'a [PseudonymousEvent<'a>],
+fn new_events<'a>(
+    events: &'a [PseudonymousEvent<'a>],
     stored: &HashSet<String>,
 ) -> Vec<(usize, &'a PseudonymousEvent<'a>)> {
     let mut seen = HashSet::new();
-    named
+    events
         .iter()
         .enumerate()
         .filter(|(_, one)| !stored.contains(one.id.as_str()) && seen.insert(&one.id))
@@ -250,9 +254,9 @@ fn fresh<'a>(
 }
 
 /// The bindings that were scanned in time, each with the first scan of it.
-fn claimed_bindings<'a>(fresh: &'a [NewEvent<'a>]) -> BTreeMap<&'a str, &'a NewEvent<'a>> {
+fn claimed_bindings<'a>(new_events: &'a [NewEvent<'a>]) -> BTreeMap<&'a str, &'a NewEvent<'a>> {
     let mut claimed_bindings = BTreeMap::new();
-    for event in fresh {
+    for event in new_events {
         if let Some(binding) = event.claimed_binding() {
             claimed_bindings.entry(binding).or_insert(event);
         }
@@ -272,7 +276,7 @@ mod tests {
         let store = EventStore::in_memory(Arc::new(SystemClock)).await;
         for sql in [
             reading::stored_sql(3),
-            reading::owners_sql(3),
+            reading::targets_sql(3),
             reading::people_sql(3),
             reading::days_sql(3),
         ] {

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use wechat::push::Reply;
 
 use super::super::columns;
-use super::{NewEvent, Owner, PseudonymousEvent, Recording, ScannedBinding};
+use super::{NewEvent, PseudonymousEvent, Recording, ScannedBinding, TicketTarget};
 use crate::channels;
 use crate::codes::columns as scene_columns;
 use crate::db::{Error, placeholders, row};
@@ -21,49 +21,36 @@ use crate::statistics::tally::{Attribution, FirstTouch, FollowerState, PriorStat
 type Visit<'a> = (&'a Person, &'a Attribution, Date);
 
 impl Recording<'_, '_> {
-    /// Reserves sequence numbers, and returns the first.
-    pub(super) async fn reserve_sequence(&mut self, events: usize) -> Result<i64, Error> {
-        let places = i64::try_from(events).unwrap_or(i64::MAX);
-        let last: i64 = sqlx::query(
-            "INSERT INTO event_log (appid, last_seq) VALUES ($1, $2)
-             ON CONFLICT (appid) DO UPDATE SET last_seq = event_log.last_seq + excluded.last_seq
-             RETURNING last_seq",
-        )
-        .bind(self.write.appid())
-        .bind(places)
-        .fetch_one(&mut *self.write)
-        .await?
-        .try_get(0)?;
-        Ok(last - places + 1)
-    }
-
     /// Which of the events are stored.
     pub(super) async fn stored(
         &mut self,
-        named: &[PseudonymousEvent<'_>],
+        events: &[PseudonymousEvent<'_>],
     ) -> Result<HashSet<String>, Error> {
-        let ids: Vec<_> = named.iter().map(|one| one.id.as_str()).collect();
+        let ids: Vec<_> = events.iter().map(|one| one.id.as_str()).collect();
         let found = self.look_up(stored_sql, &ids).await?;
         let ids = found.iter().map(|row| row.try_get("id"));
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Whose the tickets are, with the replies.
-    pub(super) async fn owners(
+    /// The targets of the tickets that are known.
+    pub(super) async fn targets(
         &mut self,
         tickets: &BTreeSet<&str>,
-    ) -> Result<HashMap<String, Owner>, Error> {
+    ) -> Result<HashMap<String, TicketTarget>, Error> {
         let tickets: Vec<_> = tickets.iter().copied().collect();
-        let found = self.look_up(owners_sql, &tickets).await?;
-        found.iter().map(owner).collect()
+        let found = self.look_up(targets_sql, &tickets).await?;
+        found.iter().map(target).collect()
     }
 
     /// The state of the persons of these events, and of the codes that they scanned.
-    pub(super) async fn known(&mut self, fresh: &[NewEvent<'_>]) -> Result<PriorState, Error> {
-        let persons: BTreeSet<_> = fresh.iter().map(|event| &event.named.person).collect();
-        let visits = fresh.iter().filter_map(|event| {
-            let named = event.named;
-            Some((&named.person, event.code()?, named.dated.day))
+    pub(super) async fn known(&mut self, new_events: &[NewEvent<'_>]) -> Result<PriorState, Error> {
+        let persons: BTreeSet<_> = new_events
+            .iter()
+            .map(|event| &event.pseudonymous.person)
+            .collect();
+        let visits = new_events.iter().filter_map(|event| {
+            let pseudonymous = event.pseudonymous;
+            Some((&pseudonymous.person, event.code()?, pseudonymous.dated.day))
         });
         Ok(PriorState {
             people: self.people(&persons).await?,
@@ -131,7 +118,7 @@ pub(super) fn stored_sql(events: usize) -> String {
 }
 
 /// Only temporary codes with a text are of bindings; no channel has the scene of one.
-pub(super) fn owners_sql(tickets: usize) -> String {
+pub(super) fn targets_sql(tickets: usize) -> String {
     format!(
         "SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at, binding.person,
            COALESCE(binding.reply, channel.reply) AS reply
@@ -183,7 +170,7 @@ fn days_of(found: &AnyRow) -> Result<Vec<Date>, Error> {
     Ok(days)
 }
 
-fn owner(found: &AnyRow) -> Result<(String, Owner), Error> {
+fn target(found: &AnyRow) -> Result<(String, TicketTarget), Error> {
     let scene = scene_columns::scene(found)?;
     let binding = match found.try_get::<Option<String>, _>("id")? {
         Some(id) => Some(ScannedBinding {
@@ -195,12 +182,12 @@ fn owner(found: &AnyRow) -> Result<(String, Owner), Error> {
         }),
         None => None,
     };
-    let owner = Owner {
+    let target = TicketTarget {
         scene,
         binding,
         reply: readable_reply(found),
     };
-    Ok((found.try_get("ticket")?, owner))
+    Ok((found.try_get("ticket")?, target))
 }
 
 /// The reply of a row. Events are recorded without one that cannot be read.
@@ -224,12 +211,12 @@ fn follower_state(found: &AnyRow) -> Result<(Person, FollowerState), Error> {
         None => None,
     };
     let seen_at: Timestamp = row::instant(found.try_get("seen_at")?)?;
-    let standing = FollowerState {
+    let state = FollowerState {
         seen_at,
         away: found.try_get::<i64, _>("away")? != 0,
         first_touch,
     };
-    Ok((person(found)?, standing))
+    Ok((person(found)?, state))
 }
 
 fn person(found: &AnyRow) -> Result<Person, Error> {

@@ -5,24 +5,24 @@ use std::collections::HashMap;
 use wechat::push::Reply;
 
 use super::{
-    NewEvent, Owner, PseudonymousEvent, Receipt, Recorded, ScannedBinding, Subject,
+    NewEvent, PseudonymousEvent, Receipt, Recorded, ScannedBinding, Subject, TicketTarget,
     claimed_bindings,
 };
 use crate::statistics::privacy::Person;
 
-/// The receipts of all events of a batch, of which `fresh` were stored now.
+/// The receipts of all events of a batch, of which `new_events` were stored now.
 pub(super) fn receipts(
-    named: &[PseudonymousEvent<'_>],
-    fresh: &[NewEvent<'_>],
-    owners: &HashMap<String, Owner>,
+    events: &[PseudonymousEvent<'_>],
+    new_events: &[NewEvent<'_>],
+    targets: &HashMap<String, TicketTarget>,
 ) -> Vec<Receipt> {
-    let replies = Replies::new(fresh, owners);
-    let receipts = named.iter().map(|event| Receipt {
+    let replies = Replies::new(new_events, targets);
+    let receipts = events.iter().map(|event| Receipt {
         recorded: Recorded::Repeat,
         reply: replies.to(event).cloned(),
     });
     let mut receipts: Vec<_> = receipts.collect();
-    for event in fresh {
+    for event in new_events {
         let binding = match &event.about {
             Subject::Own(Some(binding)) => Some(binding.id.clone()),
             _ => None,
@@ -34,30 +34,30 @@ pub(super) fn receipts(
 
 /// The replies to the followers of a batch.
 struct Replies<'a> {
-    owners: &'a HashMap<String, Owner>,
+    targets: &'a HashMap<String, TicketTarget>,
     /// Who claimed each binding in this batch, unless someone did before.
     claimants: HashMap<&'a str, &'a Person>,
 }
 
 impl<'a> Replies<'a> {
-    fn new(fresh: &'a [NewEvent<'a>], owners: &'a HashMap<String, Owner>) -> Self {
-        let claims = claimed_bindings(fresh).into_iter();
+    fn new(new_events: &'a [NewEvent<'a>], targets: &'a HashMap<String, TicketTarget>) -> Self {
+        let claims = claimed_bindings(new_events).into_iter();
         Self {
-            owners,
+            targets,
             claimants: claims
-                .map(|(binding, event)| (binding, &event.named.person))
+                .map(|(binding, event)| (binding, &event.pseudonymous.person))
                 .collect(),
         }
     }
 
     /// The reply of a binding goes only to the follower whose scan claims it.
     fn to(&self, event: &PseudonymousEvent<'_>) -> Option<&'a Reply> {
-        let owner = self.owners.get(event.ticket()?)?;
-        let is_for_follower = match &owner.binding {
+        let target = self.targets.get(event.ticket()?)?;
+        let is_for_follower = match &target.binding {
             Some(binding) => self.claimant(binding) == Some(&event.person),
             None => true,
         };
-        owner.reply.as_ref().filter(|_| is_for_follower)
+        target.reply.as_ref().filter(|_| is_for_follower)
     }
 
     fn claimant(&self, binding: &'a ScannedBinding) -> Option<&'a Person> {

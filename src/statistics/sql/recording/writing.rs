@@ -1,9 +1,10 @@
-//! Writes the statistics delta: a statement for each table, with a row for each
-//! change.
+//! Reserves sequence numbers, and writes the events and the statistics delta: a statement for each
+//! table, with a row for each change.
 
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use sqlx::Row;
 
 use super::super::columns;
 use super::{NewEvent, Recording, Subject};
@@ -15,15 +16,31 @@ use crate::statistics::tally::{Attribution, FirstTouch, FollowerUpdate, Tally};
 const FORGOTTEN_BINDING: &str = "";
 
 impl Recording<'_, '_> {
-    pub(super) async fn write_events(&mut self, fresh: &[NewEvent<'_>]) -> Result<(), Error> {
-        for chunk in self.write.chunks(fresh) {
+    /// Reserves sequence numbers, and returns the first.
+    pub(super) async fn reserve_sequence(&mut self, events: usize) -> Result<i64, Error> {
+        let places = i64::try_from(events).unwrap_or(i64::MAX);
+        let last: i64 = sqlx::query(
+            "INSERT INTO event_log (appid, last_seq) VALUES ($1, $2)
+             ON CONFLICT (appid) DO UPDATE SET last_seq = event_log.last_seq + excluded.last_seq
+             RETURNING last_seq",
+        )
+        .bind(self.write.appid())
+        .bind(places)
+        .fetch_one(&mut *self.write)
+        .await?
+        .try_get(0)?;
+        Ok(last - places + 1)
+    }
+
+    pub(super) async fn write_events(&mut self, new_events: &[NewEvent<'_>]) -> Result<(), Error> {
+        for chunk in self.write.chunks(new_events) {
             let sql = format!(
                 "INSERT INTO event (appid, id, seq, at, day, event, person, kind, scene, binding) VALUES {}",
                 placeholders::rows_of_account(chunk.len(), 9)
             );
             let mut query = placeholders::query(sql, chunk.len(), self.write.appid());
             for event in chunk {
-                let dated = event.named.dated;
+                let dated = event.pseudonymous.dated;
                 let (kind, scene) = event.code().map(columns::code_columns).unzip();
                 let binding = match &event.about {
                     Subject::Own(Some(binding)) => Some(binding.id.as_str()),
@@ -31,12 +48,12 @@ impl Recording<'_, '_> {
                     Subject::NoCode | Subject::Code(_) => None,
                 };
                 query = query
-                    .bind(event.named.id.as_str())
+                    .bind(event.pseudonymous.id.as_str())
                     .bind(event.seq)
                     .bind(event.at().as_millisecond())
                     .bind(dated.day.to_string())
                     .bind(columns::event_column(dated.event.kind))
-                    .bind(event.named.person.as_str())
+                    .bind(event.pseudonymous.person.as_str())
                     .bind(kind)
                     .bind(scene)
                     .bind(binding);
@@ -175,7 +192,7 @@ impl Recording<'_, '_> {
             for (binding, event) in chunk {
                 query = query
                     .bind(*binding)
-                    .bind(event.named.person.as_str())
+                    .bind(event.pseudonymous.person.as_str())
                     .bind(event.at().as_millisecond());
             }
             query.execute(&mut *self.write).await?;
