@@ -353,7 +353,7 @@ async fn webhooks(
     Ok(Some(sender))
 }
 
-/// Looks at the deliveries of webhooks.
+/// Reads how far webhooks are delivered.
 pub(crate) fn monitor(stores: &Stores, clock: Arc<dyn Clock>) -> Monitor {
     Monitor::new(stores.webhooks.clone(), stores.events.clone(), clock)
 }

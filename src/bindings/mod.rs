@@ -157,27 +157,27 @@ impl Bindings {
     /// # Errors
     /// [`Error::Unknown`] or [`Error::Database`].
     pub async fn state(&self, id: &str, deadline: Instant) -> Result<BindingState, Error> {
-        // Before the first look: a scan between look and wait is heard.
+        // Before the first read: a scan between read and wait is received.
         let mut scanned = self.scans.scanned_bindings();
         let permit = self.waiting.try_acquire();
         loop {
-            let state = self.look(id).await?;
+            let state = self.read_state(id).await?;
             if state.status != BindingStatus::Pending || Instant::now() >= deadline {
                 return Ok(state);
             }
             // Without a permit, a scan that another replica received is seen at the deadline only.
-            let next_look = match permit {
+            let next_poll = match permit {
                 Ok(_) => deadline.min(Instant::now() + POLL_INTERVAL),
                 Err(_) => deadline,
             };
             tokio::select! {
                 () = until_scanned(id, &mut scanned) => {}
-                () = sleep_until(next_look) => {}
+                () = sleep_until(next_poll) => {}
             }
         }
     }
 
-    async fn look(&self, id: &str) -> Result<BindingState, Error> {
+    async fn read_state(&self, id: &str) -> Result<BindingState, Error> {
         check_id(id)?;
         let binding = self.store.binding(id).await?.ok_or(Error::Unknown)?;
         let status = match binding {
@@ -201,7 +201,7 @@ impl Bindings {
         if let Some(claimed) = self.store.claim_binding(id, self.clock.now()).await? {
             return Ok(claimed);
         }
-        Err(match self.look(id).await?.status {
+        Err(match self.read_state(id).await?.status {
             BindingStatus::Pending => Error::NotScanned,
             BindingStatus::Claimed => Error::AlreadyClaimed,
             BindingStatus::Expired => Error::Expired,

@@ -55,8 +55,8 @@ struct State {
     open: HashMap<Api, Open>,
     /// Those of them that the database does not have yet.
     unsynced: HashSet<Api>,
-    /// How often a stop began or was written. See [`Look`].
-    changes: u64,
+    /// How often a stop began or was written. See [`StateVersion`].
+    version: u64,
     /// When a call with high priority may next probe the minute limit.
     next_high_priority_probe: HashMap<Api, Timestamp>,
 }
@@ -105,13 +105,11 @@ impl State {
     }
 }
 
-/// The beginning of a look into what the replicas share. Where a stop began or was written since,
-/// the look may have missed it, and closes nothing.
-#[derive(Debug, Clone, Copy)]
-#[must_use = "what the look finds is to be observed"]
-pub struct Look {
-    changes: u64,
-}
+/// The version of the local state before the shared one is read (optimistic concurrency). Where a
+/// stop began or was written since, the read may have missed it, and closes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "what is read is to be observed"]
+pub struct StateVersion(u64);
 
 /// The right to make one call. [`CircuitBreaker::record`] takes it with the call's result.
 #[derive(Debug)]
@@ -277,21 +275,21 @@ impl CircuitBreaker {
 
     /// Reads what the replicas share about an API.
     pub async fn refresh(&self, api: Api) {
-        let look = self.look();
+        let version = self.look();
         // Without the database, what this process saw last holds.
         if let Ok(stop) = self.store.stop_of(api.as_str()).await {
-            self.observe(look, api, stop);
+            self.observe(version, api, stop);
         }
     }
 
-    /// Begins a look into what the replicas share, for [`CircuitBreaker::observe`].
-    pub fn look(&self) -> Look {
-        let changes = self.state().changes;
-        Look { changes }
+    /// The version of the local state, to be taken before what the replicas share is read, for
+    /// [`CircuitBreaker::observe`].
+    pub fn look(&self) -> StateVersion {
+        StateVersion(self.state().version)
     }
 
-    /// Takes over what the replicas share about an API, as it was read after `look`.
-    pub fn observe(&self, look: Look, api: Api, shared: Option<Stop>) {
+    /// Takes over what the replicas share about an API, as it was read after `version`.
+    pub fn observe(&self, version: StateVersion, api: Api, shared: Option<Stop>) {
         let mut state = self.state();
         match shared {
             Some(stop) => {
@@ -299,7 +297,7 @@ impl CircuitBreaker {
                 let open = known.map_or(Open::new(stop), |open| open.with(stop));
                 state.open(api, open);
             }
-            None if !state.unsynced.contains(&api) && state.changes == look.changes => {
+            None if !state.unsynced.contains(&api) && StateVersion(state.version) == version => {
                 state.close(api);
             }
             None => {}
@@ -381,7 +379,7 @@ impl CircuitBreaker {
             if self.store.stop_calls(api.as_str(), stop).await.is_ok() {
                 let mut state = self.state();
                 state.unsynced.remove(&api);
-                state.changes += 1;
+                state.version += 1;
             }
         }
     }
@@ -394,7 +392,7 @@ impl CircuitBreaker {
         let open = known.map_or(Open::new(stop), |open| open.with(stop));
         // Until it is written: what was read before must not close it again.
         state.unsynced.insert(api);
-        state.changes += 1;
+        state.version += 1;
         state.open(api, open);
     }
 

@@ -38,10 +38,10 @@ impl Minter {
         if self.unwritten.contains_key(scene) {
             return Err(MintError::Unwritten);
         }
-        let look = self.deps.breaker.look();
+        let version = self.deps.breaker.look();
         let intent = match self.reserve(scene, request).await? {
             Reserved::Ours(intent, stop) => {
-                self.deps.breaker.observe(look, Api::Create, stop);
+                self.deps.breaker.observe(version, Api::Create, stop);
                 intent
             }
             Reserved::Known(code) => {

@@ -25,8 +25,8 @@ use crate::telemetry;
 /// The least remaining life of a code that is served stale.
 const MIN_REMAINING: Duration = Duration::from_secs(10);
 
-/// How long a caller that timed out waits for a last look into the database.
-const LAST_LOOK: Duration = Duration::from_millis(300);
+/// How long a caller that timed out waits for a last read of the database.
+const LAST_READ_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Mints in flight.
 type MintCalls = SingleFlight<Scene, Option<Lifetime>, Obtained, MintError>;
@@ -228,7 +228,7 @@ impl Codes {
     async fn serve_stale(&self, scene: &Scene, error: Error) -> Result<Issued, Error> {
         let unexpired = match self.unexpired(self.minter.cache.get(scene)) {
             Some(code) => Some(code),
-            None => self.unexpired(self.last_look(scene, &error).await),
+            None => self.unexpired(self.last_read(scene, &error).await),
         };
         telemetry::code_lookup(if unexpired.is_some() {
             "stale"
@@ -249,14 +249,14 @@ impl Codes {
         code.filter(|code| code.left(now).is_none_or(|left| left >= MIN_REMAINING))
     }
 
-    /// Looks into the database, for a request that did not get as far as that.
-    async fn last_look(&self, scene: &Scene, error: &Error) -> Option<Arc<IssuedCode>> {
+    /// Reads the database, for a request that did not get as far as that.
+    async fn last_read(&self, scene: &Scene, error: &Error) -> Option<Arc<IssuedCode>> {
         let store = self.minter.store();
         if !matches!(error, Error::Timeout | Error::TooMany) || !store.is_up() {
             return None;
         }
-        let look = self.look_ups.find(scene, store);
-        let found = tokio::time::timeout(LAST_LOOK, look).await.ok()?;
+        let read = self.look_ups.find(scene, store);
+        let found = tokio::time::timeout(LAST_READ_TIMEOUT, read).await.ok()?;
         found.ok().flatten()
     }
 

@@ -12,9 +12,9 @@ use super::driver_error;
 use super::error::Error;
 use super::url::DatabaseUrl;
 
-/// How many pages or steps are checked between two looks at whether the check is cancelled. Chosen:
+/// How many pages or steps are checked between two polls of whether the check is cancelled. Chosen:
 /// a disk reads so many pages in a moment.
-const STEPS_BETWEEN_LOOKS: i32 = 100;
+const STEPS_BETWEEN_POLLS: i32 = 100;
 
 /// Damage of SQLite's file, in SQLite's words, which name tables, indexes and pages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +63,7 @@ impl IntegrityCheck {
         connection
             .lock_handle()
             .await?
-            .set_progress_handler(STEPS_BETWEEN_LOOKS, move || !stopped.is_cancelled());
+            .set_progress_handler(STEPS_BETWEEN_POLLS, move || !stopped.is_cancelled());
         let damage = first_damage(&mut connection, stop).await;
         // The connection that closes last brings the file up to date; this one cannot write.
         connection.close().await?;

@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn read_only_changes_the_mode_and_nothing_else() {
-        for (url, look) in [
+        for (url, want) in [
             ("sqlite://wxqr.db", Some("sqlite://wxqr.db?mode=ro")),
             (
                 "sqlite:///mode=rw?mode=rw&cache=private",
@@ -289,7 +289,7 @@ mod tests {
             ("postgres://host/x?mode=rw", None),
         ] {
             let got = DatabaseUrl::new(url).read_only();
-            assert_eq!(got.as_deref(), look, "{url}");
+            assert_eq!(got.as_deref(), want, "{url}");
         }
     }
 }

@@ -68,9 +68,9 @@ pub struct Lag {
     pub age: Duration,
 }
 
-/// The progress, and the events after it.
+/// The progress, and a page of the events after it.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct PendingEvents {
     pub(super) progress: Progress,
     pub(super) page: EventPage,
 }
@@ -90,26 +90,26 @@ impl Monitor {
     /// # Errors
     /// When the database cannot be used.
     pub async fn status(&self) -> Result<Option<WebhookStatus>, db::Error> {
-        let look = self.look(1).await?;
-        Ok(look.map(|look| WebhookStatus {
-            lag: self.lag(&look),
-            progress: look.progress,
+        let pending = self.pending(1).await?;
+        Ok(pending.map(|pending| WebhookStatus {
+            lag: self.lag(&pending),
+            progress: pending.progress,
         }))
     }
 
     /// The progress, and as many events after it as are asked for.
-    pub(super) async fn look(&self, limit: usize) -> Result<Option<Look>, db::Error> {
+    pub(super) async fn pending(&self, limit: usize) -> Result<Option<PendingEvents>, db::Error> {
         let Some(progress) = self.store.progress().await? else {
             return Ok(None);
         };
         let after = EventOrder::StoredAfter(progress.delivered_seq);
         let all = EventFilter::default();
         let page = self.events.events(&all, after, limit).await?;
-        Ok(Some(Look { progress, page }))
+        Ok(Some(PendingEvents { progress, page }))
     }
 
-    pub(super) fn lag(&self, look: &Look) -> Lag {
-        let Look { progress, page } = look;
+    pub(super) fn lag(&self, pending: &PendingEvents) -> Lag {
+        let PendingEvents { progress, page } = pending;
         let oldest = page.events.first();
         let age = oldest.map(|event| self.clock.now().duration_since(event.at));
         Lag {

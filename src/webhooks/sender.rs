@@ -11,7 +11,7 @@ use super::backoff::{self, Backoff};
 use super::batch::{EventBatch, MAX_EVENTS};
 use super::body::{self, Openids};
 use super::failure_log::FailureLog;
-use super::monitor::{Look, Monitor};
+use super::monitor::{Monitor, PendingEvents};
 use super::progress::{DeliveryFailure, Progress};
 use super::receiver::{self, AttemptError, FailureReason, Receiver, WebhookMessage};
 use super::receiver_url::ReceiverUrl;
@@ -24,9 +24,9 @@ use crate::outbound::{self, ClientError};
 use crate::statistics::{EventFilter, EventOrder};
 use crate::telemetry;
 
-/// How often the sender looks for events. Those of another replica are found by looking only.
+/// How often the sender polls for events. Those of another replica are found by polling only.
 /// Chosen: events that come one by one cost two batches a second at most.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a replica may send a batch before another one sends it.
 const LEASE: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ impl Sender {
     /// is finished.
     pub async fn run(mut self, stop: CancellationToken) {
         tracing::info!(receiver = %self.receiver.url, "events are sent to a webhook receiver");
-        let mut ticks = interval(LOOK_EVERY);
+        let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -135,13 +135,13 @@ impl Sender {
     /// # Errors
     /// When the database cannot be used. The batch is sent again later, with the same id.
     pub async fn step(&mut self) -> Result<bool, db::Error> {
-        let Some(look) = self.monitor.look(MAX_EVENTS).await? else {
+        let Some(pending) = self.monitor.pending(MAX_EVENTS).await? else {
             self.prepare().await?;
             return Ok(false);
         };
-        let lag = self.monitor.lag(&look);
+        let lag = self.monitor.lag(&pending);
         telemetry::webhook_lag(lag.events, lag.age);
-        let Look { progress, page } = look;
+        let PendingEvents { progress, page } = pending;
         let Some(batch) = EventBatch::next(&progress, page) else {
             return Ok(false);
         };

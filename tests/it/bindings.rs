@@ -61,8 +61,8 @@ impl Made {
     async fn status_while(&self, app: &TestApp, scan: impl Future<Output = ()>) -> String {
         let started = Instant::now();
         let (status, ()) = tokio::join!(self.status(app, 25), scan);
-        // At the end of the wait one looks in any case: only an answer before it was caused by the
-        // scan.
+        // At the end of the wait the database is read in any case: only an answer before it was
+        // caused by the scan.
         let took = started.elapsed();
         assert!(took < Duration::from_secs(15), "the whole wait: {took:?}");
         status
@@ -344,7 +344,7 @@ async fn an_id_cannot_be_guessed() {
             async move { ask(app, method, &path, &Value::Null).await.status }
         }));
         let asked = asked.await;
-        // A busy machine may refuse to look.
+        // A busy machine may refuse to read.
         let answered = asked
             .iter()
             .filter(|status| ![404, 503].contains(&status.as_u16()));

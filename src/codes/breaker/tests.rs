@@ -202,9 +202,9 @@ async fn what_was_read_before_a_stop_was_written_does_not_end_it() {
     breaker.observe(meanwhile, Api::Create, None);
     assert!(is_stopped().await, "it is not in the database yet");
     recording.await;
-    for look in [before, meanwhile] {
-        breaker.observe(look, Api::Create, None);
-        assert!(is_stopped().await, "the look did not see it");
+    for version in [before, meanwhile] {
+        breaker.observe(version, Api::Create, None);
+        assert!(is_stopped().await, "the read was before it");
     }
     breaker.observe(breaker.look(), Api::Create, None);
     assert!(!is_stopped().await, "another replica's probe succeeded");

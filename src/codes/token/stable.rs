@@ -15,7 +15,7 @@ pub const FORCED_APART: Duration = Duration::from_secs(30);
 
 /// How often, and how long apart, the ordinary call is asked for the token that another replica has
 /// just forced.
-const FORCED_ELSEWHERE_LOOKS: u32 = 4;
+const FORCED_ELSEWHERE_POLLS: u32 = 4;
 const FORCED_ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Renewal {
@@ -42,7 +42,7 @@ impl Renewal {
     /// A refresh is not allowed when another replica has just had one, so its token comes with the
     /// ordinary call soon.
     async fn take_forced_elsewhere(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
-        for _ in 0..FORCED_ELSEWHERE_LOOKS {
+        for _ in 0..FORCED_ELSEWHERE_POLLS {
             tokio::time::sleep(FORCED_ELSEWHERE_PAUSE).await;
             let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
             if !self.state.is_refused(&granted.token) {

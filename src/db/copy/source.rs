@@ -17,8 +17,8 @@ use crate::db::url::{DatabaseUrl, Dialect};
 /// How long a service that was just stopped may take to be gone from PostgreSQL's connections.
 const GONE_WITHIN: Duration = Duration::from_secs(3);
 
-/// The pause between two looks at the connections.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// The pause between two polls of the connections.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Opens the database without changing it.
 ///
@@ -110,7 +110,7 @@ async fn wait_until_alone(connection: &mut AnyConnection) -> Result<(), CopyErro
         if Instant::now() >= deadline {
             return Err(CopyError::OtherConnections(others));
         }
-        tokio::time::sleep(LOOK_PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

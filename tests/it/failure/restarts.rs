@@ -18,7 +18,7 @@ use crate::support::process::Process;
 use crate::support::{client, eventually};
 
 /// How often the balancer asks each replica whether it is ready.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 const KNOWN_SCENES: usize = 20;
 
@@ -108,13 +108,13 @@ impl Member {
 
 async fn watch(backend: Arc<Backend>) {
     let url = format!("http://{}/readyz", backend.address);
-    // On a connection of its own, as balancers look.
+    // On a connection of its own, as balancers poll.
     let client = client();
     loop {
         let answer = client.get(&url).send().await;
         let is_ready = answer.is_ok_and(|answer| answer.status() == StatusCode::OK);
         backend.is_ready.store(is_ready, Ordering::Relaxed);
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -845,11 +845,11 @@ async fn a_key_from_outside_gives_the_names_of_the_one_before_it() {
             UpstreamIdentity::of_host("test"),
         );
         let open = |key| Stores::open(&url, APP_ID, &upstream, bench.clock.clone(), key);
-        let look = Stores::open_now(&url, APP_ID, &upstream, bench.clock.clone(), Some(&key));
-        look.await.unwrap();
+        let opened = Stores::open_now(&url, APP_ID, &upstream, bench.clock.clone(), Some(&key));
+        opened.await.unwrap();
         assert!(
             bench.database.text(held).await.is_some(),
-            "a look moves nothing"
+            "opening moves nothing"
         );
         for _ in 0..2 {
             let store = open(Some(&key)).await.unwrap();

@@ -79,7 +79,7 @@ async fn a_mint_alone_costs_five_round_trips() {
         finish(&store, scene, lease).await;
         [begun - before, wire.round_trips() - begun]
     });
-    // Look, lease, charge and commit; save and remember, count and commit.
+    // Look up, lease, charge and commit; save and record, count and commit.
     assert_eq!(costs.await, [3, 2]);
 }
 

@@ -71,7 +71,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     eventually_async(what, || std::future::ready(holds())).await;
 }
 
-/// Waits until a condition holds that takes a look at something else.
+/// Like [`eventually`], with an asynchronous condition.
 pub(crate) async fn eventually_async<F: Future<Output = bool>>(
     what: &str,
     mut holds: impl FnMut() -> F,
