@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ExtraCa};
 use crate::outbound;
 use crate::telemetry::Causes;
-use crate::webhooks::{DeliveryFailure, WebhookHealth, WebhookSettings, WebhookStatus};
+use crate::webhooks::{AttemptFailure, WebhookHealth, WebhookSettings, WebhookStatus};
 
 /// The age of an event that waits from which on the line is a warning: longer than the longest
 /// back-off.
@@ -62,8 +62,8 @@ fn progress(answers: Finding, status: &WebhookStatus) -> Finding {
         ),
         (WebhookHealth::Failing, Some(failure)) => {
             let (cause, action) = explain(failure);
-            let tries = status.progress.failures;
-            let cause = format!("{cause}, {tries} times in a row; {waiting}");
+            let attempts = status.progress.failures;
+            let cause = format!("{cause}, {attempts} times in a row; {waiting}");
             Finding::failed(WEBHOOK, Issue::new(cause, action))
         }
         (WebhookHealth::Ok | WebhookHealth::Failing, _) if status.lag.age > LATE => {
@@ -87,7 +87,7 @@ fn waiting(status: &WebhookStatus) -> String {
     format!("{delivered}, events that wait: {}", status.lag.events)
 }
 
-fn explain(failure: DeliveryFailure) -> (String, &'static str) {
+fn explain(failure: AttemptFailure) -> (String, &'static str) {
     match failure.reason.status() {
         Some(status) => (
             format!("the receiver answers {status}"),

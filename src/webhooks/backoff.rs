@@ -23,7 +23,7 @@ pub(super) fn wait(failures: u32, retry_after: Option<Duration>) -> Duration {
 }
 
 /// A back-off that the database holds, as this process sees it. Its end is by the clock of the
-/// replica whose try failed, which may be ahead of the clock here.
+/// replica whose attempt failed, which may be ahead of the clock here.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Backoff {
     ends_at: Timestamp,

@@ -59,7 +59,7 @@ mod tests {
             delivered_at: None,
             failures: 0,
             last_failure: None,
-            next_try_at: Timestamp::UNIX_EPOCH,
+            next_attempt_at: Timestamp::UNIX_EPOCH,
         }
     }
 

@@ -16,7 +16,7 @@ mod signature;
 mod sql;
 
 pub use self::monitor::{Lag, Monitor, WebhookHealth, WebhookStatus};
-pub use self::progress::{DeliveryFailure, Progress};
+pub use self::progress::{AttemptFailure, Progress};
 pub use self::receiver::FailureReason;
 pub use self::receiver_url::{ReceiverUrl, ReceiverUrlError};
 pub use self::sender::{Sender, WebhookSettings};

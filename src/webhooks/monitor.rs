@@ -28,11 +28,11 @@ pub struct WebhookStatus {
 /// Whether events are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebhookHealth {
-    /// The last try succeeded, or there was none.
+    /// The last attempt succeeded, or there was none.
     Ok,
-    /// The last tries failed; there will be more.
+    /// The last attempts failed; there will be more.
     Failing,
-    /// The receiver answered 410: there are no more tries before a restart.
+    /// The receiver answered 410: there are no more attempts before a restart.
     Stopped,
 }
 

@@ -13,17 +13,17 @@ pub struct Progress {
     pub batch_end: Option<u64>,
     /// When the last batch was delivered.
     pub delivered_at: Option<Timestamp>,
-    /// Failures since the last delivery.
+    /// Attempts that failed since the last delivery.
     pub failures: u32,
     /// The last failure, which deliveries after it do not remove.
-    pub last_failure: Option<DeliveryFailure>,
-    /// When the next try is, while there are failures.
-    pub next_try_at: Timestamp,
+    pub last_failure: Option<AttemptFailure>,
+    /// When the next attempt is, while there are failures.
+    pub next_attempt_at: Timestamp,
 }
 
-/// A batch that was not delivered.
+/// When and why an attempt to deliver a batch failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeliveryFailure {
+pub struct AttemptFailure {
     pub at: Timestamp,
     pub reason: FailureReason,
 }

@@ -1,4 +1,4 @@
-//! One delivery: the signed request, and what the answer means.
+//! One attempt to deliver a batch: the signed request, and what the answer means.
 
 use std::time::Duration;
 
@@ -30,13 +30,13 @@ pub(super) struct Receiver {
 /// The content of one webhook: a message, as Standard Webhooks calls it.
 #[derive(Debug)]
 pub(super) struct WebhookMessage {
-    /// Names the batch, the same in every try.
+    /// Names the batch, the same in every attempt.
     pub(super) id: String,
     /// JSON.
     pub(super) body: Vec<u8>,
 }
 
-/// Why a message is not delivered. It may have arrived all the same. Says nothing of the URL, which
+/// Why an attempt failed. The message may have arrived all the same. Says nothing of the URL, which
 /// may be a secret, and nothing of the answer's body.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AttemptError {
@@ -52,7 +52,7 @@ pub(super) enum AttemptError {
     Unreachable(#[source] reqwest::Error),
 }
 
-/// Why a batch was not delivered.
+/// Why an attempt failed, as it is stored and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureReason {
     /// The receiver answered 410: it wants no more.
@@ -115,11 +115,11 @@ impl AttemptError {
 }
 
 impl Receiver {
-    /// Sends a message. Cancel safe: the receiver may have it.
+    /// Sends a message once. Cancel safe: the receiver may have it.
     ///
     /// # Errors
     /// [`AttemptError`] without a success in time.
-    pub(super) async fn deliver(
+    pub(super) async fn attempt(
         &self,
         message: &WebhookMessage,
         now: Timestamp,

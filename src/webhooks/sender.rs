@@ -12,11 +12,11 @@ use super::batch::{EventBatch, MAX_EVENTS};
 use super::body::{self, Openids};
 use super::failure_log::FailureLog;
 use super::monitor::{Monitor, PendingEvents};
-use super::progress::{DeliveryFailure, Progress};
+use super::progress::{AttemptFailure, Progress};
 use super::receiver::{self, AttemptError, FailureReason, Receiver, WebhookMessage};
 use super::receiver_url::ReceiverUrl;
 use super::signature::SigningSecrets;
-use super::sql::FailedTry;
+use super::sql::FailureRecord;
 use crate::channels::ChannelStore;
 use crate::clock::Clock;
 use crate::db;
@@ -58,9 +58,9 @@ pub struct Sender {
     clock: Arc<dyn Clock>,
     /// The name by which this process holds the lease.
     holder: String,
-    /// Whether this process has tried: its first try does not wait for the end of a back-off,
-    /// which may be of another URL.
-    has_tried: bool,
+    /// Whether this process has made an attempt: its first one does not wait for the end of a
+    /// back-off, which may be of another URL.
+    has_attempted: bool,
     /// Whether the receiver wants no more of this process.
     is_stopped: bool,
     backoff: Backoff,
@@ -95,7 +95,7 @@ impl Sender {
             monitor,
             channels,
             holder: Uuid::now_v7().to_string(),
-            has_tried: false,
+            has_attempted: false,
             is_stopped: false,
             backoff: Backoff::default(),
             log: FailureLog::default(),
@@ -156,17 +156,19 @@ impl Sender {
         if !store.claim(&self.holder, &batch, LEASE).await? {
             return Ok(false);
         }
-        self.has_tried = true;
+        self.has_attempted = true;
         let now = self.clock.now();
-        match self.receiver.deliver(&message, now).await {
+        match self.receiver.attempt(&message, now).await {
             Ok(()) => self.delivered(&batch, progress.failures).await,
             Err(error) => self.failed(&batch, progress.failures, &error).await,
         }
     }
 
     fn is_waiting(&mut self, progress: &Progress) -> bool {
-        let is_over = self.backoff.is_over(progress.next_try_at, self.clock.now());
-        self.is_stopped || self.has_tried && !is_over
+        let is_over = self
+            .backoff
+            .is_over(progress.next_attempt_at, self.clock.now());
+        self.is_stopped || self.has_attempted && !is_over
     }
 
     async fn message(&self, batch: &EventBatch) -> Result<WebhookMessage, db::Error> {
@@ -197,11 +199,11 @@ impl Sender {
         self.log.failed(error, failures, wait);
         self.is_stopped = reason == FailureReason::Gone;
         let at = self.clock.now();
-        let failed = FailedTry {
-            failure: DeliveryFailure { at, reason },
+        let failed = FailureRecord {
+            failure: AttemptFailure { at, reason },
             failures,
             // A replica with another URL need not wait for one that is gone.
-            next_try_at: if self.is_stopped { at } else { at + wait },
+            next_attempt_at: if self.is_stopped { at } else { at + wait },
         };
         self.monitor.store.fail(&self.holder, batch, failed).await?;
         Ok(false)

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::batch::EventBatch;
-use super::progress::{DeliveryFailure, Progress};
+use super::progress::{AttemptFailure, Progress};
 use super::receiver::FailureReason;
 use crate::db::{Command, Database, Error, ReadKind, Transaction, row};
 
@@ -18,13 +18,13 @@ pub struct WebhookStore {
     db: Database,
 }
 
-/// A try that failed, and what follows from it.
+/// What is stored of an attempt that failed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FailedTry {
-    pub(super) failure: DeliveryFailure,
+pub(super) struct FailureRecord {
+    pub(super) failure: AttemptFailure,
     /// In a row, this one included.
     pub(super) failures: u32,
-    pub(super) next_try_at: Timestamp,
+    pub(super) next_attempt_at: Timestamp,
 }
 
 const PROGRESS: &str = "SELECT delivered_seq, batch_end, delivered_at, failures, failed_at, failure, failure_status, next_try_at
@@ -115,13 +115,13 @@ impl WebhookStore {
         self.db.execute(finish).await
     }
 
-    /// Stores that a try failed, and gives the lease back. Does nothing where another replica has
-    /// taken it.
+    /// Stores that an attempt failed, and gives the lease back. Does nothing where another replica
+    /// has taken it.
     pub(super) async fn fail(
         &self,
         holder: &str,
         batch: &EventBatch,
-        failed: FailedTry,
+        failed: FailureRecord,
     ) -> Result<(), Error> {
         let held = LeasedBatch::new(holder, batch);
         self.db.execute(FailBatch { held, failed }).await
@@ -226,17 +226,17 @@ impl Command for FinishBatch {
 
 struct FailBatch {
     held: LeasedBatch,
-    failed: FailedTry,
+    failed: FailureRecord,
 }
 
 impl Command for FailBatch {
     type Output = ();
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
-        let FailedTry {
+        let FailureRecord {
             failure,
             failures,
-            next_try_at,
+            next_attempt_at,
         } = self.failed;
         sqlx::query(FAIL)
             .bind(write.appid())
@@ -246,7 +246,7 @@ impl Command for FailBatch {
             .bind(failure.at.as_millisecond())
             .bind(failure.reason.as_str())
             .bind(failure.reason.status().map(i64::from))
-            .bind(next_try_at.as_millisecond())
+            .bind(next_attempt_at.as_millisecond())
             .execute(write)
             .await?;
         Ok(())
@@ -268,11 +268,11 @@ fn progress(found: &AnyRow) -> Result<Progress, Error> {
         delivered_at: delivered_at.map(row::instant).transpose()?,
         failures: u32::try_from(failures).unwrap_or(u32::MAX),
         last_failure: failed_at.map(|at| failure(found, at)).transpose()?,
-        next_try_at: row::instant(found.try_get("next_try_at")?)?,
+        next_attempt_at: row::instant(found.try_get("next_try_at")?)?,
     })
 }
 
-fn failure(found: &AnyRow, at: i64) -> Result<DeliveryFailure, Error> {
+fn failure(found: &AnyRow, at: i64) -> Result<AttemptFailure, Error> {
     let status: Option<i64> = found.try_get("failure_status")?;
     let status = status.and_then(|status| u16::try_from(status).ok());
     let name: String = found.try_get("failure")?;
@@ -283,7 +283,7 @@ fn failure(found: &AnyRow, at: i64) -> Result<DeliveryFailure, Error> {
         ("unreachable", _) => FailureReason::Unreachable,
         _ => return Err(Error::BadRow("a failure of a webhook")),
     };
-    Ok(DeliveryFailure {
+    Ok(AttemptFailure {
         at: row::instant(at)?,
         reason,
     })

@@ -208,7 +208,7 @@ pub(crate) async fn show(
 fn deliveries(status: webhooks::WebhookStatus) -> WebhookBody {
     let health = status.health();
     let webhooks::WebhookStatus { progress, lag } = status;
-    let failure = |failure: webhooks::DeliveryFailure| WebhookFailureBody {
+    let failure = |failure: webhooks::AttemptFailure| WebhookFailureBody {
         at: rfc3339(failure.at),
         reason: failure.reason.as_str(),
         http_status: failure.reason.status(),
@@ -218,7 +218,7 @@ fn deliveries(status: webhooks::WebhookStatus) -> WebhookBody {
         last_success_at: progress.delivered_at.map(rfc3339),
         last_failure: progress.last_failure.map(failure),
         failures: progress.failures,
-        next_try_at: (health == WebhookHealth::Failing).then(|| rfc3339(progress.next_try_at)),
+        next_try_at: (health == WebhookHealth::Failing).then(|| rfc3339(progress.next_attempt_at)),
         lag_events: lag.events,
         lag_seconds: lag.age.as_secs(),
     }

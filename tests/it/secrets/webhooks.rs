@@ -49,7 +49,7 @@ async fn nothing_of_a_receiver_but_its_host_is_shown() {
             signed_query(ALICE)
         ));
         assert_eq!(Answer::to(push.body(scan.xml())).await.status, 200);
-        eventually_async("several tries fail", || async {
+        eventually_async("several attempts fail", || async {
             let account = replica.keyed("/api/account").await.json();
             let webhook = &account["webhook"];
             webhook["failures"].as_u64() > Some(2) || webhook["status"] == "stopped"

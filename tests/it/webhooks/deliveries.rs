@@ -130,7 +130,7 @@ async fn one_replica_sends_at_a_time() {
     }
 }
 
-/// Twelve tries in the first quarter of an hour, then four an hour.
+/// Twelve attempts in the first quarter of an hour, then four an hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_hour_of_errors_costs_few_tries_and_is_caught_up() {
     for bench in benches().await {
@@ -147,12 +147,12 @@ async fn an_hour_of_errors_costs_few_tries_and_is_caught_up() {
             }
             bench.clock.advance(HOUR / 360);
         }
-        let tries = receiver.count();
-        assert!((12..=24).contains(&tries), "{tries} tries");
+        let attempts = receiver.count();
+        assert!((12..=24).contains(&attempts), "{attempts} attempts");
         receiver.answer(Answers::Status(200));
         bench.let_an_hour_pass();
         drain(&mut senders[1]).await;
-        let delivered: Vec<_> = receiver.received().split_off(tries);
+        let delivered: Vec<_> = receiver.received().split_off(attempts);
         let ids: Vec<_> = delivered.iter().flat_map(Received::event_ids).collect();
         assert_eq!(ids, bench.event_ids().await);
     }

@@ -36,7 +36,7 @@ async fn a_webhook_has_the_events_of_the_api_with_their_names() {
     ] {
         assert_eq!(push(&app, &event).await.status, 200);
     }
-    eventually("a try fails", || receiver.count() > 0).await;
+    eventually("an attempt fails", || receiver.count() > 0).await;
     let renamed = json!({"scene_id": 7, "label": "New name"});
     let again = app
         .post_as(keys::ADMIN, "/api/codes", renamed.to_string())
@@ -88,5 +88,9 @@ async fn a_receiver_that_hangs_harms_neither_callbacks_nor_visitors() {
         assert_eq!(push(&app, &follow).await.status, 200);
         assert_eq!(app.scene(n + 1).await.status, 200);
     }
-    assert_eq!(receiver.count(), 1, "all that while one try was under way");
+    assert_eq!(
+        receiver.count(),
+        1,
+        "all that while one attempt was under way"
+    );
 }
