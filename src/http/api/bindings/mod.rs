@@ -21,7 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::bindings::{BindingStatus, Bindings, Error};
 use crate::clock::Clock;
-use crate::http::api::bindings::new_binding::WantedBinding;
+use crate::http::api::bindings::new_binding::BindingRequest;
 use crate::http::extract::key_holder::{Bind, WithScope};
 use crate::http::extract::query::form_pairs;
 use crate::http::problem::{Document, ErrorCode, Problem};
@@ -81,7 +81,7 @@ pub(crate) struct WaitParams {
 #[utoipa::path(
     post,
     path = "/api/bindings",
-    request_body(content = WantedBinding, description = "May be empty"),
+    request_body(content = BindingRequest, description = "May be empty"),
     responses(
         (status = 201, description = "The binding and its code", body = NewBindingBody),
         (status = "4XX", description = "The request is not valid or not allowed", body = Document, content_type = "application/problem+json"),
@@ -98,7 +98,7 @@ pub(crate) async fn create(
     EnabledBindings(bindings): EnabledBindings,
     body: Body,
 ) -> Result<Response, Problem> {
-    let new = WantedBinding::read(body, &bodies).await?.checked()?;
+    let new = BindingRequest::read(body, &bodies).await?.checked()?;
     let created = bindings
         .create(new.lifetime, new.context, new.reply)
         .await?;

@@ -27,7 +27,7 @@ const DEFAULT_LIFETIME: u64 = 300;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = WantedBinding)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WantedBinding {
+pub(crate) struct BindingRequest {
     /// Seconds until it ends, 60 to 1800. Default: 300.
     expire_seconds: Option<u64>,
     /// Returned with the claim, at most 1024 bytes.
@@ -36,14 +36,14 @@ pub(crate) struct WantedBinding {
     reply: Option<GivenReply>,
 }
 
-/// A checked [`WantedBinding`].
-pub(super) struct BindingOrder {
+/// A checked [`BindingRequest`].
+pub(super) struct CheckedBindingRequest {
     pub(super) lifetime: Lifetime,
     pub(super) context: Option<String>,
     pub(super) reply: Option<Reply>,
 }
 
-impl WantedBinding {
+impl BindingRequest {
     pub(super) async fn read(body: Body, budget: &ByteBudget) -> Result<Self, Problem> {
         let fields = read_object(body, MAX_BODY, budget).await?;
         // Every field is optional, so the one at fault fails alone too.
@@ -56,7 +56,7 @@ impl WantedBinding {
         Self::deserialize(Value::Object(fields)).map_err(|_| Problem::internal())
     }
 
-    pub(super) fn checked(self) -> Result<BindingOrder, Problem> {
+    pub(super) fn checked(self) -> Result<CheckedBindingRequest, Problem> {
         let seconds = self.expire_seconds.unwrap_or(DEFAULT_LIFETIME);
         let lifetime = Lifetime::try_from(seconds)
             .ok()
@@ -67,7 +67,7 @@ impl WantedBinding {
             return Err(bad_context());
         }
         let reply = self.reply.as_ref().map(GivenReply::checked);
-        Ok(BindingOrder {
+        Ok(CheckedBindingRequest {
             lifetime: lifetime.ok_or_else(bad_life)?,
             context: self.context,
             reply: reply.transpose()?,

@@ -1,4 +1,4 @@
-//! The body of `POST /api/codes`, parsed into valid orders.
+//! The body of `POST /api/codes`, parsed into checked codes.
 
 use axum::body::Body;
 use http_listener::ByteBudget;
