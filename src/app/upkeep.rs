@@ -124,7 +124,7 @@ impl Upkeep {
             .await;
         self.until_done(|| self.stores.codes.purge_tickets(now))
             .await;
-        self.until_done(|| self.stores.events.forget_events(now - self.retention))
+        self.until_done(|| self.stores.events.remove_old_events(now - self.retention))
             .await;
     }
 

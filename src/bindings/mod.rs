@@ -52,7 +52,7 @@ pub struct Created {
     /// What the code was asked with.
     pub spec: CodeSpec,
     /// The code.
-    pub served: Issued,
+    pub issued: Issued,
 }
 
 /// The state of a binding.
@@ -143,12 +143,12 @@ impl Bindings {
             scene: TemporaryScene::Text(scene),
             lifetime,
         };
-        let served = self.codes.issue_for_owner(&spec).await?;
+        let issued = self.codes.issue_for_owner(&spec).await?;
         Ok(Created {
             id: new.id,
             expires_at: new.expires_at,
             spec,
-            served,
+            issued,
         })
     }
 

@@ -11,12 +11,12 @@ use crate::channels;
 use crate::db::{Command, Database, Error, Purge, ReadKind, Transaction, row};
 use crate::statistics::columns;
 
-/// A binding that is to be made.
+/// A binding to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBinding {
-    /// Its name. Cannot be guessed.
+    /// Its random id, which cannot be guessed.
     pub id: String,
-    /// The text that its code carries. Cannot be guessed either, and reveals nothing of the name.
+    /// The text that its code carries. Cannot be guessed either, and reveals nothing of the id.
     pub scene: String,
     /// Text of the caller, returned with the claim.
     pub context: Option<String>,

@@ -51,7 +51,7 @@ impl Minter {
                 });
             }
         };
-        match self.create_in_turn(&request.spec).await {
+        match self.create_with_permit(&request.spec).await {
             Ok(code) => self.confirm(scene, intent, code).await,
             Err(error) => {
                 if error.is_without_effect() {
@@ -66,7 +66,7 @@ impl Minter {
 
     /// Waits for a permit and calls, together no longer than a mint may take, so that no intent is
     /// repeated whose call is still to come.
-    async fn create_in_turn(&self, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
+    async fn create_with_permit(&self, spec: &CodeSpec) -> Result<IssuedCode, MintError> {
         // Visitors have no permanent codes created.
         let (requester, pace) = (Requester::Key, &mut None);
         let deadline = Instant::now() + MINT_TIMEOUT;

@@ -28,11 +28,12 @@ impl Dialect {
 /// A database URL, parsed. It may hold a password.
 pub(crate) struct DatabaseUrl {
     url: String,
-    kind: Kind,
+    location: Location,
 }
 
+/// Where the database is.
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+enum Location {
     Memory,
     File(DatabaseFile),
     Server,
@@ -53,8 +54,8 @@ impl DatabaseUrl {
     /// parameters, else PostgreSQL's.
     pub(crate) fn new(url: &str) -> Self {
         if !url.starts_with("sqlite:") {
-            let (url, kind) = (url.to_owned(), Kind::Server);
-            return Self { url, kind };
+            let (url, location) = (url.to_owned(), Location::Server);
+            return Self { url, location };
         }
         // As the driver will read it, which resolves `..` for one.
         let url = Url::parse(url).map_or_else(|_| url.to_owned(), String::from);
@@ -73,22 +74,22 @@ impl DatabaseUrl {
         } else {
             None
         };
-        let kind = if file == ":memory:" || modes.iter().any(|mode| mode == "memory") {
-            Kind::Memory
+        let location = if file == ":memory:" || modes.iter().any(|mode| mode == "memory") {
+            Location::Memory
         } else {
             let decoded = percent_decode_str(file).decode_utf8_lossy();
-            Kind::File(DatabaseFile {
+            Location::File(DatabaseFile {
                 path: decoded.into_owned().into(),
                 creates_file: modes.is_empty() || modes.iter().any(|mode| mode == "rwc"),
                 read_only_by,
             })
         };
-        let url = match kind {
-            Kind::Memory => shared_in_memory(file, query),
-            Kind::File(_) if modes.is_empty() => with_mode(&url, "rwc"),
-            Kind::File(_) | Kind::Server => url.clone(),
+        let url = match location {
+            Location::Memory => shared_in_memory(file, query),
+            Location::File(_) if modes.is_empty() => with_mode(&url, "rwc"),
+            Location::File(_) | Location::Server => url.clone(),
         };
-        Self { url, kind }
+        Self { url, location }
     }
 
     /// The URL for the driver. One of SQLite creates a missing file, unless it says otherwise
@@ -98,24 +99,24 @@ impl DatabaseUrl {
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
-        match self.kind {
-            Kind::Memory | Kind::File(_) => Dialect::Sqlite,
-            Kind::Server => Dialect::Postgres,
+        match self.location {
+            Location::Memory | Location::File(_) => Dialect::Sqlite,
+            Location::Server => Dialect::Postgres,
         }
     }
 
     pub(crate) fn is_memory(&self) -> bool {
-        self.kind == Kind::Memory
+        self.location == Location::Memory
     }
 
     pub(crate) fn is_file(&self) -> bool {
-        matches!(self.kind, Kind::File(_))
+        matches!(self.location, Location::File(_))
     }
 
     pub(crate) fn file(&self) -> Option<&DatabaseFile> {
-        match &self.kind {
-            Kind::File(file) => Some(file),
-            Kind::Memory | Kind::Server => None,
+        match &self.location {
+            Location::File(file) => Some(file),
+            Location::Memory | Location::Server => None,
         }
     }
 
@@ -185,17 +186,17 @@ mod tests {
     #[test]
     fn a_file_is_told_from_memory_by_path_and_mode_alone() {
         let described = |path: &str, creates_file, read_only_by| {
-            Kind::File(DatabaseFile {
+            Location::File(DatabaseFile {
                 path: path.into(),
                 creates_file,
                 read_only_by,
             })
         };
         let file = |path: &str| described(path, true, None);
-        for (url, kind, opened) in [
+        for (url, location, opened) in [
             (
                 "sqlite://x?cache=private&mode=memory",
-                Kind::Memory,
+                Location::Memory,
                 "sqlite:file:x?mode=memory",
             ),
             (
@@ -255,12 +256,16 @@ mod tests {
             ),
             (
                 "postgres://user::memory:mode=memory@host/x",
-                Kind::Server,
+                Location::Server,
                 "postgres://user::memory:mode=memory@host/x",
             ),
         ] {
             let parsed = DatabaseUrl::new(url);
-            assert_eq!((&parsed.kind, parsed.url()), (&kind, opened), "{url}");
+            assert_eq!(
+                (&parsed.location, parsed.url()),
+                (&location, opened),
+                "{url}"
+            );
         }
     }
 

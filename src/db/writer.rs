@@ -225,7 +225,7 @@ impl Task {
     async fn commit(&mut self, group: &mut Group) -> Result<(), Failure> {
         let mut result = self.try_commit(group).await;
         for _ in 1..MAX_BEGINS {
-            if !result.as_ref().is_err_and(Failure::is_of_the_lock) {
+            if !result.as_ref().is_err_and(Failure::is_lock_timeout) {
                 break;
             }
             result = self.try_commit(group).await;
@@ -307,7 +307,7 @@ impl Failure {
     }
 
     /// Whether another process held the lock for too long.
-    fn is_of_the_lock(&self) -> bool {
+    fn is_lock_timeout(&self) -> bool {
         self.stage == Stage::Begin && self.error.is_lock_timeout()
     }
 }

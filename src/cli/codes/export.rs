@@ -13,7 +13,7 @@ use wxqr::telemetry::print_message;
 
 use super::super::Usage;
 use super::bar;
-use super::pace::Pace;
+use super::retry::Retrier;
 use super::service::{Service, piece};
 
 /// The files that the service has.
@@ -44,7 +44,7 @@ pub(super) async fn run(matches: &ArgMatches, service: &Service) -> anyhow::Resu
     let extension = extension(path)?;
     let name = format!("codes.{extension}");
     let mut partial = beside(path)?;
-    let response = Pace::new().call(|| service.file(&name, query)).await?;
+    let response = Retrier::new().call(|| service.file(&name, query)).await?;
     let bytes = receive(response, &mut partial).await?;
     partial
         .persist(path)

@@ -15,9 +15,9 @@ use wxqr::text::counted;
 use super::super::Usage;
 use super::bar;
 use super::failure::CallFailure;
-use super::pace::Pace;
 use super::printable::printable;
 use super::report::{Failed, print_failed, print_plan};
+use super::retry::Retrier;
 use super::rows::{Plan, Row, RowStatus};
 use super::service::Service;
 
@@ -59,8 +59,10 @@ pub(super) async fn run(matches: &ArgMatches, service: &Service) -> anyhow::Resu
     let path: &PathBuf = matches.get_one("file").expect("it is required");
     let media_type = media_type(path)?;
     let file = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let pace = Pace::new();
-    let plan = pace.call(|| service.plan(file.clone(), media_type)).await?;
+    let retrier = Retrier::new();
+    let plan = retrier
+        .call(|| service.plan(file.clone(), media_type))
+        .await?;
     print_message(summary(&plan));
     if matches.get_flag("dry-run") {
         print_plan(&plan.rows)?;
@@ -71,7 +73,7 @@ pub(super) async fn run(matches: &ArgMatches, service: &Service) -> anyhow::Resu
             "the account has fewer permanent codes left than the file needs; nothing was created"
         ));
     }
-    let failed = make(service, &pace, plan.rows).await;
+    let failed = make(service, &retrier, plan.rows).await;
     let failures = failed.len();
     print_failed(failed)?;
     outcome(failures)
@@ -117,7 +119,7 @@ fn summary(plan: &Plan) -> String {
 }
 
 /// Makes what is missing, and returns what failed.
-async fn make(service: &Service, pace: &Pace, rows: Vec<Row>) -> Vec<Failed> {
+async fn make(service: &Service, retrier: &Retrier, rows: Vec<Row>) -> Vec<Failed> {
     let (invalid, rows): (Vec<_>, Vec<_>) = rows
         .into_iter()
         .filter(|row| row.status != RowStatus::Known)
@@ -130,7 +132,7 @@ async fn make(service: &Service, pace: &Pace, rows: Vec<Row>) -> Vec<Failed> {
             if stop.is_cancelled() {
                 return Err((row, CallFailure::not_tried()));
             }
-            let made = pace.call(|| service.make(&row.request)).await;
+            let made = retrier.call(|| service.make(&row.request)).await;
             made.map_err(|failure| (row, failure))
         }
     });

@@ -6,9 +6,9 @@ mod bar;
 mod export;
 mod failure;
 mod import;
-mod pace;
 mod printable;
 mod report;
+mod retry;
 mod rows;
 mod service;
 

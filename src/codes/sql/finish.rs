@@ -11,7 +11,7 @@ use super::daily_counters::{ANONYMOUS, MINTS, add_to_today, refund_today};
 use super::lease::{Lease, LeaseRow, release_leases, release_leases_later};
 use super::store::CodeStore;
 use super::temporary::save_all;
-use super::tickets::remember_all;
+use super::tickets::record_tickets;
 use crate::db::{BatchCommand, Error, Transaction, Urgency};
 
 /// What is to be written after mints.
@@ -120,7 +120,7 @@ impl BatchCommand for Finish {
         let minted: Vec<_> = minted.collect();
         save_all(write, &latest(&minted)).await?;
         let codes = minted.iter().map(|minted| (&minted.scene, &*minted.code));
-        let new = remember_all(write, codes).await?;
+        let new = record_tickets(write, codes).await?;
         let rows = commands.iter().filter_map(|finish| finish.row.as_ref());
         let (charged, free): (Vec<_>, Vec<_>) = rows.partition(|row| row.is_charged);
         release_leases_later(write, &free).await?;

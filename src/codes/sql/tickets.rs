@@ -34,10 +34,10 @@ impl CodeStore {
     }
 }
 
-/// Records the scenes of tickets, in the transaction that stores their codes. A ticket that is
+/// Records tickets with their scenes, in the transaction that stores their codes. A ticket that is
 /// known keeps its scene, so that its scans stay attributed to it. Returns the tickets that are
 /// new, or live longer than was known.
-pub(super) async fn remember_all<'a>(
+pub(super) async fn record_tickets<'a>(
     write: &mut Transaction<'_>,
     codes: impl Iterator<Item = (&'a Scene, &'a IssuedCode)>,
 ) -> Result<HashSet<String>, Error> {

@@ -149,7 +149,7 @@ impl EventStore {
         statements.push((filter.channels_sql(), CountedCodes::add_names));
         statements.push((filter.tallies_sql(), CountedCodes::add_tally));
         if filter.span == Span::Total && filter.from != filter.to {
-            statements.push((filter.revisits_sql(), CountedCodes::subtract_revisits));
+            statements.push((filter.returning_sql(), CountedCodes::subtract_returning));
         }
         let (mut codes, most) = (CountedCodes::default(), filter.max_codes());
         for (sql, add) in statements {
@@ -257,7 +257,7 @@ impl NumbersFilter {
     }
 
     /// People who returned from a day of the range, and so are counted on an earlier day.
-    fn revisits_sql(&self) -> String {
+    fn returning_sql(&self) -> String {
         let restricted = self.restricted_sql();
         format!(
             "SELECT kind, scene, CAST(SUM(people) AS BIGINT) AS people FROM revisit
@@ -430,7 +430,7 @@ mod tests {
                 for (sql, table) in [
                     (filter.tallies_sql(), "tally"),
                     (filter.sums_sql(), "tally"),
-                    (filter.revisits_sql(), "revisit"),
+                    (filter.returning_sql(), "revisit"),
                 ] {
                     let plan = store.db.plan(sql).await;
                     let search = format!("SEARCH {table}");
@@ -445,7 +445,7 @@ mod tests {
             }
         }
         let all = filter(Date::MIN, Date::MAX, Span::Total);
-        let plan = store.db.plan(all.revisits_sql()).await;
+        let plan = store.db.plan(all.returning_sql()).await;
         assert!(
             plan[0].contains("COVERING INDEX revisit_by_day"),
             "{plan:?}"

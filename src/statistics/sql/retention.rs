@@ -25,27 +25,27 @@ const ERASE: &str = "UPDATE follower SET openid = $4, held = 0 WHERE appid = $1 
      SELECT person FROM follower WHERE appid = $1 AND held = 1 AND seen_at < $2 LIMIT $3)";
 
 impl EventStore {
-    /// Forgets some of the events from before `before`, and some of the openids of whom nothing was
-    /// heard since then. Returns how many of both; 0 when nothing is left. The numbers stay, and
+    /// Removes some of the events from before `before`, and erases some of the openids without an
+    /// event since then. Returns how many of both; 0 when nothing is left. The numbers stay, and
     /// stay right for a returning person, whose pseudonym is kept. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn forget_events(&self, before: Timestamp) -> Result<u64, Error> {
-        let forget = ForgetEvents {
+    pub async fn remove_old_events(&self, before: Timestamp) -> Result<u64, Error> {
+        let remove = RemoveOldEvents {
             db: self.db.clone(),
             before,
         };
-        self.db.execute(forget).await
+        self.db.execute(remove).await
     }
 }
 
-struct ForgetEvents {
+struct RemoveOldEvents {
     db: Database,
     before: Timestamp,
 }
 
-impl Command for ForgetEvents {
+impl Command for RemoveOldEvents {
     type Output = u64;
 
     const URGENCY: Urgency = Urgency::Background;

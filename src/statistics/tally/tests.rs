@@ -31,12 +31,12 @@ impl Kept {
     fn apply(&mut self, changes: StatisticsDelta) {
         for (person, state) in changes.states {
             let first_touch = self.people.get(&person).and_then(first_touch_of).cloned();
-            let standing = FollowerState {
+            let follower = FollowerState {
                 seen_at: state.seen_at,
                 away: state.openid.is_none(),
                 first_touch,
             };
-            self.people.insert(person.clone(), standing);
+            self.people.insert(person.clone(), follower);
             self.openids.insert(person, state.openid);
         }
         for (person, first_touch) in changes.first_touches {

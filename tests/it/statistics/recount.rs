@@ -577,7 +577,7 @@ async fn no_number_differs(database: Database) {
 /// Forgets some events, however busy the machine is.
 async fn forget(store: &Stores, before: Timestamp) -> u64 {
     loop {
-        match store.events.forget_events(before).await {
+        match store.events.remove_old_events(before).await {
             Ok(forgotten) => return forgotten,
             Err(Error::Busy) => {}
             Err(error) => unreachable!("{error}"),

@@ -571,10 +571,13 @@ async fn what_is_forgotten_leaves_the_numbers_and_what_they_need(bench: Bench) {
     let want = bench.total(1, 30).await;
     let before = bench.clock.now() + DAY * 2;
     assert_eq!(
-        bench.store.events.forget_events(before).await.unwrap(),
+        bench.store.events.remove_old_events(before).await.unwrap(),
         5 + 1
     );
-    assert_eq!(bench.store.events.forget_events(before).await.unwrap(), 0);
+    assert_eq!(
+        bench.store.events.remove_old_events(before).await.unwrap(),
+        0
+    );
     assert_eq!(bench.total(1, 30).await, want);
     let left = bench.all().await;
     assert_eq!(left.len(), 1, "{left:?}");
@@ -609,7 +612,7 @@ async fn forgetting_goes_batch_by_batch(bench: Bench) {
     let before = bench.clock.now() + DAY;
     let mut forgotten = Vec::new();
     for _ in 0..3 {
-        forgotten.push(bench.store.events.forget_events(before).await.unwrap());
+        forgotten.push(bench.store.events.remove_old_events(before).await.unwrap());
     }
     assert_eq!(forgotten, [1000, 200, 0]);
     assert_eq!(bench.all().await, []);
@@ -664,7 +667,7 @@ async fn a_binding_goes_after_its_end_and_its_scans_are_still_none(bench: Bench)
     assert_eq!(bench.record(&[scanned("b", "lost")]).await, [NEW]);
     assert_eq!(bench.total(1, 30).await, []);
     assert_eq!(bench.all().await, []);
-    let removed = bench.store.events.forget_events(end).await.unwrap();
+    let removed = bench.store.events.remove_old_events(end).await.unwrap();
     assert_eq!(removed, 2 + 2, "events and openids");
 }
 

@@ -8,7 +8,7 @@ use wechat::ticket::IssuedCode;
 
 use crate::codes::sql::entries::{Entry, entries, find_entries};
 use crate::codes::sql::inserting::{bind_row, insert_sql};
-use crate::codes::sql::tickets::remember_all;
+use crate::codes::sql::tickets::record_tickets;
 use crate::db::{Error, Transaction, placeholders};
 
 /// A code that exists and is to be in the ledger.
@@ -61,7 +61,7 @@ pub(in crate::codes::sql) async fn record_all(
     }
     write_results(write, &first.into_values().collect::<Vec<_>>()).await?;
     let tickets = codes.iter().map(|new| (new.scene, new.code));
-    let new = remember_all(write, tickets).await?.len() as u64;
+    let new = record_tickets(write, tickets).await?.len() as u64;
     add_to_stock(write, uncounted).await?;
     Ok(RecordedCodes { kept, new })
 }

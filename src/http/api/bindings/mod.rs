@@ -108,7 +108,7 @@ pub(crate) async fn create(
         binding: BindingBody::new(created.id, BindingStatus::Pending, created.expires_at),
         code: CodeBody {
             scene: SceneBody::new(&scene),
-            ticket: TicketBody::new(&site, &created.served.code, now, None),
+            ticket: TicketBody::new(&site, &created.issued.code, now, None),
         },
     };
     Ok((StatusCode::CREATED, date_header(now), Json(body)).into_response())
@@ -136,17 +136,13 @@ pub(crate) async fn show(
 ) -> Result<Json<BindingBody>, Problem> {
     let id = text(id)?;
     let wait = wait(raw.as_deref().unwrap_or_default())?;
-    let standing = bindings.state(&id, Instant::now() + wait);
-    let standing = tokio::select! {
-        standing = standing => standing?,
+    let state = bindings.state(&id, Instant::now() + wait);
+    let state = tokio::select! {
+        state = state => state?,
         // A waiting request must not delay the shutdown.
         () = draining.cancelled() => bindings.state(&id, Instant::now()).await?,
     };
-    Ok(Json(BindingBody::new(
-        id,
-        standing.status,
-        standing.expires_at,
-    )))
+    Ok(Json(BindingBody::new(id, state.status, state.expires_at)))
 }
 
 /// Gives the openid of the follower who scanned, once.

@@ -176,7 +176,7 @@ impl CodeMaker {
             return Err(Problem::store_unavailable());
         }
         let (spec, caller) = (&checked.spec, holder.caller());
-        let served = match &checked.minted_elsewhere {
+        let issued = match &checked.minted_elsewhere {
             Some((scene, code)) => self.codes.import(scene, code.clone(), caller).await?,
             None => issue_named(&self.codes, spec, caller, checked.change.given_names()).await?,
         };
@@ -184,7 +184,7 @@ impl CodeMaker {
         let record = self.channels.change(&scene, &checked.change).await?;
         Ok(Made {
             spec: checked.spec,
-            served,
+            issued,
             record,
         })
     }
@@ -228,13 +228,13 @@ fn late() -> Problem {
 /// A code that was minted or known, and what is kept of it.
 struct Made {
     spec: CodeSpec,
-    served: Issued,
+    issued: Issued,
     record: ChannelRecord,
 }
 
 impl Made {
     fn status(&self) -> StatusCode {
-        if self.served.source == Source::Minted {
+        if self.issued.source == Source::Minted {
             StatusCode::CREATED
         } else {
             StatusCode::OK
@@ -246,7 +246,7 @@ impl Made {
         let link = LinkQuery::to(&scene, self.spec.lifetime());
         let code = CodeBody {
             scene: SceneBody::new(&scene),
-            ticket: presenter.ticket(&self.served.code, link, holder.caller(), now),
+            ticket: presenter.ticket(&self.issued.code, link, holder.caller(), now),
         };
         NamedCode {
             code,

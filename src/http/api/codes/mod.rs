@@ -1,4 +1,4 @@
-//! `/api/codes`: the ledger of codes.
+//! `/api/codes`: creates, lists, plans and exports codes.
 
 mod channel_body;
 mod cursor;

@@ -6,8 +6,8 @@ fn no_cache_may_show_a_dead_code() {
     let fresh = |floor| Freshness::Fresh {
         floor: Duration::from_secs(floor),
     };
-    // granted, standing, now, picture, text
-    for (granted, standing, now, picture, text) in [
+    // granted, freshness, now, picture, text
+    for (granted, freshness, now, picture, text) in [
         (
             7200,
             fresh(3600),
@@ -40,7 +40,7 @@ fn no_cache_may_show_a_dead_code() {
             "public, max-age=60, must-revalidate",
         ),
     ] {
-        let served = served(granted, standing);
+        let served = served(granted, freshness);
         let now = Timestamp::from_second(now).unwrap();
         let got = (
             CachePolicy::for_picture(&served, now),
@@ -50,7 +50,7 @@ fn no_cache_may_show_a_dead_code() {
         assert_eq!(
             got,
             (picture.parse().unwrap(), text.parse().unwrap()),
-            "{granted} s, {standing:?}, at {now}"
+            "{granted} s, {freshness:?}, at {now}"
         );
     }
 }

@@ -70,7 +70,7 @@ impl CountedCodes {
     }
 
     /// Those who came back are people of an earlier day.
-    pub(super) fn subtract_revisits(&mut self, found: &AnyRow) -> Result<(), Error> {
+    pub(super) fn subtract_returning(&mut self, found: &AnyRow) -> Result<(), Error> {
         let again = number(found, "people")?;
         for (_, numbers) in &mut self.code(found)?.numbers {
             numbers.people = numbers.people.saturating_sub(again);

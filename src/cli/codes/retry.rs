@@ -1,4 +1,4 @@
-//! The pace of calls: what the service asks one call to wait for, all wait for.
+//! Retries calls. The `Retry-After` of one call delays all.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,18 +9,19 @@ use tokio::time::{Instant, sleep_until};
 use super::failure::{Again, CallFailure};
 
 /// How often a call is sent at most.
-const TRIES: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// The longest pause that is kept. What may be sent only later is for another day.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// Until when no call is sent.
+/// Retries the calls of one command.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Retrier {
+    /// Until when no call is sent.
     until: Mutex<Instant>,
 }
 
-impl Pace {
+impl Retrier {
     pub(super) fn new() -> Self {
         Self {
             until: Mutex::new(Instant::now()),
@@ -33,20 +34,20 @@ impl Pace {
     where
         F: Future<Output = Result<T, CallFailure>>,
     {
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             self.wait().await;
-            tries += 1;
+            attempts += 1;
             let failure = match call().await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
             let pause = match failure.again {
                 Some(Again::After(pause)) if pause <= LONGEST_PAUSE => pause,
-                Some(Again::Soon) => Duration::from_secs(tries.into()),
+                Some(Again::Soon) => Duration::from_secs(attempts.into()),
                 _ => return Err(failure),
             };
-            if tries == TRIES {
+            if attempts == MAX_ATTEMPTS {
                 return Err(failure);
             }
             let mut until = self.until.lock().await;
@@ -76,8 +77,8 @@ mod tests {
     async fn called(failures: Vec<CallFailure>) -> (Result<(), CallFailure>, Vec<u64>) {
         let started = Instant::now();
         let (left, times) = (RefCell::new(failures.into_iter()), RefCell::new(Vec::new()));
-        let pace = Pace::new();
-        let result = pace.call(|| async {
+        let retrier = Retrier::new();
+        let result = retrier.call(|| async {
             times.borrow_mut().push(started.elapsed().as_secs());
             left.borrow_mut().next().map_or(Ok(()), Err)
         });
