@@ -11,7 +11,7 @@ use super::admission::ReadKind;
 use super::autocommit::Autocommit;
 use super::clocks::ClockDifference;
 use super::command::BatchCommand;
-use super::engine::Engine;
+use super::connections::Connections;
 use super::error::Error;
 use super::integrity::Damage;
 use super::limits::CLOSE_TIMEOUT;
@@ -23,14 +23,14 @@ use crate::clock::Clock;
 /// Each feature has a store of its own over it, with the SQL of that feature.
 #[derive(Debug, Clone)]
 pub struct Database {
-    engine: Arc<Engine>,
+    connections: Arc<Connections>,
     clock: Arc<dyn Clock>,
 }
 
 impl Database {
-    pub(super) fn new(engine: Engine, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(connections: Connections, clock: Arc<dyn Clock>) -> Self {
         Self {
-            engine: Arc::new(engine),
+            connections: Arc::new(connections),
             clock,
         }
     }
@@ -38,7 +38,7 @@ impl Database {
     /// Whether the database was well when it was last used. A call that failed alone does not
     /// count.
     pub fn is_up(&self) -> bool {
-        self.engine.is_up()
+        self.connections.is_up()
     }
 
     /// Health check; one that failed before is repeated as a write.
@@ -46,18 +46,18 @@ impl Database {
     /// # Errors
     /// When the database cannot be used.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.engine.ping().await
+        self.connections.ping().await
     }
 
     /// How far this machine's clock was from the database's when it was opened; none with SQLite,
     /// which has no clock of its own.
     pub fn clock_difference(&self) -> Option<ClockDifference> {
-        self.engine.clock_difference()
+        self.connections.clock_difference()
     }
 
     /// Whether a check found damage in SQLite's file.
     pub fn is_damaged(&self) -> bool {
-        self.engine.is_damaged()
+        self.connections.is_damaged()
     }
 
     /// Reads all of SQLite's file and returns the first damage; none also once `stop` is cancelled,
@@ -67,7 +67,7 @@ impl Database {
     /// # Errors
     /// When the file cannot be read.
     pub async fn check_integrity(&self, stop: &CancellationToken) -> Result<Option<Damage>, Error> {
-        self.engine.check_integrity(stop).await
+        self.connections.check_integrity(stop).await
     }
 
     /// Truncates SQLite's write-ahead log, which would keep what this process erased.
@@ -78,18 +78,19 @@ impl Database {
     /// # Errors
     /// When the database cannot be used.
     pub async fn truncate_wal(&self) -> Result<(), Error> {
-        if !self.engine.needs_truncation() {
+        if !self.connections.needs_truncation() {
             return Ok(());
         }
         // A log that has become long takes long, which is no failure of the database.
-        self.read(ReadKind::Long, self.engine.truncate_wal()).await
+        self.read(ReadKind::Long, self.connections.truncate_wal())
+            .await
     }
 
     /// Writes what waits and closes the connections, within four seconds; no handle can be
     /// used after that. The last process to leave an SQLite file brings it up to date, and
     /// removes the files beside it.
     pub async fn close(&self) {
-        let closed = tokio::time::timeout(CLOSE_TIMEOUT, self.engine.close());
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, self.connections.close());
         if closed.await.is_err() {
             tracing::warn!("the database was still in use at shutdown");
         }
@@ -97,7 +98,7 @@ impl Database {
 
     /// The account, which is the first column of every key.
     pub(crate) fn appid(&self) -> &str {
-        self.engine.appid()
+        self.connections.appid()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -106,7 +107,7 @@ impl Database {
 
     /// An SQL expression for the database's time in milliseconds, on which all replicas agree.
     pub(crate) fn now_sql(&self) -> &'static str {
-        self.engine.now_sql()
+        self.connections.now_sql()
     }
 
     /// Reads once admitted, and cuts the call off at its deadline.
@@ -118,7 +119,7 @@ impl Database {
         kind: ReadKind,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.engine.read(kind, call).await
+        self.connections.read(kind, call).await
     }
 
     /// Has the writer execute a command, and waits until it is committed. Cancel safe: a command
@@ -128,29 +129,29 @@ impl Database {
     /// When the transaction failed, or the command waited for too long. Then it may be executed or
     /// not.
     pub(crate) async fn execute<C: BatchCommand>(&self, command: C) -> Result<C::Output, Error> {
-        self.engine.execute(command).await
+        self.connections.execute(command).await
     }
 
     /// Executor of statements that read.
     pub(crate) fn autocommit(&self) -> Autocommit<'_> {
-        self.engine.autocommit()
+        self.connections.autocommit()
     }
 
     /// Begins a transaction that reads one snapshot, with the deadline of long reads.
     pub(crate) async fn begin_snapshot(&self) -> Result<Transaction<'_>, Error> {
-        self.engine.begin_snapshot().await
+        self.connections.begin_snapshot().await
     }
 
     /// Notes that something was erased which must not stay in a file: see
     /// [`Database::truncate_wal`].
     pub(crate) fn mark_erased(&self) {
-        self.engine.mark_erased();
+        self.connections.mark_erased();
     }
 }
 
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.engine.name())
+        f.write_str(self.connections.name())
     }
 }
 
@@ -171,6 +172,6 @@ impl Database {
 
     /// The query plan of SQLite, a line for each step.
     pub(crate) async fn plan(&self, sql: String) -> Vec<String> {
-        self.engine.plan(sql).await
+        self.connections.plan(sql).await
     }
 }

@@ -12,9 +12,9 @@ use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions as _, Connection, Execut
 use tokio::time::Instant;
 
 use super::clocks::ClockDifference;
+use super::connections::Connections;
 use super::database::Database;
 use super::driver_error;
-use super::engine::Engine;
 use super::files::{self, ExposedFile, FileProblem};
 use super::open_error::{OpenError, classify};
 use super::pool;
@@ -128,11 +128,11 @@ impl Database {
             return Err(OpenError::File(problem));
         }
         let appid = Arc::<str>::from(appid);
-        let opened = open_engine(&url, &appid, upstream, &*clock, hook).await;
-        let (engine, settled) = opened.map_err(|error| error.or_permanent(&url))?;
+        let opened = open_connections(&url, &appid, upstream, &*clock, hook).await;
+        let (connections, settled) = opened.map_err(|error| error.or_permanent(&url))?;
         telemetry::store_up(true);
         telemetry::store_damaged(false);
-        Ok((Self::new(engine, clock), settled))
+        Ok((Self::new(connections, clock), settled))
     }
 
     /// SQLite's files that other users may read or write. Their modes are left as they are: the
@@ -185,13 +185,13 @@ impl StartRetry {
     }
 }
 
-async fn open_engine<T>(
+async fn open_connections<T>(
     url: &DatabaseUrl,
     appid: &Arc<str>,
     upstream: &UpstreamIdentity,
     clock: &dyn Clock,
     hook: &MigrationHook<'_, T>,
-) -> Result<(Engine, T), OpenError> {
+) -> Result<(Connections, T), OpenError> {
     install_drivers();
     if let Some(read_only) = url.read_only() {
         inspect(&read_only).await?;
@@ -205,16 +205,16 @@ async fn open_engine<T>(
     let mut connection = connect(&options).await?;
     let settled = prepare(&mut connection, url, upstream, hook).await?;
     if url.is_memory() {
-        let engine = Engine::new(pool, writing, url, Arc::clone(appid), None);
-        let engine = engine.anchored_by(connection);
-        return Ok((engine, settled));
+        let connections = Connections::new(pool, writing, url, Arc::clone(appid), None);
+        let connections = connections.anchored_by(connection);
+        return Ok((connections, settled));
     }
     let clock_difference = clock_difference(&mut connection, url, clock).await?;
     connection.close().await.map_err(classify)?;
     writing.open().await.map_err(classify)?;
     pool::fill(&pool, url).await.map_err(classify)?;
-    let engine = Engine::new(pool, writing, url, Arc::clone(appid), clock_difference);
-    Ok((engine, settled))
+    let connections = Connections::new(pool, writing, url, Arc::clone(appid), clock_difference);
+    Ok((connections, settled))
 }
 
 /// Registers both databases with the driver, once.

@@ -15,7 +15,7 @@ pub(super) const BUSY_TIMEOUT_MS: u32 = 700;
 pub(super) fn make(url: &DatabaseUrl, options: AnyConnectOptions) -> AnyPool {
     let pool = AnyPoolOptions::new().acquire_timeout(DEADLINE);
     let pool = if url.is_memory() {
-        // A call that is cut off may cost the pool its connection: the engine holds another one.
+        // A call that is cut off may cost the pool its connection: `Connections` holds another one.
         // The writer waits for it too, while a long read is made.
         pool.max_connections(url.connections())
             .acquire_timeout(LONG_READ_DEADLINE + DEADLINE)

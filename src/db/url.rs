@@ -10,6 +10,7 @@ use uuid::Uuid;
 /// several replicas.
 const READ_CONNECTIONS: u32 = 7;
 
+/// The database system, and so its SQL dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,

@@ -29,7 +29,7 @@ const TRUNCATE_BUSY_TIMEOUT_MS: u32 = 50;
 
 /// Connections to either database, and who may use them.
 #[derive(Debug)]
-pub(crate) struct Engine {
+pub(crate) struct Connections {
     pool: AnyPool,
     admission: Admission,
     writer: Writer,
@@ -47,7 +47,7 @@ pub(crate) struct Engine {
     _anchor: Option<Mutex<AnyConnection>>,
 }
 
-impl Engine {
+impl Connections {
     pub(super) fn new(
         pool: AnyPool,
         connection: WriteConnection,
@@ -262,7 +262,7 @@ impl Command for WriteProbe {
 }
 
 #[cfg(test)]
-impl Engine {
+impl Connections {
     /// The query plan of SQLite, a line for each step.
     pub(crate) async fn plan(&self, sql: String) -> Vec<String> {
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
