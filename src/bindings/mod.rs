@@ -210,9 +210,9 @@ impl Bindings {
     }
 }
 
-/// Waits until this process hears of a scan of the binding, or has missed a message.
+/// Waits until this process receives a scan of the binding, or has missed a message.
 async fn until_scanned(id: &str, scanned: &mut broadcast::Receiver<String>) {
-    while scanned.recv().await.is_ok_and(|heard| heard != id) {}
+    while scanned.recv().await.is_ok_and(|other| other != id) {}
 }
 
 /// Of any other text there is no binding, and not every text may be asked of a database.

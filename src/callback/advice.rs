@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_skew_is_told_in_minutes() {
+    fn clock_skew_is_given_in_minutes() {
         for (ahead_seconds, want) in [
             (
                 601,

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_lifetime_counts_while_somebody_waits_for_it() {
+    fn the_longest_lifetime_counts_while_a_caller_waits_for_it() {
         let awaited = Arc::<AwaitedLifetimes>::default();
         let [one, other] = ["1", "2"].map(|id| {
             let id = id.parse().unwrap();

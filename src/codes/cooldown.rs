@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_lasts_twice_as_long_after_each_failure() {
+    fn exponential_backoff_doubles_up_to_the_longest_cooldown() {
         const BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
         let mut now = Timestamp::UNIX_EPOCH;
         let mut cooldown = None;

@@ -26,7 +26,7 @@ impl ClockDifference {
     /// What the owner can do about one that is too large.
     pub const ACTION: &str = "synchronise the clocks of this machine and of the database's (NTP): replicas compare their times";
 
-    /// Asks PostgreSQL, and takes it that the answer is from the middle of the way there and back.
+    /// Asks PostgreSQL, and assumes that the answer is from the middle of the round trip.
     pub(super) async fn measure(
         connection: &mut AnyConnection,
         clock: &dyn Clock,
@@ -73,9 +73,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_there_and_back_is_no_difference() {
+    fn the_round_trip_is_no_clock_difference() {
         let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
-        for (asked, answered, theirs, told, exceeds) in [
+        for (asked, answered, theirs, want, exceeds) in [
             (0, 800, 400, "0.000 s ahead of", false),
             (0, 800, 900, "0.500 s behind", false),
             (10_000, 10_200, 5_100, "5.000 s ahead of", false),
@@ -86,7 +86,7 @@ mod tests {
             let difference = ClockDifference::between(at(asked), at(answered), at(theirs));
             assert_eq!(
                 difference.to_string(),
-                format!("this machine's is {told} the database's")
+                format!("this machine's is {want} the database's")
             );
             let tolerance = Duration::from_secs(5);
             assert_eq!(difference.exceeds(tolerance), exceeds, "{difference}");

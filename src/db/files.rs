@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_tells_path_user_cause_and_action() {
+    fn a_problem_names_path_user_cause_and_action() {
         let problem = FileProblem {
             path: "/nosuch/x.db".into(),
             link: None,

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parts_and_results_of_calls_go_in_turn() {
+    async fn parts_and_results_of_calls_alternate() {
         let (senders, mut queues) = queues();
         send(&senders, 4).await;
         let failed = queues.next_group(&CancellationToken::new()).await.unwrap();

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permanent_refusals_are_told_from_transient_ones() {
+    fn permanent_refusals_are_distinguished_from_transient_ones() {
         for (state, message, want) in [
             ("3D000", "", Some(ServerRefusal::NoDatabase)),
             ("28000", "", Some(ServerRefusal::NotThisUser)),

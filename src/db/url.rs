@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_told_from_memory_by_path_and_mode_alone() {
+    fn path_and_mode_alone_distinguish_a_file_from_memory() {
         let described = |path: &str, creates_file, read_only_by| {
             Location::File(DatabaseFile {
                 path: path.into(),

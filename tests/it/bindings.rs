@@ -171,14 +171,14 @@ async fn a_wait_without_a_scan_ends_and_may_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_scan_that_another_replica_heard_of_ends_the_wait() {
+async fn a_scan_that_another_replica_received_ends_the_wait() {
     let database = Database::sqlite();
-    let (waiting, hearing) = (
+    let (waiting, receiving) = (
         service(&database).spawn().await,
         service(&database).spawn().await,
     );
     let made = make(&waiting).await;
-    let scan = made.scanned_by(&hearing, ALICE);
+    let scan = made.scanned_by(&receiving, ALICE);
     assert_eq!(made.status_while(&waiting, scan).await, "scanned");
 }
 

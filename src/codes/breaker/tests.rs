@@ -166,7 +166,7 @@ async fn a_key_waits_for_the_outcome_of_a_keys_probe() {
 }
 
 #[tokio::test]
-async fn a_probe_without_a_result_holds_nobody_up() {
+async fn a_dropped_probe_ends_the_wait_for_its_outcome() {
     let (_, breaker) = breaker().await;
     call(&breaker, Api::Create, refusal(45011)).await;
     let acquire = || {

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_right_that_is_dropped_is_refunded_and_released() {
+    async fn a_dropped_lease_is_released_and_its_charge_refunded() {
         let store = store().await;
         let begun = store.begin_mint(mint(Some(1))).await.unwrap();
         assert!(

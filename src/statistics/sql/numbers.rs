@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rows_of_answers_that_nobody_takes_are_bounded() {
+    async fn rows_of_answers_that_are_not_taken_are_bounded() {
         let store = with_names(2).await;
         let all = filter(Date::MIN, Date::MAX, Span::Total);
         let others = store.row_budget.try_acquire(row_budget::ROWS_IN_MEMORY - 3);

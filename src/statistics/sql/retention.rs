@@ -143,7 +143,7 @@ mod tests {
     use crate::clock::SystemClock;
 
     #[tokio::test]
-    async fn what_may_go_is_found_by_its_time() {
+    async fn retention_finds_old_rows_by_an_index() {
         let store = EventStore::in_memory(Arc::new(SystemClock)).await;
         for (sql, index) in [
             (OLD_EVENTS[0], "event_by_time (appid=? AND at<?)"),

@@ -93,9 +93,9 @@ async fn a_browser_finds_nothing_of_what_strangers_write_but_text() {
     );
 }
 
-/// The browser would have noticed.
+/// Without it, the test above could pass with a browser that detects nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_that_is_shown_markup_tells() {
+async fn unescaped_markup_is_detected_in_the_browser() {
     let Some(mut browser) = Chromium::launch().await else {
         return;
     };

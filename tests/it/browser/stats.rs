@@ -144,7 +144,7 @@ async fn four_weeks(followed: &Followed) {
 }
 
 /// What the API says of the last so many days, as the page writes it.
-async fn told(followed: &Followed, days: i32) -> Vec<(String, Vec<i64>)> {
+async fn api_numbers(followed: &Followed, days: i32) -> Vec<(String, Vec<i64>)> {
     let (from, to) = (today() - (days - 1).days(), today());
     let rows = followed.rows(&format!("from={from}&to={to}")).await;
     let line = |row: &Value| {
@@ -219,7 +219,7 @@ async fn the_numbers_shown_are_those_of_the_api() {
         page.click(&format!("label:has([value='{days}'])")).await;
         let first = today() - (days - 1).days();
         page.until(&format!("from.value === '{first}'")).await;
-        let want = told(&followed, days).await;
+        let want = api_numbers(&followed, days).await;
         assert_eq!(by_name(page.channels().await), by_name(want.clone()));
         let sum = |n: usize| want.iter().map(|(_, numbers)| numbers[n]).sum::<i64>();
         let tiles = page.eval(TILES).await;

@@ -109,7 +109,7 @@ async fn bodies_that_strangers_hold_keep_neither_pushes_nor_keys_out() {
 }
 
 #[tokio::test]
-async fn who_makes_room_is_asked_to_come_back() {
+async fn an_evicted_push_is_answered_503_with_retry_after() {
     let app = with_keys().await;
     let target = format!("/callback?{}", unsigned());
     let oldest = holding(app.address, &target).await;

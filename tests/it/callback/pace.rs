@@ -126,7 +126,7 @@ async fn events_are_acknowledged_once_they_are_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_on_postgresql() {
+async fn events_are_acknowledged_once_they_are_stored_on_postgresql() {
     if let Some(database) = Database::postgres().await {
         events_are_acknowledged(database, "PostgreSQL").await;
     }

@@ -36,7 +36,7 @@ async fn visit(served: &Served) -> usize {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_stops_no_visitor_and_what_is_lost_is_counted() {
+async fn a_log_that_is_not_read_stops_no_visitor_and_lost_lines_are_counted() {
     let (served, read) = Served::with_unread_log().await;
     let mut visits = 0;
     while lost(&served).await == 0 {
@@ -61,7 +61,7 @@ async fn a_log_that_nobody_reads_stops_no_visitor_and_what_is_lost_is_counted() 
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_does_not_keep_the_process_from_ending() {
+async fn a_log_that_is_not_read_does_not_keep_the_process_from_ending() {
     let (mut served, _read) = Served::with_unread_log().await;
     // More than a pipe holds.
     visit(&served).await;

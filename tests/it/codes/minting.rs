@@ -307,7 +307,7 @@ async fn a_permanent_code_is_made_only_for_a_key_and_then_served_to_anybody() {
 }
 
 #[tokio::test]
-async fn a_key_pays_with_its_scope_for_such_codes_or_from_the_visitors_budget() {
+async fn a_key_without_the_scope_mint_is_charged_to_the_visitors_budget() {
     let app = TestApp::with().set("ANONYMOUS_BUDGET", "1").spawn().await;
     let ask = |key: &str, id: u32| {
         let path = format!("/qrcode.json?scene_id={id}");

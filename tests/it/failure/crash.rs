@@ -179,7 +179,7 @@ async fn a_kill_at_each_step_of_a_permanent_mint_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_on_postgresql() {
+async fn a_kill_at_each_step_loses_and_doubles_nothing_on_postgresql() {
     for moment in MOMENTS {
         let Some(database) = Database::postgres().await else {
             return;

@@ -425,7 +425,7 @@ async fn a_blank_at_an_end_makes_no_new_permanent_code() {
 }
 
 #[tokio::test]
-async fn each_scope_opens_its_own_door() {
+async fn each_scope_allows_its_own_requests_only() {
     let app = TestApp::spawn().await;
     let temporary = json!({"scene_id": 1});
     let permanent = json!({"scene_id": 1, "permanent": true});

@@ -295,7 +295,7 @@ async fn hosts_that_refuse_or_do_not_exist_bring_nothing_to_light() {
 }
 
 #[tokio::test]
-async fn a_host_that_goes_away_leaves_the_token_in_the_dark() {
+async fn the_access_token_is_redacted_when_the_host_goes_away() {
     for format in FORMATS {
         let upstream = Upstream::speaking(|call| granting(&call)).await;
         let mut cage = Cage::with(format, &upstream.url(), &[]).await;

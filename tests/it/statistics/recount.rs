@@ -344,7 +344,7 @@ fn code_of(attribution: &Attribution) -> usize {
 }
 
 /// The stored numbers of some days, by code and day.
-async fn told(
+async fn stored_numbers(
     store: &Stores,
     from: Date,
     to: Date,
@@ -358,8 +358,9 @@ async fn told(
         span,
     };
     let rows = store.events.numbers(&filter).await.unwrap().unwrap();
-    let told = rows.map(|row| ((code_of(&row.attribution), row.day), row.numbers));
-    told.filter(|(_, numbers)| *numbers != Numbers::default())
+    let stored = rows.map(|row| ((code_of(&row.attribution), row.day), row.numbers));
+    stored
+        .filter(|(_, numbers)| *numbers != Numbers::default())
         .collect()
 }
 
@@ -374,26 +375,26 @@ impl Comparison {
     fn compare(
         &mut self,
         what: &str,
-        told: &BTreeMap<(usize, Option<Date>), Numbers>,
+        stored: &BTreeMap<(usize, Option<Date>), Numbers>,
         want: &BTreeMap<(usize, Option<Date>), Numbers>,
     ) {
-        let keys: BTreeSet<_> = told.keys().chain(want.keys()).collect();
+        let keys: BTreeSet<_> = stored.keys().chain(want.keys()).collect();
         for key in keys {
-            let [told, want] = [told, want].map(|of| of.get(key).copied().unwrap_or_default());
-            for (name, told, want) in [
-                ("scans", told.scans, want.scans),
-                ("people", told.people, want.people),
-                ("new_followers", told.new_followers, want.new_followers),
-                ("lost", told.lost, want.lost),
+            let [stored, want] = [stored, want].map(|of| of.get(key).copied().unwrap_or_default());
+            for (name, stored, want) in [
+                ("scans", stored.scans, want.scans),
+                ("people", stored.people, want.people),
+                ("new_followers", stored.new_followers, want.new_followers),
+                ("lost", stored.lost, want.lost),
             ] {
                 self.compared += 1;
-                if told != want {
+                if stored != want {
                     self.different += 1;
                     let (code, day) = key;
                     eprintln_once(
                         self.different,
                         &format!(
-                            "{what}: {:?} {day:?} {name}: told {told}, counted {want}",
+                            "{what}: {:?} {day:?} {name}: stored {stored}, counted {want}",
                             CODES[*code]
                         ),
                     );
@@ -420,8 +421,8 @@ async fn compare(store: &Stores, recount: &Recount<'_>, ranges: &[(i64, i64)]) -
         let want: BTreeMap<_, _> = (0..CODES.len())
             .map(|code| ((code, None), recount.numbers(code, &days)))
             .collect();
-        let told = told(store, day(from), day(to), Span::Total).await;
-        comparison.compare(&format!("days {from} to {to}"), &told, &want);
+        let stored = stored_numbers(store, day(from), day(to), Span::Total).await;
+        comparison.compare(&format!("days {from} to {to}"), &stored, &want);
     }
     let mut want = BTreeMap::new();
     for code in 0..CODES.len() {
@@ -429,8 +430,8 @@ async fn compare(store: &Stores, recount: &Recount<'_>, ranges: &[(i64, i64)]) -
             want.insert((code, Some(day)), recount.numbers(code, &[day]));
         }
     }
-    let told = told(store, day(0), day(DAYS - 1), Span::Day).await;
-    comparison.compare("by day", &told, &want);
+    let stored = stored_numbers(store, day(0), day(DAYS - 1), Span::Day).await;
+    comparison.compare("by day", &stored, &want);
     comparison
 }
 

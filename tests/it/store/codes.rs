@@ -336,7 +336,7 @@ async fn a_repeat_that_is_withdrawn_again_gives_one_attempt_back(bench: Bench) {
     assert!(is_over, "{over:?}");
 }
 
-async fn what_was_missed_counts_beyond_the_budget(bench: Bench) {
+async fn uncounted_mints_count_beyond_the_budget(bench: Bench) {
     let store = bench.replica().await;
     assert!(take_anonymous_mint(&store, 2).await.unwrap());
     count(&store, 0, 5).await.unwrap();
@@ -855,7 +855,7 @@ contract! { sqlite memory postgres pgbouncer: {
     a_lease_takes_the_longest_scene,
     the_budget_is_never_passed,
     a_refund_can_be_spent_again_and_no_more_than_was_taken,
-    what_was_missed_counts_beyond_the_budget,
+    uncounted_mints_count_beyond_the_budget,
     a_day_begins_at_midnight_in_china,
     one_of_many_probes_a_stopped_call,
     a_refresh_is_forced_twenty_times_a_day_and_half_a_minute_apart,
