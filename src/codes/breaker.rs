@@ -275,7 +275,7 @@ impl CircuitBreaker {
 
     /// Reads what the replicas share about an API.
     pub async fn refresh(&self, api: Api) {
-        let version = self.look();
+        let version = self.state_version();
         // Without the database, what this process saw last holds.
         if let Ok(stop) = self.store.stop_of(api.as_str()).await {
             self.observe(version, api, stop);
@@ -284,7 +284,7 @@ impl CircuitBreaker {
 
     /// The version of the local state, to be taken before what the replicas share is read, for
     /// [`CircuitBreaker::observe`].
-    pub fn look(&self) -> StateVersion {
+    pub fn state_version(&self) -> StateVersion {
         StateVersion(self.state().version)
     }
 

@@ -38,7 +38,7 @@ impl Minter {
         if self.unwritten.contains_key(scene) {
             return Err(MintError::Unwritten);
         }
-        let version = self.deps.breaker.look();
+        let version = self.deps.breaker.state_version();
         let intent = match self.reserve(scene, request).await? {
             Reserved::Ours(intent, stop) => {
                 self.deps.breaker.observe(version, Api::Create, stop);

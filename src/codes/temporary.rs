@@ -20,7 +20,7 @@ use crate::telemetry::Causes;
 /// How long one replica has a scene to itself: a mint, and the time to write it down.
 const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));
 
-/// The longest pause between two looks into a database that refuses single calls.
+/// The longest pause between two reads of a database that refuses single calls.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the wait for the right to mint a scene ended.
@@ -145,7 +145,8 @@ impl Minter {
         }
     }
 
-    /// Looks, and takes the lease and the charge; none while another replica mints the scene.
+    /// Looks up the code, and takes the lease and the charge; none while another replica mints the
+    /// scene.
     async fn try_begin<'a>(
         &'a self,
         permit: UpstreamPermit<'a>,
@@ -165,7 +166,7 @@ impl Minter {
             length: LEASE,
             budget: is_visitors.then(|| self.admission.budget.a_day()),
         };
-        let look = self.deps.breaker.look();
+        let version = self.deps.breaker.state_version();
         let begun = self.store().begin_mint(mint).await?;
         let known = begun.known.map(Arc::new);
         if let Some(code) = &known {
@@ -177,7 +178,7 @@ impl Minter {
             MintGrant::Leased => Ok(None),
             MintGrant::BudgetExhausted => Err(self.admission.budget.exhausted(self.now()).into()),
             MintGrant::Granted { lease, stop } => {
-                self.deps.breaker.observe(look, Api::Create, stop);
+                self.deps.breaker.observe(version, Api::Create, stop);
                 let mint = Mint {
                     charge: if is_visitors {
                         Charge::Budget

@@ -128,7 +128,7 @@ async fn a_cleared_minute_limit_stays_cleared_while_visitors_probe() {
         next_probe: stop.next_probe + PROBE_INTERVAL,
         ..stop
     });
-    breaker.observe(breaker.look(), Api::Create, elsewhere);
+    breaker.observe(breaker.state_version(), Api::Create, elsewhere);
     let still_cleared = acquire(Priority::High).await;
     drop(still_cleared.expect("another replica probes"));
     breaker.record(probe, &Ok(())).await;
@@ -194,11 +194,11 @@ async fn what_was_read_before_a_stop_was_written_does_not_end_it() {
     let (_, breaker) = breaker().await;
     let is_stopped = async || breaker.acquire(Api::Create, Priority::Low).await.is_err();
     let permit = breaker.acquire(Api::Create, Priority::Low).await.unwrap();
-    let before = breaker.look();
+    let before = breaker.state_version();
     let refused = refusal::<()>(45009);
     let mut recording = std::pin::pin!(breaker.record(permit, &refused));
     assert!(futures_util::poll!(&mut recording).is_pending());
-    let meanwhile = breaker.look();
+    let meanwhile = breaker.state_version();
     breaker.observe(meanwhile, Api::Create, None);
     assert!(is_stopped().await, "it is not in the database yet");
     recording.await;
@@ -206,7 +206,7 @@ async fn what_was_read_before_a_stop_was_written_does_not_end_it() {
         breaker.observe(version, Api::Create, None);
         assert!(is_stopped().await, "the read was before it");
     }
-    breaker.observe(breaker.look(), Api::Create, None);
+    breaker.observe(breaker.state_version(), Api::Create, None);
     assert!(!is_stopped().await, "another replica's probe succeeded");
 }
 

@@ -61,7 +61,7 @@ fn lines_are_written_in_their_order_whatever_the_pipe_takes_at_once() {
 }
 
 #[test]
-fn a_flush_gives_up_on_a_pipe_that_nobody_reads() {
+fn a_flush_gives_up_on_a_pipe_that_is_not_read() {
     let (pipe, _permit, output) = pipe();
     let buffer = started(pipe);
     buffer.append(b"one\n");
