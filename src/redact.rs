@@ -6,7 +6,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 /// Replacement of a secret.
-const MASK: &str = "********";
+pub(crate) const MASK: &str = "********";
 
 /// SHA-256 hashes of all words of the secret settings. API keys get into links by mistake, and
 /// links are logged.

@@ -204,7 +204,7 @@ pub struct LinkKeysError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkKeyProblem {
     /// Too short.
-    #[error("has less than 10 characters")]
+    #[error("has less than {} characters", LinkKeys::MIN_KEY_LEN)]
     Short,
     /// A character other than printable ASCII.
     #[error("has a space or another character that a key cannot have")]

@@ -24,6 +24,8 @@ const MOST_REMEMBERED: u64 = 10_000;
 /// Concurrent look-ups, fewer than the database has connections, so that mints are not kept out.
 const AT_ONCE: usize = 2;
 
+const _: () = assert!(AT_ONCE < db::READ_CONNECTIONS as usize);
+
 /// How long a caller waits for a permit. Chosen: a hundred look-ups in a healthy database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(300);
 

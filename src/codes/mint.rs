@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use wechat::MAX_CALL;
 use wechat::scene::{CodeSpec, PermanentScene, Scene};
 use wechat::ticket::IssuedCode;
 
@@ -26,6 +27,9 @@ use crate::telemetry;
 
 /// How long a mint may take, even if no caller waits any more.
 pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A call that is retried ends before its mint.
+const _: () = assert!(MAX_CALL.as_secs() < MINT_TIMEOUT.as_secs());
 
 /// How far a replica's clock may be from the database's, so that a lease or an intent of one means
 /// the same to another. Two replicas are then twice as far apart at most.

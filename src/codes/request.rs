@@ -57,7 +57,7 @@ pub enum Source {
 
 impl Source {
     /// The name in metrics.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Database => "store",

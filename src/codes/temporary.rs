@@ -17,8 +17,8 @@ use crate::access::Requester;
 use crate::db;
 use crate::telemetry::Causes;
 
-/// How long one replica has a scene to itself: a mint, and the time to write it down.
-const LEASE: Duration = MINT_TIMEOUT.saturating_add(Duration::from_secs(5));
+/// How long one replica has a scene to itself: a mint, and the write of its result.
+const LEASE: Duration = MINT_TIMEOUT.saturating_add(db::WRITE_TIMEOUT);
 
 /// The longest pause between two reads of a database that refuses single calls.
 const MAX_PAUSE: Duration = Duration::from_secs(1);

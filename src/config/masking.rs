@@ -3,13 +3,11 @@
 use url::{Url, form_urlencoded};
 
 use super::setting::{Mask, Secrecy};
+use crate::redact::MASK;
 use crate::webhooks::ReceiverUrl;
 
 /// What a hash of a secret begins with.
 const HASHED: &str = "sha256:";
-
-/// Replaces a secret.
-pub(super) const MASK: &str = "********";
 
 /// The shown form of a valid value.
 pub(super) fn shown(secrecy: Secrecy, text: &str) -> String {

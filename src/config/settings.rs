@@ -28,6 +28,8 @@ use crate::webhooks::{ReceiverUrl, SigningSecrets};
 
 // The texts of `--help` below say these numbers.
 const _: () = assert!(AppId::MAX_LEN == 64);
+const _: () = assert!(values::MAX_APP_SECRET == 128);
+const _: () = assert!(CallbackToken::MIN_LEN == 3 && CallbackToken::MAX_LEN == 32);
 const _: () = assert!(Key::MIN_SECRET_LEN == 16);
 const _: () = assert!(LinkKeys::MIN_KEY_LEN == 10);
 const _: () = assert!(EncodingAesKey::LEN == 43);

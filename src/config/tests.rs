@@ -54,6 +54,8 @@ fn an_account_is_all_that_serve_needs() {
     assert_eq!(config.account.app_secret.expose_secret(), "an-app-secret");
     assert_eq!(config.upstream.api_bases.len(), 2);
     assert_eq!(config.upstream.timeout, Duration::from_secs(5));
+    // A visitor may wait for a second host too.
+    assert_eq!(config.upstream.timeout, 2 * wechat::ATTEMPT_TIMEOUT);
     assert_eq!(config.codes.default_expire.as_secs(), 7200);
     assert!(config.keys.is_empty());
     assert_eq!(config.cors_origins, CorsOrigins::Any);

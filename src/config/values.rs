@@ -167,9 +167,13 @@ impl fmt::Display for AppId {
     }
 }
 
-/// Parses an `AppSecret`. WeChat's have 32 hex digits, which is not documented.
+/// The longest `AppSecret`. Chosen: WeChat's have 32 hex digits, which is not documented.
+pub(super) const MAX_APP_SECRET: usize = 128;
+
 pub(super) fn app_secret(text: &str) -> Result<SecretString, InvalidValue> {
-    if !(1..=128).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !(1..=MAX_APP_SECRET).contains(&text.len())
+        || !text.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         let accepted = "1 to 128 printable ASCII characters without spaces";
         return Err(InvalidValue::new("is not an AppSecret", accepted));
     }

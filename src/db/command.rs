@@ -74,9 +74,9 @@ pub(crate) enum Urgency {
     /// Goes before ordinary ones, and is tried also while the database is down: it writes the
     /// result of a call to WeChat, which would be lost, or checks the health.
     First,
-    /// Has a transaction of its own, so that a slow one fails no other: every second one at most,
-    /// and every eleventh while results of calls wait. That it is slow is no failure of the
-    /// database. It fails at once while the database is down.
+    /// Has a transaction of its own, so that a slow one fails no other: at most every second one,
+    /// and one after `GROUPS_BEFORE_BACKGROUND` others while results of calls wait. That it is slow
+    /// is no failure of the database. It fails at once while the database is down.
     Background,
 }
 

@@ -86,7 +86,7 @@ impl Database {
             .await
     }
 
-    /// Writes what waits and closes the connections, within four seconds; no handle can be
+    /// Writes what waits and closes the connections, within `CLOSE_TIMEOUT`; no handle can be
     /// used after that. The last process to leave an SQLite file brings it up to date, and
     /// removes the files beside it.
     pub async fn close(&self) {

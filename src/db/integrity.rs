@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::driver_error;
 use super::error::Error;
+use super::literals::quoted_name;
 use super::url::DatabaseUrl;
 
 /// How many pages or steps are checked between two polls of whether the check is cancelled. Chosen:
@@ -79,7 +80,7 @@ async fn first_damage(
         if stop.is_cancelled() {
             return Ok(None);
         }
-        let check = format!("PRAGMA quick_check({})", quoted(&table));
+        let check = format!("PRAGMA quick_check({})", quoted_name(&table));
         let found = connection.fetch_one(AssertSqlSafe(check)).await?;
         let found: String = found.try_get(0)?;
         if found != "ok" {
@@ -95,8 +96,4 @@ async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::
         "SELECT 'sqlite_schema' UNION ALL SELECT name FROM sqlite_schema WHERE type = 'table'";
     let rows = connection.fetch_all(tables).await?;
     rows.iter().map(|row| row.try_get(0)).collect()
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -15,6 +15,14 @@ pub const LONG_READ_DEADLINE: Duration = Duration::from_secs(5);
 /// The most rows that one statement removes, so that no writer waits long behind it.
 pub(super) const MAX_PURGE_BATCH: usize = 500;
 
+/// How often a group of writes waits for the lock of another process. Chosen: a replica that froze
+/// with the lock loses it after a second, and each wait is shorter than that.
+pub(super) const MAX_BEGINS: u32 = 4;
+
+/// How long a write takes at most while its connection is open and no other process has the lock:
+/// the queue, its statements, and its commit.
+pub const WRITE_TIMEOUT: Duration = ACQUIRE_TIMEOUT.saturating_add(DEADLINE.saturating_mul(2));
+
 /// How long the end of the process waits for the last writes: a group that waits for a connection,
-/// for the lock, for its statements, and for its commit.
+/// once for the lock, for its statements, and for its commit.
 pub(crate) const CLOSE_TIMEOUT: Duration = DEADLINE.saturating_mul(4);

@@ -1,5 +1,5 @@
-//! Writes the values of a statement into its text, for messages of several statements, in which
-//! PostgreSQL's protocol has no parameters.
+//! Writes values and names into the text of a statement: values for messages of several
+//! statements, in which PostgreSQL's protocol has no parameters.
 
 use std::fmt::Write as _;
 
@@ -15,6 +15,11 @@ pub(super) fn with_literals<'q>(mut query: impl Execute<'q, Any>) -> Result<Stri
     let values = kinds.into_iter().flatten().map(|kind| AnyValue { kind });
     let sql = query.sql();
     replace(sql.as_str(), &values.collect::<Vec<_>>()).map_err(sqlx::Error::Encode)
+}
+
+/// A name of a table or a column, for a statement.
+pub(super) fn quoted_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn replace(sql: &str, values: &[AnyValue]) -> Result<String, BoxDynError> {

@@ -2,12 +2,12 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::transaction::Query;
+use super::transaction::{Query, SQLITE_CHUNKS};
 
 /// Up to so many rows a statement is kept ready by its connection: the largest chunk of
 /// [`Transaction::chunks`](super::Transaction::chunks) with SQLite. A larger one takes the database
 /// a megabyte to keep; where many rows come together, making it anew hardly counts.
-const KEPT_ROWS: usize = 16;
+const KEPT_ROWS: usize = SQLITE_CHUNKS[0];
 
 /// `($1, $2, $3), ($1, $4, $5)`: rows of so many values from `$2` on, each after the account's
 /// `$1`.

@@ -44,8 +44,8 @@ pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// values, such as those that wait for standby servers, stay.
 pub(super) const SYNC_COMMITS: &str = "SELECT set_config('synchronous_commit', 'local', true) WHERE current_setting('synchronous_commit') = 'off'";
 
-/// The numbers of rows that SQLite's statements have.
-const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
+/// The numbers of rows that SQLite's statements have, the largest first.
+pub(super) const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
 
 /// The most rows of a statement of PostgreSQL, whose values are 65,535 at most.
 const POSTGRES_CHUNK: usize = 128;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// Connections of one process that read. With the writer's it has eight, because PostgreSQL serves
 /// several replicas.
-const READ_CONNECTIONS: u32 = 7;
+pub(crate) const READ_CONNECTIONS: u32 = 7;
 
 /// The database system, and so its SQL dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

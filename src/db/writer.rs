@@ -22,15 +22,11 @@ use super::command::BatchCommand;
 use super::error::Error;
 use super::group::{Group, batch_of};
 use super::health::Health;
-use super::limits::{ACQUIRE_TIMEOUT, DEADLINE, MAX_PURGE_BATCH};
+use super::limits::{ACQUIRE_TIMEOUT, DEADLINE, MAX_BEGINS, MAX_PURGE_BATCH};
 use super::queues::{Queues, Senders, queues};
 use super::transaction::Transaction;
 use super::write_connection::WriteConnection;
 use crate::telemetry;
-
-/// How often a group waits for the lock. Chosen: a replica that froze with the lock loses it after
-/// a second, and each wait is shorter than that.
-const MAX_BEGINS: u32 = 4;
 
 /// The writer's handle. Dropping it ends the task, once it has executed what waits.
 #[derive(Debug)]

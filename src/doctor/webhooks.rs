@@ -10,11 +10,16 @@ use crate::clock::Clock;
 use crate::config::{Config, ExtraCa};
 use crate::outbound;
 use crate::telemetry::Causes;
-use crate::webhooks::{AttemptFailure, WebhookHealth, WebhookSettings, WebhookStatus};
+use crate::webhooks::{
+    AttemptFailure, RECEIVER_TIMEOUT, WebhookHealth, WebhookSettings, WebhookStatus,
+};
 
 /// The age of an event that waits from which on the line is a warning: longer than the longest
 /// back-off.
 const LATE: Duration = Duration::from_mins(20);
+
+// The advice below says it.
+const _: () = assert!(RECEIVER_TIMEOUT.as_secs() == 5);
 
 /// Asks the receiver's host whether it is there, without an event, then reads the progress, if the
 /// database is there.

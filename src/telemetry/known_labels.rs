@@ -104,3 +104,17 @@ pub(super) fn has(counter: &str, value: &str) -> bool {
         .iter()
         .any(|(name, _, values)| *name == counter && values.contains(&value))
 }
+
+#[cfg(test)]
+mod tests {
+    use wechat::{Class, Errcode};
+
+    use super::*;
+
+    #[test]
+    fn each_quota_of_wechat_has_its_label() {
+        let quotas = Errcode::documented().filter(|errcode| errcode.class() == Class::Quota);
+        let quotas: Vec<_> = quotas.map(|errcode| errcode.0).collect();
+        assert_eq!(quotas, QUOTA_ERRCODES);
+    }
+}

@@ -18,6 +18,7 @@ mod sql;
 pub use self::monitor::{Lag, Monitor, WebhookHealth, WebhookStatus};
 pub use self::progress::{AttemptFailure, Progress};
 pub use self::receiver::FailureReason;
+pub(crate) use self::receiver::TIMEOUT as RECEIVER_TIMEOUT;
 pub use self::receiver_url::{ReceiverUrl, ReceiverUrlError};
 pub use self::sender::{Sender, WebhookSettings};
 pub use self::signature::{SigningSecrets, SigningSecretsError};

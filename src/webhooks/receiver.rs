@@ -14,7 +14,7 @@ use crate::outbound;
 use crate::text::decimal;
 
 /// How long the receiver may take to answer.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of an answer's body is read, so that its connection can be used again. Chosen.
 const MAX_ANSWER: usize = 16 * 1024;

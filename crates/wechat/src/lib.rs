@@ -11,6 +11,6 @@ pub mod scene;
 pub mod ticket;
 
 pub use self::client::{
-    AccessToken, Api, ApiError, Attempt, Class, ClientSettings, Clients, CreatedCode, Errcode,
-    Error, GrantedToken, Observer, TokenCall, TokenSource, WeChat,
+    ATTEMPT_TIMEOUT, AccessToken, Api, ApiError, Attempt, Class, ClientSettings, Clients,
+    CreatedCode, Errcode, Error, GrantedToken, MAX_CALL, Observer, TokenCall, TokenSource, WeChat,
 };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wechat::{AccessToken, GrantedToken, TokenCall};
+use wechat::{AccessToken, GrantedToken, MAX_CALL, TokenCall};
 
 use super::TokenError;
 use super::held::TokenOrigin;
@@ -18,6 +18,8 @@ const ADOPTED: &str = "shared";
 
 /// How long one replica may take to fetch the classic token for all.
 const CLASSIC_LEASE: Duration = Duration::from_secs(30);
+
+const _: () = assert!(MAX_CALL.as_secs() < CLASSIC_LEASE.as_secs());
 
 /// A shared token with less life than this is not worth taking.
 const LEAST_WORTH_TAKING: Duration = Duration::from_secs(10);

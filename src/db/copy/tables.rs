@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, Executor as _, Row as _};
 
+use crate::db::literals::quoted_name;
 use crate::db::url::Dialect;
 
 /// A table with its columns in the order of their names.
@@ -40,18 +41,14 @@ impl ColumnKind {
 impl Table {
     /// The columns for a statement.
     pub(super) fn column_list(&self) -> String {
-        let names = self.columns.iter().map(|column| quoted(&column.name));
+        let names = self.columns.iter().map(|column| quoted_name(&column.name));
         names.collect::<Vec<_>>().join(", ")
     }
 
     /// The name for a statement.
     pub(super) fn quoted_name(&self) -> String {
-        quoted(&self.name)
+        quoted_name(&self.name)
     }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// All columns of all tables but that of the migrations, which creates itself.

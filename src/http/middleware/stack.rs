@@ -18,6 +18,7 @@ use futures_util::future::Either;
 use tower::Service;
 use tracing::Instrument;
 
+use crate::codes::Source;
 use crate::http::microcache::{CachedResponse, Key, Microcache};
 use crate::http::middleware::access_log::{AccessLog, Line};
 use crate::http::middleware::request_id::RequestId;
@@ -78,7 +79,7 @@ impl Stack {
         let id = RequestId::of(request.headers());
         let _entered = id.span().entered();
         // The code is in memory too, since the response was made.
-        telemetry::code_lookup("memory");
+        telemetry::code_lookup(Source::Memory.as_str());
         let mut response = cached.response();
         self.record(&cached.line, &response, started);
         id.insert_into(&mut response);

@@ -22,16 +22,19 @@ const ATTEMPTS: u32 = 6;
 /// seconds.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Timeout of an attempt while there is another host to fail over to: half of what a visitor waits.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
+/// Timeout of an attempt while there is another host to fail over to: half of a visitor's wait of
+/// five seconds.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// Timeout of an attempt on the last host. Longer than a visitor waits, because the next visitor
 /// can use the result.
 const LAST_HOST_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long a failed call is retried. With the timeout of the last attempt it stays under the 30 s
-/// of a mint.
+/// How long a failed call is retried.
 const RETRY_WINDOW: Duration = Duration::from_secs(20);
+
+/// The longest that a call takes: its last attempt begins within the retry window.
+pub const MAX_CALL: Duration = RETRY_WINDOW.saturating_add(LAST_HOST_TIMEOUT);
 
 /// How long a failed host is skipped while another one is available.
 const HOST_COOLDOWN: Duration = Duration::from_secs(30);

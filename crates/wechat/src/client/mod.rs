@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
+pub use self::call::{ATTEMPT_TIMEOUT, MAX_CALL};
 pub use self::errcode::{Class, Errcode};
 pub use self::error::{ApiError, Error};
 pub use self::observer::{Attempt, Observer};

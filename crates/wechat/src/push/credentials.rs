@@ -31,6 +31,12 @@ pub struct AesKeys {
 pub struct CallbackToken(SecretString);
 
 impl CallbackToken {
+    /// The fewest characters.
+    pub const MIN_LEN: usize = 3;
+
+    /// The most characters.
+    pub const MAX_LEN: usize = 32;
+
     /// The accepted form, in one line for error messages.
     pub const FORM: &'static str = "3 to 32 of A-Za-z0-9, as in WeChat's console";
 
@@ -44,7 +50,7 @@ impl FromStr for CallbackToken {
 
     fn from_str(text: &str) -> Result<Self, CredentialsError> {
         let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !(3..=32).contains(&text.len()) || !is_word {
+        if !(Self::MIN_LEN..=Self::MAX_LEN).contains(&text.len()) || !is_word {
             return Err(CredentialsError::Token);
         }
         Ok(Self(text.into()))

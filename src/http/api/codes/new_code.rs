@@ -280,3 +280,39 @@ fn check_name(parameter: &str, name: &str) -> Result<(), Problem> {
     );
     Err(Problem::invalid_parameter(parameter, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use utoipa::{PartialSchema, Path};
+    use wechat::scene::SceneText;
+
+    use super::*;
+    use crate::http::api::codes::make;
+
+    /// The document of the API has the limits in comments, which cannot name a constant.
+    #[test]
+    fn the_documented_limits_are_those_of_the_code() {
+        let schema = serde_json::to_string(&NewCode::schema()).unwrap();
+        let permanent = PermanentId::MAX;
+        for limit in [
+            format!(
+                "1 to {}, for a permanent code 1 to {permanent}",
+                SceneId::MAX
+            ),
+            format!(
+                "1 to {} characters. This or `scene_id`",
+                SceneText::MAX_CHARS
+            ),
+            format!("Seconds, 1 to {};", Lifetime::MAX_SECONDS),
+            format!("name for the scene, 1 to {MAX_NAME} characters"),
+            format!("belongs to, 1 to {MAX_NAME} characters"),
+        ] {
+            assert!(schema.contains(&limit), "{limit}: {schema}");
+        }
+        let operation = serde_json::to_string(&make::__path_make::operation()).unwrap();
+        assert!(
+            operation.contains(&format!("array of at most {MAX_ITEMS}")),
+            "{operation}"
+        );
+    }
+}

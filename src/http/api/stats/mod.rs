@@ -3,6 +3,7 @@
 
 pub(crate) mod definitions;
 mod file_name;
+mod headings;
 mod pieces;
 mod query;
 mod spreadsheet;

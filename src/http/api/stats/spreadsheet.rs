@@ -4,7 +4,8 @@
 use csv::{Terminator, WriterBuilder};
 
 use super::StatsRow;
-use crate::http::api::stats::definitions::{NumberNames, kind_name};
+use super::headings::headings;
+use crate::http::api::stats::definitions::kind_name;
 use crate::http::i18n::lang::Lang;
 
 /// The mark by which spreadsheets recognise UTF-8.
@@ -17,7 +18,9 @@ const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋',
 /// The beginning of the file: a byte-order mark, and the headings.
 pub(super) fn beginning(by_day: bool, lang: Lang) -> Vec<u8> {
     let mut file = BYTE_ORDER_MARK.to_vec();
-    write(&mut file, std::iter::once(headings(by_day, lang)));
+    let headings = headings(by_day, lang);
+    let texts = headings.iter().map(|heading| heading.text.to_owned());
+    write(&mut file, std::iter::once(texts.collect()));
     file
 }
 
@@ -36,28 +39,6 @@ fn write(file: &mut Vec<u8>, lines: impl Iterator<Item = Vec<String>>) {
             .expect("a vector takes lines of equal length");
     }
     writer.flush().expect("a vector takes all that is written");
-}
-
-fn headings(by_day: bool, lang: Lang) -> Vec<String> {
-    let names = NumberNames::of(lang);
-    let mut headings = vec![
-        lang.pick("名称", "Label"),
-        lang.pick("分组", "Group"),
-        "scene_id",
-        "scene_str",
-        lang.pick("类型", "Kind"),
-    ];
-    if by_day {
-        headings.push(lang.pick("日期", "Day"));
-    }
-    headings.extend([
-        names.scans,
-        names.people,
-        names.new_followers,
-        names.lost,
-        names.net,
-    ]);
-    headings.into_iter().map(str::to_owned).collect()
 }
 
 fn cells(row: &StatsRow, by_day: bool, lang: Lang) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! The numbers as a workbook, with real numbers and dates.
 
-use channel_files::{Cell, Heading, Width, Workbook};
+use channel_files::{Cell, Workbook};
 use jiff::civil::Date;
 
-use super::definitions::{NumberNames, kind_name};
+use super::definitions::kind_name;
+use super::headings::headings;
 use super::net;
 use crate::http::api::attribution::AttributionBody;
 use crate::http::i18n::lang::Lang;
@@ -34,24 +35,7 @@ pub(super) fn pieces(
 }
 
 fn new(by_day: bool, lang: Lang) -> Workbook {
-    let names = NumberNames::of(lang);
-    let mut headings = vec![
-        (lang.pick("名称", "Label"), Width::Middle),
-        (lang.pick("分组", "Group"), Width::Middle),
-        ("scene_id", Width::Narrow),
-        ("scene_str", Width::Middle),
-        (lang.pick("类型", "Kind"), Width::Narrow),
-    ];
-    if by_day {
-        headings.push((lang.pick("日期", "Day"), Width::Narrow));
-    }
-    let numbers = names.pairs().map(|(_, name)| (name, Width::Narrow));
-    headings.extend(numbers);
-    let headings: Vec<_> = headings
-        .into_iter()
-        .map(|(text, width)| Heading { text, width })
-        .collect();
-    Workbook::new(lang.pick("统计", "Statistics"), &headings)
+    Workbook::new(lang.pick("统计", "Statistics"), &headings(by_day, lang))
 }
 
 /// Digits that name something are a text.
