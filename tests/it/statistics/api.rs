@@ -716,12 +716,13 @@ async fn more_rows_than_anybody_reads_are_refused_before_they_are_made() {
 async fn slow_clients_of_long_answers_keep_no_connection_of_the_database() {
     /// More than the database reads statistics at once.
     const SLOW_CLIENTS: usize = 5;
-    const CODES: usize = 50_000;
+    /// With long names, so that an answer of few rows fills the buffers of its connection.
+    const CODES: usize = 10_000;
     let database = Database::sqlite();
     database.store().await.database.close().await;
     let insert = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {CODES})
-         INSERT INTO channel (appid, kind, scene, label, group_name) SELECT '{APP_ID}', 'QR_SCENE', i, printf('%.200c', 'x'), 'south' FROM n"
+         INSERT INTO channel (appid, kind, scene, label, group_name) SELECT '{APP_ID}', 'QR_SCENE', i, printf('%.1500c', 'x'), 'south' FROM n"
     );
     database.run(&insert).await;
     let followed = Followed::on(database, |builder| builder).await;
