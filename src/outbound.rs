@@ -137,7 +137,6 @@ pub async fn is_healthy(url: &Url, deadline: Duration) -> Result<bool, HealthErr
 /// Why a health check has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// The client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("no answer")]
@@ -172,10 +171,8 @@ pub enum ProbeError {
     /// The host name does not resolve.
     #[error("DNS does not know its name")]
     Name,
-    /// The TCP connection failed.
     #[error("no connection: {0}")]
     Connect(String),
-    /// The TLS handshake failed.
     #[error("no TLS: {0}")]
     Tls(String),
     #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]

@@ -25,7 +25,6 @@ const OVERHEAD: usize = 512;
 /// Maximum wait for a permit to draw. Chosen: the same as a visitor's wait for WeChat.
 const DRAW_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Image format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImageFormat {
     /// 1 bit per pixel.
@@ -37,7 +36,6 @@ pub enum ImageFormat {
 /// A picture with its strong entity tag.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// The file.
     pub bytes: Bytes,
     /// The entity tag with its quotes, the value of `ETag`.
     pub etag: String,
@@ -46,7 +44,6 @@ pub struct Picture {
 /// Why there is no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// The picture cannot be drawn.
     #[error(transparent)]
     Render(#[from] RenderError),
     /// Too many other pictures are waiting.

@@ -55,7 +55,6 @@ impl Key {
     /// Minimum length of a secret, in characters.
     pub const MIN_SECRET_LEN: usize = 16;
 
-    /// The name, as a text.
     pub fn name(&self) -> &str {
         &self.name.0
     }
@@ -242,11 +241,9 @@ impl FromStr for Keyring {
 pub struct KeyringError {
     /// Position in the list, from 1.
     pub position: usize,
-    /// Why the entry is invalid.
     pub problem: KeyProblem,
 }
 
-/// Why a key is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
     /// Not as many parts as either form has.
@@ -272,10 +269,8 @@ pub enum KeyProblem {
     Hash,
     #[error("has an unknown scope")]
     Scope,
-    /// A duplicate name.
     #[error("its name is taken by an earlier key")]
     NameTwice,
-    /// A duplicate secret.
     #[error("its secret is that of an earlier key")]
     SecretTwice,
 }

@@ -196,20 +196,18 @@ impl LinkKey {
 pub struct LinkKeysError {
     /// Position in the list, from 1.
     pub position: usize,
-    /// Why the entry is invalid.
     pub problem: LinkKeyProblem,
 }
 
 /// Why a link key is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkKeyProblem {
-    /// Too short.
     #[error("has less than {} characters", LinkKeys::MIN_KEY_LEN)]
     Short,
     /// A character other than printable ASCII.
     #[error("has a space or another character that a key cannot have")]
     Character,
-    /// A duplicate key.
+    /// The same key is listed twice.
     #[error("is the same as an earlier one")]
     Twice,
 }

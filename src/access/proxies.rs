@@ -151,7 +151,6 @@ fn canonical(network: IpNet) -> IpNet {
 pub struct ProxiesError {
     /// Position in the list, from 1.
     pub position: usize,
-    /// Why the entry is invalid.
     pub problem: ProxyProblem,
 }
 

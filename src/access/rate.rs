@@ -30,9 +30,7 @@ impl Rate {
         "N/DURATION as in 30/1m, N from 1 to 1000000, the duration from 1s to 1d";
     /// Maximum number of mints in a period.
     pub const MAX_MINTS: u32 = 1_000_000;
-    /// The shortest period.
     pub const MIN_PERIOD: Duration = Duration::from_secs(1);
-    /// The longest period.
     pub const MAX_PERIOD: Duration = Duration::from_hours(24);
 
     /// The time in which one token is refilled.
@@ -69,7 +67,6 @@ pub enum RateError {
     /// Not a number, a slash and a duration with its unit.
     #[error("is not a rate")]
     Form,
-    /// Zero mints.
     #[error("would let no visitor create codes (WXQR_ACCESS=keyed is for that)")]
     Zero,
     /// Too many mints.

@@ -38,7 +38,7 @@ const KEPT_AFTER_EXPIRY: Duration = Duration::from_hours(1);
 /// From this part of the permanent stock on, the log warns.
 const WARN_FROM_PERCENT: u64 = 90;
 
-/// Keeps things tidy. Runs as one task.
+/// Runs the periodic tasks: health check, gauges, purges, WAL truncation. One task in all.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     pub(super) stores: Stores,

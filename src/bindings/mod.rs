@@ -51,7 +51,6 @@ pub struct Created {
     pub expires_at: Timestamp,
     /// What the code was asked with.
     pub spec: CodeSpec,
-    /// The code.
     pub issued: Issued,
 }
 
@@ -94,7 +93,6 @@ pub enum Error {
     FollowerLeft,
     #[error(transparent)]
     Code(#[from] codes::Error),
-    /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] db::Error),
 }
@@ -210,7 +208,7 @@ impl Bindings {
     }
 }
 
-/// Waits until this process receives a scan of the binding, or has missed a message.
+/// Waits until this process records a scan of the binding, or has missed a message.
 async fn until_scanned(id: &str, scanned: &mut broadcast::Receiver<String>) {
     while scanned.recv().await.is_ok_and(|other| other != id) {}
 }

@@ -28,7 +28,6 @@ pub struct NewBinding {
     pub expires_at: Timestamp,
 }
 
-/// A stored binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
     /// A scan or a claim after this does not count.
@@ -37,7 +36,7 @@ pub struct Binding {
     pub is_claimed: bool,
 }
 
-/// What a claim gives, once.
+/// Openid and context of a claimed binding, given once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// The follower that scanned.

@@ -44,7 +44,6 @@ pub struct Summary {
 /// A rejection with its diagnosis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRejection {
-    /// The likely cause.
     pub diagnosis: Diagnosis,
     /// When it happened.
     pub at: Timestamp,

@@ -18,10 +18,10 @@ pub struct Channel {
 /// A change of something that may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// It stays.
+    /// The stored value stays.
     #[default]
     Keep,
-    /// There is none any more.
+    /// The stored value is removed.
     Clear,
     Set(T),
 }

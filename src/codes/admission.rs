@@ -71,7 +71,7 @@ pub(super) struct UpstreamPermit<'a> {
     _visitors: Option<SemaphorePermit<'a>>,
 }
 
-/// A visitor's place in the pace of all visitors, which a mint takes once.
+/// Token that a visitor's mint took, once, from the pace of all visitors. None for a key.
 pub(super) type PaceToken = Option<RateToken>;
 
 impl Admission {

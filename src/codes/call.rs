@@ -22,7 +22,7 @@ pub struct MintDependencies {
     pub tokens: Arc<Tokens>,
     pub breaker: Arc<CircuitBreaker>,
     pub store: CodeStore,
-    /// The clock. Tests replace it.
+    /// Tests replace it.
     pub clock: Arc<dyn Clock>,
 }
 

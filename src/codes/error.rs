@@ -39,7 +39,7 @@ pub enum Error {
     /// More mints are under way than we keep in memory.
     #[error("too many codes are being created")]
     TooMany,
-    /// Something else is recorded than what was to be.
+    /// The code to be recorded contradicts one that is recorded already.
     #[error("something else is recorded")]
     ImportConflict(ImportConflict),
     /// The database cannot be used.
@@ -50,7 +50,7 @@ pub enum Error {
 /// Why a mint gave no code.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// WeChat refused, or could not be heard.
+    /// WeChat refused the call, or gave no usable answer.
     #[error("no ticket")]
     WeChat(#[source] wechat::Error),
     /// WeChat's minute limit refused a call with high priority, whose next probe is near.
@@ -95,12 +95,12 @@ pub enum MintError {
     /// Visitors have as many codes made as they may all together.
     #[error(transparent)]
     Paced(#[from] PaceExceeded),
-    /// A defect of ours.
+    /// The task of the mint panicked or was aborted: a defect of ours.
     #[error(transparent)]
     TaskAborted(#[from] TaskAborted),
 }
 
-/// The budget is used up.
+/// The visitors' budget is used up until the next day in China.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the visitors' budget of the day is used up")]
 pub struct BudgetExhausted {

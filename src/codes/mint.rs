@@ -1,4 +1,5 @@
-//! What all mints share: their deps, their log line, and what is left of the supplies.
+//! `Minter`: the parts that temporary and permanent mints share, such as the cache, the gates and
+//! the log line.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -28,7 +28,6 @@ const MIN_REMAINING: Duration = Duration::from_secs(10);
 /// How long a caller that timed out waits for a last read of the database.
 const LAST_READ_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Mints in flight.
 type MintCalls = SingleFlight<Scene, Option<Lifetime>, Obtained, MintError>;
 
 /// A mint in flight; its context is the lifetime that it was started for.

@@ -30,13 +30,11 @@ pub enum BackupError {
         "WXQR_DATABASE_URL is a database in memory, which ends with its process and cannot be copied"
     )]
     InMemory,
-    /// There is no database yet.
     #[error("there is no database at {}; check WXQR_DATABASE_URL and the working directory", .0.display())]
     NoSource(PathBuf),
     /// The database cannot be read.
     #[error(transparent)]
     Source(#[from] OpenError),
-    /// The copy cannot be written.
     #[error(transparent)]
     Target(#[from] NewFileError),
     /// SQLite fails while it copies.

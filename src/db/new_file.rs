@@ -25,14 +25,9 @@ pub enum NewFileError {
     /// Something is there already: the file, or one that SQLite would take for a part of it.
     #[error("{} exists, and nothing is written over; name another file", .0.display())]
     Exists(PathBuf),
-    /// The file cannot be written.
+    /// The operating system refuses to write it.
     #[error("{} cannot be written", path.display())]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
+    Unwritable { path: PathBuf, source: io::Error },
 }
 
 impl NewFile {

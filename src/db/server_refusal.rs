@@ -7,7 +7,6 @@ use super::driver_error::DriverErrorCode;
 /// Why a server refuses, and will go on to until its owner changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerRefusal {
-    /// There is no such database.
     NoDatabase,
     /// Not this user, not with this password, or not from here.
     NotThisUser,

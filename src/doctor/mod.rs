@@ -88,7 +88,6 @@ async fn check_account(
     ready
 }
 
-/// Checks the calls to WeChat.
 async fn check_calls(
     config: &Config,
     clock: Arc<dyn Clock>,

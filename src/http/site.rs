@@ -39,7 +39,6 @@ impl Site {
         )
     }
 
-    /// A link to this service.
     pub(crate) fn link<'a>(
         &self,
         path: &str,

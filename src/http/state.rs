@@ -49,9 +49,7 @@ impl Deref for AppState {
 /// All parts of the service that handlers use.
 #[derive(Debug)]
 pub struct AppParts {
-    /// Issues codes.
     pub codes: Arc<Codes>,
-    /// Draws codes.
     pub pictures: PictureCache,
     /// Identifies callers.
     pub authenticator: Arc<Authenticator>,

@@ -119,7 +119,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// Of either alphabet, with or without the sign at its end.
+/// Decodes standard or URL-safe base64, with or without its padding.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     let text = text.strip_suffix('=').unwrap_or(text);
     let text = text.replace('+', "-").replace('/', "_");

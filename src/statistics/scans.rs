@@ -76,7 +76,7 @@ impl Scans {
         }
     }
 
-    /// The ids of bindings whose code was scanned, as this process hears of it.
+    /// Ids of bindings whose code was scanned, if this process recorded the scan.
     pub fn scanned_bindings(&self) -> broadcast::Receiver<String> {
         self.scanned_bindings.subscribe()
     }

@@ -1,4 +1,4 @@
-//! What the operator wants to know of the deliveries, and what the sender begins with.
+//! Progress, lag and health of the webhook, for operators and for the sender.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,6 @@ pub struct WebhookStatus {
     pub lag: Lag,
 }
 
-/// Whether events are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebhookHealth {
     /// The last attempt succeeded, or there was none.

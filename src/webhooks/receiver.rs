@@ -43,7 +43,7 @@ pub(super) enum AttemptError {
     #[error("the receiver answered {status}")]
     Refused {
         status: StatusCode,
-        /// How long it asks to be left alone.
+        /// The time of its `Retry-After`.
         retry_after: Option<Duration>,
     },
     #[error("the receiver did not answer within {} s", TIMEOUT.as_secs())]
@@ -55,7 +55,7 @@ pub(super) enum AttemptError {
 /// Why an attempt failed, as it is stored and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureReason {
-    /// The receiver answered 410: it wants no more.
+    /// The receiver answered 410 Gone, which ends the deliveries.
     Gone,
     /// It answered another status that is no success, redirects included.
     Refused(u16),

@@ -8,9 +8,9 @@ use crate::ticket::Ticket;
 /// An event that the statistics count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Kind of event.
+    /// What the follower did.
     pub kind: EventKind,
-    /// The follower.
+    /// The follower that the event is about.
     pub openid: OpenId,
     /// Time by WeChat's clock, in whole seconds.
     pub created_at: Timestamp,
@@ -27,7 +27,7 @@ impl Event {
     pub const MAX_KEY: usize = 1024;
 }
 
-/// Kind of event.
+/// What a follower did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// A new follower, by a scan or otherwise.

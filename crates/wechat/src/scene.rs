@@ -69,7 +69,7 @@ impl SceneId {
     /// The largest scene number of a temporary code.
     pub const MAX: u32 = u32::MAX;
 
-    /// The number.
+    /// The number, never 0.
     pub fn get(self) -> u32 {
         self.0
     }
@@ -91,7 +91,7 @@ impl PermanentId {
     /// The largest scene number of a permanent code.
     pub const MAX: u32 = 100_000;
 
-    /// The number.
+    /// The number, never 0.
     pub fn get(self) -> u32 {
         self.0
     }
@@ -140,7 +140,7 @@ impl SceneText {
     /// Prefix of scene texts that are reserved for the service itself.
     pub const RESERVED_PREFIX: &'static str = "wxqr.";
 
-    /// The text.
+    /// The text as it is sent to WeChat (`scene_str`).
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -335,7 +335,7 @@ impl Scene {
         })
     }
 
-    /// The kind.
+    /// The kind, which is part of the code's identity.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Temporary(TemporaryScene::Id(_)) => Kind::QrScene,
@@ -378,14 +378,14 @@ impl FromStr for Scene {
 pub enum CodeSpec {
     /// A code that expires.
     Temporary {
-        /// The scene.
+        /// What the code is to carry.
         scene: TemporaryScene,
         /// The lifetime to request from WeChat.
         lifetime: Lifetime,
     },
     /// A code that never expires, from the account's stock of 100 000.
     Permanent {
-        /// The scene.
+        /// What the code is to carry.
         scene: PermanentScene,
     },
 }

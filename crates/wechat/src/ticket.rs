@@ -56,7 +56,7 @@ impl CodeUrl {
     /// symbol.
     pub const MAX_LEN: usize = 256;
 
-    /// The text.
+    /// The text as WeChat gave it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

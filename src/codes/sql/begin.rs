@@ -1,4 +1,4 @@
-//! The start of temporary mints: look up, lease and charge, in one step for all that wait.
+//! The start of temporary mints: look up, lease and charge, batched in one transaction.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -40,7 +40,6 @@ impl fmt::Debug for BeginMint {
 pub struct Begun {
     /// The stored code of the scene, expired or not.
     pub known: Option<IssuedCode>,
-    /// Whether the caller may mint.
     pub grant: MintGrant,
 }
 
@@ -49,7 +48,7 @@ pub struct Begun {
 pub enum MintGrant {
     /// No mint is needed: the stored code is good enough.
     Needless,
-    /// It may, and is charged.
+    /// A mint is allowed, and charged.
     Granted {
         /// Keeps other replicas from minting the scene.
         lease: Lease,

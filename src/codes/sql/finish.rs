@@ -1,4 +1,4 @@
-//! The end of temporary mints: save, count and release, in one step for all that wait.
+//! The end of temporary mints: save, count and release, batched in one transaction.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -55,7 +55,7 @@ impl TokenRefusal {
     }
 }
 
-/// Why there is no token.
+/// Why no access token could be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The call failed.
@@ -70,7 +70,7 @@ pub enum TokenError {
     /// WeChat keeps giving a token that it refuses, and may not be forced to give another one yet.
     #[error("WeChat gives a token that it refuses; the next forced refresh must wait")]
     ForcedTooOften,
-    /// A defect of ours.
+    /// The task of the call panicked or was aborted: a defect of ours.
     #[error(transparent)]
     TaskAborted(#[from] TaskAborted),
 }
@@ -118,7 +118,7 @@ impl Tokens {
     }
 
     /// A token instead of one that WeChat refused, and what is known of the refused one. Many may
-    /// report the same token: it is dropped once, and a newer one is left alone. Cancel safe.
+    /// report the same token: it is dropped once, and a newer one is kept. Cancel safe.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -174,7 +174,7 @@ impl From<ApiError> for TokenError {
 }
 
 impl TokenError {
-    /// WeChat's "no", if that was it.
+    /// WeChat's refusal, if it refused the call.
     pub fn refusal(&self) -> Option<&wechat::ApiError> {
         match self {
             Self::WeChat(wechat::Error::Refused(refusal)) => Some(refusal),

@@ -68,11 +68,7 @@ pub enum CopyError {
     NotEmpty,
     /// One of the databases cannot be used.
     #[error("{}", in_the_words_of(*.side, .refusal))]
-    Open {
-        side: CopySide,
-        /// Why.
-        refusal: OpenError,
-    },
+    Open { side: CopySide, refusal: OpenError },
     /// The new file of SQLite cannot be written.
     #[error("--to: {0}")]
     Target(#[source] NewFileError),

@@ -45,7 +45,6 @@ impl Table {
         names.collect::<Vec<_>>().join(", ")
     }
 
-    /// The name for a statement.
     pub(super) fn quoted_name(&self) -> String {
         quoted_name(&self.name)
     }

@@ -67,7 +67,6 @@ pub(super) fn archived(value: &str) -> Result<Option<bool>, Problem> {
     })
 }
 
-/// Parses a language.
 pub(super) fn language(value: &str) -> Result<Lang, Problem> {
     let lang = value.parse();
     lang.map_err(|error: LangError| Problem::invalid_parameter("lang", error))

@@ -18,7 +18,6 @@ use crate::http::time_format::rfc3339;
 use crate::statistics::{EventFilter, EventOrder, EventStore, StoredEvent};
 use crate::text::decimal;
 
-/// The parameters of the list.
 const KNOWN: &[&str] = &["scene", "since", "cursor", "limit"];
 
 /// The query, for the document only.
@@ -121,7 +120,6 @@ fn event_name(kind: EventKind) -> &'static str {
     }
 }
 
-/// The parsed query.
 #[derive(Debug)]
 struct ScansQuery {
     filter: EventFilter,

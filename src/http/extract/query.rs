@@ -117,7 +117,6 @@ impl Query {
         self
     }
 
-    /// Removes one parameter.
     pub(crate) fn without(mut self, unwanted: &str) -> Self {
         self.pairs.retain(|(name, _)| name != unwanted);
         self

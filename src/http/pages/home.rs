@@ -30,7 +30,6 @@ use crate::http::static_response::StaticResponse;
 /// The temporary code that the demo shows before a scene is filled in, by its `scene_id`.
 pub(crate) const DEMO_SCENE: &str = "123";
 
-/// The template.
 #[derive(Debug, Template)]
 #[template(path = "home.html")]
 pub(super) struct HomePage<'a> {

@@ -30,7 +30,6 @@ const ATTRIBUTES: &[&str] = &[
     "sig",
 ];
 
-/// A text to copy.
 #[derive(Debug)]
 pub(super) struct Snippet {
     pub(super) title: &'static str,

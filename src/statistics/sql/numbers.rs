@@ -61,7 +61,6 @@ pub struct NumbersFilter {
     pub from: Date,
     /// The last day, included.
     pub to: Date,
-    /// By day or in total.
     pub span: Span,
 }
 

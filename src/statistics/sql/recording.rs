@@ -1,6 +1,5 @@
-//! Stores events, each once, with what they change in the statistics, all in one step for those
-//! that wait together, and finds the replies to their followers in the same step. What an event
-//! changes is counted by `tally`.
+//! Stores events, each once, with what they change in the statistics, and finds the replies to
+//! their followers, batched in one transaction. What an event changes is counted by `tally`.
 
 mod reading;
 mod replies;

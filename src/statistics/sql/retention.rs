@@ -25,9 +25,9 @@ const ERASE: &str = "UPDATE follower SET openid = $4, held = 0 WHERE appid = $1 
      SELECT person FROM follower WHERE appid = $1 AND held = 1 AND seen_at < $2 LIMIT $3)";
 
 impl EventStore {
-    /// Removes some of the events from before `before`, and erases some of the openids without an
-    /// event since then. Returns how many of both; 0 when nothing is left. The numbers stay, and
-    /// stay right for a returning person, whose pseudonym is kept. Cancel safe.
+    /// Removes some of the events from before `before`, and erases some of the openids of followers
+    /// without an event since then. Returns how many of both; 0 when nothing is left. The numbers
+    /// stay, and stay right for a returning person, whose pseudonym is kept. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used.

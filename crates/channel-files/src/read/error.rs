@@ -26,7 +26,7 @@ pub enum FileError {
     /// A row has too many cells.
     #[error("line {line} has more than {MAX_CELLS} cells")]
     TooManyCells {
-        /// The line.
+        /// Number of the line in the file, from 1.
         line: u32,
     },
     /// It is binary.

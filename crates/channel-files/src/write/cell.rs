@@ -3,7 +3,7 @@
 /// A cell of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {
-    /// Nothing.
+    /// No value: the cell is left out.
     Empty,
     /// A text, whatever it looks like: digits stay, and no formula is one.
     Text(&'a str),
@@ -29,8 +29,8 @@ pub enum Width {
 /// A heading and the width of its column.
 #[derive(Debug, Clone, Copy)]
 pub struct Heading<'a> {
-    /// The text.
+    /// The heading itself, shown in the first row.
     pub text: &'a str,
-    /// The width.
+    /// Width of the column below it.
     pub width: Width,
 }

@@ -94,7 +94,7 @@ impl From<reqwest::Error> for Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("WeChat refused with errcode {errcode}: {}", errcode.meaning())]
 pub struct ApiError {
-    /// The code.
+    /// WeChat's number of the error.
     pub errcode: Errcode,
     /// WeChat's text, redacted, shortened and without control characters. Its `rid` can be looked
     /// up at WeChat for 7 days.

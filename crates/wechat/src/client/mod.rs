@@ -112,7 +112,7 @@ impl fmt::Debug for AccessToken {
 /// A token with its remaining lifetime, counted from before the call.
 #[derive(Debug, Clone)]
 pub struct GrantedToken {
-    /// The token.
+    /// The token, for calls until it expires.
     pub token: AccessToken,
     /// The remaining lifetime, clamped to a day.
     pub expires_in: Duration,

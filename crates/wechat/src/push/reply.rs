@@ -43,7 +43,7 @@ pub type ArticleDescription = BoundedText<120>;
 /// A card with a title and a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Article {
-    /// The title.
+    /// The heading of the card.
     pub title: ArticleTitle,
     /// The text below the title.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,13 +70,13 @@ pub enum ReplyError {
     /// Too many characters.
     #[error("must have at most {most} characters")]
     TooManyCharacters {
-        /// The most.
+        /// The limit, in characters.
         most: usize,
     },
     /// Too many bytes of UTF-8.
     #[error("must have at most {most} bytes")]
     TooManyBytes {
-        /// The most.
+        /// The limit, in bytes.
         most: usize,
     },
     /// A character that XML cannot carry.
@@ -88,13 +88,13 @@ pub enum ReplyError {
 }
 
 impl<const MAX_CHARS: usize> BoundedText<MAX_CHARS> {
-    /// The most characters.
+    /// Maximum length, in characters.
     pub const MAX_CHARS: usize = MAX_CHARS;
 
     /// The most bytes of UTF-8: WeChat's limit for texts of its customer-service call.
     pub const MAX_BYTES: usize = 2048;
 
-    /// The text.
+    /// The text, with line feeds as its only line breaks.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -152,10 +152,10 @@ impl Article {
 }
 
 impl WebUrl {
-    /// The most bytes. Chosen.
+    /// Maximum length, in bytes. Chosen.
     pub const MAX_BYTES: usize = 1024;
 
-    /// The address.
+    /// The address in the form in which it is sent.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }

@@ -43,7 +43,6 @@ pub enum ReserveOutcome {
         /// Until the mint may be repeated; none once it was repeated as often as it may be.
         retry_after: Option<Duration>,
     },
-    /// The ledger is full.
     Exhausted,
 }
 

@@ -22,7 +22,7 @@ pub(in crate::codes::sql) struct NewEntry<'a> {
     pub(in crate::codes::sql) now: Timestamp,
 }
 
-/// What became of codes that exist.
+/// Codes that are in the ledger after a recording.
 pub(in crate::codes::sql) struct RecordedCodes {
     /// The code of each one's scene, in order.
     pub(super) kept: Vec<IssuedCode>,

@@ -112,7 +112,6 @@ fn shown(presenter: &CodePresenter, caller: &Caller, listed: ListedCode, now: Ti
     }
 }
 
-/// The parsed query.
 #[derive(Debug)]
 struct ListQuery {
     selection: Selection,

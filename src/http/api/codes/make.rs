@@ -51,7 +51,7 @@ pub(crate) struct NamedCode {
     warnings: Vec<String>,
 }
 
-/// What became of one of many.
+/// Result of one code of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Item {
     /// The status that this code alone would have had.
@@ -64,7 +64,7 @@ pub(crate) struct Item {
     problem: Option<Document>,
 }
 
-/// What became of many, in their order.
+/// Results of a batch, in the order of the request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Items {
     items: Vec<Item>,

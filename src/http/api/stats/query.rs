@@ -15,7 +15,6 @@ pub(super) const OF_FILE: &[&str] = &["q", "scene", "group", "from", "to", "by",
 /// Days in a range without `from`.
 const DEFAULT_DAYS: i32 = 30;
 
-/// The parsed query.
 #[derive(Debug)]
 pub(super) struct StatsQuery {
     pub(super) filter: NumbersFilter,

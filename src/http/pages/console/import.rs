@@ -12,7 +12,6 @@ use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 
-/// The parameters of the page.
 const PARAMETERS: &[&str] = &["lang"];
 
 const PAGE: ConsolePage = ConsolePage {

@@ -20,16 +20,16 @@ pub const FAULT_SHOWN: &str = "该公众号提供的服务出现故障，请稍�
 /// A message that the follower gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// A text.
+    /// A text message.
     Text(String),
-    /// A card.
+    /// A card with a link (`news`).
     News(Article),
 }
 
 /// A card with a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Article {
-    /// The title.
+    /// The heading of the card (`Title`).
     pub title: String,
     /// The text below it.
     pub description: String,

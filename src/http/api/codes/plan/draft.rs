@@ -93,7 +93,6 @@ impl Draft {
             .any(|field| self.request.contains_key(*field))
     }
 
-    /// The name.
     pub(super) fn label(&self) -> Option<&str> {
         self.request.get("label").and_then(Value::as_str)
     }

@@ -16,7 +16,6 @@ use crate::http::problem::{ErrorCode, Problem};
 /// The longest file, in bytes.
 pub(crate) const MAX_FILE: usize = 4 * 1024 * 1024;
 
-/// The accepted types.
 const TYPES: [(&str, FileFormat); 3] = [
     ("text/csv", FileFormat::Csv),
     ("text/plain", FileFormat::Lines),

@@ -26,7 +26,6 @@ use crate::http::extract::key_holder::KeyHolder;
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::{Document, Problem};
 
-/// The parameters of a plan.
 const KNOWN: &[&str] = &["permanent", "group", "expire_seconds", "lang"];
 
 /// The query, for the document only.
@@ -169,7 +168,6 @@ fn may_make_any(holder: &KeyHolder) -> Result<(), Problem> {
     permanent.or_else(|_| holder.require(Scope::Mint))
 }
 
-/// The parsed query.
 struct PlanQuery {
     defaults: Defaults,
     lang: Lang,

@@ -12,7 +12,6 @@ use crate::pictures::ImageFormat;
 /// The parameters besides those of the list.
 const OF_PICTURES: [&str; 5] = ["format", "size", "margin", "color", "bg"];
 
-/// The parsed query.
 #[derive(Debug)]
 pub(super) struct ArchiveQuery {
     pub(super) selection: Selection,
