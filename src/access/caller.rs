@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Key, Link, Mode, Scope, Visitor};
+use super::Mode;
+use super::keys::Key;
+use super::link::Link;
+use super::scope::Scope;
+use super::visitor::Visitor;
 
 /// An authenticated request: API key, visitor address and link signature.
 #[derive(Debug, Clone)]

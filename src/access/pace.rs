@@ -8,7 +8,8 @@ use crate::clock::Clock;
 
 /// A token bucket that all visitors share, and in which callers may wait for a token.
 ///
-/// [`super::RateLimiter`] limits each visitor; this also limits a client that uses many addresses.
+/// [`super::rate::RateLimiter`] limits each visitor; this also limits a client that uses many
+/// addresses.
 #[derive(Debug)]
 pub struct Pacer {
     rate: Rate,

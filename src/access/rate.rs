@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::Visitor;
+use super::visitor::Visitor;
 use crate::clock::Clock;
 use crate::text::is_digits;
 

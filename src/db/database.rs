@@ -163,7 +163,7 @@ impl Database {
         Self::open(
             &url,
             "wxtest",
-            &super::UpstreamIdentity::of_host("test"),
+            &super::opening::UpstreamIdentity::of_host("test"),
             clock,
         )
         .await

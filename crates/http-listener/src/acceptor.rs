@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::ByteBudget;
 use crate::connection::Slot;
+use crate::limits::Limits;
 use crate::rate_limited_log::RateLimitedLog;
 use crate::slots::ConnectionSlots;
-use crate::{ByteBudget, Limits};
 
 /// Pause after a failed accept: no busy loop while files are short, and 100 tries a second.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::acceptor::Acceptor;
-use crate::{Limits, TlsConfig, connection};
+use crate::connection;
+use crate::limits::Limits;
+use crate::tls::TlsConfig;
 
 /// Maximum number of connections that wait to be accepted: Linux's default of `somaxconn`. Beyond
 /// it, the kernel drops the SYN, and the client tries again a second later.

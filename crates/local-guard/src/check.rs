@@ -2,8 +2,9 @@
 
 use http::{HeaderMap, Method, Uri, header};
 
+use crate::error::ForeignRequest;
 use crate::headers::{host_of, is_followed_link, is_same_origin};
-use crate::{ForeignRequest, TrustedHosts};
+use crate::hosts::TrustedHosts;
 
 /// Accepts a request by a trusted host name, from a program, a page of the same origin, or a reader
 /// who follows a link.

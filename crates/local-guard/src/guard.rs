@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, Uri};
 
-use crate::{ForeignRequest, TrustedHosts, check};
+use crate::check;
+use crate::error::ForeignRequest;
+use crate::hosts::TrustedHosts;
 
 /// Refusals are logged at most this often: a page can send thousands of requests. Chosen.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);

@@ -4,7 +4,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 use url::Url;
 
-use crate::ForeignRequest;
+use crate::error::ForeignRequest;
 use crate::hosts::normalized;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

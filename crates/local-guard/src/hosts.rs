@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::uri::Authority;
 use url::Url;
 
-use crate::ForeignRequest;
+use crate::error::ForeignRequest;
 
 /// Top-level names that the public DNS does not delegate, so that a stranger can own no name below
 /// them: those that RFC 6761 reserves, `.local` of RFC 6762 with the private ones of its appendix

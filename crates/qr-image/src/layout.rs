@@ -1,6 +1,8 @@
 //! Where each module lies in the image.
 
-use crate::{RenderError, Style, Symbol};
+use crate::error::RenderError;
+use crate::style::Style;
+use crate::symbol::Symbol;
 
 /// Position of the symbol in its image, in pixels.
 ///

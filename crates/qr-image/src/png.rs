@@ -2,8 +2,11 @@
 
 use ::png::{BitDepth, ColorType, Compression, Encoder, Filter};
 
+use crate::color::Colors;
+use crate::error::RenderError;
 use crate::layout::Layout;
-use crate::{Colors, RenderError, Style, Symbol};
+use crate::style::Style;
+use crate::symbol::Symbol;
 
 /// Draws the text as a PNG with a palette of two colours, one bit a pixel.
 ///

@@ -1,6 +1,8 @@
 //! How an image looks.
 
-use crate::{Colors, Margin, PixelSize, RenderError};
+use crate::color::Colors;
+use crate::error::RenderError;
+use crate::size::{Margin, PixelSize};
 
 /// The minimum size of a module, in pixels.
 ///

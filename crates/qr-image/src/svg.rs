@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
+use crate::color::Colors;
+use crate::error::RenderError;
 use crate::layout::Layout;
-use crate::{Colors, RenderError, Style, Symbol};
+use crate::style::Style;
+use crate::symbol::Symbol;
 
 /// Draws the text as an SVG of one background and one path.
 ///

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use fast_qr::{ECL, QRBuilder};
 
-use crate::RenderError;
+use crate::error::RenderError;
 
 /// A QR symbol: a square matrix of dark and light modules, without the quiet zone around it.
 ///

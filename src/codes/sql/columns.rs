@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use wechat::scene::{Kind, Lifetime, Scene, SceneText, TemporaryScene};
 use wechat::ticket::{IssuedCode, Life};
 
-use crate::codes::SceneFilter;
+use crate::codes::scene_filter::SceneFilter;
 use crate::db::{Error, row};
 
 /// A scene's value as its column has it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::Limits;
+use crate::limits::Limits;
 
 /// How much of a body has come in which time.
 #[derive(Debug, Clone, Copy)]

@@ -35,7 +35,8 @@ use self::body::{RequestBody, ResponseBody};
 use self::socket::Socket;
 use self::state::ConnectionState;
 use self::stream::Stream;
-use crate::{TlsConfig, smuggling};
+use crate::smuggling;
+use crate::tls::TlsConfig;
 
 pub(crate) use self::slot::Slot;
 

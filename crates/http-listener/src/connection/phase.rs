@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::body_progress::BodyProgress;
-use crate::Limits;
+use crate::limits::Limits;
 
 /// Duration of a lingering close; chosen: some round trips.
 const LINGERING_TIMEOUT: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::Limits;
+use crate::limits::Limits;
 
 /// How much of a response the socket has taken in which time.
 ///

@@ -6,8 +6,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::state::ConnectionState;
+use crate::budget::ByteBudget;
+use crate::limits::Limits;
 use crate::slots::ConnectionSlots;
-use crate::{ByteBudget, Limits};
 
 /// A connection slot with the state of its connection. Dropping it frees the slot.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::body_progress::BodyProgress;
 use super::phase::Phase;
 use super::response_progress::ResponseProgress;
-use crate::Limits;
 use crate::budget::{ByteBudget, Reservation};
+use crate::limits::Limits;
 use crate::slots::{ConnectionSlots, SlotTicket};
 use crate::smuggling::{Ambiguity, HeadScanner};
 

@@ -6,7 +6,7 @@ use axum::http::header::{HOST, TRANSFER_ENCODING};
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderValue, Uri, Version};
 
-use super::Ambiguity;
+use super::ambiguity::Ambiguity;
 
 /// Checks a head for an ambiguous body length or host.
 ///

@@ -6,7 +6,7 @@
 
 use std::mem;
 
-use super::Ambiguity;
+use super::ambiguity::Ambiguity;
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 

@@ -8,7 +8,11 @@ use proptest::prelude::*;
 
 use super::raster::{pixels_of_png, pixels_of_svg};
 use super::{URL, style};
-use crate::{Colors, Margin, PixelSize, RenderError, Rgb, Style, png, svg};
+use crate::color::{Colors, Rgb};
+use crate::error::RenderError;
+use crate::size::{Margin, PixelSize};
+use crate::style::Style;
+use crate::{png, svg};
 
 /// In black on white, 196 pixels wide, rqrr 0.11 finds this symbol but does not decode it.
 const HARD_FOR_RQRR: &str = "https://fdqhc.example/S@V<HZ4k/2F:I&u$?,K=d%:c2$hv@[.:?[d=2GG`?T_=33-%U*/{40I.!80Gq%'<&zJD{+pD";

@@ -2,7 +2,8 @@
 
 use crate::access::{LinkError, MissingPermission, Scope};
 use crate::http::i18n::message::Message;
-use crate::http::problem::{ErrorCode, Problem};
+use crate::http::problem::Problem;
+use crate::http::problem::error_code::ErrorCode;
 
 impl From<MissingPermission> for Problem {
     fn from(needed: MissingPermission) -> Self {

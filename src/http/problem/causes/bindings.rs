@@ -1,7 +1,8 @@
 //! Errors of `bindings`, which only `/api` shows.
 
 use crate::bindings::Error;
-use crate::http::problem::{ErrorCode, Problem};
+use crate::http::problem::Problem;
+use crate::http::problem::error_code::ErrorCode;
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {

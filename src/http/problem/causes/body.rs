@@ -2,7 +2,8 @@
 
 use http_listener::BodyError;
 
-use crate::http::problem::{ErrorCode, Problem};
+use crate::http::problem::Problem;
+use crate::http::problem::error_code::ErrorCode;
 
 impl Problem {
     /// `limit` is the most that the body may have, in bytes.

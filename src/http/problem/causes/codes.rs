@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::codes::HIGH_PRIORITY_PROBE_INTERVAL;
 use crate::codes::{self, BudgetExhausted, MintError};
 use crate::http::i18n::message::Message;
+use crate::http::problem::Problem;
 use crate::http::problem::causes::BUSY_RETRY;
-use crate::http::problem::{ErrorCode, Problem};
+use crate::http::problem::error_code::ErrorCode;
 
 impl From<codes::Error> for Problem {
     fn from(error: codes::Error) -> Self {

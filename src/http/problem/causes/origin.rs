@@ -3,7 +3,8 @@
 use local_guard::ForeignRequest;
 
 use crate::http::i18n::message::Message;
-use crate::http::problem::{ErrorCode, Problem};
+use crate::http::problem::Problem;
+use crate::http::problem::error_code::ErrorCode;
 
 impl From<ForeignRequest> for Problem {
     fn from(foreign: ForeignRequest) -> Self {

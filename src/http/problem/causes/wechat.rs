@@ -8,8 +8,9 @@ use crate::codes::{
     BreakerOpen, FORCED_APART, HIGH_PRIORITY_PROBE_INTERVAL, PROBE_INTERVAL, TokenError,
 };
 use crate::http::i18n::message::Message;
+use crate::http::problem::Problem;
 use crate::http::problem::causes::BUSY_RETRY;
-use crate::http::problem::{ErrorCode, Problem};
+use crate::http::problem::error_code::ErrorCode;
 
 impl From<&TokenError> for Problem {
     fn from(error: &TokenError) -> Self {
