@@ -9,7 +9,7 @@ use wxqr::config::{Config, flags_of};
 use wxqr::db::Database;
 use wxqr::telemetry::print_message;
 
-use super::stop_signal;
+use super::stop::stop_signal;
 
 pub(super) fn command() -> Command {
     let command = Command::new("backup")

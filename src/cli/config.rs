@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use wxqr::config::Config;
 
-use super::print;
+use super::output::print;
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let (_, effective) = Config::load(matches, std::env::vars_os())?;

@@ -10,7 +10,9 @@ use wxqr::db::{CopiedTable, Database};
 use wxqr::telemetry::print_message;
 use wxqr::text::counted;
 
-use super::{Usage, print, stop_signal};
+use super::output::print;
+use super::stop::stop_signal;
+use super::usage::Usage;
 
 pub(super) fn command() -> Command {
     let side = |name: &'static str, file: &'static str, help: &'static str| {

@@ -10,7 +10,8 @@ use wxqr::config::{Account, Config, DemoAccount};
 use wxqr::telemetry;
 use wxqr::text::random_token;
 
-use super::{introduce, stop_signal};
+use super::output::introduce;
+use super::stop::stop_signal;
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let key = random_token();

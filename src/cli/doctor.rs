@@ -6,7 +6,7 @@ use wxqr::access::Scope;
 use wxqr::config::Config;
 use wxqr::doctor::{self, Finding};
 
-use super::print;
+use super::output::print;
 
 /// Invalid settings are findings like others, so the exit code is 1, not 78.
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {

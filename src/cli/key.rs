@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command};
 use wxqr::access::{KeyName, KeyProblem, NewKey, Scopes};
 use wxqr::telemetry::print_message;
 
-use super::print;
+use super::output::print;
 
 pub(super) fn command() -> Command {
     Command::new("key")

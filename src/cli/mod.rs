@@ -10,35 +10,22 @@ mod demo;
 mod doctor;
 mod healthcheck;
 mod key;
+mod output;
 mod sandbox;
 mod serve;
 mod sign;
+mod stop;
+mod usage;
 
-use std::fmt::Display;
-use std::future::Future;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Command;
-use tokio::signal::unix::{SignalKind, signal};
 use wxqr::app::StartError;
 use wxqr::config::{ConfigErrors, demo_flags, flags};
 use wxqr::db::{BackupError, CopyError, OpenError};
 use wxqr::telemetry::print_message;
 
-/// Arguments that parse but are invalid.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
-
-impl Usage {
-    /// The same as clap's.
-    const EXIT_CODE: u8 = 2;
-
-    fn new(problem: impl Into<String>) -> Self {
-        Self(problem.into())
-    }
-}
+use self::usage::Usage;
 
 /// Reports the error of a command, and returns the exit code: 2 for wrong usage, 78 for wrong
 /// settings, 1 for anything else.
@@ -135,40 +122,4 @@ fn command() -> Command {
         .subcommand(flags(Command::new("healthcheck").about(
             "Exits with 0 if the service on this machine answers /healthz",
         )))
-}
-
-/// Writes data to standard output.
-fn print(text: impl Display) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
-}
-
-/// Writes usage hints to standard output, and ignores errors: `head -1` closes the pipe after the
-/// first line, and the process must go on.
-fn introduce(text: impl Display) {
-    print(text).ok();
-}
-
-/// Resolves at the first SIGTERM or SIGINT. A second signal exits at once.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let (asked, stop) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        wait_for_one(&mut terminate, &mut interrupt).await;
-        asked.send(()).ok();
-        wait_for_one(&mut terminate, &mut interrupt).await;
-        print_message("wxqr: stopped at once by a second signal");
-        std::process::exit(1);
-    });
-    Ok(async move { stop.await.expect("the task sends before it can end") })
-}
-
-async fn wait_for_one(
-    one: &mut tokio::signal::unix::Signal,
-    other: &mut tokio::signal::unix::Signal,
-) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
-    }
 }

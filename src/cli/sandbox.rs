@@ -22,7 +22,8 @@ use wxqr::config::{self, Config, PublicUrl, flags_of, local_url};
 use wxqr::telemetry;
 use wxqr::text::random_token;
 
-use super::{introduce, stop_signal};
+use super::output::introduce;
+use super::stop::stop_signal;
 
 pub(super) fn command() -> Command {
     let command = Command::new("sandbox")

@@ -8,7 +8,7 @@ use wxqr::config::{Config, Limitation};
 use wxqr::db::Database;
 use wxqr::telemetry;
 
-use super::stop_signal;
+use super::stop::stop_signal;
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let (config, _) = Config::load(matches, std::env::vars_os())?;

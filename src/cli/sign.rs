@@ -14,7 +14,8 @@ use wxqr::config::{Config, PublicUrl, flags_of};
 use wxqr::form::{self, escaped, mangled};
 use wxqr::http::{SceneParams, SceneParamsError};
 
-use super::{Usage, print};
+use super::output::print;
+use super::usage::Usage;
 
 /// Parameters that decide the code or the access. A signed link must contain each of them at most
 /// once, unchanged.

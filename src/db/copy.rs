@@ -24,12 +24,6 @@ use super::database::Database;
 use super::opening::install_drivers;
 use super::url::{DatabaseUrl, Dialect};
 
-/// PostgreSQL's timeouts in both transactions. Some copies take longer than a server lets its
-/// clients take. A lock is waited for a while, so that a service which is starting can finish.
-const LOCAL_TIMEOUTS: &str = "SET LOCAL statement_timeout = 0;
-     SET LOCAL idle_in_transaction_session_timeout = 0;
-     SET LOCAL lock_timeout = '5s'";
-
 /// What was copied of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiedTable {

@@ -5,9 +5,8 @@ use std::time::Duration;
 use wechat::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use wechat::{Api, ApiError, Class, Errcode, TokenSource};
 
-use super::finding::{Finding, Issue};
+use super::finding::{ALLOW_LIST, CODES, Finding, Issue, Report, TOKEN};
 use super::wechat_errors::{defect, describe, stopped, wechat_issue};
-use super::{ALLOW_LIST, CODES, Report, TOKEN};
 use crate::codes::{FinishMint, MintDependencies, MintError, Priority, TokenError, UncountedMints};
 use crate::telemetry::Causes;
 

@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use uuid::Uuid;
 use wechat::push::{Credentials, PushVerifier};
 
-use super::finding::{Finding, Issue};
+use super::finding::{CALLBACK, Finding, Issue};
+use super::hosts::PROBE_DEADLINE;
 use super::pushes::{self, PushHealth};
-use super::{CALLBACK, PROBE_DEADLINE};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa, local_url};
 use crate::outbound::{self, ClientError, ProbeError};

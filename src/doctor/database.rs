@@ -5,8 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::finding::{Finding, Issue};
-use super::{CLOCK, Report, STORE};
+use super::finding::{CLOCK, Finding, Issue, Report, STORE};
 use crate::app::{self, Stores};
 use crate::clock::Clock;
 use crate::codes::CLOCK_TOLERANCE;

@@ -4,6 +4,20 @@ use std::fmt;
 
 use crate::config::Limitation;
 
+/// Receives each finding as soon as it is known.
+pub(super) type Report<'a> = &'a mut (dyn FnMut(Finding) + Send);
+
+/// Subjects of the findings, in order.
+pub(super) const SETTINGS: &str = "settings";
+pub(super) const STORE: &str = "store";
+pub(super) const CLOCK: &str = "clock";
+pub(super) const HOST: &str = "host";
+pub(super) const ALLOW_LIST: &str = "allow-list";
+pub(super) const TOKEN: &str = "token";
+pub(super) const CODES: &str = "codes";
+pub(super) const CALLBACK: &str = "callback";
+pub(super) const WEBHOOK: &str = "webhook";
+
 /// Result of one check. Its text is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

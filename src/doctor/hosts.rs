@@ -1,14 +1,17 @@
 //! Checks of the API hosts: DNS, connection, TLS and HTTP.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::finding::{Finding, Issue};
-use super::{HOST, PROBE_DEADLINE, Report};
+use super::finding::{Finding, HOST, Issue, Report};
 use crate::config::{Config, ExtraCa};
 use crate::outbound::{self, ProbeError};
 use crate::telemetry::Causes;
+
+/// Timeout of a request to a host. The service's own timeouts are shorter, so a slower host is of
+/// no use.
+pub(super) const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Checks each API host, and returns whether any of them answers.
 pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {

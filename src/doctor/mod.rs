@@ -13,35 +13,16 @@ mod webhooks;
 mod wechat_errors;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
-
-pub use finding::Finding;
 use wechat::TokenSource;
 
+pub use self::finding::Finding;
+use self::finding::{ALLOW_LIST, CALLBACK, CODES, HOST, Report, SETTINGS, STORE, TOKEN};
 use crate::app::{self, Stores};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigErrors};
-
-/// Receives each finding as soon as it is known.
-type Report<'a> = &'a mut (dyn FnMut(Finding) + Send);
-
-/// Timeout of a request to a host. The service's own timeouts are shorter, so a slower host is of
-/// no use.
-const PROBE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Subjects of the findings, in order.
-const SETTINGS: &str = "settings";
-const STORE: &str = "store";
-const CLOCK: &str = "clock";
-const HOST: &str = "host";
-const ALLOW_LIST: &str = "allow-list";
-const TOKEN: &str = "token";
-const CODES: &str = "codes";
-const CALLBACK: &str = "callback";
-const WEBHOOK: &str = "webhook";
 
 /// Reports all errors in the settings, and skips all other checks.
 pub fn report_config_errors(errors: &ConfigErrors, report: &mut dyn FnMut(Finding)) {

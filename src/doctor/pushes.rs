@@ -6,8 +6,8 @@ use serde::Deserialize;
 use url::Url;
 use wechat::push::Diagnosis;
 
-use super::PROBE_DEADLINE;
 use super::finding::Issue;
+use super::hosts::PROBE_DEADLINE;
 use crate::config::{Config, ExtraCa};
 use crate::outbound;
 use crate::text::counted;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::finding::{Finding, Issue};
-use super::{PROBE_DEADLINE, WEBHOOK, hosts};
+use super::finding::{Finding, Issue, WEBHOOK};
+use super::hosts::{self, PROBE_DEADLINE};
 use crate::app::{self, Stores};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa};

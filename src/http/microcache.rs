@@ -6,13 +6,13 @@
 //! first whose response is kept.
 
 mod doorkeeper;
+mod key;
 
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use axum::body::{Body, HttpBody, to_bytes};
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -21,10 +21,9 @@ use quick_cache::sync::Cache;
 use wechat::ticket::IssuedCode;
 
 use self::doorkeeper::Doorkeeper;
+pub(crate) use self::key::Key;
 use crate::clock::Clock;
 use crate::http::middleware::access_log::Line;
-use crate::http::middleware::request_limits;
-use crate::http::negotiation::view::is_code_path;
 
 /// Memory for all responses. Chosen: more than a thousand pages.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -35,14 +34,6 @@ const MAX_BODY: usize = 64 * 1024;
 /// Bytes of a kept response besides key and body: its headers, its place in the table. Estimated.
 const OVERHEAD: usize = 2048;
 
-/// Headers that responses of `/qrcode` depend on.
-const READ: [HeaderName; 4] = [
-    header::ACCEPT,
-    header::ACCEPT_LANGUAGE,
-    header::IF_NONE_MATCH,
-    header::ORIGIN,
-];
-
 /// Offers a response to the microcache, for as long as a new one would be the same. An extension of
 /// the response.
 #[derive(Debug, Clone)]
@@ -52,37 +43,6 @@ pub(crate) struct Cacheable {
     /// The code that it shows. Once nothing holds it any more, the code cache has a newer one: at
     /// once, or within the second for which a look-up for callers who may not mint holds it too.
     pub(crate) code: Weak<IssuedCode>,
-}
-
-/// All that a response depends on, but for time. An extension of the request.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(Vec<u8>);
-
-impl Key {
-    /// None for a request whose response may depend on who asks, or that is refused for its size.
-    pub(crate) fn of(request: &Request) -> Option<Self> {
-        let headers = request.headers();
-        let has_credentials =
-            headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE);
-        let is_for_a_code = request.method() == Method::GET && is_code_path(request.uri().path());
-        let may_be_kept =
-            is_for_a_code && !has_credentials && request_limits::check(request).is_ok();
-        may_be_kept.then(|| Self::from(request))
-    }
-
-    fn from(request: &Request) -> Self {
-        let path = request.uri().path_and_query();
-        let mut key = path.map_or("", |path| path.as_str()).as_bytes().to_vec();
-        // Neither a path nor a header can hold these separators.
-        for name in &READ {
-            key.push(b'\0');
-            for line in request.headers().get_all(name) {
-                key.push(b'\n');
-                key.extend_from_slice(line.as_bytes());
-            }
-        }
-        Self(key)
-    }
 }
 
 /// A response that can be sent again.

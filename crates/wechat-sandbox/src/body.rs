@@ -5,14 +5,10 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use http_listener::{BodyError, BufferedBody};
 
-use crate::Sandbox;
+use crate::sandbox::Sandbox;
 
 /// The largest body that any of its URLs takes.
 const MAX_BODY: usize = 64 * 1024;
-
-/// All bodies that are being read together, in bytes: the demo's listener may be open to strangers,
-/// and each of its connections could hold [`MAX_BODY`].
-pub(crate) const MAX_BODIES: usize = 8 * 1024 * 1024;
 
 /// A body of at most [`MAX_BODY`].
 pub(crate) struct BoundedBody(pub(crate) Bytes);

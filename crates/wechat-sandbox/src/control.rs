@@ -6,11 +6,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::Sandbox;
 use crate::api::fault::{Fault, MAX_FAULTS};
 use crate::api::log;
 use crate::body::BoundedBody;
 use crate::pages as page;
+use crate::sandbox::Sandbox;
 
 /// `GET /sandbox/faults`: what is still set, with the `times` that are left.
 pub(crate) async fn faults(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {

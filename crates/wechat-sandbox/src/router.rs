@@ -8,7 +8,8 @@ use local_guard::OriginGuard;
 use crate::api::log::Api;
 use crate::api::{self, intercept};
 use crate::pages::{home, phone, same_origin};
-use crate::{Sandbox, control, own_paths};
+use crate::sandbox::Sandbox;
+use crate::{control, own_paths};
 
 /// The first path segments of WeChat's calls for Official Accounts, imitated or not.
 ///
@@ -28,8 +29,27 @@ const WECHAT_FOLDERS: [&str; 12] = [
     "wxa",
 ];
 
+impl Sandbox {
+    /// Routes WeChat's calls, the pages of codes, and the controls. It has no fallback, so that it
+    /// merges with other routers.
+    ///
+    /// Cross-site requests are refused. Pages and controls may be called by the host of the base,
+    /// as it is now.
+    pub fn router(&self) -> Router {
+        routes(self, &OriginGuard::new(self.trusted_hosts()))
+    }
+
+    /// Like [`Sandbox::router`], for a listener of its own: with the front page at `/`, and
+    /// WeChat's refusal for every other path. Pages and controls may be called by `hosts` too, with
+    /// a slash at the end or without.
+    pub fn standalone_router(&self, hosts: &[&str]) -> Router {
+        let guard = OriginGuard::new(self.trusted_hosts().and(hosts));
+        standalone(self, &guard)
+    }
+}
+
 /// The routes that both routers have: calls, pages and controls, without a fallback.
-pub(crate) fn routes(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
+fn routes(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
     let calls = wechat_calls(sandbox)
         .route_layer(from_fn_with_state(guard.clone(), same_origin::refuse_call));
     // Any page may embed a picture.
@@ -42,7 +62,7 @@ pub(crate) fn routes(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
 }
 
 /// All routes for a listener of its own.
-pub(crate) fn standalone(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
+fn standalone(sandbox: &Sandbox, guard: &OriginGuard) -> Router {
     let routes = routes(sandbox, guard).merge(front(sandbox, guard));
     Router::new()
         .fallback_service(routes)

@@ -3,22 +3,24 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use axum::Router;
 use http_listener::ByteBudget;
 use jiff::Timestamp;
-use local_guard::{OriginGuard, TrustedHosts};
-use secrecy::SecretString;
+use local_guard::TrustedHosts;
 
 use crate::api::fault::{Fault, Faults};
 use crate::api::log::{Api, Call, CallLog};
-use crate::body::MAX_BODIES;
+use crate::clock::Clock;
+use crate::credentials::Credentials;
 use crate::platform::State;
 use crate::push::Push;
 use crate::push::callback::Callback;
 use crate::push::delivery::{self, Delivery, NoCallback, PushSender, VerificationError};
 use crate::push::event::Event;
 use crate::push::reply;
-use crate::{Clock, router};
+
+/// All request bodies that are being read together, in bytes: the demo's listener may be open to
+/// strangers, and each of its connections could hold a whole one.
+const MAX_BODIES: usize = 8 * 1024 * 1024;
 
 /// The configuration of a sandbox.
 #[derive(Debug)]
@@ -33,15 +35,6 @@ pub struct Options {
     pub accounts: Vec<Credentials>,
     /// The time by which tokens and codes expire.
     pub clock: Clock,
-}
-
-/// The credentials of an account.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// WeChat's `appid`.
-    pub app_id: String,
-    /// WeChat's `secret`.
-    pub app_secret: SecretString,
 }
 
 /// An imitation of WeChat, all in memory. Clones are handles to the same one.
@@ -75,24 +68,8 @@ impl Sandbox {
         }))
     }
 
-    /// Routes WeChat's calls, the pages of codes, and the controls. It has no fallback, so that it
-    /// merges with other routers.
-    ///
-    /// Cross-site requests are refused. Pages and controls may be called by the host of the base,
-    /// as it is now.
-    pub fn router(&self) -> Router {
-        router::routes(self, &OriginGuard::new(self.trusted_hosts()))
-    }
-
-    /// Like [`Sandbox::router`], for a listener of its own: with the front page at `/`, and
-    /// WeChat's refusal for every other path. Pages and controls may be called by `hosts` too, with
-    /// a slash at the end or without.
-    pub fn standalone_router(&self, hosts: &[&str]) -> Router {
-        let guard = OriginGuard::new(self.trusted_hosts().and(hosts));
-        router::standalone(self, &guard)
-    }
-
-    fn trusted_hosts(&self) -> TrustedHosts {
+    /// The host of the base, as it is now.
+    pub(crate) fn trusted_hosts(&self) -> TrustedHosts {
         TrustedHosts::of_url(self.state().base(), self.0.base_setting)
     }
 

@@ -11,7 +11,7 @@ use reqwest::Response;
 use tempfile::NamedTempFile;
 use wxqr::telemetry::print_message;
 
-use super::super::Usage;
+use super::super::usage::Usage;
 use super::bar;
 use super::retry::Retrier;
 use super::service::{Service, piece};

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wxqr::telemetry::print_message;
 use wxqr::text::counted;
 
-use super::super::Usage;
+use super::super::usage::Usage;
 use super::bar;
 use super::failure::CallFailure;
 use super::printable::printable;

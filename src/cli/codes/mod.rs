@@ -19,7 +19,7 @@ use wxqr::config::{PublicUrl, refuse_quotes};
 use wxqr::outbound;
 
 use self::service::Service;
-use super::Usage;
+use super::usage::Usage;
 
 /// The variable of the key.
 const KEY: &str = "WXQR_KEY";

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::print;
+use super::super::output::print;
 use super::failure::CallFailure;
 use super::printable::printable;
 use super::rows::Row;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wechat::{AccessToken, GrantedToken, MAX_CALL, TokenCall};
 
-use super::TokenError;
+use super::error::TokenError;
 use super::held::TokenOrigin;
 use super::renewal::Renewal;
 use crate::codes::sql::LEASE_POLL;

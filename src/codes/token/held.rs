@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use wechat::{AccessToken, Api, ApiError, GrantedToken};
 
-use super::{TokenError, TokenRefusal};
+use super::error::{TokenError, TokenRefusal};
 use crate::codes::cooldown::Cooldown;
 
 /// How long before its end a token is renewed, at most. WeChat renews a stable token 5 minutes

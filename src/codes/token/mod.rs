@@ -4,6 +4,7 @@
 //! [`classic`] are its two kinds of token; [`held`] is the state.
 
 mod classic;
+mod error;
 mod held;
 mod renewal;
 mod stable;
@@ -13,66 +14,22 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wechat::{AccessToken, ApiError, WeChat};
+use wechat::{AccessToken, WeChat};
 
+pub use self::error::{TokenError, TokenRefusal};
 use self::held::{TokenCache, Usable};
 use self::renewal::Renewal;
 pub use self::stable::FORCED_APART;
-use super::breaker::{BreakerOpen, CircuitBreaker};
-use super::single_flight::{Call, SingleFlight, TaskAborted};
+use super::breaker::CircuitBreaker;
+use super::single_flight::{Call, SingleFlight};
 use super::sql::CodeStore;
 use crate::clock::Clock;
-use crate::db;
 
 /// Keeps the access token. Shared by all callers of WeChat.
 #[derive(Debug)]
 pub struct Tokens {
     renewal: Arc<Renewal>,
     calls: SingleFlight<(), (), AccessToken, TokenError>,
-}
-
-/// How a token stood that WeChat refused: replaced, revoked, or never accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenRefusal {
-    /// A newer token had replaced it already: the renewal of another call, in this replica or in
-    /// another.
-    Superseded,
-    /// It was the newest one, and had been accepted before: another holder's renewal has just ended
-    /// it.
-    Revoked,
-    /// It was the newest one, and had never been accepted.
-    NeverAccepted,
-}
-
-impl TokenRefusal {
-    /// The name in metrics.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Superseded => "superseded",
-            Self::Revoked => "revoked",
-            Self::NeverAccepted => "never_accepted",
-        }
-    }
-}
-
-/// Why no access token could be had.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The call failed.
-    #[error("no access token")]
-    WeChat(#[source] wechat::Error),
-    /// The call's quota is used up.
-    #[error("no access token")]
-    CircuitOpen(#[source] BreakerOpen),
-    /// The replicas cannot agree on a token: one is neither fetched nor forced then.
-    #[error("no access token without the database")]
-    Database(#[source] db::Error),
-    /// WeChat keeps giving a token that it refuses, and may not be forced to give another one yet.
-    #[error("WeChat gives a token that it refuses; the next forced refresh must wait")]
-    ForcedTooOften,
-    /// The task of the call panicked or was aborted: a defect of ours.
-    #[error(transparent)]
-    TaskAborted(#[from] TaskAborted),
 }
 
 impl Tokens {
@@ -163,22 +120,6 @@ impl Tokens {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(self.renewal.until_renewal()) => {}
             }
-        }
-    }
-}
-
-impl From<ApiError> for TokenError {
-    fn from(refusal: ApiError) -> Self {
-        Self::WeChat(wechat::Error::Refused(refusal))
-    }
-}
-
-impl TokenError {
-    /// WeChat's refusal, if it refused the call.
-    pub fn refusal(&self) -> Option<&wechat::ApiError> {
-        match self {
-            Self::WeChat(wechat::Error::Refused(refusal)) => Some(refusal),
-            _ => None,
         }
     }
 }

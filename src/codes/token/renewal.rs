@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use wechat::{AccessToken, Api, GrantedToken, TokenCall, TokenSource, WeChat};
 
-use super::TokenError;
+use super::error::TokenError;
 use super::held::{TokenCache, TokenOrigin};
 use crate::clock::Clock;
 use crate::codes::breaker::{CircuitBreaker, Priority};

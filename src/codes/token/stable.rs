@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wechat::{AccessToken, TokenCall};
 
-use super::TokenError;
+use super::error::TokenError;
 use super::renewal::Renewal;
 
 /// The most forced refreshes of a day, by WeChat's documents.

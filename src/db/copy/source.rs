@@ -6,13 +6,18 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _};
 use tokio::time::Instant;
 
-use super::LOCAL_TIMEOUTS;
 use super::error::{CopyError, CopySide, opening, reading};
 use crate::db::files::{self, FileProblem};
 use crate::db::open_error::{OpenError, classify};
 use crate::db::opening::{MIGRATION_LOCK, connect, has_tables};
 use crate::db::schema::Versions;
 use crate::db::url::{DatabaseUrl, Dialect};
+
+/// PostgreSQL's timeouts in both transactions. Some copies take longer than a server lets its
+/// clients take. A lock is waited for a while, so that a service which is starting can finish.
+pub(super) const LOCAL_TIMEOUTS: &str = "SET LOCAL statement_timeout = 0;
+     SET LOCAL idle_in_transaction_session_timeout = 0;
+     SET LOCAL lock_timeout = '5s'";
 
 /// How long a service that was just stopped may take to be gone from PostgreSQL's connections.
 const GONE_WITHIN: Duration = Duration::from_secs(3);

@@ -3,9 +3,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Transaction};
 
-use super::LOCAL_TIMEOUTS;
 use super::error::{CopyError, CopySide, opening, writing};
-use super::source::connect_to;
+use super::source::{LOCAL_TIMEOUTS, connect_to};
 use crate::db::files::FileProblem;
 use crate::db::new_file::{NewFile, NewFileError};
 use crate::db::open_error::OpenError;

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Key;
+use super::key::Key;
 
 /// Requests that are remembered, in 64 KiB. Chosen: among 20,000 different requests a second, four
 /// of five repetitions within 100 ms are found.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use axum::http::Uri;
+use axum::extract::Request;
+use axum::http::{HeaderName, Method, Uri, header};
 use wechat::ticket::Life;
 
 use super::*;

@@ -29,6 +29,12 @@ pub(crate) fn attribution(row: &AnyRow) -> Result<Attribution, Error> {
     })
 }
 
+/// A count in a column.
+pub(super) fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
+    let number: i64 = found.try_get(column)?;
+    u64::try_from(number).map_err(|_| Error::BadRow("a negative number"))
+}
+
 /// A kind of event as its column has it.
 pub(crate) fn event_column(kind: EventKind) -> &'static str {
     match kind {

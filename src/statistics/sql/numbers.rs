@@ -1,81 +1,24 @@
 //! Scans, new followers and losses, by code and day. They are read from sums that
 //! recording keeps, and not from events, so that it does not matter how many those were.
 
+mod filter;
 mod rows;
 
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt as _;
 use jiff::civil::Date;
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Row};
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 use tokio::task::coop;
 
-pub use self::rows::NumbersRows;
-
+pub use self::filter::{NumbersFilter, Span};
 use self::rows::CountedCodes;
+pub use self::rows::{Numbers, NumbersRow, NumbersRows};
+use super::columns::number;
 use super::row_budget;
 use super::store::EventStore;
-use crate::channels::Channel;
-use crate::codes::SceneFilter;
-use crate::codes::columns::kinds;
 use crate::db::{Error, ReadKind, Transaction, row};
-use crate::statistics::tally::Attribution;
-
-/// The four counts of a code, on a day or over several.
-///
-/// *scans*: scans by followers, and follows through the code. *people*: distinct persons among
-/// them. *new followers*: follows through a code, once per person, for the code that brought them
-/// first. *lost*: of those, the ones away now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Numbers {
-    /// Scans and follows through the code.
-    pub scans: u64,
-    /// Distinct persons among them.
-    pub people: u64,
-    /// Persons whom this code brought first.
-    pub new_followers: u64,
-    /// Of those, the ones away now.
-    pub lost: u64,
-}
-
-/// Whether numbers are for each day or for all days together. People are not additive over
-/// days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
-    /// A row for each day.
-    Day,
-    /// One row.
-    Total,
-}
-
-/// Which numbers. An absent field does not restrict.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumbersFilter {
-    /// Codes that carry this scene. Scenes of unknown tickets have a text only, which a filter by
-    /// number finds too.
-    pub scene: Option<SceneFilter>,
-    /// Exactly this group.
-    pub group: Option<String>,
-    pub from: Date,
-    /// The last day, included.
-    pub to: Date,
-    pub span: Span,
-}
-
-/// The counts of a code, in total or on a day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumbersRow {
-    pub attribution: Attribution,
-    /// What its owner calls it.
-    pub channel: Channel,
-    /// Whether it is out of lists. It is counted as ever.
-    pub archived: bool,
-    /// The day; none in a total.
-    pub day: Option<Date>,
-    pub numbers: Numbers,
-}
 
 /// What happened by all codes together. People are not here: they do not add up over codes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,7 +38,7 @@ impl EventStore {
     pub const MAX_ROWS: usize = row_budget::MAX_ROWS;
 
     /// The numbers of all codes that have a name, that are permanent, or that have numbers in these
-    /// days, in the order of [`Attribution`] and by day; zero rows too. With a scene, its codes are
+    /// days, in the order of `Attribution` and by day; zero rows too. With a scene, its codes are
     /// there whenever they are known. None if there are more rows than [`EventStore::MAX_ROWS`],
     /// of which no more are read than it takes to know. The rows hold no connection. Cancel safe.
     ///
@@ -130,7 +73,7 @@ impl EventStore {
                 let query = filter.bind(sqlx::query(sql).bind(self.db.appid()));
                 let found = query.fetch_all(&mut read).await?;
                 read.rollback().await?;
-                filter.sums(&found)
+                sums(filter, &found)
             })
             .await
     }
@@ -170,157 +113,28 @@ impl EventStore {
 /// Adds a row of a statement.
 type Add = fn(&mut CountedCodes, &AnyRow) -> Result<(), Error>;
 
-impl NumbersFilter {
-    /// After the account the days, a scene and a group, and one code more than there may be. Not
-    /// every statement uses all of them.
-    fn bind<'q>(&'q self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
-        query
-            .bind(self.from.to_string())
-            .bind(self.to.to_string())
-            .bind(self.scene.as_ref().map(|scene| scene.value().to_string()))
-            .bind(self.group.as_deref())
-            .bind(i64::try_from(self.max_codes() + 1).unwrap_or(i64::MAX))
-    }
-
-    /// How many codes an answer may have.
-    fn max_codes(&self) -> usize {
-        EventStore::MAX_ROWS / self.day_count()
-    }
-
-    /// How many rows each code has.
-    fn day_count(&self) -> usize {
-        match self.span {
-            Span::Total => 1,
-            Span::Day => {
-                let days = (self.to - self.from).get_days();
-                usize::try_from(days).unwrap_or(0) + 1
-            }
-        }
-    }
-
-    /// The codes of a scene, or else the permanent ones.
-    fn codes_sql(&self) -> String {
-        let which = match &self.scene {
-            Some(scene) => format!(
-                "scene = $4 AND kind IN ({}) AND NOT EXISTS (SELECT 1 FROM binding
-                   WHERE binding.appid = code.appid AND binding.scene = code.scene AND code.kind = 'QR_STR_SCENE')",
-                kinds(scene)
-            ),
-            None => "kind IN ('QR_LIMIT_SCENE', 'QR_LIMIT_STR_SCENE')".to_owned(),
+/// A sum for each day of the filter, or one for all of them.
+fn sums(filter: &NumbersFilter, found: &[AnyRow]) -> Result<Vec<Sums>, Error> {
+    let nothing = |day| {
+        let sums = Sums {
+            day,
+            ..Sums::default()
         };
-        format!(
-            "SELECT kind, scene, archived FROM code WHERE appid = $1 AND {which} AND ticket IS NOT NULL LIMIT $6"
-        )
-    }
-
-    /// The codes that have names.
-    fn channels_sql(&self) -> String {
-        let (scene, group) = (self.scene_sql(), self.group.as_ref());
-        let group = group.map_or("", |_| " AND group_name = $5");
-        format!(
-            "SELECT kind, scene, label, group_name, archived FROM channel
-             WHERE appid = $1 AND (label IS NOT NULL OR group_name IS NOT NULL){scene}{group} LIMIT $6"
-        )
-    }
-
-    fn tallies_sql(&self) -> String {
-        let restricted = self.restricted_sql();
-        match self.span {
-            Span::Day => format!(
-                "SELECT kind, scene, day, scans, people, new_followers, lost FROM tally
-                 WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted}"
-            ),
-            Span::Total => format!(
-                "SELECT kind, scene, CAST(NULL AS TEXT) AS day,
-                   CAST(SUM(scans) AS BIGINT) AS scans, CAST(SUM(people) AS BIGINT) AS people,
-                   CAST(SUM(new_followers) AS BIGINT) AS new_followers, CAST(SUM(lost) AS BIGINT) AS lost
-                 FROM tally WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted}
-                 GROUP BY kind, scene LIMIT $6"
-            ),
-        }
-    }
-
-    /// One row at least: none is a sum of nothing, which is NULL.
-    fn sums_sql(&self) -> String {
-        let restricted = self.restricted_sql();
-        let (day, by_day) = match self.span {
-            Span::Day => ("day", "GROUP BY day"),
-            Span::Total => ("CAST(NULL AS TEXT) AS day", ""),
+        (day, sums)
+    };
+    let mut sums: BTreeMap<_, _> = filter.days().map(nothing).collect();
+    for found in found {
+        let day = found.try_get::<Option<String>, _>("day")?;
+        let day = day.map(|day| row::day(&day)).transpose()?;
+        let sum = Sums {
+            day,
+            scans: number(found, "scans")?,
+            new_followers: number(found, "new_followers")?,
+            lost: number(found, "lost")?,
         };
-        format!(
-            "SELECT {day}, CAST(COALESCE(SUM(scans), 0) AS BIGINT) AS scans,
-               CAST(COALESCE(SUM(new_followers), 0) AS BIGINT) AS new_followers,
-               CAST(COALESCE(SUM(lost), 0) AS BIGINT) AS lost
-             FROM tally WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted} {by_day}"
-        )
+        sums.insert(day, sum);
     }
-
-    /// People who returned from a day of the range, and so are counted on an earlier day.
-    fn returning_sql(&self) -> String {
-        let restricted = self.restricted_sql();
-        format!(
-            "SELECT kind, scene, CAST(SUM(people) AS BIGINT) AS people FROM revisit
-             WHERE appid = $1 AND day BETWEEN $2 AND $3 AND since >= $2{restricted}
-             GROUP BY kind, scene LIMIT $6"
-        )
-    }
-
-    fn restricted_sql(&self) -> String {
-        let group = self.group.as_ref().map_or("", |_| {
-            " AND (kind, scene) IN (SELECT kind, scene FROM channel WHERE appid = $1 AND group_name = $5)"
-        });
-        self.scene_sql() + group
-    }
-
-    fn scene_sql(&self) -> String {
-        match &self.scene {
-            Some(scene) => {
-                format!(" AND scene = $4 AND kind IN ({})", kinds(scene))
-            }
-            None => String::new(),
-        }
-    }
-
-    fn sums(&self, found: &[AnyRow]) -> Result<Vec<Sums>, Error> {
-        let nothing = |day| {
-            let sums = Sums {
-                day,
-                ..Sums::default()
-            };
-            (day, sums)
-        };
-        let mut sums: BTreeMap<_, _> = self.days().map(nothing).collect();
-        for found in found {
-            let day = found.try_get::<Option<String>, _>("day")?;
-            let day = day.map(|day| row::day(&day)).transpose()?;
-            let sum = Sums {
-                day,
-                scans: number(found, "scans")?,
-                new_followers: number(found, "new_followers")?,
-                lost: number(found, "lost")?,
-            };
-            sums.insert(day, sum);
-        }
-        Ok(sums.into_values().collect())
-    }
-
-    fn days(&self) -> impl Iterator<Item = Option<Date>> + use<> {
-        let (from, to) = (self.from, self.to);
-        let (first, days) = match self.span {
-            Span::Total => (Some(None), None),
-            Span::Day => {
-                let later = |day: &Date| day.tomorrow().ok();
-                let days = std::iter::successors(Some(from), later);
-                (None, Some(days.take_while(move |day| *day <= to).map(Some)))
-            }
-        };
-        first.into_iter().chain(days.into_iter().flatten())
-    }
-}
-
-fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
-    let number: i64 = found.try_get(column)?;
-    u64::try_from(number).map_err(|_| Error::BadRow("a negative number"))
+    Ok(sums.into_values().collect())
 }
 
 #[cfg(test)]

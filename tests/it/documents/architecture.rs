@@ -176,11 +176,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 fn sources() -> Vec<(String, String)> {
     let mut found = texts_below("src");
     for (_, text) in &mut found {
-        let is_code = |line: &&str| !line.trim_start().starts_with("//");
-        *text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
+        *text = without_comments(text);
     }
     assert!(found.len() > 20, "the sources are under src/");
     found
+}
+
+pub(super) fn without_comments(text: &str) -> String {
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    text.lines().filter(is_code).collect::<Vec<_>>().join("\n")
 }
 
 /// `codes` for `codes.rs` and for `codes/mint.rs`.
@@ -204,8 +208,8 @@ fn named_rooms<'a>(file: &str, code: &'a str) -> BTreeSet<&'a str> {
         .collect()
 }
 
-/// Whether the code has a path that begins with the crate.
-fn names_crate(code: &str, name: &str) -> bool {
+/// Whether the code has a path that begins with the crate, or with a module.
+pub(super) fn names_crate(code: &str, name: &str) -> bool {
     code.match_indices(&format!("{name}::")).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')

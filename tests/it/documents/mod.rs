@@ -1,6 +1,7 @@
 //! Documents and container files against the code that they describe.
 
 mod architecture;
+mod circles;
 mod comments;
 mod container;
 mod glossary;

@@ -17,8 +17,9 @@ use crate::api;
 use crate::api::errcode::Errcode;
 use crate::api::fault::FaultKind;
 use crate::api::log::{Api, Call};
+use crate::body;
 use crate::form::Form;
-use crate::{Sandbox, body};
+use crate::sandbox::Sandbox;
 
 /// How the huge body begins: as an answer does whose text never ends.
 const HUGE_OPENING: &[u8] = b"{\"ticket\":\"";

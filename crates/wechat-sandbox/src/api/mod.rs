@@ -14,13 +14,13 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Sandbox;
 use crate::api::errcode::Errcode;
 use crate::form::Form;
 use crate::platform::TokenRequest;
 use crate::platform::code::Code;
 use crate::platform::token::{IssuedToken, Refresh};
 use crate::random;
+use crate::sandbox::Sandbox;
 
 /// The Content-Type of every JSON answer. Clients may not depend on it: WeChat has answered
 /// `text/plain` as well.

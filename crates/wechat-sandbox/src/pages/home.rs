@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::Sandbox;
 use crate::api::fault::{Fault, MAX_FAULTS};
 use crate::api::log::Call;
 use crate::body::BoundedBody;
@@ -18,6 +17,7 @@ use crate::form::Form;
 use crate::pages::lang::Lang;
 use crate::pages::{self as page, STYLE, china_time};
 use crate::push::callback::{Callback, Mode};
+use crate::sandbox::Sandbox;
 
 /// How many calls it lists.
 const LISTED_CALLS: usize = 20;

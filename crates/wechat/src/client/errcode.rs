@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Api;
+use super::api::Api;
 
 /// A non-zero `errcode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

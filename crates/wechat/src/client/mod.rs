@@ -3,6 +3,7 @@
 //! [`WeChat`] is the type to read first. Independent of caches, visitors and HTTP answers. All
 //! results are validated; no result or log line contains a token or a secret.
 
+mod api;
 mod call;
 mod errcode;
 mod error;
@@ -17,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
+pub use self::api::Api;
 pub use self::call::{ATTEMPT_TIMEOUT, MAX_CALL};
 pub use self::errcode::{Class, Errcode};
 pub use self::error::{ApiError, Error};
@@ -39,25 +41,6 @@ pub enum TokenSource {
     Stable,
     /// `/cgi-bin/token`: each call invalidates the previous token (after five minutes).
     Classic,
-}
-
-/// Calls that have a quota of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Api {
-    /// Both token calls.
-    Token,
-    /// `qrcode/create`.
-    Create,
-}
-
-impl Api {
-    /// The name in logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::Create => "create",
-        }
-    }
 }
 
 /// How a token is requested.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Api, Error};
+use super::api::Api;
+use super::error::Error;
 
 /// Called after each attempt. It must not block.
 pub type Observer = fn(&Attempt<'_>);

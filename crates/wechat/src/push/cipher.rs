@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cbc::{Decryptor, Encryptor};
 
-use super::Reason;
 use super::credentials::{AesKeys, EncodingAesKey};
+use super::rejected::Reason;
 
 /// Padding block of WeChat's PKCS#7 variant, 1 to 32 bytes. It is two cipher blocks, so the padding
 /// of the `cbc` crate (16 bytes at most) does not apply.

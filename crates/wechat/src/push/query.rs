@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-use super::Reason;
+use super::rejected::Reason;
 
 /// Maximum length of the query, in bytes. WeChat's have about 250; chosen, not documented.
 const MAX_QUERY: usize = 4096;

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::credentials::EncodingAesKey;
 use super::event::openid;
 use super::fields::{Field, Fields, Format};
-use super::{EncodingAesKey, PushVerifier, cipher, signature};
+use super::{PushVerifier, cipher, signature};
 use crate::openid::OpenId;
 
 /// A message to the follower who caused a push. As JSON, it is `{"text": …}` or `{"news": {…}}`.

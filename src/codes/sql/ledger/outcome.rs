@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use wechat::ticket::IssuedCode;
 
-use super::Intent;
+use super::intent::Intent;
 use super::recording::{NewEntry, record_all};
 use crate::codes::sql::columns;
 use crate::codes::sql::daily_counters::{MINTS, add_to_today};

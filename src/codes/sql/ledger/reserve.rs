@@ -7,9 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use wechat::Api;
 use wechat::scene::Scene;
+use wechat::ticket::IssuedCode;
 
+use super::intent::Intent;
 use super::recording::add_to_stock;
-use super::{Intent, REPEAT_AFTER, ReserveOutcome, USED_STOCK, count};
+use super::stock::{USED_STOCK, count};
 use crate::codes::sql::columns;
 use crate::codes::sql::entries::{Entry, entries, find_entries};
 use crate::codes::sql::inserting::{bind_row, insert_sql};
@@ -18,8 +20,27 @@ use crate::codes::sql::store::CodeStore;
 use crate::db::{BatchCommand, Error, Transaction, placeholders};
 use crate::telemetry::Causes;
 
+/// How long the outcome of a mint stays unknown before another caller may repeat it. The mint that
+/// wrote it must be over by then; `codes::permanent` holds the two together.
+pub const REPEAT_AFTER: Duration = Duration::from_mins(1);
+
 /// How often a mint of unknown outcome may be repeated. Each may have consumed stock.
 const MAX_REPEATS: i64 = 3;
+
+/// The result of a reservation.
+#[derive(Debug)]
+pub enum ReserveOutcome {
+    /// The call may be made: the intent is written and counted. What the replicas know of stopped
+    /// calls comes with it.
+    Granted(Intent, Option<Stop>),
+    Exists(Box<IssuedCode>),
+    /// Another call is in flight, or its outcome is unknown.
+    Pending {
+        /// Until the mint may be repeated; none once it was repeated as often as it may be.
+        retry_after: Option<Duration>,
+    },
+    Exhausted,
+}
 
 pub(super) struct Reserve {
     pub(super) store: CodeStore,

@@ -6,6 +6,7 @@ mod file_name;
 mod headings;
 mod pieces;
 mod query;
+mod row;
 mod spreadsheet;
 mod workbook;
 
@@ -20,13 +21,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use self::file_name::file_name;
 use self::query::{StatsQuery, too_many_rows};
+use self::row::StatsRow;
 use crate::clock::Clock;
 use crate::http::api::attachment::{XLSX, file};
-use crate::http::api::attribution::AttributionBody;
 use crate::http::api::stats::definitions::Definitions;
 use crate::http::extract::key_holder::{self, WithScope};
 use crate::http::problem::{Document, Problem};
-use crate::statistics::{Attribution, EventStore, NumbersRow, NumbersRows, Span, Sums};
+use crate::statistics::{Attribution, EventStore, NumbersRow, NumbersRows, Span};
 use crate::text::folded;
 
 /// The query of all, for the document only.
@@ -88,72 +89,6 @@ pub(crate) struct StatsBody {
     time_zone: String,
     definitions: Definitions,
     rows: Vec<StatsRow>,
-}
-
-/// The numbers of a code, of a day or of several.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct StatsRow {
-    /// Absent in a sum.
-    #[serde(flatten)]
-    code: Option<AttributionBody>,
-    /// The owner's name for the code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<String>,
-    /// The group that the code belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
-    /// `true` if the code is archived: it is out of lists, and counted as ever. Absent if not.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    archived: bool,
-    /// The day, `YYYY-MM-DD`. Absent in a total.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    day: Option<String>,
-    scans: u64,
-    /// Absent in a sum.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    people: Option<u64>,
-    new_followers: u64,
-    lost: u64,
-    net: i64,
-}
-
-impl From<NumbersRow> for StatsRow {
-    fn from(row: NumbersRow) -> Self {
-        let numbers = row.numbers;
-        Self {
-            code: Some(AttributionBody::from(&row.attribution)),
-            label: row.channel.label,
-            group: row.channel.group,
-            archived: row.archived,
-            day: row.day.map(|day| day.to_string()),
-            scans: numbers.scans,
-            people: Some(numbers.people),
-            new_followers: numbers.new_followers,
-            lost: numbers.lost,
-            net: net(numbers.new_followers, numbers.lost),
-        }
-    }
-}
-
-impl From<Sums> for StatsRow {
-    fn from(sums: Sums) -> Self {
-        Self {
-            code: None,
-            label: None,
-            group: None,
-            archived: false,
-            day: sums.day.map(|day| day.to_string()),
-            scans: sums.scans,
-            people: None,
-            new_followers: sums.new_followers,
-            lost: sums.lost,
-            net: net(sums.new_followers, sums.lost),
-        }
-    }
-}
-
-fn net(new_followers: u64, lost: u64) -> i64 {
-    new_followers.cast_signed() - lost.cast_signed()
 }
 
 /// Lists scans, new followers and losses of each code that has a name, is permanent or was scanned

@@ -3,8 +3,8 @@
 
 use csv::{Terminator, WriterBuilder};
 
-use super::StatsRow;
 use super::headings::headings;
+use super::row::StatsRow;
 use crate::http::api::stats::definitions::kind_name;
 use crate::http::i18n::lang::Lang;
 

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 
 use super::definitions::kind_name;
 use super::headings::headings;
-use super::net;
+use super::row::net;
 use crate::http::api::attribution::AttributionBody;
 use crate::http::i18n::lang::Lang;
 use crate::statistics::NumbersRow;

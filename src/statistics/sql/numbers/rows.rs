@@ -9,11 +9,41 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Numbers, NumbersFilter, NumbersRow, number};
+use super::filter::NumbersFilter;
 use crate::channels::{self, Channel};
 use crate::db::{Error, row};
-use crate::statistics::sql::columns;
+use crate::statistics::sql::columns::{self, number};
 use crate::statistics::tally::Attribution;
+
+/// The four counts of a code, on a day or over several.
+///
+/// *scans*: scans by followers, and follows through the code. *people*: distinct persons among
+/// them. *new followers*: follows through a code, once per person, for the code that brought them
+/// first. *lost*: of those, the ones away now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Scans and follows through the code.
+    pub scans: u64,
+    /// Distinct persons among them.
+    pub people: u64,
+    /// Persons whom this code brought first.
+    pub new_followers: u64,
+    /// Of those, the ones away now.
+    pub lost: u64,
+}
+
+/// The counts of a code, in total or on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumbersRow {
+    pub attribution: Attribution,
+    /// What its owner calls it.
+    pub channel: Channel,
+    /// Whether it is out of lists. It is counted as ever.
+    pub archived: bool,
+    /// The day; none in a total.
+    pub day: Option<Date>,
+    pub numbers: Numbers,
+}
 
 /// The listed codes with their names and numbers, in order. Rows are many, so they are kept small.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::{ActionError, ActionTaken};
+use super::action::{ActionError, ActionTaken};
 use crate::pages::lang::Lang;
 use crate::pages::{self as page, STYLE, china_time};
 use crate::platform::code::{ActionName, Code};
@@ -21,7 +21,7 @@ const SHOWN_ANSWER: usize = 2048;
 #[template(path = "phone.html")]
 pub(super) struct Page {
     pub(super) lang: Lang,
-    /// The person who holds the phone; one that [`super::is_openid`] accepts.
+    /// The person who holds the phone; one that [`super::action::is_openid`] accepts.
     pub(super) openid: String,
     pub(super) follows: bool,
     /// `None` for a code that is unknown or expired.

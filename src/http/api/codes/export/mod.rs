@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 mod csv_sheet;
+mod file_name;
 mod pages;
 mod row;
 mod xlsx_sheet;
@@ -14,6 +15,7 @@ use jiff::tz::Offset;
 use utoipa::IntoParams;
 
 use self::csv_sheet::CsvSheet;
+use self::file_name::file_name;
 use self::pages::{Pages, SHEET_PAGE, body};
 use self::row::Presenter;
 use self::xlsx_sheet::XlsxSheet;
@@ -105,41 +107,6 @@ fn parse(raw: Option<&str>, known: &[&str]) -> Result<(Selection, Lang), Problem
         }
     }
     Ok((selection, lang))
-}
-
-/// A name that says which codes are in the file.
-fn file_name(selection: &Selection, extension: &str) -> String {
-    /// In characters. File systems allow 255 bytes, and a Chinese character has three.
-    const MAX_CHARS: usize = 80;
-    let filter = &selection.filter;
-    let permanent = match filter.permanent {
-        Some(true) => Some("permanent"),
-        Some(false) => Some("temporary"),
-        None => None,
-    };
-    let archived = match filter.archived {
-        Some(false) => None,
-        Some(true) => Some("archived"),
-        None => Some("with-archived"),
-    };
-    let scenes = match &filter.scenes[..] {
-        [] => None,
-        [scene] => Some(match scene.kind() {
-            Some(kind) => format!("{}-{}", kind.name(), scene.value()),
-            None => scene.value().to_string(),
-        }),
-        scenes => Some(format!("{}-scenes", scenes.len())),
-    };
-    let texts = [&filter.group, &filter.label, &scenes, &filter.search];
-    let texts = texts.into_iter().flatten().map(String::as_str);
-    let words = [permanent, archived].into_iter().flatten();
-    let parts: Vec<_> = ["wxqr-codes"]
-        .into_iter()
-        .chain(words)
-        .chain(texts)
-        .collect();
-    let name: String = parts.join("-").chars().take(MAX_CHARS).collect();
-    format!("{name}.{extension}")
 }
 
 #[cfg(test)]

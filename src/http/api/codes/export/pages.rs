@@ -3,9 +3,9 @@
 use axum::body::Body;
 use futures_util::stream;
 
-use super::Selection;
 use crate::channels::{ChannelStore, ListedCode, Page, Position};
 use crate::db;
+use crate::http::api::codes::selection::Selection;
 
 /// The codes of a page of a sheet. Chosen: some 300 kB, read in a few milliseconds.
 pub(super) const SHEET_PAGE: u16 = 500;

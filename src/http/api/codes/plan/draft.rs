@@ -4,7 +4,8 @@ use channel_files::{ChannelRow, Column, scene_candidates};
 use serde_json::{Map, Value, json};
 use wechat::scene::{CodeSpec, Kind, Lifetime, Scene, SceneId, SceneValue};
 
-use super::{Defaults, words};
+use super::query::Defaults;
+use super::words;
 use crate::channels::KnownScene;
 use crate::http::api::codes::new_code::CheckedNewCode;
 use crate::http::extract::json::JsonBody;

@@ -1,8 +1,10 @@
 //! `POST /api/codes/plan`: what a file of channels would make. Makes nothing.
 
+mod answer;
 mod draft;
 pub(super) mod file;
 mod planner;
+mod query;
 mod words;
 
 use axum::Json;
@@ -10,23 +12,15 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use http_listener::ByteBudget;
-use serde::Serialize;
-use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
-use wechat::push::Reply;
+use utoipa::IntoParams;
 
+use self::answer::Plan;
 use self::file::FileReader;
 pub(crate) use self::planner::Planner;
+use self::query::PlanQuery;
 use crate::access::Scope;
-use crate::channels::KnownScene;
-use crate::http::api::codes::new_code::NewCode;
-use crate::http::api::query::{boolean, known_pairs, language};
-use crate::http::api::reply_body::GivenMessage;
 use crate::http::extract::key_holder::KeyHolder;
-use crate::http::i18n::lang::Lang;
 use crate::http::problem::{Document, Problem};
-
-const KNOWN: &[&str] = &["permanent", "group", "expire_seconds", "lang"];
 
 /// The query, for the document only.
 #[derive(Debug, IntoParams)]
@@ -43,78 +37,6 @@ pub(crate) struct PlanParams {
     /// The language of `problem`, and of errors about the file.
     #[param(pattern = "^(zh|en)$", default = "en")]
     lang: Option<String>,
-}
-
-/// What a file would make.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Plan {
-    /// A row of the file each, without blank ones.
-    rows: Vec<PlannedRow>,
-    /// Permanent codes that would be created, each of which stays taken for ever.
-    new_permanent: usize,
-    /// Permanent codes that may still be created.
-    permanent_left: u64,
-    /// Headings of columns that are not read.
-    unknown_columns: Vec<String>,
-}
-
-/// What a row would make.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PlannedRow {
-    /// Its line in the file.
-    line: u32,
-    status: RowStatus,
-    /// What to send to `POST /api/codes`, or what could be read of an invalid row.
-    #[schema(value_type = NewCode)]
-    request: Map<String, Value>,
-    /// What the code of a changed row has now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    current: Option<CurrentNames>,
-    /// Why the row is invalid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
-    /// The fields from whose ends blanks were removed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    trimmed: Vec<&'static str>,
-}
-
-/// What a code has, before a row changes it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CurrentNames {
-    /// The owner's name for the scene.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<String>,
-    /// The group that the scene belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
-    /// What a follower reads after a scan.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<GivenMessage>)]
-    reply: Option<Reply>,
-}
-
-impl From<KnownScene> for CurrentNames {
-    fn from(known: KnownScene) -> Self {
-        Self {
-            label: known.channel.label,
-            group: known.channel.group,
-            reply: known.reply,
-        }
-    }
-}
-
-/// What would become of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum RowStatus {
-    /// A code would be created.
-    New,
-    /// The code exists, with this name, group and reply.
-    Known,
-    /// The code exists, and would get this name, group or reply.
-    Changed,
-    /// The row cannot be used.
-    Invalid,
 }
 
 /// Compares a file with the codes that there are, and makes nothing.
@@ -166,46 +88,4 @@ pub(crate) async fn plan(
 fn may_make_any(holder: &KeyHolder) -> Result<(), Problem> {
     let permanent = holder.require(Scope::Permanent);
     permanent.or_else(|_| holder.require(Scope::Mint))
-}
-
-struct PlanQuery {
-    defaults: Defaults,
-    lang: Lang,
-}
-
-/// What rows have that do not say otherwise.
-struct Defaults {
-    permanent: bool,
-    group: Option<String>,
-    expire_seconds: Option<u64>,
-}
-
-impl PlanQuery {
-    fn parse(raw: Option<&str>) -> Result<Self, Problem> {
-        let mut query = Self {
-            defaults: Defaults {
-                permanent: true,
-                group: None,
-                expire_seconds: None,
-            },
-            lang: Lang::En,
-        };
-        for (name, value) in known_pairs(raw, KNOWN)? {
-            match name.as_str() {
-                "permanent" => query.defaults.permanent = boolean(&name, &value)?,
-                "group" => query.defaults.group = Some(value).filter(|group| !group.is_empty()),
-                "expire_seconds" => query.defaults.expire_seconds = Some(seconds(&value)?),
-                // "lang": no other name is left.
-                _ => query.lang = language(&value)?,
-            }
-        }
-        Ok(query)
-    }
-}
-
-fn seconds(value: &str) -> Result<u64, Problem> {
-    value.parse().map_err(|_| {
-        let message = "must be a whole number of seconds";
-        Problem::invalid_parameter("expire_seconds", message)
-    })
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use channel_files::{ChannelList, Column};
 use wechat::scene::{Lifetime, Scene};
 
+use super::answer::{CurrentNames, Plan, PlannedRow, RowStatus};
 use super::draft::Draft;
-use super::{CurrentNames, Plan, PlanQuery, PlannedRow, RowStatus, words};
+use super::query::PlanQuery;
+use super::words;
 use crate::access::Scope;
 use crate::channels::{ChannelStore, KnownScene};
 use crate::codes::Codes;

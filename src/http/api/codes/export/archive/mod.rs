@@ -12,9 +12,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use self::pictures::PictureArchive;
-use self::query::{ArchiveQuery, too_many_pictures};
+use self::query::{ArchiveQuery, MAX_CODES, too_many_pictures};
 use self::stream::body;
-use super::file_name;
+use super::file_name::file_name;
 use super::pages::Pages;
 use super::row::Presenter;
 use crate::channels::ChannelStore;
@@ -27,10 +27,6 @@ use crate::http::openapi::StyleParams;
 use crate::http::problem::{Document, Problem};
 use crate::http::qrcode::body::CodePresenter;
 use crate::pictures::PictureCache;
-
-/// The most codes of an archive, as many as an account may have permanent ones. Its directory, the
-/// names that are taken and the compressed rows are in memory until its end: some 600 bytes a code.
-const MAX_CODES: u64 = 100_000;
 
 /// The codes that are read and drawn at a time. Chosen: pictures of the default size take some
 /// milliseconds.

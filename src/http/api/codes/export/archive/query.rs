@@ -2,12 +2,15 @@
 
 use qr_image::Style;
 
-use super::MAX_CODES;
 use crate::http::api::codes::selection::Selection;
 use crate::http::api::query::known_pairs_with_lists;
 use crate::http::extract::query::Query;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::pictures::ImageFormat;
+
+/// The most codes of an archive, as many as an account may have permanent ones. Its directory, the
+/// names that are taken and the compressed rows are in memory until its end: some 600 bytes a code.
+pub(super) const MAX_CODES: u64 = 100_000;
 
 /// The parameters besides those of the list.
 const OF_PICTURES: [&str; 5] = ["format", "size", "margin", "color", "bg"];
