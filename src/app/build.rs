@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use http_listener::{ByteBudget, Limits};
 use local_guard::{OriginGuard, TrustedHosts};
-use metrics_exporter_prometheus::BuildError;
+use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -103,25 +103,11 @@ pub(super) async fn build(
     clock: Arc<dyn Clock>,
     demo: Option<Demo<'_>>,
 ) -> Result<App, StartError> {
-    let metrics = match config.metrics_listen {
-        // Metrics are off without a listener: histograms that are never scraped would grow.
-        Some(address) => Some((listen(address)?, telemetry::start_metrics()?)),
-        None => None,
-    };
+    let metrics = metrics(config)?;
     check_outbound_address(config)?;
     let site = Arc::new(site(config, demo.map(|demo| demo.key)));
-    let base_path = config.public_url.as_ref().map_or("", |url| url.path());
-    let tasks = TaskTracker::new();
-    let draining = CancellationToken::new();
-    let routing = RouterSettings {
-        site: Arc::clone(&site),
-        base_path: base_path.to_owned(),
-        secret_words: Arc::clone(&config.secret_words),
-        log_client: config
-            .log_client
-            .then(|| config.access.trusted_proxies.clone()),
-        clock: Arc::clone(&clock),
-    };
+    let routing = routing(config, Arc::clone(&site), Arc::clone(&clock));
+    let (tasks, draining) = (TaskTracker::new(), CancellationToken::new());
     let starting = http::starting_router(&routing);
     let (listener, stores) =
         open_while_starting(config, listener, starting, &tasks, Arc::clone(&clock)).await?;
@@ -157,6 +143,27 @@ pub(super) async fn build(
         draining,
         tasks,
     })
+}
+
+/// The listener of the metrics and what records them. Without a listener there are none: histograms
+/// that are never scraped would grow.
+fn metrics(config: &Config) -> Result<Option<(TcpListener, PrometheusHandle)>, StartError> {
+    let Some(address) = config.metrics_listen else {
+        return Ok(None);
+    };
+    Ok(Some((listen(address)?, telemetry::start_metrics()?)))
+}
+
+fn routing(config: &Config, site: Arc<Site>, clock: Arc<dyn Clock>) -> RouterSettings {
+    let base_path = config.public_url.as_ref().map_or("", |url| url.path());
+    let log_client = config.log_client;
+    RouterSettings {
+        site,
+        base_path: base_path.to_owned(),
+        secret_words: Arc::clone(&config.secret_words),
+        log_client: log_client.then(|| config.access.trusted_proxies.clone()),
+        clock,
+    }
 }
 
 /// The routes of the service, in the demo with those of its sandbox, which other web sites must not

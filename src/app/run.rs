@@ -14,8 +14,9 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::limits::metrics_limits;
 use super::upkeep::{self, Upkeep};
-use crate::codes::Tokens;
+use crate::codes::{Codes, Tokens};
 use crate::config::Drain;
+use crate::db::Database;
 use crate::http::{self, RouterSettings};
 use crate::telemetry;
 use crate::webhooks;
@@ -58,17 +59,26 @@ impl App {
         )
     }
 
-    /// Serves until `stop` is ready, then stops gently: not ready at once, no more connections
-    /// after the drain delay, what is in flight finished within the drain deadline.
+    /// Serves until `stop` is ready, then drains.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let background = CancellationToken::new();
-        let tokens = Arc::clone(&self.tokens);
+        let mut running = self.start();
+        tokio::select! {
+            ended = &mut running.server => return ended.expect("the listener's task does not panic"),
+            () = stop => {}
+        }
+        running.drain().await;
+    }
+
+    /// Starts the background tasks and the listeners.
+    fn start(self) -> Running {
+        let (closing, background) = (CancellationToken::new(), CancellationToken::new());
+        let codes = Arc::clone(&self.upkeep.codes);
         let database = self.upkeep.stores.database.clone();
+        let tokens = Arc::clone(&self.tokens);
         self.tasks.spawn({
             let background = background.clone();
             async move { tokens.keep_renewed(background).await }
         });
-        let codes = Arc::clone(&self.upkeep.codes);
         self.tasks.spawn(self.upkeep.run(background.clone()));
         if let Some(sender) = self.webhooks {
             self.tasks.spawn(sender.run(background.clone()));
@@ -90,7 +100,6 @@ impl App {
                 background.clone(),
             ));
         }
-        let closing = CancellationToken::new();
         let server = http_listener::serve_tracked(
             self.listener,
             self.router,
@@ -98,20 +107,48 @@ impl App {
             closing.clone(),
             connections,
         );
-        let mut server = AbortOnDropHandle::new(tokio::spawn(server));
-        tokio::select! {
-            ended = &mut server => return ended.expect("the listener's task does not panic"),
-            () = stop => {}
+        Running {
+            server: AbortOnDropHandle::new(tokio::spawn(server)),
+            closing,
+            background,
+            draining: self.draining,
+            drain: self.drain,
+            tasks: self.tasks,
+            codes,
+            database,
         }
+    }
+}
+
+/// A service that was started.
+struct Running {
+    server: AbortOnDropHandle<()>,
+    /// Closes the listener.
+    closing: CancellationToken,
+    /// Stops the background tasks.
+    background: CancellationToken,
+    /// Makes the service not ready.
+    draining: CancellationToken,
+    drain: Drain,
+    tasks: TaskTracker,
+    codes: Arc<Codes>,
+    database: Database,
+}
+
+impl Running {
+    /// Stops gently: not ready at once, no more connections after the drain delay, what is in
+    /// flight finished within the drain deadline.
+    async fn drain(self) {
+        let (server, tasks, codes) = (self.server, self.tasks, self.codes);
         tracing::info!("stopping");
         self.draining.cancel();
         tokio::time::sleep(self.drain.delay).await;
-        closing.cancel();
-        background.cancel();
+        self.closing.cancel();
+        self.background.cancel();
         let finish = async {
             server.await.expect("the listener's task does not panic");
-            self.tasks.close();
-            self.tasks.wait().await;
+            tasks.close();
+            tasks.wait().await;
             codes.catch_up().await;
         };
         if tokio::time::timeout(self.drain.timeout, finish)
@@ -120,7 +157,7 @@ impl App {
         {
             tracing::warn!("some requests were still in flight at the drain deadline");
         }
-        database.close().await;
+        self.database.close().await;
         tracing::info!("stopped");
     }
 }
