@@ -4,7 +4,7 @@
 //! openid, a path or a key.
 
 mod json_lines;
-mod known_labels;
+pub(crate) mod known_labels;
 mod log_buffer;
 mod logging;
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::clock::ManualClock;
+use crate::telemetry::known_labels;
 
 fn refusal<T>(errcode: i64) -> Result<T, wechat::Error> {
     Err(wechat::Error::Refused(ApiError {
@@ -262,4 +263,11 @@ async fn passing_trouble_is_no_fault() {
         call(&breaker, Api::Create, refusal(errcode)).await;
         assert_eq!(breaker.fault(), None, "errcode {errcode}");
     }
+}
+
+#[test]
+fn each_quota_of_wechat_has_its_label() {
+    let quotas = Errcode::documented().filter(|errcode| errcode.class() == Class::Quota);
+    let quotas: Vec<_> = quotas.map(|errcode| errcode.0).collect();
+    assert_eq!(quotas, known_labels::QUOTA_ERRCODES);
 }

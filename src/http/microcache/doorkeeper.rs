@@ -10,7 +10,7 @@ use super::key::Key;
 /// of five repetitions within 100 ms are found.
 const SLOTS: usize = 8192;
 
-/// The fingerprints of the last requests, as in front of a TinyLFU cache. Each has one slot, and
+/// The fingerprints of the last requests, as in front of a `TinyLFU` cache. Each has one slot, and
 /// the next one of that slot replaces it.
 #[derive(Debug)]
 pub(super) struct Doorkeeper {

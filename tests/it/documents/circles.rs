@@ -67,8 +67,8 @@ fn imports(module: &str, code: &str, modules: &BTreeMap<String, String>) -> BTre
             let path = format!("{path}{}", name.trim()).replace("::", "/");
             let path = format!("{}/{path}/", &module[..root]);
             let mut prefixes = path.match_indices('/').map(|(at, _)| &path[..at]);
-            let named = prefixes.rfind(|prefix| modules.contains_key(*prefix));
-            found.extend(named.map(str::to_owned));
+            let module = prefixes.rfind(|prefix| modules.contains_key(*prefix));
+            found.extend(module.map(str::to_owned));
         }
     }
     for other in modules.keys() {
@@ -97,13 +97,13 @@ fn imports_do_not_run_in_a_circle() {
     assert!(left["src/codes/temporary"].contains("src/codes/admission"));
     // What names none of those that are left, or is named by none, is in no circle.
     loop {
-        let names: BTreeSet<_> = left.keys().cloned().collect();
-        let named: BTreeSet<_> = left.values().flatten().cloned().collect();
+        let before: BTreeSet<_> = left.keys().cloned().collect();
+        let imported: BTreeSet<_> = left.values().flatten().cloned().collect();
         left.retain(|module, others| {
-            others.retain(|other| names.contains(other));
-            !others.is_empty() && named.contains(module)
+            others.retain(|other| before.contains(other));
+            !others.is_empty() && imported.contains(module)
         });
-        if left.len() == names.len() {
+        if left.len() == before.len() {
             break;
         }
     }
