@@ -20,6 +20,7 @@ pub(crate) trait Command: Send + Sync + 'static {
 
     const URGENCY: Urgency = Urgency::Ordinary;
 
+    /// As [`BatchCommand::IS_SYNCED`].
     const IS_SYNCED: bool = true;
 
     fn execute(
@@ -34,9 +35,9 @@ pub(crate) trait BatchCommand: Send + Sync + Sized + 'static {
 
     const URGENCY: Urgency = Urgency::Ordinary;
 
-    /// Whether the commit waits for the disk. Without (asynchronous commit), a power failure may
-    /// undo what was written, but never the end of the process; the next commit that waits writes
-    /// it too.
+    /// Whether a commit to SQLite's file waits for the disk; to PostgreSQL each one does. Without
+    /// (asynchronous commit), a failure of the power may undo what was written, and the end of the
+    /// process may not. The next commit that waits syncs it too.
     const IS_SYNCED: bool = true;
 
     /// Executes commands in the order in which they came; the outcome of each, in the same order.

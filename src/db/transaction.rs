@@ -99,7 +99,8 @@ impl BeginWrite {
         let (synced, unsynced) = match dialect {
             // NORMAL: the log is synced by the next commit with FULL, and before a checkpoint.
             Dialect::Sqlite => ("PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"),
-            Dialect::Postgres => (SYNC_COMMITS, "SET LOCAL synchronous_commit = off"),
+            // A server may crash while its replicas go on.
+            Dialect::Postgres => (SYNC_COMMITS, SYNC_COMMITS),
         };
         Self {
             synced: begin(synced),
@@ -107,7 +108,7 @@ impl BeginWrite {
         }
     }
 
-    /// Of a transaction whose commit waits for the disk, or does not.
+    /// The statements for a commit that waits for the disk, or for one that need not.
     pub(super) fn statements(&self, is_synced: bool) -> &[String] {
         if is_synced {
             &self.synced

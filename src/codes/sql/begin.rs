@@ -86,7 +86,7 @@ struct Begin {
 impl BatchCommand for Begin {
     type Output = Begun;
 
-    // A power failure ends the mint too, whose lease and charge may be lost with it.
+    // All processes with the file are on one machine, so a failure of its power ends the mint too.
     const IS_SYNCED: bool = false;
 
     async fn execute_all(

@@ -81,6 +81,9 @@ impl Drop for Undelivered {
     }
 }
 
+// An intent outlives whatever happens during the call.
+const _: () = assert!(Reserve::IS_SYNCED);
+
 impl BatchCommand for Reserve {
     type Output = Undelivered;
 
