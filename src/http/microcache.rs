@@ -102,10 +102,10 @@ impl Microcache {
         is_current.then_some(response)
     }
 
-    /// Notes a request without a kept response; says whether its response is worth keeping.
-    pub(crate) fn is_repeated(&self, key: &Key) -> bool {
+    /// Notes a request without a kept response; returns whether its response is worth keeping.
+    pub(crate) fn note(&self, key: &Key) -> bool {
         let second = self.clock.now().as_second();
-        self.doorkeeper.is_repeated(key, second)
+        self.doorkeeper.note(key, second)
     }
 
     /// Keeps a response that its handler offers, and returns it.

@@ -26,9 +26,9 @@ impl Doorkeeper {
         }
     }
 
-    /// Notes a request of a second; says whether the same was noted in that second. It may miss a
-    /// repetition.
-    pub(super) fn is_repeated(&self, key: &Key, second: i64) -> bool {
+    /// Notes a request of a second; returns whether the same was noted in that second before. It
+    /// may miss a repetition.
+    pub(super) fn note(&self, key: &Key, second: i64) -> bool {
         let fingerprint = self.hasher.hash_one((key, second));
         let [.., high, low] = fingerprint.to_be_bytes();
         let slot = usize::from(u16::from_be_bytes([high, low])) % SLOTS;
@@ -47,11 +47,10 @@ mod tests {
     #[test]
     fn a_request_is_repeated_within_its_second() {
         let doorkeeper = Doorkeeper::new();
-        assert!(!doorkeeper.is_repeated(&key(1), 7));
-        assert!(!doorkeeper.is_repeated(&key(2), 7));
-        assert!(doorkeeper.is_repeated(&key(1), 7));
-        assert!(doorkeeper.is_repeated(&key(1), 7));
-        assert!(!doorkeeper.is_repeated(&key(1), 8));
+        assert!(!doorkeeper.note(&key(1), 7));
+        assert!(doorkeeper.note(&key(1), 7));
+        assert!(doorkeeper.note(&key(1), 7));
+        assert!(!doorkeeper.note(&key(1), 8));
     }
 
     #[test]
@@ -61,11 +60,9 @@ mod tests {
         for first in (0..20_000).step_by(2_000) {
             let requests = || (first..first + 2_000).map(key);
             for key in requests() {
-                assert!(!doorkeeper.is_repeated(&key, 7));
+                assert!(!doorkeeper.note(&key, 7));
             }
-            repeated += requests()
-                .filter(|key| doorkeeper.is_repeated(key, 7))
-                .count();
+            repeated += requests().filter(|key| doorkeeper.note(key, 7)).count();
         }
         // A fifth of them lose their slot to another.
         assert!(repeated > 14_000, "{repeated}");

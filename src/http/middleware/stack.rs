@@ -129,7 +129,7 @@ impl Service<Request> for Front {
                 let response = self.stack.answer_from_cache(&request, &cached);
                 return Either::Left(ready(Ok(response)));
             }
-            if self.stack.cache.is_repeated(&key) {
+            if self.stack.cache.note(&key) {
                 request.extensions_mut().insert(key);
             }
         }
