@@ -29,8 +29,8 @@ use crate::telemetry;
 /// How long a mint may take, even if no caller waits any more.
 pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A call that is retried ends before its mint.
-const _: () = assert!(MAX_CALL.as_secs() < MINT_TIMEOUT.as_secs());
+/// One call, with all its attempts, fits into a mint.
+const _: () = assert!(MAX_CALL.as_millis() < MINT_TIMEOUT.as_millis());
 
 /// How far a replica's clock may be from the database's, so that a lease or an intent of one means
 /// the same to another. Two replicas are then twice as far apart at most.

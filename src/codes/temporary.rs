@@ -17,7 +17,8 @@ use crate::access::Requester;
 use crate::db;
 use crate::telemetry::Causes;
 
-/// How long one replica has a scene to itself: a mint, and the write of its result.
+/// How long one replica has a scene to itself: a mint, and the write of its result. Where clocks
+/// differ, another one may mint the scene earlier, which costs a call.
 const LEASE: Duration = MINT_TIMEOUT.saturating_add(db::WRITE_TIMEOUT);
 
 /// The longest pause between two reads of a database that refuses single calls.

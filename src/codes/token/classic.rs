@@ -16,10 +16,11 @@ use crate::telemetry::{self, Causes};
 /// The reason of a renewal that took the token of another replica.
 const ADOPTED: &str = "shared";
 
-/// How long one replica may take to fetch the classic token for all.
-const CLASSIC_LEASE: Duration = Duration::from_secs(30);
-
-const _: () = assert!(MAX_CALL.as_secs() < CLASSIC_LEASE.as_secs());
+/// How long one replica may take to fetch the classic token for all: to read what is shared, for
+/// the call, and to write what it gave.
+const CLASSIC_LEASE: Duration = db::DEADLINE
+    .saturating_add(MAX_CALL)
+    .saturating_add(db::WRITE_TIMEOUT);
 
 /// A shared token with less life than this is not worth taking.
 const LEAST_WORTH_TAKING: Duration = Duration::from_secs(10);

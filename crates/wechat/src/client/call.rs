@@ -10,9 +10,11 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
 
+use super::api::Api;
 use super::errcode::Class;
 use super::error::Error;
-use super::{Api, Attempt, WeChat, wire};
+use super::observer::Attempt;
+use super::{WeChat, wire};
 
 /// Maximum number of attempts. If three calls in ten fail, six attempts leave less than one failure
 /// in a thousand.
@@ -33,8 +35,13 @@ const LAST_HOST_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a failed call is retried.
 const RETRY_WINDOW: Duration = Duration::from_secs(20);
 
-/// The longest that a call takes: its last attempt begins within the retry window.
-pub const MAX_CALL: Duration = RETRY_WINDOW.saturating_add(LAST_HOST_TIMEOUT);
+/// The longest backoff: before the last attempt.
+const LONGEST_BACKOFF: Duration = INITIAL_BACKOFF.saturating_mul(1 << (ATTEMPTS - 2));
+
+/// The longest that a call takes: within the retry window it waits for its last attempt.
+pub const MAX_CALL: Duration = RETRY_WINDOW
+    .saturating_add(LONGEST_BACKOFF)
+    .saturating_add(LAST_HOST_TIMEOUT);
 
 /// How long a failed host is skipped while another one is available.
 const HOST_COOLDOWN: Duration = Duration::from_secs(30);
