@@ -265,7 +265,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::codes::Freshness;
     use crate::http::microcache::Cacheable;
-    use crate::http::qrcode::fixture::{served, site};
+    use crate::http::qrcode::fixture::{issued, site};
 
     fn settings() -> RouterSettings {
         RouterSettings {
@@ -279,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn from_the_third_request_in_a_second_on_the_microcache_answers() {
-        let code = served(0, Freshness::Stale).code;
+        let code = issued(0, Freshness::Stale).code;
         let asked = Arc::new(AtomicUsize::new(0));
         let handler = {
             let (code, asked) = (Arc::downgrade(&code), Arc::clone(&asked));

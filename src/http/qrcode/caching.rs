@@ -24,23 +24,23 @@ pub(crate) enum CachePolicy {
 
 impl CachePolicy {
     /// For a picture drawn here, or the redirect to WeChat's: until the freshness floor.
-    pub(crate) fn for_picture(served: &Issued, now: Timestamp) -> Self {
-        Self::until_floor(served, now, MAX_AGE)
+    pub(crate) fn for_picture(issued: &Issued, now: Timestamp) -> Self {
+        Self::until_floor(issued, now, MAX_AGE)
     }
 
     /// For JSON and for the image element.
-    pub(crate) fn for_text(served: &Issued, now: Timestamp) -> Self {
-        Self::until_floor(served, now, MAX_TEXT_AGE)
+    pub(crate) fn for_text(issued: &Issued, now: Timestamp) -> Self {
+        Self::until_floor(issued, now, MAX_TEXT_AGE)
     }
 
     /// For a page. It counts the time to its renewal from when it is shown, so the time in a cache
     /// must not outlast the code: the renewal is at the latest twice this before the code's end.
-    pub(crate) fn for_page(served: &Issued, now: Timestamp) -> Self {
-        let longest = match served.freshness {
+    pub(crate) fn for_page(issued: &Issued, now: Timestamp) -> Self {
+        let longest = match issued.freshness {
             Freshness::Fresh { floor } if !floor.is_zero() => MAX_TEXT_AGE.min(floor / 2),
             _ => MAX_TEXT_AGE,
         };
-        Self::until_floor(served, now, longest)
+        Self::until_floor(issued, now, longest)
     }
 
     /// Shortens the policy to end no later than `end`.
@@ -52,11 +52,11 @@ impl CachePolicy {
         }
     }
 
-    fn until_floor(served: &Issued, now: Timestamp, longest: Duration) -> Self {
-        let Freshness::Fresh { floor } = served.freshness else {
+    fn until_floor(issued: &Issued, now: Timestamp, longest: Duration) -> Self {
+        let Freshness::Fresh { floor } = issued.freshness else {
             return Self::NoStore;
         };
-        let age = match served.code.left(now) {
+        let age = match issued.code.left(now) {
             None => longest,
             Some(left) => left.saturating_sub(floor).min(longest),
         };

@@ -20,7 +20,7 @@ pub(crate) fn site() -> Site {
 }
 
 /// A code minted at the epoch, for so many seconds; 0 means permanent.
-pub(crate) fn served(granted: u64, freshness: Freshness) -> Issued {
+pub(crate) fn issued(granted: u64, freshness: Freshness) -> Issued {
     let life = match granted {
         0 => Life::Permanent,
         _ => Life::Temporary {

@@ -58,12 +58,12 @@ pub(crate) async fn show(
     request: QrcodeRequest,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let served = issue(&codes, &request.spec, &request.caller).await?;
+    let issued = issue(&codes, &request.spec, &request.caller).await?;
     let presentation = Presentation {
         site: &site,
         signer: &signer,
         request: &request,
-        served,
+        issued,
         now: clock.now(),
     };
     presentation.respond(&pictures, &headers).await

@@ -36,7 +36,7 @@ pub(super) struct Presentation<'a> {
     pub(super) site: &'a Site,
     pub(super) signer: &'a LinkSigner,
     pub(super) request: &'a QrcodeRequest,
-    pub(super) served: Issued,
+    pub(super) issued: Issued,
     pub(super) now: Timestamp,
 }
 
@@ -58,7 +58,7 @@ impl Presentation<'_> {
     }
 
     pub(super) fn code(&self) -> &IssuedCode {
-        &self.served.code
+        &self.issued.code
     }
 
     fn html_page(&self) -> Result<Response, Problem> {
@@ -67,10 +67,10 @@ impl Presentation<'_> {
             lang: self.request.view.lang,
             image: image_element(self.site, &self.code().ticket, self.request.view.lang)?,
             expiry: self.code().expires_at().map(Expiry::new),
-            renew_in: renewal(&self.served, self.now),
+            renew_in: renewal(&self.issued, self.now),
         };
         let response = html::page(&template, self.site.code_page_policy())?;
-        Ok(self.with_headers(response, CachePolicy::for_page(&self.served, self.now)))
+        Ok(self.with_headers(response, CachePolicy::for_page(&self.issued, self.now)))
     }
 
     fn fragment(&self) -> Result<Response, Problem> {
@@ -105,11 +105,11 @@ impl Presentation<'_> {
     }
 
     fn with_text_headers(&self, response: Response) -> Response {
-        self.with_headers(response, CachePolicy::for_text(&self.served, self.now))
+        self.with_headers(response, CachePolicy::for_text(&self.issued, self.now))
     }
 
     pub(super) fn with_picture_headers(&self, response: Response) -> Response {
-        self.with_headers(response, CachePolicy::for_picture(&self.served, self.now))
+        self.with_headers(response, CachePolicy::for_picture(&self.issued, self.now))
     }
 
     fn with_headers(&self, mut response: Response, policy: CachePolicy) -> Response {
@@ -122,8 +122,8 @@ impl Presentation<'_> {
             .insert(header::CACHE_CONTROL, policy.header());
         if policy != CachePolicy::NoStore && self.is_for_everybody() {
             response.extensions_mut().insert(Cacheable {
-                valid: self.now..unchanged_until(&self.served, self.now),
-                code: Arc::downgrade(&self.served.code),
+                valid: self.now..unchanged_until(&self.issued, self.now),
+                code: Arc::downgrade(&self.issued.code),
             });
         }
         if let Some(vary) = self.request.view.vary() {
@@ -150,12 +150,12 @@ impl Presentation<'_> {
 ///
 /// The date and the lifetime that is left change with the clock's second; `max-age` and the renewal
 /// of a page, which count to a point of the lifetime, when a whole second before it is over.
-fn unchanged_until(served: &Issued, now: Timestamp) -> Timestamp {
+fn unchanged_until(issued: &Issued, now: Timestamp) -> Timestamp {
     let second = Duration::from_secs(1);
     let subsecond = |time: Duration| Duration::from_nanos(time.subsec_nanos().into());
     let since_epoch = now.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
     let mut unchanged = second.saturating_sub(subsecond(since_epoch));
-    if let (Some(left), Freshness::Fresh { floor }) = (served.code.left(now), served.freshness) {
+    if let (Some(left), Freshness::Fresh { floor }) = (issued.code.left(now), issued.freshness) {
         for end in [floor, floor.min(RENEWAL_LEAD)] {
             unchanged = unchanged.min(subsecond(left.saturating_sub(end)));
         }
@@ -165,9 +165,9 @@ fn unchanged_until(served: &Issued, now: Timestamp) -> Timestamp {
 
 /// The seconds after which a page fetches a newer code: as late as the freshness floor allows, so
 /// that an open page costs few mints. None for a code that does not expire.
-pub(super) fn renewal(served: &Issued, now: Timestamp) -> Option<u64> {
-    let left = served.code.left(now)?;
-    let wait = match served.freshness {
+pub(super) fn renewal(issued: &Issued, now: Timestamp) -> Option<u64> {
+    let left = issued.code.left(now)?;
+    let wait = match issued.freshness {
         Freshness::Stale => SHORTEST_RENEWAL,
         // A second more, because a code exactly at its floor is still served.
         Freshness::Fresh { floor } => {

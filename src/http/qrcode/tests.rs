@@ -11,7 +11,7 @@ use crate::http::extract::query::Query;
 use crate::http::microcache::Cacheable;
 use crate::http::negotiation::view::View;
 use crate::http::qrcode::caching::CachePolicy;
-use crate::http::qrcode::fixture::{served, site};
+use crate::http::qrcode::fixture::{issued, site};
 use crate::http::qrcode::link::LinkSigner;
 use crate::http::qrcode::presentation::Presentation;
 use crate::http::qrcode::presentation::renewal;
@@ -23,17 +23,17 @@ fn a_page_is_renewed_before_its_code_dies_even_from_a_cache() {
     for granted in [20, 21, 30, 60, 120, 121, 240, 600, 7200, 2_592_000] {
         for share in [0.5, 1.0] {
             let floor = Duration::from_secs(granted).mul_f64(share);
-            let served = served(granted, Freshness::Fresh { floor });
+            let issued = issued(granted, Freshness::Fresh { floor });
             let last = granted - floor.as_secs();
             for now in (0..=last).step_by(usize::try_from(last / 50 + 1).unwrap()) {
                 let now = Timestamp::from_second(now.try_into().unwrap()).unwrap();
-                let policy = CachePolicy::for_page(&served, now);
+                let policy = CachePolicy::for_page(&issued, now);
                 let cached = match policy {
                     CachePolicy::NoStore => 0,
                     CachePolicy::Public(age) => age.as_secs(),
                 };
-                let wait = renewal(&served, now).unwrap();
-                let left = served.code.left(now).unwrap().as_secs();
+                let wait = renewal(&issued, now).unwrap();
+                let left = issued.code.left(now).unwrap().as_secs();
                 let case = format!("{granted} s, floor {floor:?}, {left} s left, {policy:?}");
                 assert!(wait >= 10, "{case}: renewed in {wait} s");
                 assert!(cached + wait <= left, "{case}: renewed in {wait} s");
@@ -54,9 +54,9 @@ fn a_page_waits_until_a_newer_code_can_be_had() {
         (5, 2, 0, 10),
     ] {
         let floor = Duration::from_secs(floor);
-        let served = served(granted, Freshness::Fresh { floor });
+        let issued = issued(granted, Freshness::Fresh { floor });
         let now = Timestamp::from_second(now).unwrap();
-        assert_eq!(renewal(&served, now), Some(want), "{granted} s at {now}");
+        assert_eq!(renewal(&issued, now), Some(want), "{granted} s at {now}");
     }
 }
 
@@ -98,7 +98,7 @@ async fn what_every_visitor_gets_is_offered_to_the_microcache() {
                 site: &site,
                 signer: &signer,
                 request: &request(&path, key.clone()),
-                served: served(3600, freshness),
+                issued: issued(3600, freshness),
                 now: Timestamp::UNIX_EPOCH,
             };
             let response = presentation.respond(&pictures, &HeaderMap::new()).await;

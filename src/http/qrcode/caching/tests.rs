@@ -1,5 +1,5 @@
 use super::*;
-use crate::http::qrcode::fixture::served;
+use crate::http::qrcode::fixture::issued;
 
 #[test]
 fn no_cache_may_show_a_dead_code() {
@@ -40,11 +40,11 @@ fn no_cache_may_show_a_dead_code() {
             "public, max-age=60, must-revalidate",
         ),
     ] {
-        let served = served(granted, freshness);
+        let issued = issued(granted, freshness);
         let now = Timestamp::from_second(now).unwrap();
         let got = (
-            CachePolicy::for_picture(&served, now),
-            CachePolicy::for_text(&served, now),
+            CachePolicy::for_picture(&issued, now),
+            CachePolicy::for_text(&issued, now),
         );
         let got = (got.0.header(), got.1.header());
         assert_eq!(
