@@ -4,7 +4,7 @@
 //! openid, a path or a key.
 
 mod json_lines;
-pub(crate) mod known_labels;
+mod known_labels;
 mod log_buffer;
 mod logging;
 
@@ -17,6 +17,8 @@ use jiff::Timestamp;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
+#[cfg(test)]
+pub(crate) use self::known_labels::QUOTA_ERRCODES;
 pub use self::logging::{LogFormat, LogSettings, flush_log, print_message, start_logging};
 
 /// Requests to the service, by route template, method and status.

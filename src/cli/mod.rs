@@ -1,4 +1,4 @@
-//! Subcommands, one file each, and their common parts: arguments, errors, signals.
+//! Subcommands, one file each, and their common parts.
 //!
 //! Data goes to standard output, messages to standard error.
 

@@ -105,10 +105,10 @@ impl State {
     }
 }
 
-/// The version of the local state before the shared one is read (optimistic concurrency). Where a
-/// stop began or was written since, the read may have missed it, and closes nothing.
+/// The version of the local state before the shared one is read (optimistic concurrency). A read
+/// closes no stop that began or was written since, because it may have missed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "what is read is to be observed"]
+#[must_use = "pass it to `observe`"]
 pub struct StateVersion(u64);
 
 /// The right to make one call. [`CircuitBreaker::record`] takes it with the call's result.

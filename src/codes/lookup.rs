@@ -51,7 +51,7 @@ impl Lookups {
     /// remembered. Cancel safe.
     ///
     /// # Errors
-    /// When the database cannot be used, or too many look at once.
+    /// When the database cannot be used, or too many look-ups run at once.
     pub(super) async fn find(
         &self,
         scene: &Scene,

@@ -1,6 +1,5 @@
 use super::*;
 use crate::clock::ManualClock;
-use crate::telemetry::known_labels;
 
 fn refusal<T>(errcode: i64) -> Result<T, wechat::Error> {
     Err(wechat::Error::Refused(ApiError {
@@ -269,5 +268,5 @@ async fn passing_trouble_is_no_fault() {
 fn each_quota_of_wechat_has_its_label() {
     let quotas = Errcode::documented().filter(|errcode| errcode.class() == Class::Quota);
     let quotas: Vec<_> = quotas.map(|errcode| errcode.0).collect();
-    assert_eq!(quotas, known_labels::QUOTA_ERRCODES);
+    assert_eq!(quotas, telemetry::QUOTA_ERRCODES);
 }

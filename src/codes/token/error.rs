@@ -1,4 +1,4 @@
-//! Why there is no token, and how a token stood that WeChat refused.
+//! Why there is no token, and the state of a token that WeChat refused.
 
 use wechat::ApiError;
 
@@ -6,7 +6,7 @@ use crate::codes::breaker::BreakerOpen;
 use crate::codes::single_flight::TaskAborted;
 use crate::db;
 
-/// How a token stood that WeChat refused: replaced, revoked, or never accepted.
+/// State of a token that WeChat refused: replaced, revoked, or never accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRefusal {
     /// A newer token had replaced it already: the renewal of another call, in this replica or in

@@ -13,8 +13,9 @@ use crate::db::opening::{MIGRATION_LOCK, connect, has_tables};
 use crate::db::schema::Versions;
 use crate::db::url::{DatabaseUrl, Dialect};
 
-/// PostgreSQL's timeouts in both transactions. Some copies take longer than a server lets its
-/// clients take. A lock is waited for a while, so that a service which is starting can finish.
+/// PostgreSQL's timeouts in the transactions of the source and of the target. Some copies take
+/// longer than a server lets its clients take. A lock is waited for a while, so that a service
+/// which is starting can finish.
 pub(super) const LOCAL_TIMEOUTS: &str = "SET LOCAL statement_timeout = 0;
      SET LOCAL idle_in_transaction_session_timeout = 0;
      SET LOCAL lock_timeout = '5s'";

@@ -62,8 +62,10 @@ impl WeChat {
                 let openid = pushed_event.openid;
                 self.acknowledged.lock().unwrap().insert(openid);
             } else {
-                assert!(started.elapsed() < PATIENCE, "{status}: {pushed_event:?}");
+                let is_busy = status == 503 && started.elapsed() < PATIENCE;
+                assert!(is_busy, "{status}: {pushed_event:?}");
                 self.unanswered.lock().unwrap().push(pushed_event);
+                tokio::task::yield_now().await;
             }
         }
     }

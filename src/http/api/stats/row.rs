@@ -1,4 +1,4 @@
-//! A row of the JSON and of the CSV.
+//! The numbers of a code as `/api/stats` and the CSV file write them.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! What the phone does: an action of the person, and the push that it causes.
+//! An action of the person at the phone, such as a scan, and the push that it causes.
 
 use axum::http::StatusCode;
 

@@ -1,4 +1,4 @@
-//! The answer: a plan, row by row.
+//! The answer to a file of channels: what each row would make, and the sums.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
