@@ -231,7 +231,7 @@ fn names(header: &str, payload: &str) -> bool {
 
 /// None where the text cannot be sent there: a header does not take every text.
 async fn ask(request: RequestBuilder) -> Option<Answer> {
-    match Answer::to_willing(request).await {
+    match Answer::to_willing_once_free(request).await {
         Err(error) if error.is_builder() => None,
         answer => Some(answer.unwrap()),
     }
@@ -245,7 +245,7 @@ async fn what_a_stranger_writes_is_shown_as_text_in_every_format() {
     // In small, each place meets another part of them.
     let step = sized(8, 1);
     for (n, place) in places.iter().enumerate() {
-        let harmless = Answer::to((place.ask)(&app, HARMLESS)).await;
+        let harmless = Answer::once_the_database_is_free((place.ask)(&app, HARMLESS)).await;
         let want = Shape::of(&harmless);
         assert_ne!(want.status, 500, "{}", place.name);
         let part = payloads.iter().skip(n % step).step_by(step);

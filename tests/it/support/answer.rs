@@ -36,16 +36,34 @@ impl Answer {
     /// Sends a request again while the database has too much to do for it: how long that is depends
     /// on the machine.
     pub(crate) async fn once_the_database_is_free(request: RequestBuilder) -> Self {
+        Self::to_willing_once_free(request).await.unwrap()
+    }
+
+    /// Like [`Answer::once_the_database_is_free`], where the request may be impossible to make.
+    pub(crate) async fn to_willing_once_free(request: RequestBuilder) -> reqwest::Result<Self> {
         let started = Instant::now();
         loop {
-            let answer = Self::to(request.try_clone().unwrap()).await;
-            let put_off = answer.status == StatusCode::SERVICE_UNAVAILABLE
-                && answer.field("code") == "store_unavailable";
-            if !put_off || started.elapsed() > super::PATIENCE {
-                return answer;
+            let Some(again) = request.try_clone() else {
+                // It says why it cannot be made.
+                return Self::to_willing(request).await;
+            };
+            let answer = Self::to_willing(again).await?;
+            if !answer.is_put_off() || started.elapsed() > super::PATIENCE {
+                return Ok(answer);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Whether the database had too much to do, as programs or people read it.
+    fn is_put_off(&self) -> bool {
+        let body = String::from_utf8_lossy(&self.body);
+        let said = [
+            "store_unavailable",
+            "The database cannot be used",
+            "存储暂不可用",
+        ];
+        said.iter().any(|text| body.contains(text))
     }
 
     /// A header's text; empty if it is not there. Several are joined, as HTTP allows.
