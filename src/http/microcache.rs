@@ -2,8 +2,8 @@
 //!
 //! A popular code is requested many times a second, and each response would be the same. Only
 //! handlers offer a response, by [`Cacheable`]; a [`Key`] holds all that it depends on, but for
-//! time. To keep a response costs a third of making it, so the second request in a second is the
-//! first whose response is kept.
+//! time. Keeping a response that is not sent again is wasted, so the second request in a second is
+//! the first whose response is kept.
 
 mod doorkeeper;
 mod key;
