@@ -68,8 +68,7 @@ fn token_detail(deps: &MintDependencies) -> String {
 }
 
 fn is_address_error(refusal: &ApiError) -> bool {
-    matches!(refusal.errcode, Errcode(40164 | 61004))
-        || refusal.errcode.class() == Class::AccountBlocked
+    refusal.errcode == Errcode(40164) || refusal.errcode.class() == Class::AccountBlocked
 }
 
 fn token_issue(error: &TokenError) -> Issue {
