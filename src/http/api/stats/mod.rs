@@ -1,14 +1,14 @@
 //! `GET /api/stats`, `/api/stats.csv` and `/api/stats.xlsx`: scans, people and followers by code
 //! and day.
 
+mod csv_sheet;
 pub(crate) mod definitions;
 mod file_name;
 mod headings;
 mod pieces;
 mod query;
 mod row;
-mod spreadsheet;
-mod workbook;
+mod xlsx_sheet;
 
 use std::sync::Arc;
 
@@ -180,7 +180,7 @@ pub(crate) async fn xlsx_file(
     let numbers = matching(numbers(&events, &query).await?, query.search.as_deref());
     let name = file_name(&query, "xlsx");
     let by_day = query.filter.span == Span::Day;
-    let body = pieces::body(workbook::pieces(numbers, by_day, query.lang));
+    let body = pieces::body(xlsx_sheet::pieces(numbers, by_day, query.lang));
     Ok(file(XLSX, &name, body))
 }
 
@@ -246,9 +246,9 @@ where
 {
     let (by_day, lang) = (query.filter.span == Span::Day, query.lang);
     let write = move |piece: &mut Vec<u8>, rows: Vec<StatsRow>| {
-        spreadsheet::write_rows(piece, &rows, by_day, lang);
+        csv_sheet::write_rows(piece, &rows, by_day, lang);
     };
-    let beginning = spreadsheet::beginning(by_day, lang);
+    let beginning = csv_sheet::beginning(by_day, lang);
     pieces::pieces(beginning, numbers.map(StatsRow::from), write, b"")
 }
 
@@ -324,8 +324,8 @@ mod tests {
         ) {
             let query = query();
             let as_rows: Vec<_> = rows.iter().cloned().map(StatsRow::from).collect();
-            let mut file = spreadsheet::beginning(true, query.lang);
-            spreadsheet::write_rows(&mut file, &as_rows, true, query.lang);
+            let mut file = csv_sheet::beginning(true, query.lang);
+            csv_sheet::write_rows(&mut file, &as_rows, true, query.lang);
             let in_pieces: Vec<_> = csv(&query, rows.clone().into_iter()).flatten().collect();
             prop_assert_eq!(in_pieces, file);
 
