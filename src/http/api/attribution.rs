@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wechat::scene::SceneValue;
 
+use crate::http::i18n::lang::Lang;
 use crate::statistics::Attribution;
 
 /// Which code a scan is counted under, as JSON.
@@ -47,5 +48,14 @@ impl From<&Attribution> for AttributionBody {
             permanent: Some(scene.kind().is_permanent()),
             attributed: true,
         }
+    }
+}
+
+/// The name of a kind of code.
+pub(crate) fn kind_name(permanent: Option<bool>, lang: Lang) -> &'static str {
+    match permanent {
+        Some(true) => lang.pick("永久", "permanent"),
+        Some(false) => lang.pick("临时", "temporary"),
+        None => lang.pick("未归属", "unattributed"),
     }
 }

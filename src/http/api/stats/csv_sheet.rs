@@ -5,7 +5,7 @@ use csv::{Terminator, WriterBuilder};
 
 use super::headings::headings;
 use super::row::StatsRow;
-use crate::http::api::stats::definitions::kind_name;
+use crate::http::api::attribution::kind_name;
 use crate::http::i18n::lang::Lang;
 
 /// The mark by which spreadsheets recognise UTF-8.

@@ -81,12 +81,3 @@ impl NumberNames {
         ]
     }
 }
-
-/// The name of a kind of code.
-pub(crate) fn kind_name(permanent: Option<bool>, lang: Lang) -> &'static str {
-    match permanent {
-        Some(true) => lang.pick("永久", "permanent"),
-        Some(false) => lang.pick("临时", "temporary"),
-        None => lang.pick("未归属", "unattributed"),
-    }
-}

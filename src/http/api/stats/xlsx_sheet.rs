@@ -3,10 +3,9 @@
 use channel_files::{Cell, Workbook};
 use jiff::civil::Date;
 
-use super::definitions::kind_name;
 use super::headings::headings;
 use super::row::net;
-use crate::http::api::attribution::AttributionBody;
+use crate::http::api::attribution::{AttributionBody, kind_name};
 use crate::http::i18n::lang::Lang;
 use crate::statistics::NumbersRow;
 

@@ -8,7 +8,7 @@ mod codes;
 mod database;
 mod origin;
 mod pictures;
-mod scans;
+mod statistics;
 mod values;
 mod wechat;
 

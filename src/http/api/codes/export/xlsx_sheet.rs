@@ -7,7 +7,7 @@ use jiff::tz::Offset;
 use super::pages::Sink;
 use super::row::{CodeRow, Links, Presenter, ReplyCells};
 use crate::channels::ListedCode;
-use crate::http::api::stats::definitions::kind_name;
+use crate::http::api::attribution::kind_name;
 use crate::http::i18n::lang::Lang;
 
 /// A workbook, with times by the clock of the service's time zone.

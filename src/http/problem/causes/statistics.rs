@@ -1,4 +1,4 @@
-//! Errors of `scans`.
+//! Errors of `statistics`.
 
 use crate::http::problem::Problem;
 use crate::statistics::NotRecorded;
