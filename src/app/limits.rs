@@ -58,7 +58,7 @@ const RESERVED_FILES: u64 = 768;
 
 const _: () = assert!(
     RESERVED_FILES
-        >= (statistics::MAX_DELIVERIES
+        >= (statistics::MAX_FORWARDED
             + codes::MAX_CONCURRENT_MINTS
             + METRICS_CONNECTIONS
             + OTHER_FILES) as u64

@@ -21,6 +21,6 @@ pub use self::tally::{
     PriorState, StatisticsDelta, Tally,
 };
 
-pub(crate) use self::relay::{MAX_DELIVERIES, RELAY_TIMEOUT};
+pub(crate) use self::relay::{MAX_FORWARDED, RELAY_TIMEOUT};
 pub(crate) use self::scans::RECORD_TIMEOUT;
 pub(crate) use self::sql::{columns, person_key};

@@ -21,9 +21,9 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// How long the relay may take. WeChat waits for 5 s.
 pub(crate) const RELAY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How many deliveries may be under way: a server that hangs costs so many connections and no more.
+/// Maximum number of pushes under way: a server that hangs costs so many connections and no more.
 /// Chosen: what it could not answer at 100 pushes a second.
-pub(crate) const MAX_DELIVERIES: usize = 400;
+pub(crate) const MAX_FORWARDED: usize = 400;
 
 /// Passes pushes on. One is made at start and shared.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub struct RelayAnswer {
 /// secret in its query.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// Too many deliveries are under way.
+    /// Too many pushes are under way.
     #[error("too many pushes wait for the relay")]
     Busy,
     /// No whole answer in time.
@@ -107,7 +107,7 @@ impl Relay {
         Ok(Self {
             client: outbound::unpooled_http_client(extra_ca, None)?,
             url,
-            free: Semaphore::new(MAX_DELIVERIES),
+            free: Semaphore::new(MAX_FORWARDED),
         })
     }
 
