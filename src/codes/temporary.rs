@@ -1,9 +1,10 @@
 //! Minting a temporary code: one replica at a time by a lease, and also while the database is down.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use wechat::Api;
 use wechat::scene::{Scene, TemporaryScene};
 use wechat::ticket::IssuedCode;
@@ -20,6 +21,11 @@ use crate::telemetry::Causes;
 /// How long one replica has a scene to itself: a mint, and the write of its result. Where clocks
 /// differ, another one may mint the scene earlier, which costs a call.
 const LEASE: Duration = MINT_TIMEOUT.saturating_add(db::WRITE_TIMEOUT);
+
+/// How long a mint waits for a permit before it looks for a stored code. Chosen: a visitor does not
+/// mind it, and a crowd that WeChat answers at its usual pace costs the database no reads, because
+/// the start of a mint looks for the code too.
+const LOOK_UP_AFTER: Duration = Duration::from_millis(250);
 
 /// The longest pause between two reads of a database that refuses single calls.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -116,15 +122,7 @@ impl Minter {
         loop {
             let tried = match permit.take() {
                 Some(permit) => self.try_begin(permit, scene, request, requester).await,
-                // A stored code is not to wait for a permit.
-                None => match self.find_good_enough(scene, request).await {
-                    Ok(Some(code)) => Ok(Some(MintStart::Found(code))),
-                    Ok(None) => {
-                        permit = Some(self.admission.enter(requester, pace).await?);
-                        continue;
-                    }
-                    Err(failure) => Err(failure.into()),
-                },
+                None => self.queue_and_begin(pace, scene, request, requester).await,
             };
             match tried {
                 Ok(Some(begun)) => return Ok(begun),
@@ -144,6 +142,31 @@ impl Minter {
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Waits for a permit, then does as [`Minter::try_begin`]. A stored code does not wait for long:
+    /// it is looked up after [`LOOK_UP_AFTER`], or where no permit is to be had.
+    async fn queue_and_begin(
+        &self,
+        pace: &mut PaceToken,
+        scene: &Scene,
+        request: &CodeRequest,
+        requester: Requester,
+    ) -> Result<Option<MintStart<'_>>, MintError> {
+        let mut entering = pin!(self.admission.enter(requester, pace));
+        let permit = match timeout(LOOK_UP_AFTER, &mut entering).await {
+            Ok(Ok(permit)) => permit,
+            waited => {
+                if let Some(code) = self.find_good_enough(scene, request).await? {
+                    return Ok(Some(MintStart::Found(code)));
+                }
+                match waited {
+                    Ok(refused) => refused?,
+                    Err(_) => entering.await?,
+                }
+            }
+        };
+        self.try_begin(permit, scene, request, requester).await
     }
 
     /// Looks up the code, and takes the lease and the charge; none while another replica mints the

@@ -409,7 +409,7 @@ async fn what_never_left_costs_no_budget() {
     assert_eq!(app.scene(2).await.problem().1, "budget_exhausted");
 }
 
-/// Slots that visitors may take (`codes::slots`).
+/// Permits that visitors may take (`codes::admission`).
 const VISITORS_SLOTS: u32 = 60;
 
 #[tokio::test]
@@ -437,6 +437,30 @@ async fn a_key_gets_a_scene_for_whose_slot_a_visitor_waits() {
     })
     .await;
     assert_eq!(app.scene(7).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_stored_code_is_found_while_all_permits_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}/wxqr.db", folder.path().display());
+    let replica = || TestApp::with().set("DATABASE_URL", &database);
+    let full = replica().set("UPSTREAM_TIMEOUT", LONG_ENOUGH).spawn().await;
+    let base = format!("http://{}", full.sandbox_address);
+    let other = replica().set("API_BASE", base).spawn().await;
+    let hang = Fault::new(Target::Create, FaultKind::Hang).times(VISITORS_SLOTS);
+    full.sandbox.set_faults(vec![hang]);
+    let ask = |n| {
+        let path = format!("/qrcode.json?scene_id={}", 1000 + n);
+        tokio::spawn(Answer::to(full.request(Method::GET, &path)))
+    };
+    let crowd: Vec<_> = (0..VISITORS_SLOTS).map(ask).collect();
+    let are_taken = || full.creates() == VISITORS_SLOTS as usize;
+    eventually("every permit is taken", are_taken).await;
+    let made = other.scene(7).await.ticket();
+    assert_eq!(full.scene(7).await.ticket(), made);
+    for visitor in crowd {
+        visitor.abort();
+    }
 }
 
 #[tokio::test]
