@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use http_listener::{ByteBudget, Limits};
+use http_listener::{ByteBudget, HttpService, Limits};
 use local_guard::{OriginGuard, TrustedHosts};
 use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -28,7 +28,7 @@ use crate::codes::{self, CircuitBreaker, CodeStore, Codes, Tokens};
 use crate::config::{Config, ExtraCa};
 use crate::db::{OpenError, UpstreamIdentity};
 use crate::http::{
-    self, AppParts, AppState, Archives, Authenticator, Callback, FileReader, LinkSigner,
+    self, AppParts, AppState, Archives, Authenticator, Callback, FileReader, Front, LinkSigner,
     RouterSettings, Site,
 };
 use crate::outbound::{self, ClientError};
@@ -173,7 +173,7 @@ fn router(
     state: AppState,
     routing: &RouterSettings,
     demo: Option<Demo<'_>>,
-) -> Router {
+) -> Front {
     let others = demo.map_or_else(Router::new, |demo| demo.sandbox.router());
     let hosts = || TrustedHosts::of_url(&routing.site.public_url, PUBLIC_URL_VARIABLE);
     let guard = demo.map(|_| OriginGuard::new(hosts()));
@@ -401,7 +401,7 @@ fn site(config: &Config, demo_key: Option<&str>) -> Site {
 async fn open_while_starting(
     config: &Config,
     listener: TcpListener,
-    starting: Router,
+    starting: Front,
     tasks: &TaskTracker,
     clock: Arc<dyn Clock>,
 ) -> Result<(TcpListener, Stores), StartError> {
@@ -423,7 +423,7 @@ async fn open_while_starting(
 /// the listener; idle connections close.
 async fn serve_starting_page_while<T>(
     listener: TcpListener,
-    router: Router,
+    service: impl HttpService,
     limits: Limits,
     tasks: &TaskTracker,
     work: impl Future<Output = T>,
@@ -437,7 +437,7 @@ async fn serve_starting_page_while<T>(
     let done = CancellationToken::new();
     tasks.spawn(http_listener::serve(
         shared.map_err(failed)?,
-        router,
+        service,
         limits,
         done.clone(),
     ));

@@ -17,7 +17,7 @@ use super::upkeep::{self, Upkeep};
 use crate::codes::{Codes, Tokens};
 use crate::config::Drain;
 use crate::db::Database;
-use crate::http::{self, RouterSettings};
+use crate::http::{self, Front, RouterSettings};
 use crate::telemetry;
 use crate::webhooks;
 
@@ -30,7 +30,7 @@ pub struct App {
     pub(super) listener: TcpListener,
     pub(super) metrics: Option<(TcpListener, PrometheusHandle)>,
     pub(super) routing: RouterSettings,
-    pub(super) router: Router,
+    pub(super) router: Front,
     pub(super) tokens: Arc<Tokens>,
     pub(super) upkeep: Upkeep,
     /// Sends webhooks, if there is a receiver.

@@ -38,6 +38,7 @@ pub use self::callback::Callback;
 pub(crate) use self::callback::WECHAT_TIMEOUT;
 pub use self::extract::authenticator::Authenticator;
 pub(crate) use self::middleware::request_limits::MAX_HEAD;
+pub use self::middleware::stack::Front;
 pub(crate) use self::pages::home::DEMO_SCENE;
 pub use self::qrcode::link::LinkSigner;
 pub use self::router::{RouterSettings, metrics_router, openapi_document, router, starting_router};

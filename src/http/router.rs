@@ -119,7 +119,7 @@ fn starting() -> Router {
 }
 
 /// Wraps all routes in the middleware.
-fn with_middleware(routes: Router, settings: &RouterSettings) -> Router {
+fn with_middleware(routes: Router, settings: &RouterSettings) -> Front {
     let stack = Arc::new(Stack {
         log: settings.access_log(),
         site: Arc::clone(&settings.site),
@@ -128,8 +128,10 @@ fn with_middleware(routes: Router, settings: &RouterSettings) -> Router {
     let middleware = ServiceBuilder::new()
         .layer(from_fn_with_state(Arc::clone(&stack), stack::run))
         .layer(catch_panic::layer());
-    let routes = routes.layer(middleware);
-    Router::new().fallback_service(Front { stack, routes })
+    Front {
+        stack,
+        routes: routes.layer(middleware),
+    }
 }
 
 /// What the routers depend on besides the state.
@@ -165,7 +167,7 @@ pub fn router(
     cors_origins: &CorsOrigins,
     others: Router,
     guard: Option<&OriginGuard>,
-) -> Router {
+) -> Front {
     let mut pages = pages();
     if settings.site.sandbox {
         pages = pages.merge(demo_pages());
@@ -189,7 +191,7 @@ pub fn router(
 }
 
 /// The service before the database is open: alive, not ready.
-pub fn starting_router(settings: &RouterSettings) -> Router {
+pub fn starting_router(settings: &RouterSettings) -> Front {
     with_middleware(with_base_path(starting(), &settings.base_path), settings)
 }
 
@@ -316,6 +318,7 @@ mod tests {
         let service = with_middleware(routes, &settings());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let service = Router::new().fallback_service(service);
         tokio::spawn(async { axum::serve(listener, service).await.unwrap() });
         for accept in ["text/html", "application/json"] {
             let mut stream = TcpStream::connect(address).await.unwrap();

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 
-use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::acceptor::Acceptor;
 use crate::connection;
 use crate::limits::Limits;
+use crate::service::HttpService;
 use crate::tls::TlsConfig;
 
 /// Maximum number of connections that wait to be accepted: Linux's default of `somaxconn`. Beyond
@@ -38,20 +38,25 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// that has just connected, and has sent nothing yet, may send one request within a second. Each
 /// request has the client's address in its extensions, as `ConnectInfo<SocketAddr>`. Dropping the
 /// future aborts all connections.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    run(listener, None, router, limits, stop, TaskTracker::new()).await;
+pub async fn serve(
+    listener: TcpListener,
+    service: impl HttpService,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    run(listener, None, service, limits, stop, TaskTracker::new()).await;
 }
 
 /// Serves HTTP as [`serve()`], and tracks its connections by a tracker of the caller's, whose
 /// length is their number.
 pub async fn serve_tracked(
     listener: TcpListener,
-    router: Router,
+    service: impl HttpService,
     limits: Limits,
     stop: CancellationToken,
     connections: TaskTracker,
 ) {
-    run(listener, None, router, limits, stop, connections).await;
+    run(listener, None, service, limits, stop, connections).await;
 }
 
 /// Serves HTTPS, else as [`serve()`].
@@ -61,14 +66,14 @@ pub async fn serve_tracked(
 pub async fn serve_tls(
     listener: TcpListener,
     tls: TlsConfig,
-    router: Router,
+    service: impl HttpService,
     limits: Limits,
     stop: CancellationToken,
 ) {
     run(
         listener,
         Some(tls),
-        router,
+        service,
         limits,
         stop,
         TaskTracker::new(),
@@ -79,7 +84,7 @@ pub async fn serve_tls(
 async fn run(
     listener: TcpListener,
     tls: Option<TlsConfig>,
-    router: Router,
+    service: impl HttpService,
     limits: Limits,
     stop: CancellationToken,
     connections: TaskTracker,
@@ -95,7 +100,7 @@ async fn run(
                 stream,
                 tls.clone(),
                 peer,
-                router.clone(),
+                service.clone(),
                 slot,
                 stop.clone(),
             );

@@ -107,7 +107,7 @@ impl Stack {
 /// The service in front of the router, whose layers see a request only after its route was chosen:
 /// changes the path where that is needed, and asks the microcache.
 #[derive(Debug, Clone)]
-pub(crate) struct Front {
+pub struct Front {
     pub(crate) stack: Arc<Stack>,
     pub(crate) routes: Router,
 }

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, HeaderValue};
@@ -35,6 +34,7 @@ use self::body::{RequestBody, ResponseBody};
 use self::socket::Socket;
 use self::state::ConnectionState;
 use self::stream::Stream;
+use crate::service::HttpService;
 use crate::smuggling;
 use crate::tls::TlsConfig;
 
@@ -58,7 +58,7 @@ pub(crate) async fn serve(
     stream: TcpStream,
     tls: Option<TlsConfig>,
     peer: SocketAddr,
-    router: Router,
+    service: impl HttpService,
     slot: Slot,
     stop: CancellationToken,
 ) {
@@ -67,7 +67,7 @@ pub(crate) async fn serve(
     stream.set_nodelay(true).ok();
     let state = slot.state();
     let max_head = state.limits().max_head_bytes;
-    let service = service_fn(|request| respond(router.clone(), peer, Arc::clone(state), request));
+    let service = service_fn(|request| respond(service.clone(), peer, Arc::clone(state), request));
     let stream = Stream::new(Socket::new(stream, tls.as_ref()), Arc::clone(state));
     let connection = http1::Builder::new()
         .max_header_size(max_head)
@@ -107,7 +107,7 @@ pub(crate) async fn serve(
 /// of the write deadline. It also ends with a chunked body, whose end only hyper sees, and with an
 /// ambiguous request.
 fn respond(
-    router: Router,
+    service: impl HttpService,
     peer: SocketAddr,
     state: Arc<ConnectionState>,
     request: Request<Incoming>,
@@ -120,7 +120,7 @@ fn respond(
     request.extensions_mut().insert(ConnectInfo(peer));
     async move {
         let mut response = match checked {
-            Ok(()) => router.oneshot(request).await?,
+            Ok(()) => service.oneshot(request).await?,
             Err(ambiguity) => {
                 tracing::debug!(%ambiguity, %peer, "an ambiguous request is refused");
                 // Bytes behind an ambiguous head belong to no request.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::socket::Socket;
 use super::state::ConnectionState;
@@ -16,8 +16,7 @@ const DISCARD: usize = 8 * 1024;
 /// Maximum size of a read, in bytes: below hyper's initial read buffer.
 ///
 /// hyper grows a buffer that one read fills, up to its maximum, for each client that sends fast.
-/// And so many bytes are zeroed for each read, while a head mostly has less than one KiB.
-const MAX_READ: usize = 4 * 1024;
+const MAX_READ: u64 = 4 * 1024;
 
 /// A socket as hyper reads and writes it.
 pub(super) struct Stream {
@@ -68,12 +67,10 @@ impl AsyncRead for Stream {
             self.state.received(b"?");
             return Poll::Ready(Ok(()));
         }
-        let most = buffer.remaining().min(MAX_READ);
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut part))?;
-        self.state.received(part.filled());
-        let length = part.filled().len();
-        buffer.advance(length);
+        let before = buffer.filled().len();
+        let mut limited = (&mut self.socket).take(MAX_READ);
+        ready!(Pin::new(&mut limited).poll_read(cx, buffer))?;
+        self.state.received(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
