@@ -143,7 +143,10 @@ fn describe() {
         CALLBACK_REJECTED,
         "Requests to the callback that did not prove to be WeChat's, by reason"
     );
-    describe_gauge!(LAST_PUSH, "When WeChat pushed last, in unix seconds");
+    describe_gauge!(
+        LAST_PUSH,
+        "When WeChat pushed last, in unix seconds; 0 before the first push since the start"
+    );
     describe_counter!(RELAY_REQUESTS, "Pushes passed on to the relay, by outcome");
     describe_counter!(
         WEBHOOK_ATTEMPTS,

@@ -1,12 +1,12 @@
 //! Labels that are known before anything happens. Their metrics are there from the start, at 0:
 //! Prometheus does not count the first event of a counter that appears with it.
 
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 
 use super::{
-    ACCOUNT_FAULT, CALLBACK_REJECTED, CALLS_STOPPED, CODE_LOOKUPS, LOG_LINES_LOST, RELAY_REQUESTS,
-    SCANS, STORE_COMMANDS, STORE_COMMITS, STORE_DAMAGED, TOKEN_REFRESHES, TOKEN_RETRIES,
-    UPSTREAM_REQUESTS, VISITOR_PACE_EXCEEDED,
+    ACCOUNT_FAULT, CALLBACK_REJECTED, CALLS_STOPPED, CODE_LOOKUPS, HTTP_DURATION, HTTP_REQUESTS,
+    LAST_PUSH, LOG_LINES_LOST, RELAY_REQUESTS, SCANS, STORE_COMMANDS, STORE_COMMITS, STORE_DAMAGED,
+    TOKEN_REFRESHES, TOKEN_RETRIES, UPSTREAM_REQUESTS, VISITOR_PACE_EXCEEDED,
 };
 
 /// Counters with one label: its name, and its values.
@@ -61,6 +61,11 @@ const UNLABELLED: &[&str] = &[
     VISITOR_PACE_EXCEEDED,
 ];
 
+/// The route that visitors use, with the statuses of a good answer and of the failures that an
+/// alert counts.
+const VISITORS_ROUTE: &str = "/qrcode";
+const VISITORS_STATUSES: &[&str] = &["200", "500", "502", "503", "504"];
+
 /// Of the errcodes the one that an alert waits for: WeChat's own stock of permanent codes is used
 /// up.
 const UPSTREAM_OUTCOMES: &[&str] = &["ok", "timeout", "unreachable", "invalid", "45029"];
@@ -73,7 +78,7 @@ const FREQUENT_FAULT: &str = "40164";
 /// The errcodes that stop the calls of an API: the quota of the day, and that of the minute.
 pub(crate) const QUOTA_ERRCODES: [i64; 2] = [45009, 45011];
 
-/// Starts all counters whose labels are known.
+/// Shows all metrics whose labels are known.
 pub(super) fn start() {
     for (name, label, values) in LABELLED {
         for value in *values {
@@ -83,6 +88,12 @@ pub(super) fn start() {
     for name in UNLABELLED {
         counter!(*name).increment(0);
     }
+    for status in VISITORS_STATUSES {
+        counter!(HTTP_REQUESTS, "route" => VISITORS_ROUTE, "method" => "GET", "status" => *status)
+            .increment(0);
+    }
+    // A histogram is shown from when it is registered, without an observation.
+    let _ = histogram!(HTTP_DURATION, "route" => VISITORS_ROUTE);
     for api in UPSTREAM_APIS {
         for outcome in UPSTREAM_OUTCOMES {
             counter!(UPSTREAM_REQUESTS, "api" => *api, "outcome" => *outcome).increment(0);
@@ -96,6 +107,8 @@ pub(super) fn start() {
     }
     gauge!(ACCOUNT_FAULT, "errcode" => FREQUENT_FAULT).set(0.0);
     gauge!(STORE_DAMAGED).set(0.0);
+    // No push yet.
+    gauge!(LAST_PUSH).set(0.0);
 }
 
 /// Whether a counter's label value is in the table, for the assertions that keep it whole.
