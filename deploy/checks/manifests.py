@@ -3,7 +3,7 @@
 
 kubectl renders them and kubernetes-validate compares them with the schemas of the API. What the
 schemas cannot know is compared here: names that one manifest has from another, settings, and the
-time for draining.
+times for starting and draining.
 
 Needs kubectl (Debian: kubernetes-client) and the Python packages of requirements.txt.
 """
@@ -107,6 +107,9 @@ def check_settings(manifests):
     draining = sum(seconds({**known, **given}[name]) for name in ["WXQR_DRAIN_DELAY", "WXQR_DRAIN_TIMEOUT"])
     grace = manifests["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     expect(draining < grace, f"draining takes up to {draining} s, and the pod has {grace} s")
+    probe = pod["startupProbe"]
+    starting, deadline = probe["periodSeconds"] * probe["failureThreshold"], manifests["Deployment"]["spec"]["progressDeadlineSeconds"]
+    expect(starting < deadline, f"a start may take {starting} s, and a rollout {deadline} s")
 
 
 def main():
