@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """The Kubernetes manifests: python3 deploy/checks/manifests.py
 
-kubectl renders them and kubernetes-validate compares them with the schemas of the API. What the
-schemas cannot know is compared here: names that one manifest has from another, settings, and the
+kubectl renders them. kubernetes-validate compares them with the schemas of the API, and
+@kubernetes-models/prometheus-operator the ServiceMonitor with that of its operator. What the schemas cannot know is compared here: names that one manifest has from another, settings, and the
 times for starting and draining.
 
-Needs kubectl (Debian: kubernetes-client) and the Python packages of requirements.txt.
+Needs kubectl (Debian: kubernetes-client), the Python packages of requirements.txt, Node.js, and
+that package of npm in $KUBERNETES_MODELS/node_modules.
 """
 
+import json
+import os
 import re
 import subprocess
 
@@ -19,6 +22,12 @@ from common import DEPLOY, TOP, expect
 # The oldest version whose API has all of these kinds, and the newest that the schemas have.
 VERSIONS = ["1.25", "1.34"]
 FOREIGN_KINDS = {"ServiceMonitor"}
+
+VALIDATE_SERVICE_MONITOR = """
+import fs from "node:fs";
+import { ServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
+new ServiceMonitor(JSON.parse(fs.readFileSync(0, "utf8"))).validate();
+"""
 
 
 def rendered():
@@ -62,6 +71,14 @@ def check_schemas(manifests):
         for version in VERSIONS:
             if kind not in FOREIGN_KINDS:
                 kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def check_service_monitor(manifest):
+    folder = os.environ.get("KUBERNETES_MODELS")
+    expect(folder, "KUBERNETES_MODELS names no folder: npm install --prefix FOLDER @kubernetes-models/prometheus-operator@6")
+    command = ["node", "--input-type=module", "--eval", VALIDATE_SERVICE_MONITOR]
+    ended = subprocess.run(command, cwd=folder, input=json.dumps(manifest), stderr=subprocess.PIPE, text=True)
+    expect(ended.returncode == 0, f"ServiceMonitor: {ended.stderr.strip()}")
 
 
 def check_names(manifests):
@@ -115,6 +132,7 @@ def check_settings(manifests):
 def main():
     manifests = rendered()
     check_schemas(manifests)
+    check_service_monitor(manifests["ServiceMonitor"])
     check_names(manifests)
     check_settings(manifests)
     print(f"{len(manifests)} manifests fit the API of Kubernetes {VERSIONS[0]} and {VERSIONS[-1]}, and each other")
