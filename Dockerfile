@@ -1,8 +1,8 @@
 # Both bases may come from a mirror. BASE_IMAGE needs glibc of Debian 12 or later and a user 65532, and nothing else.
-ARG BUILD_IMAGE=rust:1-bookworm
+ARG BUILD_IMAGE=rust:1.95.0-bookworm
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-# The build machine has the toolchain in it; `rust-toolchain.toml` stays out of the context, so that no other is fetched.
+# The build machine has the toolchain of `rust-toolchain.toml`, which stays out of the context, so that no other is fetched.
 FROM ${BUILD_IMAGE} AS build
 # Writes the list of dependencies (SBOM) into the binary, where scanners of images look for it.
 RUN cargo install --locked cargo-auditable@0.7.7

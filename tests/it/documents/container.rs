@@ -61,6 +61,17 @@ fn the_image_carries_the_version_of_the_manifest() {
 }
 
 #[test]
+fn the_image_is_built_by_the_pinned_compiler() {
+    let toolchain = read("rust-toolchain.toml");
+    let mut lines = toolchain.lines();
+    let channel = lines.find_map(|line| line.strip_prefix("channel = "));
+    let version = channel.unwrap().trim_matches('"');
+    let image = format!("rust:{version}-bookworm");
+    assert!(read("Dockerfile").contains(&format!("ARG BUILD_IMAGE={image}\n")));
+    assert!(read("docs/zh/operating.md").contains(&format!("/{image} ")));
+}
+
+#[test]
 fn the_container_files_name_settings_that_exist() {
     let known: Vec<String> = SETTINGS
         .iter()
