@@ -11,11 +11,12 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use tokio::task::block_in_place;
 use wechat_sandbox::Api;
 use wxqr::clock::{Clock as _, SystemClock};
 
 use super::contract::{for_a_while, temporary};
-use crate::support::database::Database;
+use crate::support::database::{Cluster, Database};
 use crate::support::figures::{Figures, grouped, in_time, sized};
 use crate::support::fleet::{Replica, Upstream};
 use crate::support::load::Paced;
@@ -161,6 +162,23 @@ async fn a_restored_copy_serves_its_codes_without_a_call() {
     let replica = upstream.replica(&url, &[]).await;
     assert_eq!(replica.get(path).await.ticket(), made);
     assert_eq!(upstream.sandbox.count(Api::Create), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_dump_serves_its_codes_without_a_call() {
+    let Some(cluster) = block_in_place(Cluster::start) else {
+        return;
+    };
+    let upstream = Upstream::spawn().await;
+    let path = "/qrcode.json?scene_str=door&permanent=true";
+    let replica = upstream.replica(&cluster.url(), &[]).await;
+    let made = replica.keyed(path).await.ticket();
+    block_in_place(|| cluster.dump());
+    replica.kill().await;
+    let restored = block_in_place(|| cluster.restore());
+    let replica = upstream.replica(&restored, &[]).await;
+    assert_eq!(replica.get(path).await.ticket(), made);
+    assert_eq!(upstream.creates(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

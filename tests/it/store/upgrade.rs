@@ -1,12 +1,21 @@
 //! Tables of another version: older ones are brought up to date, newer ones are refused.
 
+use std::fs;
+
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;
-use crate::support::files::read;
+use crate::support::files::{path, read};
 use crate::support::fleet::Upstream;
+use crate::support::process::run;
 use crate::support::pushes::{PushedEvent, TOKEN, signed_query};
+
+/// Makes the tables those of a newer version.
+const NEWER_TABLES: &str = "INSERT INTO _sqlx_migrations
+    SELECT 9999, 'of the future', installed_on, success, checksum, execution_time
+    FROM _sqlx_migrations WHERE version = 1";
 
 async fn databases() -> Vec<Database> {
     [Some(Database::sqlite()), Database::postgres().await]
@@ -87,16 +96,33 @@ async fn a_database_of_the_first_schema_is_upgraded_with_all_that_it_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_start_together_upgrade_a_database_once() {
+    let migrations = fs::read_dir(path("migrations")).unwrap().count();
+    for database in databases().await {
+        fill_with_first_schema(&database).await;
+        let upstream = Upstream::spawn().await;
+        let starting = (0..3).map(|_| upstream.replica(&database.url, &[]));
+        let replicas = join_all(starting).await;
+        for replica in &replicas {
+            let door = "/qrcode.json?scene_str=door&permanent=true";
+            assert_eq!(replica.get(door).await.ticket(), "ticket-of-the-door");
+            assert_eq!(replica.stock().await, (2, 1));
+        }
+        assert_eq!(upstream.creates(), 0, "nothing is created again");
+        let applied = "SELECT CAST(count(*) AS TEXT) FROM _sqlx_migrations";
+        let applied = database.text(applied).await;
+        assert_eq!(applied, Some(migrations.to_string()));
+        for replica in replicas {
+            replica.kill().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_older_version_refuses_newer_tables_and_says_what_to_do() {
     for database in databases().await {
         database.store().await.database.close().await;
-        database
-            .run(
-                "INSERT INTO _sqlx_migrations
-                 SELECT 9999, 'of the future', installed_on, success, checksum, execution_time
-                 FROM _sqlx_migrations WHERE version = 1",
-            )
-            .await;
+        database.run(NEWER_TABLES).await;
         let upstream = Upstream::spawn().await;
         let output = upstream.process(&database.url, &[]).output().await;
         assert_eq!(output.status, 78, "{output:?}");
@@ -111,4 +137,31 @@ async fn an_older_version_refuses_newer_tables_and_says_what_to_do() {
         let newest = database.text(newest).await;
         assert_eq!(newest.as_deref(), Some("of the future"));
     }
+}
+
+/// The older version is this one, since the tables say that they are newer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_version_goes_on_with_the_backup_from_before_the_upgrade() {
+    let (upstream, database) = (Upstream::spawn().await, Database::sqlite());
+    let door = "/qrcode.json?scene_str=door&permanent=true";
+    let replica = upstream.replica(&database.url, &[]).await;
+    let made = replica.keyed(door).await.ticket();
+    let folder = tempfile::tempdir().unwrap();
+    let backup = folder.path().join("before.db");
+    let settings = [("WXQR_DATABASE_URL", database.url.as_str())];
+    let output = run(&["backup", backup.to_str().unwrap()], &settings).await;
+    assert_eq!(output.status, 0, "{output:?}");
+    replica.kill().await;
+    database.run(NEWER_TABLES).await;
+    let refused = upstream.process(&database.url, &[]).output().await;
+    assert_eq!(refused.status, 78, "{refused:?}");
+
+    for file in ["", "-wal", "-shm"] {
+        let file = format!("{}{file}", database.file().display());
+        fs::remove_file(file).ok();
+    }
+    fs::rename(&backup, database.file()).unwrap();
+    let replica = upstream.replica(&database.url, &[]).await;
+    assert_eq!(replica.get(door).await.ticket(), made);
+    assert_eq!(upstream.creates(), 1);
 }

@@ -302,6 +302,31 @@ impl Cluster {
         self.program("pg_ctl", &start);
     }
 
+    /// Dumps its first database to a file, as the operator's guide does.
+    pub(crate) fn dump(&self) {
+        let dump = ["-Fc", "-f", &self.dumped(), "postgres"];
+        self.client_program("pg_dump", &dump);
+    }
+
+    /// Loads the dump into a new database, as the guide does, and returns its address.
+    pub(crate) fn restore(&self) -> String {
+        self.client_program("createdb", &["restored"]);
+        let restore = ["-d", "restored", "--exit-on-error", &self.dumped()];
+        self.client_program("pg_restore", &restore);
+        self.url().replace("/postgres?", "/restored?")
+    }
+
+    fn dumped(&self) -> String {
+        self.folder.path().join("wxqr.dump").display().to_string()
+    }
+
+    /// Runs a program that connects to the server.
+    fn client_program(&self, name: &str, arguments: &[&str]) {
+        let port = self.port.to_string();
+        let server = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
+        self.program(name, &[&server[..], arguments].concat());
+    }
+
     /// Sets the login rules of this address, in the syntax of `pg_hba.conf`.
     pub(crate) fn admit(&self, rules: &str) {
         std::fs::write(Path::new(&self.data()).join("pg_hba.conf"), rules).unwrap();
