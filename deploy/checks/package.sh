@@ -121,7 +121,6 @@ stop() {
 creates() { curl --silent --fail "$wechat/sandbox/calls" | jq .counts.create; }
 
 door() {
-    key=$(cut -d: -f2 "$secrets/api_keys")
     curl --silent --fail --header "Authorization: Bearer $key" --json '{"scene_str": "door", "permanent": true}' \
         "$here/api/codes" | jq --exit-status --raw-output .ticket
 }
@@ -129,7 +128,11 @@ door() {
 sums() { find "$@" -type f -exec sha256sum {} + | sort; }
 
 echo "package: install"
-inside apt-get install --yes --quiet /var/backups/wxqr_1.0-1.deb > "$scratch/said"
+inside apt-get install --yes --quiet /var/backups/wxqr_1.0-1.deb > "$scratch/said" 2>&1
+key=$(grep -x 'wxqr_[A-Za-z0-9]*' "$scratch/said") || fail "the installation does not show the API key"
+if grep -q "$key" -r "$root/etc/wxqr"; then
+    fail "the API key is in the settings"
+fi
 grep -q 'the AppSecret in /etc/wxqr/secrets/app_secret' "$scratch/said" || fail "the installation does not say what is missing"
 [ "$(stat --format '%a %U' "$secrets/person_key")" = "600 root" ] || fail "the secrets are not root's alone"
 # The pages refer to one another, and to the files of deploy/.

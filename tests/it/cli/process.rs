@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::process::Command;
 use wechat_sandbox::{Api, Fault, FaultKind, Target};
+use wxqr::access::{Keyring, Scope};
 
 use crate::support::answer::Answer;
 use crate::support::app::{APP_ID, APP_SECRET};
@@ -451,9 +452,9 @@ async fn the_secrets_of_a_new_set_up_are_made_by_one_command() {
         let script = path("deploy/secrets.sh");
         let output = Command::new("sh").arg(script).output().await.unwrap();
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
     };
-    let (made, again) = (run_script().await, run_script().await);
+    let ([made, said], [again, _]) = (run_script().await, run_script().await);
     let pairs: Vec<_> = made
         .lines()
         .map(|line| line.split_once('=').unwrap())
@@ -465,7 +466,18 @@ async fn the_secrets_of_a_new_set_up_are_made_by_one_command() {
     let account = [("WXQR_APP_ID", APP_ID), ("WXQR_APP_SECRET", APP_SECRET)];
     let output = run(&["config"], &[&account[..], &pairs].concat()).await;
     assert_eq!(output.status, 0, "{output:?}");
-    assert!(output.stdout.contains("admin:********:admin"), "{output:?}");
+    let masked = "admin:sha256:********:admin,doctor:********:stats";
+    assert!(output.stdout.contains(masked), "{output:?}");
+
+    let shown = said.lines().last().unwrap();
+    assert!(!made.contains(shown), "the settings have its hash: {made}");
+    let keys = pairs.iter().find(|(name, _)| *name == "WXQR_API_KEYS");
+    let (_, keys) = *keys.unwrap();
+    let keyring: Keyring = keys.parse().unwrap();
+    assert!(keyring.find(shown).unwrap().allows(Scope::Permanent));
+    let (_, for_doctor) = keys.split_once(",doctor:").unwrap();
+    let for_doctor = for_doctor.strip_suffix(":stats").unwrap();
+    assert!(keyring.find(for_doctor).unwrap().allows(Scope::Stats));
 }
 
 #[tokio::test]
