@@ -1,9 +1,10 @@
 //! How fast events are acknowledged, and what holds that up.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use serde_json::Value;
 use wechat::push::Reply;
 use wechat::scene::Scene;
 use wechat::ticket::{IssuedCode, Life};
@@ -11,6 +12,7 @@ use wxqr::app::Stores;
 use wxqr::channels::{Change, ChannelChange};
 use wxqr::clock::{Clock as _, SystemClock};
 
+use super::wechatpy;
 use crate::support::Server;
 use crate::support::callback::events;
 use crate::support::client;
@@ -18,7 +20,7 @@ use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, millis, sized};
 use crate::support::fleet::{Replica, Upstream};
 use crate::support::load::{Met, Paced};
-use crate::support::pushes::{PushedEvent, TOKEN, signed_query};
+use crate::support::pushes::{AES_KEY, PushedEvent, TOKEN, sealed, signed_query};
 
 /// How often WeChat pushes what is not acknowledged. In full size the first time has to do.
 const DELIVERIES: usize = 4;
@@ -26,35 +28,74 @@ const DELIVERIES: usize = 4;
 /// How many codes they scan.
 const CODES: usize = 100;
 
-/// So many followers a second, for so long. What they read has to hold this.
+/// Whether pushes and their answers are encrypted.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Plain,
+    Safe,
+}
+
+impl Mode {
+    /// The callback's settings.
+    fn settings(self) -> Vec<(&'static str, &'static str)> {
+        let token = ("CALLBACK_TOKEN", TOKEN);
+        match self {
+            Self::Plain => vec![token],
+            Self::Safe => vec![token, ("ENCODING_AES_KEY", AES_KEY)],
+        }
+    }
+
+    /// The query and the body of a push.
+    fn push(self, event: &PushedEvent) -> (String, String) {
+        match self {
+            Self::Plain => (signed_query(&event.openid), event.xml()),
+            Self::Safe => sealed(&event.openid, &event.xml()),
+        }
+    }
+}
+
+/// The answer to a follower's push.
+struct PushAnswer {
+    openid: String,
+    body: String,
+}
+
+/// So many followers a second, for so long, and the answers to their pushes.
 async fn followers_come(
     replica: &Replica,
     per_second: u32,
     time: Duration,
-    read: &'static str,
-) -> Met {
+    mode: Mode,
+) -> (Met, Vec<PushAnswer>) {
     let (client, address) = (client(), replica.address);
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&answers);
     let load = Paced::start(per_second, move |n| {
-        let client = client.clone();
+        let (client, kept) = (client.clone(), Arc::clone(&kept));
         async move {
-            let (scene, ticket) = (format!("{}", n % CODES), ticket(n % CODES));
+            let (scene, ticket) = (scene(n % CODES), ticket(n % CODES));
             let follow = PushedEvent::follow(&format!("oFollower{n:08}"), &scene, &ticket);
-            let url = format!("http://{address}/callback?{}", signed_query(&follow.openid));
+            let (query, push) = mode.push(&follow);
+            let url = format!("http://{address}/callback?{query}");
             let mut answer = String::new();
             for _ in 0..sized(DELIVERIES, 1) {
-                let pushed = client.post(&url).body(follow.xml()).send().await;
+                let pushed = client.post(&url).body(push.clone()).send().await;
                 let pushed = pushed.map_err(|error| error.to_string())?;
                 answer = format!("{pushed:?}");
                 if pushed.status() == 200 {
                     let body = pushed.text().await.map_err(|error| error.to_string())?;
-                    return body.contains(read).then_some(()).ok_or(body);
+                    let openid = follow.openid;
+                    kept.lock().unwrap().push(PushAnswer { openid, body });
+                    return Ok(());
                 }
             }
             Err(answer)
         }
     });
     tokio::time::sleep(time).await;
-    load.finish().await
+    let met = load.finish().await;
+    let answers = std::mem::take(&mut *answers.lock().unwrap());
+    (met, answers)
 }
 
 async fn all_are_stored(store: &Stores, met: &Met) {
@@ -65,7 +106,7 @@ async fn all_are_stored(store: &Stores, met: &Met) {
 /// Keeps codes with replies.
 async fn keep_codes(store: &Stores, read: &str) {
     for n in 0..CODES {
-        let scene: Scene = format!("QR_SCENE:{}", n + 1).parse().unwrap();
+        let scene: Scene = format!("QR_SCENE:{}", scene(n)).parse().unwrap();
         let code = IssuedCode {
             ticket: ticket(n).parse().unwrap(),
             url: format!("http://weixin.qq.com/q/{n}").parse().unwrap(),
@@ -84,26 +125,58 @@ async fn keep_codes(store: &Stores, read: &str) {
     }
 }
 
+/// The scene number of a code; scenes begin with 1.
+fn scene(code: usize) -> String {
+    (code + 1).to_string()
+}
+
 fn ticket(code: usize) -> String {
     format!("of-code-{code}")
 }
 
 async fn events_are_acknowledged(database: Database, engine: &str) {
-    pace_of(&database, format!("stored in {engine}"), "success").await;
+    let how = format!("stored in {engine}");
+    let (_, answers) = pace_of(&database, how, Mode::Plain).await;
+    assert!(answers.iter().all(|answer| answer.body == "success"));
 }
 
+/// In the safe mode, so that a reply costs what it costs with a real account.
 async fn events_are_replied_to(database: Database, engine: &str) {
     let read = "欢迎光临！Welcome to our shop.";
     keep_codes(&database.store().await, read).await;
-    pace_of(&database, format!("with replies, stored in {engine}"), read).await;
+    let how = format!("with encrypted replies, stored in {engine}");
+    let (mut figures, answers) = pace_of(&database, how, Mode::Safe).await;
+    let (openids, bodies): (Vec<_>, Vec<_>) = answers
+        .into_iter()
+        .map(|answer| (answer.openid, answer.body))
+        .unzip();
+    // Fails if a signature or the AppID is wrong.
+    let Some(messages) = wechatpy::read(&bodies) else {
+        return;
+    };
+    assert_eq!(messages.len(), openids.len());
+    let is_wrong = |(opened, openid): &(&Value, &String)| {
+        let message = &opened["message"];
+        opened["encrypted"] != true
+            || message["Content"] != read
+            || message["ToUserName"] != openid.as_str()
+    };
+    let wrong = messages.iter().zip(&openids).filter(is_wrong).count();
+    let what = format!(
+        "of {} replies, decrypted and verified by wechatpy, wrong",
+        grouped(messages.len())
+    );
+    figures.exactly(&what, 0, wrong);
+    assert_eq!(wrong, 0);
 }
 
-async fn pace_of(database: &Database, how: String, read: &'static str) {
+/// The figures of 500 followers a second, and the answers to their pushes.
+async fn pace_of(database: &Database, how: String, mode: Mode) -> (Figures, Vec<PushAnswer>) {
     let seconds = sized(2, 30);
     let upstream = Upstream::spawn().await;
-    let settings = [("CALLBACK_TOKEN", TOKEN)];
-    let replica = upstream.replica(&database.url, &settings).await;
-    let met = followers_come(&replica, 500, Duration::from_secs(seconds), read).await;
+    let replica = upstream.replica(&database.url, &mode.settings()).await;
+    let time = Duration::from_secs(seconds);
+    let (met, answers) = followers_come(&replica, 500, time, mode).await;
     all_are_stored(&database.store().await, &met).await;
     let mut figures = Figures::of(format!("500 events a second for {seconds} s, {how}"));
     let what = format!("of {} events, not acknowledged", grouped(met.asked()));
@@ -118,6 +191,7 @@ async fn pace_of(database: &Database, how: String, read: &'static str) {
         most,
         met.percentile(99),
     );
+    (figures, answers)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +229,7 @@ async fn a_relay_that_hangs_costs_no_event() {
     let settings = [("CALLBACK_TOKEN", TOKEN), ("RELAY_URL", &old)];
     let replica = upstream.replica(&database.url, &settings).await;
     let time = Duration::from_secs(seconds);
-    let met = followers_come(&replica, per_second, time, "").await;
+    let (met, _) = followers_come(&replica, per_second, time, Mode::Plain).await;
     all_are_stored(&database.store().await, &met).await;
     let mut figures = Figures::of(format!(
         "The relay answers nothing, {per_second} events a second for {seconds} s"
