@@ -1,4 +1,4 @@
-"""Servers that are measured, and the load on them: a part of compare.py."""
+"""Servers that are measured, the load on them, and how programs report: a part of the others here."""
 
 import json
 import os
@@ -100,6 +100,11 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def report(line, kept):
+    """Prints a row for reliability.py: the fault, a colon, and the figures. What else a program says goes to standard error."""
+    print(line if kept else f"NOT KEPT: {line}", flush=True)
 
 
 def free_port():

@@ -4,24 +4,26 @@
     cargo build --release
     bench/webhooks.py target/release/wxqr [--kills 100] [--rate 100] [--away 60] [--answer-ms 100] [--database postgres://...]
 
-Two replicas share a database, an SQLite file unless another is named, which must be empty. Events are pushed to both, and again
-until they are acknowledged, as WeChat does. The receiver is away at first, for --away seconds. Then one of the replicas after the
-other is killed with SIGKILL and started again. At the end the events that the receiver got, repeats dropped, must be those of
-/api/scans in their order. Each request must be signed, and a repeated id must bring the same events; with SQLite each event must
-be in the file when it comes. Prints one line of figures, and exits with 1 if a promise is broken. Needs Linux and Python 3.9.
+Two replicas share a database, an SQLite file unless another is named, which must be empty and needs psql. Events are pushed to
+both, and again until they are acknowledged, as WeChat does. The receiver is away at first, for --away seconds. Then one of the
+replicas after the other is killed with SIGKILL and started again. At the end the events that the receiver got, repeats dropped,
+must be those of /api/scans in their order. Each request must be signed, a repeated id must bring the same events, and each event
+must be in the database when it comes. Prints one line of figures, and exits with 1 if a promise is broken. Needs Linux and Python
+3.9.
 """
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
 import itertools
 import json
 import os
-import pathlib
 import secrets
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,7 +31,7 @@ import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from rig import Server, free_port
+from rig import Server, free_port, report
 
 TOKEN = "callbacktokenOfTheBench"
 KEY = "stats-key-of-the-bench"
@@ -40,10 +42,10 @@ CATCHES_UP_WITHIN_S = 60
 class Receiver:
     """What the owner runs. It notes what comes, and what is wrong with it."""
 
-    def __init__(self, database_file, answers_after_s):
+    def __init__(self, database, answers_after_s):
         self.port = free_port()
         self.answers_after_s = answers_after_s
-        self.database_file = database_file
+        self.database = database
         self.lock = threading.Lock()
         self.requests = {}
         self.order = []
@@ -59,8 +61,8 @@ class Receiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                time.sleep(receiver.answers_after_s)
                 receiver.take(self.headers, body)
+                time.sleep(receiver.answers_after_s)
                 self.send_response(204)
                 self.end_headers()
 
@@ -75,7 +77,9 @@ class Receiver:
         if not is_signed(headers, body):
             self.faults.append(f"{message_id} is not signed")
         ids = [event["id"] for event in json.loads(body)["data"]["events"]]
-        self.check_stored(ids)
+        missing = len(ids) - stored(self.database, ids)
+        if missing:
+            self.faults.append(f"{missing} events came before they were stored")
         with self.lock:
             self.came_at.append(time.monotonic())
             if message_id in self.requests:
@@ -86,15 +90,20 @@ class Receiver:
                 self.requests[message_id] = ids
                 self.order += ids
 
-    def check_stored(self, ids):
-        if self.database_file is None:
-            return
-        with sqlite3.connect(f"file:{self.database_file}?mode=ro", uri=True, timeout=10) as database:
-            marks = ",".join("?" * len(ids))
-            stored = database.execute(f"SELECT COUNT(*) FROM event WHERE id IN ({marks})", ids).fetchone()[0]
-        database.close()
-        if stored != len(ids):
-            self.faults.append(f"{len(ids) - stored} events came before they were stored")
+
+def is_sqlite(database):
+    return database.startswith("sqlite:")
+
+
+def stored(database, ids):
+    """How many of these events are in the database."""
+    count = "SELECT COUNT(*) FROM event WHERE id IN ({})".format(",".join(f"'{event_id}'" for event_id in ids))
+    if is_sqlite(database):
+        file = database.removeprefix("sqlite://")
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
+            return connection.execute(count).fetchone()[0]
+    read = subprocess.run(["psql", "-XAtq", database, "-c", count], check=True, stdout=subprocess.PIPE, text=True)
+    return int(read.stdout)
 
 
 def is_signed(headers, body):
@@ -219,10 +228,9 @@ def parsed_arguments():
 
 
 def measure(arguments, folder):
-    file = None if arguments.database else pathlib.Path(folder, "wxqr.db")
-    database = arguments.database or f"sqlite://{file}"
+    database = arguments.database or f"sqlite://{folder}/wxqr.db"
     binary = os.path.abspath(arguments.binary)
-    receiver = Receiver(file, arguments.answer_ms / 1000)
+    receiver = Receiver(database, arguments.answer_ms / 1000)
     command = [binary, "sandbox", "--listen", "127.0.0.1:{port}", "--account", "wxbench:0123456789abcdef0123456789abcdef"]
     sandbox = Server("sandbox", command)
     replicas = [started(binary, database, sandbox, receiver) for _ in range(2)]
@@ -240,25 +248,25 @@ def measure(arguments, folder):
             replicas[kill % 2] = started(binary, database, sandbox, receiver)
         acknowledged = pushes.finish()
         caught_up_s = wait_until_delivered(replicas[0])
-        stored = all_events(replicas[0])
-        return report(arguments, receiver, stored, acknowledged, caught_up_s)
+        return figures(arguments, receiver, all_events(replicas[0]), acknowledged, caught_up_s)
     finally:
         for server in [*replicas, sandbox]:
             server.stop()
 
 
-def report(arguments, receiver, stored, acknowledged, caught_up_s):
+def figures(arguments, receiver, events, acknowledged, caught_up_s):
     times = receiver.came_at[1:]
     longest = max((after - before for before, after in zip(times, times[1:])), default=0.0)
-    lost = len(set(stored) - set(receiver.order))
+    lost = len(set(events) - set(receiver.order))
+    engine = "SQLite" if is_sqlite(receiver.database) else "PostgreSQL"
     line = (
-        f"{arguments.kills} kills of one of two replicas, receiver of webhooks away for {arguments.away:.0f} s, {arguments.rate} events a second: {acknowledged} events acknowledged, "
-        f"{len(stored)} stored, {len(receiver.order)} delivered in {len(receiver.requests)} requests and {receiver.repeats} repeats, {lost} lost, "
+        f"{arguments.kills} kills of one of two replicas, receiver of webhooks away for {arguments.away:.0f} s, {arguments.rate} events a second, "
+        f"stored in {engine}: {acknowledged} events acknowledged, {len(events)} stored, {len(receiver.order)} delivered in {len(receiver.requests)} requests and {receiver.repeats} repeats, {lost} lost, "
         f"longest silence {longest:.1f} s, caught up {caught_up_s:.1f} s after the last event"
     )
     kept = (
-        receiver.order == stored
-        and acknowledged == len(stored)
+        receiver.order == events
+        and acknowledged == len(events)
         and not receiver.faults
         and caught_up_s < CATCHES_UP_WITHIN_S
     )
@@ -268,9 +276,9 @@ def report(arguments, receiver, stored, acknowledged, caught_up_s):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         line, faults, kept = measure(parsed_arguments(), folder)
-    print(line if kept else f"NOT KEPT: {line}")
+    report(line, kept)
     for fault in faults:
-        print(fault)
+        print(fault, file=sys.stderr)
     sys.exit(0 if kept else 1)
 
 
