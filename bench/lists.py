@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Time to the first page of each list of channels, and of the upgrade of an older database.
+"""Time to the first and the last page of each list of channels, and of the upgrade of an older database.
 
     cargo build --release
     bench/lists.py target/release/wxqr [--channels 100000] [--database postgres://USER@HOST/EMPTY]
 
 Starts the service once for its tables, writes channels as an older version did, and starts it again: that start computes
-what lists order and search by. Prints the median of some requests for each list, and exits with 1 if one takes longer than
-was promised: 50 ms, with a search 100 ms. The default is SQLite. Another database must be empty, and needs psql; it is
-vacuumed before the requests, as its own autovacuum does within a minute of such an upgrade.
+what lists order and search by. Prints one line with the slowest pages; standard error has the median of some requests for each
+page. Exits with 1 if one takes longer than was promised: 50 ms, with a search 100 ms. The default is SQLite. Another database
+must be empty, and needs psql; it is vacuumed before the requests, as its own autovacuum does within a minute of such an upgrade.
 """
 
 import argparse
@@ -22,11 +22,12 @@ import time
 import urllib.parse
 import urllib.request
 
-from rig import Server
+from rig import Server, report
 
 APP_ID = "wx0123456789abcdef"
 KEY = "0123456789abcdef0123456789abcdef"
 TIMES = 9
+PAGE, LARGEST_PAGE = 100, 1000
 UPGRADED_WITHIN_S = 600
 PROMISED_MS = 50
 PROMISED_SEARCH_MS = 100
@@ -100,17 +101,38 @@ def get(server, path, parameters):
     return (time.monotonic() - started) * 1000, json.loads(body)
 
 
+def pages(server):
+    """Name, path and parameters of the first and the last page of each list."""
+    for name, parameters in LISTS.items():
+        yield name, "/api/codes", parameters
+        cursor = last_cursor(server, parameters)
+        if cursor:
+            yield f"{name}, last page", "/api/codes", {**parameters, **cursor}
+    yield "groups", "/api/groups", {}
+
+
+def last_cursor(server, parameters):
+    """The parameter of the last page, none if there is only one page."""
+    cursor = {}
+    for limit in [LARGEST_PAGE, PAGE]:
+        while True:
+            _, page = get(server, "/api/codes", {**parameters, **cursor, "limit": limit})
+            if "next_cursor" not in page:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+    return cursor
+
+
 def measure(server):
-    """Prints a line for each list; returns those that took too long."""
-    late = []
-    lists = [(name, "/api/codes", given) for name, given in LISTS.items()] + [("groups", "/api/groups", {})]
-    for name, path, parameters in lists:
+    """Prints a line for each page. Returns the slowest time without and with a search, in ms."""
+    slowest = {PROMISED_MS: 0.0, PROMISED_SEARCH_MS: 0.0}
+    for name, path, parameters in pages(server):
         got = [get(server, path, parameters) for _ in range(TIMES)]
         took, page = statistics.median(ms for ms, _ in got), got[0][1]
         promised = PROMISED_SEARCH_MS if "q" in parameters else PROMISED_MS
-        print(f"{name:30} {took:7.1f} ms  of {promised} ms  {page.get('total', len(page['items'])):7} in all")
-        late += [name] if took > promised else []
-    return late
+        print(f"{name:40} {took:7.1f} ms  of {promised} ms  {page.get('total', len(page['items'])):7} in all", file=sys.stderr)
+        slowest[promised] = max(slowest[promised], took)
+    return slowest[PROMISED_MS], slowest[PROMISED_SEARCH_MS]
 
 
 def main():
@@ -126,13 +148,18 @@ def main():
         server.stop()
         fill(database, arguments.channels)
         server, took = serve(binary, database)
-        print(f"upgrade of {arguments.channels:,} channels: {took:.1f} s")
+        engine = "SQLite" if database.startswith("sqlite:") else "PostgreSQL"
         if not database.startswith("sqlite:"):
             psql(database, "VACUUM ANALYZE")
-        late = measure(server)
+        plain_ms, search_ms = measure(server)
         server.stop()
-    if late:
-        sys.exit(f"too slow: {', '.join(late)}")
+    kept = plain_ms <= PROMISED_MS and search_ms <= PROMISED_SEARCH_MS
+    report(
+        f"{arguments.channels:,} channels, first and last page of each list, stored in {engine}: the slowest page in {plain_ms:.1f} ms, "
+        f"of a search in {search_ms:.1f} ms; the tables of an older version were upgraded in {took:.1f} s",
+        kept,
+    )
+    sys.exit(0 if kept else 1)
 
 
 if __name__ == "__main__":
