@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 
+from rig import report
 from slow_clients import CLOSED_WITHIN_S, PATIENCE_S, Visitor, address_of, memory_mib, open_files
 
 ASK_EVERY_S = 0.01
@@ -70,7 +71,7 @@ def main():
     for name, attack in ATTACKS.items():
         if arguments.only in name:
             line, kept = figures_of(arguments, name, attack)
-            print(line if kept else f"NOT KEPT: {line}", flush=True)
+            report(line, kept)
             good = good and kept
     sys.exit(0 if good else 1)
 

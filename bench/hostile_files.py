@@ -4,9 +4,9 @@
     cargo build --release
     bench/hostile_files.py target/release/wxqr
 
-Sends each file to `POST /api/codes/plan`, alone and then four at once, and prints the answer, the time, and by how much resident
-memory grew at most. Exits with 1 if a file is planned that should be refused, if memory grows by more than 64 MiB, or if a code is
-there afterwards. Needs Linux: the peak is reset through /proc.
+Sends each file to `POST /api/codes/plan`, alone and then four at once. Prints one line of figures; standard error has a line for
+each file: the answer, the time, and by how much resident memory grew at most. Exits with 1 if a file is planned that should be
+refused, if memory grows by more than 64 MiB, or if a code is there afterwards. Needs Linux: the peak is reset through /proc.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import urllib.request
 import zipfile
 
 from lists import KEY, serve
+from rig import report
 from slow_clients import memory_mib
 
 PROMISED_MIB = 64
@@ -141,7 +142,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path)
     arguments = parser.parse_args()
-    broken = []
+    refused, longest_s, most_mib, kept = 0, 0.0, 0, True
     with tempfile.TemporaryDirectory() as folder:
         server, _ = serve(arguments.binary.resolve(), f"sqlite://{folder}/wxqr.db")
         # What the first plan takes stays, and is no file's.
@@ -150,15 +151,22 @@ def main():
             file = make()
             assert len(file) <= LARGEST, f"{name} has {len(file)} bytes"
             status, answer, took, grown = sent(server, file, media_type)
-            print(f"{name}, {len(file) / MIB:.1f} MiB: {told(status, answer)} {took * 1000:.0f} ms, {grown} MiB more", flush=True)
-            if grown > PROMISED_MIB or status >= 500 or is_refused not in (None, status != 200):
-                broken.append(name)
+            is_kept = grown <= PROMISED_MIB and status < 500 and is_refused in (None, status != 200)
+            line = f"{name}, {len(file) / MIB:.1f} MiB: {told(status, answer)} {took * 1000:.0f} ms, {grown} MiB more"
+            print(line if is_kept else f"NOT AS PROMISED: {line}", file=sys.stderr)
+            refused, longest_s, most_mib = refused + (status != 200), max(longest_s, took), max(most_mib, grown)
+            kept = kept and is_kept
         request = urllib.request.Request(f"http://127.0.0.1:{server.port}/api/codes", headers={"Authorization": f"Bearer {KEY}"})
         with urllib.request.urlopen(request) as answer:
             codes = json.load(answer)["total"]
         server.stop()
-    if broken or codes:
-        sys.exit(f"not as promised: {', '.join(broken)}; {codes} codes are there")
+    kept = kept and codes == 0
+    report(
+        f"{len(FILES)} files of channels, hostile or of the largest size, each alone and {AT_ONCE} at once: {refused} refused, "
+        f"{len(FILES) - refused} read, the slowest in {longest_s * 1000:.0f} ms, {most_mib} MiB more memory at most, {codes} codes created",
+        kept,
+    )
+    sys.exit(0 if kept else 1)
 
 
 if __name__ == "__main__":

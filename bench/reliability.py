@@ -3,12 +3,13 @@
 
     bench/reliability.py
 
-Builds the release, runs the tests below one by one with FULL_SIZE=1, then bench/slow_clients.py, bench/held_bodies.py and
-bench/webhooks.py, and writes the document. Takes half an hour after the build, on an otherwise idle machine. TEST_DATABASE_URL names a PostgreSQL
-server and a role that may create databases; without it replicas share an SQLite file, and tests that need PostgreSQL are
-skipped. Needs Linux, git, Chromium and Python 3.9. Exits with 1 if a test failed or a promise was broken.
+Builds the release, runs the tests below one by one with FULL_SIZE=1, then the programs below, and writes the document. Takes an
+hour after the build, on an otherwise idle machine. TEST_DATABASE_URL names a PostgreSQL server and a role that may create
+databases; without it replicas share an SQLite file, and what needs PostgreSQL is skipped. Needs Linux, git, Chromium, zbar,
+Python 3.9 and, for PostgreSQL, psql. Exits with 1 if a test failed or a promise was broken.
 """
 
+import contextlib
 import datetime
 import json
 import os
@@ -18,6 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+from typing import NamedTuple
+
+from lists import psql
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "reliability.md"
@@ -58,8 +63,52 @@ BESIDE_THE_CODE = [
 ]
 
 
+class Program(NamedTuple):
+    """A program of bench/, which prints a line for each fault: the fault, a colon, and the figures."""
+
+    path: str
+    what: str
+    promised: str
+    arguments: tuple = ()
+    # Whether it runs again on PostgreSQL, with --database.
+    takes_database: bool = False
+
+
+PROGRAMS = [
+    Program(
+        "bench/slow_clients.py",
+        "other requests, slow clients, open files, memory",
+        "p99 under 50 ms, all closed within 15 s, no file more",
+    ),
+    Program(
+        "bench/held_bodies.py",
+        "memory, other requests, clients, open files",
+        "at most 256 MiB, 64 MiB after, p50 under 50 ms, all closed within 15 s, no file more",
+    ),
+    Program(
+        "bench/webhooks.py",
+        "events that a receiver of webhooks got",
+        "all, in their order, none before it was stored, the last within 60 s",
+        takes_database=True,
+    ),
+    Program("bench/hostile_files.py", "answers, memory, codes", "refused or read, at most 64 MiB more, no code"),
+    Program(
+        "bench/archive.py",
+        "pictures, memory",
+        "each is the code of its row, under a name that Windows takes; under 32 MiB more",
+        arguments=("--more", "0"),
+    ),
+    Program("bench/lists.py", "until the page was there", "at most 50 ms, of a search 100 ms", takes_database=True),
+]
+
+
 def main():
     os.chdir(ROOT)
+    server = os.environ.get("TEST_DATABASE_URL")
+    if server:
+        # A server that cannot be used is found now, and not at the end.
+        with empty_database(server):
+            pass
     state = state_of_the_tree()
     run(["cargo", "build", "--release", "--locked"])
     run(["cargo", "test", "--release", "--locked", "--no-run", "--lib", "--test", "it"])
@@ -69,11 +118,13 @@ def main():
         figures.touch()
         failed = [name for name in TESTS if not run_tests(name, figures)]
         rows = [json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines()]
-    rows.extend(map(failure, failed))
+    rows.extend(failure(f"it::{name}".rstrip(":")) for name in failed)
     rows.extend(map(beside_the_code, BESIDE_THE_CODE))
-    rows.append(slow_clients())
-    rows.extend(held_bodies())
-    rows.append(webhooks())
+    for program in PROGRAMS:
+        rows.extend(rows_of(program))
+        if server and program.takes_database:
+            with empty_database(server) as database:
+                rows.extend(rows_of(program, "--database", database))
     minutes = (time.monotonic() - started) / 60
     DOCUMENT.write_text(document(rows, state, minutes), encoding="utf-8")
     broken = [row["fault"] for row in rows for line in row["lines"] if line.get("kept") is False]
@@ -96,10 +147,9 @@ def run_tests(name, figures):
     return subprocess.run(command, env=environment).returncode == 0
 
 
-def failure(name):
-    """Row of a test that failed before it had reported all figures, so that no fault is silently missing."""
-    line = {"what": "tests that failed", "promised": "0", "measured": "one or more", "kept": False}
-    test = f"it::{name}".rstrip(":")
+def failure(test):
+    """Row of a test or program that failed before it had reported all figures, so that no fault is silently missing."""
+    line = {"what": "failures", "promised": "0", "measured": "one or more", "kept": False}
     return {"fault": f"what {test} tries", "test": test, "lines": [line]}
 
 
@@ -114,48 +164,31 @@ def beside_the_code(row):
     return {"fault": fault, "test": test.replace("::tests", ""), "lines": [line]}
 
 
-def slow_clients():
-    return program(
-        "bench/slow_clients.py",
-        "other requests, slow clients, open files, memory",
-        "p99 under 50 ms, all closed within 15 s, no file more",
-    )
-
-
-def webhooks():
-    return program(
-        "bench/webhooks.py",
-        "events that a receiver of webhooks got",
-        "all, in their order, none before it was stored, the last within 60 s",
-    )
-
-
-def program(path, what, promised):
-    """Row of a program that prints a line: the fault, a colon, and the figures. What it prints below that is for a person."""
-    ended = subprocess.run([sys.executable, path, "target/release/wxqr"], stdout=subprocess.PIPE, text=True)
-    printed, _, _ = ended.stdout.partition("\n")
-    fault, _, measured = printed.removeprefix("NOT KEPT: ").partition(": ")
-    line = {"what": what, "promised": promised, "measured": measured, "kept": ended.returncode == 0}
-    return {"fault": fault or f"what {path} tries", "test": path, "lines": [line]}
-
-
-def held_bodies():
-    """Rows of bench/held_bodies.py, which prints a line for each attack: the attack, a colon, and the figures."""
-    command = [sys.executable, "bench/held_bodies.py", "target/release/wxqr"]
+def rows_of(program, *more):
+    """Runs a program with more arguments. What it prints to standard error is for a person."""
+    command = [sys.executable, program.path, "target/release/wxqr", *program.arguments, *more]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     rows = []
     for printed in ended.stdout.splitlines():
         kept = not printed.startswith("NOT KEPT: ")
         fault, _, measured = printed.removeprefix("NOT KEPT: ").partition(": ")
-        line = {
-            "what": "memory, other requests, clients, open files",
-            "promised": "at most 256 MiB, 64 MiB after, p50 under 50 ms, all closed within 15 s, no file more",
-            "measured": measured,
-            "kept": kept,
-        }
-        rows.append({"fault": fault, "test": "bench/held_bodies.py", "lines": [line]})
-    return rows or [{"fault": "bodies that are held", "test": "bench/held_bodies.py", "lines": [
-        {"what": "ended", "promised": "with figures", "measured": "without any", "kept": False}]}]
+        line = {"what": program.what, "promised": program.promised, "measured": measured, "kept": kept}
+        rows.append({"fault": fault, "test": program.path, "lines": [line]})
+    has_failed = ended.returncode != 0 or not rows
+    if has_failed and all(row["lines"][0]["kept"] for row in rows):
+        rows.append(failure(program.path))
+    return rows
+
+
+@contextlib.contextmanager
+def empty_database(server):
+    """The URL of a new database on a PostgreSQL server, which is dropped at the end."""
+    name = f"wxqr_reliability_{os.getpid()}"
+    psql(server, f"CREATE DATABASE {name}")
+    try:
+        yield urllib.parse.urlsplit(server)._replace(path=f"/{name}").geturl()
+    finally:
+        psql(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def state_of_the_tree():

@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 
+from rig import report
+
 DRIP_EVERY_S = 1.0
 ASK_EVERY_S = 0.01
 P99_MS = 50
@@ -44,12 +46,12 @@ def main():
         )
         try:
             address = address_of(service)
-            figures = measure(service.pid, address, arguments)
+            line, kept = measure(service.pid, address, arguments)
         finally:
             service.terminate()
             service.wait(PATIENCE_S)
-    print(figures["line"])
-    sys.exit(0 if figures["good"] else 1)
+    report(line, kept)
+    sys.exit(0 if kept else 1)
 
 
 def parsed_arguments():
@@ -102,13 +104,13 @@ def measure(pid, address, arguments):
         f"closed, the last after {longest:.1f} s; open files {files_before} before, {files_after} after; "
         f"resident memory {memory_before} MiB before, {memory_mib(pid, 'VmHWM')} MiB at most"
     )
-    good = (
+    kept = (
         p99 < P99_MS
         and len(closed) == len(lives)
         and longest < CLOSED_WITHIN_S
         and files_after <= files_before
     )
-    return {"line": line, "good": good}
+    return line, kept
 
 
 class Visitor:
