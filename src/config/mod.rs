@@ -171,11 +171,7 @@ impl Config {
         let hint = (!is_account_given)
             .then_some("Without an account, `wxqr demo` shows the whole service on this machine.");
         let mut reader = Reader::new(&resolved);
-        let account = reader.account();
-        let keys = reader
-            .optional(&settings::API_KEYS)
-            .map(Option::unwrap_or_default);
-        let config = reader.config(account, keys);
+        let config = reader.config(None);
         let config = reader.finish(config, &resolved.unknown, hint)?;
         Ok((config, resolved.effective()))
     }
@@ -196,7 +192,7 @@ impl Config {
         let mut resolved = Resolved::new(flags, environment);
         resolved.fit_for_the_demo();
         let mut reader = Reader::new(&resolved);
-        let config = reader.config(Ok(made.account), Ok(made.keys));
+        let config = reader.config(Some(made));
         let mut config = reader.finish(config, &resolved.unknown, None)?;
         let sandbox = local_url(config.listen);
         config.database_url = SecretString::from("sqlite::memory:");
@@ -313,12 +309,14 @@ pub fn local_url(listen: SocketAddr) -> Url {
 }
 
 impl Reader<'_> {
-    /// Reads every setting before the first `?`, which would hide later errors.
-    fn config(
-        &mut self,
-        account: Result<Account, Reported>,
-        keys: Result<Keyring, Reported>,
-    ) -> Result<Config, Reported> {
+    /// Reads every setting before the first `?`, which would hide later errors. What the demo has
+    /// `made` is not read.
+    fn config(&mut self, made: Option<DemoAccount>) -> Result<Config, Reported> {
+        let is_demo = made.is_some();
+        let (account, keys) = match made {
+            Some(made) => (Ok(made.account), Ok(made.keys)),
+            None => (self.account(), self.keys()),
+        };
         let listen = self.required(&settings::LISTEN);
         let metrics_listen = self.optional(&settings::METRICS_LISTEN);
         self.refuse_same_port(&listen, &metrics_listen);
@@ -332,7 +330,9 @@ impl Reader<'_> {
         let cors_origins = self.required(&settings::CORS_ORIGINS);
         let frame_ancestors = self.required(&settings::FRAME_ANCESTORS);
         let scans = self.scans(&public_url);
-        let webhook = self.webhook(&scans);
+        // The demo gets its callback later, from its sandbox.
+        let has_callback = is_demo || !matches!(&scans, Ok(scans) if scans.callback.is_none());
+        let webhook = self.webhook(has_callback);
         let log = self.log();
         let log_client = self.required(&settings::LOG_CLIENT);
         let drain = self.drain();
@@ -375,6 +375,10 @@ impl Reader<'_> {
             app_id: app_id?,
             app_secret: app_secret?,
         })
+    }
+
+    fn keys(&mut self) -> Result<Keyring, Reported> {
+        Ok(self.optional(&settings::API_KEYS)?.unwrap_or_default())
     }
 
     fn upstream(&mut self) -> Result<Upstream, Reported> {

@@ -230,23 +230,20 @@ pub(super) const WEBHOOK_URL: Setting<ReceiverUrl> = Setting::new(
     webhook::url,
     "Where every event is sent as it is stored (Standard Webhooks); only its host is ever shown; unset: nowhere",
 )
-.partly_secret("webhook-url-file", Mask::BehindHost)
-.not_in_demo();
+.partly_secret("webhook-url-file", Mask::BehindHost);
 pub(super) const WEBHOOK_SECRET: Setting<SigningSecrets> = Setting::new(
     "webhook-secret",
     webhook::secrets,
     "What signs webhooks, `whsec_` and 24 to 64 random bytes in base64; comma-separated, all of them sign: the new one and, for a time, the old one",
 )
 .partly_secret("webhook-secret-file", Mask::Items)
-.list()
-.not_in_demo();
+.list();
 pub(super) const WEBHOOK_OPENID: Setting<bool> = Setting::new(
     "webhook-openid",
     values::boolean,
     "Whether webhooks have the followers' openids, `true` or `false`",
 )
-.default("false")
-.not_in_demo();
+.default("false");
 pub(super) const TIME_ZONE: Setting<Offset> = Setting::ranged(
     "time-zone",
     scans::time_zone,

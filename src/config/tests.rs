@@ -330,6 +330,18 @@ fn the_demo_runs_on_its_own_account_and_sandbox() {
 }
 
 #[test]
+fn the_demo_sends_webhooks_without_a_setting_of_the_callback() {
+    let url = ("WXQR_WEBHOOK_URL", "http://127.0.0.1:8000/");
+    let secret = (
+        "WXQR_WEBHOOK_SECRET",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    );
+    assert!(demo(&[], &[url, secret]).unwrap().webhook.is_some());
+    assert!(demo(&[], &[]).unwrap().webhook.is_none());
+    assert!(demo(&[], &[url]).is_err());
+}
+
+#[test]
 fn the_demo_logs_warnings_by_default() {
     assert_eq!(demo(&[], &[]).unwrap().log.filter, "warn");
     let config = demo(&[], &[("WXQR_LOG", "info")]).unwrap();

@@ -1,7 +1,6 @@
 //! Settings of webhooks.
 
 use super::reader::{Reader, Reported};
-use super::scans::ScanSettings;
 use super::settings;
 use crate::webhooks::WebhookSettings;
 
@@ -9,9 +8,8 @@ impl Reader<'_> {
     /// The receiver and what signs for it. Without a callback there are no events to send.
     pub(super) fn webhook(
         &mut self,
-        scans: &Result<ScanSettings, Reported>,
+        has_callback: bool,
     ) -> Result<Option<WebhookSettings>, Reported> {
-        let is_callback_off = matches!(scans, Ok(scans) if scans.callback.is_none());
         let url = self.optional(&settings::WEBHOOK_URL);
         let secrets = self.optional(&settings::WEBHOOK_SECRET);
         let with_openids = self.required(&settings::WEBHOOK_OPENID);
@@ -20,7 +18,7 @@ impl Reader<'_> {
             (None, None, true) => Err(self.refuse_alone("webhook-openid", "WXQR_WEBHOOK_URL")),
             (None, Some(_), _) => Err(self.refuse_alone("webhook-secret", "WXQR_WEBHOOK_URL")),
             (Some(_), None, _) => Err(self.refuse_alone("webhook-url", "WXQR_WEBHOOK_SECRET")),
-            (Some(_), Some(_), _) if is_callback_off => {
+            (Some(_), Some(_), _) if !has_callback => {
                 Err(self.refuse_alone("webhook-url", "WXQR_CALLBACK_TOKEN"))
             }
             (Some(url), Some(secrets), with_openids) => Ok(Some(WebhookSettings {

@@ -17,7 +17,12 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) async fn start() -> Self {
-        let process = Process::start(&["demo", "--listen", "127.0.0.1:0"], &[]);
+        Self::start_with(&[]).await
+    }
+
+    /// The same with these variables.
+    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
+        let process = Process::start(&["demo", "--listen", "127.0.0.1:0"], variables);
         let after = async |start: &str| {
             let line = process.wait_for_line(start).await;
             let rest = line.strip_prefix(start).unwrap();

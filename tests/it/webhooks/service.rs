@@ -1,11 +1,13 @@
-//! A running service: its webhooks beside its API, its callback and its visitors.
+//! A running service: its webhooks beside its API, its callback and its visitors; and the demo's.
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::bench::SECRET;
 use crate::support::app::Builder;
 use crate::support::callback::{push, with_callback};
 use crate::support::database::Database;
+use crate::support::demo::Demo;
 use crate::support::eventually;
 use crate::support::keys;
 use crate::support::pushes::{ALICE, BOB, PushedEvent};
@@ -93,4 +95,25 @@ async fn a_receiver_that_hangs_harms_neither_callbacks_nor_visitors() {
         1,
         "all that while one attempt was under way"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_sends_what_is_pressed_on_its_phone() {
+    let receiver = Receiver::spawn().await;
+    let url = receiver.url();
+    let settings = [
+        ("WXQR_WEBHOOK_URL", url.as_str()),
+        ("WXQR_WEBHOOK_SECRET", SECRET),
+    ];
+    let demo = Demo::start_with(&settings).await;
+    let code = demo.code("scene_id=123").await;
+    let phone = code["url"].as_str().unwrap();
+    let pressed = demo.client.post(phone).body("do=follow").send().await;
+    assert_eq!(pressed.unwrap().status(), StatusCode::OK);
+    eventually("the webhook comes", || receiver.count() > 0).await;
+    let webhooks = receiver.received();
+    let event = &webhooks[0].events()[0];
+    assert_eq!(event["event"], "subscribe");
+    assert_eq!(event["scene_id"], 123);
+    assert!(webhooks[0].header("webhook-signature").starts_with("v1,"));
 }
