@@ -88,6 +88,30 @@ impl Codes {
         self.issue_to(spec, requester, caller.key.clone()).await
     }
 
+    /// The code that a scene has, however little of its life is left, unless it is about to end.
+    /// Creates none. Cancel safe.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn existing(&self, scene: &Scene) -> Result<Option<Issued>, Error> {
+        let kept = |code, source: Source| {
+            telemetry::code_lookup(source.as_str());
+            Issued {
+                code,
+                freshness: Freshness::Fresh {
+                    floor: MIN_REMAINING,
+                },
+                source,
+            }
+        };
+        if let Some(code) = self.unexpired(self.minter.cache.get(scene)) {
+            return Ok(Some(kept(code, Source::Memory)));
+        }
+        let stored = self.look_ups.find(scene, self.minter.store()).await?;
+        let unexpired = self.unexpired(stored);
+        Ok(unexpired.map(|code| kept(code, Source::Database)))
+    }
+
     /// Issues a code to the account's owner, who may mint every code and is not charged.
     ///
     /// # Errors

@@ -20,8 +20,9 @@ export const parsed = (text) => {
   return { identity: text, scene, title: scene.slice(scene.indexOf(":") + 1) };
 };
 
-/** The fields that say which code `POST /api/codes` is about. */
+/** The fields with which `POST /api/codes` changes the names of a code, and leaves the code itself. */
 export const sceneFields = (row) => ({
   ...("scene_id" in row ? { scene_id: row.scene_id } : { scene_str: row.scene_str }),
   permanent: row.permanent,
+  renew: false,
 });

@@ -92,6 +92,24 @@ async fn a_file_is_imported_once_and_says_what_failed() {
 }
 
 #[tokio::test]
+async fn an_import_changes_names_and_keeps_temporary_codes() {
+    let app = TestApp::spawn().await;
+    let url = app.url("");
+    for (group, life) in [("Events", "1d"), ("Fair", "30d")] {
+        let text = format!("label,group,permanent,expire_seconds\nStand,{group},false,{life}\n");
+        let (_folder, path) = file("stands.csv", &text);
+        let made = codes("import", &path, &url, &[]).await;
+        assert_eq!(made.status, 0, "{made:?}");
+        assert!(made.stderr.contains("1 created or changed."), "{made:?}");
+        let list = app
+            .get_as(STATS, &format!("/api/codes?group={group}"))
+            .await;
+        assert_eq!(list.json()["total"], 1, "{list:?}");
+    }
+    assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test]
 async fn an_import_that_was_stopped_goes_on_where_it_ended() {
     const ROWS: usize = 60;
     let app = TestApp::spawn().await;

@@ -129,6 +129,60 @@ async fn a_given_name_replaces_an_absent_one_stays_and_null_clears() {
 }
 
 #[tokio::test]
+async fn names_of_a_temporary_code_change_without_a_new_one() {
+    for reuse in ["0.5", "1"] {
+        let app = TestApp::with().set("REUSE", reuse).spawn().await;
+        let stand = json!({"scene_str": "stand", "expire_seconds": 600, "label": "Stand"});
+        let first = post(&app, MINT, &stand).await;
+        let given = json!({"group": "Fair", "archived": true, "reply": "Welcome!"});
+        for (name, value) in given.as_object().unwrap() {
+            let mut names = json!({"scene_str": "stand", "renew": false});
+            names[name] = value.clone();
+            let kept = post(&app, MINT, &names).await;
+            assert_eq!(kept.status, StatusCode::OK, "{reuse}: {kept:?}");
+            assert_eq!(kept.ticket(), first.ticket(), "{reuse}: {name}");
+        }
+        let listed = app.get_as(STATS, "/api/codes?archived=true").await.json();
+        let code = &listed["items"][0];
+        assert_eq!(
+            (&code["label"], &code["group"]),
+            (&json!("Stand"), &json!("Fair"))
+        );
+        assert_eq!(app.creates(), 1, "{reuse}");
+
+        // Whoever asks for a code gets one of which enough is left.
+        let names = json!({"scene_str": "stand", "group": "Fair", "renew": true});
+        let new = post(&app, MINT, &names).await;
+        assert_eq!(new.status, StatusCode::CREATED, "{reuse}: {new:?}");
+        // What is not there cannot be kept.
+        let other = json!({"scene_str": "other", "expire_seconds": 600, "renew": false});
+        let other = post(&app, MINT, &other).await;
+        assert_eq!(other.status, StatusCode::CREATED, "{reuse}: {other:?}");
+        assert!(
+            other.json()["expire_seconds"].as_u64().unwrap() > 590,
+            "{other:?}"
+        );
+        let without_scope = json!({"scene_str": "stand", "renew": false});
+        let refused = post(&app, STATS, &without_scope).await;
+        assert_eq!(refused.problem(), (403, "scope_missing".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_is_about_to_end_is_not_kept() {
+    let app = TestApp::spawn().await;
+    let wanted = json!({"scene_id": 1, "expire_seconds": 9, "renew": false});
+    for _ in 0..2 {
+        // Less than ten seconds of it are left.
+        let made = post(&app, MINT, &wanted).await;
+        assert!(made.status.is_success(), "{made:?}");
+    }
+    let longer = json!({"scene_id": 1, "expire_seconds": 600, "renew": false});
+    let made = post(&app, MINT, &longer).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+}
+
+#[tokio::test]
 async fn a_reply_is_a_text_or_a_card_and_null_clears_it() {
     let app = TestApp::with()
         .set("CALLBACK_TOKEN", "callbacktokenOfTheTests")
@@ -520,6 +574,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     (r#"{"scene_id": 1, "expire_seconds": 9, "permanent": true}"#, "invalid_parameter", "expire_seconds", "temporary"),
     (r#"{"scene_id": 1, "label": 7}"#, "invalid_parameter", "label", "or null"),
     (r#"{"scene_id": 1, "archived": "yes"}"#, "invalid_parameter", "archived", "true or false"),
+    (r#"{"scene_id": 1, "renew": 0}"#, "invalid_parameter", "renew", "true or false"),
     (r#"{"scene_id": 1, "group": "a\nb"}"#, "invalid_parameter", "group", "control"),
     (r#"{"scene_id": 1, "permanent": true, "ticket": "t"}"#, "invalid_parameter", "url", "with ticket"),
     (r#"{"scene_id": 1, "permanent": true, "url": "u"}"#, "invalid_parameter", "ticket", "with url"),

@@ -190,6 +190,31 @@ async fn a_problem_begins_with_the_name_of_its_column() {
 }
 
 #[tokio::test]
+async fn a_temporary_code_that_exists_is_kept() {
+    let app = TestApp::spawn().await;
+    for name in ["Stand", "Pop-up"] {
+        let code = json!({"scene_str": name, "expire_seconds": 86_400, "label": name});
+        app.post_as(ADMIN, "/api/codes", code.to_string()).await;
+    }
+    let file = "label,group,permanent,expire_seconds\n\
+        Stand,Fair,false,30d\n\
+        Pop-up,,false,30d\n\
+        Third,,false,30d\n\
+        Poster,,true,\n";
+    let plan = plan(&app, CSV, file).await;
+    assert_eq!(statuses(&plan), ["changed", "known", "new", "new"]);
+    let renew = [json!(false), json!(false), json!(null), json!(null)];
+    for (row, renew) in plan["rows"].as_array().unwrap().iter().zip(renew) {
+        assert_eq!(row["request"]["renew"], renew, "{row}");
+    }
+    assert_eq!(execute(&app, &plan).await, 2);
+    let known = plan["rows"][1]["request"].to_string();
+    let known = app.post_as(ADMIN, "/api/codes", known).await;
+    assert_eq!(known.status, StatusCode::OK, "{known:?}");
+    assert_eq!(app.creates(), 4);
+}
+
+#[tokio::test]
 async fn a_row_may_have_a_reply() {
     let app = TestApp::spawn().await;
     let file = "名称,回复\n\

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use wechat::push::Reply;
 use wechat::scene::{CodeSpec, Lifetime};
 
+use crate::access::Caller;
 use crate::channels::{ChannelRecord, ChannelStore};
 use crate::clock::Clock;
 use crate::codes::{Codes, Issued, Source};
@@ -175,10 +176,10 @@ impl CodeMaker {
         if !self.channels.is_up() {
             return Err(Problem::store_unavailable());
         }
-        let (spec, caller) = (&checked.spec, holder.caller());
+        let caller = holder.caller();
         let issued = match &checked.minted_elsewhere {
             Some((scene, code)) => self.codes.import(scene, code.clone(), caller).await?,
-            None => issue_named(&self.codes, spec, caller, checked.change.given_names()).await?,
+            None => self.issue(&checked, caller).await?,
         };
         let scene = checked.spec.scene();
         let record = self.channels.change(&scene, &checked.change).await?;
@@ -187,6 +188,16 @@ impl CodeMaker {
             issued,
             record,
         })
+    }
+
+    /// The code that there is, if the request keeps it; else one that is fresh enough.
+    async fn issue(&self, new: &CheckedNewCode, caller: &Caller) -> Result<Issued, Problem> {
+        if !new.renew
+            && let Some(existing) = self.codes.existing(&new.spec.scene()).await?
+        {
+            return Ok(existing);
+        }
+        issue_named(&self.codes, &new.spec, caller, new.change.given_names()).await
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) struct NewCode {
     permanent: Option<bool>,
     /// Seconds, 1 to 2592000; for temporary codes only.
     expire_seconds: Option<u64>,
+    /// `false` keeps a temporary code that works, however little of its lifetime is left, as a
+    /// change of names needs no new one. Default: true.
+    renew: Option<bool>,
     /// The owner's name for the scene, 1 to 100 characters. If absent, the one it has stays; null
     /// or an empty text removes it.
     #[serde(default, deserialize_with = "name_change")]
@@ -87,6 +90,8 @@ fn reply_change<'de, D: Deserializer<'de>>(value: D) -> Result<Change<GivenReply
 pub(super) struct CheckedNewCode {
     pub(super) spec: CodeSpec,
     pub(super) change: ChannelChange,
+    /// Whether a temporary code is replaced that has too little of its lifetime left.
+    pub(super) renew: bool,
     /// The code to record instead of minting one.
     pub(super) minted_elsewhere: Option<(PermanentScene, IssuedCode)>,
 }
@@ -160,6 +165,7 @@ impl CheckedNewCode {
         Ok(Self {
             spec,
             change,
+            renew: new.renew.unwrap_or(true),
             minted_elsewhere,
         })
     }
@@ -224,12 +230,12 @@ fn misfit(name: &str, value: &Value) -> Problem {
             PermanentId::MAX
         ),
         "expire_seconds" => format!("{LifetimeError}, without quotes"),
-        "permanent" | "archived" => "must be true or false, without quotes".to_owned(),
+        "permanent" | "renew" | "archived" => "must be true or false, without quotes".to_owned(),
         "reply" => return reply_body::misfit(value),
         "label" | "group" => "must be a text in quotes, or null".to_owned(),
         "scene_str" | "ticket" | "url" => "must be a text in quotes".to_owned(),
         _ => {
-            let message = "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, reply, archived, ticket, url";
+            let message = "is not a field of a code; accepted: scene_id, scene_str, permanent, expire_seconds, label, group, reply, archived, renew, ticket, url";
             return Problem::invalid_body(name, message);
         }
     };

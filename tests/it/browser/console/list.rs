@@ -45,6 +45,47 @@ async fn a_channel_is_renamed_archived_and_brought_back_where_it_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_temporary_channel_keeps_its_code_through_every_change() {
+    let (app, mut browser) = app_and_browser!();
+    // Less is left of it than a visitor would get.
+    let code = json!({"scene_str": "stand", "expire_seconds": 600, "label": "Stand"});
+    make_many(&app, &[code]).await;
+    let ticket = listed(&app, "").await[0]["ticket"].clone();
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open_console(&app, "/codes?lang=zh", keys::ADMIN).await;
+    page.until_listed(&["Stand"]).await;
+    page.click("#list [data-part=name]").await;
+    page.fill(".panel [data-part=label]", "快闪").await;
+    page.click(".panel form button").await;
+    page.until_listed(&["快闪"]).await;
+    page.click("#list [data-part=pick]").await;
+    page.fill("#new_group", "活动").await;
+    page.click("#regroup button").await;
+    page.until("outcome.textContent === '完成：1 个。'").await;
+    page.until("document.querySelector('#list tbody [data-part=group]').textContent === '活动'")
+        .await;
+    page.click("#list [data-part=pick]").await;
+    page.click("#archive").await;
+    page.until_listed(&[]).await;
+    let code = &listed(&app, "archived=true").await[0];
+    assert_eq!(
+        [&code["label"], &code["group"], &code["ticket"]],
+        [&json!("快闪"), &json!("活动"), &ticket]
+    );
+    assert_eq!(app.creates(), 1, "names cost nothing");
+
+    // A name that is known shows its code.
+    page.open_console(&app, "/codes/new?lang=zh", keys::ADMIN)
+        .await;
+    page.click("label:has([name=permanent][value=false])").await;
+    page.fill("#label", "快闪").await;
+    page.until("cost.textContent.includes('不会新建')").await;
+    page.click("#submit").await;
+    page.until("!shown.hidden && !submit.disabled").await;
+    assert_eq!(app.creates(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_selection_is_regrouped_and_archived_as_one() {
     let (app, mut browser) = app_and_browser!();
     make_codes(&app, &numbered("Shop", 30), "Shanghai").await;

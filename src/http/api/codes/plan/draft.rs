@@ -134,6 +134,13 @@ impl Draft {
         self.candidates.is_empty()
     }
 
+    /// Has the request keep the temporary code that there is, since names cost no code.
+    pub(super) fn keep_code(&mut self) {
+        if !self.permanent {
+            self.set("renew", Some(false));
+        }
+    }
+
     /// Checks the row as `POST /api/codes` would.
     pub(super) fn check(&mut self, default_expire: Lifetime) {
         if !matches!(self.checked, Ok(None)) || !self.has_scene() {

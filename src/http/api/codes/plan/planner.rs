@@ -176,6 +176,9 @@ impl Compared {
             None if draft.is_met_by(&known) => RowStatus::Known,
             None => RowStatus::Changed,
         };
+        if matches!(status, RowStatus::Known | RowStatus::Changed) {
+            draft.keep_code();
+        }
         Self {
             draft,
             status,
