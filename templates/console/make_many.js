@@ -77,7 +77,8 @@ const check = async () => {
   at("check").disabled = true;
   try {
     setText(at("plan_source"), file?.name ?? "");
-    showPlan(await (file ? planOfFile(file) : planOfText(text, at("group").value.trim())));
+    const group = at("group").value.trim();
+    showPlan(await (file ? planOfFile(file, group) : planOfText(text, group)));
   } catch (trouble) {
     fail(trouble);
   }
@@ -127,7 +128,6 @@ const goBack = () => {
 const chooseFile = (chosen) => {
   file = chosen ?? null;
   at("lines").disabled = Boolean(file);
-  at("defaults").hidden = Boolean(file);
 };
 
 at("source").addEventListener("submit", (event) => {

@@ -11,7 +11,7 @@ const TYPES = {
 };
 
 /** Group and kind are those of rows that name none. */
-const ask = (file, type, group = "") => {
+const ask = (file, type, group) => {
   const query = new URLSearchParams({ lang: words.lang, permanent: String(isPermanent()) });
   if (group) query.set("group", group);
   if (!isPermanent() && lifetime() > 0) query.set("expire_seconds", lifetime());
@@ -33,7 +33,7 @@ export const planOne = async (name, group, scene) => {
 /** Lines of names, or a table: the service tells which, and numbers the lines. */
 export const planOfText = (text, group) => ask(text, TYPES.txt, group);
 
-export const planOfFile = (file) => {
+export const planOfFile = (file, group) => {
   const type = TYPES[file.name.split(".").pop().toLowerCase()] ?? TYPES.csv;
-  return ask(file, type);
+  return ask(file, type, group);
 };

@@ -247,18 +247,55 @@ async fn a_heading_that_was_pasted_is_no_name() {
     assert_eq!(app.creates(), 2);
 }
 
+/// Drops a file on the form.
+async fn drop_file(page: &mut Page, name: &str, text: &str) {
+    page.eval(&format!(
+        "(() => {{
+            const data = new DataTransfer();
+            data.items.add(new File([{}], {}));
+            const drop = new DragEvent('drop', {{ bubbles: true, cancelable: true, dataTransfer: data }});
+            document.querySelector('#drop').dispatchEvent(drop);
+        }})()",
+        json!(text),
+        json!(name)
+    ))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_form_says_what_a_file_leaves_open() {
+    let (app, mut browser) = app_and_browser!();
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open_console(&app, "/codes/import?lang=zh", keys::ADMIN)
+        .await;
+    page.fill("#group", "上海").await;
+    page.click("label:has([name=permanent][value=false])").await;
+    drop_file(
+        &mut page,
+        "店.csv",
+        "名称,分组,类型\n一店,,\n二店,北京,永久\n",
+    )
+    .await;
+    for field in ["#group", "[name=permanent]", "#amount"] {
+        let seen = format!("document.querySelector({field:?}).checkVisibility()");
+        assert_eq!(page.eval(&seen).await, json!(true), "{field}");
+    }
+    page.click("#check").await;
+    page.until("!plan.hidden").await;
+    let cells = "[...document.querySelectorAll('#rows tbody tr')].map(it => ['label', 'group', 'kind'].map(part => it.querySelector(`[data-part=${part}]`).textContent))";
+    let want = json!([["一店", "上海", "临时"], ["二店", "北京", "永久"]]);
+    assert_eq!(page.eval(cells).await, want);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_dropped_is_read_and_two_presses_are_one() {
     let (app, mut browser) = app_and_browser!();
     let mut page = browser.page(Screen::DESK).await;
     page.open_console(&app, "/codes/import?lang=en", keys::ADMIN)
         .await;
-    page.eval("(() => {
-        const data = new DataTransfer();
-        data.items.add(new File(['label,group\\n' + [...Array(9).keys()].map(n => `Stand ${9 - n},Fair`).join('\\n')], 'stands.csv'));
-        const drop = new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: data });
-        document.querySelector('#drop').dispatchEvent(drop);
-    })()").await;
+    let lines: Vec<_> = (1..=9).rev().map(|n| format!("Stand {n},Fair\n")).collect();
+    let text = format!("label,group\n{}", lines.concat());
+    drop_file(&mut page, "stands.csv", &text).await;
     assert_eq!(page.eval("file.files[0].name").await, json!("stands.csv"));
     page.click("#check").await;
     page.until("!plan.hidden").await;
