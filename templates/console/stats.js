@@ -55,10 +55,11 @@ const showSubject = () => {
   at("code").href = pageLink(link("codes"), { ...rangeState(), channel: chosen?.identity });
 };
 
-/** For paper, where no field says it. */
+/** For paper, where no field says it: the days of all numbers, and the search beside the channels, which alone follow it. */
 const showPeriod = () => {
   const { q } = tableState();
-  setText(at("period"), [period, q && filled(words.period_search, { q })].filter(Boolean).join(words.comma));
+  setText(at("period"), period);
+  setText(at("searched"), q ? filled(words.searched, { q }) : "");
 };
 
 const show = () => {

@@ -840,15 +840,26 @@ async fn on_paper_the_page_says_its_period() {
     four_weeks(&followed).await;
     let mut page = browser.page(Screen::DESK).await;
     page.open_board(&followed, "zh").await;
-    let period =
-        "(it => it.checkVisibility() ? it.textContent : '')(document.querySelector('#period'))";
-    assert_eq!(page.text(period).await, "", "the fields say it");
-    page.fill("#search", "poster-").await;
+    let said = "['#period', '#searched'].map(id => document.querySelector(id)).map(it => it.checkVisibility() ? it.textContent : '')";
+    let one_day = "document.querySelector('#readout').checkVisibility()";
+    assert_eq!(page.eval(said).await, json!(["", ""]), "the fields say it");
+    assert_eq!(page.eval(one_day).await, json!(true));
     let media = json!({"media": "print"});
     page.call("Emulation.setEmulatedMedia", media).await;
     let (from, to) = (today() - 29.days(), today());
-    let want = format!("{from} 至 {to}、搜索“poster-”");
-    assert_eq!(page.text(period).await, want);
+    let period = format!("{from} 至 {to}");
+    assert_eq!(page.eval(said).await, json!([period, ""]));
+    assert_eq!(
+        page.eval(one_day).await,
+        json!(false),
+        "it depends on the mouse"
+    );
+    // The totals are those of all channels; the search is of the lines below them.
+    page.fill("#search", "poster-").await;
+    let want = json!([period, "搜索“poster-”"]);
+    assert_eq!(page.eval(said).await, want);
+    let below = "document.querySelector('#chart').compareDocumentPosition(document.querySelector('#searched')) & Node.DOCUMENT_POSITION_FOLLOWING";
+    assert_ne!(page.eval(below).await, json!(0));
     // No heading is left alone at the foot of a page.
     let headings = "[...document.querySelectorAll('.stats .bar:has(h2), #channels thead')].map(it => getComputedStyle(it).breakAfter)";
     assert_eq!(
