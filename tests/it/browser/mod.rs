@@ -13,6 +13,7 @@ mod phone;
 mod stats;
 mod stats_sums;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -22,9 +23,24 @@ use self::chromium::{Chromium, Page, Screen, keep};
 use crate::support::PATIENCE;
 use crate::support::demo::Demo;
 use crate::support::picture::{decode_png, read_by_zbar};
+use crate::support::skip::skip;
 
 const SCREENS: [Screen; 2] = [Screen::PHONE, Screen::DESK];
 const LANGS: [&str; 2] = ["zh", "en"];
+
+/// Each screen and each language once, for what takes long.
+const EACH_ONCE: [(Screen, &str); 2] = [(Screen::PHONE, "zh"), (Screen::DESK, "en")];
+
+/// Each screen with each language.
+fn screens_and_langs() -> impl Iterator<Item = (Screen, &'static str)> {
+    let of_screen = |screen| LANGS.map(|lang| (screen, lang));
+    SCREENS.into_iter().flat_map(of_screen)
+}
+
+/// The words in a language.
+fn in_lang<'a>(lang: &str, zh: &'a str, en: &'a str) -> &'a str {
+    if lang == "zh" { zh } else { en }
+}
 
 /// Gets both, or leaves the test where there is no browser.
 macro_rules! demo_and_browser {
@@ -76,6 +92,31 @@ async fn check_page(page: &mut Page, name: &str) {
     assert!(body.contains("SANDBOX"), "{name}: {body}");
 }
 
+/// The script of axe-core, whose path is in `AXE_CORE`.
+fn axe() -> Option<&'static str> {
+    static AXE: OnceLock<Option<String>> = OnceLock::new();
+    let axe = AXE.get_or_init(|| {
+        let Some(path) = std::env::var_os("AXE_CORE") else {
+            skip("AXE_CORE does not name axe.min.js", "REQUIRE_AXE");
+            return None;
+        };
+        Some(std::fs::read_to_string(path).unwrap())
+    });
+    axe.as_deref()
+}
+
+/// What axe-core finds.
+async fn violations(page: &mut Page) -> Value {
+    let Some(axe) = axe() else {
+        return json!([]);
+    };
+    if page.eval("typeof axe").await == "undefined" {
+        page.eval(axe).await;
+    }
+    page.eval("axe.run().then(it => it.violations.map(one => [one.id, one.nodes.map(node => node.html)]))")
+        .await
+}
+
 /// What every page of ours owes to its reader.
 async fn check_reading(page: &mut Page, name: &str) {
     let complaints = page.complaints().await;
@@ -93,6 +134,7 @@ async fn check_reading(page: &mut Page, name: &str) {
         page.prefer_dark(dark).await;
         let faint = page.eval(FAINT_TEXTS).await;
         assert_eq!(faint, json!([]), "{name}, dark {dark}: hard to read");
+        assert_eq!(violations(page).await, json!([]), "{name}, dark {dark}");
     }
 }
 

@@ -183,6 +183,11 @@ async fn the_page_is_readable_with_and_without_numbers() {
                 .await;
             keep(&format!("{name}-entry"), &page.full_screenshot().await);
             check_reading(&mut page, &format!("{name}-entry")).await;
+            page.enter("no-such-key-0123456").await;
+            page.until("trouble.textContent !== ''").await;
+            // The browser notes the refusal.
+            page.complaints().await;
+            check_reading(&mut page, &format!("{name}-wrong-key")).await;
             page.enter(keys::STATS).await;
             page.until("!board.hidden").await;
             keep(&name, &page.full_screenshot().await);

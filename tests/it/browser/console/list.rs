@@ -2,18 +2,29 @@
 
 use serde_json::json;
 
-use super::reading::violations;
-use super::{app_and_browser, listed, make_codes, make_many, numbered};
-use crate::browser::check_reading;
-use crate::browser::chromium::{Screen, keep};
+use super::{app_and_browser, browser, listed, make_codes, make_many, numbered};
+use crate::browser::chromium::{Page, Screen, keep};
+use crate::browser::{EACH_ONCE, SCREENS, check_reading, in_lang, screens_and_langs};
+use crate::support::app::TestApp;
 use crate::support::keys;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_is_renamed_archived_and_brought_back_where_it_is_listed() {
-    let (app, mut browser) = app_and_browser!();
+    let mut browser = browser!();
+    for (screen, lang) in screens_and_langs() {
+        let mut page = browser.page(screen).await;
+        change_one(&mut page, lang).await;
+    }
+}
+
+/// Renames the second of three channels, takes it out of its group and out of the list, and brings
+/// it back.
+async fn change_one(page: &mut Page, lang: &str) {
+    let app = TestApp::spawn().await;
     make_codes(&app, &numbered("Shop", 3), "Shanghai").await;
-    let mut page = browser.page(Screen::PHONE).await;
-    page.open_console(&app, "/codes?lang=en", keys::ADMIN).await;
+    let list = app.url(&format!("/codes?lang={lang}"));
+    page.open_console(&app, &format!("/codes?lang={lang}"), keys::ADMIN)
+        .await;
     page.until_listed(&["Shop 03", "Shop 02", "Shop 01"]).await;
     page.click("#list tbody tr:nth-of-type(2) [data-part=name]")
         .await;
@@ -21,8 +32,11 @@ async fn a_channel_is_renamed_archived_and_brought_back_where_it_is_listed() {
     page.fill(".panel [data-part=group]", "").await;
     page.click(".panel form button").await;
     page.until_listed(&["Shop 03", "Flagship", "Shop 01"]).await;
-    page.until("document.querySelector('.panel [data-part=note]').textContent === 'Saved'")
-        .await;
+    let saved = in_lang(lang, "已保存", "Saved");
+    page.until(&format!(
+        "document.querySelector('.panel [data-part=note]').textContent === '{saved}'"
+    ))
+    .await;
     let code = &listed(&app, "scene=str:Shanghai-1").await[0];
     assert_eq!(code["label"], "Flagship", "{code}");
     assert_eq!(code.get("group"), None, "an empty field clears: {code}");
@@ -30,7 +44,7 @@ async fn a_channel_is_renamed_archived_and_brought_back_where_it_is_listed() {
     page.click(".panel [data-part=archive]").await;
     page.until("!document.querySelector('.panel [data-part=bring_back]').hidden")
         .await;
-    page.open(&app.url("/codes?lang=en")).await;
+    page.open(&list).await;
     page.until_listed(&["Shop 03", "Shop 01"]).await;
     page.choose("[name=archived]", "true").await;
     page.until_listed(&["Flagship"]).await;
@@ -41,7 +55,7 @@ async fn a_channel_is_renamed_archived_and_brought_back_where_it_is_listed() {
     page.choose("[name=archived]", "").await;
     page.until_listed(&["Shop 03", "Flagship", "Shop 01"]).await;
     assert_eq!(app.creates(), 3, "names cost nothing");
-    check_reading(&mut page, "the list").await;
+    check_reading(page, "the list").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,41 +101,63 @@ async fn a_temporary_channel_keeps_its_code_through_every_change() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_selection_is_regrouped_and_archived_as_one() {
-    let (app, mut browser) = app_and_browser!();
+    let mut browser = browser!();
+    for (screen, lang) in screens_and_langs() {
+        let mut page = browser.page(screen).await;
+        change_many(&mut page, lang).await;
+    }
+}
+
+/// Moves twenty of thirty channels to another group, and archives them all.
+async fn change_many(page: &mut Page, lang: &str) {
+    let app = TestApp::spawn().await;
     make_codes(&app, &numbered("Shop", 30), "Shanghai").await;
-    let mut page = browser.page(Screen::DESK).await;
-    page.open_console(&app, "/codes?lang=zh", keys::ADMIN).await;
+    page.open_console(&app, &format!("/codes?lang={lang}"), keys::ADMIN)
+        .await;
+    let selected = |count: u32| {
+        let text = in_lang(lang, "已选 # 个", "# selected").replace('#', &count.to_string());
+        format!("selected.textContent === '{text}'")
+    };
+    let done = |count: u32| {
+        let text = in_lang(lang, "完成：# 个。", "Done: #.").replace('#', &count.to_string());
+        format!("outcome.textContent === '{text}'")
+    };
     page.until("document.querySelectorAll('#list tbody tr').length === 25")
         .await;
     for n in 1..=20 {
         page.click(&format!("#list tbody tr:nth-of-type({n}) [data-part=pick]"))
             .await;
     }
-    assert_eq!(page.text("selected.textContent").await, "已选 20 个");
+    page.until(&selected(20)).await;
     page.fill("#new_group", "北京").await;
     page.click("#regroup button").await;
-    page.until("outcome.textContent === '完成：20 个。'").await;
+    page.until(&done(20)).await;
     assert_eq!(listed(&app, "group=%E5%8C%97%E4%BA%AC").await.len(), 20);
     assert_eq!(listed(&app, "group=Shanghai").await.len(), 10);
-    page.until("count.textContent === '共 30 个渠道'").await;
-    check_reading(&mut page, "a report of what was done").await;
-    assert_eq!(violations(&mut page).await, json!([]));
+    let total = in_lang(lang, "共 30 个渠道", "30 channels");
+    page.until(&format!("count.textContent === '{total}'"))
+        .await;
+    check_reading(page, "a report of what was done").await;
 
-    // All that match are more than the page has.
+    // All that match are more than the page has. On a phone the table has no head.
     page.until("document.querySelector('#list tbody [data-part=group]').textContent === '北京'")
         .await;
-    page.click("#pick_page").await;
-    page.until("selected.textContent === '已选 25 个'").await;
+    let (some, count) = match page.screen.name {
+        "390" => ("#list [data-part=pick]", 1),
+        _ => ("#pick_page", 25),
+    };
+    page.click(some).await;
+    page.until(&selected(count)).await;
     page.click("#pick_all").await;
-    page.until("selected.textContent === '已选 30 个' && !archive.disabled")
+    page.until(&format!("{} && !archive.disabled", selected(30)))
         .await;
     page.click("#archive").await;
-    page.until("outcome.textContent === '完成：30 个。'").await;
+    page.until(&done(30)).await;
     assert_eq!(listed(&app, "archived=true").await.len(), 30);
     page.until("document.querySelectorAll('#list tbody tr').length === 0")
         .await;
     assert_eq!(app.creates(), 30, "none is minted again");
-    check_reading(&mut page, "the empty list").await;
+    check_reading(page, "the empty list").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,12 +165,25 @@ async fn reload_and_back_keep_what_is_shown() {
     let (app, mut browser) = app_and_browser!();
     make_codes(&app, &numbered("Shop", 28), "Shanghai").await;
     make_codes(&app, &numbered("Poster", 2), "Beijing").await;
-    let mut page = browser.page(Screen::DESK).await;
-    page.open_console(&app, "/codes?lang=en", keys::STATS).await;
-    page.until("count.textContent === '30 channels'").await;
+    for (screen, lang) in EACH_ONCE {
+        let mut page = browser.page(screen).await;
+        leave_and_come_back(&mut page, &app, lang).await;
+    }
+}
+
+/// Chooses what the list shows, and reloads, goes back and follows a link.
+async fn leave_and_come_back(page: &mut Page, app: &TestApp, lang: &str) {
+    let total = |count: u32| {
+        let text = in_lang(lang, "共 # 个渠道", "# channels").replace('#', &count.to_string());
+        format!("count.textContent === '{text}'")
+    };
+    page.open_console(app, &format!("/codes?lang={lang}"), keys::STATS)
+        .await;
+    page.until(&total(30)).await;
     page.choose("[name=group]", "Shanghai").await;
     page.choose("[name=sort]", "label").await;
-    page.until("count.textContent === '28 channels' && document.querySelector('#list [data-part=name]').textContent === 'Shop 01'").await;
+    let first = "document.querySelector('#list [data-part=name]').textContent === 'Shop 01'";
+    page.until(&format!("{} && {first}", total(28))).await;
     page.click("#next").await;
     page.until_listed(&["Shop 26", "Shop 27", "Shop 28"]).await;
     page.click("#list tbody tr:nth-of-type(2) [data-part=name]")
@@ -151,14 +200,15 @@ async fn reload_and_back_keep_what_is_shown() {
     page.until("document.querySelectorAll('#list tbody tr').length === 25")
         .await;
     page.fill("#q", "shop 2").await;
-    page.until("count.textContent === '9 channels'").await;
+    page.until(&total(9)).await;
     let address = page.text("location.href").await;
     page.open(&address).await;
-    page.until("count.textContent === '9 channels'").await;
+    page.until(&total(9)).await;
     assert_eq!(page.text("q.value").await, "shop 2");
     assert_eq!(page.text("group.value").await, "Shanghai");
     // A link to a channel shows it, whatever the list shows.
-    page.open(&app.url("/codes?lang=en&group=Shanghai&channel=permanent%3Astr%3ABeijing-1"))
+    let channel = "channel=permanent%3Astr%3ABeijing-1";
+    page.open(&app.url(&format!("/codes?lang={lang}&group=Shanghai&{channel}")))
         .await;
     page.until("document.querySelector('.panel')").await;
     assert_eq!(page.text(opened).await, "Poster 02");
@@ -168,10 +218,24 @@ async fn reload_and_back_keep_what_is_shown() {
 async fn a_key_is_offered_only_what_it_may_do() {
     let (app, mut browser) = app_and_browser!();
     make_codes(&app, &numbered("Shop", 2), "Shanghai").await;
-    let mut page = browser.page(Screen::DESK).await;
-    page.open_console(&app, "/codes?lang=en", keys::STATS).await;
+    for screen in SCREENS {
+        let mut page = browser.page(screen).await;
+        check_offers(&mut page, &app).await;
+    }
+    for (path, key) in [("/codes/new", keys::STATS), ("/codes", keys::MINT)] {
+        let mut page = browser.page(Screen::DESK).await;
+        page.open(&app.url(&format!("{path}?lang=en"))).await;
+        page.enter(key).await;
+        page.until("trouble.textContent.includes('scope')").await;
+        assert_eq!(page.eval("board.hidden").await, json!(true), "{path}");
+    }
+}
+
+/// Looks at what the list and a channel offer to a key with the scope `stats`.
+async fn check_offers(page: &mut Page, app: &TestApp) {
+    page.open_console(app, "/codes?lang=en", keys::STATS).await;
     page.until_listed(&["Shop 02", "Shop 01"]).await;
-    page.click("#pick_page").await;
+    page.click("#list [data-part=pick]").await;
     page.click("#list [data-part=name]").await;
     let offered = "[...document.querySelectorAll('main :is(button, a, input)')].filter(it => it.checkVisibility()).map(it => it.id || it.dataset.part || it.dataset.file || it.textContent.trim())";
     let offered = page.eval(offered).await.to_string();
@@ -195,14 +259,10 @@ async fn a_key_is_offered_only_what_it_may_do() {
             "{present}: {offered}"
         );
     }
-    keep("codes-stats-key", &page.screenshot().await);
-    for (path, key) in [("/codes/new", keys::STATS), ("/codes", keys::MINT)] {
-        let mut page = browser.page(Screen::DESK).await;
-        page.open(&app.url(&format!("{path}?lang=en"))).await;
-        page.enter(key).await;
-        page.until("trouble.textContent.includes('scope')").await;
-        assert_eq!(page.eval("board.hidden").await, json!(true), "{path}");
-    }
+    keep(
+        &format!("codes-stats-key-{}", page.screen.name),
+        &page.screenshot().await,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

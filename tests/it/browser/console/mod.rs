@@ -16,12 +16,21 @@ use super::chromium::Page;
 use crate::support::app::TestApp;
 use crate::support::keys;
 
-/// The service and a browser, or leaves the test where there is none.
-macro_rules! app_and_browser {
+/// A browser, or leaves the test where there is none.
+macro_rules! browser {
     () => {{
         let Some(browser) = $crate::browser::chromium::Chromium::launch().await else {
             return;
         };
+        browser
+    }};
+}
+use browser;
+
+/// The service and a browser, or leaves the test where there is none.
+macro_rules! app_and_browser {
+    () => {{
+        let browser = $crate::browser::console::browser!();
         ($crate::support::app::TestApp::spawn().await, browser)
     }};
 }

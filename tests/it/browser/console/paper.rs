@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::reading::violations;
 use super::{app_and_browser, make_codes, make_many, numbered};
 use crate::browser::check_reading;
 use crate::browser::chromium::{Screen, keep};
@@ -54,7 +53,6 @@ async fn a_sheet_says_which_codes_it_lacks() {
             print
         );
         check_reading(&mut page, "a sheet that lacks some").await;
-        assert_eq!(violations(&mut page).await, json!([]));
         keep(
             &format!("print-missing-{}", screen.name),
             &page.screenshot().await,
