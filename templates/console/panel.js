@@ -13,6 +13,13 @@ import { textOf } from "./trouble.js";
 /** A text for a page of somebody else's. */
 const snippet = (text, url) => filled(text, { link: url.replaceAll("&", "&amp;") });
 
+/** The element that /embed.js fills with the code, by the parameters of its links. */
+const scriptOf = (item) => {
+  const attributes = [...new URL(item.svg_url, location).searchParams].map(([name, value]) =>
+    ` ${name.replace("_", "-")}="${value.replaceAll("&", "&amp;").replaceAll('"', "&quot;")}"`);
+  return filled(words.script, { link: link("embed.js"), attributes: attributes.join("") });
+};
+
 const showPicture = (part, item) => {
   part("picture").src = pictureOf(item);
   part("picture").alt = title(item);
@@ -28,6 +35,7 @@ const showFiles = (part, item) => {
   copyOnClick(part("copy_link"), () => ownLink("qrcode", item.svg_url));
   copyOnClick(part("copy_element"), () => snippet(words.element, ownLink("qrcode.png", item.svg_url)));
   copyOnClick(part("copy_frame"), () => snippet(words.frame, ownLink("qrcode", item.svg_url)));
+  copyOnClick(part("copy_script"), () => scriptOf(item));
 };
 
 /** Changes the channel while its buttons rest, and says what became of it. */
@@ -62,6 +70,8 @@ export const createPanel = (item, range, changed) => {
   offer(panel);
   const hasCode = Boolean(item.svg_url);
   for (const name of ["large", "png", "svg", "print", "copy_link", "copy_element", "copy_frame"]) part(name).hidden = !hasCode;
+  // It renews a code that ends; a permanent one needs none.
+  part("copy_script").hidden = !hasCode || item.permanent;
   if (hasCode) {
     showPicture(part, item);
     showFiles(part, item);

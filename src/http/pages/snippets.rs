@@ -50,7 +50,10 @@ pub(super) fn of_code(site: &Site, lang: Lang, query: &Query, spec: &CodeSpec) -
     };
     let script = || Snippet {
         title: lang.pick("脚本，到期前自动更新", "Script, renews itself"),
-        text: script(&absolute(site.link("/embed.js", iter::empty())), query),
+        text: script(
+            &absolute(site.link("/embed.js", iter::empty())),
+            &attributes(query),
+        ),
     };
     let poster = Snippet {
         title: lang.pick("画布海报", "Poster from a canvas"),
@@ -81,16 +84,20 @@ pub(super) fn iframe(link: &str, lang: Lang) -> String {
     format!("<iframe src=\"{link}\" title=\"{title}\" {FRAME_ATTRIBUTES}></iframe>")
 }
 
-/// The script at `source`, and the element that it fills with the code of `query`.
-fn script(source: &str, query: &Query) -> String {
+/// The script at `source`, and the element that it fills; `attributes` say with which code.
+pub(super) fn script(source: &str, attributes: &str) -> String {
+    format!("<script src=\"{source}\" async></script>\n<wx-qrcode{attributes}></wx-qrcode>")
+}
+
+/// The attributes of the element that `embed.js` fills with the code of `query`.
+fn attributes(query: &Query) -> String {
     let known = query
         .picture_link_pairs()
         .filter(|(name, _)| ATTRIBUTES.contains(name));
     let attributes: Vec<String> = known
         .map(|(name, value)| format!(" {}=\"{}\"", name.replace('_', "-"), escaped(value)))
         .collect();
-    let attributes = attributes.concat();
-    format!("<script src=\"{source}\" async></script>\n<wx-qrcode{attributes}></wx-qrcode>")
+    attributes.concat()
 }
 
 /// A script that draws the code at `link`, its JSON, on a canvas, and shows that as an image.

@@ -41,6 +41,7 @@ struct CodesPage {
     /// What shows a code elsewhere, with `{link}` for its address.
     element: String,
     iframe: String,
+    script: String,
 }
 
 pub(crate) async fn show(request: PageRequest) -> Result<Response, Problem> {
@@ -51,6 +52,7 @@ pub(crate) async fn show(request: PageRequest) -> Result<Response, Problem> {
         names: NumberNames::of(lang),
         element: snippets::element("{link}", lang),
         iframe: snippets::iframe("{link}", lang),
+        script: snippets::script("{link}", "{attributes}"),
     })
 }
 

@@ -302,6 +302,35 @@ async fn groups_are_cleared_by_a_button_of_their_own_and_archived_ones_come_back
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_temporary_channel_has_a_script_that_renews_its_code() {
+    let (app, mut browser) = app_and_browser!();
+    make_codes(&app, &numbered("Poster", 1), "Shanghai").await;
+    let stand = json!({"scene_str": "展会 \"A\"&1", "expire_seconds": 600, "label": "Stand", "group": "Fair"});
+    make_many(&app, &[stand]).await;
+    let mut page = browser.page(Screen::DESK).await;
+    let permissions = json!({"permissions": ["clipboardReadWrite"]});
+    page.call("Browser.grantPermissions", permissions).await;
+    for (group, name) in [("Shanghai", "Poster 01"), ("Fair", "Stand")] {
+        page.open_console(&app, &format!("/codes?lang=en&group={group}"), keys::ADMIN)
+            .await;
+        page.until_listed(&[name]).await;
+        page.click("#list [data-part=name]").await;
+        let offered = "document.querySelector('.panel [data-part=copy_script]').checkVisibility()";
+        assert_eq!(page.eval(offered).await, json!(name == "Stand"), "{name}");
+    }
+    page.click(".panel [data-part=copy_script]").await;
+    page.until("document.querySelector('.panel [data-part=copy_script]').textContent === 'Copied'")
+        .await;
+    let copied = page.text("navigator.clipboard.readText()").await;
+    let start = format!(
+        "<script src=\"{}\" async></script>\n<wx-qrcode scene-str=\"展会 &quot;A&quot;&amp;1\"",
+        app.url("/embed.js")
+    );
+    assert!(copied.starts_with(&start), "{copied}");
+    assert!(copied.ends_with("\"></wx-qrcode>"), "{copied}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_key_may_not_change_of_a_selection_is_said() {
     let (app, mut browser) = app_and_browser!();
     make_codes(&app, &numbered("Shop", 1), "Shanghai").await;
