@@ -19,7 +19,9 @@ let left = null;
 let asked = 0;
 let isMaking = false;
 
-const fields = () => [at("label").value.trim(), at("group").value.trim(), at("scene_str").value.trim()];
+const SCENES = ["scene_str", "scene_id"];
+
+const fields = () => ["label", "group", ...SCENES].map((id) => at(id).value.trim());
 
 const exists = (row) => row?.status === "known" || row?.status === "changed";
 
@@ -45,9 +47,9 @@ const showPlan = (row) => {
 /** What would be made of the fields; null if that was asked anew meanwhile. */
 const plan = async () => {
   const version = ++asked;
-  const [name, group, scene] = fields();
+  const [name, group, text, digits] = fields();
   if (!name) return showPlan(null);
-  const { row, permanent_left } = await planOne(name, group, scene);
+  const { row, permanent_left } = await planOne(name, group, text, digits);
   if (version !== asked) return null;
   left = permanent_left ?? left;
   showPlan(row);
@@ -85,7 +87,7 @@ const make = async () => {
       const code = await send("api/codes", { ...row.request, ...(reply && { reply }) });
       if (row.status === "new" && code.permanent && left !== null) left -= 1;
       show(code);
-      at("label").value = at("scene_str").value = "";
+      for (const id of ["label", ...SCENES]) at(id).value = "";
       editor.fill(null);
       row = null;
     }
@@ -96,10 +98,11 @@ const make = async () => {
   showPlan(row);
 };
 
-const proposed = readAddress().get("scene_str");
+const address = readAddress();
+const proposed = SCENES.find((id) => address.get(id));
 if (proposed) {
-  at("scene_str").value = at("label").value = proposed;
-  at("scene_str").closest("details").open = true;
+  at(proposed).value = at("label").value = address.get(proposed);
+  at(proposed).closest("details").open = true;
 }
 let timer;
 const planSoon = () => {
@@ -107,7 +110,10 @@ const planSoon = () => {
   timer = setTimeout(() => plan().catch(fail), PAUSE);
 };
 
-for (const id of ["label", "group", "scene_str"]) at(id).addEventListener("input", planSoon);
+for (const [one, other] of [SCENES, [...SCENES].reverse()]) {
+  at(one).addEventListener("input", () => { if (at(one).value) at(other).value = ""; });
+}
+for (const id of ["label", "group", ...SCENES]) at(id).addEventListener("input", planSoon);
 onKind(planSoon);
 at("make").addEventListener("submit", (event) => {
   event.preventDefault();

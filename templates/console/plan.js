@@ -20,13 +20,13 @@ const ask = (file, type, group) => {
 
 const cell = (text) => `"${text.replaceAll('"', '""')}"`;
 
-const tableOf = (name, scene) => [["label", "scene_str"], [name, scene]]
-  .map((row) => row.map(cell).join(","))
+const tableOf = (...row) => [["label", "scene_str", "scene_id"], row]
+  .map((cells) => cells.map(cell).join(","))
   .join("\n");
 
-/** What one name would make: a row of a plan, and what is left. */
-export const planOne = async (name, group, scene) => {
-  const plan = await ask(tableOf(name, scene), TYPES.csv, group);
+/** What one name would make, with a scene that is a text, a number, or neither: a row of a plan, and what is left. */
+export const planOne = async (name, group, text, digits) => {
+  const plan = await ask(tableOf(name, text, digits), TYPES.csv, group);
   return { ...plan, row: plan.rows[0] };
 };
 

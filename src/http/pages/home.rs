@@ -206,7 +206,9 @@ impl Home {
     fn problem(&self, view: View, query: &Query, problem: &Problem) -> HomeResult {
         let needs_key = problem.code == ErrorCode::MintNotAllowed;
         let mut pairs: Vec<(&str, &str)> = view.lang_pair().collect();
-        pairs.extend(query.get("scene_str").map(|text| ("scene_str", text)));
+        for name in ["scene_id", "scene_str"] {
+            pairs.extend(query.get(name).map(|scene| (name, scene)));
+        }
         HomeResult::Problem {
             title: problem.code.title(view.lang),
             explanation: problem.explanation(view.lang),

@@ -13,8 +13,8 @@ use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 
-/// The parameters of the page. `scene_str` is what its field is filled in with.
-const PARAMETERS: &[&str] = &["lang", "scene_str"];
+/// The parameters of the page. The scenes are what their fields are filled in with.
+const PARAMETERS: &[&str] = &["lang", "scene_id", "scene_str"];
 
 const PAGE: ConsolePage = ConsolePage {
     path: "/codes/new",

@@ -56,6 +56,37 @@ async fn make_one(page: &mut Page, lang: &str) {
     check_reading(page, "a new channel").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scene_of_the_first_page_is_taken_along() {
+    let (app, mut browser) = app_and_browser!();
+    for (scene, field, want) in [
+        ("scene_id=77", "scene_id", json!(77)),
+        ("scene_str=shop-7", "scene_str", json!("shop-7")),
+    ] {
+        let mut page = browser.page(Screen::PHONE).await;
+        page.open(&app.url(&format!("/?{scene}&permanent=true&lang=zh")))
+            .await;
+        page.click("#result a.button").await;
+        page.loaded().await;
+        page.enter(keys::ADMIN).await;
+        page.until("!board.hidden && about_scene.textContent !== ''")
+            .await;
+        page.click("#submit").await;
+        page.until("!shown.hidden && !submit.disabled").await;
+        let codes = listed(&app, "permanent=true").await;
+        assert!(codes.iter().any(|code| code[field] == want), "{codes:?}");
+    }
+    assert_eq!(app.creates(), 2);
+    // A code has one scene.
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open_console(&app, "/codes/new?lang=zh&scene_id=5", keys::ADMIN)
+        .await;
+    page.fill("#scene_str", "five").await;
+    assert_eq!(page.text("scene_id.value").await, "");
+    page.fill("#scene_id", "6").await;
+    assert_eq!(page.text("scene_str.value").await, "");
+}
+
 /// What the plan shows beside each status.
 async fn counts(page: &mut Page) -> Value {
     page.eval("Object.fromEntries([...document.querySelectorAll('[data-count]')].map(it => [it.dataset.count, it.textContent]))")
