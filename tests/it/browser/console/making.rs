@@ -223,7 +223,7 @@ async fn stop_half_way(browser: &mut Chromium, screen: Screen, lang: &str) {
     page.until("!failures.hidden").await;
     let unfinished = in_lang(lang, "还没有做完", "Not finished");
     assert_eq!(page.text("plan_title.textContent").await, unfinished);
-    let left = in_lang(lang, "还没有做的", "What is left");
+    let left = in_lang(lang, "未完成的渠道", "What is left");
     assert_eq!(page.text("failures_title.textContent").await, left);
     check_reading(&mut page, "a batch that was stopped").await;
     let so_far = app.creates();
