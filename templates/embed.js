@@ -63,8 +63,8 @@ if (!document.hasWxqr) {
 				const code = await answer.json();
 				if (!answer.ok) throw code;
 				const end = Date.now() + (code.expire_seconds ?? Infinity) * 1000;
-				// An address for each code, because browsers show a known one from memory.
-				const src = new URL(`${code.png_url}&until=${code.expires_at}`, base);
+				// An address for each code: browsers show a known one from memory.
+				const src = new URL(`${code.png_url}&until=${code.expires_at ?? ""}`, base);
 				await new Promise((onload, onerror) => Object.assign(image, { onload, onerror, src }));
 				if (query === asked) show(image, code, end);
 			} catch (problem) {

@@ -203,6 +203,10 @@ async fn attributes_may_be_written_as_html_has_them() {
             "?scene_id=8&permanent=false&color=07603b",
         ])
     );
+    // Permanent codes have no end.
+    let are_endless =
+        "[...document.images].map(it => new URL(it.src).searchParams.get('until') === '')";
+    assert_eq!(page.eval(are_endless).await, json!([true, true, false]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
