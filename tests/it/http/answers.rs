@@ -720,7 +720,6 @@ async fn robots_txt_keeps_crawlers_away() {
     );
 }
 
-/// `docs/openapi.json` is made by `UPDATE_OPENAPI=1 cargo test --test it openapi`.
 #[tokio::test]
 async fn embed_js_is_under_4_kib_as_served() {
     let app = TestApp::spawn().await;
@@ -728,6 +727,7 @@ async fn embed_js_is_under_4_kib_as_served() {
     assert!(length < 4096, "{length} bytes");
 }
 
+/// `docs/openapi.json` is made by `UPDATE_OPENAPI=1 cargo test --test it openapi`.
 #[tokio::test]
 async fn the_openapi_file_is_what_the_service_answers() {
     let app = TestApp::spawn().await;
