@@ -2,7 +2,7 @@
 """Copies a large database from SQLite to PostgreSQL and back, and compares all three by an independent script.
 
     cargo build --release
-    bench/copy.py target/release/wxqr postgres://USER@HOST/EMPTY [--codes 100000] [--events 1000000]
+    bench/copy.py target/release/wxqr --database postgres://USER@HOST/EMPTY [--codes 100000] [--events 1000000]
 
 Starts the service once for its tables, and fills them with SQL. Interrupts one copy while it writes events, and checks that
 it left nothing. Prints one line of figures, and exits with 1 if the interrupted copy left a table or a digest of
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 
-from rig import Server
+from rig import Server, report
 
 DIGEST = pathlib.Path(__file__).resolve().parent.parent / "tests/store/digest.py"
 APP_ID = "wx0123456789abcdef"
@@ -78,11 +78,11 @@ def digest(url):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path)
-    parser.add_argument("postgres")
+    parser.add_argument("--database", required=True, help="the URL of an empty database of PostgreSQL")
     parser.add_argument("--codes", type=int, default=100_000)
     parser.add_argument("--events", type=int, default=1_000_000)
     arguments = parser.parse_args()
-    binary, postgres = arguments.binary.resolve(), arguments.postgres
+    binary, postgres = arguments.binary.resolve(), arguments.database
     with tempfile.TemporaryDirectory() as folder:
         first, second = f"sqlite://{folder}/first.db", f"sqlite://{folder}/second.db"
         fill(binary, f"{folder}/first.db", arguments.codes, arguments.events)
@@ -97,7 +97,7 @@ def main():
         f"{len(left.splitlines())} tables left by the killed copy, {differing} of 4 digests differ, {there_s:.0f} s there, {back_s:.0f} s back"
     )
     kept = differing == 0 and not left
-    print(line if kept else f"NOT KEPT: {line}")
+    report(line, kept)
     sys.exit(0 if kept else 1)
 
 
