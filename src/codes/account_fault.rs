@@ -10,9 +10,8 @@ use crate::telemetry;
 /// A refusal that lasts until the account's owner does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountFault {
-    /// When WeChat last said so.
+    /// When WeChat refused last.
     pub at: Timestamp,
-    /// What WeChat answered.
     pub refusal: ApiError,
 }
 

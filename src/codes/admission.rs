@@ -89,11 +89,11 @@ impl Admission {
         }
     }
 
-    /// Lets a mint start, of which so many are in flight. The token of the visitor's rate is to be
-    /// refunded if the mint costs nothing.
+    /// Lets a mint start beside `in_flight` others, if the gates before it are open. The token of
+    /// the visitor's rate is to be refunded if the mint costs nothing.
     ///
     /// # Errors
-    /// When there are too many, or the visitor has had enough, or all visitors have.
+    /// When too many are in flight, or the day's budget or the visitor's rate is used up.
     pub(super) fn start(
         &self,
         requester: Requester,
@@ -111,7 +111,7 @@ impl Admission {
         }
     }
 
-    /// A permit to call WeChat, if it is to be had without waiting.
+    /// Acquires a permit to call WeChat, if that needs no wait.
     pub(super) fn try_enter(
         &self,
         requester: Requester,

@@ -7,9 +7,8 @@ use wechat::scene::{Lifetime, Scene};
 
 /// A multiset of lifetimes for each scene that has waiting callers.
 ///
-/// A mint for a short life is of no use to a caller who needs a longer one. Without this, a few
-/// callers who keep starting short ones would let that caller wait in vain for one mint after the
-/// other.
+/// A mint for a short lifetime is of no use to a caller who needs a longer one. Without this, a few
+/// callers who keep starting short ones would starve that caller.
 #[derive(Debug, Default)]
 pub(super) struct AwaitedLifetimes(Mutex<HashMap<Scene, BTreeMap<Lifetime, usize>>>);
 
@@ -33,7 +32,7 @@ impl AwaitedLifetimes {
         }
     }
 
-    /// The longest one of a scene.
+    /// Returns the longest awaited lifetime of a scene.
     pub(super) fn longest(&self, scene: &Scene) -> Option<Lifetime> {
         self.map().get(scene)?.keys().next_back().copied()
     }

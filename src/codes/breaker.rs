@@ -39,7 +39,7 @@ pub enum Priority {
     Low,
 }
 
-/// Lets calls to WeChat through, or not. Shared by all callers.
+/// Stops calls to WeChat while a quota is used up (circuit breaker). Shared by all callers.
 #[derive(Debug)]
 pub struct CircuitBreaker {
     clock: Arc<dyn Clock>,
@@ -78,7 +78,7 @@ impl Open {
         }
     }
 
-    /// The same stop with another time of its next probe, or a new one by another errcode.
+    /// Replaces the stop. The clearance ends if the errcode is another one.
     fn with(self, stop: Stop) -> Self {
         let is_same = self.stop.errcode == stop.errcode;
         Self {
@@ -155,7 +155,8 @@ pub struct BreakerOpen {
 }
 
 impl CircuitBreaker {
-    /// A closed breaker without a fault. What is open is in the database, for all replicas.
+    /// Creates a breaker, closed and without a fault. What is open is in the database, for all
+    /// replicas.
     pub fn new(store: CodeStore, clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -217,7 +218,7 @@ impl CircuitBreaker {
         })
     }
 
-    /// A permit for a probe, which others meet from now on.
+    /// Begins a probe, which others meet from now on, and returns its permit.
     fn begin_probe(&self, api: Api, probe: Probe) -> Permit {
         Permit {
             api,
@@ -226,7 +227,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Takes the probe of all replicas if it is due; otherwise the time until the next one.
+    /// Takes the probe of all replicas if it is due; otherwise returns the time until the next one.
     async fn acquire_shared_probe(
         &self,
         api: Api,
@@ -248,8 +249,8 @@ impl CircuitBreaker {
         taken.then_some(permit).ok_or(PROBE_INTERVAL)
     }
 
-    /// Admits a call with high priority in spite of the minute limit; otherwise the time until its
-    /// next probe.
+    /// Admits a call with high priority in spite of the minute limit; otherwise returns the time
+    /// until its next probe.
     fn acquire_high_priority(&self, api: Api) -> Result<Permit, Duration> {
         let now = self.clock.now();
         let mut state = self.state();
@@ -282,8 +283,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// The version of the local state, to be taken before what the replicas share is read, for
-    /// [`CircuitBreaker::observe`].
+    /// Returns the version of the local state, to be taken before what the replicas share is read,
+    /// for [`CircuitBreaker::observe`].
     pub fn state_version(&self) -> StateVersion {
         StateVersion(self.state().version)
     }
@@ -402,7 +403,7 @@ impl CircuitBreaker {
             .expect("no one panics while holding the state")
     }
 
-    /// The fault that lasts, if there is one.
+    /// Returns the fault that lasts, if there is one.
     pub fn fault(&self) -> Option<AccountFault> {
         self.fault.get()
     }

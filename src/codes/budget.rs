@@ -44,8 +44,8 @@ impl Budget {
         self.a_day
     }
 
-    /// What is left of the budget after so many mints; a share of it is the allowance while the
-    /// database is down.
+    /// Returns what is left of the budget after so many mints. Also sets its gauge, and the
+    /// allowance while the database is down to a share of it.
     pub(super) fn left_after(&self, anonymous: u64) -> u64 {
         let left = self.a_day.saturating_sub(anonymous);
         self.offline.store(left / OFFLINE_SHARE, Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl Budget {
         left
     }
 
-    /// The database said that the budget is used up.
+    /// Records that the budget is used up, as the database answered, and returns the error.
     pub(super) fn exhausted(&self, now: Timestamp) -> BudgetExhausted {
         self.log_once_per_day(now);
         let exhausted = BudgetExhausted::at(now);

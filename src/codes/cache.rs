@@ -13,13 +13,13 @@ use wechat::ticket::IssuedCode;
 pub(super) struct CodeCache(Arc<Cache<Scene, Arc<IssuedCode>>>);
 
 impl CodeCache {
-    /// Room for so many codes; beyond it the least used ones are evicted.
+    /// Creates a cache of at most `entries` codes; beyond them the least used ones are evicted.
     pub(super) fn new(entries: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         Self(Arc::new(Cache::new(entries)))
     }
 
-    /// The code of a scene, expired or not.
+    /// Returns the code of a scene, expired or not.
     pub(super) fn get(&self, scene: &Scene) -> Option<Arc<IssuedCode>> {
         self.0.get(scene)
     }

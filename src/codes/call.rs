@@ -57,7 +57,7 @@ impl MintDependencies {
         }
     }
 
-    /// One call, if the account's quota lets it through.
+    /// Calls WeChat once, if the circuit breaker admits the call.
     async fn call(
         &self,
         token: &AccessToken,

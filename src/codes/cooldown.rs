@@ -13,7 +13,7 @@ pub(super) struct Cooldown<F> {
 }
 
 impl<F> Cooldown<F> {
-    /// Cools down from `now` on.
+    /// Starts a cooldown of this length at `now`.
     pub(super) fn new(failure: F, now: Timestamp, length: Duration) -> Self {
         Self {
             failure,
@@ -22,8 +22,8 @@ impl<F> Cooldown<F> {
         }
     }
 
-    /// After one more failure: twice as long as the cooldown before, `longest` at most (exponential
-    /// backoff).
+    /// Starts the cooldown after one more failure: the shortest one, or twice the one before, up to
+    /// the longest (exponential backoff).
     pub(super) fn after(
         before: Option<&Self>,
         failure: F,
@@ -34,7 +34,7 @@ impl<F> Cooldown<F> {
         Self::new(failure, now, length)
     }
 
-    /// The failure, while it cools down.
+    /// Returns the failure, while it cools down.
     pub(super) fn failure(&self, now: Timestamp) -> Option<&F> {
         (now < self.until).then_some(&self.failure)
     }

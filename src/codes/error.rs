@@ -42,7 +42,6 @@ pub enum Error {
     /// The code to be recorded contradicts one that is recorded already.
     #[error("something else is recorded")]
     ImportConflict(ImportConflict),
-    /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] db::Error),
 }
@@ -73,12 +72,11 @@ pub enum MintError {
         /// Until it may be repeated; none once it was repeated as often as it may be.
         retry_after: Option<Duration>,
     },
-    /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] db::Error),
     /// No permit to call WeChat in time.
     #[error("too many codes are being created")]
-    Crowded,
+    NoPermit,
     /// A permanent code was made and is not in the ledger yet: this process goes on trying to write
     /// it.
     #[error("a result of this permanent code is still to be saved")]
@@ -89,9 +87,9 @@ pub enum MintError {
     /// It took longer than a mint may.
     #[error("creating the code took too long")]
     Timeout,
-    /// The code's life was over by the time that WeChat's answer was here.
+    /// The code's lifetime was over by the time that WeChat had answered.
     #[error("creating the code took longer than its lifetime")]
-    DeadOnArrival,
+    ExpiredOnArrival,
     /// Visitors have as many codes made as they may all together.
     #[error(transparent)]
     Paced(#[from] PaceExceeded),
@@ -133,8 +131,8 @@ impl MintError {
     /// failure caused by the starter's own lifetime or deadline does not.
     pub(super) fn concerns(&self, asked: Option<Lifetime>, request: &CodeRequest) -> bool {
         match self {
-            Self::DeadOnArrival => asked >= request.spec.lifetime(),
-            Self::Timeout | Self::TokenTimeout | Self::Crowded => false,
+            Self::ExpiredOnArrival => asked >= request.spec.lifetime(),
+            Self::Timeout | Self::TokenTimeout | Self::NoPermit => false,
             _ => true,
         }
     }
@@ -152,14 +150,14 @@ impl MintError {
             | Self::CircuitOpen(_)
             | Self::Budget(_)
             | Self::LedgerFull
-            | Self::Crowded
+            | Self::NoPermit
             | Self::Paced(_)
             | Self::TokenTimeout => true,
             Self::OutcomeUnknown { .. }
             | Self::Unwritten
             | Self::Database(_)
             | Self::Timeout
-            | Self::DeadOnArrival
+            | Self::ExpiredOnArrival
             | Self::TaskAborted(_) => false,
         }
     }
@@ -170,7 +168,7 @@ impl MintError {
             Self::WeChat(error) => error.is_before_sending(),
             Self::Token(_)
             | Self::CircuitOpen(_)
-            | Self::Crowded
+            | Self::NoPermit
             | Self::Paced(_)
             | Self::TokenTimeout => true,
             _ => false,
@@ -186,7 +184,7 @@ impl MintError {
             | Self::Budget(_)
             | Self::Unwritten => {}
             Self::Paced(_) => tracing::debug!(error = %self, "code not created"),
-            Self::LedgerFull | Self::OutcomeUnknown { .. } | Self::Crowded => tracing::warn!(
+            Self::LedgerFull | Self::OutcomeUnknown { .. } | Self::NoPermit => tracing::warn!(
                 kind = %scene.kind(),
                 scene = ?scene.value(),
                 error = %Causes(self),
@@ -196,7 +194,7 @@ impl MintError {
             | Self::MinuteLimit(_)
             | Self::TokenTimeout
             | Self::Timeout
-            | Self::DeadOnArrival
+            | Self::ExpiredOnArrival
             | Self::TaskAborted(_) => self.log_fault(scene),
         }
     }

@@ -1,4 +1,4 @@
-//! The freshness floor: how much life a code must have left to be reused.
+//! The freshness floor: the remaining lifetime that a code must have to be reused.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,15 +8,14 @@ use jiff::Timestamp;
 use wechat::scene::Lifetime;
 use wechat::ticket::{IssuedCode, Life};
 
-/// Which share of the life that is asked for a ticket must still have, to be served again: 0 to 1.
+/// Share of the requested lifetime that a known code must have left to be reused: 0 to 1.
 ///
-/// At 1 every request mints, as if there were no cache; at 0 a ticket is used until the last
+/// At 1 every request mints, as if there were no cache; at 0 a code is reused until its last
 /// minute.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReuseShare(f64);
 
-/// With [`ReuseShare`] at 0: the life that a ticket must have left, unless half of what is asked is
-/// shorter.
+/// The floor with [`ReuseShare`] at 0, unless half of the requested lifetime is shorter.
 const LAST_MINUTE: Duration = Duration::from_mins(1);
 
 impl ReuseShare {
@@ -24,11 +23,10 @@ impl ReuseShare {
         self.0
     }
 
-    /// How little of the code's life may be left for a request of `asked`; zero for a permanent
-    /// code.
+    /// Returns the freshness floor of a code for a requested lifetime; zero for a permanent code.
     ///
     /// Where WeChat granted less than it was asked, the floor shrinks in the same proportion. Else
-    /// a ticket that can never reach the floor would be minted again for each request.
+    /// a code that can never reach the floor would be minted again for each request.
     pub fn floor(self, code: &IssuedCode, asked: Option<Lifetime>) -> Duration {
         let (
             Some(asked),
@@ -52,8 +50,8 @@ impl ReuseShare {
 
     /// Whether the code may be served, at `now`, to a request of `asked` that arrived at `arrived`.
     ///
-    /// A ticket that was minted after the request arrived satisfies it if it was asked for as long
-    /// a life: at a reuse of 1 nothing else ever would. An expired ticket satisfies no request.
+    /// A code that was minted after the request arrived satisfies it if it was asked for as long a
+    /// lifetime: at a reuse of 1 nothing else ever would. An expired code satisfies no request.
     pub fn is_fresh(
         self,
         code: &IssuedCode,

@@ -47,7 +47,7 @@ impl Lookups {
         }
     }
 
-    /// The stored code of a scene. A failure is shared by those who wait for it, and not
+    /// Reads the stored code of a scene. A failure is shared by those who wait for it, and not
     /// remembered. Cancel safe.
     ///
     /// # Errors

@@ -108,7 +108,7 @@ impl Minter {
         self.settings.reuse.floor(code, request.spec.lifetime())
     }
 
-    /// The stored code, or a new one; cached from now on. Logged here, once for all who wait.
+    /// Obtains the stored code or a new one, and caches it. Logs the mint once for all who wait.
     pub(super) async fn obtain(
         &self,
         request: &CodeRequest,
@@ -163,7 +163,7 @@ fn log_mint(scene: &Scene, took: Duration) {
     tracing::info!(kind = %scene.kind(), scene = scene_field, duration_ms, "code created");
 }
 
-/// Calls that a key causes go before those of visitors.
+/// Returns the priority of a requester's calls: high for keys, low for visitors.
 pub(super) fn priority(requester: Requester) -> Priority {
     match requester {
         Requester::Key => Priority::High,

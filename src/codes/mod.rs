@@ -51,7 +51,7 @@ pub use self::settings::IssueSettings;
 pub use self::single_flight::{Call, SingleFlight, TaskAborted};
 pub use self::sql::{
     BeginMint, Begun, CodeStore, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant,
-    Minted, REPEAT_AFTER, ReserveOutcome, Stock, Stop, UncountedMints,
+    MintedCode, REPEAT_AFTER, ReserveOutcome, Stock, Stop, UncountedMints,
 };
 pub use self::supplies::Supplies;
 pub use self::token::{FORCED_APART, TokenError, TokenRefusal, Tokens};

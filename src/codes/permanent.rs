@@ -26,7 +26,8 @@ const _: () = assert!(
 );
 
 impl Minter {
-    /// The code of the ledger, the one that another replica mints at this moment, or a new one.
+    /// Obtains a permanent code: the one of the ledger, the one that another replica is minting, or
+    /// a new one.
     ///
     /// Only the wait and the call have a deadline. The write of the result has none: without it a
     /// code that exists would be lost.
@@ -73,7 +74,7 @@ impl Minter {
         let mut permit = self.admission.try_enter(requester, pace);
         if permit.is_none() {
             let waiting = timeout_at(deadline, self.admission.enter(requester, pace));
-            permit = Some(waiting.await.map_err(|_| MintError::Crowded)??);
+            permit = Some(waiting.await.map_err(|_| MintError::NoPermit)??);
             // Another replica may have stopped the calls meanwhile.
             self.deps.breaker.refresh(Api::Create).await;
         }
@@ -82,7 +83,8 @@ impl Minter {
         created
     }
 
-    /// Waits while another replica's call may be under way.
+    /// Reserves the mint by an intent, or finds the code. Waits while another replica's call may be
+    /// under way.
     async fn reserve(
         &self,
         scene: &PermanentScene,
@@ -107,8 +109,8 @@ impl Minter {
         }
     }
 
-    /// Writes the result down before it is answered. If it cannot be written now, a task of its
-    /// own goes on trying: the code exists at WeChat, whatever becomes of this request.
+    /// Writes the result before it is answered. If it cannot be written now, a task of its own goes
+    /// on trying: the code exists at WeChat, whatever becomes of this request.
     async fn confirm(
         &self,
         scene: &PermanentScene,
@@ -127,7 +129,7 @@ impl Minter {
                 let (store, unwritten, scene) =
                     (self.store().clone(), self.unwritten.clone(), scene.clone());
                 self.tasks.spawn(async move {
-                    confirm_at_last(&store, &intent, &code).await;
+                    confirm_until_written(&store, &intent, &code).await;
                     unwritten.invalidate(&scene);
                 });
                 Err(error.into())
@@ -135,8 +137,8 @@ impl Minter {
         }
     }
 
-    /// The call certainly made no code, so neither the intent nor the stock is needed. Until they
-    /// are given back, requests for the scene do not wait.
+    /// Withdraws the intent of a call that certainly made no code, which gives its stock back. If
+    /// that fails, a task repeats it, and requests for the scene do not wait meanwhile.
     async fn withdraw(&self, scene: &PermanentScene, intent: Intent) {
         if let Err(error) = self.store().withdraw(&intent).await {
             tracing::warn!(
@@ -147,7 +149,7 @@ impl Minter {
             let store = self.store().clone();
             self.tasks.spawn(async move {
                 // A row that cannot be read is in the log; it counts.
-                write_at_last(|| store.withdraw(&intent)).await.ok();
+                repeat_until_written(|| store.withdraw(&intent)).await.ok();
             });
         }
     }
@@ -167,8 +169,7 @@ enum Reserved {
     Known(IssuedCode),
 }
 
-/// Everything that it takes to record the code by hand, in case that this process ends before it
-/// can.
+/// Logs all that it takes to record the code by hand, should this process end before it can.
 fn log_unwritten(scene: &Scene, code: &IssuedCode) {
     tracing::error!(
         kind = %scene.kind(),
@@ -180,10 +181,10 @@ fn log_unwritten(scene: &Scene, code: &IssuedCode) {
     );
 }
 
-/// Tries to write a result until it is written.
-async fn confirm_at_last(store: &CodeStore, intent: &Intent, code: &IssuedCode) {
+/// Repeats the write of a result until it is stored, or can never be.
+async fn confirm_until_written(store: &CodeStore, intent: &Intent, code: &IssuedCode) {
     let (kind, value) = (intent.scene().kind(), intent.scene().value());
-    match write_at_last(|| store.confirm(intent, code)).await {
+    match repeat_until_written(|| store.confirm(intent, code)).await {
         Ok(_) => tracing::info!(%kind, scene = ?value, "the permanent code is saved"),
         Err(error) => tracing::error!(
             %kind,
@@ -195,7 +196,7 @@ async fn confirm_at_last(store: &CodeStore, intent: &Intent, code: &IssuedCode) 
 }
 
 /// Repeats a write until the database takes it, or has a row in its way that cannot be read.
-async fn write_at_last<T, F>(mut write: impl FnMut() -> F) -> Result<T, db::Error>
+async fn repeat_until_written<T, F>(mut write: impl FnMut() -> F) -> Result<T, db::Error>
 where
     F: Future<Output = Result<T, db::Error>>,
 {

@@ -25,7 +25,7 @@ impl CodeRequest {
         reuse.is_fresh(code, self.spec.lifetime(), self.arrived, now)
     }
 
-    /// This request, for a code that lives at least so long.
+    /// Returns the request with its lifetime raised to `longest`, if that is longer.
     pub(super) fn for_at_least(&self, longest: Option<Lifetime>) -> Self {
         let mut longer = self.clone();
         if let CodeSpec::Temporary { lifetime, .. } = &mut longer.spec {
@@ -73,14 +73,13 @@ pub struct Issued {
     pub code: Arc<IssuedCode>,
     /// Whether a cache may keep it.
     pub freshness: Freshness,
-    /// Where it came from.
     pub source: Source,
 }
 
 /// Whether an issued code is fresh or served stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Good for such a request until this little of its life is left (zero for a permanent code).
+    /// Good for such a request until so little of its lifetime is left; zero for a permanent code.
     Fresh {
         /// The freshness floor of the request.
         floor: Duration,

@@ -21,14 +21,12 @@ enum FilterValue {
     Text(SceneText),
 }
 
-/// Which of the codes that carry a scene.
+/// Kind of code that a scene filter selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KindFilter {
-    /// The permanent one.
     Permanent,
-    /// The temporary one.
     Temporary,
-    /// That of an unknown ticket, which only events have.
+    /// Of an unknown ticket, which only events have.
     Unattributed,
 }
 

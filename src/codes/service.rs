@@ -22,7 +22,7 @@ use crate::access::{Caller, Key, MissingPermission, Mode, Requester};
 use crate::db;
 use crate::telemetry;
 
-/// The least remaining life of a code that is served stale.
+/// The least remaining lifetime of a code that is served stale.
 const MIN_REMAINING: Duration = Duration::from_secs(10);
 
 /// How long a caller that timed out waits for a last read of the database.
@@ -33,7 +33,8 @@ type MintCalls = SingleFlight<Scene, Option<Lifetime>, Obtained, MintError>;
 /// A mint in flight; its context is the lifetime that it was started for.
 type MintCall = Call<Option<Lifetime>, Obtained, MintError>;
 
-/// Issues codes. One is made at start and shared.
+/// Issues codes: a cached one, a new one, or a stale one. The entry point of this room; one is made
+/// at start and shared.
 #[derive(Debug)]
 pub struct Codes {
     minter: Arc<Minter>,
@@ -63,7 +64,7 @@ impl Mints {
 }
 
 impl Codes {
-    /// The tracker sees the mints, so that a shutdown can wait for them.
+    /// Creates the service. Mints run on `tasks`, so that a shutdown can wait for them.
     pub fn new(deps: MintDependencies, settings: IssueSettings, tasks: TaskTracker) -> Self {
         Self {
             mode: settings.mode,
@@ -75,8 +76,9 @@ impl Codes {
         }
     }
 
-    /// The code for a request: the known one if enough of its life is left, else a new one, else a
-    /// known one that has not expired. Cancel safe: a mint goes on without its caller.
+    /// Issues the code for a request: the known one if it is fresh enough, else a new one, else a
+    /// known one that has not expired (serve-stale). Cancel safe: a mint goes on without its
+    /// caller.
     ///
     /// # Errors
     /// [`Error`], if there is no unexpired code to serve.
@@ -141,7 +143,8 @@ impl Codes {
         }
     }
 
-    /// From WeChat if the requester may mint, else from the database.
+    /// Obtains a code: by a mint, or from the database if the requester may not mint or a limit
+    /// refuses.
     async fn obtain(
         &self,
         request: &CodeRequest,
@@ -157,8 +160,8 @@ impl Codes {
         self.look_up(request).await?.ok_or(refusal)
     }
 
-    /// From the database, for a caller who may not mint. What is found but too old for the request
-    /// is known from now on.
+    /// Reads the stored code for a caller who may not mint. It is cached even if it is too old for
+    /// the request, because it may be served stale.
     async fn look_up(&self, request: &CodeRequest) -> Result<Option<Obtained>, Error> {
         let scene = request.spec.scene();
         if let Some(code) = self.look_ups.find(&scene, self.minter.store()).await? {
@@ -185,7 +188,7 @@ impl Codes {
         // for at least this lifetime.
         let mut awaited = None;
         loop {
-            let (call, started) = self.start_or_join(request, requester)?;
+            let (call, started) = self.join_or_start(request, requester)?;
             let context = call.context;
             let long_enough = context >= request.spec.lifetime();
             if !long_enough && awaited.is_none() {
@@ -210,7 +213,7 @@ impl Codes {
 
     /// Joins a mint in flight, which costs nothing, or starts one, which takes a token of the
     /// visitor's rate.
-    fn start_or_join(
+    fn join_or_start(
         &self,
         request: &CodeRequest,
         requester: Requester,
@@ -323,12 +326,13 @@ impl Codes {
         })
     }
 
-    /// The mints that call WeChat or wait for it, in this process.
+    /// Counts the mints of this process that are in flight, or failed within the last second.
     pub fn mints_in_flight(&self) -> usize {
         self.keys_mints.calls.len() + self.visitors_mints.calls.len()
     }
 
-    /// Writes down what the database missed while it was down. Does nothing while it still is.
+    /// Writes the codes and counts that the database missed while it was down. Does nothing while
+    /// it still is.
     pub async fn catch_up(&self) {
         self.minter.catch_up().await;
     }
@@ -341,8 +345,8 @@ impl Codes {
         }
     }
 
-    /// What is left of the day's visitors' mints and of the permanent stock, from the database;
-    /// also sets the gauges of the stock.
+    /// Reads what is left of the day's visitors' mints and of the permanent stock; also sets the
+    /// gauges of the stock.
     ///
     /// # Errors
     /// When the database cannot be used.

@@ -8,7 +8,7 @@ use crate::access::{Mode, Rate};
 /// What the operator sets for issuing and minting.
 #[derive(Debug, Clone, Copy)]
 pub struct IssueSettings {
-    /// When a ticket that we have is good enough.
+    /// Share of the requested lifetime that a known code must have left to be reused.
     pub reuse: ReuseShare,
     /// What one visitor waits at most, all calls and retries together.
     pub timeout: Duration,

@@ -75,7 +75,7 @@ where
     T: Clone + Send + Sync + 'static,
     E: Send + Sync + 'static,
 {
-    /// The tracker counts every call, so that a shutdown can wait for them.
+    /// Creates one without calls. Calls run on `tasks`, so that a shutdown can wait for them.
     pub fn new(tasks: TaskTracker) -> Self {
         Self {
             calls: Arc::default(),
@@ -83,7 +83,7 @@ where
         }
     }
 
-    /// The number of calls in flight or remembered.
+    /// Counts the calls in flight and the failures that are remembered.
     pub fn len(&self) -> usize {
         self.calls
             .lock()

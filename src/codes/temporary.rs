@@ -13,7 +13,7 @@ use super::admission::{PaceToken, UpstreamPermit};
 use super::error::{MintError, is_free};
 use super::mint::{MINT_TIMEOUT, Minter, priority};
 use super::request::{CodeRequest, Obtained, Source};
-use super::sql::{BeginMint, FinishMint, LEASE_POLL, Lease, MintGrant, Minted};
+use super::sql::{BeginMint, FinishMint, LEASE_POLL, Lease, MintGrant, MintedCode};
 use crate::access::Requester;
 use crate::db;
 use crate::telemetry::Causes;
@@ -57,8 +57,8 @@ enum Charge {
 }
 
 impl Minter {
-    /// The stored code, the one that another replica is minting, or a new one. An unused place in
-    /// the visitors' pace is refunded.
+    /// Obtains a temporary code: the stored one, the one that another replica is minting, or a new
+    /// one. An unused token of the visitors' pace is refunded.
     pub(super) async fn temporary(
         &self,
         scene: &TemporaryScene,
@@ -85,7 +85,7 @@ impl Minter {
     ) -> Result<Obtained, MintError> {
         let deadline = Instant::now() + MINT_TIMEOUT;
         let begun = timeout_at(deadline, self.begin(pace, scene, request, requester)).await;
-        match begun.map_err(|_| MintError::Crowded)?? {
+        match begun.map_err(|_| MintError::NoPermit)?? {
             MintStart::Found(code) => Ok(Obtained {
                 code,
                 source: Source::Database,
@@ -145,7 +145,7 @@ impl Minter {
     }
 
     /// Waits for a permit, then does as [`Minter::try_begin`]. A stored code does not wait for long:
-    /// it is looked up after [`LOOK_UP_AFTER`], or where no permit is to be had.
+    /// it is looked up after [`LOOK_UP_AFTER`], or where none is granted.
     async fn queue_and_begin(
         &self,
         pace: &mut PaceToken,
@@ -169,8 +169,8 @@ impl Minter {
         self.try_begin(permit, scene, request, requester).await
     }
 
-    /// Looks up the code, and takes the lease and the charge; none while another replica mints the
-    /// scene.
+    /// Looks up the code, and takes the lease and the charge, in one command; none while another
+    /// replica mints the scene.
     async fn try_begin<'a>(
         &'a self,
         permit: UpstreamPermit<'a>,
@@ -216,8 +216,8 @@ impl Minter {
         }
     }
 
-    /// While the database is down there are no leases, so each process makes a few codes for
-    /// itself, keys' codes too.
+    /// Starts a mint without a lease, while the database is down. It is charged to this process's
+    /// allowance, a key's mint too.
     async fn begin_offline(
         &self,
         pace: &mut PaceToken,
@@ -241,8 +241,8 @@ impl Minter {
         Ok(MintStart::Mint(permit, mint))
     }
 
-    /// What the database has for a request. An older code is kept in mind, in case that no new one
-    /// can be had.
+    /// Reads and caches the stored code; returns it if it is fresh enough. An older one may be
+    /// served stale.
     async fn find_good_enough(
         &self,
         scene: &Scene,
@@ -255,8 +255,8 @@ impl Minter {
         Ok(self.satisfies(&code, request).then_some(code))
     }
 
-    /// Writes a new code down, counts it and releases the lease. What is not written now is good
-    /// here all the same, and written when the database is back.
+    /// Stores a new code, counts it and releases the lease. If that fails, the code is served all
+    /// the same, and held to be stored later (write-behind).
     async fn finish(
         &self,
         scene: &Scene,
@@ -264,7 +264,7 @@ impl Minter {
         mint: Mint,
         requester: Requester,
     ) -> Result<Obtained, MintError> {
-        let minted = Minted {
+        let minted = MintedCode {
             scene: scene.clone(),
             code: Arc::clone(&code),
             is_visitors: mint.charge == Charge::Offline && requester != Requester::Key,
@@ -277,9 +277,9 @@ impl Minter {
         if !self.store().is_up() || self.store().finish_mint(finish).await.is_err() {
             self.unsaved.hold(minted);
         }
-        // So short a life may be over by the time that WeChat's answer is here.
+        // A short lifetime may be over by the time that WeChat has answered.
         if code.left(self.now()).is_some_and(|left| left.is_zero()) {
-            return Err(MintError::DeadOnArrival);
+            return Err(MintError::ExpiredOnArrival);
         }
         Ok(Obtained {
             code,

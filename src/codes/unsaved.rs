@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::future::join_all;
 
-use super::sql::{CodeStore, FinishMint, Minted, UncountedMints};
+use super::sql::{CodeStore, FinishMint, MintedCode, UncountedMints};
 use crate::db;
 use crate::telemetry::Causes;
 
@@ -20,20 +20,20 @@ const AT_ONCE: usize = 8;
 
 /// Temporary codes and counts to be written once the database is back.
 #[derive(Debug, Default)]
-pub(super) struct Unsaved(Mutex<Pending>);
+pub(super) struct Unsaved(Mutex<PendingWrites>);
 
 #[derive(Debug, Default)]
-struct Pending {
+struct PendingWrites {
     /// In the order in which they were minted. An older one of the same scene is held too: it may
     /// be scanned.
-    codes: VecDeque<Minted>,
+    codes: VecDeque<MintedCode>,
     /// Beyond the codes that are held.
     uncounted: UncountedMints,
 }
 
 impl Unsaved {
     /// Holds a code, whose mint is to be counted.
-    pub(super) fn hold(&self, minted: Minted) {
+    pub(super) fn hold(&self, minted: MintedCode) {
         let mut pending = self.pending();
         if pending.codes.len() < MAX_HELD {
             pending.codes.push_back(minted);
@@ -81,14 +81,14 @@ impl Unsaved {
 
     /// Removes a code that is one of the oldest. Says whether it was held: a concurrent flush may
     /// have removed it.
-    fn remove(&self, minted: &Minted) -> bool {
+    fn remove(&self, minted: &MintedCode) -> bool {
         let mut pending = self.pending();
-        let is_it = |held: &Minted| Arc::ptr_eq(&held.code, &minted.code);
+        let is_it = |held: &MintedCode| Arc::ptr_eq(&held.code, &minted.code);
         let place = pending.codes.iter().take(AT_ONCE).position(is_it);
         place.is_some_and(|place| pending.codes.remove(place).is_some())
     }
 
-    fn give_up(&self, minted: &Minted, error: &db::Error) {
+    fn give_up(&self, minted: &MintedCode, error: &db::Error) {
         if self.remove(minted) {
             tracing::error!(
                 kind = %minted.scene.kind(),
@@ -99,8 +99,8 @@ impl Unsaved {
         }
     }
 
-    /// Without their codes, mints would count twice where a write is repeated. So they are tried
-    /// once.
+    /// Counts the mints whose codes are not held, in one try: without a code, a repeat would count
+    /// them twice.
     async fn flush_uncounted(&self, store: &CodeStore) -> Result<(), db::Error> {
         let uncounted = mem::take(&mut self.pending().uncounted);
         if uncounted == UncountedMints::default() {
@@ -113,11 +113,11 @@ impl Unsaved {
         store.finish_mint(count).await
     }
 
-    fn oldest(&self) -> Vec<Minted> {
+    fn oldest(&self) -> Vec<MintedCode> {
         self.pending().codes.iter().take(AT_ONCE).cloned().collect()
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, PendingWrites> {
         self.0.lock().expect("no one panics while holding the list")
     }
 }
@@ -135,7 +135,7 @@ mod tests {
         Scene::Temporary(TemporaryScene::Id(id.parse().unwrap()))
     }
 
-    fn minted(scene: &Scene, ticket: &str, is_visitors: bool) -> Minted {
+    fn minted(scene: &Scene, ticket: &str, is_visitors: bool) -> MintedCode {
         let life = "60".parse().unwrap();
         let code = IssuedCode {
             ticket: ticket.parse().unwrap(),
@@ -146,7 +146,7 @@ mod tests {
                 granted: life,
             },
         };
-        Minted {
+        MintedCode {
             scene: scene.clone(),
             code: Arc::new(code),
             is_visitors,

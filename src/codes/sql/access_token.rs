@@ -21,7 +21,7 @@ impl CodeStore {
             .await
     }
 
-    /// The classic token that some replica took, and when it ends.
+    /// Reads the classic token that some replica fetched, and when it ends.
     ///
     /// # Errors
     /// When the database cannot be used.

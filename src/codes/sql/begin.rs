@@ -35,7 +35,7 @@ impl fmt::Debug for BeginMint {
     }
 }
 
-/// Stored code and grant at the start of a mint.
+/// Answer to [`BeginMint`]: the stored code, and whether the caller may mint.
 #[derive(Debug)]
 pub struct Begun {
     /// The stored code of the scene, expired or not.
@@ -158,9 +158,9 @@ impl Begin {
     }
 }
 
-/// What the mints of a group may do.
+/// The leases of a batch, and what is left for its other mints.
 struct Rights {
-    /// Those that were got, by the places of their commands in the group.
+    /// Those that were taken, by the index of their command in the batch.
     leases: HashMap<usize, LeaseRow>,
     /// The visitors' mints of the day before this group.
     used: u64,
@@ -168,8 +168,8 @@ struct Rights {
 }
 
 impl Rights {
-    /// One lease for each scene, and to visitors no more than the budget has left. Only leases that
-    /// are got are charged.
+    /// Takes one lease for each scene, and for visitors no more than the budget has left. Only
+    /// leases that were taken are charged.
     async fn decide(
         &mut self,
         minting: &[(usize, &Begin)],
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::codes::sql::fixture::Fails;
-    use crate::codes::sql::{FinishMint, Minted};
+    use crate::codes::sql::{FinishMint, MintedCode};
     use crate::db::Command;
 
     fn grant(begun: Result<Begun, Error>) -> MintGrant {
@@ -385,8 +385,8 @@ mod tests {
     }
 
     /// A code that the database does not take.
-    fn bad_code() -> Minted {
-        Minted {
+    fn bad_code() -> MintedCode {
+        MintedCode {
             scene: mint(None).scene,
             code: Arc::new(IssuedCode {
                 ticket: "ticket".parse().unwrap(),

@@ -15,7 +15,7 @@ pub(super) const ANONYMOUS: &str = "anonymous";
 pub(super) const MINTS: &str = "mints";
 
 impl CodeStore {
-    /// Today's mints: those that visitors caused, and all.
+    /// Reads today's mints: those that visitors caused, and all.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -89,7 +89,7 @@ pub(super) async fn refund_today(
     if refunded == 0 {
         return Ok(());
     }
-    // Charged yesterday, there may be less today.
+    // Of what was charged yesterday, today's counter may have less.
     let refund = sqlx::query(
         "UPDATE daily SET value = CASE WHEN value > $4 THEN value - $4 ELSE 0 END
          WHERE appid = $1 AND name = $2 AND day = $3",

@@ -14,11 +14,11 @@ use super::temporary::save_all;
 use super::tickets::record_tickets;
 use crate::db::{BatchCommand, Error, Transaction, Urgency};
 
-/// What is to be written after mints.
+/// The end of a mint: the code to store and count, and the lease to release.
 #[derive(Debug, Default)]
 pub struct FinishMint {
     /// The code that was minted, whose mint is counted.
-    pub minted: Option<Minted>,
+    pub minted: Option<MintedCode>,
     /// The lease that is no longer needed. What was charged with it is refunded, unless its charge
     /// is kept.
     pub lease: Option<Lease>,
@@ -28,7 +28,7 @@ pub struct FinishMint {
 
 /// A temporary code that was minted.
 #[derive(Debug, Clone)]
-pub struct Minted {
+pub struct MintedCode {
     pub scene: Scene,
     /// The code, which takes the place of the one before it.
     pub code: Arc<IssuedCode>,
@@ -47,16 +47,16 @@ pub struct UncountedMints {
 
 impl UncountedMints {
     /// Adds the mint of a code that is not stored.
-    pub fn add(&mut self, minted: &Minted) {
+    pub fn add(&mut self, minted: &MintedCode) {
         self.mints += 1;
         self.anonymous += u64::from(minted.is_visitors);
     }
 }
 
 impl CodeStore {
-    /// Writes what there is to write after a mint. Of two codes of a scene the one that was minted
-    /// later stays, and the tickets of both are remembered. A code that is written again counts
-    /// once. Cancel safe: all is written or nothing, and the lease is released soon.
+    /// Stores and counts a minted code, and releases its lease. Of two codes of a scene the one
+    /// that was minted later stays, and the tickets of both are remembered. A code that is written
+    /// again counts once. Cancel safe: all is written or nothing, and the lease is released soon.
     ///
     /// # Errors
     /// When the database cannot be used. Then the lease is released by the next chance.
@@ -79,7 +79,7 @@ impl CodeStore {
     /// # Errors
     /// When the database cannot be used.
     pub async fn save(&self, scene: &Scene, code: &IssuedCode) -> Result<(), Error> {
-        let minted = Minted {
+        let minted = MintedCode {
             scene: scene.clone(),
             code: Arc::new(code.clone()),
             is_visitors: false,
@@ -104,7 +104,7 @@ impl CodeStore {
 }
 
 struct Finish {
-    minted: Option<Minted>,
+    minted: Option<MintedCode>,
     row: Option<LeaseRow>,
     uncounted: UncountedMints,
     now: Timestamp,
@@ -137,9 +137,9 @@ impl BatchCommand for Finish {
 }
 
 /// The code of each scene that was minted last.
-fn latest<'a>(minted: &[&'a Minted]) -> Vec<(&'a Scene, &'a IssuedCode)> {
+fn latest<'a>(minted: &[&'a MintedCode]) -> Vec<(&'a Scene, &'a IssuedCode)> {
     let mut latest: BTreeMap<_, &IssuedCode> = BTreeMap::new();
-    for Minted { scene, code, .. } in minted {
+    for MintedCode { scene, code, .. } in minted {
         let kept = latest.entry(scene).or_insert(code);
         if kept.minted_at() <= code.minted_at() {
             *kept = code;
@@ -148,8 +148,8 @@ fn latest<'a>(minted: &[&'a Minted]) -> Vec<(&'a Scene, &'a IssuedCode)> {
     latest.into_iter().collect()
 }
 
-/// What commands add to the day's counters: of codes, those with new tickets, because others were
-/// counted when they were written before.
+/// Sums up what commands add to the day's counters. Of codes only those with new tickets count: the
+/// others were counted when they were written before.
 fn counts(commands: &[Finish], mut new: HashSet<String>) -> UncountedMints {
     let mut counts = UncountedMints::default();
     for Finish {

@@ -18,7 +18,7 @@ use crate::db::{Command, Error, Transaction};
 const OWNER_OF_URL: &str = "SELECT kind, scene FROM code
      WHERE appid = $1 AND url_key = $2 AND (expires_at IS NULL OR expires_at > $5) AND NOT (kind = $3 AND scene = $4) LIMIT 1";
 
-/// The result of an import.
+/// Outcome of an import: recorded now, known before, or in conflict.
 #[derive(Debug)]
 pub enum Imported {
     /// It is recorded, and was not before.

@@ -10,8 +10,8 @@ use super::columns;
 use crate::db::placeholders;
 use crate::text::folded;
 
-/// A statement that inserts rows with these columns besides those of every code. Each row is bound
-/// by [`bind_row`] and then by the values of these columns. `ON CONFLICT` may be appended.
+/// Builds a statement that inserts rows with these columns besides those of every code. Each row is
+/// bound by [`bind_row`] and then by the values of these columns. `ON CONFLICT` may be appended.
 pub(super) fn insert_sql(rows: usize, columns: &[&str]) -> String {
     let named = |table: &str| {
         let columns = columns.iter().map(|column| format!(", {table}{column}"));

@@ -18,7 +18,7 @@ mod temporary;
 mod tickets;
 
 pub use self::begin::{BeginMint, Begun, MintGrant};
-pub use self::finish::{FinishMint, Minted, UncountedMints};
+pub use self::finish::{FinishMint, MintedCode, UncountedMints};
 pub use self::importing::{ImportConflict, Imported};
 pub(crate) use self::lease::LEASE_POLL;
 pub use self::lease::Lease;

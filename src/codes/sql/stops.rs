@@ -25,7 +25,7 @@ impl CodeStore {
         self.db.execute(StopCalls { api, stop }).await
     }
 
-    /// The stop of an API, if its calls are stopped.
+    /// Reads the stop of an API, if its calls are stopped.
     ///
     /// # Errors
     /// When the database cannot be used.

@@ -1,4 +1,4 @@
-//! The store of codes.
+//! `CodeStore`, to which the files of this folder add its queries and commands.
 
 #[cfg(test)]
 use std::sync::Arc;
@@ -14,7 +14,6 @@ pub struct CodeStore {
 }
 
 impl CodeStore {
-    /// Over the account's database.
     pub fn new(db: Database) -> Self {
         Self { db }
     }

@@ -17,7 +17,7 @@ const PURGE: &str =
      SELECT kind, scene_digits, scene FROM code WHERE appid = $1 AND expires_at < $2 LIMIT $3)";
 
 impl CodeStore {
-    /// The code of a scene, expired or not; none for an intent. Cancel safe.
+    /// Reads the code of a scene, expired or not; none for an intent. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -47,7 +47,7 @@ impl CodeStore {
     }
 }
 
-/// Keeps temporary codes instead of those before them. The scenes must differ. Of two codes that
+/// Stores temporary codes in place of those before them. The scenes must differ. Of two codes that
 /// were minted at once the later one stays. A scene keeps the time when its first code was created,
 /// until it has no code.
 pub(super) async fn save_all(

@@ -22,12 +22,12 @@ const CLASSIC_LEASE: Duration = db::DEADLINE
     .saturating_add(MAX_CALL)
     .saturating_add(db::WRITE_TIMEOUT);
 
-/// A shared token with less life than this is not worth taking.
+/// A shared token that ends sooner than this is not worth taking.
 const LEAST_WORTH_TAKING: Duration = Duration::from_secs(10);
 
 impl Renewal {
-    /// Each classic call ends the token before it, so one replica calls and the others take its
-    /// token from the database.
+    /// Fetches the classic token under a lease, or adopts the one that another replica fetched.
+    /// Each call ends the token before it, so one replica calls for all.
     pub(super) async fn take_classic(
         &self,
         reason: &'static str,
@@ -71,8 +71,8 @@ impl Renewal {
         Ok(self.keep_fetched(asked_at, granted, reason))
     }
 
-    /// The token that another replica fetched, unless it is held already, was refused, or ends
-    /// soon.
+    /// Adopts the token that another replica fetched, unless it is held already, was refused, or
+    /// ends soon.
     async fn adopt_shared(&self) -> Result<Option<AccessToken>, TokenError> {
         let shared = self
             .store

@@ -33,7 +33,7 @@ impl TokenRefusal {
 /// Why no access token could be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The call failed.
+    /// WeChat refused the call, or gave no usable answer.
     #[error("no access token")]
     WeChat(#[source] wechat::Error),
     /// The call's quota is used up.

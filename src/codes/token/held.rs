@@ -34,8 +34,8 @@ pub(super) enum TokenOrigin {
 pub(super) enum Usable {
     /// A token that need not be renewed yet.
     Fresh(AccessToken),
-    /// A token that is good, and is to be renewed.
-    Ageing(AccessToken),
+    /// A token that is good, and is to be renewed in the background.
+    DueForRenewal(AccessToken),
     /// No token, and the reason why one is needed, as metrics name it.
     None(&'static str),
 }
@@ -74,7 +74,7 @@ impl TokenCache {
         let state = self.state();
         match &state.held {
             Some(held) if now < held.renew_at => Usable::Fresh(held.token.clone()),
-            Some(held) if now < held.expires_at => Usable::Ageing(held.token.clone()),
+            Some(held) if now < held.expires_at => Usable::DueForRenewal(held.token.clone()),
             Some(_) => Usable::None("expired"),
             None if state.refused.is_some() => Usable::None("refused"),
             None => Usable::None("first"),
@@ -144,13 +144,13 @@ impl TokenCache {
         self.state().held.as_ref().map(|held| held.renew_at)
     }
 
-    /// The refusal, during its cooldown.
+    /// Returns the refusal, during its cooldown.
     pub(super) fn cooling_down(&self, now: Timestamp) -> Option<ApiError> {
         let state = self.state();
         state.cooldown.as_ref()?.failure(now).cloned()
     }
 
-    /// After a failed renewal: a held token is used on for [`RENEWAL_PAUSE`], and a refusal that
+    /// Records a failed renewal: a held token is used on for [`RENEWAL_PAUSE`], and a refusal that
     /// only the account's owner can end starts a cooldown.
     pub(super) fn fail(&self, error: &TokenError, now: Timestamp) {
         let mut state = self.state();

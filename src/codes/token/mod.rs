@@ -33,7 +33,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The tracker sees the calls, so that a shutdown can wait for them.
+    /// Creates one without a token. Calls run on `tasks`, so that a shutdown can wait for them.
     pub fn new(
         wechat: Arc<WeChat>,
         breaker: Arc<CircuitBreaker>,
@@ -54,7 +54,7 @@ impl Tokens {
         }
     }
 
-    /// The token that is good now. Waits only if there is none; near its end it is renewed
+    /// Returns the token that is good now. Waits only if there is none; near its end it is renewed
     /// in the background. Cancel safe.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Tokens {
         let now = self.renewal.clock.now();
         match self.renewal.state.usable(now) {
             Usable::Fresh(token) => Ok(token),
-            Usable::Ageing(token) => {
+            Usable::DueForRenewal(token) => {
                 self.refresh("ahead");
                 Ok(token)
             }
@@ -74,8 +74,8 @@ impl Tokens {
         }
     }
 
-    /// A token instead of one that WeChat refused, and what is known of the refused one. Many may
-    /// report the same token: it is dropped once, and a newer one is kept. Cancel safe.
+    /// Returns a token instead of one that WeChat refused, and what is known of the refused one.
+    /// Many may report the same token: it is dropped once, and a newer one is kept. Cancel safe.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -99,7 +99,7 @@ impl Tokens {
         self.renewal.state.accept(token);
     }
 
-    /// When the token that is held ends; none while there is none.
+    /// Returns when the held token ends; none while there is none.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.renewal.state.expires_at(self.renewal.clock.now())
     }

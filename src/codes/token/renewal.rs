@@ -28,7 +28,7 @@ pub(super) struct Renewal {
 }
 
 impl Renewal {
-    /// How long the background task may sleep.
+    /// Returns how long the background task may sleep.
     pub(super) fn until_renewal(&self) -> Duration {
         let now = self.clock.now();
         let renew_at = self.state.renew_at();
@@ -67,7 +67,7 @@ impl Renewal {
         }
     }
 
-    /// One call to WeChat, and when it began.
+    /// Calls WeChat for a token, through the circuit breaker; also returns when the call began.
     pub(super) async fn fetch(
         &self,
         how: TokenCall,

@@ -19,7 +19,8 @@ const FORCED_ELSEWHERE_POLLS: u32 = 4;
 const FORCED_ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Renewal {
-    /// The token of the ordinary call. If that is the one that WeChat refused, a forced refresh.
+    /// Fetches the token by the ordinary call. If that gives the one that WeChat refused, forces a
+    /// refresh.
     pub(super) async fn take_stable(
         &self,
         reason: &'static str,
@@ -33,15 +34,15 @@ impl Renewal {
             .take_forced_refresh(FORCED_A_DAY, FORCED_APART)
             .await;
         if !allowed.map_err(TokenError::Database)? {
-            return self.take_forced_elsewhere(reason).await;
+            return self.adopt_forced(reason).await;
         }
         let (asked_at, granted) = self.fetch(TokenCall::Forced).await?;
         Ok(self.keep_fetched(asked_at, granted, "forced"))
     }
 
-    /// A refresh is not allowed when another replica has just had one, so its token comes with the
-    /// ordinary call soon.
-    async fn take_forced_elsewhere(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
+    /// Polls the ordinary call for the token that another replica has just forced, which is why
+    /// this one may not force a refresh.
+    async fn adopt_forced(&self, reason: &'static str) -> Result<AccessToken, TokenError> {
         for _ in 0..FORCED_ELSEWHERE_POLLS {
             tokio::time::sleep(FORCED_ELSEWHERE_PAUSE).await;
             let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;

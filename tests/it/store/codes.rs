@@ -13,7 +13,7 @@ use wxqr::app::Stores;
 use wxqr::channels::{ChannelFilter, Order};
 use wxqr::clock::ManualClock;
 use wxqr::codes::{
-    BeginMint, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant, Minted,
+    BeginMint, FinishMint, ImportConflict, Imported, Intent, Lease, MintGrant, MintedCode,
     ReserveOutcome, Stock, Stop, UncountedMints,
 };
 use wxqr::db::Error;
@@ -290,7 +290,7 @@ async fn a_result_that_is_written_again_counts_once(bench: Bench) {
     let intent = granted(&store, &permanent("poster")).await;
     for store in [&store, &replica] {
         // The second time, as after a commit whose outcome was unknown.
-        let minted = Minted {
+        let minted = MintedCode {
             scene: temporary(1),
             code: Arc::new(saved.clone()),
             is_visitors: true,

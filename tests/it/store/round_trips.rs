@@ -9,7 +9,7 @@ use wechat::scene::{Scene, TemporaryScene};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::codes::{
-    BeginMint, FinishMint, Lease, MintGrant, Minted, ReserveOutcome, UncountedMints,
+    BeginMint, FinishMint, Lease, MintGrant, MintedCode, ReserveOutcome, UncountedMints,
 };
 use wxqr::db::Error;
 
@@ -44,7 +44,7 @@ async fn begin(store: &Stores, scene: &Scene) -> Lease {
 
 async fn finish(store: &Stores, scene: Scene, lease: Lease) {
     let ticket = Uuid::now_v7().simple().to_string();
-    let minted = Minted {
+    let minted = MintedCode {
         scene,
         code: Arc::new(for_a_while(&ticket, SystemClock.now(), 60)),
         is_visitors: false,

@@ -18,7 +18,6 @@ pub(in crate::codes::sql) struct NewEntry<'a> {
     pub(in crate::codes::sql) code: &'a IssuedCode,
     /// The name of the key that had it created or recorded.
     pub(in crate::codes::sql) created_by: Option<&'a str>,
-    /// The time of its recording.
     pub(in crate::codes::sql) now: Timestamp,
 }
 
@@ -87,7 +86,8 @@ async fn write_results(write: &mut Transaction<'_>, codes: &[NewEntry<'_>]) -> R
     }
     Ok(())
 }
-/// Counts codes and intents that are new.
+
+/// Adds new codes and intents to the used stock.
 pub(super) async fn add_to_stock(write: &mut Transaction<'_>, new: usize) -> Result<(), Error> {
     if new == 0 {
         return Ok(());

@@ -27,7 +27,7 @@ pub const REPEAT_AFTER: Duration = Duration::from_mins(1);
 /// How often a mint of unknown outcome may be repeated. Each may have consumed stock.
 const MAX_REPEATS: i64 = 3;
 
-/// The result of a reservation.
+/// Whether a permanent code may be minted: granted, exists already, pending, or no stock left.
 #[derive(Debug)]
 pub enum ReserveOutcome {
     /// The call may be made: the intent is written and counted. What the replicas know of stopped
@@ -132,8 +132,8 @@ impl BatchCommand for Reserve {
 }
 
 impl Reserve {
-    /// Each execution makes another intent, a millisecond later, so that the withdrawal of one that
-    /// was rolled back does not remove the next one.
+    /// Creates the intent of this execution, a millisecond later than that of the one before: the
+    /// withdrawal of an intent that was rolled back must not remove the next one.
     fn intent(&self, repeats: Option<Timestamp>) -> Intent {
         let executions = self.executions.fetch_add(1, Ordering::Relaxed);
         Intent {
@@ -182,6 +182,7 @@ impl Reserve {
         })
     }
 }
+
 /// Writes intents of scenes that have no entry.
 async fn write_intents(write: &mut Transaction<'_>, intents: &[Intent]) -> Result<(), Error> {
     for chunk in write.chunks(intents) {

@@ -22,7 +22,7 @@ pub struct Stock {
 }
 
 impl CodeStore {
-    /// How much of the stock is used.
+    /// Reads how much of the stock is used.
     ///
     /// # Errors
     /// When the database cannot be used.

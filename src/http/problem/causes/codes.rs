@@ -57,9 +57,9 @@ impl From<&MintError> for Problem {
             ),
             MintError::OutcomeUnknown { retry_after } => Self::outcome_unknown(*retry_after),
             MintError::Database(_) | MintError::Unwritten => Self::store_unavailable(),
-            MintError::Crowded => Self::crowded(),
+            MintError::NoPermit => Self::crowded(),
             MintError::Paced(exceeded) => Self::paced(exceeded.retry_after),
-            MintError::Timeout | MintError::DeadOnArrival | MintError::TokenTimeout => {
+            MintError::Timeout | MintError::ExpiredOnArrival | MintError::TokenTimeout => {
                 Self::upstream_timeout()
             }
             MintError::TaskAborted(_) => Self::internal(),
