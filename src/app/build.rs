@@ -33,7 +33,7 @@ use crate::http::{
 };
 use crate::outbound::{self, ClientError};
 use crate::pictures::PictureCache;
-use crate::statistics::{Relay, Scans};
+use crate::statistics::{EventRecorder, Relay};
 use crate::telemetry::{self, Causes};
 use crate::webhooks::{self, Monitor};
 
@@ -273,7 +273,10 @@ fn state(
     tasks: &TaskTracker,
     draining: CancellationToken,
 ) -> AppState {
-    let scans = Arc::new(Scans::new(stores.events.clone(), config.scans.time_zone));
+    let recorder = Arc::new(EventRecorder::new(
+        stores.events.clone(),
+        config.scans.time_zone,
+    ));
     let clock = Arc::clone(&deps.clock);
     let (breaker, tokens) = (Arc::clone(&deps.breaker), Arc::clone(&deps.tokens));
     let codes = Arc::new(Codes::new(deps, code_settings(config), tasks.clone()));
@@ -281,7 +284,7 @@ fn state(
     let webhooks = webhooks.map(|_| monitor(&stores, Arc::clone(&clock)));
     let bindings = Bindings::new(
         Arc::clone(&codes),
-        Arc::clone(&scans),
+        Arc::clone(&recorder),
         stores.bindings,
         Arc::clone(&clock),
     );
@@ -294,7 +297,7 @@ fn state(
         bodies: ByteBudget::new(KEYED_BODIES),
         files: FileReader::new(),
         archives: Archives::new(),
-        scans,
+        recorder,
         channels: stores.channels,
         events: stores.events,
         database: stores.database,

@@ -17,7 +17,7 @@ use wechat::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use crate::clock::Clock;
 use crate::codes::{self, Codes, Issued};
 use crate::db;
-use crate::statistics::Scans;
+use crate::statistics::EventRecorder;
 use crate::text::{self, random_token};
 
 pub use self::sql::{Binding, BindingStore, Claimed, NewBinding};
@@ -36,7 +36,7 @@ const SCENE_NAME: &str = "bind.";
 #[derive(Debug)]
 pub struct Bindings {
     codes: Arc<Codes>,
-    scans: Arc<Scans>,
+    recorder: Arc<EventRecorder>,
     store: BindingStore,
     clock: Arc<dyn Clock>,
     waiting: Semaphore,
@@ -101,13 +101,13 @@ impl Bindings {
     /// Over the services that mint codes and record scans.
     pub fn new(
         codes: Arc<Codes>,
-        scans: Arc<Scans>,
+        recorder: Arc<EventRecorder>,
         store: BindingStore,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             codes,
-            scans,
+            recorder,
             store,
             clock,
             waiting: Semaphore::new(MAX_WAITING),
@@ -156,7 +156,7 @@ impl Bindings {
     /// [`Error::Unknown`] or [`Error::Database`].
     pub async fn state(&self, id: &str, deadline: Instant) -> Result<BindingState, Error> {
         // Before the first read: a scan between read and wait is received.
-        let mut scanned = self.scans.scanned_bindings();
+        let mut scanned = self.recorder.scanned_bindings();
         let permit = self.waiting.try_acquire();
         loop {
             let state = self.read_state(id).await?;

@@ -21,7 +21,7 @@ use crate::callback::{History, Summary};
 use crate::clock::Clock;
 use crate::http::extract::body::read_body;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::statistics::{self, Relay, RelayAnswer, RelayedPush, Scans};
+use crate::statistics::{self, EventRecorder, Relay, RelayAnswer, RelayedPush};
 use crate::telemetry::{self, Causes};
 
 /// How long WeChat waits for the answer of a push.
@@ -125,7 +125,7 @@ pub(crate) async fn verify(
 /// Receives a push: an event or anything else that WeChat sends.
 pub(crate) async fn receive(
     State(callback): State<Option<Arc<Callback>>>,
-    State(scans): State<Arc<Scans>>,
+    State(recorder): State<Arc<EventRecorder>>,
     State(clock): State<Arc<dyn Clock>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -139,7 +139,7 @@ pub(crate) async fn receive(
     let now = clock.now();
     let push = callback.open(&query, &body, now)?;
     let unread = unread(&push.content);
-    let reply = callback.record(&scans, push.content).await?;
+    let reply = callback.record(&recorder, push.content).await?;
     callback.count(unread, now);
     let reply = callback.written(reply, push.reply_to.as_ref(), now);
     let original = RelayedPush {
@@ -190,11 +190,15 @@ impl Callback {
 
     /// Stores an event, and gives the reply to its follower. Anything else needs no database and
     /// has no reply.
-    async fn record(&self, scans: &Scans, content: Content) -> Result<Option<Reply>, Problem> {
+    async fn record(
+        &self,
+        recorder: &EventRecorder,
+        content: Content,
+    ) -> Result<Option<Reply>, Problem> {
         match content {
             Content::Event(event) => {
                 let is_new_follower = event.kind == EventKind::Subscribe;
-                let receipt = scans.record(event).await?;
+                let receipt = recorder.record(event).await?;
                 let default = || self.default_reply.clone().filter(|_| is_new_follower);
                 return Ok(receipt.reply.or_else(default));
             }

@@ -24,7 +24,7 @@ use crate::http::qrcode::body::CodePresenter;
 use crate::http::qrcode::link::LinkSigner;
 use crate::http::site::Site;
 use crate::pictures::PictureCache;
-use crate::statistics::{EventStore, Scans};
+use crate::statistics::{EventRecorder, EventStore};
 use crate::webhooks::Monitor;
 
 /// The state of the router: one pointer, because axum clones it for each request, and each layer
@@ -64,8 +64,7 @@ pub struct AppParts {
     pub webhooks: Option<Monitor>,
     /// Signing in by a scan, where pushes are encrypted.
     pub bindings: Option<Arc<Bindings>>,
-    /// Records events.
-    pub scans: Arc<Scans>,
+    pub recorder: Arc<EventRecorder>,
     /// What bodies of requests with a key hold together while they are read.
     pub bodies: ByteBudget,
     /// Reads files of channels.
@@ -109,7 +108,7 @@ parts! {
     callback: Option<Arc<Callback>>,
     webhooks: Option<Monitor>,
     bindings: Option<Arc<Bindings>>,
-    scans: Arc<Scans>,
+    recorder: Arc<EventRecorder>,
     bodies: ByteBudget,
     files: FileReader,
     archives: Archives,

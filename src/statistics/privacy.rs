@@ -1,5 +1,5 @@
-//! Pseudonyms by a keyed hash: the same person or event always has the same name, which reveals
-//! nothing.
+//! Pseudonyms by a keyed hash (HMAC): the same person or event always has the same one, which
+//! reveals nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,9 +12,9 @@ use sha2::Sha256;
 use wechat::event::Event;
 use wechat::openid::OpenId;
 
-/// How much of a hash a name has, in bytes: two of 2⁴⁰ persons then share one with a chance of
+/// How much of a hash a pseudonym has, in bytes: two of 2⁴⁰ persons then share one with a chance of
 /// 2⁻⁴⁹.
-const NAME_BYTES: usize = 16;
+const PSEUDONYM_BYTES: usize = 16;
 
 /// Secret key of the HMAC that makes pseudonyms. `Debug` does not show it.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ impl PersonKey {
     /// The length of a key in bytes.
     pub const LEN: usize = 32;
 
-    /// A new random key.
+    /// Creates a random key.
     pub fn random() -> Self {
         let mut key = [0; Self::LEN];
         getrandom::fill(&mut key).expect("the operating system has randomness");
@@ -53,45 +53,45 @@ impl PersonKey {
     /// The accepted forms of a key, for help and errors.
     pub const FORM: &str = "32 random bytes, as 64 hex digits (`openssl rand -hex 32`) or in base64 (43 or 44 characters)";
 
-    /// For the database only, which keeps it.
+    /// Encodes the key for the database, the only place that keeps it.
     pub fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Identifies a key without revealing it.
+    /// Computes what identifies the key without revealing it.
     pub fn fingerprint(&self) -> String {
-        self.name(&["fingerprint"])
+        self.pseudonym(&["fingerprint"])
     }
 
-    /// The name of a person.
+    /// Computes the pseudonym of a person.
     pub fn person(&self, openid: &OpenId) -> Person {
-        Person(self.name(&["person", openid.as_str()]))
+        Person(self.pseudonym(&["person", openid.as_str()]))
     }
 
-    /// The name of an event, by all that identifies a repeat.
+    /// Computes the id of an event, from all that identifies a repeat.
     pub fn event(&self, event: &Event) -> EventId {
         let second = event.created_at.as_second().to_string();
         let openid = event.openid.as_str();
-        EventId(self.name(&["event", openid, &second, event.kind.as_str(), &event.key]))
+        EventId(self.pseudonym(&["event", openid, &second, event.kind.as_str(), &event.key]))
     }
 
-    /// 22 characters of `A-Za-z0-9_-`. No part but the last may have a NUL in it, and parts with
-    /// the same first one are equally many.
-    fn name(&self, parts: &[&str]) -> String {
+    /// Hashes parts into 22 characters of `A-Za-z0-9_-`. No part but the last may have a NUL in it,
+    /// and parts with the same first one are equally many.
+    fn pseudonym(&self, parts: &[&str]) -> String {
         let mut hmac =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         for part in parts {
             hmac.update(part.as_bytes());
             hmac.update(b"\0");
         }
-        URL_SAFE_NO_PAD.encode(&hmac.finalize().into_bytes()[..NAME_BYTES])
+        URL_SAFE_NO_PAD.encode(&hmac.finalize().into_bytes()[..PSEUDONYM_BYTES])
     }
 }
 
 impl FromStr for PersonKey {
     type Err = PersonKeyError;
 
-    /// As [`PersonKey::to_text`] wrote it, or as people make one.
+    /// Parses a key as [`PersonKey::to_text`] wrote it, or as people make one.
     fn from_str(text: &str) -> Result<Self, PersonKeyError> {
         let bytes = from_hex(text).or_else(|| from_base64(text));
         let bytes: [u8; Self::LEN] = bytes
@@ -133,19 +133,19 @@ impl fmt::Debug for PersonKey {
 }
 
 impl Person {
-    /// The name as it was written down.
+    /// Takes a pseudonym that was stored.
     pub fn from_text(text: String) -> Self {
         Self(text)
     }
 
-    /// 22 characters of `A-Za-z0-9_-`.
+    /// Returns the pseudonym: 22 characters of `A-Za-z0-9_-`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl EventId {
-    /// 22 characters of `A-Za-z0-9_-`.
+    /// Returns the id: 22 characters of `A-Za-z0-9_-`.
     pub fn as_str(&self) -> &str {
         &self.0
     }

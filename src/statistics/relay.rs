@@ -25,7 +25,8 @@ pub(crate) const RELAY_TIMEOUT: Duration = Duration::from_secs(4);
 /// Chosen: what it could not answer at 100 pushes a second.
 pub(crate) const MAX_FORWARDED: usize = 400;
 
-/// Passes pushes on. One is made at start and shared.
+/// Forwards pushes to the account's own message server (reverse proxy). One is made at start and
+/// shared.
 #[derive(Debug)]
 pub struct Relay {
     /// Without a pool: on a connection that the server is just closing a push would be lost, and
@@ -98,8 +99,8 @@ impl RelayError {
 }
 
 impl Relay {
-    /// A relay to `url`, whose own query, if it has one, comes before that of each push. `extra_ca`
-    /// is a PEM bundle that is trusted besides the built-in roots.
+    /// Creates a relay to `url`, whose own query, if it has one, comes before that of each push.
+    /// `extra_ca` is a PEM bundle that is trusted besides the built-in roots.
     ///
     /// # Errors
     /// When the bundle holds no certificate that can be read.
@@ -111,7 +112,7 @@ impl Relay {
         })
     }
 
-    /// Passes a push on, and gives the answer, in 4 s at most and by `deadline`. Cancel safe: the
+    /// Forwards a push and returns the answer, in 4 s at most and by `deadline`. Cancel safe: the
     /// server may have got it.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use wechat::scene::{Lifetime, Scene};
 use crate::codes::SceneFilter;
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
-use crate::statistics::{Attribution, EventStore, Numbers, NumbersFilter, Span};
+use crate::statistics::{Attribution, EventStore, Granularity, Numbers, NumbersFilter};
 
 /// The path of the numbers; the query is that of the code.
 pub(crate) const PATH: &str = "/demo/numbers";
@@ -57,6 +57,6 @@ fn of_all_days(scene: &Scene) -> NumbersFilter {
         group: None,
         from: Date::constant(2000, 1, 1),
         to: Date::constant(9999, 12, 31),
-        span: Span::Total,
+        granularity: Granularity::Total,
     }
 }

@@ -9,8 +9,7 @@ use crate::codes::columns::{scene_of, scene_text};
 use crate::db::Error;
 use crate::statistics::tally::Attribution;
 
-/// What the columns `kind` and `scene` say of a counted code. The kind of one that is not known is
-/// empty.
+/// Encodes a counted code for the columns `kind` and `scene`. The kind of an unknown code is empty.
 pub(crate) fn code_columns(code: &Attribution) -> (&'static str, String) {
     match code {
         Attribution::Code(scene) => (scene.kind().action_name(), scene_text(scene)),
@@ -18,7 +17,7 @@ pub(crate) fn code_columns(code: &Attribution) -> (&'static str, String) {
     }
 }
 
-/// The counted code of a row.
+/// Decodes the counted code of a row.
 pub(crate) fn attribution(row: &AnyRow) -> Result<Attribution, Error> {
     let kind: String = row.try_get("kind")?;
     let text: String = row.try_get("scene")?;
@@ -29,13 +28,13 @@ pub(crate) fn attribution(row: &AnyRow) -> Result<Attribution, Error> {
     })
 }
 
-/// A count in a column.
+/// Reads a count.
 pub(super) fn number(found: &AnyRow, column: &str) -> Result<u64, Error> {
     let number: i64 = found.try_get(column)?;
     u64::try_from(number).map_err(|_| Error::BadRow("a negative number"))
 }
 
-/// A kind of event as its column has it.
+/// Encodes a kind of event.
 pub(crate) fn event_column(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Subscribe => "subscribe",
@@ -44,7 +43,7 @@ pub(crate) fn event_column(kind: EventKind) -> &'static str {
     }
 }
 
-/// The kind of event of such a column.
+/// Decodes a kind of event.
 pub(crate) fn event_kind(column: &str) -> Result<EventKind, Error> {
     let mut kinds = EventKind::ALL.into_iter();
     kinds
@@ -52,14 +51,14 @@ pub(crate) fn event_kind(column: &str) -> Result<EventKind, Error> {
         .ok_or(Error::BadRow("an event"))
 }
 
-/// An openid as its column has it, always equally long: dots after it, or instead of it where it is
-/// not to be known.
+/// Encodes an openid, always equally long: dots after it, or instead of it where it is not to be
+/// known.
 pub(crate) fn openid_column(openid: Option<&OpenId>) -> String {
     let text = openid.map_or("", OpenId::as_str);
     format!("{text:.<width$}", width = OpenId::MAX_LEN)
 }
 
-/// The openid of such a column.
+/// Decodes an openid.
 pub(crate) fn openid(column: &str) -> Result<Option<OpenId>, Error> {
     match column.trim_end_matches('.') {
         "" => Ok(None),

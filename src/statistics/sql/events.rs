@@ -18,9 +18,8 @@ use crate::statistics::tally::Attribution;
 /// An event with its day, to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatedEvent {
-    /// What happened.
     pub event: Event,
-    /// The owner's day on which it did.
+    /// The owner's day on which it happened.
     pub day: Date,
 }
 
@@ -48,10 +47,9 @@ pub enum Recorded {
 /// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its name in answers, the same for every repeat.
+    /// Its pseudonymous id, the same for every repeat.
     pub id: String,
-    /// Its place in the order in which events were stored: later ones have larger ones, from 1 on,
-    /// with gaps.
+    /// Its sequence number: events that are stored later have larger ones, from 1 on, with gaps.
     pub seq: u64,
     /// When, by WeChat's clock.
     pub at: Timestamp,
@@ -74,7 +72,7 @@ pub struct EventFilter {
     pub since: Option<Timestamp>,
 }
 
-/// In which order, and from where.
+/// Sort order of a list of events, and where it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOrder {
     /// By the time of the event, the newest first; of one second, the one that was stored last.
@@ -88,8 +86,8 @@ pub enum EventOrder {
 pub struct EventPage {
     /// The events, in the requested order.
     pub events: Vec<StoredEvent>,
-    /// The place of the event that had been stored last when the page was read, of whatever code;
-    /// 0 before the first.
+    /// The sequence number of the event that had been stored last when the page was read, of
+    /// whatever code; 0 before the first.
     pub last_seq: u64,
 }
 
@@ -129,17 +127,17 @@ impl EventStore {
             .await?;
         Ok(EventPage {
             events: found.iter().map(stored).collect::<Result<_, _>>()?,
-            last_seq: place(last.unwrap_or(0))?,
+            last_seq: sequence_number(last.unwrap_or(0))?,
         })
     }
 }
 
-fn place(seq: i64) -> Result<u64, Error> {
-    u64::try_from(seq).map_err(|_| Error::BadRow("a place"))
+fn sequence_number(seq: i64) -> Result<u64, Error> {
+    u64::try_from(seq).map_err(|_| Error::BadRow("a sequence number"))
 }
 
 impl EventFilter {
-    /// Whatever is asked for, there is an index in its order.
+    /// Builds the query. For every filter there is an index in its order.
     fn sql(&self, order: EventOrder) -> String {
         let scene = match &self.scene {
             Some(scene) => {
@@ -168,7 +166,7 @@ fn stored(found: &AnyRow) -> Result<StoredEvent, Error> {
     let openid: Option<String> = found.try_get("openid")?;
     Ok(StoredEvent {
         id: found.try_get("id")?,
-        seq: place(found.try_get("seq")?)?,
+        seq: sequence_number(found.try_get("seq")?)?,
         at: row::instant(found.try_get("at")?)?,
         kind: columns::event_kind(&kind)?,
         attribution: is_of_code

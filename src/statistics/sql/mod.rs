@@ -12,5 +12,5 @@ mod store;
 pub use self::events::{
     DatedEvent, EventFilter, EventOrder, EventPage, Receipt, Recorded, StoredEvent,
 };
-pub use self::numbers::{Numbers, NumbersFilter, NumbersRow, NumbersRows, Span, Sums};
+pub use self::numbers::{Granularity, Numbers, NumbersFilter, NumbersRow, NumbersRows, Sums};
 pub use self::store::EventStore;

@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use tokio::task::coop;
 
-pub use self::filter::{NumbersFilter, Span};
+pub use self::filter::{Granularity, NumbersFilter};
 use self::rows::CountedCodes;
 pub use self::rows::{Numbers, NumbersRow, NumbersRows};
 use super::columns::number;
@@ -20,7 +20,8 @@ use super::row_budget;
 use super::store::EventStore;
 use crate::db::{Error, ReadKind, Transaction, row};
 
-/// What happened by all codes together. People are not here: they do not add up over codes.
+/// Counts of all codes together, on a day or in total. People are not here: they do not add up over
+/// codes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sums {
     /// The day; none in a total.
@@ -37,10 +38,11 @@ impl EventStore {
     /// The most rows of one answer.
     pub const MAX_ROWS: usize = row_budget::MAX_ROWS;
 
-    /// The numbers of all codes that have a name, that are permanent, or that have numbers in these
-    /// days, in the order of `Attribution` and by day; zero rows too. With a scene, its codes are
-    /// there whenever they are known. None if there are more rows than [`EventStore::MAX_ROWS`],
-    /// of which no more are read than it takes to know. The rows hold no connection. Cancel safe.
+    /// Reads the numbers of all codes that have a name, that are permanent, or that have numbers in
+    /// these days, in the order of `Attribution` and by day; zero rows too. With a scene, its codes
+    /// are there whenever they are known. None if there are more rows than
+    /// [`EventStore::MAX_ROWS`], of which no more are read than it takes to know. The rows hold no
+    /// connection. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used, [`Error::Busy`] also when it took too long, or when too
@@ -60,8 +62,8 @@ impl EventStore {
         Ok(Some(codes.into_rows(filter, budget)))
     }
 
-    /// What the codes of a filter did together: a row for each day, or one; zero rows too. Cancel
-    /// safe.
+    /// Reads what the codes of a filter did together: a row for each day, or one; zero rows too.
+    /// Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used, [`Error::Busy`] also when it took too long.
@@ -78,7 +80,8 @@ impl EventStore {
             .await
     }
 
-    /// First those that are listed even if all of their numbers are zero.
+    /// Reads the listed codes and their numbers; those first that are listed even with zero
+    /// numbers. None if there are too many.
     async fn read_codes(
         &self,
         read: &mut Transaction<'_>,
@@ -90,7 +93,7 @@ impl EventStore {
         }
         statements.push((filter.channels_sql(), CountedCodes::add_names));
         statements.push((filter.tallies_sql(), CountedCodes::add_tally));
-        if filter.span == Span::Total && filter.from != filter.to {
+        if filter.granularity == Granularity::Total && filter.from != filter.to {
             statements.push((filter.returning_sql(), CountedCodes::subtract_returning));
         }
         let (mut codes, most) = (CountedCodes::default(), filter.max_codes());
@@ -113,7 +116,7 @@ impl EventStore {
 /// Adds a row of a statement.
 type Add = fn(&mut CountedCodes, &AnyRow) -> Result<(), Error>;
 
-/// A sum for each day of the filter, or one for all of them.
+/// Collects a sum for each day of the filter, or one for all of them.
 fn sums(filter: &NumbersFilter, found: &[AnyRow]) -> Result<Vec<Sums>, Error> {
     let nothing = |day| {
         let sums = Sums {
@@ -144,13 +147,13 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
-    fn filter(from: Date, to: Date, span: Span) -> NumbersFilter {
+    fn filter(from: Date, to: Date, granularity: Granularity) -> NumbersFilter {
         NumbersFilter {
             scene: None,
             group: None,
             from,
             to,
-            span,
+            granularity,
         }
     }
 
@@ -174,7 +177,7 @@ mod tests {
             (Date::constant(2026, 4, 10), Some(100_000)),
             (Date::constant(2026, 4, 11), None),
         ] {
-            let found = store.numbers(&filter(first, last, Span::Day)).await;
+            let found = store.numbers(&filter(first, last, Granularity::Day)).await;
             assert_eq!(found.unwrap().map(Iterator::count), rows, "{last}");
         }
     }
@@ -182,12 +185,12 @@ mod tests {
     #[tokio::test]
     async fn one_code_more_than_allowed_is_read_and_not_two() {
         let day = |day| Date::constant(2026, 11, day);
-        for (last, span, codes) in [
-            (30, Span::Total, 100_000),
-            (1, Span::Day, 100_000),
-            (30, Span::Day, 3333),
+        for (last, granularity, codes) in [
+            (30, Granularity::Total, 100_000),
+            (1, Granularity::Day, 100_000),
+            (30, Granularity::Day, 3333),
         ] {
-            let filter = filter(day(1), day(last), span);
+            let filter = filter(day(1), day(last), granularity);
             assert_eq!(filter.max_codes(), codes, "{filter:?}");
             for sql in [filter.codes_sql(), filter.channels_sql()] {
                 assert!(sql.ends_with("LIMIT $6"), "{sql}");
@@ -198,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn rows_of_answers_that_are_not_taken_are_bounded() {
         let store = with_names(2).await;
-        let all = filter(Date::MIN, Date::MAX, Span::Total);
+        let all = filter(Date::MIN, Date::MAX, Granularity::Total);
         let others = store.row_budget.try_acquire(row_budget::ROWS_IN_MEMORY - 3);
         let _others = others.unwrap();
         let slow = store.numbers(&all).await.unwrap().unwrap();
@@ -211,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_who_leaves_ends_the_query() {
         let store = with_names(20_000).await;
-        let all = filter(Date::MIN, Date::MAX, Span::Total);
+        let all = filter(Date::MIN, Date::MAX, Granularity::Total);
         // More callers than may read statistics at once, each a little further.
         for turns in 0..20 {
             let leaves = async {
@@ -232,13 +235,13 @@ mod tests {
     async fn only_the_days_of_a_filter_are_read() {
         let store = EventStore::in_memory(Arc::new(SystemClock)).await;
         for (scene, group) in [(false, false), (true, false), (false, true), (true, true)] {
-            for span in [Span::Day, Span::Total] {
+            for granularity in [Granularity::Day, Granularity::Total] {
                 let filter = NumbersFilter {
                     scene: scene.then(|| "id:7".parse().unwrap()),
                     group: group.then(|| "south".to_owned()),
                     from: Date::MIN,
                     to: Date::MAX,
-                    span,
+                    granularity,
                 };
                 for (sql, table) in [
                     (filter.tallies_sql(), "tally"),
@@ -257,7 +260,7 @@ mod tests {
                 }
             }
         }
-        let all = filter(Date::MIN, Date::MAX, Span::Total);
+        let all = filter(Date::MIN, Date::MAX, Granularity::Total);
         let plan = store.db.plan(all.returning_sql()).await;
         assert!(
             plan[0].contains("COVERING INDEX revisit_by_day"),

@@ -1,9 +1,9 @@
-//! The key of pseudonyms: in the database, or with the settings, where no backup of the
-//! database has it.
+//! The person key, which makes pseudonyms: in the database, or with the settings, where no backup
+//! of the database has it.
 //!
-//! Another key would give every follower another name, and count all of them anew. So a key from
-//! outside is compared with the one in the database, or with the fingerprint of the one that was
-//! there.
+//! Another key would give every follower another pseudonym, and count all of them anew. So a key
+//! from outside is compared with the one in the database, or with the fingerprint of the one that
+//! was there.
 
 use sqlx::{AnyConnection, Row};
 
@@ -44,8 +44,8 @@ const KEY_IS_MISSING: OpenError = OpenError::Feature {
     action: FIND_IT_OR_BEGIN_ANEW,
 };
 
-/// The key to go on with. Without one from outside, the first process makes one and leaves it in
-/// the database.
+/// Decides on the person key. Without one from outside, the first process makes one and leaves it
+/// in the database.
 pub(crate) async fn settle(
     connection: &mut AnyConnection,
     given: Option<PersonKey>,

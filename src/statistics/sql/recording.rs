@@ -1,5 +1,9 @@
 //! Stores events, each once, with what they change in the statistics, and finds the replies to
 //! their followers, batched in one transaction. What an event changes is counted by `tally`.
+//!
+//! The types of an event follow its way, each with one fact more: the day ([`DatedEvent`]), the
+//! pseudonyms ([`PseudonymousEvent`]), and, of events that are new, the sequence number and the
+//! subject ([`NewEvent`]).
 
 mod reading;
 mod replies;
@@ -122,7 +126,7 @@ struct TicketTarget {
 struct ScannedBinding {
     id: String,
     expires_at: Timestamp,
-    /// Who scanned it before, and is who signs in.
+    /// Who scanned it first, and so signs in.
     scanned_by: Option<Person>,
 }
 
@@ -140,7 +144,7 @@ impl<'a> PseudonymousEvent<'a> {
         Some(scan.ticket.as_ref()?.as_str())
     }
 
-    /// Its subject, by the targets of known tickets.
+    /// Finds the subject, by the targets of known tickets.
     fn about(&self, targets: &HashMap<String, TicketTarget>) -> Subject {
         let Some(scan) = &self.dated.event.scan else {
             return Subject::NoCode;
@@ -170,8 +174,8 @@ impl NewEvent<'_> {
         }
     }
 
-    /// The binding that this scan claims, unless another one did before.
-    fn claimed_binding(&self) -> Option<&str> {
+    /// Returns the binding that this event scanned before its end.
+    fn scanned_binding(&self) -> Option<&str> {
         match &self.about {
             Subject::Own(Some(binding)) if self.at() <= binding.expires_at => Some(&binding.id),
             _ => None,
@@ -211,7 +215,7 @@ impl Recording<'_, '_> {
         self.write_first_touches(&changes.first_touches).await?;
         self.write_tallies(&changes.tallies).await?;
         self.write_returning(&changes.returning).await?;
-        self.write_claimed_bindings(&claimed_bindings(new_events))
+        self.write_scanned_bindings(&scanned_bindings(new_events))
             .await
     }
 }
@@ -239,7 +243,7 @@ fn attributed<'a>(
     events.collect()
 }
 
-/// The events that are not stored yet, each once, with their places.
+/// The events that are not stored yet, each once, with their positions in the batch.
 fn new_events<'a>(
     events: &'a [PseudonymousEvent<'a>],
     stored: &HashSet<String>,
@@ -253,14 +257,14 @@ fn new_events<'a>(
 }
 
 /// The bindings that were scanned in time, each with the first scan of it.
-fn claimed_bindings<'a>(new_events: &'a [NewEvent<'a>]) -> BTreeMap<&'a str, &'a NewEvent<'a>> {
-    let mut claimed_bindings = BTreeMap::new();
+fn scanned_bindings<'a>(new_events: &'a [NewEvent<'a>]) -> BTreeMap<&'a str, &'a NewEvent<'a>> {
+    let mut scanned_bindings = BTreeMap::new();
     for event in new_events {
-        if let Some(binding) = event.claimed_binding() {
-            claimed_bindings.entry(binding).or_insert(event);
+        if let Some(binding) = event.scanned_binding() {
+            scanned_bindings.entry(binding).or_insert(event);
         }
     }
-    claimed_bindings
+    scanned_bindings
 }
 
 #[cfg(test)]

@@ -97,7 +97,8 @@ async fn remove_events(
     Ok(removed)
 }
 
-/// Before their events are gone, so that a person who comes back is not counted as a new one.
+/// Stores the last visits of events that are removed, so that a person who comes back is not
+/// counted as a new one.
 async fn keep_last_visits(write: &mut Transaction<'_>, old: &[AnyRow]) -> Result<(), Error> {
     let visits: Vec<_> = last_visits(old)?.into_iter().collect();
     for chunk in write.chunks(&visits) {

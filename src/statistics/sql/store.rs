@@ -1,4 +1,4 @@
-//! The store of events and numbers.
+//! `EventStore`, to which the files of this folder add its queries and commands.
 
 #[cfg(test)]
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct EventStore {
 }
 
 impl EventStore {
-    /// Over the account's database, with the key that was settled when it was opened.
+    /// `person_key` is the one that was settled when the database was opened.
     pub(crate) fn new(db: Database, person_key: PersonKey) -> Self {
         Self {
             db,

@@ -128,7 +128,7 @@ impl DeltaBuilder {
         }
     }
 
-    /// What all of them changed.
+    /// Returns what all added events changed.
     pub fn finish(mut self) -> StatisticsDelta {
         for (person, now) in &self.known.people {
             let before = self.before.get(person);
@@ -191,7 +191,7 @@ impl DeltaBuilder {
         }
     }
 
-    /// A scan, and a person more on that day if it is the first one. The person's days with the
+    /// Counts a scan, and a person more on that day if it is their first. A person's days with the
     /// code are a chain, each day with the one before it, and a new day goes in between.
     fn visit(&mut self, event: &AttributedEvent<'_>, code: &Attribution) {
         let day = event.day;
@@ -230,7 +230,7 @@ impl StatisticsDelta {
         self.tallies.entry((code.clone(), day)).or_default()
     }
 
-    /// Counts a follower with the code that brought them, or uncounts.
+    /// Counts a follower with the code that brought them, or takes the count back.
     fn recount(&mut self, state: Option<&FollowerState>, change: i64) {
         let Some((state, first_touch)) = state.and_then(|one| Some((one, first_touch_of(one)?)))
         else {

@@ -8,7 +8,7 @@ use wxqr::app::Stores;
 use wxqr::bindings::NewBinding;
 use wxqr::db;
 use wxqr::statistics::Recorded;
-use wxqr::statistics::{NotRecorded, Scans};
+use wxqr::statistics::{EventRecorder, NotRecorded};
 
 use crate::support::app::APP_ID;
 use crate::support::callback::{events, numbers};
@@ -17,8 +17,8 @@ use crate::support::eventually_async;
 
 const NEW: Recorded = Recorded::New { binding: None };
 
-fn scans(store: &Stores) -> Scans {
-    Scans::new(store.events.clone(), Offset::UTC)
+fn recorder(store: &Stores) -> EventRecorder {
+    EventRecorder::new(store.events.clone(), Offset::UTC)
 }
 
 /// A scan by the follower of that number.
@@ -42,11 +42,11 @@ async fn only_the_event_that_meets_a_bad_row_is_refused(database: Database) {
             "INSERT INTO ticket (appid, ticket, kind, scene) VALUES ('{APP_ID}', 'bad', 'NO_KIND', 'poster')"
         ))
         .await;
-    let scans = scans(&store);
+    let recorder = recorder(&store);
     // All of them wait before the writer runs, so that they are written together.
     let tickets = ["good", "good", "bad", "good", "good"];
     let asked = tickets.iter().enumerate();
-    let results = join_all(asked.map(|(n, ticket)| scans.record(scan(n, ticket)))).await;
+    let results = join_all(asked.map(|(n, ticket)| recorder.record(scan(n, ticket)))).await;
     for (result, ticket) in results.iter().zip(tickets) {
         match result {
             Ok(receipt) => assert_eq!((&receipt.recorded, ticket), (&NEW, "good")),
@@ -77,16 +77,16 @@ async fn a_row_that_cannot_be_read_costs_no_neighbour_on_postgresql() {
 #[tokio::test]
 async fn an_event_whose_caller_leaves_is_stored_all_the_same() {
     let store = Database::memory().store().await;
-    let scans = scans(&store);
+    let recorder = recorder(&store);
     for n in 0..300 {
-        let left = scans.record(scan(n, "unknown")).now_or_never();
+        let left = recorder.record(scan(n, "unknown")).now_or_never();
         assert!(left.is_none(), "nothing is stored yet");
     }
     eventually_async("they are stored", || async {
         events(&store).await.len() == 300
     })
     .await;
-    let again = scans.record(scan(0, "unknown")).await.unwrap();
+    let again = recorder.record(scan(0, "unknown")).await.unwrap();
     assert_eq!(again.recorded, Recorded::Repeat);
     assert_eq!(numbers(&store).await[0].numbers.scans, 300);
 }
@@ -95,8 +95,8 @@ async fn an_event_whose_caller_leaves_is_stored_all_the_same() {
 async fn events_that_the_database_refuses_are_stored_when_they_come_again() {
     let database = Database::sqlite();
     let store = database.store().await;
-    let scans = scans(&store);
-    let crowd = || join_all((0..200).map(|n| scans.record(scan(n, "unknown"))));
+    let recorder = recorder(&store);
+    let crowd = || join_all((0..200).map(|n| recorder.record(scan(n, "unknown"))));
     let lock = database.lock(&["BEGIN IMMEDIATE"]).await;
     for result in crowd().await {
         let refusal = result.unwrap_err();
@@ -134,16 +134,16 @@ async fn the_scan_of_a_binding_notifies_once() {
             "INSERT INTO ticket (appid, ticket, kind, scene) VALUES ('{APP_ID}', 'its', 'QR_STR_SCENE', 'its scene')"
         ))
         .await;
-    let scans = scans(&store);
-    let mut heard = scans.scanned_bindings();
+    let recorder = recorder(&store);
+    let mut heard = recorder.scanned_bindings();
     let told = Recorded::New {
         binding: Some("binding".to_owned()),
     };
     for want in [told, Recorded::Repeat] {
-        let receipt = scans.record(scan(1, "its")).await.unwrap();
+        let receipt = recorder.record(scan(1, "its")).await.unwrap();
         assert_eq!(receipt.recorded, want);
     }
-    let receipt = scans.record(scan(2, "unknown")).await.unwrap();
+    let receipt = recorder.record(scan(2, "unknown")).await.unwrap();
     assert_eq!(receipt.recorded, NEW);
     assert_eq!(heard.try_recv().unwrap(), "binding");
     assert!(heard.try_recv().is_err(), "a repeat, and another code");

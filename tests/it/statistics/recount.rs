@@ -17,7 +17,7 @@ use wxqr::app::Stores;
 use wxqr::clock::{Clock, SystemClock};
 use wxqr::codes::ReserveOutcome;
 use wxqr::db::Error;
-use wxqr::statistics::{Attribution, DatedEvent, Numbers, NumbersFilter, Recorded, Span};
+use wxqr::statistics::{Attribution, DatedEvent, Granularity, Numbers, NumbersFilter, Recorded};
 
 use crate::support::app::APP_ID;
 use crate::support::database::Database;
@@ -348,14 +348,14 @@ async fn stored_numbers(
     store: &Stores,
     from: Date,
     to: Date,
-    span: Span,
+    granularity: Granularity,
 ) -> BTreeMap<(usize, Option<Date>), Numbers> {
     let filter = NumbersFilter {
         scene: None,
         group: None,
         from,
         to,
-        span,
+        granularity,
     };
     let rows = store.events.numbers(&filter).await.unwrap().unwrap();
     let stored = rows.map(|row| ((code_of(&row.attribution), row.day), row.numbers));
@@ -421,7 +421,7 @@ async fn compare(store: &Stores, recount: &Recount<'_>, ranges: &[(i64, i64)]) -
         let want: BTreeMap<_, _> = (0..CODES.len())
             .map(|code| ((code, None), recount.numbers(code, &days)))
             .collect();
-        let stored = stored_numbers(store, day(from), day(to), Span::Total).await;
+        let stored = stored_numbers(store, day(from), day(to), Granularity::Total).await;
         comparison.compare(&format!("days {from} to {to}"), &stored, &want);
     }
     let mut want = BTreeMap::new();
@@ -430,7 +430,7 @@ async fn compare(store: &Stores, recount: &Recount<'_>, ranges: &[(i64, i64)]) -
             want.insert((code, Some(day)), recount.numbers(code, &[day]));
         }
     }
-    let stored = stored_numbers(store, day(0), day(DAYS - 1), Span::Day).await;
+    let stored = stored_numbers(store, day(0), day(DAYS - 1), Granularity::Day).await;
     comparison.compare("by day", &stored, &want);
     comparison
 }

@@ -19,7 +19,7 @@ use wechat::ticket::{IssuedCode, Life};
 use wxqr::app::Stores;
 use wxqr::channels::ChannelChange;
 use wxqr::codes::ReserveOutcome;
-use wxqr::statistics::{DatedEvent, EventFilter, EventOrder, NumbersFilter, Span};
+use wxqr::statistics::{DatedEvent, EventFilter, EventOrder, Granularity, NumbersFilter};
 
 use crate::support::app::TestApp;
 use crate::support::database::Database;
@@ -150,13 +150,13 @@ fn day(n: usize) -> Date {
     start.to_zoned(TimeZone::UTC).date() + i64::try_from(n).unwrap().days()
 }
 
-fn filter(from: usize, to: usize, span: Span) -> NumbersFilter {
+fn filter(from: usize, to: usize, granularity: Granularity) -> NumbersFilter {
     NumbersFilter {
         scene: None,
         group: None,
         from: day(from),
         to: day(to),
-        span,
+        granularity,
     }
 }
 
@@ -212,25 +212,25 @@ async fn measure(database: Database) {
         let what = format!("`/api/stats` of a month, by={span}, {} rows", grouped(rows));
         figures.within(&what, PROMISED, ask_service(&service, span, rows).await);
     }
-    for (what, from, to, span, want) in [
+    for (what, from, to, granularity, want) in [
         (
             "in the store alone, a month in total",
             30,
             60,
-            Span::Total,
+            Granularity::Total,
             channels,
         ),
-        ("a month by day", 30, 60, Span::Day, channels * 31),
-        ("90 days in total", 0, 89, Span::Total, channels),
-        ("90 days by day", 0, 89, Span::Day, channels * 90),
+        ("a month by day", 30, 60, Granularity::Day, channels * 31),
+        ("90 days in total", 0, 89, Granularity::Total, channels),
+        ("90 days by day", 0, 89, Granularity::Day, channels * 90),
     ] {
-        let (longest, rows) = ask(&store, &filter(from, to, span)).await;
+        let (longest, rows) = ask(&store, &filter(from, to, granularity)).await;
         assert_eq!(rows, want, "{what}");
         figures.tell(&format!("{what}, {} rows", grouped(rows)), millis(longest));
     }
     let one = NumbersFilter {
         scene: Some("id:7".parse().unwrap()),
-        ..filter(0, 89, Span::Day)
+        ..filter(0, 89, Granularity::Day)
     };
     figures.tell(
         "90 days of one code by day",
@@ -238,7 +238,7 @@ async fn measure(database: Database) {
     );
     let group = NumbersFilter {
         group: Some("city 7".to_owned()),
-        ..filter(0, 89, Span::Total)
+        ..filter(0, 89, Granularity::Total)
     };
     figures.tell(
         "90 days of a group in total",
@@ -247,7 +247,7 @@ async fn measure(database: Database) {
     lists(&store, &mut figures).await;
     let all = store
         .events
-        .numbers(&filter(0, 89, Span::Total))
+        .numbers(&filter(0, 89, Granularity::Total))
         .await
         .unwrap();
     let all: Vec<_> = all.unwrap().collect();

@@ -15,8 +15,8 @@ use wxqr::clock::{Clock as _, ManualClock};
 use wxqr::codes::{ReserveOutcome, SceneFilter};
 use wxqr::db::{OpenError, UpstreamIdentity};
 use wxqr::statistics::{
-    Attribution, DatedEvent, EventFilter, EventOrder, Numbers, NumbersFilter, PersonKey, Recorded,
-    Span, StoredEvent, Sums,
+    Attribution, DatedEvent, EventFilter, EventOrder, Granularity, Numbers, NumbersFilter,
+    PersonKey, Recorded, StoredEvent, Sums,
 };
 
 use super::contract::{APP_ID, Bench, START, contract, for_a_while, for_ever, permanent};
@@ -55,7 +55,7 @@ impl Bench {
     }
 
     async fn total(&self, from: i8, to: i8) -> Vec<(String, [u64; 4])> {
-        self.numbers(&filter(from, to, Span::Total)).await
+        self.numbers(&filter(from, to, Granularity::Total)).await
     }
 
     async fn numbers(&self, filter: &NumbersFilter) -> Vec<(String, [u64; 4])> {
@@ -136,13 +136,13 @@ fn date(day: i8) -> Date {
     jiff::civil::date(2026, 11, day)
 }
 
-fn filter(from: i8, to: i8, span: Span) -> NumbersFilter {
+fn filter(from: i8, to: i8, granularity: Granularity) -> NumbersFilter {
     NumbersFilter {
         scene: None,
         group: None,
         from: date(from),
         to: date(to),
-        span,
+        granularity,
     }
 }
 
@@ -272,7 +272,7 @@ async fn a_scan_belongs_to_the_code_of_its_ticket(bench: Bench) {
     let rows = bench
         .store
         .events
-        .numbers(&filter(1, 1, Span::Total))
+        .numbers(&filter(1, 1, Granularity::Total))
         .await
         .unwrap();
     let told: Vec<_> = rows
@@ -392,7 +392,7 @@ async fn numbers_are_listed_of_every_code_that_matters(bench: Bench) {
 
     let group = NumbersFilter {
         group: Some("south".to_owned()),
-        ..filter(2, 3, Span::Total)
+        ..filter(2, 3, Granularity::Total)
     };
     assert_eq!(bench.numbers(&group).await, [seven.clone(), two.clone()]);
     let rows = store.events.numbers(&group).await.unwrap();
@@ -411,7 +411,7 @@ async fn numbers_are_listed_of_every_code_that_matters(bench: Bench) {
     ] {
         let one = NumbersFilter {
             scene: Some(scene.parse().unwrap()),
-            ..filter(1, 3, Span::Total)
+            ..filter(1, 3, Granularity::Total)
         };
         assert_eq!(bench.numbers(&one).await, want, "scene {scene}");
     }
@@ -434,7 +434,7 @@ async fn numbers_by_day_have_every_day(bench: Bench) {
         ])
         .await;
     assert_eq!(
-        bench.numbers(&filter(1, 3, Span::Day)).await,
+        bench.numbers(&filter(1, 3, Granularity::Day)).await,
         [
             row("1 1", [0; 4]),
             row("1 2", [3, 2, 0, 0]),
@@ -450,11 +450,11 @@ async fn numbers_by_day_have_every_day(bench: Bench) {
     }
     let long = NumbersFilter {
         to: date(1) + 200.years(),
-        ..filter(1, 1, Span::Day)
+        ..filter(1, 1, Granularity::Day)
     };
     let rows = bench.store.events.numbers(&long).await.unwrap();
     assert!(rows.is_none(), "too many");
-    let backwards = filter(2, 1, Span::Day);
+    let backwards = filter(2, 1, Granularity::Day);
     assert_eq!(bench.numbers(&backwards).await, []);
 }
 
@@ -698,7 +698,7 @@ async fn codes_of_bindings_are_not_listed(bench: Bench) {
     let binding = Scene::Temporary(TemporaryScene::Text(SceneText::reserved("b1")));
     let scene = NumbersFilter {
         scene: Some(SceneFilter::from(&binding)),
-        ..filter(1, 3, Span::Total)
+        ..filter(1, 3, Granularity::Total)
     };
     assert_eq!(bench.numbers(&scene).await, []);
     let later = bench.clock.now() + DAY * 2;
@@ -759,19 +759,19 @@ async fn sums_are_those_of_all_codes(bench: Bench) {
     };
     let (first, second) = ([2, 1, 0], [1, 1, 1]);
     let by_day = [(1, first), (2, second), (3, [0; 3])];
-    for (span, scene, want) in [
-        (Span::Total, None, vec![sums(None, [3, 2, 1])]),
-        (Span::Total, Some("id:1"), vec![sums(None, first)]),
-        (Span::Total, Some("id:9"), vec![sums(None, [0; 3])]),
+    for (granularity, scene, want) in [
+        (Granularity::Total, None, vec![sums(None, [3, 2, 1])]),
+        (Granularity::Total, Some("id:1"), vec![sums(None, first)]),
+        (Granularity::Total, Some("id:9"), vec![sums(None, [0; 3])]),
         (
-            Span::Day,
+            Granularity::Day,
             None,
             by_day.map(|(day, of)| sums(Some(day), of)).to_vec(),
         ),
     ] {
         let filter = NumbersFilter {
             scene: scene.map(|scene| scene.parse().unwrap()),
-            ..filter(1, 3, span)
+            ..filter(1, 3, granularity)
         };
         assert_eq!(
             bench.store.events.sums(&filter).await.unwrap(),

@@ -2,7 +2,9 @@
 
 use reqwest::Method;
 use wxqr::app::Stores;
-use wxqr::statistics::{EventFilter, EventOrder, NumbersFilter, NumbersRow, Span, StoredEvent};
+use wxqr::statistics::{
+    EventFilter, EventOrder, Granularity, NumbersFilter, NumbersRow, StoredEvent,
+};
 
 use super::answer::Answer;
 use super::app::{Builder, TestApp};
@@ -39,7 +41,7 @@ pub(crate) async fn numbers(store: &Stores) -> Vec<NumbersRow> {
         group: None,
         from: "2000-01-01".parse().unwrap(),
         to: "2100-01-01".parse().unwrap(),
-        span: Span::Total,
+        granularity: Granularity::Total,
     };
     let rows = store.events.numbers(&filter).await.unwrap();
     rows.unwrap().collect()

@@ -13,9 +13,9 @@ pub(super) fn file_name(query: &StatsQuery, extension: &str) -> String {
     let scene = filter.scene.as_ref().map(scene_parts);
     let search = query.search.as_deref().map(|search| parts("q", search));
     let chosen: String = [group, scene, search].into_iter().flatten().collect();
-    let span = match filter.span {
-        Span::Day => "by-day",
-        Span::Total => "total",
+    let span = match filter.granularity {
+        Granularity::Day => "by-day",
+        Granularity::Total => "total",
     };
     format!("wxqr-stats{chosen}-{span}-{from}-to-{to}.{extension}")
 }

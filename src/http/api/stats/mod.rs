@@ -27,7 +27,7 @@ use crate::http::api::attachment::{XLSX, file};
 use crate::http::api::stats::definitions::Definitions;
 use crate::http::extract::key_holder::{self, WithScope};
 use crate::http::problem::{Document, Problem};
-use crate::statistics::{Attribution, EventStore, NumbersRow, NumbersRows, Span};
+use crate::statistics::{Attribution, EventStore, Granularity, NumbersRow, NumbersRows};
 use crate::text::folded;
 
 /// The query of all, for the document only.
@@ -179,7 +179,7 @@ pub(crate) async fn xlsx_file(
     let query = StatsQuery::parse(raw.as_deref(), query::OF_FILE, today)?;
     let numbers = matching(numbers(&events, &query).await?, query.search.as_deref());
     let name = file_name(&query, "xlsx");
-    let by_day = query.filter.span == Span::Day;
+    let by_day = query.filter.granularity == Granularity::Day;
     let body = pieces::body(xlsx_sheet::pieces(numbers, by_day, query.lang));
     Ok(file(XLSX, &name, body))
 }
@@ -217,9 +217,9 @@ where
     let empty = StatsBody {
         from: query.filter.from.to_string(),
         to: query.filter.to.to_string(),
-        by: match query.filter.span {
-            Span::Day => "day",
-            Span::Total => "total",
+        by: match query.filter.granularity {
+            Granularity::Day => "day",
+            Granularity::Total => "total",
         },
         time_zone: offset_text(time_zone),
         definitions: Definitions::of(query.lang),
@@ -244,7 +244,7 @@ fn csv<I>(query: &StatsQuery, numbers: I) -> impl Iterator<Item = Vec<u8>> + use
 where
     I: Iterator<Item = NumbersRow>,
 {
-    let (by_day, lang) = (query.filter.span == Span::Day, query.lang);
+    let (by_day, lang) = (query.filter.granularity == Granularity::Day, query.lang);
     let write = move |piece: &mut Vec<u8>, rows: Vec<StatsRow>| {
         csv_sheet::write_rows(piece, &rows, by_day, lang);
     };
@@ -307,7 +307,7 @@ mod tests {
                 group: None,
                 from: day,
                 to: day,
-                span: Span::Day,
+                granularity: Granularity::Day,
             },
             search: None,
             sum: false,

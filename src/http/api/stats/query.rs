@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use crate::http::api::query;
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::{ErrorCode, Problem};
-use crate::statistics::{EventStore, NumbersFilter, Span};
+use crate::statistics::{EventStore, Granularity, NumbersFilter};
 
 /// The parameters of the JSON, and those of the files.
 pub(super) const OF_JSON: &[&str] = &["scene", "group", "from", "to", "by", "sum", "lang"];
@@ -33,7 +33,7 @@ impl StatsQuery {
             group: None,
             from: today,
             to: today,
-            span: Span::Total,
+            granularity: Granularity::Total,
         };
         let (mut from, mut search, mut sum, mut lang) = (None, None, false, Lang::En);
         for (name, value) in query::known_pairs(raw, known)? {
@@ -43,7 +43,7 @@ impl StatsQuery {
                 "q" => search = Some(value).filter(|text| !text.is_empty()),
                 "from" => from = Some(day("from", &value)?),
                 "to" => filter.to = day("to", &value)?,
-                "by" => filter.span = span(&value)?,
+                "by" => filter.granularity = granularity(&value)?,
                 "sum" => sum = query::boolean("sum", &value)?,
                 // "lang": no other name is left.
                 _ => lang = query::language(&value)?,
@@ -72,7 +72,7 @@ fn check_range(filter: &NumbersFilter) -> Result<(), Problem> {
         return Err(Problem::invalid_parameter("from", message));
     }
     let days = (filter.to - filter.from).get_days().unsigned_abs() as usize + 1;
-    if filter.span == Span::Day && days > EventStore::MAX_ROWS {
+    if filter.granularity == Granularity::Day && days > EventStore::MAX_ROWS {
         return Err(too_many_rows());
     }
     Ok(())
@@ -94,10 +94,10 @@ fn day(name: &str, value: &str) -> Result<Date, Problem> {
     })
 }
 
-fn span(value: &str) -> Result<Span, Problem> {
+fn granularity(value: &str) -> Result<Granularity, Problem> {
     match value {
-        "day" => Ok(Span::Day),
-        "total" => Ok(Span::Total),
+        "day" => Ok(Granularity::Day),
+        "total" => Ok(Granularity::Total),
         _ => {
             let message = "must be day or total";
             Err(Problem::invalid_parameter("by", message))

@@ -9,17 +9,16 @@ use crate::codes::SceneFilter;
 use crate::codes::columns::kinds;
 use crate::statistics::sql::row_budget;
 
-/// Whether numbers are for each day or for all days together. People are not additive over
-/// days.
+/// Whether numbers are by day or in total. People do not add up over days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
+pub enum Granularity {
     /// A row for each day.
     Day,
     /// One row.
     Total,
 }
 
-/// Which numbers. An absent field does not restrict.
+/// Selects the codes and days of statistics. An absent field does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersFilter {
     /// Codes that carry this scene. Scenes of unknown tickets have a text only, which a filter by
@@ -30,12 +29,12 @@ pub struct NumbersFilter {
     pub from: Date,
     /// The last day, included.
     pub to: Date,
-    pub span: Span,
+    pub granularity: Granularity,
 }
 
 impl NumbersFilter {
-    /// After the account the days, a scene and a group, and one code more than there may be. Not
-    /// every statement uses all of them.
+    /// Binds, after the account, the days, the scene, the group and the row limit. Not every
+    /// statement uses all of them.
     pub(super) fn bind<'q>(
         &'q self,
         query: Query<'q, Any, AnyArguments>,
@@ -55,16 +54,16 @@ impl NumbersFilter {
 
     /// How many rows each code has.
     pub(super) fn day_count(&self) -> usize {
-        match self.span {
-            Span::Total => 1,
-            Span::Day => {
+        match self.granularity {
+            Granularity::Total => 1,
+            Granularity::Day => {
                 let days = (self.to - self.from).get_days();
                 usize::try_from(days).unwrap_or(0) + 1
             }
         }
     }
 
-    /// The codes of a scene, or else the permanent ones.
+    /// Builds the query for the codes of a scene, or else for the permanent ones.
     pub(super) fn codes_sql(&self) -> String {
         let which = match &self.scene {
             Some(scene) => format!(
@@ -90,12 +89,12 @@ impl NumbersFilter {
 
     pub(super) fn tallies_sql(&self) -> String {
         let restricted = self.restricted_sql();
-        match self.span {
-            Span::Day => format!(
+        match self.granularity {
+            Granularity::Day => format!(
                 "SELECT kind, scene, day, scans, people, new_followers, lost FROM tally
                  WHERE appid = $1 AND day BETWEEN $2 AND $3{restricted}"
             ),
-            Span::Total => format!(
+            Granularity::Total => format!(
                 "SELECT kind, scene, CAST(NULL AS TEXT) AS day,
                    CAST(SUM(scans) AS BIGINT) AS scans, CAST(SUM(people) AS BIGINT) AS people,
                    CAST(SUM(new_followers) AS BIGINT) AS new_followers, CAST(SUM(lost) AS BIGINT) AS lost
@@ -105,12 +104,12 @@ impl NumbersFilter {
         }
     }
 
-    /// One row at least: none is a sum of nothing, which is NULL.
+    /// Builds the query for the sums. Without a row SQL sums up to NULL, which becomes 0.
     pub(super) fn sums_sql(&self) -> String {
         let restricted = self.restricted_sql();
-        let (day, by_day) = match self.span {
-            Span::Day => ("day", "GROUP BY day"),
-            Span::Total => ("CAST(NULL AS TEXT) AS day", ""),
+        let (day, by_day) = match self.granularity {
+            Granularity::Day => ("day", "GROUP BY day"),
+            Granularity::Total => ("CAST(NULL AS TEXT) AS day", ""),
         };
         format!(
             "SELECT {day}, CAST(COALESCE(SUM(scans), 0) AS BIGINT) AS scans,
@@ -120,7 +119,8 @@ impl NumbersFilter {
         )
     }
 
-    /// People who returned from a day of the range, and so are counted on an earlier day.
+    /// Builds the query for people who returned from a day of the range: they are counted on an
+    /// earlier day.
     pub(super) fn returning_sql(&self) -> String {
         let restricted = self.restricted_sql();
         format!(
@@ -148,9 +148,9 @@ impl NumbersFilter {
 
     pub(super) fn days(&self) -> impl Iterator<Item = Option<Date>> + use<> {
         let (from, to) = (self.from, self.to);
-        let (first, days) = match self.span {
-            Span::Total => (Some(None), None),
-            Span::Day => {
+        let (first, days) = match self.granularity {
+            Granularity::Total => (Some(None), None),
+            Granularity::Day => {
                 let later = |day: &Date| day.tomorrow().ok();
                 let days = std::iter::successors(Some(from), later);
                 (None, Some(days.take_while(move |day| *day <= to).map(Some)))

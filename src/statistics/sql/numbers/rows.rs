@@ -99,7 +99,7 @@ impl CountedCodes {
         Ok(())
     }
 
-    /// Those who came back are people of an earlier day.
+    /// Subtracts returning people, who are counted on an earlier day.
     pub(super) fn subtract_returning(&mut self, found: &AnyRow) -> Result<(), Error> {
         let again = number(found, "people")?;
         for (_, numbers) in &mut self.code(found)?.numbers {

@@ -21,7 +21,7 @@ use crate::statistics::tally::{Attribution, FirstTouch, FollowerState, PriorStat
 type Visit<'a> = (&'a Person, &'a Attribution, Date);
 
 impl Recording<'_, '_> {
-    /// Which of the events are stored.
+    /// Reads which of the events are stored.
     pub(super) async fn stored(
         &mut self,
         events: &[PseudonymousEvent<'_>],
@@ -32,7 +32,7 @@ impl Recording<'_, '_> {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// The targets of the tickets that are known.
+    /// Reads the targets of the tickets that are known.
     pub(super) async fn targets(
         &mut self,
         tickets: &BTreeSet<&str>,
@@ -42,7 +42,7 @@ impl Recording<'_, '_> {
         found.iter().map(target).collect()
     }
 
-    /// The state of the persons of these events, and of the codes that they scanned.
+    /// Reads the state of the persons of these events, and of the codes that they scanned.
     pub(super) async fn known(&mut self, new_events: &[NewEvent<'_>]) -> Result<PriorState, Error> {
         let persons: BTreeSet<_> = new_events
             .iter()
@@ -92,7 +92,7 @@ impl Recording<'_, '_> {
         Ok(days)
     }
 
-    /// The rows of values, by a statement for so many.
+    /// Reads the rows of values, in chunks, by a statement for so many.
     async fn look_up(
         &mut self,
         sql: impl Fn(usize) -> String,
@@ -117,7 +117,8 @@ pub(super) fn stored_sql(events: usize) -> String {
     )
 }
 
-/// Only temporary codes with a text are of bindings; no channel has the scene of one.
+/// Builds the query for what tickets lead to: code, binding and reply. Only temporary codes with a
+/// text are of bindings; no channel has the scene of one.
 pub(super) fn targets_sql(tickets: usize) -> String {
     format!(
         "SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at, binding.person,
@@ -142,7 +143,8 @@ pub(super) fn people_sql(persons: usize) -> String {
     )
 }
 
-/// The neighbours of a day, each by one step into an index, however often a person scanned a code.
+/// Builds the query for the neighbours of a day, each by one step into an index, however often a
+/// person scanned a code.
 pub(super) fn days_sql(visits: usize) -> String {
     let of_event = "FROM event WHERE event.appid = $1 AND event.person = wanted.person
              AND event.kind = wanted.kind AND event.scene = wanted.scene";
@@ -159,7 +161,7 @@ pub(super) fn days_sql(visits: usize) -> String {
     )
 }
 
-/// The neighbours of a day on which a person scanned a code.
+/// Reads the neighbours of a day on which a person scanned a code.
 fn days_of(found: &AnyRow) -> Result<Vec<Date>, Error> {
     let mut days = Vec::new();
     for column in ["earlier", "later", "forgotten"] {
@@ -190,7 +192,7 @@ fn target(found: &AnyRow) -> Result<(String, TicketTarget), Error> {
     Ok((found.try_get("ticket")?, target))
 }
 
-/// The reply of a row. Events are recorded without one that cannot be read.
+/// Reads the reply of a row. Events are recorded without one that cannot be read.
 fn readable_reply(found: &AnyRow) -> Option<Reply> {
     channels::reply(found).unwrap_or_else(|error| {
         LOGGED_UNREADABLE

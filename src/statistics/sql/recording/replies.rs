@@ -6,7 +6,7 @@ use wechat::push::Reply;
 
 use super::{
     NewEvent, PseudonymousEvent, Receipt, Recorded, ScannedBinding, Subject, TicketTarget,
-    claimed_bindings,
+    scanned_bindings,
 };
 use crate::statistics::privacy::Person;
 
@@ -35,33 +35,33 @@ pub(super) fn receipts(
 /// The replies to the followers of a batch.
 struct Replies<'a> {
     targets: &'a HashMap<String, TicketTarget>,
-    /// Who claimed each binding in this batch, unless someone did before.
-    claimants: HashMap<&'a str, &'a Person>,
+    /// Who first scanned each binding in this batch.
+    first_scanners: HashMap<&'a str, &'a Person>,
 }
 
 impl<'a> Replies<'a> {
     fn new(new_events: &'a [NewEvent<'a>], targets: &'a HashMap<String, TicketTarget>) -> Self {
-        let claims = claimed_bindings(new_events).into_iter();
+        let scans = scanned_bindings(new_events).into_iter();
         Self {
             targets,
-            claimants: claims
+            first_scanners: scans
                 .map(|(binding, event)| (binding, &event.pseudonymous.person))
                 .collect(),
         }
     }
 
-    /// The reply of a binding goes only to the follower whose scan claims it.
+    /// Returns the reply to the follower. That of a binding is for the first scanner only.
     fn to(&self, event: &PseudonymousEvent<'_>) -> Option<&'a Reply> {
         let target = self.targets.get(event.ticket()?)?;
         let is_for_follower = match &target.binding {
-            Some(binding) => self.claimant(binding) == Some(&event.person),
+            Some(binding) => self.first_scanner(binding) == Some(&event.person),
             None => true,
         };
         target.reply.as_ref().filter(|_| is_for_follower)
     }
 
-    fn claimant(&self, binding: &'a ScannedBinding) -> Option<&'a Person> {
-        let now = || self.claimants.get(binding.id.as_str()).copied();
+    fn first_scanner(&self, binding: &'a ScannedBinding) -> Option<&'a Person> {
+        let now = || self.first_scanners.get(binding.id.as_str()).copied();
         binding.scanned_by.as_ref().or_else(now)
     }
 }

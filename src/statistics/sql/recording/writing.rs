@@ -12,24 +12,24 @@ use crate::db::{Error, placeholders};
 use crate::statistics::privacy::Person;
 use crate::statistics::tally::{Attribution, FirstTouch, FollowerUpdate, Tally};
 
-/// What a binding is called that is not known any more.
+/// The id in place of a binding that is not known any more.
 const FORGOTTEN_BINDING: &str = "";
 
 impl Recording<'_, '_> {
     /// Reserves sequence numbers, and returns the first.
     pub(super) async fn reserve_sequence(&mut self, events: usize) -> Result<i64, Error> {
-        let places = i64::try_from(events).unwrap_or(i64::MAX);
+        let count = i64::try_from(events).unwrap_or(i64::MAX);
         let last: i64 = sqlx::query(
             "INSERT INTO event_log (appid, last_seq) VALUES ($1, $2)
              ON CONFLICT (appid) DO UPDATE SET last_seq = event_log.last_seq + excluded.last_seq
              RETURNING last_seq",
         )
         .bind(self.write.appid())
-        .bind(places)
+        .bind(count)
         .fetch_one(&mut *self.write)
         .await?
         .try_get(0)?;
-        Ok(last - places + 1)
+        Ok(last - count + 1)
     }
 
     pub(super) async fn write_events(&mut self, new_events: &[NewEvent<'_>]) -> Result<(), Error> {
@@ -175,13 +175,13 @@ impl Recording<'_, '_> {
         Ok(())
     }
 
-    /// The first scan of a binding wins.
-    pub(super) async fn write_claimed_bindings(
+    /// Stores who scanned each binding, unless it was scanned before.
+    pub(super) async fn write_scanned_bindings(
         &mut self,
-        claimed_bindings: &BTreeMap<&str, &NewEvent<'_>>,
+        scanned_bindings: &BTreeMap<&str, &NewEvent<'_>>,
     ) -> Result<(), Error> {
-        let claimed_bindings: Vec<_> = claimed_bindings.iter().collect();
-        for chunk in self.write.chunks(&claimed_bindings) {
+        let scanned_bindings: Vec<_> = scanned_bindings.iter().collect();
+        for chunk in self.write.chunks(&scanned_bindings) {
             let sql = format!(
                 "WITH taken (id, person, at) AS (VALUES {})
                  UPDATE binding SET person = taken.person, scanned_at = taken.at FROM taken

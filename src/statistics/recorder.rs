@@ -1,6 +1,6 @@
 //! Records events: each is stored before it is acknowledged.
 //!
-//! Read [`Scans::record`] first. It must not know HTTP.
+//! Read [`EventRecorder::record`] first. It must not know HTTP.
 
 use std::time::Duration;
 
@@ -19,27 +19,26 @@ const NOTIFICATIONS: usize = 256;
 /// relay.
 pub(crate) const RECORD_TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// Records events. One is made at start and shared.
+/// Records the events of followers: follows, scans and unfollows. One is made at start and shared.
 #[derive(Debug)]
-pub struct Scans {
+pub struct EventRecorder {
     store: EventStore,
     time_zone: Offset,
     scanned_bindings: broadcast::Sender<String>,
 }
 
-/// Why an event may not be stored. WeChat repeats it: stored twice, it counts once.
+/// Why an event might not have been stored. WeChat repeats it: stored twice, it counts once.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NotRecorded {
     /// Not stored in time. It still may be.
     #[error("the event was not stored in time")]
     Late,
-    /// The database refused.
     #[error(transparent)]
     Database(#[from] db::Error),
 }
 
-impl Scans {
-    /// `time_zone` bounds the days of statistics.
+impl EventRecorder {
+    /// Creates a recorder. `time_zone` bounds the days of statistics.
     pub fn new(store: EventStore, time_zone: Offset) -> Self {
         Self {
             store,
@@ -76,7 +75,8 @@ impl Scans {
         }
     }
 
-    /// Ids of bindings whose code was scanned, if this process recorded the scan.
+    /// Returns a receiver of the ids of bindings whose code was scanned, if this process recorded
+    /// the scan.
     pub fn scanned_bindings(&self) -> broadcast::Receiver<String> {
         self.scanned_bindings.subscribe()
     }
