@@ -32,7 +32,7 @@ impl<T: Clone + PartialEq> Change<T> {
         self.applied_to(before.cloned()).as_ref() == before
     }
 
-    /// What there is after the change.
+    /// Applies the change to what was stored.
     pub(super) fn applied_to(&self, before: Option<T>) -> Option<T> {
         match self {
             Self::Keep => before,
@@ -66,7 +66,7 @@ impl ChannelChange {
         }
     }
 
-    /// The names that it sets, after the parameter of each.
+    /// Returns the names that it sets, after the parameter of each.
     pub(crate) fn given_names(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let names = [("label", &self.label), ("group", &self.group)];
         names
@@ -81,7 +81,6 @@ impl ChannelChange {
 /// What is kept of a scene besides its code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChannelRecord {
-    /// Its names.
     pub channel: Channel,
     /// What a follower reads after a scan.
     pub reply: Option<Reply>,
@@ -93,12 +92,10 @@ pub struct ChannelRecord {
     pub created_by: Option<String>,
 }
 
-/// A code in the list.
+/// A code in the list of codes.
 #[derive(Debug, Clone)]
 pub struct ListedCode {
-    /// What it carries.
     pub scene: Scene,
-    /// What is kept of it.
     pub record: ChannelRecord,
     /// The code; none where the outcome of a mint is not known.
     pub code: Option<IssuedCode>,

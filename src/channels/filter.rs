@@ -24,7 +24,7 @@ pub struct ChannelFilter {
     pub scenes: Vec<SceneFilter>,
 }
 
-/// The order of a list.
+/// Sort order of a list of codes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Order {
     pub key: OrderKey,
@@ -45,7 +45,7 @@ pub enum OrderKey {
     Created,
 }
 
-/// The place of a code in a list, from which the next page goes on.
+/// Position of a code in a list, after which the next page begins (keyset pagination).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     pub scene: Scene,
@@ -65,7 +65,7 @@ pub enum PositionKey {
 }
 
 impl Position {
-    /// The place of a listed code.
+    /// Returns the position of a listed code.
     pub fn of(listed: &ListedCode, order: OrderKey) -> Self {
         let record = &listed.record;
         let key = match order {
@@ -81,7 +81,7 @@ impl Position {
         }
     }
 
-    /// The order in which it is a place.
+    /// Returns the order of the list that it is a position in.
     pub fn order(&self) -> OrderKey {
         match self.key {
             PositionKey::Scene => OrderKey::Scene,

@@ -1,12 +1,12 @@
-//! The order of labels.
+//! The sort key of labels: natural sort order, without regard to case.
 
 use crate::text::folded;
 
 /// The longest key, in bytes. Longer labels that begin alike are in the order of their scenes.
 const MAX_BYTES: usize = 240;
 
-/// The key by which labels are sorted, byte by byte: without regard to case, and numbers by their
-/// value, so that `Poster 10` follows `Poster 9` (natural sort order).
+/// Computes the key by which labels are sorted, byte by byte: without regard to case, and numbers
+/// by their value, so that `Poster 10` follows `Poster 9` (natural sort order).
 pub(super) fn label_sort(label: &str) -> Vec<u8> {
     let folded = folded(label);
     let mut key = Vec::with_capacity(folded.len() + 4);

@@ -9,7 +9,7 @@ use crate::channels::label_sort::label_sort;
 use crate::db::{Error, row};
 use crate::text::folded;
 
-/// The names of a row.
+/// Decodes the names of a row.
 pub(crate) fn channel(found: &AnyRow) -> Result<Channel, Error> {
     Ok(Channel {
         label: found.try_get("label")?,
@@ -23,12 +23,12 @@ pub(crate) fn reply(found: &AnyRow) -> Result<Option<Reply>, Error> {
     reply.transpose().map_err(|_| Error::BadRow("a reply"))
 }
 
-/// A reply as its column has it.
+/// Encodes a reply.
 pub(crate) fn reply_column(reply: Option<&Reply>) -> Option<String> {
     reply.map(|reply| serde_json::to_string(reply).expect("it has texts only"))
 }
 
-/// What is kept of the scene of a row that may have no code.
+/// Decodes what is kept of the scene of a row that may have no code.
 pub(super) fn record(found: &AnyRow) -> Result<ChannelRecord, Error> {
     let created_at: Option<i64> = found.try_get("created_at")?;
     Ok(ChannelRecord {

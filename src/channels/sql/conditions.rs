@@ -16,7 +16,8 @@ pub(super) const KIND_OF_BINDINGS: &str = "QR_STR_SCENE";
 const _: () = assert!(SceneText::RESERVED_PREFIX.len() == 5);
 
 impl ChannelStore {
-    /// What is true of all codes in a list. The account is `$1`.
+    /// Appends the conditions that every listed code meets, and those of the filter. The account is
+    /// `$1`.
     pub(super) fn push_conditions(&self, statement: &mut Statement, filter: &ChannelFilter) {
         self.push_unexpired(statement);
         // Codes of bindings. Of most codes the kind is compared only.
@@ -47,7 +48,8 @@ impl ChannelFilter {
         self.names_are_given() || self.search.is_some() || !self.scenes.is_empty()
     }
 
-    /// Of the conditions an equality is the one that finds an index; the others are checked in it.
+    /// Appends the conditions of the filter. An equality finds an index, and the others are checked
+    /// in it.
     pub(super) fn push_conditions(&self, statement: &mut Statement) {
         if let Some(label) = &self.label {
             // By the index of its key, which spellings share.
@@ -89,7 +91,8 @@ impl ChannelFilter {
     }
 }
 
-/// The kinds of permanent codes come before the others. A range of kinds keeps an index's order.
+/// Builds the condition of permanent codes, or of the others. The kinds of permanent ones sort
+/// before the others; a range of kinds keeps an index's order.
 fn kinds_condition(is_permanent: bool) -> String {
     if is_permanent {
         format!(" AND kind <= '{}'", Kind::QrLimitStrScene.action_name())
@@ -98,7 +101,7 @@ fn kinds_condition(is_permanent: bool) -> String {
     }
 }
 
-/// The pattern of texts that contain this one, whose wildcards mean themselves.
+/// Builds the pattern of texts that contain this one, whose wildcards mean themselves.
 fn containing(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');

@@ -9,7 +9,7 @@ use crate::channels::filter::ChannelFilter;
 use crate::db::{Error, ReadKind};
 
 impl ChannelStore {
-    /// How many codes a list has on all of its pages. Cancel safe.
+    /// Counts the codes of a list on all of its pages. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used, [`Error::Busy`] also when it took too long.
@@ -43,7 +43,8 @@ impl ChannelStore {
         statement
     }
 
-    /// Of the kind of bindings alone the scenes are read, so a small index has all other codes.
+    /// Builds the count without names. It reads scenes only of the kind of bindings, so a small
+    /// index has all other codes.
     fn count_by_kind(&self, filter: &ChannelFilter) -> Statement {
         let mut statement = Statement::default();
         statement.push("SELECT (SELECT COUNT(*) FROM code WHERE ");
@@ -58,8 +59,9 @@ impl ChannelStore {
 }
 
 impl ChannelFilter {
-    /// A search is counted in the order of a list, which has PostgreSQL read that list's index, as
-    /// for a page. It would read the rows of all codes otherwise, in twice the time.
+    /// Returns the order in which a search is counted: that of a list, which has PostgreSQL read
+    /// the list's index, as for a page. It would read the rows of all codes otherwise, in twice the
+    /// time.
     fn count_order(&self) -> &'static str {
         if self.search.is_some() && !self.names_are_given() {
             " ORDER BY kind, scene_digits, scene"

@@ -9,7 +9,7 @@ use crate::channels::filter::ChannelFilter;
 use crate::db::{Error, ReadKind};
 
 impl ChannelStore {
-    /// The groups of the codes in a list, and how many of them each has. Cancel safe.
+    /// Lists the groups of the codes in a list, and counts the codes of each. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used, [`Error::Busy`] also when it took too long.
@@ -33,7 +33,7 @@ impl ChannelStore {
             .await
     }
 
-    /// No code of a binding has a group, so scenes need not be read.
+    /// Builds the query for the groups. It need not read scenes: no code of a binding has a group.
     fn groups_statement(&self, filter: &ChannelFilter) -> Statement {
         let mut statement = Statement::default();
         statement.push("SELECT group_name, COUNT(*) AS codes FROM code WHERE ");

@@ -32,8 +32,8 @@ pub struct KnownScene {
 }
 
 impl ChannelStore {
-    /// What is known of each of these scenes. Those that have neither a name nor a code are left
-    /// out.
+    /// Reads what is known of each of these scenes. Those that have neither a name nor a code are
+    /// left out.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -59,8 +59,9 @@ impl ChannelStore {
         Ok(known)
     }
 
-    /// The scene of the codes with each of these names: the first, if several have it. A name may
-    /// have a permanent code and a temporary one.
+    /// Finds the scene of the codes with each of these names, permanent ones apart from others: the
+    /// first, if several have it. The key of the map is the name, and whether the code is
+    /// permanent.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -118,7 +119,8 @@ fn known_sql(scenes: usize) -> String {
     )
 }
 
-/// One scene of each kind, however many have the name. The index of names has them by their order.
+/// Builds the query for one scene of each kind, however many have the name. The index of names has
+/// them in their order.
 fn named_sql(labels: usize) -> String {
     let now = 2 + 2 * labels;
     format!(

@@ -10,7 +10,7 @@ use crate::channels::filter::{ChannelFilter, Order, OrderKey, Position, Position
 use crate::codes::columns;
 use crate::db::{Error, ReadKind};
 
-/// Part of a list.
+/// Page of a list of codes.
 #[derive(Debug, Clone)]
 pub struct Page {
     pub items: Vec<ListedCode>,
@@ -76,8 +76,9 @@ impl ChannelStore {
         listed.collect()
     }
 
-    /// An index gives the page, of which the rows are then read by their keys. `CROSS` has SQLite
-    /// keep that order: it would read all codes, to spare the sorting of a page.
+    /// Builds the query for a page. An index gives the page, of which the rows are then read by
+    /// their keys. `CROSS` has SQLite keep that order: it would read all codes, to spare the
+    /// sorting of a page.
     fn page_statement(
         &self,
         filter: &ChannelFilter,
@@ -122,7 +123,8 @@ impl ChannelStore {
     }
 }
 
-/// The statements that a page may take, in their order, and after which place each goes on.
+/// Lists the statements that a page may take, in their order, and the position after which each
+/// goes on.
 fn parts(
     order: Order,
     after: Option<&Position>,
@@ -164,8 +166,8 @@ fn direction(order: Order) -> &'static str {
     if order.reversed { "DESC" } else { "ASC" }
 }
 
-/// A column that no index is chosen for: the few codes of a name are found by the name's index and
-/// then sorted.
+/// Hides a column from the choice of an index: the few codes of a name are found by the name's
+/// index and then sorted.
 fn unindexed(column: &str) -> String {
     format!("COALESCE({column}, {column})")
 }
@@ -194,7 +196,8 @@ fn push_after(statement: &mut Statement, columns: &[&str], order: Order, after: 
     statement.push(")");
 }
 
-/// The column `scene_digits`: numbers are in the order of their length, then of their digits.
+/// Computes the column `scene_digits`: numbers are in the order of their length, then of their
+/// digits.
 fn scene_digits(scene: &Scene) -> i64 {
     match scene.value() {
         SceneValue::Id(id) => i64::from(id.checked_ilog10().unwrap_or(0)) + 1,

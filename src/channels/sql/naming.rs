@@ -48,7 +48,7 @@ impl ChannelStore {
         self.db.execute(change).await
     }
 
-    /// What is kept of a scene.
+    /// Reads what is kept of a scene.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -122,7 +122,7 @@ impl ChangeChannel {
         Ok(())
     }
 
-    /// A statement with the scene and the names.
+    /// Binds the scene and the names to a statement.
     fn bound(
         &self,
         sql: &'static str,

@@ -210,7 +210,7 @@ struct Scenes {
 }
 
 impl Scenes {
-    /// The condition on a table. Its values begin at a placeholder, with the kind.
+    /// Builds the condition on a table. Its values begin at a placeholder, with the kind.
     fn condition(table: &str, kind: usize) -> String {
         let (after, to) = (kind + 1, kind + 2);
         format!("{table}.kind = ${kind} AND {table}.scene > ${after} AND {table}.scene <= ${to}")

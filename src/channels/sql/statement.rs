@@ -10,30 +10,30 @@ use sqlx::{Any, AssertSqlSafe};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Statement {
     pub(super) sql: String,
-    values: Vec<Value>,
+    values: Vec<SqlValue>,
 }
 
 /// A value of a placeholder.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(super) enum SqlValue {
     Text(String),
     Number(i64),
     Bytes(Vec<u8>),
 }
 
-impl From<&str> for Value {
+impl From<&str> for SqlValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<i64> for Value {
+impl From<i64> for SqlValue {
     fn from(number: i64) -> Self {
         Self::Number(number)
     }
 }
 
-impl From<&[u8]> for Value {
+impl From<&[u8]> for SqlValue {
     fn from(bytes: &[u8]) -> Self {
         Self::Bytes(bytes.to_owned())
     }
@@ -45,20 +45,20 @@ impl Statement {
     }
 
     /// Appends the placeholder of a value.
-    pub(super) fn push_value(&mut self, value: impl Into<Value>) {
+    pub(super) fn push_value(&mut self, value: impl Into<SqlValue>) {
         self.values.push(value.into());
         write!(self.sql, "${}", self.values.len()).expect("a string takes all");
     }
 
-    /// The query to execute.
+    /// Makes the query, with its values bound.
     pub(super) fn query(self) -> Query<'static, Any, AnyArguments> {
         let query = sqlx::query(AssertSqlSafe(self.sql));
         self.values
             .into_iter()
             .fold(query, |query, value| match value {
-                Value::Text(text) => query.bind(text),
-                Value::Number(number) => query.bind(number),
-                Value::Bytes(bytes) => query.bind(bytes),
+                SqlValue::Text(text) => query.bind(text),
+                SqlValue::Number(number) => query.bind(number),
+                SqlValue::Bytes(bytes) => query.bind(bytes),
             })
     }
 }

@@ -1,4 +1,4 @@
-//! The store of channels.
+//! `ChannelStore`, to which the files of this folder add its queries and commands.
 
 use crate::db::Database;
 
@@ -9,7 +9,6 @@ pub struct ChannelStore {
 }
 
 impl ChannelStore {
-    /// Over the account's database.
     pub fn new(db: Database) -> Self {
         Self { db }
     }
