@@ -47,23 +47,20 @@ pub struct Bindings {
 pub struct Created {
     /// Its random id, for the caller: 22 characters.
     pub id: String,
-    /// When it ends.
     pub expires_at: Timestamp,
     /// What the code was asked with.
     pub spec: CodeSpec,
     pub issued: Issued,
 }
 
-/// The state of a binding.
+/// How far a binding is, and when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BindingState {
-    /// Where it is on its way.
     pub status: BindingStatus,
-    /// When it ends.
     pub expires_at: Timestamp,
 }
 
-/// Where a binding is on its way.
+/// Progress of a binding: pending, scanned, claimed or expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BindingStatus {
     /// Its code was not scanned.
@@ -78,14 +75,13 @@ pub enum BindingStatus {
 /// Why a binding is not made or not claimed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// There is none of that name, or it ended long ago.
+    /// There is none with that id, or it ended long ago.
     #[error("there is no such binding")]
     Unknown,
     #[error("the binding was not scanned yet")]
     NotScanned,
     #[error("the binding was claimed before")]
     AlreadyClaimed,
-    /// It has ended.
     #[error("the binding has expired")]
     Expired,
     /// The follower has left the account since, and the openid is erased.
@@ -98,7 +94,6 @@ pub enum Error {
 }
 
 impl Bindings {
-    /// Over the services that mint codes and record scans.
     pub fn new(
         codes: Arc<Codes>,
         recorder: Arc<EventRecorder>,
@@ -150,7 +145,8 @@ impl Bindings {
         })
     }
 
-    /// The state of a binding once it is not pending, or at `deadline` (long poll). Cancel safe.
+    /// Waits until a binding is not pending, or until `deadline`, and returns its state (long
+    /// poll). Cancel safe.
     ///
     /// # Errors
     /// [`Error::Unknown`] or [`Error::Database`].
@@ -213,7 +209,8 @@ async fn until_scanned(id: &str, scanned: &mut broadcast::Receiver<String>) {
     while scanned.recv().await.is_ok_and(|other| other != id) {}
 }
 
-/// Of any other text there is no binding, and not every text may be asked of a database.
+/// Refuses an id that [`random_token`] cannot have made: no binding has it, and not every text may
+/// be asked of a database.
 fn check_id(id: &str) -> Result<(), Error> {
     if id.len() == text::RANDOM_TOKEN_LEN && text::is_word(id) {
         Ok(())

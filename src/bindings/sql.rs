@@ -11,7 +11,6 @@ use crate::channels;
 use crate::db::{Command, Database, Error, Purge, ReadKind, Transaction, row};
 use crate::statistics::columns;
 
-/// A binding to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBinding {
     /// Its random id, which cannot be guessed.
@@ -22,7 +21,6 @@ pub struct NewBinding {
     pub context: Option<String>,
     /// What the follower reads who signs in.
     pub reply: Option<Reply>,
-    /// When it was made.
     pub created_at: Timestamp,
     /// A scan or a claim after this does not count.
     pub expires_at: Timestamp,
@@ -62,12 +60,11 @@ pub struct BindingStore {
 }
 
 impl BindingStore {
-    /// Over the account's database.
     pub fn new(db: Database) -> Self {
         Self { db }
     }
 
-    /// Keeps a new binding.
+    /// Stores a new binding.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -75,7 +72,7 @@ impl BindingStore {
         self.db.execute(AddBinding(new.clone())).await
     }
 
-    /// A binding by its name, if there is one. Cancel safe.
+    /// Reads a binding by its id, if there is one. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used.
