@@ -1,4 +1,4 @@
-//! How long the sender waits after a failure: twice as long after each, with jitter.
+//! Exponential backoff with jitter: how long the sender waits after a failure.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait, whatever the receiver asks for.
 pub(super) const LONGEST: Duration = Duration::from_mins(15);
 
-/// How long to wait after so many failures in a row, from 1 on: half of it at least, the rest by
-/// chance, so that receivers of many services do not get them at once. A `Retry-After` is
-/// honoured up to the longest wait.
+/// Computes the wait after so many failures in a row, from 1 on: it doubles with each; half of it
+/// at least, the rest by chance, so that receivers of many services do not get them at once. A
+/// `Retry-After` is honoured up to the longest wait.
 pub(super) fn wait(failures: u32, retry_after: Option<Duration>) -> Duration {
     let doublings = failures.saturating_sub(1);
     let full = FIRST
@@ -43,7 +43,7 @@ impl Backoff {
     }
 }
 
-/// 0 to 1.
+/// Returns a random number from 0 to 1.
 fn random_share() -> f64 {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");

@@ -10,9 +10,10 @@ pub(super) const MAX_EVENTS: usize = 100;
 /// again, by whichever replica, has the same events and the same id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EventBatch {
-    /// The place after which it begins.
+    /// The sequence number after which it begins.
     pub(super) after: u64,
-    /// The last place that it covers; that of its last event, or of an event of a binding.
+    /// The last sequence number that it covers; that of its last event, or of an event of a
+    /// binding.
     pub(super) end: u64,
     /// Events, none where all that was stored is of bindings.
     pub(super) events: Vec<StoredEvent>,
@@ -37,8 +38,8 @@ impl EventBatch {
         self.events.len() == MAX_EVENTS
     }
 
-    /// Equal for a batch that is sent again. The id of an event is in it because a database that
-    /// is restored from a backup gives its places again, to other events.
+    /// Makes the id, the same for a batch that is sent again. The id of an event is in it because a
+    /// database that is restored from a backup gives its sequence numbers again, to other events.
     pub(super) fn id(&self) -> String {
         let last = self.events.last().map_or("", |event| event.id.as_str());
         format!("scans_{}-{}_{last}", self.after, self.end)

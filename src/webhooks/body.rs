@@ -63,7 +63,7 @@ struct WebhookCode<'a> {
     group: Option<&'a str>,
 }
 
-/// The scenes of a batch, each once, whose names its body needs.
+/// Collects the scenes of a batch, each once, whose names its body needs.
 pub(super) fn scenes(batch: &EventBatch) -> Vec<Scene> {
     let mut scenes: Vec<Scene> = batch.events.iter().filter_map(scene).cloned().collect();
     scenes.sort_unstable();
@@ -78,7 +78,7 @@ fn scene(event: &StoredEvent) -> Option<&Scene> {
     }
 }
 
-/// The body of a batch, as JSON.
+/// Writes the body of a batch, as JSON.
 pub(super) fn json(
     batch: &EventBatch,
     names: &SceneNames,
@@ -97,7 +97,7 @@ pub(super) fn json(
     serde_json::to_vec(&body).expect("texts and numbers are JSON")
 }
 
-/// Without fractions of a second, as everywhere else.
+/// Truncates to the second, as everywhere else.
 fn second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).expect("a second of a timestamp is one")
 }

@@ -1,7 +1,7 @@
 //! Sends events to the owner's programs as they are stored (Standard Webhooks).
 //!
-//! Nothing is queued: a row has the place of the last event that was delivered, in the order of
-//! `/api/scans`. Read [`Sender::step`] first. It must not know HTTP as it is served.
+//! Nothing is queued: a row has the sequence number of the last event that was delivered, as
+//! `/api/scans` counts them. Read [`Sender::step`] first. It must not know HTTP as it is served.
 
 mod backoff;
 mod batch;

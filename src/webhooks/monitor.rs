@@ -75,7 +75,6 @@ pub(super) struct PendingEvents {
 }
 
 impl Monitor {
-    /// Over stores of one database.
     pub fn new(store: WebhookStore, events: EventStore, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
@@ -84,7 +83,7 @@ impl Monitor {
         }
     }
 
-    /// Progress and lag; none before the first start with a receiver. Cancel safe.
+    /// Reads progress and lag; none before the first start with a receiver. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -96,7 +95,7 @@ impl Monitor {
         }))
     }
 
-    /// The progress, and as many events after it as are asked for.
+    /// Reads the progress, and as many events after it as are asked for.
     pub(super) async fn pending(&self, limit: usize) -> Result<Option<PendingEvents>, db::Error> {
         let Some(progress) = self.store.progress().await? else {
             return Ok(None);

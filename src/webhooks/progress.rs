@@ -7,9 +7,9 @@ use super::receiver::FailureReason;
 /// The state of the deliveries, which all replicas share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// The place of the last event that the receiver has.
+    /// The sequence number of the last event that the receiver has.
     pub delivered_seq: u64,
-    /// The place of the last event of the batch that is being sent, or sent again.
+    /// The sequence number of the last event of the batch that is being sent, or sent again.
     pub batch_end: Option<u64>,
     /// When the last batch was delivered.
     pub delivered_at: Option<Timestamp>,

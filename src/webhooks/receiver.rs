@@ -156,7 +156,7 @@ fn judge(response: &Response, now: Timestamp) -> Result<(), AttemptError> {
     })
 }
 
-/// Seconds, or a date.
+/// Reads `Retry-After`: seconds, or a date.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     let seconds = decimal(value).map(Duration::from_secs);

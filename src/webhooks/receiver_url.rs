@@ -53,7 +53,7 @@ impl ReceiverUrl {
 impl FromStr for ReceiverUrl {
     type Err = ReceiverUrlError;
 
-    /// Strict, because [`Url::parse`] alone silently repairs typing errors.
+    /// Parses strictly, because [`Url::parse`] alone silently repairs typing errors.
     fn from_str(text: &str) -> Result<Self, ReceiverUrlError> {
         let rest = text
             .strip_prefix("https://")

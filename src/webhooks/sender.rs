@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::backoff::{self, Backoff};
 use super::batch::{EventBatch, MAX_EVENTS};
@@ -23,6 +22,7 @@ use crate::db;
 use crate::outbound::{self, ClientError};
 use crate::statistics::{EventFilter, EventOrder};
 use crate::telemetry;
+use crate::text::random_token;
 
 /// How often the sender polls for events. Those of another replica are found by polling only.
 /// Chosen: events that come one by one cost two batches a second at most.
@@ -66,8 +66,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender of the events of one database. `extra_ca` is a PEM bundle that is trusted besides
-    /// the built-in roots.
+    /// Creates a sender of the events of one database. `extra_ca` is a PEM bundle that is trusted
+    /// besides the built-in roots.
     ///
     /// # Errors
     /// When the bundle holds no certificate that can be read.
@@ -92,7 +92,7 @@ impl Sender {
             clock: Arc::clone(&monitor.clock),
             monitor,
             channels,
-            holder: Uuid::now_v7().to_string(),
+            holder: random_token(),
             has_attempted: false,
             is_stopped: false,
             backoff: Backoff::default(),
@@ -151,7 +151,7 @@ impl Sender {
         }
         let message = self.message(&batch).await?;
         let store = &self.monitor.store;
-        if !store.claim(&self.holder, &batch, LEASE).await? {
+        if !store.lease_batch(&self.holder, &batch, LEASE).await? {
             return Ok(false);
         }
         self.has_attempted = true;

@@ -45,7 +45,7 @@ impl SigningSecrets {
     /// The accepted form, for help and errors.
     pub const FORM: &str = "comma-separated, each whsec_ and 24 to 64 random bytes in base64, such as whsec_ and the output of `openssl rand -base64 32`";
 
-    /// The header `webhook-signature`: a signature by each secret.
+    /// Makes the header `webhook-signature`: a signature by each secret.
     pub(super) fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
         let signatures = self.0.iter().map(|secret| {
             let mut hmac =

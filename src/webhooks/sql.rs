@@ -1,5 +1,5 @@
 //! The SQL of webhooks: one row with the progress, which is also the lease of the replica that
-//! sends.
+//! sends. It is not one of `codes::sql::lease`: one statement takes it and stores the batch's end.
 
 use std::time::Duration;
 
@@ -47,12 +47,11 @@ const FAIL: &str = "UPDATE webhook SET held_until = 0, failures = $4, failed_at 
      WHERE appid = $1 AND holder = $2 AND delivered_seq = $3";
 
 impl WebhookStore {
-    /// Over the account's database.
     pub fn new(db: Database) -> Self {
         Self { db }
     }
 
-    /// The progress; none before the first start with a receiver. Cancel safe.
+    /// Reads the progress; none before the first start with a receiver. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -66,7 +65,7 @@ impl WebhookStore {
             .await
     }
 
-    /// Begins after this place, unless there is a beginning.
+    /// Begins after this sequence number, unless there is a beginning.
     pub(super) async fn begin_after(&self, seq: u64) -> Result<(), Error> {
         self.db.execute(BeginAfter { seq }).await
     }
@@ -79,14 +78,14 @@ impl WebhookStore {
 
     /// Takes the right to send a batch for at most `lease`, and stores its end, so that another
     /// replica would send the same. Returns whether it is granted: another may send, or have sent.
-    pub(super) async fn claim(
+    pub(super) async fn lease_batch(
         &self,
         holder: &str,
         batch: &EventBatch,
         lease: Duration,
     ) -> Result<bool, Error> {
         let now = self.db.now_sql();
-        let claim = ClaimBatch {
+        let lease = LeaseBatch {
             sql: format!(
                 "UPDATE webhook SET holder = $2, held_until = {now} + $5, batch_end = $4
                  WHERE appid = $1 AND delivered_seq = $3 AND (batch_end IS NULL OR batch_end = $4)
@@ -96,7 +95,7 @@ impl WebhookStore {
             end: batch.end,
             lease,
         };
-        self.db.execute(claim).await
+        self.db.execute(lease).await
     }
 
     /// Stores that a batch is delivered, and gives the lease back. Does nothing where another
@@ -179,18 +178,18 @@ impl Command for PassOver {
     }
 }
 
-struct ClaimBatch {
+struct LeaseBatch {
     sql: String,
     held: LeasedBatch,
     end: u64,
     lease: Duration,
 }
 
-impl Command for ClaimBatch {
+impl Command for LeaseBatch {
     type Output = bool;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<bool, Error> {
-        let claimed = sqlx::query(AssertSqlSafe(self.sql.clone()))
+        let leased = sqlx::query(AssertSqlSafe(self.sql.clone()))
             .bind(write.appid())
             .bind(&self.held.holder)
             .bind(column(self.held.after))
@@ -198,7 +197,7 @@ impl Command for ClaimBatch {
             .bind(i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX))
             .execute(write)
             .await?;
-        Ok(claimed.rows_affected() == 1)
+        Ok(leased.rows_affected() == 1)
     }
 }
 
@@ -263,8 +262,8 @@ fn progress(found: &AnyRow) -> Result<Progress, Error> {
     let failed_at: Option<i64> = found.try_get("failed_at")?;
     let failures: i64 = found.try_get("failures")?;
     Ok(Progress {
-        delivered_seq: place(found.try_get("delivered_seq")?)?,
-        batch_end: batch_end.map(place).transpose()?,
+        delivered_seq: sequence_number(found.try_get("delivered_seq")?)?,
+        batch_end: batch_end.map(sequence_number).transpose()?,
         delivered_at: delivered_at.map(row::instant).transpose()?,
         failures: u32::try_from(failures).unwrap_or(u32::MAX),
         last_failure: failed_at.map(|at| failure(found, at)).transpose()?,
@@ -289,6 +288,6 @@ fn failure(found: &AnyRow, at: i64) -> Result<AttemptFailure, Error> {
     })
 }
 
-fn place(seq: i64) -> Result<u64, Error> {
-    u64::try_from(seq).map_err(|_| Error::BadRow("a place"))
+fn sequence_number(seq: i64) -> Result<u64, Error> {
+    u64::try_from(seq).map_err(|_| Error::BadRow("a sequence number"))
 }
