@@ -13,7 +13,7 @@ use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 /// Timeout of the TCP and TLS handshake, short enough to leave time for a second host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Upper bound above every caller's own timeout.
+/// Timeout of a request whose caller sets none.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Idle timeout of pooled connections: below the minute after which load balancers commonly drop
@@ -108,7 +108,6 @@ pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, 
 /// Why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ResponseBodyError {
-    /// Too long.
     #[error("the body is longer than {cap} bytes")]
     TooLarge {
         /// The limit, in bytes.
@@ -119,7 +118,7 @@ pub enum ResponseBodyError {
     Broken(#[from] reqwest::Error),
 }
 
-/// Sends one health check to a URL on this machine; true for a success status.
+/// Sends one health check to a URL on this machine, and returns whether the status is a success.
 ///
 /// # Errors
 /// If there was no answer within `deadline`.
@@ -147,27 +146,31 @@ pub enum HealthError {
 ///
 /// # Errors
 /// The step that failed within `deadline`, which includes the body.
-pub async fn probe(client: &Client, url: Url, deadline: Duration) -> Result<Response, ProbeError> {
+pub async fn test_connection(
+    client: &Client,
+    url: Url,
+    deadline: Duration,
+) -> Result<Response, ConnectionFailure> {
     Ok(client.get(url).timeout(deadline).send().await?)
 }
 
-/// Like [`probe`], with an API key of this service.
+/// Like [`test_connection`], with an API key of this service.
 ///
 /// # Errors
-/// See [`probe`].
-pub async fn probe_with_key(
+/// See [`test_connection`].
+pub async fn test_connection_with_key(
     client: &Client,
     url: Url,
     key: &SecretString,
     deadline: Duration,
-) -> Result<Response, ProbeError> {
+) -> Result<Response, ConnectionFailure> {
     let request = client.get(url).bearer_auth(key.expose_secret());
     Ok(request.timeout(deadline).send().await?)
 }
 
 /// Why a host does not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProbeError {
+pub enum ConnectionFailure {
     /// The host name does not resolve.
     #[error("DNS does not know its name")]
     Name,
@@ -184,7 +187,7 @@ pub enum ProbeError {
     NoHttp,
 }
 
-impl From<reqwest::Error> for ProbeError {
+impl From<reqwest::Error> for ConnectionFailure {
     fn from(error: reqwest::Error) -> Self {
         if let Some(cause) = tls_error(&error) {
             return Self::Tls(cause.to_string());

@@ -11,7 +11,7 @@ use super::hosts::PROBE_DEADLINE;
 use super::pushes::{self, PushHealth};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa, local_url};
-use crate::outbound::{self, ClientError, ProbeError};
+use crate::outbound::{self, ClientError, ConnectionFailure};
 
 /// Maximum length of the answer, in bytes: enough for the service's own.
 const MAX_ANSWER: usize = 1024;
@@ -96,7 +96,9 @@ async fn check_url(
             let cause = format!("{address} does not answer as WeChat expects (HTTP {status})");
             Finding::failed(CALLBACK, Issue::new(cause, FORWARD_UNCHANGED))
         }
-        Err(RequestError::Probe(error @ (ProbeError::Tls(_) | ProbeError::NoHttp))) => {
+        Err(RequestError::Connection(
+            error @ (ConnectionFailure::Tls(_) | ConnectionFailure::NoHttp),
+        )) => {
             let cause = format!("{address} cannot be checked: {error}");
             let action = "check WXQR_PUBLIC_URL, and the certificate there";
             Finding::failed(CALLBACK, Issue::new(cause, action))
@@ -125,7 +127,7 @@ enum RequestError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
-    Probe(#[from] ProbeError),
+    Connection(#[from] ConnectionFailure),
 }
 
 /// Returns status and body of the answer.
@@ -133,7 +135,7 @@ async fn send(config: &Config, url: &str) -> Result<(u16, Vec<u8>), RequestError
     let url = url.parse().expect("the settings hold an address");
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
     let client = outbound::http_client(extra_ca, None)?;
-    let answer = outbound::probe(&client, url, PROBE_DEADLINE).await?;
+    let answer = outbound::test_connection(&client, url, PROBE_DEADLINE).await?;
     let status = answer.status().as_u16();
     let body = outbound::read_capped(answer, MAX_ANSWER).await;
     // A longer body is not the expected answer either.

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::finding::{Finding, HOST, Issue, Report};
 use crate::config::{Config, ExtraCa};
-use crate::outbound::{self, ProbeError};
+use crate::outbound::{self, ConnectionFailure};
 use crate::telemetry::Causes;
 
 /// Timeout of a request to a host. The service's own timeouts are shorter, so a slower host is of
@@ -28,7 +28,7 @@ pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {
     for base in &config.upstream.api_bases {
         let what = format!("{HOST} {}", authority(base));
         let started = Instant::now();
-        match outbound::probe(&client, base.clone(), PROBE_DEADLINE).await {
+        match outbound::test_connection(&client, base.clone(), PROBE_DEADLINE).await {
             Ok(_) => {
                 answered = true;
                 let detail = format!("answers after {} ms", started.elapsed().as_millis());
@@ -50,16 +50,16 @@ fn authority(base: &Url) -> String {
 }
 
 /// What to do where the host of a setting does not answer.
-pub(super) fn remedy(error: &ProbeError, variable: &str) -> String {
+pub(super) fn remedy(error: &ConnectionFailure, variable: &str) -> String {
     match error {
-        ProbeError::Name => format!("check {variable}, and the DNS of this machine"),
-        ProbeError::Connect(_) | ProbeError::ConnectTimeout => {
+        ConnectionFailure::Name => format!("check {variable}, and the DNS of this machine"),
+        ConnectionFailure::Connect(_) | ConnectionFailure::ConnectTimeout => {
             format!("check {variable}, and that a firewall lets this machine connect to it")
         }
-        ProbeError::Tls(_) => {
+        ConnectionFailure::Tls(_) => {
             "check this machine's clock; if a device on the way decrypts TLS, name its CA in WXQR_EXTRA_CA_FILE".to_owned()
         }
-        ProbeError::Silent | ProbeError::NoHttp => {
+        ConnectionFailure::Silent | ConnectionFailure::NoHttp => {
             format!("check {variable}, and the network in between")
         }
     }

@@ -79,7 +79,7 @@ async fn fetch(config: &Config, base: &str, key: &SecretString) -> Option<Pushes
     let url: Url = format!("{base}/api/account").parse().ok()?;
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
     let client = outbound::http_client(extra_ca, None).ok()?;
-    let answer = outbound::probe_with_key(&client, url, key, PROBE_DEADLINE)
+    let answer = outbound::test_connection_with_key(&client, url, key, PROBE_DEADLINE)
         .await
         .ok()?;
     let body = outbound::read_capped(answer, MAX_ANSWER).await.ok()?;

@@ -35,7 +35,7 @@ pub(super) async fn check(
         return Finding::skipped(WEBHOOK, "a certificate in WXQR_EXTRA_CA_FILE");
     };
     // Without path and query, which may be secrets. Any answer will do.
-    let answer = outbound::probe(&client, host.origin(), PROBE_DEADLINE).await;
+    let answer = outbound::test_connection(&client, host.origin(), PROBE_DEADLINE).await;
     if let Err(error) = answer {
         let cause = format!("{host} cannot be reached: {error}");
         let action = hosts::remedy(&error, "WXQR_WEBHOOK_URL");
