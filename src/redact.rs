@@ -5,6 +5,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::text::is_word_character;
+
 /// Replacement of a secret.
 pub(crate) const MASK: &str = "********";
 
@@ -22,7 +24,7 @@ impl SecretWords {
 
     /// Adds the words of a secret setting.
     pub fn add(&mut self, secret: &str) {
-        let words = secret.split(|c| !is_of_a_word(c));
+        let words = secret.split(|c| !is_word_character(c));
         let long = words.filter(|word| word.len() >= Self::SHORTEST);
         self.0.extend(long.map(hash));
     }
@@ -34,9 +36,9 @@ impl SecretWords {
 
     /// Masks all known words in the text.
     pub fn redact(&self, text: &str) -> String {
-        text.split_inclusive(|c| !is_of_a_word(c))
+        text.split_inclusive(|c| !is_word_character(c))
             .map(|piece| {
-                let word = piece.trim_end_matches(|c| !is_of_a_word(c));
+                let word = piece.trim_end_matches(|c| !is_word_character(c));
                 let rest = &piece[word.len()..];
                 if self.0.contains(&hash(word)) {
                     format!("{MASK}{rest}")
@@ -52,10 +54,6 @@ impl fmt::Debug for SecretWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretWords").finish_non_exhaustive()
     }
-}
-
-fn is_of_a_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
 }
 
 fn hash(word: &str) -> [u8; 32] {

@@ -31,20 +31,24 @@ pub fn boolean(text: &str) -> Option<bool> {
     text.parse().ok()
 }
 
-/// A number with the word for one, or for any other number of them.
+/// Formats a number with the word for one, or for any other number of them.
 pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// True for one or more decimal digits and nothing else.
+/// Whether a text is one or more decimal digits and nothing else.
 pub fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// True for one or more of `A-Za-z0-9_-`, the alphabet of identifiers and of base64url.
+/// Whether a character is one of `A-Za-z0-9_-`, the alphabet of identifiers and of base64url.
+pub fn is_word_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
+}
+
+/// Whether a text is one or more characters of [`is_word_character`].
 pub fn is_word(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    !text.is_empty() && text.bytes().all(is_plain)
+    !text.is_empty() && text.chars().all(is_word_character)
 }
 
 /// Length of a [`random_token`], in characters.

@@ -16,6 +16,7 @@ use std::ops::Range;
 use percent_encoding::percent_decode_str;
 
 use super::decoded;
+use crate::text::is_word_character;
 use decode::{Letter, decode_html_entities, percent_decode, restore_lang_entity};
 
 /// Maximum number of encoding layers that are decoded. Each program on the way adds one at most;
@@ -223,10 +224,7 @@ impl Segment {
             '&' => strip_amp(text),
             _ => text,
         };
-        let name = text
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-        let name: String = name.collect();
+        let name: String = text.chars().filter(|&c| is_word_character(c)).collect();
         (name.len() <= MAX_NAME_LEN).then_some(name)
     }
 
