@@ -77,7 +77,8 @@ impl Caller {
         }
     }
 
-    /// The party to charge, unless the request is a prefetch, whose code may never be shown.
+    /// Returns the party to charge, unless the request is a prefetch, whose code may never be
+    /// shown.
     fn charge(&self, requester: Requester) -> Result<Requester, MissingPermission> {
         if self.is_prefetch {
             Err(MissingPermission::NotPrefetch)

@@ -109,8 +109,8 @@ enum EntrySecret<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// A plain secret is longer than the word that marks a hash, so that the forms cannot be
-    /// confused.
+    /// Splits an entry into its parts. A plain secret is longer than the word that marks a hash, so
+    /// that the forms cannot be confused.
     fn split(text: &'a str) -> Result<Self, KeyProblem> {
         const { assert!(SecretHash::METHOD.len() < Key::MIN_SECRET_LEN) };
         if text.contains(QUOTES) {

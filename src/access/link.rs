@@ -274,7 +274,7 @@ impl FromStr for LinkExpiry {
 }
 
 impl fmt::Display for LinkExpiry {
-    /// The form of the parameter `exp`.
+    /// Writes the form of the parameter `exp`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_second().fmt(f)
     }

@@ -165,7 +165,6 @@ pub(super) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket.
     pub(super) fn full(now: Timestamp) -> Self {
         Self { full_at: now }
     }

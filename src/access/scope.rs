@@ -14,7 +14,7 @@ pub enum Scope {
     Stats,
     /// Read openids in events.
     People,
-    /// Account binding.
+    /// Sign visitors in by a scan (bindings).
     Bind,
     /// All scopes.
     Admin,

@@ -31,7 +31,7 @@ impl SecretHash {
         Some(Self(hash))
     }
 
-    /// Constant-time comparison.
+    /// Compares in constant time.
     pub(super) fn equals(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
