@@ -33,36 +33,27 @@ impl Clock for SystemClock {
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
-    /// A clock that shows `start` until it is moved.
+    /// Creates a clock that shows `start` until it is moved.
     pub fn starting_at(start: Timestamp) -> Self {
         Self(Mutex::new(start))
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        let mut now = self
-            .0
-            .lock()
-            .expect("no one panics while holding the hands");
+        let mut now = self.0.lock().expect("no one panics while holding the time");
         *now += by;
     }
 
     /// Moves the clock back, as an operator or NTP does with one that was ahead.
     pub fn set_back(&self, by: Duration) {
-        let mut now = self
-            .0
-            .lock()
-            .expect("no one panics while holding the hands");
+        let mut now = self.0.lock().expect("no one panics while holding the time");
         *now -= by;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self
-            .0
-            .lock()
-            .expect("no one panics while holding the hands")
+        *self.0.lock().expect("no one panics while holding the time")
     }
 }
 

@@ -67,7 +67,6 @@ pub struct PictureCache {
 }
 
 impl PictureCache {
-    /// An empty cache.
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let weight = |key: &Key, picture: &Picture| {
@@ -122,7 +121,7 @@ impl PictureCache {
     /// Runs a job that draws pictures which are not cached, on a blocking thread and under a permit
     /// of its own. It waits for the permit as long as it takes; what visitors wait for is drawn in
     /// between. Cancel safe: a started job is completed.
-    pub async fn draw_apart<T, J>(&self, job: J) -> T
+    pub async fn run_drawing_job<T, J>(&self, job: J) -> T
     where
         T: Send + 'static,
         J: FnOnce() -> T + Send + 'static,

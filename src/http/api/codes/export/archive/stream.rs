@@ -58,7 +58,7 @@ impl Rest {
                     return Ok(Some((Vec::new(), rows)));
                 };
                 let draw = move || (archive.write(codes), archive);
-                let (piece, archive) = pictures.draw_apart(draw).await;
+                let (piece, archive) = pictures.run_drawing_job(draw).await;
                 Ok(Some((piece, Self::Pictures(pages, archive))))
             }
             Self::Rows(mut pieces) => {
