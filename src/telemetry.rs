@@ -7,6 +7,7 @@ mod json_lines;
 mod known_labels;
 mod log_buffer;
 mod logging;
+mod rate_limited_log;
 
 use std::error::Error;
 use std::fmt;
@@ -20,6 +21,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 #[cfg(test)]
 pub(crate) use self::known_labels::QUOTA_ERRCODES;
 pub use self::logging::{LogFormat, LogSettings, flush_log, print_message, start_logging};
+pub(crate) use self::rate_limited_log::RateLimitedLog;
 
 /// Requests to the service, by route template, method and status.
 const HTTP_REQUESTS: &str = "wxqr_http_requests_total";

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use wechat::push::{Diagnosis, Evidence};
 
 use super::advice::{action, likely_cause};
+use crate::telemetry::RateLimitedLog;
 
-/// Minimum interval between two log lines of one diagnosis, in seconds. Anybody on the internet can
-/// cause rejections.
-const LOG_INTERVAL_SECONDS: u64 = 60;
+/// Minimum interval between two log lines of one diagnosis. Anybody on the internet can cause
+/// rejections.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Counts pushes and keeps the last rejection, for this process; replicas count separately.
 #[derive(Debug, Default)]
@@ -21,7 +23,7 @@ pub struct History(Mutex<State>);
 struct State {
     summary: Summary,
     /// By [`Diagnosis::code`].
-    lines: BTreeMap<&'static str, LogLine>,
+    logs: BTreeMap<&'static str, RateLimitedLog>,
 }
 
 /// What the callback has received since the process started.
@@ -45,17 +47,9 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRejection {
     pub diagnosis: Diagnosis,
-    /// When it happened.
     pub at: Timestamp,
     /// Whether a push has been accepted since.
     pub accepted_since: bool,
-}
-
-/// State of the rate limit of one diagnosis: the last log line, and the rejections since.
-#[derive(Debug, Clone, Copy, Default)]
-struct LogLine {
-    logged_at: Option<Timestamp>,
-    unlogged: u64,
 }
 
 impl History {
@@ -72,7 +66,8 @@ impl History {
             state.summary.rejected += 1;
             let Some(diagnosis) = diagnosis else { return };
             state.summary.remember(diagnosis, now);
-            state.lines.entry(diagnosis.code()).or_default().due(now)
+            let log = state.logs.entry(diagnosis.code()).or_default();
+            log.due(LOG_INTERVAL)
         };
         if let (Some(diagnosis), Some(times)) = (diagnosis, times) {
             tracing::warn!(
@@ -86,7 +81,6 @@ impl History {
         }
     }
 
-    /// The counts so far.
     pub fn summary(&self) -> Summary {
         self.0
             .lock()
@@ -122,44 +116,12 @@ impl Summary {
     }
 }
 
-impl LogLine {
-    /// The number of rejections that the next log line stands for, this one included; `None`: too
-    /// early for another line.
-    fn due(&mut self, now: Timestamp) -> Option<u64> {
-        self.unlogged += 1;
-        let is_early =
-            |logged: Timestamp| logged.as_second().abs_diff(now.as_second()) < LOG_INTERVAL_SECONDS;
-        if self.logged_at.is_some_and(is_early) {
-            return None;
-        }
-        self.logged_at = Some(now);
-        Some(std::mem::take(&mut self.unlogged))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn log_lines_are_rate_limited_and_count_rejections() {
-        let mut line = LogLine::default();
-        for (second, want) in [
-            (100, Some(1)),
-            (101, None),
-            (159, None),
-            (160, Some(3)),
-            (161, None),
-            (400, Some(2)),
-            // A clock that is set back does not suppress the log.
-            (100, Some(1)),
-        ] {
-            assert_eq!(line.due(at(second)), want, "second {second}");
-        }
     }
 
     #[test]

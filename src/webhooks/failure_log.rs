@@ -2,19 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::receiver::{AttemptError, FailureReason};
-use crate::telemetry::Causes;
+use crate::telemetry::{Causes, RateLimitedLog};
 
 /// The shortest time between two log lines of a series of failures. Chosen.
 const LOG_INTERVAL: Duration = Duration::from_mins(10);
 
-/// What has been logged of the failures since the last delivery.
+/// The log of the failures since the last delivery.
 #[derive(Debug, Default)]
-pub(super) struct FailureLog {
-    logged_at: Option<Instant>,
-}
+pub(super) struct FailureLog(RateLimitedLog);
 
 impl FailureLog {
     /// Logs a failure, the given one in a row, unless a line is recent.
@@ -36,20 +32,14 @@ impl FailureLog {
 
     /// Logs a delivery after a failure.
     pub(super) fn delivered(&mut self, failures: u32) {
-        self.logged_at = None;
+        self.0 = RateLimitedLog::default();
         if failures > 0 {
             tracing::info!(failures, "the webhook receiver takes events again");
         }
     }
 
     fn is_due(&mut self) -> bool {
-        let now = Instant::now();
-        let is_recent = |logged_at: Instant| now - logged_at < LOG_INTERVAL;
-        if self.logged_at.is_some_and(is_recent) {
-            return false;
-        }
-        self.logged_at = Some(now);
-        true
+        self.0.due(LOG_INTERVAL).is_some()
     }
 }
 
