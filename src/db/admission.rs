@@ -40,7 +40,7 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Admission {
-    /// As many permits as connections.
+    /// Creates one permit for each connection.
     pub(crate) fn new(url: &DatabaseUrl) -> Self {
         Self {
             connections: Semaphore::new(url.connections() as usize),

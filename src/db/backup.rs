@@ -32,7 +32,6 @@ pub enum BackupError {
     InMemory,
     #[error("there is no database at {}; check WXQR_DATABASE_URL and the working directory", .0.display())]
     NoSource(PathBuf),
-    /// The database cannot be read.
     #[error(transparent)]
     Source(#[from] OpenError),
     #[error(transparent)]
@@ -77,7 +76,8 @@ async fn source(url: &SecretString) -> Result<String, BackupError> {
     }
 }
 
-/// SQLite takes an empty file for the copy, as for a new one, and leaves its mode.
+/// Copies the database into an empty file, which SQLite takes like a new one, and whose mode it
+/// leaves.
 async fn write_copy(source: &str, copy: &str) -> Result<(), BackupError> {
     let options: SqliteConnectOptions = source.parse()?;
     let mut connection = options.connect().await?;

@@ -26,7 +26,7 @@ impl ClockDifference {
     /// What the owner can do about one that is too large.
     pub const ACTION: &str = "synchronise the clocks of this machine and of the database's (NTP): replicas compare their times";
 
-    /// Asks PostgreSQL, and assumes that the answer is from the middle of the round trip.
+    /// Measures it by one query to PostgreSQL.
     pub(super) async fn measure(
         connection: &mut AnyConnection,
         clock: &dyn Clock,
@@ -44,7 +44,8 @@ impl ClockDifference {
         Ok(Self::between(asked, answered, theirs))
     }
 
-    /// By our clock before and after the question, and theirs in between.
+    /// Computes it from our times before and after a query, and theirs, which is assumed to be of
+    /// the middle of the round trip (as in NTP).
     pub(crate) fn between(asked: Timestamp, answered: Timestamp, theirs: Timestamp) -> Self {
         let ours = asked + answered.duration_since(asked) / 2;
         Self(ours.duration_since(theirs))

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::admission::{Admission, Permit, ReadKind};
 use super::autocommit::Autocommit;
@@ -23,6 +22,7 @@ use super::transaction::Transaction;
 use super::url::{DatabaseUrl, Dialect};
 use super::write_connection::WriteConnection;
 use super::writer::Writer;
+use crate::text::random_token;
 
 /// How long a truncation waits for readers, while it keeps others from writing.
 const TRUNCATE_BUSY_TIMEOUT_MS: u32 = 50;
@@ -99,7 +99,7 @@ impl Connections {
         clocks::now_sql(self.dialect)
     }
 
-    /// Executor of statements that read.
+    /// Returns an executor of single statements that read.
     pub(crate) fn autocommit(&self) -> Autocommit<'_> {
         Autocommit {
             pool: &self.pool,
@@ -157,15 +157,15 @@ impl Connections {
         Ok(())
     }
 
-    /// Health check. A database that failed is checked by a write, because one whose disk is full
-    /// still answers reads.
+    /// Checks the health: by a read, or after a failure by a write, because a database whose disk
+    /// is full still answers reads.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
         if self.is_up() {
             // A pooler would answer a ping by itself.
             let select = async { Ok(self.pool.execute("SELECT 1").await.map(drop)?) };
             return self.read(ReadKind::Short, select).await;
         }
-        self.writer.execute(WriteProbe).await?;
+        self.writer.execute(WriteCheck).await?;
         self.health.record_recovery();
         Ok(())
     }
@@ -204,7 +204,7 @@ impl Connections {
         result
     }
 
-    /// While the database is down, calls fail at once instead of queueing.
+    /// Acquires a permit to read. While the database is down, it does not wait for one.
     async fn admit(&self, kind: ReadKind) -> Result<Permit<'_>, Error> {
         if let Some(permit) = self.admission.try_acquire(kind) {
             return Ok(permit);
@@ -242,9 +242,9 @@ impl Connections {
 }
 
 /// Finds out whether the database takes writes.
-struct WriteProbe;
+struct WriteCheck;
 
-impl Command for WriteProbe {
+impl Command for WriteCheck {
     type Output = ();
 
     const URGENCY: Urgency = Urgency::First;
@@ -254,7 +254,7 @@ impl Command for WriteProbe {
             "INSERT INTO about (name, value) VALUES ('probe', $1)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
-        .bind(Uuid::now_v7().to_string())
+        .bind(random_token())
         .execute(write)
         .await?;
         Ok(())

@@ -85,7 +85,7 @@ impl Database {
     }
 }
 
-/// Returns the digest of what was read.
+/// Copies the rows of a table, and returns the digest of what was read.
 async fn copy_table(
     table: &Table,
     source: &mut AnyConnection,

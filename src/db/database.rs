@@ -41,7 +41,7 @@ impl Database {
         self.connections.is_up()
     }
 
-    /// Health check; one that failed before is repeated as a write.
+    /// Checks the health: by a read, or after a failure by a write.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -49,8 +49,8 @@ impl Database {
         self.connections.ping().await
     }
 
-    /// How far this machine's clock was from the database's when it was opened; none with SQLite,
-    /// which has no clock of its own.
+    /// Returns how far this machine's clock was from the database's when it was opened; none with
+    /// SQLite, which has no clock of its own.
     pub fn clock_difference(&self) -> Option<ClockDifference> {
         self.connections.clock_difference()
     }
@@ -132,7 +132,7 @@ impl Database {
         self.connections.execute(command).await
     }
 
-    /// Executor of statements that read.
+    /// Returns an executor of single statements that read.
     pub(crate) fn autocommit(&self) -> Autocommit<'_> {
         self.connections.autocommit()
     }

@@ -90,7 +90,7 @@ pub(super) fn is_data_error(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether a lock was not to be had in time.
+/// Whether a lock was not acquired in time.
 pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DriverErrorCode::of);
     match code {

@@ -37,7 +37,7 @@ impl Error {
         }
     }
 
-    /// Whether a lock was not to be had in time.
+    /// Whether a lock was not acquired in time.
     pub(super) fn is_lock_timeout(&self) -> bool {
         match self {
             Self::Failed(error) => driver_error::is_lock_timeout(error),

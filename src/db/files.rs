@@ -91,13 +91,13 @@ fn linked(target: Option<&Path>) -> String {
 }
 
 impl FileProblem {
-    /// What is wrong with a file, or with its folder; none if nothing can be seen.
+    /// Finds what is wrong with a file, or with its folder; none if nothing can be seen.
     pub(super) fn find(file: &DatabaseFile) -> Option<Self> {
         let target = target(&file.path);
         cause(&target, file).map(|cause| Self::new(&file.path, target, cause))
     }
 
-    /// The same for a file that SQLite refused: where nothing can be seen, with SQLite's words.
+    /// Explains a file that SQLite refused; where nothing can be seen, with SQLite's words.
     pub(super) fn explain(file: &DatabaseFile, said: &sqlx::Error) -> Self {
         let target = target(&file.path);
         let cause = cause(&target, file).unwrap_or_else(|| Cause::Other(said.to_string()));
@@ -144,7 +144,7 @@ impl FileProblem {
     }
 }
 
-/// Where a path leads. SQLite follows links too, and has its other files beside the target.
+/// Follows the links of a path. SQLite follows them too, and has its other files beside the target.
 fn target(path: &Path) -> PathBuf {
     let mut target = path.to_owned();
     for _ in 0..LINKS_FOLLOWED {
@@ -219,7 +219,7 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// A path as one word of a POSIX shell.
+/// Quotes a path as one word of a POSIX shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);

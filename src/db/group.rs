@@ -26,7 +26,8 @@ impl Group {
         self.commands
     }
 
-    /// From here on it may be committed, and must not be executed again.
+    /// Marks the group as committing: from here on it may be committed, and must not be executed
+    /// again.
     pub(super) fn begin_commit(&mut self) {
         self.is_committing = true;
     }
@@ -62,11 +63,11 @@ impl Group {
         is_overloaded
     }
 
-    /// While the database is down, ordinary commands fail at once.
+    /// Fails the ordinary commands, as is due while the database is down.
     pub(super) fn refuse_ordinary(&mut self) {
         for mut batch in self.ordinary.drain(..) {
             self.commands -= batch.len();
-            batch.reply(Err(Error::Timeout));
+            batch.respond(Err(Error::Timeout));
         }
     }
 
@@ -82,18 +83,18 @@ impl Group {
         batches.any(|batch| batch.is_synced())
     }
 
-    /// Two groups with half of the commands each.
+    /// Splits into two groups with half of the commands each.
     pub(super) fn halves(self) -> Vec<Self> {
         let half = self.len().div_ceil(2);
         self.parts(half)
     }
 
-    /// A group for each command.
+    /// Splits into a group for each command.
     pub(super) fn singles(self) -> Vec<Self> {
         self.parts(1)
     }
 
-    /// Groups with so many of the commands each, and one with the rest.
+    /// Splits into groups with so many of the commands each, and one with the rest.
     fn parts(mut self, size: usize) -> Vec<Self> {
         let mut parts: Vec<Self> = Vec::new();
         for command in self.batches().flat_map(|batch| batch.split()) {
@@ -117,8 +118,9 @@ impl Group {
         Ok(())
     }
 
-    pub(super) fn reply(&mut self, result: &Result<(), Error>) {
-        self.batches().for_each(|batch| batch.reply(result.clone()));
+    pub(super) fn respond(&mut self, result: &Result<(), Error>) {
+        self.batches()
+            .for_each(|batch| batch.respond(result.clone()));
     }
 }
 
@@ -137,17 +139,17 @@ pub(super) trait Batch: Any + Send {
     /// Takes over the commands of a batch of the same type. Says whether it was.
     fn absorb(&mut self, other: &mut dyn Batch) -> bool;
 
-    /// Executes the commands, and keeps the outputs for [`Batch::reply`].
+    /// Executes the commands, and keeps the outputs for [`Batch::respond`].
     fn execute<'a>(
         &'a mut self,
         write: &'a mut Transaction<'_>,
     ) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// One batch for each command.
+    /// Splits into one batch for each command.
     fn split(&mut self) -> Vec<Box<dyn Batch>>;
 
     /// Gives each caller its output, or all of them the error.
-    fn reply(&mut self, result: Result<(), Error>);
+    fn respond(&mut self, result: Result<(), Error>);
 }
 
 /// Where a caller waits for its output.
@@ -165,12 +167,12 @@ struct WaitingCaller<T> {
 }
 
 pub(super) fn batch_of<C: BatchCommand>(command: C) -> (Box<dyn Batch>, OutputReceiver<C::Output>) {
-    let (sender, reply) = oneshot::channel();
+    let (sender, output) = oneshot::channel();
     let caller = WaitingCaller {
         sender,
         queued_at: Instant::now(),
     };
-    (Box::new(Pending::of_one(command, caller)), reply)
+    (Box::new(Pending::of_one(command, caller)), output)
 }
 
 impl<C: BatchCommand> Pending<C> {
@@ -241,7 +243,7 @@ impl<C: BatchCommand> Batch for Pending<C> {
         singles.collect()
     }
 
-    fn reply(&mut self, result: Result<(), Error>) {
+    fn respond(&mut self, result: Result<(), Error>) {
         let callers = mem::take(&mut self.callers);
         match result {
             Ok(()) => {

@@ -50,7 +50,7 @@ impl Health {
         }
     }
 
-    /// A health check succeeded after a failure.
+    /// Records that a health check succeeded after a failure.
     pub(super) fn record_recovery(&self) {
         self.is_up.store(true, Ordering::Relaxed);
         telemetry::store_up(true);

@@ -26,7 +26,7 @@ impl Damage {
     /// What the owner can do about it.
     pub const ACTION: &str = "stop the service and restore a backup; without one, keep a copy of the file before anything is repaired";
 
-    /// The first line of a report, after the headings.
+    /// Takes the first line of a report, after the headings.
     fn of_report(report: &str) -> Self {
         let line = report.lines().find(|line| !line.starts_with("***"));
         Self(line.unwrap_or(report).to_owned())
@@ -41,7 +41,7 @@ pub(super) struct IntegrityCheck {
 }
 
 impl IntegrityCheck {
-    /// Of SQLite's file; none for other databases.
+    /// Creates a check of SQLite's file; none for other databases.
     pub(super) fn new(url: &DatabaseUrl) -> Option<Self> {
         let url = url.read_only()?;
         Some(Self { url })
@@ -90,7 +90,8 @@ async fn first_damage(
     Ok(None)
 }
 
-/// First the table of tables, with which SQLite checks the list of free pages too.
+/// Lists the tables, first the table of tables, with which SQLite checks the list of free pages
+/// too.
 async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
     let tables =
         "SELECT 'sqlite_schema' UNION ALL SELECT name FROM sqlite_schema WHERE type = 'table'";

@@ -1,4 +1,5 @@
-//! How long calls of the database may take, and how much one may change.
+//! How long calls of the database may take, how much one may change, and how many connections
+//! there are.
 
 use std::time::Duration;
 
@@ -11,6 +12,14 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a call may take that reads many rows, such as the statistics of all codes.
 pub const LONG_READ_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Connections of one process that read. With the writer's it has eight, because PostgreSQL serves
+/// several replicas.
+pub(crate) const READ_CONNECTIONS: u32 = 7;
+
+/// The most commands in one transaction. Chosen: larger groups are no faster, and hold the lock for
+/// longer.
+pub(super) const MAX_GROUP: usize = 100;
 
 /// The most rows that one statement removes, so that no writer waits long behind it.
 pub(super) const MAX_PURGE_BATCH: usize = 500;

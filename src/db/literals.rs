@@ -7,8 +7,8 @@ use sqlx::any::{AnyTypeInfoKind, AnyValue};
 use sqlx::error::BoxDynError;
 use sqlx::{Any, Execute, Value as _};
 
-/// The text of a statement with its values in the places of `$1`, `$2` and so on. No `$` may stand
-/// in the text for anything else.
+/// Writes a statement with its values in the places of `$1`, `$2` and so on. No `$` may stand in
+/// the text for anything else.
 pub(super) fn with_literals<'q>(mut query: impl Execute<'q, Any>) -> Result<String, sqlx::Error> {
     let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
     let kinds = arguments.map(|arguments| arguments.values.0);
@@ -17,7 +17,7 @@ pub(super) fn with_literals<'q>(mut query: impl Execute<'q, Any>) -> Result<Stri
     replace(sql.as_str(), &values.collect::<Vec<_>>()).map_err(sqlx::Error::Encode)
 }
 
-/// A name of a table or a column, for a statement.
+/// Quotes a name of a table or a column, for a statement.
 pub(super) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -36,7 +36,7 @@ fn replace(sql: &str, values: &[AnyValue]) -> Result<String, BoxDynError> {
     Ok(text)
 }
 
-/// With its type, as a parameter has one.
+/// Writes a value as a literal with its type, as a parameter has one.
 fn write_literal(text: &mut String, value: &AnyValue) -> Result<(), BoxDynError> {
     if value.is_null() {
         // Without a type the server takes the one that it needs.
@@ -51,7 +51,8 @@ fn write_literal(text: &mut String, value: &AnyValue) -> Result<(), BoxDynError>
     Ok(())
 }
 
-/// As an escape string, which every server reads alike, whatever its `standard_conforming_strings`.
+/// Writes a text as an escape string, which every server reads alike, whatever its
+/// `standard_conforming_strings`.
 fn write_text(text: &mut String, value: &str) -> Result<(), BoxDynError> {
     if value.contains('\0') {
         return Err("PostgreSQL's texts hold no NUL".into());

@@ -69,7 +69,7 @@ impl OpenError {
         !self.is_transient()
     }
 
-    /// The permanent problem behind this one, where there is one.
+    /// Returns the permanent problem behind this one, where there is one.
     pub(super) fn or_permanent(self, url: &DatabaseUrl) -> Self {
         let (Self::Unreachable(cause)
         | Self::Migration(
@@ -117,7 +117,7 @@ impl OpenError {
     }
 }
 
-/// The problem that an error of the driver shows.
+/// Classifies an error of the driver.
 pub(crate) fn classify(error: sqlx::Error) -> OpenError {
     let error = driver_error::without_source_line(error);
     if let sqlx::Error::Configuration(cause) = &error {

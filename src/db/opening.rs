@@ -22,7 +22,7 @@ use super::transaction::{BEGIN_WRITE, SYNC_COMMITS};
 use super::url::{DatabaseUrl, Dialect};
 use super::write_connection::WriteConnection;
 use crate::clock::Clock;
-use crate::telemetry::{self, Causes};
+use crate::telemetry::{self, Causes, RateLimitedLog};
 
 /// Without their own lock, which would belong to a connection; see [`begin`].
 pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -51,7 +51,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct UpstreamIdentity(String);
 
 impl UpstreamIdentity {
-    /// By the API host: all hosts under `weixin.qq.com` are one WeChat.
+    /// Identifies WeChat by the API host: all hosts under `weixin.qq.com` are one.
     pub fn of_host(host: &str) -> Self {
         let real = host == "weixin.qq.com" || host.ends_with(".weixin.qq.com");
         Self(if real { "weixin.qq.com" } else { host }.to_owned())
@@ -112,7 +112,7 @@ impl Database {
         Ok(opened)
     }
 
-    /// [`Database::open_with`] in one try, without a warning.
+    /// Like [`Database::open_with`], in one try and without a warning.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -135,8 +135,8 @@ impl Database {
         Ok((Self::new(connections, clock), settled))
     }
 
-    /// SQLite's files that other users may read or write. Their modes are left as they are: the
-    /// owner may want them so.
+    /// Finds SQLite's files that other users may read or write. Their modes are left as they are:
+    /// the owner may want them so.
     pub fn exposed_files(url: &SecretString) -> Vec<ExposedFile> {
         let url = DatabaseUrl::new(url.expose_secret());
         url.file().map(ExposedFile::find_all).unwrap_or_default()
@@ -152,7 +152,7 @@ impl Database {
 struct StartRetry {
     deadline: Instant,
     pause: Duration,
-    logged_at: Option<Instant>,
+    log: RateLimitedLog,
 }
 
 impl StartRetry {
@@ -160,7 +160,7 @@ impl StartRetry {
         Self {
             deadline: Instant::now() + START_TIMEOUT,
             pause: START_PAUSES.0,
-            logged_at: None,
+            log: RateLimitedLog::default(),
         }
     }
 
@@ -169,11 +169,7 @@ impl StartRetry {
     }
 
     async fn pause(&mut self, error: &OpenError) {
-        if self
-            .logged_at
-            .is_none_or(|at| at.elapsed() >= WAITING_LOG_INTERVAL)
-        {
-            self.logged_at = Some(Instant::now());
+        if self.log.due(WAITING_LOG_INTERVAL).is_some() {
             tracing::warn!(
                 error = %Causes(error),
                 action = error.action(),
@@ -223,7 +219,7 @@ pub(super) fn install_drivers() {
     DRIVERS.call_once(sqlx::any::install_default_drivers);
 }
 
-/// None for a file, which has no clock.
+/// Measures the clock difference to the server; none for a file, which has no clock.
 async fn clock_difference(
     connection: &mut AnyConnection,
     url: &DatabaseUrl,
@@ -286,7 +282,8 @@ pub(super) async fn has_tables(
     }
 }
 
-/// Migrates and claims the database, one process at a time, in one transaction.
+/// Brings the tables up to date and checks whose they are, one process at a time, in one
+/// transaction.
 async fn prepare<T>(
     connection: &mut AnyConnection,
     url: &DatabaseUrl,
@@ -297,7 +294,7 @@ async fn prepare<T>(
     let mut write = connection.begin_with(begin).await.map_err(classify)?;
     has_tables(&mut write, url.dialect()).await?;
     migrate(&mut write).await?;
-    claim(&mut write, upstream).await?;
+    check_upstream(&mut write, upstream).await?;
     let settled = hook(&mut write).await?;
     if url.dialect() == Dialect::Postgres {
         write.execute(FORGET_STATEMENTS).await.map_err(classify)?;
@@ -345,8 +342,8 @@ fn without_source_line(error: MigrateError) -> MigrateError {
     }
 }
 
-/// The first process writes down which WeChat the database belongs to; the others compare.
-async fn claim(
+/// Records which WeChat a new database belongs to, and refuses one of another WeChat.
+async fn check_upstream(
     connection: &mut AnyConnection,
     upstream: &UpstreamIdentity,
 ) -> Result<(), OpenError> {

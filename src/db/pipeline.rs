@@ -20,7 +20,7 @@ pub(super) struct Pipeline<'c> {
 }
 
 impl<'c> Pipeline<'c> {
-    /// The statements that begin it are sent with the next one.
+    /// Begins a transaction, by statements that are sent with the next one.
     pub(super) fn new(connection: &'c mut AnyConnection, begin: &[String]) -> Self {
         Self {
             connection,
@@ -44,8 +44,8 @@ impl<'c> Pipeline<'c> {
         self.fetch_each(Vec::new()).await.map(drop)
     }
 
-    /// Sends what is deferred with more statements; the rows of each of these. Without any, nothing
-    /// is sent.
+    /// Sends what is deferred with more statements, and returns the rows of each of these. Without
+    /// any, nothing is sent.
     pub(super) async fn fetch_each(
         &mut self,
         statements: Vec<String>,

@@ -12,10 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::adaptive_size::AdaptiveSize;
 use super::command::Urgency;
 use super::group::{Batch, Group};
-
-/// The most commands in one transaction. Chosen: larger groups are no faster, and hold the lock for
-/// longer.
-const MAX_GROUP: usize = 100;
+use super::limits::MAX_GROUP;
 
 /// The most commands of the first groups, before it is known how fast the database is.
 pub(super) const FIRST_MAX_GROUP: usize = 16;
@@ -40,7 +37,7 @@ const GROUPS_BEFORE_BACKGROUND: usize = 10;
 /// Chosen: the events of two seconds when a campaign brings 500 a second.
 const QUEUE: usize = 1000;
 
-/// Where commands are queued.
+/// The sending halves of the queues.
 #[derive(Debug)]
 pub(super) struct Senders {
     first: Sender<Box<dyn Batch>>,
@@ -48,7 +45,7 @@ pub(super) struct Senders {
     background: Sender<Box<dyn Batch>>,
 }
 
-/// What waits, by urgency.
+/// The receiving halves of the queues, and what decides on the next group.
 pub(super) struct Queues {
     first: Receiver<Box<dyn Batch>>,
     ordinary: Receiver<Box<dyn Batch>>,
@@ -111,8 +108,7 @@ impl Senders {
 }
 
 impl Queues {
-    /// What is executed next, as soon as there is something; none once it was cancelled and nothing
-    /// is left.
+    /// Waits for the next group; none once `closing` is cancelled and nothing is left.
     pub(super) async fn next_group(&mut self, closing: &CancellationToken) -> Option<Group> {
         let group = self.compose(closing).await?;
         self.last_group = group.len();
@@ -163,7 +159,7 @@ impl Queues {
         self.since_background >= groups_before
     }
 
-    /// The results of calls that wait and the parts of a group that failed, in turn.
+    /// Takes the results of calls that wait, or a part of a group that failed, in turn.
     fn results_or_part(&mut self) -> Option<Group> {
         self.results_went = !self.results_went && !self.first.is_empty();
         if !self.results_went {

@@ -11,7 +11,7 @@ use super::open_error::{OpenError, classify};
 use super::opening::{MIGRATIONS, connect, has_tables, install_drivers};
 use super::url::{DatabaseUrl, Dialect};
 
-/// What opening a database will find.
+/// Version of the tables against this program's: missing, outdated or current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaState {
     /// No tables: opening creates them, and the file.
@@ -107,7 +107,7 @@ impl Versions {
     }
 }
 
-/// Since PostgreSQL 15 not every user may.
+/// Whether the user may create tables: since PostgreSQL 15 not every one may.
 async fn may_create_tables(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     connection
         .fetch_one("SELECT COALESCE(has_schema_privilege(current_schema(), 'CREATE'), FALSE)")

@@ -37,7 +37,7 @@ impl ServerRefusal {
         }
     }
 
-    /// By PostgreSQL's code. PgBouncer has one code for nearly everything, and its words are always
+    /// Classifies by SQLSTATE. PgBouncer has one for nearly everything, and its messages are always
     /// English.
     fn of_state(state: &str, message: &str) -> Option<Self> {
         match state {
@@ -49,7 +49,8 @@ impl ServerRefusal {
         }
     }
 
-    /// By PgBouncer's words, or by those of the server that it passes on under its own code.
+    /// Classifies by PgBouncer's message, or by that of the server that it passes on under its own
+    /// SQLSTATE.
     fn of_pooler(message: &str) -> Option<Self> {
         let says = |part| message.contains(part);
         let is_absent = |what| says(what) && says("does not exist");

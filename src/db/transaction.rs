@@ -84,7 +84,7 @@ pub(super) struct BeginWrite {
 }
 
 impl BeginWrite {
-    /// The numbers are those of PostgreSQL's advisory lock.
+    /// Builds the statements. `lock` and `account` are the numbers of PostgreSQL's advisory lock.
     pub(super) fn new(dialect: Dialect, lock: i32, account: i32) -> Self {
         let begin = |sync: &str| match dialect {
             Dialect::Sqlite => vec![sync.to_owned(), "BEGIN IMMEDIATE".to_owned()],
@@ -167,7 +167,8 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// Executes statements, in one message to PostgreSQL; the rows of each list of them.
+    /// Executes statements, in one message to PostgreSQL, and returns the rows of each list of
+    /// them.
     ///
     /// PostgreSQL gets the values in the text of the statements, which it may log where one fails:
     /// no value may be personal or secret.
@@ -217,7 +218,7 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// With another limit of the rows that one statement removes.
+    /// Sets another limit of the rows that one statement removes.
     pub(super) fn with_purge_batch(self, purge_batch: usize) -> Self {
         Self {
             purge_batch,
@@ -273,7 +274,8 @@ impl<'c> Transaction<'c> {
     }
 }
 
-/// In the same message as `BEGIN`, because each message costs a round trip.
+/// Builds the statements that set the timeouts. They are sent with `BEGIN`, because each message
+/// costs a round trip.
 pub(super) fn set_timeouts(statement_ms: u128) -> [String; 3] {
     [
         format!("SET LOCAL statement_timeout = {statement_ms}"),

@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
-use uuid::Uuid;
 
-/// Connections of one process that read. With the writer's it has eight, because PostgreSQL serves
-/// several replicas.
-pub(crate) const READ_CONNECTIONS: u32 = 7;
+use super::limits::READ_CONNECTIONS;
+use crate::text::random_token;
 
 /// The database system, and so its SQL dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +161,7 @@ fn with_mode(url: &str, mode: &str) -> String {
 /// database of its own. SQLite shares only names that begin with `file:`.
 fn shared_in_memory(name: &str, query: &str) -> String {
     let place = match name {
-        ":memory:" => format!("sqlite:file:memory-{}", Uuid::now_v7().simple()),
+        ":memory:" => format!("sqlite:file:memory-{}", random_token()),
         name => format!("sqlite:file:{name}"),
     };
     with_parameters(&place, query, &["mode", "cache"], "memory")

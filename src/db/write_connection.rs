@@ -1,4 +1,4 @@
-//! The writer's connection, which is held for good instead of being taken from a pool.
+//! The writer's connection, which is kept instead of being taken from a pool.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,8 +144,8 @@ impl WriteConnection {
         }
     }
 
-    /// Closes the connection at the end of the process. A failure is of no consequence: everything
-    /// is committed.
+    /// Closes the connection at the end of the process. A failure does not matter: everything is
+    /// committed.
     pub(super) async fn close(&mut self) {
         if let ConnectionOrigin::Own { held, .. } = &mut self.origin
             && let Some(held) = held.take()
@@ -155,8 +155,8 @@ impl WriteConnection {
     }
 }
 
-/// The account's half of the writers' lock. Two accounts with the same number would only wait for
-/// each other.
+/// Computes the account's half of the writers' lock. Two accounts with the same number would only
+/// wait for each other.
 fn account_key(appid: &str) -> i32 {
     let digest = Sha256::digest(appid);
     i32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])

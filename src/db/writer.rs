@@ -37,7 +37,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Must be called in a runtime.
+    /// Starts the task. Needs a runtime.
     pub(super) fn start(connection: WriteConnection, health: Arc<Health>) -> Self {
         let (senders, queues) = queues();
         let closing = CancellationToken::new();
@@ -65,11 +65,11 @@ impl Writer {
     /// [`Error::Busy`] if it waited for [`ACQUIRE_TIMEOUT`] and was not executed; else why the
     /// transaction failed.
     pub(super) async fn execute<C: BatchCommand>(&self, command: C) -> Result<C::Output, Error> {
-        let (batch, reply) = batch_of(command);
+        let (batch, output) = batch_of(command);
         let queued = timeout(ACQUIRE_TIMEOUT, self.senders.send(batch)).await;
         queued.map_err(|_| Error::Busy)?.map_err(|_| closed())?;
         // From here on the task ends the wait, so that an answer of "busy" is true.
-        reply.await.map_err(|_| closed())?
+        output.await.map_err(|_| closed())?
     }
 
     /// Executes what waits, and closes the connection. Later commands fail.
@@ -109,7 +109,8 @@ async fn execute(
     Ok(())
 }
 
-/// A group that fails is rolled back with the transaction, which is dropped then.
+/// Executes and commits a group. One that fails is rolled back with the transaction, which is
+/// dropped then.
 async fn execute_and_commit(
     group: &mut Group,
     is_alone: bool,
@@ -119,7 +120,7 @@ async fn execute_and_commit(
         Ok(()) => {
             group.begin_commit();
             let committed = within_deadline(async { Ok(write.commit().await?) });
-            committed.await.map_err(Stage::Commit.failure())
+            committed.await.map_err(TransactionStep::Commit.failure())
         }
         Err(error) => Err(Failure::of_execution(error, group, write.is_begun())),
     }
@@ -135,7 +136,7 @@ impl Drop for Writer {
     }
 }
 
-/// The connections are closed.
+/// Returns the error of a call after the end of the task.
 fn closed() -> Error {
     sqlx::Error::PoolClosed.into()
 }
@@ -153,12 +154,12 @@ struct Task {
 /// Why a group is not committed.
 struct Failure {
     error: Error,
-    stage: Stage,
+    step: TransactionStep,
 }
 
-/// What a transaction was at when it failed.
+/// Step of a transaction at which it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum TransactionStep {
     /// It waited for a connection or for the lock: nothing was executed.
     Begin,
     /// It executed commands: nothing is committed.
@@ -194,7 +195,7 @@ impl Task {
             return;
         }
         match self.commit(group).await {
-            Ok(()) => group.reply(&Ok(())),
+            Ok(()) => group.respond(&Ok(())),
             Err(failure) if failure.concerns_commands() && group.len() > 1 => {
                 let group = mem::take(group);
                 self.queues.put_back(if failure.error.is_lock_timeout() {
@@ -203,7 +204,7 @@ impl Task {
                     group.halves()
                 });
             }
-            Err(failure) => group.reply(&Err(failure.error)),
+            Err(failure) => group.respond(&Err(failure.error)),
         }
     }
 
@@ -250,12 +251,12 @@ impl Task {
         self.connection
             .prepare()
             .await
-            .map_err(Stage::Begin.failure())?;
+            .map_err(TransactionStep::Begin.failure())?;
         let is_alone = group.len() == 1 && !group.is_background();
         let write = begin(&mut self.connection, group.is_synced(), is_alone);
         let write = within_deadline(write)
             .await
-            .map_err(Stage::Begin.failure())?;
+            .map_err(TransactionStep::Begin.failure())?;
         let write = write.with_purge_batch(self.purge_batch.get());
         let begun_at = Instant::now();
         let result = execute_and_commit(group, is_alone, write).await;
@@ -273,10 +274,10 @@ impl Task {
     }
 }
 
-impl Stage {
-    /// Makes the failure of an error at this stage.
+impl TransactionStep {
+    /// Makes the failure of an error at this step.
     fn failure(self) -> impl FnOnce(Error) -> Failure {
-        move |error| Failure { error, stage: self }
+        move |error| Failure { error, step: self }
     }
 }
 
@@ -284,27 +285,29 @@ impl Failure {
     fn of_execution(error: Error, group: &Group, is_begun: bool) -> Self {
         match error {
             // PostgreSQL begins with the first statement.
-            error if !is_begun => Stage::Begin.failure()(error),
-            Error::Timeout if group.is_background() => Stage::Execute.failure()(Error::Busy),
-            error => Stage::Execute.failure()(error),
+            error if !is_begun => TransactionStep::Begin.failure()(error),
+            Error::Timeout if group.is_background() => {
+                TransactionStep::Execute.failure()(Error::Busy)
+            }
+            error => TransactionStep::Execute.failure()(error),
         }
     }
 
     /// Whether one of the commands may be the reason, or their number, so that they are executed in
     /// parts. Never after a commit whose outcome is unknown.
     fn concerns_commands(&self) -> bool {
-        match self.stage {
-            Stage::Begin => false,
-            Stage::Execute => {
+        match self.step {
+            TransactionStep::Begin => false,
+            TransactionStep::Execute => {
                 matches!(self.error, Error::Timeout) || !self.error.is_connection_error()
             }
-            Stage::Commit => !self.error.is_connection_error(),
+            TransactionStep::Commit => !self.error.is_connection_error(),
         }
     }
 
     /// Whether another process held the lock for too long.
     fn is_lock_timeout(&self) -> bool {
-        self.stage == Stage::Begin && self.error.is_lock_timeout()
+        self.step == TransactionStep::Begin && self.error.is_lock_timeout()
     }
 }
 

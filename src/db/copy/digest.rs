@@ -7,13 +7,13 @@ use sha2::{Digest as _, Sha256};
 
 /// Value of one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum ColumnValue {
     Integer(Option<i64>),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
 }
 
-impl Value {
+impl ColumnValue {
     /// Appends the value in a form that no other value has, whatever follows it.
     fn write_to(&self, row: &mut Vec<u8>) {
         match self {
@@ -41,7 +41,7 @@ pub struct TableDigest {
 
 impl TableDigest {
     /// Adds a row, by its values in the order of the columns' names.
-    pub(super) fn add(&mut self, row: &[Value]) {
+    pub(super) fn add(&mut self, row: &[ColumnValue]) {
         let mut written = Vec::new();
         for value in row {
             value.write_to(&mut written);
@@ -73,7 +73,7 @@ impl fmt::Display for TableDigest {
 mod tests {
     use super::*;
 
-    fn digest(rows: &[&[Value]]) -> TableDigest {
+    fn digest(rows: &[&[ColumnValue]]) -> TableDigest {
         let mut digest = TableDigest::default();
         for row in rows {
             digest.add(row);
@@ -84,10 +84,10 @@ mod tests {
     #[test]
     fn a_digest_is_that_of_an_independent_script() {
         let row = [
-            Value::Integer(Some(-7)),
-            Value::Text(Some("扫 a".to_owned())),
-            Value::Text(None),
-            Value::Bytes(Some(vec![0, 255])),
+            ColumnValue::Integer(Some(-7)),
+            ColumnValue::Text(Some("扫 a".to_owned())),
+            ColumnValue::Text(None),
+            ColumnValue::Bytes(Some(vec![0, 255])),
         ];
         // sha256(b"i-7;t5:" + "扫 a".encode() + b"n" + b"b2:\x00\xff")
         let one = digest(&[&row]);
@@ -109,8 +109,8 @@ mod tests {
 
     #[test]
     fn a_digest_does_not_depend_on_the_order_and_depends_on_everything_else() {
-        let text = |text: &str| Value::Text(Some(text.to_owned()));
-        let (one, other) = ([text("a"), text("b")], [text("c"), Value::Text(None)]);
+        let text = |text: &str| ColumnValue::Text(Some(text.to_owned()));
+        let (one, other) = ([text("a"), text("b")], [text("c"), ColumnValue::Text(None)]);
         let both = digest(&[&one, &other]);
         assert_eq!(both, digest(&[&other, &one]));
         for different in [
@@ -119,7 +119,7 @@ mod tests {
             digest(&[&[text("ab"), text("")], &other]),
             digest(&[&[text("b"), text("a")], &other]),
             digest(&[&one, &[text("c"), text("")]]),
-            digest(&[&one, &[text("c"), Value::Integer(Some(0))]]),
+            digest(&[&one, &[text("c"), ColumnValue::Integer(Some(0))]]),
         ] {
             assert_ne!(both, different);
         }

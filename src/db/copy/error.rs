@@ -63,7 +63,6 @@ pub enum CopyError {
         "{0}: another process has locked it, such as a service that starts or another copy; end that one, then copy again"
     )]
     Locked(CopySide),
-    /// There is something in the target.
     #[error("--to: it holds tables; name an empty database")]
     NotEmpty,
     /// One of the databases cannot be used.
@@ -117,7 +116,7 @@ pub(super) fn writing(error: sqlx::Error) -> CopyError {
     CopyError::Write(driver_error::without_source_line(error))
 }
 
-/// What an error of opening means on one side.
+/// Wraps the refusal to open one side.
 pub(super) fn opening(side: CopySide) -> impl Fn(OpenError) -> CopyError {
     move |refusal| CopyError::Open { side, refusal }
 }

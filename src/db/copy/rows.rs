@@ -8,7 +8,7 @@ use futures_util::stream::BoxStream;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
-use super::digest::{TableDigest, Value};
+use super::digest::{ColumnValue, TableDigest};
 use super::tables::{ColumnKind, Table};
 use crate::db::url::Dialect;
 
@@ -34,7 +34,7 @@ pub(super) fn read<'c>(table: &Table, connection: &'c mut AnyConnection) -> Rows
 pub(super) async fn next_batch(
     table: &Table,
     rows: &mut Rows<'_>,
-) -> Result<Vec<Vec<Value>>, sqlx::Error> {
+) -> Result<Vec<Vec<ColumnValue>>, sqlx::Error> {
     let size = VALUES_PER_BATCH / table.columns.len();
     in_time(async {
         let mut batch = Vec::with_capacity(size);
@@ -73,13 +73,13 @@ pub(super) async fn digest(
     }
 }
 
-fn values(table: &Table, row: &AnyRow) -> Result<Vec<Value>, sqlx::Error> {
+fn values(table: &Table, row: &AnyRow) -> Result<Vec<ColumnValue>, sqlx::Error> {
     let columns = table.columns.iter().enumerate();
     let values = columns.map(|(index, column)| {
         Ok(match column.kind {
-            ColumnKind::Integer => Value::Integer(row.try_get(index)?),
-            ColumnKind::Text => Value::Text(row.try_get(index)?),
-            ColumnKind::Bytes => Value::Bytes(row.try_get(index)?),
+            ColumnKind::Integer => ColumnValue::Integer(row.try_get(index)?),
+            ColumnKind::Text => ColumnValue::Text(row.try_get(index)?),
+            ColumnKind::Bytes => ColumnValue::Bytes(row.try_get(index)?),
         })
     });
     values.collect()
@@ -97,7 +97,7 @@ pub(super) async fn clear(
 /// Writes rows by one statement.
 pub(super) async fn insert(
     table: &Table,
-    rows: Vec<Vec<Value>>,
+    rows: Vec<Vec<ColumnValue>>,
     connection: &mut AnyConnection,
     dialect: Dialect,
 ) -> Result<(), sqlx::Error> {
@@ -108,9 +108,9 @@ pub(super) async fn insert(
     let mut query = sqlx::query(insert).persistent(dialect == Dialect::Sqlite);
     for value in rows.into_iter().flatten() {
         query = match value {
-            Value::Integer(number) => query.bind(number),
-            Value::Text(text) => query.bind(text),
-            Value::Bytes(bytes) => query.bind(bytes),
+            ColumnValue::Integer(number) => query.bind(number),
+            ColumnValue::Text(text) => query.bind(text),
+            ColumnValue::Bytes(bytes) => query.bind(bytes),
         };
     }
     in_time(query.execute(connection)).await.map(drop)

@@ -120,8 +120,8 @@ async fn wait_until_alone(connection: &mut AnyConnection) -> Result<(), CopyErro
     }
 }
 
-/// Clients of any role. Of other roles' connections a role without privileges does not see the
-/// kind, but it sees that the server's own workers have no role.
+/// Counts the clients of any role. Of other roles' connections a role without privileges does not
+/// see the kind, but it sees that the server's own workers have no role.
 async fn other_connections(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
     connection
         .fetch_one(
@@ -133,7 +133,8 @@ async fn other_connections(connection: &mut AnyConnection) -> Result<i64, sqlx::
         .try_get(0)
 }
 
-/// With PostgreSQL a service that starts meanwhile waits for the lock of migrations.
+/// Builds the statement that begins the snapshot. A service on PostgreSQL that starts meanwhile
+/// waits for its lock, the one of migrations.
 fn begin_statement(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => "BEGIN".to_owned(),

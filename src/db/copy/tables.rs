@@ -27,7 +27,7 @@ pub(super) enum ColumnKind {
 }
 
 impl ColumnKind {
-    /// By the catalogue's word, in small letters.
+    /// Parses a declared type, in small letters.
     fn of(declared: &str) -> Option<Self> {
         match declared {
             "bigint" => Some(Self::Integer),
@@ -63,7 +63,7 @@ const POSTGRES: &str =
      WHERE table_schema = current_schema() AND tables.table_type = 'BASE TABLE'
        AND table_name <> '_sqlx_migrations'";
 
-/// The tables in the order of their names.
+/// Lists the tables in the order of their names.
 ///
 /// # Errors
 /// Also for a column of a type that the migrations do not use.

@@ -100,7 +100,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A service that starts meanwhile waits; so does this for one that is starting, but not for long.
+/// Builds the statement that begins the copy. A service that starts meanwhile waits for its lock;
+/// so does this for one that is starting, but not for long.
 fn begin_statement(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => opening::begin(dialect),
