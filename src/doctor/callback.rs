@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use secrecy::SecretString;
-use uuid::Uuid;
 use wechat::push::{Credentials, PushVerifier};
 
 use super::finding::{CALLBACK, Finding, Issue};
@@ -12,6 +11,7 @@ use super::pushes::{self, PushHealth};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa, local_url};
 use crate::outbound::{self, ClientError, ConnectionFailure};
+use crate::text::random_token;
 
 /// Maximum length of the answer, in bytes: enough for the service's own.
 const MAX_ANSWER: usize = 1024;
@@ -81,7 +81,7 @@ async fn check_url(
 ) -> Finding {
     let address = format!("{base}/callback");
     let verifier = PushVerifier::new(credentials.clone(), config.account.app_id.as_str());
-    let echo = Uuid::now_v7().simple().to_string();
+    let echo = random_token();
     let query = verifier.url_verification_query(&echo, clock.now());
     match send(config, &format!("{address}?{query}")).await {
         Ok((200, body)) if body == echo.as_bytes() => {

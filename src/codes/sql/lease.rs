@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::Row as _;
-use uuid::Uuid;
 
 use super::store::CodeStore;
 use crate::db::{Command, Error, Query, Transaction, Urgency, placeholders};
 use crate::telemetry::Causes;
+use crate::text::random_token;
 
 /// How long a release that failed waits before it is tried again.
 const RELEASE_PAUSE: Duration = Duration::from_millis(500);
@@ -37,12 +37,12 @@ pub(super) struct LeaseRow {
 }
 
 impl LeaseRow {
-    /// A row that nothing holds yet. A command makes a new one each time that it is executed, so
-    /// that the release of a lease that was rolled back does not end the next one.
+    /// Creates a row that nothing holds yet. A command makes a new one each time that it is
+    /// executed, so that the release of a lease that was rolled back does not end the next one.
     pub(super) fn new(name: String, until: Timestamp, is_charged: bool) -> Self {
         Self {
             name,
-            holder: Uuid::now_v7().to_string(),
+            holder: random_token(),
             until,
             is_charged,
         }
@@ -57,7 +57,7 @@ impl Lease {
         }
     }
 
-    /// The lease without a refund when it is released: the mint was made, or may have been.
+    /// Returns the lease without a refund when it is released: the mint was made, or may have been.
     #[must_use]
     pub fn with_charge_kept(mut self) -> Self {
         if let Some(row) = &mut self.row {
@@ -79,7 +79,7 @@ impl Lease {
         self.row.as_ref()
     }
 
-    /// The row is removed.
+    /// Drops the lease without a release: another command has removed its row.
     pub(super) fn forget(mut self) {
         self.row = None;
     }
