@@ -84,7 +84,7 @@ pub enum Freshness {
         /// The freshness floor of the request.
         floor: Duration,
     },
-    /// Unexpired but below its floor, served because a new one cannot be had (serve-stale): not to
-    /// be cached.
+    /// Unexpired but below its floor, served because a new one cannot be obtained (serve-stale):
+    /// not to be cached.
     Stale,
 }

@@ -194,7 +194,7 @@ impl Minter {
         let begun = self.store().begin_mint(mint).await?;
         let known = begun.known.map(Arc::new);
         if let Some(code) = &known {
-            // Kept although it is too old for this request, in case no new one can be had.
+            // Kept although it is too old for this request, in case no new one can be obtained.
             self.cache.keep(scene, Arc::clone(code));
         }
         match begun.grant {

@@ -36,7 +36,7 @@ impl<'a> Autocommit<'a> {
             .await
     }
 
-    /// `postgres` begins it at PostgreSQL, where statements have this timeout.
+    /// Begins a transaction, by `postgres` at PostgreSQL, where statements have this timeout.
     async fn begin(self, postgres: &str, timeout_ms: u128) -> Result<Transaction<'a>, sqlx::Error> {
         let begin = match self.dialect {
             Dialect::Sqlite => vec!["BEGIN".to_owned()],

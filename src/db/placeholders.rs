@@ -9,18 +9,18 @@ use super::transaction::{Query, SQLITE_CHUNKS};
 /// a megabyte to keep; where many rows come together, making it anew hardly counts.
 const KEPT_ROWS: usize = SQLITE_CHUNKS[0];
 
-/// `($1, $2, $3), ($1, $4, $5)`: rows of so many values from `$2` on, each after the account's
-/// `$1`.
+/// Writes rows of so many values from `$2` on, each after the account's `$1`, such as
+/// `($1, $2, $3), ($1, $4, $5)`.
 pub(crate) fn rows_of_account(rows: usize, columns: usize) -> String {
     tuples("$1, ", rows, columns)
 }
 
-/// `($2, $3), ($4, $5)`: rows of so many values from `$2` on.
+/// Writes rows of so many values from `$2` on: `($2, $3), ($4, $5)`.
 pub(crate) fn rows(rows: usize, columns: usize) -> String {
     tuples("", rows, columns)
 }
 
-/// `$2, $3, $4`: so many values from `$2` on.
+/// Writes so many values from `$2` on: `$2, $3, $4`.
 pub(crate) fn list(values: usize) -> String {
     let placeholders: Vec<_> = (2..values + 2).map(|n| format!("${n}")).collect();
     placeholders.join(", ")
@@ -35,7 +35,7 @@ fn tuples(start: &str, rows: usize, columns: usize) -> String {
     tuples.collect::<Vec<_>>().join(", ")
 }
 
-/// A statement about so many rows, with the account as its first value.
+/// Makes a statement about so many rows, with the account as its first value.
 pub(crate) fn query(sql: String, rows: usize, appid: &str) -> Query<'_> {
     sqlx::query(AssertSqlSafe(sql))
         .persistent(rows <= KEPT_ROWS)

@@ -48,7 +48,6 @@ pub enum Mangling {
     Separator {
         /// The replacement, as sent.
         sent: String,
-        /// The intended text.
         meant: &'static str,
     },
     /// The name contains other characters, which may be invisible. It is given as sent, in ASCII.

@@ -174,7 +174,7 @@ mod tests {
 
     /// Computed by Python's `hmac`.
     #[test]
-    fn a_name_is_the_beginning_of_a_keyed_hash() {
+    fn a_pseudonym_is_the_beginning_of_a_keyed_hash() {
         let person = key().person(&"o6_bmjrPTlm6_2sgVt7hMZOPfL2M".parse().unwrap());
         assert_eq!(person.as_str(), "3EaQzQ7uGTdnUFDBDZiE2w");
         let event = event("o6", 1_700_000_000, EventKind::Scan, "展会");

@@ -44,7 +44,7 @@ impl ReceiverUrl {
         Url::parse(&origin).expect("an origin of a web URL is a URL")
     }
 
-    /// True if events leave this machine unencrypted.
+    /// Whether events leave this machine unencrypted.
     pub fn is_exposed(&self) -> bool {
         outbound::is_exposed(&self.0)
     }

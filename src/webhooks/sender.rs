@@ -38,7 +38,6 @@ const _: () = assert!(LEASE.as_secs() >= receiver::TIMEOUT.as_secs() + db::WRITE
 /// What the operator sets.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
-    /// Where events are sent.
     pub url: ReceiverUrl,
     pub secrets: SigningSecrets,
     /// Whether they show openids.

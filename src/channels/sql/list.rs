@@ -151,7 +151,7 @@ impl Part {
         }
     }
 
-    /// The columns that put it in order. Together they are unique.
+    /// Returns the columns that give its order. Together they are unique.
     fn columns(self, key: OrderKey) -> &'static [&'static str] {
         match (key, self) {
             (OrderKey::Scene, _) => &["kind", "scene_digits", "scene"],

@@ -8,7 +8,7 @@ use wechat::ticket::{IssuedCode, Life};
 use crate::codes::scene_filter::SceneFilter;
 use crate::db::{Error, row};
 
-/// A scene's value as its column has it.
+/// Encodes the value of a scene.
 pub(crate) fn scene_text(scene: &Scene) -> String {
     scene.value().to_string()
 }
@@ -19,7 +19,7 @@ pub(crate) fn scene(found: &AnyRow) -> Result<Scene, Error> {
     scene_of(&kind, &text)
 }
 
-/// The scene of the columns `kind` and `scene`.
+/// Decodes the scene of the columns `kind` and `scene`.
 pub(crate) fn scene_of(kind: &str, text: &str) -> Result<Scene, Error> {
     let kind = kind.parse().map_err(|_| Error::BadRow("a kind"))?;
     // The parser refuses such a text, because no request may name it.
@@ -31,7 +31,7 @@ pub(crate) fn scene_of(kind: &str, text: &str) -> Result<Scene, Error> {
     Scene::new(kind, text).map_err(|_| Error::BadRow("a scene"))
 }
 
-/// The kinds that a filter may select, as SQL lists them; that of unknown tickets is empty.
+/// Lists the kinds that a filter may select, as SQL does; that of unknown tickets is empty.
 pub(crate) fn kinds(filter: &SceneFilter) -> String {
     let of_codes = Kind::ALL.into_iter().filter(|kind| filter.may_be(*kind));
     let unattributed = filter.may_be_unattributed().then_some("");
@@ -40,7 +40,7 @@ pub(crate) fn kinds(filter: &SceneFilter) -> String {
     quoted.join(", ")
 }
 
-/// The code of a row; none for an intent.
+/// Decodes the code of a row; none for an intent.
 pub(crate) fn code(found: &AnyRow) -> Result<Option<IssuedCode>, Error> {
     let ticket: Option<String> = found.try_get("ticket")?;
     let url: Option<String> = found.try_get("url")?;

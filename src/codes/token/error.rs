@@ -30,7 +30,7 @@ impl TokenRefusal {
     }
 }
 
-/// Why no access token could be had.
+/// Why there is no access token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// WeChat refused the call, or gave no usable answer.

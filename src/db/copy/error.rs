@@ -17,7 +17,7 @@ pub enum CopySide {
 }
 
 impl fmt::Display for CopySide {
-    /// As the command names it.
+    /// Writes the flag by which the command names it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::From => "--from",

@@ -116,7 +116,8 @@ pub(super) async fn insert(
     in_time(query.execute(connection)).await.map(drop)
 }
 
-/// `($1, $2), ($3, $4)`; for SQLite `(?, ?), (?, ?)`, because it looks each name up among all.
+/// Writes rows of values: `($1, $2), ($3, $4)`; for SQLite `(?, ?), (?, ?)`, because it looks each
+/// name up among all.
 fn placeholders(rows: usize, columns: usize, dialect: Dialect) -> String {
     let placeholder = |number: usize| match dialect {
         Dialect::Sqlite => "?".to_owned(),

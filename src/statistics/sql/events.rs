@@ -26,7 +26,6 @@ pub struct DatedEvent {
 /// What recording an event gives: whether it was new, and the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Whether it was stored now.
     pub recorded: Recorded,
     /// What the follower reads. Repeats have the same.
     pub reply: Option<Reply>,
@@ -35,7 +34,6 @@ pub struct Receipt {
 /// Whether an event was stored now or before, and the binding that it scanned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
-    /// It was stored now.
     New {
         /// The binding whose code was scanned.
         binding: Option<String>,

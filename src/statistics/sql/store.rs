@@ -18,7 +18,7 @@ pub struct EventStore {
 }
 
 impl EventStore {
-    /// `person_key` is the one that was settled when the database was opened.
+    /// Creates the store, with the person key that was settled when the database was opened.
     pub(crate) fn new(db: Database, person_key: PersonKey) -> Self {
         Self {
             db,

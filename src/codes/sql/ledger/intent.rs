@@ -22,12 +22,12 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// What the code is to carry.
+    /// Returns what the code is to carry.
     pub fn scene(&self) -> &Scene {
         &self.scene
     }
 
-    /// What the ledger has after its first execution.
+    /// Returns the entry that the ledger has once the intent is written.
     pub(super) fn entry(&self) -> Entry {
         Entry::Intent {
             since: self.since,
