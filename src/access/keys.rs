@@ -252,7 +252,6 @@ pub enum KeyProblem {
     /// A hash without scopes or without name.
     #[error("has a hash, but is not of the form name:sha256:HASH:scope+scope")]
     HashedForm,
-    /// Contains a quotation mark.
     #[error("has quotation marks, which are no part of a key")]
     Quotes,
     /// An empty or too long name, or one with other characters.
@@ -264,7 +263,6 @@ pub enum KeyProblem {
     /// A too short secret, or one with other characters.
     #[error("its secret is not 16 or more of A-Za-z0-9_-")]
     Secret,
-    /// Not a SHA-256 hash.
     #[error("its hash is not 64 hex digits")]
     Hash,
     #[error("has an unknown scope")]

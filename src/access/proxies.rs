@@ -62,7 +62,6 @@ impl TrustedProxies {
 pub struct ClientAddress {
     /// The address; an IPv4-mapped IPv6 address is given as IPv4.
     pub address: IpAddr,
-    /// How the header was used.
     pub forwarded: Forwarded,
 }
 

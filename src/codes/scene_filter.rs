@@ -38,7 +38,6 @@ pub enum SceneFilterError {
         "must be id:NUMBER or str:TEXT, perhaps with permanent:, temporary: or unattributed: in front"
     )]
     Prefix,
-    /// No such scene.
     #[error("is not valid after the colon: {0}")]
     Scene(#[from] SceneError),
 }

@@ -36,7 +36,6 @@ pub enum BackupError {
     Source(#[from] OpenError),
     #[error(transparent)]
     Target(#[from] NewFileError),
-    /// SQLite fails while it copies.
     #[error("the database cannot be copied")]
     Copy(#[from] sqlx::Error),
     /// The copy does not pass SQLite's integrity check.

@@ -35,12 +35,11 @@ const LEASE: Duration = Duration::from_secs(10);
 // again.
 const _: () = assert!(LEASE.as_secs() >= receiver::TIMEOUT.as_secs() + db::WRITE_TIMEOUT.as_secs());
 
-/// What the operator sets.
+/// Where webhooks are sent, and what signs them.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
     pub url: ReceiverUrl,
     pub secrets: SigningSecrets,
-    /// Whether they show openids.
     pub with_openids: bool,
 }
 

@@ -22,13 +22,10 @@ pub struct SigningSecrets(Vec<Vec<u8>>);
 /// Why a text is no list of secrets. It quotes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SigningSecretsError {
-    /// Without the prefix.
     #[error("secret {0} does not begin with whsec_")]
     Prefix(usize),
-    /// What follows is not base64.
     #[error("secret {0} is not base64 after whsec_")]
     Base64(usize),
-    /// Too short or too long.
     #[error("secret {0} has {1} bytes instead of 24 to 64")]
     Length(usize, usize),
     #[error("secret {0} is the same as an earlier one")]

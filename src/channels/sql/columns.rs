@@ -43,7 +43,6 @@ pub(super) fn record(found: &AnyRow) -> Result<ChannelRecord, Error> {
 /// What lists order and search names by.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SearchKeys {
-    /// Orders labels.
     pub(super) label_sort: Option<Vec<u8>>,
     /// Label and group, folded, on a line each; none without both.
     pub(super) folded_names: Option<String>,

@@ -32,7 +32,6 @@ pub enum CopyError {
     /// A database in memory belongs to its process.
     #[error("{0}: a database in memory belongs to its process, and cannot be copied")]
     InMemory(CopySide),
-    /// There is nothing to copy.
     #[error(
         "--from: there is no database of this service; check the address and the working directory"
     )]
@@ -76,7 +75,6 @@ pub enum CopyError {
     OtherTables,
     #[error("--from cannot be read")]
     Read(#[source] sqlx::Error),
-    /// The target cannot be written.
     #[error("--to cannot be written; it is left empty")]
     Write(#[source] sqlx::Error),
     /// The target does not hold what was read.

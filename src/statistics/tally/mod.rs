@@ -78,9 +78,7 @@ pub struct DeltaBuilder {
 /// Changes of the statistics, in key order, so that all writers lock rows in the same order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatisticsDelta {
-    /// New states of followers.
     pub states: BTreeMap<Person, FollowerUpdate>,
-    /// Changed first touches.
     pub first_touches: BTreeMap<Person, FirstTouch>,
     /// Changes of the numbers of codes and days.
     pub tallies: BTreeMap<(Attribution, Date), Tally>,
