@@ -15,8 +15,11 @@ pub(super) struct PaceLog(Mutex<RateLimitedLog>);
 impl PaceLog {
     pub(super) fn exceeded(&self) {
         telemetry::visitor_pace_exceeded();
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(refused) = log.due(LOG_INTERVAL) {
+        let log = self.0.lock();
+        let due = log
+            .unwrap_or_else(PoisonError::into_inner)
+            .due(LOG_INTERVAL);
+        if let Some(refused) = due {
             tracing::warn!(
                 refused,
                 action = "raise WXQR_VISITOR_PACE if WeChat allows the account more calls a minute",
