@@ -144,8 +144,8 @@ impl Minter {
         }
     }
 
-    /// Waits for a permit, then does as [`Minter::try_begin`]. A stored code does not wait for long:
-    /// it is looked up after [`LOOK_UP_AFTER`], or where none is granted.
+    /// Waits for a permit, then does as [`Minter::try_begin`]. A stored code does not wait for
+    /// long: it is looked up after [`LOOK_UP_AFTER`], or where none is granted.
     async fn queue_and_begin(
         &self,
         pace: &mut PaceToken,
