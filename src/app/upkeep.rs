@@ -72,7 +72,7 @@ impl Upkeep {
         }
     }
 
-    /// Soon after an erasure, SQLite's write-ahead log keeps it no longer.
+    /// Truncates SQLite's write-ahead log soon after an erasure, which it would still hold.
     async fn keep_wal_short(&self) {
         let mut truncate = ticks(TRUNCATE_EVERY);
         loop {

@@ -58,7 +58,6 @@ pub enum Fallback {
 /// Whether a setting may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrecy {
-    /// It may.
     Public,
     /// Without its query, which may hold a secret of another server's.
     WithoutQuery,

@@ -344,7 +344,7 @@ fn unknown(name: &str, known: &[String]) -> ConfigError {
 pub struct Effective(Vec<EffectiveSetting>);
 
 impl Effective {
-    /// In the order of [`SETTINGS`].
+    /// Returns the settings in the order of [`SETTINGS`].
     pub fn settings(&self) -> &[EffectiveSetting] {
         &self.0
     }
@@ -367,10 +367,9 @@ impl fmt::Display for Effective {
     }
 }
 
-/// One effective setting.
+/// A setting as it takes effect, with where its value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveSetting {
-    /// Row of the table.
     pub setting: &'static Description,
     /// Value with secrets replaced by `********`; `None` if unset.
     pub shown: Option<String>,

@@ -22,8 +22,8 @@ struct AccountAnswer {
 }
 
 /// Number of consecutive rejections that fail the check even if pushes were accepted before. A
-/// single signature that does not match the Token may be internet noise; WeChat sends a push that is
-/// not acknowledged four times.
+/// single signature that does not match the Token may be internet noise; WeChat sends a push that
+/// is not acknowledged four times.
 const FAILING_REJECTIONS: u64 = 3;
 
 /// Counts of one process since its start.

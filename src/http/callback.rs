@@ -30,7 +30,8 @@ pub(crate) const WECHAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after a push the response must start. The rest of WeChat's time is for the network.
 const RESPONSE_TIMEOUT: Duration = WECHAT_TIMEOUT.saturating_sub(Duration::from_millis(300));
 
-// The event is stored before the response starts, and a relay has half of the time after that.
+// The event is stored first, in half of WeChat's time at most. A relay then has what is left until
+// the response must start, and its own timeout at most.
 const _: () = assert!(statistics::RECORD_TIMEOUT.as_millis() * 2 == WECHAT_TIMEOUT.as_millis());
 const _: () = assert!(statistics::RELAY_TIMEOUT.as_millis() < RESPONSE_TIMEOUT.as_millis());
 
@@ -63,7 +64,7 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// Verified pushes are passed on to the relay, if there is one.
+    /// Creates the handler of pushes. A relay, if given, gets each verified push.
     pub fn new(verifier: PushVerifier, relay: Option<Relay>, default_reply: Option<Reply>) -> Self {
         Self {
             verifier,

@@ -52,7 +52,7 @@ struct State {
 }
 
 impl State {
-    /// While nothing can be written, a report would be lost too, one after another.
+    /// Whether lost lines can be reported now: not while writes fail, which would lose the report.
     fn is_report_due(&self) -> bool {
         self.lost > 0 && !self.is_broken
     }
@@ -93,9 +93,9 @@ impl LogBuffer {
     }
 
     /// Waits until the lines so far are written, and the lost ones reported if that is possible,
-    /// but no longer than `patience`.
-    pub(super) fn flush(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    /// but no longer than `timeout`.
+    pub(super) fn flush(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
         let mut state = self.0.lock();
         let mut end = state.appended;
         while state.written < end || state.is_report_due() {
@@ -211,8 +211,8 @@ impl<W: Write> Writer<W> {
         0
     }
 
-    /// With lines that could not be written, their report may be lost too: what it named is
-    /// reported again.
+    /// Records a write. Its report of lost lines may be among the lines that could not be written:
+    /// what it named is then reported again.
     fn finish(&self, length: usize, unwritten: u64, reported: u64) {
         let mut state = self.shared.lock();
         state.written += length as u64;

@@ -29,7 +29,7 @@ pub(in crate::config) fn trusted_proxies(text: &str) -> Result<TrustedProxies, I
     text.parse().map_err(refusing(TrustedProxies::FORM))
 }
 
-/// Parse errors of the features quote no value, so they are safe to show.
+/// Converts a feature's parse error. It quotes no value, so it is safe to show.
 fn refusing<E: Display>(accepted: &'static str) -> impl FnOnce(E) -> InvalidValue {
     move |error| InvalidValue::new(error.to_string(), accepted)
 }

@@ -23,6 +23,8 @@ impl KeyHolder {
         self.0.key.as_ref().expect("a key holder has a key")
     }
 
+    /// Requires a scope of the key.
+    ///
     /// # Errors
     /// `scope_missing`.
     pub(crate) fn require(&self, scope: Scope) -> Result<(), Problem> {

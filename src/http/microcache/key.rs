@@ -19,7 +19,8 @@ const READ: [HeaderName; 4] = [
 pub(crate) struct Key(pub(super) Vec<u8>);
 
 impl Key {
-    /// None for a request whose response may depend on who asks, or that is refused for its size.
+    /// Computes the key. None if the response may depend on the caller, or the request is refused
+    /// for its size.
     pub(crate) fn of(request: &Request) -> Option<Self> {
         let headers = request.headers();
         let has_credentials =

@@ -20,6 +20,8 @@ const MAX_HEADERS: usize = 16 * 1024;
 /// What is allowed above, with some room, so that a head that is a little too large gets a problem.
 pub(crate) const MAX_HEAD: usize = MAX_URI + MAX_HEADERS + 1024;
 
+/// Checks the URI and the headers against the limits.
+///
 /// # Errors
 /// 414 or 431 for a request beyond the limits.
 pub(crate) fn check(request: &Request) -> Result<(), Problem> {

@@ -19,6 +19,8 @@ pub(crate) struct PageByLanguage {
 }
 
 impl PageByLanguage {
+    /// Returns the page in the request's language, rendered once.
+    ///
     /// # Errors
     /// When the page cannot be rendered. The next request tries again.
     pub(crate) fn get(

@@ -51,8 +51,8 @@ const fn both(english: &'static str, chinese: &'static str) -> Title {
     (english, Some(chinese))
 }
 
-/// Of errors below `/api` and at `/callback`, which are answered in JSON whatever the caller
-/// accepts.
+/// A title in English only, of an error that no page shows: below `/api` and at `/callback`, the
+/// answer is JSON whatever the caller accepts.
 const fn only(english: &'static str) -> Title {
     (english, None)
 }

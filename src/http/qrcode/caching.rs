@@ -23,17 +23,17 @@ pub(crate) enum CachePolicy {
 }
 
 impl CachePolicy {
-    /// For a picture drawn here, or the redirect to WeChat's: until the freshness floor.
+    /// Computes the policy of a picture drawn here, or of the redirect to WeChat's.
     pub(crate) fn for_picture(issued: &Issued, now: Timestamp) -> Self {
         Self::until_floor(issued, now, MAX_AGE)
     }
 
-    /// For JSON and for the image element.
+    /// Computes the policy of JSON and of the image element.
     pub(crate) fn for_text(issued: &Issued, now: Timestamp) -> Self {
         Self::until_floor(issued, now, MAX_TEXT_AGE)
     }
 
-    /// For a page. It counts the time to its renewal from when it is shown, so the time in a cache
+    /// Computes the policy of a page. It counts the time to its renewal from when it is shown, so the time in a cache
     /// must not outlast the code: the renewal is at the latest twice this before the code's end.
     pub(crate) fn for_page(issued: &Issued, now: Timestamp) -> Self {
         let longest = match issued.freshness {

@@ -62,7 +62,7 @@ pub(super) struct Headings {
 }
 
 impl Headings {
-    /// Names only.
+    /// The headings of a list of names, which has none.
     pub(super) fn none() -> Self {
         Self {
             known: BTreeMap::from([(0, Column::Label)]),
@@ -70,6 +70,8 @@ impl Headings {
         }
     }
 
+    /// Reads the headings of a record.
+    ///
     /// # Errors
     /// When none is known, or a column is there twice.
     pub(super) fn of(record: &Record) -> Result<Self, FileError> {

@@ -207,7 +207,7 @@ impl ConnectionState {
         }
     }
 
-    /// hyper has the whole response.
+    /// Records that hyper has produced the whole response.
     pub(super) fn response_produced(&self) {
         let mut progress = self.progress();
         if let Phase::Response { is_produced } = &mut progress.phase {
@@ -215,7 +215,7 @@ impl ConnectionState {
         }
     }
 
-    /// All that was written is with the kernel; a produced response is taken by then.
+    /// Records that all written bytes are with the kernel. A produced response ends then.
     pub(super) fn flushed(&self) {
         let mut progress = self.progress();
         if progress.phase == (Phase::Response { is_produced: true }) {
@@ -224,8 +224,9 @@ impl ConnectionState {
         }
     }
 
-    /// Our half is closed. Returns whether to linger: a close while the client still sends would
-    /// reset the connection, and the response would be lost.
+    /// Starts a lingering close (RFC 9112, section 9.6) after our half is closed, if the
+    /// client may still send: a plain close would reset the connection and lose the response.
+    /// Returns whether it lingers.
     pub(super) fn start_lingering(&self) -> bool {
         let mut progress = self.progress();
         let may_send = progress.has_unread_body || progress.phase == Phase::Head;
@@ -236,7 +237,7 @@ impl ConnectionState {
         lingers
     }
 
-    /// The connection has ended.
+    /// Records the end of the connection.
     pub(super) fn closed(&self) {
         self.enter(&mut self.progress(), Phase::Closed);
     }

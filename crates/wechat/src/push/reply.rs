@@ -225,7 +225,8 @@ pub(super) enum ReplyKey {
 }
 
 impl ReplyAddress {
-    /// Sender and receiver of a push, exchanged. None where it does not name both.
+    /// Derives the address from a push: its sender and receiver, exchanged. None where it does not
+    /// name both.
     pub(super) fn of(fields: &Fields, key: ReplyKey) -> Option<Self> {
         let account = fields.get(Field::ToUserName)?;
         Some(Self {

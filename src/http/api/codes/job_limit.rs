@@ -11,21 +11,20 @@ use crate::http::problem::Problem;
 /// How long a request waits for the jobs before it. Chosen: most take a second at most.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many jobs of a kind run at once.
+/// Limits how many jobs of a kind run at once (semaphore). Its clones share the limit.
 #[derive(Debug, Clone)]
 pub(super) struct JobLimit {
     permits: Arc<Semaphore>,
 }
 
 impl JobLimit {
-    /// Created once and shared.
     pub(super) fn new(at_once: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(at_once)),
         }
     }
 
-    /// The right to run a job, until it is dropped.
+    /// Acquires a permit for a job, which holds it until it ends.
     ///
     /// # Errors
     /// `overloaded` after a wait.

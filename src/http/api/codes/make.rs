@@ -201,7 +201,7 @@ impl CodeMaker {
     }
 }
 
-/// What keeps a reply from being read.
+/// Warns of what keeps followers from seeing the reply.
 fn warnings(reply: Option<&Reply>, has_callback: bool) -> Vec<String> {
     let Some(reply) = reply else {
         return Vec::new();

@@ -37,7 +37,7 @@ fn new(by_day: bool, lang: Lang) -> Workbook {
     Workbook::new(lang.pick("统计", "Statistics"), &headings(by_day, lang))
 }
 
-/// Digits that name something are a text.
+/// Writes a row. Scene numbers and names are texts, also where they are digits.
 fn write(workbook: &mut Workbook, row: &NumbersRow, by_day: bool, lang: Lang) {
     let code = AttributionBody::from(&row.attribution);
     let scene_id = code.scene_id.map(|id| id.to_string());

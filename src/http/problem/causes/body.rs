@@ -18,7 +18,7 @@ impl Problem {
         }
     }
 
-    /// For a body that ended early, or not in time.
+    /// The problem of a body that ended early, or not in time.
     pub(crate) fn body_cut_short() -> Self {
         Self::new(ErrorCode::InvalidBody, "the body ended early")
     }

@@ -118,8 +118,9 @@ impl Problem {
         problem.caused_by(errcode)
     }
 
-    /// Token calls carry no scene, so those errcodes mean a refusal of the token. They have high
-    /// priority, so that the minute limit is probed soon.
+    /// Converts an error of a token call. It carries no scene, so errcodes about scenes and the
+    /// stock mean a refusal of the token too. It has high priority, so that the minute limit is
+    /// probed soon.
     fn from_token_call(error: &wechat::Error) -> Self {
         match error {
             wechat::Error::Refused(refusal)

@@ -27,7 +27,7 @@ impl From<DataFormat> for Format {
 
 type Fields = HashMap<String, String>;
 
-/// None for what is no such document, or has a field twice.
+/// Reads the fields. None for what is no such document, or an element that is there twice.
 pub(super) fn fields(text: &str, format: Format) -> Option<Fields> {
     match format {
         Format::Xml => xml(text),
@@ -103,7 +103,7 @@ struct XmlDocument {
 }
 
 impl XmlDocument {
-    /// None for a root that is not `<xml>`, or is the second one.
+    /// Opens an element. None for a root that is not `<xml>`, or is the second one.
     fn open(&mut self, name: &str) -> Option<()> {
         if self.path.is_empty() {
             if self.has_root || name != "xml" {
@@ -123,7 +123,7 @@ impl XmlDocument {
         Some(())
     }
 
-    /// None for a field that there was before.
+    /// Closes the open element. None for a field that there was before.
     fn close(&mut self) -> Option<()> {
         let name = self.path.get(1..)?.join("/");
         let content = std::mem::take(&mut self.content);
@@ -142,7 +142,7 @@ impl XmlDocument {
         self.fields.keys().any(|field| field.starts_with(&part))
     }
 
-    /// None for a document that is not complete.
+    /// Returns the fields. None for a document that is not complete.
     fn finish(self) -> Option<Fields> {
         (self.has_root && self.path.is_empty()).then_some(self.fields)
     }

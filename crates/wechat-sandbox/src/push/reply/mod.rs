@@ -150,7 +150,7 @@ impl Message {
         cipher::decrypt(key.bytes(), encrypted, app_id).ok_or(ReplyFault::Undecryptable)
     }
 
-    /// Who writes to whom, and when.
+    /// Checks the recipient, the sender and the time.
     fn check_envelope(&self, app_id: &str, event: &Event) -> Result<(), ReplyFault> {
         if self.required("ToUserName")? != event.openid {
             return Err(ReplyFault::Recipient);

@@ -32,7 +32,6 @@ pub struct FileReader {
 }
 
 impl FileReader {
-    /// Created once and shared.
     pub fn new() -> Self {
         Self {
             limit: JobLimit::new(1),
@@ -98,7 +97,7 @@ pub(super) async fn read(
 }
 
 impl Problem {
-    /// In the language of the query, because a person has chosen the file.
+    /// Converts a file's error. Its text is in the language of the query: a person chose the file.
     fn from_file_error(error: &FileError, lang: Lang) -> Self {
         let code = match error {
             FileError::TooManyRows | FileError::TooLarge => ErrorCode::TooLarge,

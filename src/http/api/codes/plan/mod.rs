@@ -84,7 +84,8 @@ pub(crate) async fn plan(
     Ok(Json(planner.plan(&holder, list, &query).await?))
 }
 
-/// Checked before the file is received; the scopes for its rows are checked once it is read.
+/// Requires a scope that could create any code, before the file is received. Once it is read, the
+/// scopes for its rows are checked.
 fn may_make_any(holder: &KeyHolder) -> Result<(), Problem> {
     let permanent = holder.require(Scope::Permanent);
     permanent.or_else(|_| holder.require(Scope::Mint))

@@ -32,7 +32,7 @@ use crate::pictures::PictureCache;
 /// milliseconds.
 const PAGE: u16 = 50;
 
-/// Limits how many archives are written at once.
+/// Limits how many archives are written at once. Its clones share the limit.
 #[derive(Debug, Clone)]
 pub struct Archives {
     limit: JobLimit,
@@ -42,7 +42,6 @@ impl Archives {
     /// Chosen: the largest take 60 MB each.
     const AT_ONCE: usize = 4;
 
-    /// Created once and shared.
     pub fn new() -> Self {
         Self {
             limit: JobLimit::new(Self::AT_ONCE),
