@@ -461,7 +461,7 @@ struct Renewal {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_shows_a_new_code_before_the_old_one_dies() {
+async fn a_page_shows_a_new_code_before_the_old_one_expires() {
     const LIFE: Duration = Duration::from_secs(21);
     const SHORTEST: Duration = Duration::from_secs(10);
     let (demo, mut browser) = demo_and_browser!();

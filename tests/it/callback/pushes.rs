@@ -125,7 +125,7 @@ async fn what_is_no_event_is_acknowledged_and_not_stored() {
 }
 
 #[tokio::test]
-async fn a_forged_push_is_refused_in_one_way_and_changes_nothing() {
+async fn a_forged_push_is_rejected_in_one_way_and_changes_nothing() {
     let database = Database::sqlite();
     let app = with_callback(&database)
         .set(

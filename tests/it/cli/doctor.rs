@@ -354,7 +354,7 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
 }
 
 #[tokio::test]
-async fn refused_pushes_fail_the_check_until_one_is_accepted() {
+async fn rejected_pushes_fail_the_check_until_one_is_accepted() {
     const STATS: (&str, &str) = (
         "WXQR_API_KEYS",
         "pos:0123456789abcdef:mint,ops:fedcba9876543210:stats",
@@ -714,7 +714,7 @@ async fn a_refused_database_is_reported_with_a_remedy() {
 }
 
 #[tokio::test]
-async fn the_classic_token_of_a_running_service_stays_alive() {
+async fn the_classic_token_of_a_running_service_stays_valid() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite://{}", folder.path().join("wxqr.db").display());
     let app = TestApp::with()

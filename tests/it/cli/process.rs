@@ -722,7 +722,7 @@ async fn each_request_is_one_log_line_with_its_id_and_its_keys_name() {
 }
 
 #[tokio::test]
-async fn probes_are_logged_at_debug() {
+async fn health_checks_are_logged_at_debug() {
     for (level, base, want) in [("info", "", 0), ("debug", "", 2), ("info", "/wx", 0)] {
         let url = format!("http://127.0.0.1{base}");
         let served = Served::with(&[("WXQR_LOG", level), ("WXQR_PUBLIC_URL", &url)]).await;
@@ -741,7 +741,7 @@ async fn probes_are_logged_at_debug() {
 }
 
 #[tokio::test]
-async fn it_starts_and_stays_up_while_wechat_is_unhappy() {
+async fn it_starts_and_stays_up_while_wechat_cannot_be_reached() {
     let nobody = format!("http://{}", closed_port());
     let served = Served::with(&[("WXQR_API_BASE", &nobody)]).await;
     let answer = served.get("/qrcode.json?scene_id=1").await;

@@ -279,7 +279,7 @@ async fn a_forwarded_address_from_a_stranger_is_not_believed() {
 }
 
 #[tokio::test]
-async fn what_costs_wechat_nothing_costs_the_visitor_nothing() {
+async fn rate_token_is_refunded_if_no_mint_call_left() {
     let app = in_mode("open").set("VISITOR_RATE", "1/1h").spawn().await;
     assert_eq!(
         app.get_as(keys::MINT, "/qrcode.json?scene_id=1")

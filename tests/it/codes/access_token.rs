@@ -54,7 +54,7 @@ async fn the_token_is_taken_before_the_first_visitor_and_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_dies_early_is_renewed_once_and_the_visitor_served() {
+async fn a_token_that_is_revoked_early_is_renewed_once_and_the_visitor_served() {
     type TokenRefusal<'a> = &'a dyn Fn(&Sandbox);
     let errcode = |errcode| {
         move |sandbox: &Sandbox| {
@@ -86,7 +86,7 @@ async fn a_token_that_dies_early_is_renewed_once_and_the_visitor_served() {
 }
 
 #[tokio::test]
-async fn single_flight_renews_a_dead_token_once_for_a_hundred_scenes() {
+async fn single_flight_renews_a_revoked_token_once_for_a_hundred_scenes() {
     let app = TestApp::spawn().await;
     assert_eq!(app.scene(1).await.status, StatusCode::OK);
     app.sandbox.rotate_tokens();
@@ -97,7 +97,7 @@ async fn single_flight_renews_a_dead_token_once_for_a_hundred_scenes() {
 }
 
 #[tokio::test]
-async fn a_dead_token_that_is_given_again_is_replaced_by_force_once() {
+async fn a_revoked_token_that_is_given_again_is_replaced_by_force_once() {
     let app = TestApp::spawn().await;
     assert_eq!(app.scene(1).await.status, StatusCode::OK);
     app.sandbox.kill_tokens();
@@ -189,7 +189,7 @@ async fn a_wrong_secret_costs_fewer_and_fewer_token_calls() {
 }
 
 #[tokio::test]
-async fn the_classic_call_works_and_is_renewed_after_an_early_death() {
+async fn the_classic_token_works_and_is_renewed_after_it_is_revoked() {
     let app = TestApp::with().set("TOKEN_SOURCE", "classic").spawn().await;
     assert_eq!(app.scene(1).await.status, StatusCode::OK);
     app.sandbox.kill_tokens();
@@ -281,7 +281,7 @@ async fn a_token_that_is_refused_again_and_again_does_not_loop() {
 }
 
 #[tokio::test]
-async fn who_may_not_force_a_refresh_waits_for_the_one_that_does() {
+async fn a_caller_that_may_not_force_a_refresh_waits_for_the_one_that_does() {
     let gate = Arc::new(Semaphore::new(0));
     let forced = Arc::new(AtomicBool::new(false));
     let (held, done) = (Arc::clone(&gate), Arc::clone(&forced));

@@ -215,7 +215,7 @@ impl Walk {
 }
 
 #[test]
-fn the_freshness_floor_is_the_models_and_no_dead_code_is_served() {
+fn the_freshness_floor_is_the_models_and_no_expired_code_is_served() {
     let config = Config {
         cases: WALKS,
         failure_persistence: None,

@@ -334,7 +334,7 @@ async fn a_key_without_the_scope_mint_is_charged_to_the_visitors_budget() {
 }
 
 #[tokio::test]
-async fn what_may_have_left_is_not_given_back() {
+async fn budget_is_not_refunded_after_a_request_may_have_left() {
     // The first host takes requests and never answers, the second cannot be reached.
     let dead_end = format!("{{sandbox}},http://{}", closed_port());
     let app = TestApp::with()
@@ -353,7 +353,7 @@ async fn what_may_have_left_is_not_given_back() {
 }
 
 #[tokio::test]
-async fn a_code_that_died_on_its_way_is_not_served() {
+async fn a_code_expired_on_arrival_is_not_served() {
     let app = TestApp::with()
         .failing(Target::Create, FaultKind::Slow(Duration::from_millis(1500)))
         .spawn()
@@ -392,7 +392,7 @@ async fn a_keys_code_lives_as_the_key_asks_whatever_a_visitor_waits_for() {
 }
 
 #[tokio::test]
-async fn what_never_left_costs_no_budget() {
+async fn budget_is_refunded_if_no_mint_call_left() {
     let sandbox = TestApp::spawn().await;
     let app = TestApp::with()
         .set("ANONYMOUS_BUDGET", "1")
@@ -413,7 +413,7 @@ async fn what_never_left_costs_no_budget() {
 const VISITORS_SLOTS: u32 = 60;
 
 #[tokio::test]
-async fn a_key_gets_a_scene_for_whose_slot_a_visitor_waits() {
+async fn upstream_permits_reserved_for_keys_serve_a_scene_that_a_visitor_waits_for() {
     let app = TestApp::with().set("UPSTREAM_TIMEOUT", "1s").spawn().await;
     app.scene(1).await;
     let hang = Fault::new(Target::Create, FaultKind::Hang).times(VISITORS_SLOTS);
@@ -556,7 +556,7 @@ fn short_lived(seconds: u32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mint_dead_on_arrival_does_not_fail_longer_requests() {
+async fn a_code_expired_on_arrival_does_not_fail_longer_requests() {
     let app = TestApp::with()
         .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
         .failing(Target::Create, SLOWER_THAN_A_LIFE)

@@ -386,7 +386,7 @@ async fn a_restart_makes_nothing_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_restart_wechats_silence_is_no_fault_for_a_code_that_lives() {
+async fn serve_stale_works_after_a_restart() {
     let (upstream, database) = (Upstream::spawn().await, Database::sqlite());
     let path = "/qrcode.json?scene_id=7";
     let replica = upstream.replica(&database.url, &[]).await;

@@ -78,7 +78,7 @@ const SECONDS: &[(&str, bool)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_number_of_wechats_is_more_than_a_life() {
+async fn a_lifetime_from_wechat_is_used_or_refused() {
     for (seconds, is_one) in SECONDS {
         let status = if *is_one { 200 } else { 502 };
         let (_upstream, app) = service(&token(seconds), &code("7200")).await;
@@ -115,7 +115,7 @@ async fn a_permanent_code_is_not_lost_over_its_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_life_that_is_left_out_is_as_asked() {
+async fn a_lifetime_that_is_left_out_is_as_requested() {
     for seconds in ["null", "\"\"", "\" \""] {
         let (_upstream, app) = service(&token("7200"), &code(seconds)).await;
         let answer = app.get("/qrcode.json?scene_id=1&expire_seconds=3600").await;

@@ -192,7 +192,7 @@ async fn a_stop_by_the_minute_limit_ends_within_seconds_for_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_waits_for_no_minute_limit_and_has_its_living_code_at_once() {
+async fn a_key_waits_for_no_minute_limit_and_is_served_its_unexpired_code() {
     for timeout in ["2s", "5s"] {
         let limited = Limited::spawn(1, Duration::from_hours(1)).await;
         let service = limited.service().set("UPSTREAM_TIMEOUT", timeout);

@@ -33,7 +33,7 @@ async fn are_refused(requests: &[String]) {
 }
 
 #[tokio::test]
-async fn what_a_proxy_could_read_differently_is_refused() {
+async fn request_smuggling_by_what_a_proxy_could_read_differently_is_refused() {
     are_refused(&[
         // Lines that end in less than CR LF, or in more.
         "GET /healthz HTTP/1.1\nHost: a\n\n".to_owned(),
@@ -109,7 +109,7 @@ async fn what_a_proxy_could_read_differently_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_whose_length_a_proxy_could_read_differently_is_refused() {
+async fn request_smuggling_by_the_length_of_a_body_is_refused() {
     are_refused(&[
         post("Content-Length: 1\r\nContent-Length: 2\r\n\r\na"),
         post("Content-Length: 1\r\ncontent-length: 1\r\n\r\na"),
@@ -142,7 +142,7 @@ async fn a_body_whose_length_a_proxy_could_read_differently_is_refused() {
 }
 
 #[tokio::test]
-async fn what_clients_and_proxies_send_is_taken() {
+async fn what_clients_and_proxies_send_is_not_taken_for_smuggling() {
     let app = TestApp::spawn().await;
     let chinese = "中文";
     for (request, want) in [

@@ -335,7 +335,7 @@ async fn a_page_has_one_image_and_its_source_is_the_ticket_encoded_once() {
 }
 
 #[tokio::test]
-async fn a_page_speaks_the_visitors_language() {
+async fn accept_language_decides_the_language_of_a_page() {
     let app = TestApp::spawn().await;
     for (path, accepted, lang) in [
         ("/qrcode?scene_id=1", "", "zh-CN"),

@@ -116,7 +116,7 @@ async fn slow_clients_are_closed_and_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn eviction_keeps_a_place_for_new_clients() {
+async fn eviction_keeps_a_slot_for_new_clients() {
     const MOST: usize = 20;
     let served = served(&[
         ("WXQR_MAX_CONNECTIONS", "20"),
@@ -222,7 +222,7 @@ async fn posted(app: &TestApp, rest: &str) -> RawAnswer {
 }
 
 #[tokio::test]
-async fn a_body_is_not_waited_for_where_it_is_not_wanted() {
+async fn a_response_that_needs_no_body_does_not_wait_for_it() {
     let app = TestApp::spawn().await;
     for (request, key, status) in [
         ("POST /api/codes", "", 401),

@@ -204,7 +204,7 @@ async fn meet(api: Target, kind: FaultKind, format: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_fault_of_wechat_brings_a_secret_to_light() {
+async fn no_fault_of_wechat_leaks_a_secret() {
     let mut cases = Vec::new();
     for api in [Target::Create, Target::Token] {
         for kind in faults() {
@@ -233,7 +233,7 @@ fn echo(errcode: i64, cut: usize) -> impl Fn(Seen) -> Reply + Clone + Send + Syn
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_wechat_echoes_is_struck_out() {
+async fn what_wechat_echoes_is_redacted() {
     // At the places where a long text is cut, a secret is cut in two.
     let of = |errcode: i64| [0, 270, 280].map(|cut| (errcode, cut));
     let cases = [40001, 48001, 45009, -1, 40053].into_iter().flat_map(of);
@@ -251,7 +251,7 @@ async fn what_wechat_echoes_is_struck_out() {
 }
 
 #[tokio::test]
-async fn an_echo_of_the_token_call_is_struck_out() {
+async fn an_echo_of_the_token_call_is_redacted() {
     for format in FORMATS {
         for source in ["stable", "classic"] {
             let upstream = Upstream::speaking(|call: Seen| {
@@ -277,7 +277,7 @@ async fn an_echo_of_the_token_call_is_struck_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hosts_that_refuse_or_do_not_exist_bring_nothing_to_light() {
+async fn hosts_that_refuse_or_do_not_exist_leak_no_secret() {
     let nobody = format!("http://{}", closed_port());
     let plain = Upstream::speaking(|_| Reply(200, String::new())).await;
     let no_tls = format!("https://{}", plain.address);

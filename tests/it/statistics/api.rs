@@ -617,7 +617,7 @@ async fn check_filters(followed: &Followed) {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused_with_what_can() {
+async fn a_refused_parameter_names_what_is_accepted() {
     let followed = a_week().await;
     let (days, limit) = ("must be a day such as 2026-11-22", "from 1 to 1000");
     for (path, parameter, want) in [
@@ -676,7 +676,7 @@ async fn what_cannot_be_asked_is_refused_with_what_can() {
 }
 
 #[tokio::test]
-async fn more_rows_than_anybody_reads_are_refused_before_they_are_made() {
+async fn row_limit_refuses_statistics_before_they_are_computed() {
     let followed = Followed::spawn().await;
     for scene in 1..=3 {
         let body = json!({"scene_id": scene, "label": "a", "group": if scene == 1 { "one" } else { "more" }});

@@ -557,7 +557,7 @@ async fn an_openid_is_given_only_while_its_owner_follows(bench: Bench) {
     assert_eq!(people.len(), 1, "one name for all of it");
 }
 
-async fn what_is_forgotten_leaves_the_numbers_and_what_they_need(bench: Bench) {
+async fn retention_keeps_the_numbers_and_what_they_need(bench: Bench) {
     bench.code("1").await;
     let recorded = [
         follow(1, "a", "1"),
@@ -602,7 +602,7 @@ async fn what_is_forgotten_leaves_the_numbers_and_what_they_need(bench: Bench) {
     assert_eq!(held, BTreeSet::from(["a", "c"].map(str::to_owned)));
 }
 
-async fn forgetting_goes_batch_by_batch(bench: Bench) {
+async fn retention_removes_events_batch_by_batch(bench: Bench) {
     for batch in 0..6_i64 {
         let events: Vec<_> = (0..100)
             .map(|n| scan(batch, &format!("o{n}-{batch}"), "1"))
@@ -824,8 +824,8 @@ contract! { sqlite postgres: {
     numbers_by_day_have_every_day,
     events_are_listed_in_either_order_page_by_page,
     an_openid_is_given_only_while_its_owner_follows,
-    what_is_forgotten_leaves_the_numbers_and_what_they_need,
-    forgetting_goes_batch_by_batch,
+    retention_keeps_the_numbers_and_what_they_need,
+    retention_removes_events_batch_by_batch,
     a_scan_of_a_binding_takes_it_once_and_is_no_statistics,
     a_binding_goes_after_its_end_and_its_scans_are_still_none,
     codes_of_bindings_are_not_listed,

@@ -94,7 +94,7 @@ async fn a_locked_row_fails_the_call_that_needs_it_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_result_is_written_while_a_crowd_waits_for_a_lock() {
+async fn a_result_is_written_while_many_commands_wait_for_a_lock() {
     let Some(database) = Database::postgres().await else {
         return;
     };
