@@ -23,7 +23,7 @@ import tempfile
 import time
 
 from rig import report
-from slow_clients import CLOSED_WITHIN_S, PATIENCE_S, Visitor, address_of, memory_mib, open_files
+from slow_clients import CLOSED_WITHIN_S, TIMEOUT_S, Visitor, address_of, memory_mib, open_files
 
 ASK_EVERY_S = 0.01
 MOST_MIB = 256
@@ -94,7 +94,7 @@ def figures_of(arguments, name, attack):
             return measure(service.pid, address_of(service), arguments.clients, name, attack)
         finally:
             service.terminate()
-            service.wait(PATIENCE_S)
+            service.wait(TIMEOUT_S)
 
 
 def measure(pid, address, clients, name, attack):
@@ -139,10 +139,10 @@ def hold(address, clients, request, report):
     """Opens all clients, sends what the service accepts, and reports the lifetime of each in seconds, None if still open."""
     streams, left, opened, lives = {}, {}, {}, {}
     epoll = select.epoll()
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end and (len(streams) < clients or None in lives.values()):
         if len(streams) < clients:
-            stream = socket.create_connection(address, PATIENCE_S)
+            stream = socket.create_connection(address, TIMEOUT_S)
             stream.setblocking(False)
             handle = stream.fileno()
             streams[handle], left[handle] = stream, memoryview(request)

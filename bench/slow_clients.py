@@ -29,7 +29,7 @@ DRIP_EVERY_S = 1.0
 ASK_EVERY_S = 0.01
 P99_MS = 50
 CLOSED_WITHIN_S = 15
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 def main():
@@ -49,7 +49,7 @@ def main():
             line, kept = measure(service.pid, address, arguments)
         finally:
             service.terminate()
-            service.wait(PATIENCE_S)
+            service.wait(TIMEOUT_S)
     report(line, kept)
     sys.exit(0 if kept else 1)
 
@@ -122,7 +122,7 @@ class Visitor:
         self.asked = 0
 
     def connection(self):
-        return http.client.HTTPConnection(*self.address, timeout=PATIENCE_S)
+        return http.client.HTTPConnection(*self.address, timeout=TIMEOUT_S)
 
     def ask(self):
         """Sends one request, and returns the seconds until the whole answer, connecting included."""
@@ -160,7 +160,7 @@ def slow_clients(address, silent, dripping, report):
     clients, opened, lives = {}, {}, {}
     epoll = select.epoll()
     for number in range(silent + dripping):
-        client = socket.create_connection(address, PATIENCE_S)
+        client = socket.create_connection(address, TIMEOUT_S)
         client.setblocking(False)
         handle = client.fileno()
         clients[handle], opened[handle], lives[handle] = client, time.monotonic(), None
@@ -168,7 +168,7 @@ def slow_clients(address, silent, dripping, report):
         if number >= silent:
             client.send(b"GET / HTTP/1.1\r\nX: ")
     drips = list(clients)[silent:]
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     next_drip = time.monotonic() + DRIP_EVERY_S
     while None in lives.values() and time.monotonic() < end:
         for handle, _ in epoll.poll(max(0.0, next_drip - time.monotonic())):

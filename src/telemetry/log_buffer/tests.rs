@@ -3,7 +3,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use super::*;
 
 /// Far longer than any of these tests takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A scripted writer: each write waits for a permit, and writes at most so many bytes.
 struct Pipe {
@@ -39,7 +39,7 @@ fn started(pipe: Pipe) -> LogBuffer {
 
 /// Waits until the thread waits for the pipe.
 fn wait_until_in_pipe(output: &Receiver<Vec<u8>>) {
-    let entered = output.recv_timeout(PATIENCE).expect("it writes");
+    let entered = output.recv_timeout(TIMEOUT).expect("it writes");
     assert_eq!(entered, b"");
 }
 
@@ -55,7 +55,7 @@ fn lines_are_written_in_their_order_whatever_the_pipe_takes_at_once() {
     for taken in [Ok(1), would_block(), Ok(5), interrupted(), Ok(1000)] {
         permit.send(taken).unwrap();
     }
-    buffer.flush(PATIENCE);
+    buffer.flush(TIMEOUT);
     let written: Vec<u8> = output.try_iter().flatten().collect();
     assert_eq!(String::from_utf8(written).unwrap(), "one\ntwo\nthree\n");
 }
@@ -95,7 +95,7 @@ fn what_does_not_fit_is_dropped_and_reported_once_after_the_pipe_is_read() {
     for _ in 0..3 {
         permit.send(Ok(usize::MAX)).unwrap();
     }
-    buffer.flush(PATIENCE);
+    buffer.flush(TIMEOUT);
     let written: Vec<u8> = output.try_iter().flatten().collect();
     let want = [b"in the pipe\n", &*LINE.repeat(2 * FIT), b"5 lost\n"].concat();
     assert_eq!(written.len(), want.len());
@@ -120,14 +120,14 @@ fn lines_that_cannot_be_written_are_reported_until_a_report_is_written() {
     buffer.append(b"three\n");
     wait_until_in_pipe(&output);
     permit.send(Ok(usize::MAX)).unwrap();
-    assert_eq!(output.recv_timeout(PATIENCE).unwrap(), b"three\n");
+    assert_eq!(output.recv_timeout(TIMEOUT).unwrap(), b"three\n");
     wait_until_in_pipe(&output);
     permit.send(full()).unwrap();
     buffer.append(b"four\n");
     for _ in 0..2 {
         permit.send(Ok(usize::MAX)).unwrap();
     }
-    buffer.flush(PATIENCE);
+    buffer.flush(TIMEOUT);
     let written: Vec<u8> = output.try_iter().flatten().collect();
     assert_eq!(String::from_utf8(written).unwrap(), "four\n3 lost\n");
 }
@@ -139,7 +139,7 @@ fn a_flush_waits_for_no_report_that_cannot_be_written() {
     drop(permit);
     buffer.append(b"one\n");
     let started_at = Instant::now();
-    buffer.flush(PATIENCE);
-    assert!(started_at.elapsed() < PATIENCE);
+    buffer.flush(TIMEOUT);
+    assert!(started_at.elapsed() < TIMEOUT);
     assert_eq!(buffer.0.lock().lost, 1);
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 use crate::support::skip::skip;
 
 /// Names under which systems install it.
@@ -42,7 +42,7 @@ pub(crate) struct Chromium {
     base: String,
     _process: Child,
     _profile: TempDir,
-    _turn: SemaphorePermit<'static>,
+    _permit: SemaphorePermit<'static>,
 }
 
 impl Chromium {
@@ -52,7 +52,7 @@ impl Chromium {
             skip("chromium is not installed", REQUIRE);
             return None;
         };
-        let turn = AT_ONCE.acquire().await.unwrap();
+        let permit = AT_ONCE.acquire().await.unwrap();
         let profile = tempfile::tempdir().unwrap();
         let mut process = Command::new(program)
             .args(["--headless=new", "--no-sandbox", "--no-first-run"])
@@ -74,7 +74,7 @@ impl Chromium {
             connection: Connection::open(&endpoint).await,
             _process: process,
             _profile: profile,
-            _turn: turn,
+            _permit: permit,
         })
     }
 
@@ -123,7 +123,7 @@ fn find() -> Option<PathBuf> {
 /// Where the browser listens, which it says on standard error.
 async fn endpoint(process: &mut Child) -> String {
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let line = timeout_at(deadline, lines.next_line())
             .await
@@ -368,7 +368,7 @@ impl Connection {
         let id = self.last_id;
         let text = json!({"id": id, "method": method, "params": parameters}).to_string();
         self.socket.send(Message::text(text)).await.unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let mut message = self.next(method, deadline).await;
             if message["id"] == id {
@@ -381,7 +381,7 @@ impl Connection {
 
     /// Waits for an event, if it has not come already.
     async fn event(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(event) = self.events.iter().find(|event| is_it(event)) {
                 return event.clone();

@@ -20,7 +20,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use self::chromium::{Chromium, Page, Screen, keep};
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 use crate::support::demo::Demo;
 use crate::support::picture::{decode_png, read_by_zbar};
 use crate::support::skip::skip;
@@ -280,7 +280,7 @@ async fn drawn_code(page: &mut Page) -> Vec<u8> {
         if !decoded(&png).is_empty() {
             return png;
         }
-        assert!(started.elapsed() < PATIENCE, "no code is drawn");
+        assert!(started.elapsed() < TIMEOUT, "no code is drawn");
     }
 }
 

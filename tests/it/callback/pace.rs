@@ -181,7 +181,7 @@ async fn pace_of(database: &Database, how: String, mode: Mode) -> (Figures, Vec<
     let mut figures = Figures::of(format!("500 events a second for {seconds} s, {how}"));
     let what = format!("of {} events, not acknowledged", grouped(met.asked()));
     figures.exactly(&what, 0, met.failures.len());
-    figures.tell(
+    figures.report(
         "until they were acknowledged, p50",
         millis(met.percentile(50)),
     );

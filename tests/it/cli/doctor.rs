@@ -341,9 +341,12 @@ async fn the_callback_is_asked_where_wechat_would_ask_it() {
             more.push(("WXQR_ENCODING_AES_KEY", key));
         }
         let output = doctor(&api_base, &more).await;
-        let told = line(&output, start);
-        assert!(told.contains(&format!("{public_url}/callback")), "{told}");
-        assert!(told.ends_with(end), "{told}");
+        let finding = line(&output, start);
+        assert!(
+            finding.contains(&format!("{public_url}/callback")),
+            "{finding}"
+        );
+        assert!(finding.ends_with(end), "{finding}");
         assert_eq!(output.status == 1, is_failure, "{output:?}");
         for secret in [token, KEY, "signature="] {
             assert!(!output.stdout.contains(secret), "{output:?}");
@@ -433,8 +436,8 @@ async fn rejected_pushes_fail_the_check_until_one_is_accepted() {
             if by.len() == 1 && !is_failure {
                 line(&output, "skip  callback: needs WXQR_PUBLIC_URL");
             } else {
-                let told = line(&output, start);
-                assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+                let finding = line(&output, start);
+                assert!(parts.iter().all(|part| finding.contains(part)), "{finding}");
             }
             assert_eq!(output.status == 1, is_failure, "{output:?}");
             for secret in [TOKEN, AES_KEY, "fedcba9876543210", "0123456789abcdef:"] {
@@ -478,8 +481,11 @@ async fn a_token_that_was_changed_later_fails_the_check() {
         assert_eq!(push(query).await, 403);
         let output = doctor(&api_base, &settings).await;
         let start = format!("{verdict}  callback: 1 push accepted and {refused} refused");
-        let told = line(&output, &start);
-        assert!(told.contains("its signature does not match"), "{told}");
+        let finding = line(&output, &start);
+        assert!(
+            finding.contains("its signature does not match"),
+            "{finding}"
+        );
         assert_eq!(output.status == 1, verdict == "FAIL", "{output:?}");
     }
 }
@@ -498,10 +504,10 @@ async fn a_key_is_not_sent_over_http_to_whatever_answers() {
     ];
     let api_base = format!("http://{}", service.sandbox_address);
     let output = doctor(&api_base, &settings).await;
-    let told = line(&output, "warn  callback: http");
+    let finding = line(&output, "warn  callback: http");
     assert!(
-        told.contains("whether pushes are accepted is not known"),
-        "{told}"
+        finding.contains("whether pushes are accepted is not known"),
+        "{finding}"
     );
     let paths: Vec<_> = anybody.seen().into_iter().map(|seen| seen.path).collect();
     assert_eq!(paths, ["/callback"]);

@@ -15,7 +15,7 @@ use crate::support::app::{APP_ID, APP_SECRET, Builder, TestApp};
 use crate::support::keys;
 use crate::support::process::Process;
 use crate::support::upstream::{Reply, Seen, Upstream};
-use crate::support::{PATIENCE, client, eventually, eventually_async};
+use crate::support::{TIMEOUT, client, eventually, eventually_async};
 
 /// A service that calls a scripted WeChat.
 async fn on(upstream: &Upstream) -> TestApp {
@@ -255,7 +255,7 @@ async fn a_token_near_its_end_is_renewed_in_the_background() {
     let mut scene = 1;
     while !created_with("token-number-1") {
         scene += 1;
-        assert!(started.elapsed() < PATIENCE, "the new token is used");
+        assert!(started.elapsed() < TIMEOUT, "the new token is used");
         assert_eq!(app.scene(scene).await.status, StatusCode::OK);
     }
 }

@@ -27,7 +27,7 @@ enum Step {
     WaitForFloor { asked: u64, off_by: i64 },
     /// A request of this lifetime, which arrived that long ago. If it mints, WeChat grants this
     /// percentage.
-    Wish {
+    Request {
         asked: u64,
         ago: Duration,
         granted: u64,
@@ -98,7 +98,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => millis(60_000).prop_map(Step::Wait),
         4 => (lives(), -2..=2_i64).prop_map(|(asked, off_by)| Step::WaitForFloor { asked, off_by }),
         14 => (lives(), millis(30_000), prop_oneof![Just(100), 1..=100_u64])
-            .prop_map(|(asked, ago, granted)| Step::Wish { asked, ago, granted }),
+            .prop_map(|(asked, ago, granted)| Step::Request { asked, ago, granted }),
     ]
 }
 
@@ -135,7 +135,7 @@ impl Walk {
         match *step {
             Step::Wait(pause) => self.clock.advance(pause),
             Step::WaitForFloor { asked, off_by } => self.wait_for_floor(asked, off_by),
-            Step::Wish {
+            Step::Request {
                 asked,
                 ago,
                 granted,

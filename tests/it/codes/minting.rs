@@ -362,7 +362,7 @@ async fn a_code_expired_on_arrival_is_not_served() {
     assert_eq!(short.problem(), (504, "upstream_timeout".to_owned()));
 }
 
-/// A visitor's wish for a long life is not what a key's code is made for.
+/// The lifetime that a visitor requests does not become that of a key's code.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keys_code_lives_as_the_key_asks_whatever_a_visitor_waits_for() {
     const MONTH: u32 = 2_592_000;
@@ -409,26 +409,26 @@ async fn budget_is_refunded_if_no_mint_call_left() {
     assert_eq!(app.scene(2).await.problem().1, "budget_exhausted");
 }
 
-/// Permits that visitors may take (`codes::admission`).
-const VISITORS_SLOTS: u32 = 60;
+/// Upstream permits for visitors (`codes::admission`).
+const VISITORS_PERMITS: u32 = 60;
 
 #[tokio::test]
 async fn upstream_permits_reserved_for_keys_serve_a_scene_that_a_visitor_waits_for() {
     let app = TestApp::with().set("UPSTREAM_TIMEOUT", "1s").spawn().await;
     app.scene(1).await;
-    let hang = Fault::new(Target::Create, FaultKind::Hang).times(VISITORS_SLOTS);
+    let hang = Fault::new(Target::Create, FaultKind::Hang).times(VISITORS_PERMITS);
     app.sandbox.set_faults(vec![hang]);
     let before = app.creates();
     let ask = |n: u32| app.scene(1000 + n);
-    let crowd = join_all((0..VISITORS_SLOTS).map(ask));
+    let crowd = join_all((0..VISITORS_PERMITS).map(ask));
     let (crowd, ()) = tokio::join!(
         crowd,
-        eventually("every slot is taken", || {
-            app.creates() == before + VISITORS_SLOTS as usize
+        eventually("every permit is taken", || {
+            app.creates() == before + VISITORS_PERMITS as usize
         })
     );
     assert!(crowd.iter().all(|answer| answer.status == 504));
-    // Its mint goes on waiting for a slot.
+    // Its mint goes on waiting for a permit.
     assert_eq!(app.scene(7).await.status, 504);
     // On a busy machine that may take longer than a caller waits.
     eventually_async("the key has its code", || async {
@@ -548,8 +548,8 @@ async fn a_failing_scene_leaves_its_neighbours_alone() {
     assert_eq!(app.creates(), 2);
 }
 
-/// WeChat takes longer than a life of a second.
-const SLOWER_THAN_A_LIFE: FaultKind = FaultKind::Slow(Duration::from_millis(1500));
+/// WeChat takes longer than a lifetime of a second.
+const SLOWER_THAN_A_LIFETIME: FaultKind = FaultKind::Slow(Duration::from_millis(1500));
 
 fn short_lived(seconds: u32) -> String {
     format!("/qrcode.json?scene_str=victim&expire_seconds={seconds}")
@@ -559,7 +559,7 @@ fn short_lived(seconds: u32) -> String {
 async fn a_code_expired_on_arrival_does_not_fail_longer_requests() {
     let app = TestApp::with()
         .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
-        .failing(Target::Create, SLOWER_THAN_A_LIFE)
+        .failing(Target::Create, SLOWER_THAN_A_LIFETIME)
         .spawn()
         .await;
     let attacker = tokio::spawn(Answer::to(client().get(app.url(&short_lived(1)))));
@@ -583,7 +583,7 @@ async fn a_code_expired_on_arrival_does_not_fail_longer_requests() {
 async fn repeated_short_lifetimes_delay_no_request() {
     let app = TestApp::with()
         .set("UPSTREAM_TIMEOUT", LONG_ENOUGH)
-        .failing(Target::Create, SLOWER_THAN_A_LIFE)
+        .failing(Target::Create, SLOWER_THAN_A_LIFETIME)
         .spawn()
         .await;
     let attack = |n: u32| {

@@ -269,7 +269,7 @@ fn the_page_says_what_every_room_is_for() {
     for (room, _) in MAY_USE {
         assert!(
             page.contains(&format!("**{room}**")),
-            "ARCHITECTURE.md does not tell what {room} is for"
+            "ARCHITECTURE.md does not say what {room} is for"
         );
     }
 }

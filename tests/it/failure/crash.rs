@@ -14,7 +14,7 @@ use wxqr::clock::{Clock as _, SystemClock};
 
 use crate::support::answer::Answer;
 use crate::support::database::Database;
-use crate::support::figures::{Figures, grouped, tell};
+use crate::support::figures::{Figures, grouped, report};
 use crate::support::fleet::{Replica, Upstream, created, spread, tickets};
 use crate::support::keys;
 use crate::support::{eventually, eventually_async};
@@ -289,14 +289,14 @@ async fn a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged() 
         };
         tokio::join!(asking, killing);
     }
-    tell("100 kills", started.elapsed());
+    report("100 kills", started.elapsed());
 
     let acknowledged = load.acknowledged.into_inner().unwrap();
     let permanent = acknowledged
         .keys()
         .filter(|scene| scene.starts_with('p'))
         .count();
-    tell(
+    report(
         "acknowledged, and permanent among them",
         (acknowledged.len(), permanent),
     );
@@ -341,7 +341,7 @@ async fn a_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged() 
         .filter(|code| code["permanent"] == true)
         .count();
     let (used, unknown) = replica[0].stock().await;
-    tell(
+    report(
         "permanent codes used, and unknown among them",
         (used, unknown),
     );
@@ -370,17 +370,17 @@ async fn a_restart_makes_nothing_again() {
     let replica = [upstream.replica(&database.url, &[]).await];
     let started = Instant::now();
     let before = tickets(&spread(&replica, 32, paths()).await);
-    tell("1000 temporary codes minted", started.elapsed());
+    report("1000 temporary codes minted", started.elapsed());
     assert_eq!((before.len(), upstream.creates()), (1000, 1000));
     let [replica] = replica;
     replica.kill().await;
 
     let started = Instant::now();
     let replica = [upstream.replica(&database.url, &[]).await];
-    tell("restarted", started.elapsed());
+    report("restarted", started.elapsed());
     let started = Instant::now();
     let after = tickets(&spread(&replica, 32, paths()).await);
-    tell("1000 temporary codes from the store", started.elapsed());
+    report("1000 temporary codes from the store", started.elapsed());
     assert_eq!(after, before);
     assert_eq!(upstream.creates(), 1000);
 }
@@ -418,7 +418,7 @@ async fn durable_mints_are_all_in_the_ledger() {
             took.push(answer.took);
         }
         took.sort();
-        tell(
+        report(
             &format!("{kind} mint, median and 99th of 100"),
             (took[50], took[98]),
         );

@@ -15,7 +15,7 @@ use crate::support::figures::{Figures, grouped, sized};
 use crate::support::fleet::Upstream;
 use crate::support::load::Paced;
 use crate::support::pushes::{PushedEvent, TOKEN, signed_query};
-use crate::support::{PATIENCE, client, eventually, eventually_async};
+use crate::support::{TIMEOUT, client, eventually, eventually_async};
 
 /// Pushes that WeChat repeats until they are acknowledged.
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl WeChat {
                 let openid = pushed_event.openid;
                 self.acknowledged.lock().unwrap().insert(openid);
             } else {
-                let is_busy = status == 503 && started.elapsed() < PATIENCE;
+                let is_busy = status == 503 && started.elapsed() < TIMEOUT;
                 assert!(is_busy, "{status}: {pushed_event:?}");
                 self.unanswered.lock().unwrap().push(pushed_event);
                 tokio::task::yield_now().await;

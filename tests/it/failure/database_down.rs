@@ -17,7 +17,7 @@ use wechat_sandbox::{FaultKind, Target};
 
 use crate::support::answer::Answer;
 use crate::support::database::{Cluster, Database, is_root};
-use crate::support::figures::{Figures, grouped, in_time, tell};
+use crate::support::figures::{Figures, grouped, in_time, report};
 use crate::support::fleet::{Replica, Upstream, tickets};
 use crate::support::keys;
 use crate::support::skip::skip;
@@ -317,7 +317,7 @@ async fn a_full_disk_stops_permanent_mints_before_the_call_and_nothing_else() {
             readiness(&replica.get("/readyz").await).1 == "ok"
         })
         .await;
-        tell("back to normal after", freed.elapsed());
+        report("back to normal after", freed.elapsed());
         assert!(
             in_time(freed.elapsed(), HEALED_WITHIN),
             "{:?}",

@@ -49,8 +49,8 @@ async fn a_permanent_code_that_came_while_the_database_was_away_is_written_down_
     gate.open();
     assert_eq!(asked.await.unwrap().problem(), unavailable());
     let unwritten = "a permanent code could not be saved: retrying";
-    let told = replica.process.wait_for_line(unwritten).await;
-    let told: Value = serde_json::from_str(&told).unwrap();
+    let logged = replica.process.wait_for_line(unwritten).await;
+    let logged: Value = serde_json::from_str(&logged).unwrap();
 
     block_in_place(|| cluster.resume());
     let written = "the permanent code is saved";
@@ -61,7 +61,7 @@ async fn a_permanent_code_that_came_while_the_database_was_away_is_written_down_
     let other = upstream.replica(&cluster.url(), &[]).await;
     for replica in [&replica, &other] {
         let visitor = replica.get(POSTER).await;
-        assert_eq!(visitor.ticket(), ticket_in(&told), "{visitor:?}");
+        assert_eq!(visitor.ticket(), ticket_in(&logged), "{visitor:?}");
         assert_eq!(replica.stock().await, (1, 0));
     }
     assert_eq!(upstream.creates(), 1);

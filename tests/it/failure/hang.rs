@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use wechat_sandbox::{FaultKind, Target};
 
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 use crate::support::answer::Answer;
 use crate::support::database::Database;
 use crate::support::figures::{Figures, grouped, sized};
@@ -75,7 +75,7 @@ async fn most_memory(replica: &Replica, within: Duration) -> usize {
 
 /// Waits for one; whoever reads of a failure wants to know what was answered instead.
 async fn new_codes_are_made_again(replica: &Replica) {
-    let end = tokio::time::Instant::now() + PATIENCE;
+    let end = tokio::time::Instant::now() + TIMEOUT;
     loop {
         let answer = replica.get("/qrcode.json?scene_str=afterwards").await;
         if answer.status == StatusCode::OK {
@@ -137,14 +137,14 @@ async fn while_wechat_hangs_known_codes_are_served_as_ever() {
         Duration::from_millis(20),
         of_known.percentile(99),
     );
-    figures.tell(
-        "visitors of new codes, all told so with 504 or 503",
+    figures.report(
+        "visitors of new codes, all answered 504 or 503",
         grouped(of_new.asked()),
     );
     if let Some(before) = before {
         let [at_first, later] = [at_first, later].map(|most| most.saturating_sub(before));
         assert!(later < MAX_GROWTH, "grew by {} MiB", later / MIB);
-        figures.tell(
+        figures.report(
             "memory that the waiting ones took in the first half",
             format!("{} MiB", at_first / MIB),
         );
@@ -157,7 +157,7 @@ async fn while_wechat_hangs_known_codes_are_served_as_ever() {
             further < FLAT,
         );
     }
-    figures.tell(
+    figures.report(
         "until new codes were made again, once WeChat answered",
         format!("{:.1} s", back.as_secs_f64()),
     );

@@ -43,9 +43,9 @@ impl Balancer {
             .iter()
             .filter(|backend| backend.is_ready.load(Ordering::Relaxed));
         let ready: Vec<_> = ready.collect();
-        let turn = self.sent.fetch_add(1, Ordering::Relaxed);
+        let next = self.sent.fetch_add(1, Ordering::Relaxed);
         ready
-            .get(turn % ready.len().max(1))
+            .get(next % ready.len().max(1))
             .map(|backend| Arc::clone(backend))
     }
 
@@ -173,5 +173,5 @@ async fn replicas_are_restarted_under_load_and_no_request_fails() {
         0,
         met.failures.len(),
     );
-    figures.tell("what they waited, p99", millis(met.percentile(99)));
+    figures.report("what they waited, p99", millis(met.percentile(99)));
 }

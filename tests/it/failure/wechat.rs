@@ -1,5 +1,5 @@
-//! WeChat fails in every way that the sandbox knows: what visitors are told, how often WeChat is
-//! asked, what still works.
+//! WeChat fails in every way that the sandbox knows: what visitors are answered, how often WeChat
+//! is asked, what still works.
 
 use std::time::Duration;
 
@@ -198,8 +198,8 @@ async fn an_exhausted_quota_stops_further_calls() {
 async fn with_three_calls_in_ten_failing_nearly_everybody_is_served() {
     const REQUESTS: u32 = 2000;
     // A visitor's own time is measured in full size: here the machine may be busy.
-    let patience = TestApp::with().set("UPSTREAM_TIMEOUT", sized("30s", "5s"));
-    let app = patience.spawn().await;
+    let app = TestApp::with().set("UPSTREAM_TIMEOUT", sized("30s", "5s"));
+    let app = app.spawn().await;
     // A fault sees only the calls that those before it let pass: 10, 9.9 and 9.7 of each hundred.
     let faults = [
         (FaultKind::Errcode(-1), 10),

@@ -22,7 +22,7 @@ struct Attack {
 
 /// The answers to strangers.
 #[derive(Debug, Default)]
-struct Told {
+struct Outcomes {
     served: usize,
     over_budget: usize,
     over_rate: usize,
@@ -32,7 +32,7 @@ struct Told {
     others: Vec<Answer>,
 }
 
-impl Told {
+impl Outcomes {
     fn note(mut self, answer: Answer) -> Self {
         if answer.status == StatusCode::OK {
             self.served += 1;
@@ -58,7 +58,7 @@ fn address(n: usize) -> String {
     }
 }
 
-async fn strangers(replicas: &[Replica], attack: &Attack) -> Told {
+async fn strangers(replicas: &[Replica], attack: &Attack) -> Outcomes {
     let asking = (0..attack.scenes).map(|n| {
         let request =
             replicas[n % replicas.len()].request(&format!("/qrcode.json?scene_str=burn-{n}"));
@@ -68,7 +68,9 @@ async fn strangers(replicas: &[Replica], attack: &Attack) -> Told {
     });
     stream::iter(asking)
         .buffer_unordered(ABREAST)
-        .fold(Told::default(), async |told, answer| told.note(answer))
+        .fold(Outcomes::default(), async |outcomes, answer| {
+            outcomes.note(answer)
+        })
         .await
 }
 
@@ -112,7 +114,7 @@ async fn strangers_spend_the_budget_and_no_more_while_keys_are_served() {
         upstream.replica(&database.url, &settings).await,
         upstream.replica(&database.url, &settings).await,
     ];
-    let (told, owners) = tokio::join!(strangers(&replicas, &attack), owner(&replicas, &attack));
+    let (outcomes, owners) = tokio::join!(strangers(&replicas, &attack), owner(&replicas, &attack));
     for replica in replicas {
         replica.process.signal("TERM");
         // Mints without a waiting caller are finished first.
@@ -120,16 +122,19 @@ async fn strangers_spend_the_budget_and_no_more_while_keys_are_served() {
     }
     let creates = upstream.sandbox.count(Api::Create);
 
-    assert!(told.others.is_empty(), "{:?}", told.others.first());
+    assert!(outcomes.others.is_empty(), "{:?}", outcomes.others.first());
     let refused = owners
         .iter()
         .filter(|answer| answer.status != StatusCode::OK);
     let refused: Vec<_> = refused.collect();
     assert!(refused.is_empty(), "{:?}", refused.first());
-    assert!(told.over_budget > 0, "the budget came to its end: {told:?}");
+    assert!(
+        outcomes.over_budget > 0,
+        "the budget came to its end: {outcomes:?}"
+    );
     assert!(
         creates <= attack.budget + attack.keyed,
-        "{creates} creates: {told:?}"
+        "{creates} creates: {outcomes:?}"
     );
 
     let mut figures = Figures::of(format!(
@@ -139,12 +144,12 @@ async fn strangers_spend_the_budget_and_no_more_while_keys_are_served() {
     ));
     figures.at_most("codes made for them", attack.budget, creates - attack.keyed);
     let turned_away = [
-        (told.over_budget, "by the budget"),
-        (told.over_rate, "by the rate"),
-        (told.put_off, "put off with 503 or 504"),
+        (outcomes.over_budget, "by the budget"),
+        (outcomes.over_rate, "by the rate"),
+        (outcomes.put_off, "put off with 503 or 504"),
     ];
     let turned_away = turned_away.map(|(number, why)| format!("{} {why}", grouped(number)));
-    figures.tell("turned away", turned_away.join(", "));
+    figures.report("turned away", turned_away.join(", "));
     figures.exactly(
         &format!(
             "of {} new codes for a key meanwhile, refused",
@@ -154,7 +159,7 @@ async fn strangers_spend_the_budget_and_no_more_while_keys_are_served() {
         refused.len(),
     );
     let took = |share: usize| millis(owners[owners.len() * share / 100].took);
-    figures.tell(
+    figures.report(
         "what the key waited for each, p50 and p99",
         format!("{}, {}", took(50), took(99)),
     );

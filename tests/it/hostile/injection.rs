@@ -216,7 +216,7 @@ const HOSTS: &[&str] = &[
 ];
 
 /// Headers from which some programs take their host, scheme, port or path.
-const TELLING: &[&str] = &[
+const HOST_HEADERS: &[&str] = &[
     "Host",
     "X-Forwarded-Host",
     "X-Forwarded-Server",
@@ -289,7 +289,7 @@ async fn nothing_that_is_answered_comes_from_a_host_that_a_stranger_named() {
     for app in [&relative, &absolute, &listed] {
         let mut requests = Vec::new();
         for target in targets() {
-            for header in TELLING {
+            for header in HOST_HEADERS {
                 let hosts = HOSTS.iter().skip(requests.len() % step).step_by(step);
                 requests.extend(hosts.map(|host| get(&target, &format!("{header}: {host}\r\n"))));
             }
@@ -316,7 +316,7 @@ async fn nothing_that_is_answered_comes_from_a_host_that_a_stranger_named() {
     let mut figures = Figures::of(format!(
         "{} requests that name a host in Host, X-Forwarded-Host and {} headers like them",
         grouped(sent),
-        TELLING.len() - 2
+        HOST_HEADERS.len() - 2
     ));
     figures.exactly("answers that repeat it", 0, echoes.len());
 }
@@ -341,7 +341,7 @@ async fn headers_that_no_cache_looks_at_change_nothing_that_it_keeps() {
         .set("TRUSTED_PROXIES", "127.0.0.1")
         .spawn()
         .await;
-    let of_strangers = TELLING
+    let of_strangers = HOST_HEADERS
         .iter()
         .filter(|name| **name != "Host")
         .copied()

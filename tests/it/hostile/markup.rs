@@ -34,16 +34,16 @@ const CHECKED: &[&str] = &[
     "sig",
 ];
 
-/// Makes the request that brings a text to a place.
+/// Makes the request that sends a text to an injection point.
 type Ask = Box<dyn Fn(&TestApp, &str) -> RequestBuilder + Send + Sync>;
 
-/// A place that takes a text from outside.
-struct Place {
+/// A part of a request that takes a text from outside.
+struct InjectionPoint {
     name: String,
     ask: Ask,
 }
 
-impl Place {
+impl InjectionPoint {
     fn new(
         name: impl Into<String>,
         ask: impl Fn(&TestApp, &str) -> RequestBuilder + Send + Sync + 'static,
@@ -63,25 +63,25 @@ impl Place {
     }
 }
 
-fn places() -> Vec<Place> {
-    let mut places = Vec::new();
+fn injection_points() -> Vec<InjectionPoint> {
+    let mut points = Vec::new();
     for lang in ["zh", "en"] {
-        places.extend([
-            Place::at(format!("/?scene_str={{}}&lang={lang}")),
-            Place::at(format!("/?scene_id={{}}&lang={lang}")),
-            Place::at(format!("/?scene_id=1&expire_seconds={{}}&lang={lang}")),
-            Place::at(format!("/?scene_str={{}}&permanent=true&lang={lang}")),
-            Place::at(format!("/qrcode.html?scene_str={{}}&lang={lang}")),
-            Place::at(format!(
+        points.extend([
+            InjectionPoint::at(format!("/?scene_str={{}}&lang={lang}")),
+            InjectionPoint::at(format!("/?scene_id={{}}&lang={lang}")),
+            InjectionPoint::at(format!("/?scene_id=1&expire_seconds={{}}&lang={lang}")),
+            InjectionPoint::at(format!("/?scene_str={{}}&permanent=true&lang={lang}")),
+            InjectionPoint::at(format!("/qrcode.html?scene_str={{}}&lang={lang}")),
+            InjectionPoint::at(format!(
                 "/qrcode.html?scene_str={{}}&fragment=1&lang={lang}"
             )),
-            Place::at(format!(
+            InjectionPoint::at(format!(
                 "/qrcode.html?scene_str={{}}&permanent=true&lang={lang}"
             )),
-            Place::at(format!("/qrcode.html?scene_id={{}}&fragment=1&lang={lang}")),
-            Place::at(format!("/qrcode/{{}}?lang={lang}")),
-            Place::at(format!("/{{}}?lang={lang}")),
-            Place::new(format!("the request's id, {lang}"), move |app, text| {
+            InjectionPoint::at(format!("/qrcode.html?scene_id={{}}&fragment=1&lang={lang}")),
+            InjectionPoint::at(format!("/qrcode/{{}}?lang={lang}")),
+            InjectionPoint::at(format!("/{{}}?lang={lang}")),
+            InjectionPoint::new(format!("the request's id, {lang}"), move |app, text| {
                 let request =
                     app.request(Method::GET, &format!("/qrcode.html?scene_id=0&lang={lang}"));
                 request.header("x-request-id", text)
@@ -89,8 +89,12 @@ fn places() -> Vec<Place> {
         ]);
     }
     for format in ["json", "svg", "png", "jpg"] {
-        places.push(Place::at(format!("/qrcode.{format}?scene_str={{}}")));
-        places.push(Place::at(format!("/qrcode.{format}?scene_id={{}}")));
+        points.push(InjectionPoint::at(format!(
+            "/qrcode.{format}?scene_str={{}}"
+        )));
+        points.push(InjectionPoint::at(format!(
+            "/qrcode.{format}?scene_id={{}}"
+        )));
     }
     for checked in CHECKED {
         let scene = if *checked == "scene_id" {
@@ -99,28 +103,28 @@ fn places() -> Vec<Place> {
             "scene_id=1&"
         };
         for path in ["/qrcode.html", "/qrcode.json", "/qrcode"] {
-            places.push(Place::at(format!("{path}?{scene}{checked}={{}}")));
+            points.push(InjectionPoint::at(format!("{path}?{scene}{checked}={{}}")));
         }
     }
-    places.push(Place::at("/qrcode.html?scene_id=1&{}=1"));
-    places.push(Place::at("/?lang={}"));
-    places.extend(api_places());
-    places
+    points.push(InjectionPoint::at("/qrcode.html?scene_id=1&{}=1"));
+    points.push(InjectionPoint::at("/?lang={}"));
+    points.extend(api_injection_points());
+    points
 }
 
-fn api_places() -> [Place; 3] {
+fn api_injection_points() -> [InjectionPoint; 3] {
     let post = |app: &TestApp, body: serde_json::Value| {
         let request = app.request(Method::POST, "/api/codes");
         request.bearer_auth(keys::ADMIN).body(body.to_string())
     };
     [
-        Place::new("the name of a field", move |app, text| {
+        InjectionPoint::new("the name of a field", move |app, text| {
             post(app, json!({"scene_id": 1, text: 1}))
         }),
-        Place::new("a label", move |app, text| {
+        InjectionPoint::new("a label", move |app, text| {
             post(app, json!({"scene_id": 1, "label": text, "group": text}))
         }),
-        Place::new("a filter", |app, text| {
+        InjectionPoint::new("a filter", |app, text| {
             let path = format!("/api/codes?label={}", encoded(text));
             app.request(Method::GET, &path).bearer_auth(keys::ADMIN)
         }),
@@ -240,17 +244,17 @@ async fn ask(request: RequestBuilder) -> Option<Answer> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stranger_writes_is_shown_as_text_in_every_format() {
     let app = TestApp::with().spawn().await;
-    let (places, payloads) = (places(), payloads());
+    let (points, payloads) = (injection_points(), payloads());
     let (mut looked_at, mut flaws) = (0, Vec::new());
-    // In small, each place meets another part of them.
+    // In small, each point meets another part of them.
     let step = sized(8, 1);
-    for (n, place) in places.iter().enumerate() {
-        let harmless = Answer::once_the_database_is_free((place.ask)(&app, HARMLESS)).await;
+    for (n, point) in points.iter().enumerate() {
+        let harmless = Answer::once_the_database_is_free((point.ask)(&app, HARMLESS)).await;
         let want = Shape::of(&harmless);
-        assert_ne!(want.status, 500, "{}", place.name);
+        assert_ne!(want.status, 500, "{}", point.name);
         let part = payloads.iter().skip(n % step).step_by(step);
         let asking = part.map(|payload| {
-            let request = (place.ask)(&app, payload);
+            let request = (point.ask)(&app, payload);
             async move { (payload, ask(request).await) }
         });
         let mut asking = stream::iter(asking).buffer_unordered(ABREAST);
@@ -260,7 +264,7 @@ async fn what_a_stranger_writes_is_shown_as_text_in_every_format() {
             let differs = Shape::of(&answer) != want;
             let flaw = flaw(&answer, &app, payload).or(differs.then_some("it has another shape"));
             flaws.extend(
-                flaw.map(|flaw| format!("{flaw}: {payload:?} at {}: {answer:?}", place.name)),
+                flaw.map(|flaw| format!("{flaw}: {payload:?} at {}: {answer:?}", point.name)),
             );
         }
     }
@@ -269,9 +273,9 @@ async fn what_a_stranger_writes_is_shown_as_text_in_every_format() {
     let mut figures = Figures::of(format!(
         "{} texts that try to be elements or scripts, at {} places in every format",
         grouped(payloads.len()),
-        places.len()
+        points.len()
     ));
-    figures.tell("answers looked at", grouped(looked_at));
+    figures.report("answers looked at", grouped(looked_at));
     figures.exactly(
         "unescaped, with another element or another header",
         0,

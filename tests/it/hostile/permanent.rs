@@ -301,8 +301,8 @@ async fn no_trick_makes_a_permanent_code_without_the_scope() {
     while let Some((request, answer)) = answers.next().await {
         // A HEAD creates nothing, and says so.
         let is_probe = request.starts_with("HEAD ") && answer.status == 503;
-        let is_told = (200..500).contains(&answer.status);
-        assert!(is_probe || is_told, "{request}: {answer:?}");
+        let is_answered = (200..500).contains(&answer.status);
+        assert!(is_probe || is_answered, "{request}: {answer:?}");
         refused += usize::from(answer.status >= 400);
     }
     let creates = permanent_creates(&app);
@@ -320,7 +320,7 @@ async fn no_trick_makes_a_permanent_code_without_the_scope() {
         grouped(attempts)
     ));
     figures.exactly("permanent codes made", 0, creates);
-    figures.tell(
+    figures.report(
         "refused; the rest asked for something else, such as a temporary code",
         grouped(refused),
     );

@@ -135,7 +135,7 @@ fn report(figures: &mut Figures, met: &Met, newcomers: &Met) {
         std::time::Duration::from_millis(50),
         met.percentile(99),
     );
-    figures.tell(
+    figures.report(
         "what visitors of an ordinary picture that was not drawn yet waited, p50 and p99",
         format!(
             "{}, {}",
@@ -165,7 +165,7 @@ async fn a_flood_of_large_pictures_takes_no_more_memory_than_there_is_for_them()
     ));
     report(&mut figures, &others, &newcomers);
     let drawn = u128::try_from(pictures).unwrap() * 1000 / took.as_millis().max(1);
-    figures.tell("pictures a second", drawn);
+    figures.report("pictures a second", drawn);
     if let Some(before) = before {
         let growth = most.saturating_sub(before);
         assert!(growth < KEPT + BESIDES, "grew by {} MiB", growth / MIB);
@@ -206,7 +206,7 @@ async fn disconnected_clients_of_pictures_delay_no_request() {
         grouped(pictures)
     ));
     report(&mut figures, &others, &newcomers);
-    figures.tell(
+    figures.report(
         "what the first visitor after them waited for a new picture",
         millis(after),
     );

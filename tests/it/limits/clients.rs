@@ -16,7 +16,7 @@ use crate::support::app::TestApp;
 use crate::support::keys;
 use crate::support::raw::{RawAnswer, send};
 use crate::support::served::Served;
-use crate::support::{PATIENCE, client, eventually};
+use crate::support::{TIMEOUT, client, eventually};
 
 /// A service that has opened what it opens for its first code.
 async fn served(variables: &[(&str, &str)]) -> Served {
@@ -76,7 +76,7 @@ async fn silent(address: SocketAddr, clients: usize) -> Vec<TcpStream> {
 /// Ends when the other side has closed.
 async fn wait_for_close(mut stream: TcpStream) {
     let mut rest = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    let read = timeout(TIMEOUT, stream.read_to_end(&mut rest)).await;
     read.expect("it is closed").ok();
     assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
 }
@@ -89,7 +89,7 @@ async fn drip(mut stream: TcpStream) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(PATIENCE, dripping).await.expect("it is closed");
+    timeout(TIMEOUT, dripping).await.expect("it is closed");
 }
 
 #[tokio::test]

@@ -531,9 +531,9 @@ async fn a_slow_answer_comes_late_and_its_work_is_done_though_the_caller_left() 
     assert_eq!(wechat.token().await, token);
     assert!(start.elapsed() >= delay);
 
-    let patience = Duration::from_mins(10);
+    let pause = Duration::from_mins(10);
     wechat.sandbox.set_faults(vec![
-        Fault::new(Target::Token, FaultKind::Slow(patience)).times(1),
+        Fault::new(Target::Token, FaultKind::Slow(pause)).times(1),
     ]);
     let body = json!({
         "grant_type": "client_credential", "appid": APP_ID, "secret": APP_SECRET, "force_refresh": true,

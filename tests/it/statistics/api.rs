@@ -540,7 +540,7 @@ async fn a_reader_with_a_cursor_misses_nothing_however_late_it_comes() {
     let followed = Followed::spawn().await;
     let ticket = followed.code(&json!({"scene_id": 1})).await;
     let code = Some((&*ticket, "1"));
-    let mut told = Vec::new();
+    let mut listed = Vec::new();
     let mut cursor = "0".to_owned();
     // Each batch happened before the one before it, so that time and storing run against each
     // other.
@@ -561,13 +561,13 @@ async fn a_reader_with_a_cursor_misses_nothing_however_late_it_comes() {
         followed.record(&deeds).await;
         let (new, next) = caught_up(&followed, &cursor, 4).await;
         assert_eq!(new.len(), 9, "batch {batch}");
-        told.extend(new);
+        listed.extend(new);
         cursor = next;
         let (again, same) = caught_up(&followed, &cursor, 4).await;
         assert_eq!((again, &same), (vec![], &cursor));
     }
     let (all, end) = caught_up(&followed, "0", 1000).await;
-    assert_eq!(all, told, "in the order of storing");
+    assert_eq!(all, listed, "in the order of storing");
     assert_eq!(end, cursor);
     // After the newest page, the cursor continues with events stored later, however old.
     let newest = followed.get(keys::STATS, "/api/scans?limit=5").await;

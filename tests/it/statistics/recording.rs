@@ -136,10 +136,10 @@ async fn the_scan_of_a_binding_notifies_once() {
         .await;
     let recorder = recorder(&store);
     let mut heard = recorder.scanned_bindings();
-    let told = Recorded::New {
+    let recorded = Recorded::New {
         binding: Some("binding".to_owned()),
     };
-    for want in [told, Recorded::Repeat] {
+    for want in [recorded, Recorded::Repeat] {
         let receipt = recorder.record(scan(1, "its")).await.unwrap();
         assert_eq!(receipt.recorded, want);
     }

@@ -495,8 +495,8 @@ fn openids_in(bytes: &[u8]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Those who stand in a table and may not be known, and in the files of SQLite once they are
-/// scrubbed.
+/// Openids that a table has and should not, or that the files of SQLite have after the write-ahead
+/// log is truncated.
 async fn strangers(
     database: &Database,
     stores: &[Stores],
@@ -540,7 +540,7 @@ async fn no_number_differs(database: Database) {
     let [one, other] = [(0, first), (1, second)]
         .map(|(n, batches)| tokio::spawn(deliver(stores[n].clone(), batches)));
     let new = one.await.unwrap() + other.await.unwrap();
-    figures.tell("stored in", millis(started.elapsed()));
+    figures.report("stored in", millis(started.elapsed()));
     figures.exactly("events that were new", facts.len(), new);
 
     let recount = Recount::of(&facts);
@@ -551,7 +551,7 @@ async fn no_number_differs(database: Database) {
         (a.min(b), a.max(b))
     }));
     let comparison = compare(&stores[1], &recount, &ranges).await;
-    figures.tell("numbers compared", comparison.compared);
+    figures.report("numbers compared", comparison.compared);
     figures.exactly("numbers that differ", 0, comparison.different);
     assert_eq!(comparison.different, 0);
     assert_eq!(new, facts.len());

@@ -202,10 +202,10 @@ async fn measure(database: Database) {
     campaign.open(&store).await;
     let started = Instant::now();
     let batches = campaign.run(&store).await;
-    figures.tell("all stored in", millis(started.elapsed()));
+    figures.report("all stored in", millis(started.elapsed()));
     for percent in [50, 99, 100] {
         let time = batches[(batches.len() - 1) * percent / 100];
-        figures.tell(&format!("{percent} of 100 batches of 100"), millis(time));
+        figures.report(&format!("{percent} of 100 batches of 100"), millis(time));
     }
 
     for (span, rows) in [("total", channels), ("day", channels * 31)] {
@@ -226,13 +226,13 @@ async fn measure(database: Database) {
     ] {
         let (longest, rows) = ask(&store, &filter(from, to, granularity)).await;
         assert_eq!(rows, want, "{what}");
-        figures.tell(&format!("{what}, {} rows", grouped(rows)), millis(longest));
+        figures.report(&format!("{what}, {} rows", grouped(rows)), millis(longest));
     }
     let one = NumbersFilter {
         scene: Some("id:7".parse().unwrap()),
         ..filter(0, 89, Granularity::Day)
     };
-    figures.tell(
+    figures.report(
         "90 days of one code by day",
         millis(ask(&store, &one).await.0),
     );
@@ -240,7 +240,7 @@ async fn measure(database: Database) {
         group: Some("city 7".to_owned()),
         ..filter(0, 89, Granularity::Total)
     };
-    figures.tell(
+    figures.report(
         "90 days of a group in total",
         millis(ask(&store, &group).await.0),
     );
@@ -252,11 +252,11 @@ async fn measure(database: Database) {
         .unwrap();
     let all: Vec<_> = all.unwrap().collect();
     let scans: u64 = all.iter().map(|row| row.numbers.scans).sum();
-    let told = [campaign.events - campaign.leavers(), campaign.leavers()];
+    let counted = [campaign.events - campaign.leavers(), campaign.leavers()];
     let lost: u64 = all.iter().map(|row| row.numbers.lost).sum();
-    assert_eq!(scans, u64::try_from(told[0]).unwrap());
+    assert_eq!(scans, u64::try_from(counted[0]).unwrap());
     assert!(
-        lost > 0 && lost <= u64::try_from(told[1]).unwrap(),
+        lost > 0 && lost <= u64::try_from(counted[1]).unwrap(),
         "{lost} lost"
     );
     store.database.close().await;
@@ -302,7 +302,7 @@ async fn lists(store: &Stores, figures: &mut Figures) {
             longest = longest.max(started.elapsed());
             assert!(!events.is_empty(), "{what}");
         }
-        figures.tell(what, millis(longest));
+        figures.report(what, millis(longest));
     }
 }
 

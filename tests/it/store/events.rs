@@ -275,13 +275,13 @@ async fn a_scan_belongs_to_the_code_of_its_ticket(bench: Bench) {
         .numbers(&filter(1, 1, Granularity::Total))
         .await
         .unwrap();
-    let told: Vec<_> = rows
+    let listed: Vec<_> = rows
         .unwrap()
         .map(|row| (row.attribution, row.numbers.scans))
         .collect();
     let code = |kind, scene| Attribution::Code(Scene::new(kind, scene).unwrap());
     assert_eq!(
-        told,
+        listed,
         [
             (Attribution::Code(temporary), 2),
             (code(Kind::QrLimitScene, "1"), 2),

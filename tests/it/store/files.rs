@@ -230,12 +230,12 @@ async fn a_file_that_others_may_read_is_reported_and_left_alone() {
     let database = Database::sqlite();
     upstream.replica(&database.url, &[]).await.kill().await;
     let file = database.file();
-    for (given, is_told) in [(0o644, true), (0o620, true), (0o600, false)] {
+    for (given, is_warned_of) in [(0o644, true), (0o620, true), (0o600, false)] {
         set_mode(&file, given);
         let replica = upstream.replica(&database.url, &[]).await;
         let log = replica.process.stderr();
         let action = format!("chmod 600 {}\"", file.display());
-        assert_eq!(log.contains(&action), is_told, "{given:o}: {log}");
+        assert_eq!(log.contains(&action), is_warned_of, "{given:o}: {log}");
         assert_eq!(mode(&file), given);
         replica.kill().await;
     }

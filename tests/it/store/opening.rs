@@ -15,7 +15,7 @@ use super::codes::begin_anonymous_mint;
 use super::contract::{APP_ID, for_a_while, open, temporary};
 use crate::support::database::Database;
 use crate::support::log::Log;
-use crate::support::{PATIENCE, closed_port};
+use crate::support::{TIMEOUT, closed_port};
 
 /// A clock that is an hour fast.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ async fn a_damaged_file_is_refused_at_once_and_left_alone() {
         assert!(matches!(error, OpenError::Damaged(_)), "{what}: {error:?}");
         assert!(error.is_configuration());
         assert!(
-            started.elapsed() < PATIENCE,
+            started.elapsed() < TIMEOUT,
             "{what}: {:?}",
             started.elapsed()
         );
@@ -163,13 +163,13 @@ async fn clock_skew_is_logged() {
             };
             let difference = store.unwrap().database.clock_difference();
             let is_server = database.url.starts_with("postgres");
-            let told = difference.is_some_and(|it| it.exceeds(CLOCK_TOLERANCE));
+            let logged = difference.is_some_and(|it| it.exceeds(CLOCK_TOLERANCE));
             assert_eq!(difference.is_some(), is_server, "a file has no clock");
-            assert_eq!(told, is_server && is_wrong, "{difference:?}");
+            assert_eq!(logged, is_server && is_wrong, "{difference:?}");
             let line = "s ahead of the database's";
-            assert_eq!(log.text().contains(line), told, "{}", log.text());
+            assert_eq!(log.text().contains(line), logged, "{}", log.text());
             let warns = log.text().contains("the clocks differ");
-            assert_eq!(warns, told, "{}", log.text());
+            assert_eq!(warns, logged, "{}", log.text());
         }
     }
 }
@@ -187,8 +187,8 @@ async fn the_wait_for_a_server_is_logged_rarely() {
         "{opened:?}"
     );
     assert!(started.elapsed() >= Duration::from_secs(30));
-    let told = log.text().matches("the database is not ready yet").count();
-    assert!((2..=7).contains(&told), "{told}: {}", log.text());
+    let logged = log.text().matches("the database is not ready yet").count();
+    assert!((2..=7).contains(&logged), "{logged}: {}", log.text());
     assert!(!log.text().contains("secret"), "{}", log.text());
 }
 
@@ -259,6 +259,6 @@ async fn many_may_open_a_new_database_at_once() {
         for store in opened {
             store.unwrap().database.ping().await.unwrap();
         }
-        assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+        assert!(started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
     }
 }

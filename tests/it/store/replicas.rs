@@ -10,7 +10,7 @@ use crate::support::answer::Answer;
 use crate::support::app::APP_ID;
 use crate::support::database::Database;
 use crate::support::eventually_async;
-use crate::support::figures::tell;
+use crate::support::figures::report;
 use crate::support::fleet::{Replica, Upstream, spread, tickets};
 
 /// Long enough for a crowd to gather at every replica before WeChat answers.
@@ -62,7 +62,7 @@ async fn a_scene_is_minted_once_however_many_ask_at_all_replicas() {
         fleet.upstream.sandbox.forget_calls();
         let started = Instant::now();
         let answers = fleet.ask_all(100, (0..100).map(|_| path.to_owned())).await;
-        tell(&format!("100 x one {kind} scene"), started.elapsed());
+        report(&format!("100 x one {kind} scene"), started.elapsed());
         assert_eq!(
             tickets(&answers).len(),
             1,
@@ -85,7 +85,7 @@ async fn three_hundred_scenes_are_three_hundred_mints() {
         // Each scene at each replica.
         let paths = scenes().flat_map(|path| [path.clone(), path.clone(), path]);
         let answers = fleet.ask_all(150, paths).await;
-        tell(&format!("3 x 300 {kind} scenes"), started.elapsed());
+        report(&format!("3 x 300 {kind} scenes"), started.elapsed());
         assert_eq!(tickets(&answers).len(), 300, "{kind}");
         assert_eq!(fleet.upstream.creates(), 300, "{kind}");
         let again = fleet.ask_all(50, scenes()).await;

@@ -48,7 +48,7 @@ impl Answer {
                 return Self::to_willing(request).await;
             };
             let answer = Self::to_willing(again).await?;
-            if !answer.is_put_off() || started.elapsed() > super::PATIENCE {
+            if !answer.is_put_off() || started.elapsed() > super::TIMEOUT {
                 return Ok(answer);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -45,12 +45,12 @@ enum Kept {
 struct OnServer {
     server: String,
     name: String,
-    _turn: SemaphorePermit<'static>,
+    _permit: SemaphorePermit<'static>,
 }
 
 /// How many tests use the server at once, however many cores there are: each opens some forty of
 /// PostgreSQL's default of a hundred connections.
-static TURNS: Semaphore = Semaphore::const_new(2);
+static SERVER_PERMITS: Semaphore = Semaphore::const_new(2);
 
 impl Database {
     /// An SQLite file that is not there yet.
@@ -103,7 +103,7 @@ impl Database {
     }
 
     async fn on_server(server: &str) -> Self {
-        let turn = TURNS.acquire().await.unwrap();
+        let permit = SERVER_PERMITS.acquire().await.unwrap();
         let name = format!("wxqr_{}", Uuid::now_v7().simple());
         run_sql(server, &format!("CREATE DATABASE {name}")).await;
         let mut url = url::Url::parse(server).unwrap();
@@ -111,7 +111,7 @@ impl Database {
         let database = OnServer {
             server: server.to_owned(),
             name,
-            _turn: turn,
+            _permit: permit,
         };
         Self {
             url: url.into(),

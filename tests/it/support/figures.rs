@@ -29,7 +29,7 @@ pub(crate) fn sized<T>(small: T, full: T) -> T {
 /// Whether something took less than it may. In `cargo test` the machine may be busy with something
 /// else, so that it only detects a hang; in full size the promise itself is checked.
 pub(crate) fn in_time(took: Duration, promised: Duration) -> bool {
-    took < sized(super::PATIENCE, promised)
+    took < sized(super::TIMEOUT, promised)
 }
 
 /// The figures of one fault. Written when they are dropped, unless the test fails.
@@ -53,7 +53,7 @@ impl Figures {
     }
 
     /// Something that was measured, and nothing is promised about.
-    pub(crate) fn tell(&mut self, what: &str, measured: impl Display) {
+    pub(crate) fn report(&mut self, what: &str, measured: impl Display) {
         let line = json!({"what": what, "measured": measured.to_string()});
         self.lines.push(line);
     }
@@ -127,7 +127,7 @@ fn write(row: &Value) -> std::io::Result<()> {
     clippy::print_stdout,
     reason = "the figures are for whoever asks for them"
 )]
-pub(crate) fn tell(what: &str, figure: impl Debug) {
+pub(crate) fn report(what: &str, figure: impl Debug) {
     println!("{what}: {figure:?}");
 }
 

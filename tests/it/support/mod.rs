@@ -42,7 +42,7 @@ use tokio::task::AbortHandle;
 
 /// How long a condition may take to come true. Far beyond what any of them needs, on a machine that
 /// has much else to do too.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A server in a task of its own. Dropping it ends it.
 pub(crate) struct Server(AbortHandle);
@@ -78,7 +78,7 @@ pub(crate) async fn eventually_async<F: Future<Output = bool>>(
 ) {
     let started = Instant::now();
     while !holds().await {
-        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        assert!(started.elapsed() < TIMEOUT, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -101,7 +101,7 @@ fn client_builder() -> ClientBuilder {
     Client::builder()
         .tls_certs_only([])
         .no_proxy()
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
 }
 
 /// An address that refuses connections: a free port.

@@ -139,8 +139,8 @@ impl Process {
         let started = Instant::now();
         while find().is_none() {
             let (stdout, stderr) = (self.stdout(), self.stderr());
-            let patient = started.elapsed() < super::PATIENCE;
-            assert!(patient, "no line with {text:?}: {stdout}\n{stderr}");
+            let in_time = started.elapsed() < super::TIMEOUT;
+            assert!(in_time, "no line with {text:?}: {stdout}\n{stderr}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         find().unwrap()
@@ -187,7 +187,7 @@ impl Process {
 
     /// Waits for its end.
     pub(crate) async fn output(mut self) -> Output {
-        let deadline = tokio::time::timeout(super::PATIENCE, self.child.wait());
+        let deadline = tokio::time::timeout(super::TIMEOUT, self.child.wait());
         let status: ExitStatus = deadline.await.expect("the process ends").unwrap();
         Output {
             status: status.code().expect("it ends by itself, not by a signal"),

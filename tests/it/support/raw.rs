@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// An answer as it came, on a connection of its own.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl RawAnswer {
     /// Reads until the service closes the connection.
     pub(crate) async fn read(mut stream: TcpStream) -> Self {
         let mut bytes = Vec::new();
-        let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+        let read = timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await;
         read.expect("the service closes the connection").ok();
         Self::parse(&bytes)
     }

@@ -39,15 +39,15 @@ impl Wire {
                 let there = TcpStream::connect(other_end).await.unwrap();
                 let (questions, answered) = here.into_split();
                 let (answers, asked) = there.into_split();
-                let turn = Turn::new(&counted, &lost);
+                let trip = RoundTrip::new(&counted, &lost);
                 let [open, still_open] = [opened.subscribe(), opened.subscribe()];
-                let asks = Arc::clone(&turn);
+                let asks = Arc::clone(&trip);
                 tokio::spawn(carry(questions, asked, delay, open, move |piece| {
                     asks.ask(piece);
                     true
                 }));
                 tokio::spawn(carry(answers, answered, delay, still_open, move |_| {
-                    turn.answer()
+                    trip.answer()
                 }));
             }
         });
@@ -103,15 +103,15 @@ impl Drop for Wire {
 /// The text of the question whose answer is to be lost.
 type Unanswered = Arc<Mutex<Option<&'static str>>>;
 
-/// Whether a connection's last question is answered.
-struct Turn {
+/// State of a connection's round trip: whether its question is answered, or loses its answer.
+struct RoundTrip {
     is_answered: AtomicBool,
     is_lost: AtomicBool,
     round_trips: Arc<AtomicUsize>,
     unanswered: Unanswered,
 }
 
-impl Turn {
+impl RoundTrip {
     fn new(round_trips: &Arc<AtomicUsize>, unanswered: &Unanswered) -> Arc<Self> {
         Arc::new(Self {
             is_answered: AtomicBool::new(true),

@@ -18,7 +18,7 @@ use crate::support::database::Database;
 use crate::support::files::path;
 use crate::support::receiver::{Received, Receiver};
 use crate::support::skip::skip;
-use crate::support::{PATIENCE, client, closed_port, eventually_async};
+use crate::support::{TIMEOUT, client, closed_port, eventually_async};
 
 const NEW_SECRET: &str = "whsec_YSBuZXcgc2VjcmV0IG9mIDI0IGJ5dGVz";
 
@@ -150,7 +150,7 @@ impl Running {
 
     /// The id of the next event that it prints.
     async fn next_id(&mut self) -> String {
-        let line = timeout(PATIENCE, self.printed.next_line()).await;
+        let line = timeout(TIMEOUT, self.printed.next_line()).await;
         let line = line.unwrap().unwrap().unwrap();
         let event: serde_json::Value = serde_json::from_str(&line).unwrap();
         event["id"].as_str().unwrap().to_owned()
@@ -221,7 +221,7 @@ async fn outlives_broken_requests(example: Example) {
     broken.write_all(request.as_bytes()).await.unwrap();
     broken.shutdown().await.unwrap();
     // What it answers, if it does, comes when it has read what there was.
-    let answer = timeout(PATIENCE, broken.read_to_end(&mut Vec::new())).await;
+    let answer = timeout(TIMEOUT, broken.read_to_end(&mut Vec::new())).await;
     assert!(answer.is_ok(), "{}: the connection ends", example.name);
     let status = running.send(&received, received.raw.clone()).await;
     assert_eq!(status, StatusCode::NO_CONTENT, "{}", example.name);

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::waiting::PATIENCE;
+use crate::waiting::TIMEOUT;
 
 /// Pause between two bytes of a dripping client.
 pub(crate) const DRIP: Duration = Duration::from_millis(20);
@@ -27,7 +27,7 @@ impl Client {
 
     /// Reads the next response, whose length must be in its headers.
     pub(crate) async fn response(&mut self) -> String {
-        let response = timeout(PATIENCE, async {
+        let response = timeout(TIMEOUT, async {
             let mut response = String::new();
             while !is_whole(&response) {
                 let mut byte = [0];
@@ -43,7 +43,7 @@ impl Client {
     /// Reads until the server closes the connection.
     pub(crate) async fn read_to_end(&mut self) -> String {
         let mut rest = Vec::new();
-        let read = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
+        let read = timeout(TIMEOUT, self.0.read_to_end(&mut rest)).await;
         // A client that goes on sending may see a reset instead of an end.
         read.expect("the connection is closed").ok();
         String::from_utf8_lossy(&rest).into_owned()
@@ -63,7 +63,7 @@ impl Client {
             assert_eq!(String::from_utf8_lossy(&response), "");
         };
         // Both halves are closed: writing fails too, after a reset.
-        let ended = timeout(PATIENCE, async { tokio::join!(dripping, closed) });
+        let ended = timeout(TIMEOUT, async { tokio::join!(dripping, closed) });
         ended.await.expect("the connection is closed");
     }
 

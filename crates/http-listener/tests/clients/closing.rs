@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::client::{GET, WAIT, status};
 use crate::server::{PATIENT, Server};
-use crate::waiting::{PATIENCE, eventually_async};
+use crate::waiting::{TIMEOUT, eventually_async};
 
 #[tokio::test]
 async fn lingering_close_lets_a_sending_client_read_the_refusal() {
@@ -49,7 +49,7 @@ async fn graceful_shutdown_closes_idle_connections_and_answers_requests() {
     let mut idle = server.connect().await;
     idle.gets_a_response().await;
     let mut waiting = server.client(WAIT).await;
-    server.gate.arrival().await;
+    server.barrier.arrival().await;
 
     server.stop.cancel();
     assert_eq!(silent.read_to_end().await, "");
@@ -59,11 +59,11 @@ async fn graceful_shutdown_closes_idle_connections_and_answers_requests() {
     })
     .await;
     assert!(!server.task.is_finished(), "a request is in flight");
-    server.gate.release(1);
+    server.barrier.release(1);
     let response = waiting.read_to_end().await;
     assert_eq!(status(&response), "200");
     assert!(response.contains("connection: close"), "{response}");
-    let ended = timeout(PATIENCE, &mut server.task).await;
+    let ended = timeout(TIMEOUT, &mut server.task).await;
     ended.expect("the server ends").unwrap();
 }
 
@@ -89,7 +89,7 @@ async fn graceful_shutdown_answers_a_client_that_has_just_connected() {
 async fn dropping_the_server_aborts_connections() {
     let server = Server::with(PATIENT).await;
     let mut waiting = server.client(WAIT).await;
-    server.gate.arrival().await;
+    server.barrier.arrival().await;
     drop(server);
     assert_eq!(waiting.read_to_end().await, "");
 }

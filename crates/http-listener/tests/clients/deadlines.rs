@@ -110,7 +110,7 @@ async fn a_response_that_is_not_taken_misses_the_write_timeout() {
     tokio::select! {
         taken = taking => assert!(taken < LARGE),
         // The rest of the response was dropped.
-        () = server.gate.arrival() => {}
+        () = server.barrier.arrival() => {}
     }
     assert!(client.read_to_end().await.len() < LARGE);
 }
@@ -160,10 +160,10 @@ async fn a_pipelined_head_has_the_header_timeout() {
     // In one piece with the request before, or while that is being handled.
     let mut at_once = server.client(&[GET, started].concat()).await;
     let mut meanwhile = server.client(WAIT).await;
-    server.gate.arrival().await;
+    server.barrier.arrival().await;
     meanwhile.send(started).await;
     server.connect().await.gets_a_response().await;
-    server.gate.release(1);
+    server.barrier.release(1);
     for client in [&mut at_once, &mut meanwhile] {
         assert_eq!(status(&client.response().await), "200");
         assert_eq!(client.read_to_end().await, "");
@@ -181,11 +181,11 @@ async fn a_request_that_is_being_handled_has_no_deadline() {
     })
     .await;
     let mut waiting = server.client(WAIT).await;
-    server.gate.arrival().await;
+    server.barrier.arrival().await;
     // One after the other, so that twice the time has passed.
     for _ in 0..2 {
         server.connect().await.read_to_end().await;
     }
-    server.gate.release(1);
+    server.barrier.release(1);
     assert_eq!(status(&waiting.response().await), "200");
 }

@@ -59,12 +59,12 @@ async fn a_request_that_is_being_handled_is_never_evicted() {
     .await;
     let mut first = server.client(WAIT).await;
     let mut second = server.client(WAIT).await;
-    server.gate.arrival().await;
-    server.gate.arrival().await;
+    server.barrier.arrival().await;
+    server.barrier.arrival().await;
     let mut third = server.client(GET).await;
     let third = tokio::spawn(async move { third.response().await });
     // After the responses the connections wait for their clients, and are evictable.
-    server.gate.release(2);
+    server.barrier.release(2);
     assert_eq!(status(&first.response().await), "200");
     assert_eq!(status(&second.response().await), "200");
     assert_eq!(status(&third.await.unwrap()), "200");

@@ -5,13 +5,13 @@ use tokio::time::timeout;
 
 use crate::client::{Client, DRAINED, GET};
 use crate::server::{PATIENT, SOON, Server};
-use crate::waiting::PATIENCE;
+use crate::waiting::TIMEOUT;
 
 /// Connects a client that pipelines a request behind a response that it does not take.
 async fn pipelined_behind_a_response(server: &Server, drained: &str) -> Client {
     let bytes = format!("GET /whole HTTP/1.1\r\nHost: a\r\n{drained}{GET}");
     let client = server.client(&bytes).await;
-    let started = timeout(PATIENCE, client.0.readable()).await;
+    let started = timeout(TIMEOUT, client.0.readable()).await;
     started.expect("a response").unwrap();
     client
 }
@@ -25,7 +25,7 @@ async fn a_pipelined_request_does_not_reset_the_write_timeout() {
         })
         .await;
         let _silent = pipelined_behind_a_response(&server, drained).await;
-        server.gate.arrival().await;
+        server.barrier.arrival().await;
     }
 }
 

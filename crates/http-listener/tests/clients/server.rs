@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
-use crate::waiting::PATIENCE;
+use crate::waiting::TIMEOUT;
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_hours(1);
@@ -47,17 +47,17 @@ pub(crate) struct Server {
     pub(crate) stop: CancellationToken,
     pub(crate) task: JoinHandle<()>,
     /// Where requests to `/wait` wait.
-    pub(crate) gate: Gate,
+    pub(crate) barrier: HandlerBarrier,
 }
 
 /// Counts the arrivals of requests, and holds them until they are released.
 #[derive(Clone)]
-pub(crate) struct Gate {
+pub(crate) struct HandlerBarrier {
     arrivals: Arc<Semaphore>,
     released: Arc<Semaphore>,
 }
 
-impl Gate {
+impl HandlerBarrier {
     async fn pass(&self) {
         self.arrivals.add_permits(1);
         self.released.acquire().await.unwrap().forget();
@@ -65,7 +65,7 @@ impl Gate {
 
     /// Waits for one more arrival.
     pub(crate) async fn arrival(&self) {
-        let arrival = timeout(PATIENCE, self.arrivals.acquire()).await;
+        let arrival = timeout(TIMEOUT, self.arrivals.acquire()).await;
         arrival.expect("a request arrives").unwrap().forget();
     }
 
@@ -79,17 +79,17 @@ impl Server {
     pub(crate) async fn with(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let gate = Gate {
+        let barrier = HandlerBarrier {
             arrivals: Arc::new(Semaphore::new(0)),
             released: Arc::new(Semaphore::new(0)),
         };
         let stop = CancellationToken::new();
-        let server = http_listener::serve(listener, router(gate.clone()), limits, stop.clone());
+        let server = http_listener::serve(listener, router(barrier.clone()), limits, stop.clone());
         Self {
             address,
             stop,
             task: tokio::spawn(server),
-            gate,
+            barrier,
         }
     }
 
@@ -111,7 +111,7 @@ impl Drop for Server {
     }
 }
 
-fn router(gate: Gate) -> Router {
+fn router(barrier: HandlerBarrier) -> Router {
     Router::new()
         .route("/", get("hello"))
         .route("/length", post(length))
@@ -121,7 +121,7 @@ fn router(gate: Gate) -> Router {
         .route("/wait", get(wait))
         .route("/panic", get(panics))
         .route("/peer", get(peer))
-        .with_state(gate)
+        .with_state(barrier)
 }
 
 async fn length(body: Bytes) -> String {
@@ -131,9 +131,9 @@ async fn length(body: Bytes) -> String {
 /// Length of a response that no socket holds, in bytes.
 pub(crate) const LARGE: usize = 64 * 1024 * 1024;
 
-async fn large(State(gate): State<Gate>) -> Body {
+async fn large(State(barrier): State<HandlerBarrier>) -> Body {
     const PIECE: &[u8] = &[b'a'; 64 * 1024];
-    let done = DropGuard(gate);
+    let done = DropGuard(barrier);
     let pieces = (0..LARGE / PIECE.len()).map(move |_| {
         let _kept = &done;
         Ok::<_, io::Error>(PIECE)
@@ -141,8 +141,8 @@ async fn large(State(gate): State<Gate>) -> Body {
     Body::from_stream(stream::iter(pieces))
 }
 
-/// As large, but in one chunk, which hyper takes at once. Arrives at the gate when it is dropped.
-async fn whole(State(gate): State<Gate>) -> Bytes {
+/// As large, but in one chunk, which hyper takes at once. Arrives at the barrier when it is dropped.
+async fn whole(State(barrier): State<HandlerBarrier>) -> Bytes {
     struct Piece {
         bytes: Vec<u8>,
         _done: DropGuard,
@@ -154,12 +154,12 @@ async fn whole(State(gate): State<Gate>) -> Bytes {
     }
     Bytes::from_owner(Piece {
         bytes: vec![0; LARGE],
-        _done: DropGuard(gate),
+        _done: DropGuard(barrier),
     })
 }
 
-/// Arrives at the gate when it is dropped.
-struct DropGuard(Gate);
+/// Arrives at the barrier when it is dropped.
+struct DropGuard(HandlerBarrier);
 
 impl Drop for DropGuard {
     fn drop(&mut self) {
@@ -167,8 +167,8 @@ impl Drop for DropGuard {
     }
 }
 
-async fn wait(State(gate): State<Gate>) -> &'static str {
-    gate.pass().await;
+async fn wait(State(barrier): State<HandlerBarrier>) -> &'static str {
+    barrier.pass().await;
     "waited"
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::PATIENT;
-use crate::waiting::PATIENCE;
+use crate::waiting::TIMEOUT;
 
 #[tokio::test]
 async fn an_unfinished_handshake_misses_the_header_timeout() {
@@ -34,7 +34,7 @@ async fn an_unfinished_handshake_misses_the_header_timeout() {
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(sent).await.unwrap();
         let mut rest = Vec::new();
-        let closed = timeout(PATIENCE, client.read_to_end(&mut rest)).await;
+        let closed = timeout(TIMEOUT, client.read_to_end(&mut rest)).await;
         // A reset is as good an end.
         closed.expect("the connection is closed").ok();
     }

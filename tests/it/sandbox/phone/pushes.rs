@@ -14,7 +14,7 @@ use wechat_sandbox::{
 use super::{APP_ID, KEY, OPENID, Phone, TOKEN, callback, event, opened_by_all};
 use crate::support::answer::Answer;
 use crate::support::owner::{Owner, Reply};
-use crate::support::{PATIENCE, closed_port, eventually};
+use crate::support::{TIMEOUT, closed_port, eventually};
 
 /// Short enough to be waited for.
 const SHORT_DEADLINE: Duration = Duration::from_millis(500);
@@ -205,7 +205,7 @@ async fn a_callback_that_hangs_is_cut_and_asked_four_times() {
     let owner = Owner::spawn(|_| Reply::Hang).await;
     let phone = Phone::calling(&owner).await;
     phone.sandbox.set_push_deadline(SHORT_DEADLINE);
-    let delivery = tokio::time::timeout(PATIENCE, phone.push_unsubscribe()).await;
+    let delivery = tokio::time::timeout(TIMEOUT, phone.push_unsubscribe()).await;
     let delivery = delivery.expect("a deadline ends each attempt");
     assert_eq!(delivery.attempts, vec![Err(DeliveryError::Late); 4]);
     // On a machine that stood still for the deadline, an attempt may end before it has begun.
