@@ -190,8 +190,8 @@ pub(crate) fn upstream_call(api: &'static str, outcome: String, took: Duration) 
 }
 
 /// Sets whether an errcode that only the account's owner can resolve is present.
-pub(crate) fn account_fault(errcode: i64, stands: bool) {
-    gauge!(ACCOUNT_FAULT, "errcode" => errcode.to_string()).set(if stands { 1.0 } else { 0.0 });
+pub(crate) fn account_fault(errcode: i64, is_present: bool) {
+    gauge!(ACCOUNT_FAULT, "errcode" => errcode.to_string()).set(if is_present { 1.0 } else { 0.0 });
 }
 
 /// Sets by which quota's errcode the calls of an API are stopped, if by any.

@@ -117,7 +117,7 @@ pub(super) async fn check_codes(deps: &MintDependencies, report: Report<'_>) {
 fn mint_issue(error: &MintError) -> Issue {
     match error {
         MintError::WeChat(wechat::Error::Refused(refusal))
-            if refusal.errcode.class() == Class::TokenDead =>
+            if refusal.errcode.class() == Class::TokenInvalid =>
         {
             Issue::new(
                 describe(refusal),

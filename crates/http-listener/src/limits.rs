@@ -24,7 +24,7 @@ pub struct Limits {
     /// it takes none of it.
     pub write_timeout: Duration,
     /// Average rate, in bytes a second and at least 1, at which a client may take longer over a
-    /// response than `write_timeout`: so many bytes earn one second more.
+    /// response than `write_timeout`: for so many bytes, the deadline moves by one second.
     pub min_write_rate: u32,
     /// Time that a connection is kept alive between a response and the next request.
     pub idle_timeout: Duration,

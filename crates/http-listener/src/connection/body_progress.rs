@@ -29,7 +29,7 @@ impl BodyProgress {
     /// Returns when the body becomes too slow or exceeds its timeout, if no more of it comes.
     pub(super) fn deadline(self, limits: &Limits) -> Instant {
         let received = u32::try_from(self.received).unwrap_or(u32::MAX);
-        let earned = Duration::from_secs(received.into()) / limits.min_body_rate.max(1);
-        self.started + limits.body_timeout.min(limits.body_grace + earned)
+        let extension = Duration::from_secs(received.into()) / limits.min_body_rate.max(1);
+        self.started + limits.body_timeout.min(limits.body_grace + extension)
     }
 }

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 
 /// How much of a response the socket has taken in which time.
 ///
-/// A socket takes some MB that its client has not read. They earn a silent client nothing, because
+/// A socket takes some MB that its client has not read. They give a silent client no time, because
 /// it must also go on taking.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ResponseProgress {
@@ -37,7 +37,7 @@ impl ResponseProgress {
     /// taken.
     pub(super) fn deadline(self, limits: &Limits) -> Instant {
         let sent = u32::try_from(self.sent).unwrap_or(u32::MAX);
-        let earned = Duration::from_secs(sent.into()) / limits.min_write_rate.max(1);
-        self.last.min(self.started + earned) + limits.write_timeout
+        let extension = Duration::from_secs(sent.into()) / limits.min_write_rate.max(1);
+        self.last.min(self.started + extension) + limits.write_timeout
     }
 }

@@ -78,13 +78,13 @@ async fn a_stalled_body_falls_below_the_minimum_rate() {
     })
     .await;
     let head = "POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
-    // A hundred bytes earn a second.
+    // A hundred bytes move the deadline by a second.
     let mut stalled = server.client(head).await;
     assert_eq!(stalled.read_to_end().await, "");
     let mut fast = server.client(head).await;
     fast.send(&"a".repeat(999_999)).await;
     assert_eq!(server.client(head).await.read_to_end().await, "");
-    // It has earned nearly three hours.
+    // Its deadline is nearly three hours away.
     fast.send("a").await;
     assert!(fast.response().await.ends_with("\r\n\r\n1000000"));
 }

@@ -14,8 +14,8 @@ pub enum Class {
     /// Transient: retry a little later.
     Busy,
     /// The access token is invalid. On a token call the same code is a fault of the account.
-    TokenDead,
-    /// A quota is exhausted: stop calling, and probe from time to time.
+    TokenInvalid,
+    /// A quota is exhausted: stop calling, and probe from time to time (circuit breaker).
     Quota,
     /// The 100 000 permanent codes are used up.
     StockExhausted,
@@ -50,12 +50,12 @@ const TABLE: &[Row] = &[
     row(-1, Class::Busy, "WeChat is busy"),
     row(
         40001,
-        Class::TokenDead,
+        Class::TokenInvalid,
         "the token is not the latest, or the AppSecret is wrong",
     ),
     row(40002, Class::OurFault, "bad grant_type"),
     row(40013, Class::Refused, "bad AppID"),
-    row(40014, Class::TokenDead, "the token is not valid"),
+    row(40014, Class::TokenInvalid, "the token is not valid"),
     row(
         40033,
         Class::SceneRefused,
@@ -69,7 +69,7 @@ const TABLE: &[Row] = &[
     row(41001, Class::OurFault, "the token is missing"),
     row(41002, Class::Refused, "the AppID is missing"),
     row(41004, Class::Refused, "the AppSecret is missing"),
-    row(42001, Class::TokenDead, "the token has expired"),
+    row(42001, Class::TokenInvalid, "the token has expired"),
     row(43002, Class::OurFault, "the call must be a POST"),
     row(43003, Class::Refused, "the call must use HTTPS"),
     row(44002, Class::OurFault, "the body is empty"),
@@ -119,7 +119,7 @@ impl Errcode {
     pub fn requires_the_owner(self, api: Api) -> bool {
         match self.class() {
             // On a token call it means that the AppSecret is wrong.
-            Class::TokenDead => api == Api::Token,
+            Class::TokenInvalid => api == Api::Token,
             Class::Refused | Class::AccountBlocked => true,
             Class::Busy
             | Class::Quota
@@ -161,7 +161,7 @@ mod tests {
     fn three_errcodes_mean_an_invalid_access_token() {
         let refused: Vec<i64> = TABLE
             .iter()
-            .filter(|row| row.class == Class::TokenDead)
+            .filter(|row| row.class == Class::TokenInvalid)
             .map(|row| row.code)
             .collect();
         assert_eq!(refused, [40001, 40014, 42001]);

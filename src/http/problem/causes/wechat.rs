@@ -107,7 +107,7 @@ impl Problem {
                     "WeChat blocks this service; the account's administrator has to act",
                 ),
             ),
-            Class::TokenDead | Class::Refused => Self::new(
+            Class::TokenInvalid | Class::Refused => Self::new(
                 ErrorCode::UpstreamRefused,
                 Message::new(
                     "微信拒绝生成二维码，须由公众号管理员处理",

@@ -161,10 +161,10 @@ async fn write_deadline_moves_with_the_minimum_rate_while_bytes_are_taken() {
     };
     // The first bytes are as fresh as the response.
     assert_eq!(left(1024 * 1024), Some(seconds(60)));
-    // A MiB has earned 64 seconds: what counts is the time without progress.
+    // A MiB moves the deadline by 64 seconds: what counts is the time without progress.
     tokio::time::advance(seconds(40)).await;
     assert_eq!(left(1), Some(seconds(40 + 60)));
-    // What drips in earns next to nothing.
+    // What drips in moves it by next to nothing.
     tokio::time::advance(seconds(50)).await;
     let dripped = left(1).unwrap();
     assert!(

@@ -12,13 +12,13 @@ use crate::pictures::PictureCache;
 
 /// An archive that is written.
 struct Writing {
-    rest: Rest,
+    remaining: Remaining,
     pictures: PictureCache,
     _permit: OwnedSemaphorePermit,
 }
 
 /// What is left of an archive.
-enum Rest {
+enum Remaining {
     /// Pictures of these pages, then the rows.
     Pictures(Box<Pages>, Box<PictureArchive>),
     /// The rows and the directory, in pieces.
@@ -34,7 +34,7 @@ pub(super) fn body(
     permit: OwnedSemaphorePermit,
 ) -> Body {
     let writing = Writing {
-        rest: Rest::Pictures(Box::new(pages), Box::new(archive)),
+        remaining: Remaining::Pictures(Box::new(pages), Box::new(archive)),
         pictures,
         _permit: permit,
     };
@@ -44,12 +44,12 @@ pub(super) fn body(
 impl Writing {
     /// The next piece. The permit is held until the archive is dropped.
     async fn next(self) -> Result<Option<(Vec<u8>, Self)>, db::Error> {
-        let next = self.rest.next(&self.pictures).await?;
-        Ok(next.map(|(piece, rest)| (piece, Self { rest, ..self })))
+        let next = self.remaining.next(&self.pictures).await?;
+        Ok(next.map(|(piece, remaining)| (piece, Self { remaining, ..self })))
     }
 }
 
-impl Rest {
+impl Remaining {
     async fn next(self, pictures: &PictureCache) -> Result<Option<(Vec<u8>, Self)>, db::Error> {
         match self {
             Self::Pictures(mut pages, mut archive) => {
