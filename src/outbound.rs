@@ -13,7 +13,7 @@ use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 /// Timeout of the TCP and TLS handshake, short enough to leave time for a second host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Timeout of a request whose caller sets none.
+/// Timeout of a call whose caller sets none.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Idle timeout of pooled connections: below the minute after which load balancers commonly drop
@@ -146,31 +146,31 @@ pub enum HealthError {
 ///
 /// # Errors
 /// The step that failed within `deadline`, which includes the body.
-pub async fn test_connection(
+pub async fn check_connection(
     client: &Client,
     url: Url,
     deadline: Duration,
-) -> Result<Response, ConnectionFailure> {
+) -> Result<Response, ConnectionError> {
     Ok(client.get(url).timeout(deadline).send().await?)
 }
 
-/// Like [`test_connection`], with an API key of this service.
+/// Like [`check_connection`], with an API key of this service.
 ///
 /// # Errors
-/// See [`test_connection`].
-pub async fn test_connection_with_key(
+/// See [`check_connection`].
+pub async fn check_connection_with_key(
     client: &Client,
     url: Url,
     key: &SecretString,
     deadline: Duration,
-) -> Result<Response, ConnectionFailure> {
+) -> Result<Response, ConnectionError> {
     let request = client.get(url).bearer_auth(key.expose_secret());
     Ok(request.timeout(deadline).send().await?)
 }
 
 /// Why a host does not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectionFailure {
+pub enum ConnectionError {
     /// The host name does not resolve.
     #[error("DNS does not know its name")]
     Name,
@@ -187,7 +187,7 @@ pub enum ConnectionFailure {
     NoHttp,
 }
 
-impl From<reqwest::Error> for ConnectionFailure {
+impl From<reqwest::Error> for ConnectionError {
     fn from(error: reqwest::Error) -> Self {
         if let Some(cause) = tls_error(&error) {
             return Self::Tls(cause.to_string());

@@ -40,7 +40,9 @@ impl MintDependencies {
         let mut renewals = Renewals::default();
         loop {
             let refused = match self.call(&token, spec, priority, deadline).await {
-                Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenInvalid) => error,
+                Err(MintError::WeChat(error)) if error.class() == Some(Class::TokenInvalid) => {
+                    error
+                }
                 result => {
                     if result.is_ok() {
                         self.tokens.accepted(&token);

@@ -6,11 +6,11 @@ use secrecy::SecretString;
 use wechat::push::{Credentials, PushVerifier};
 
 use super::finding::{CALLBACK, Finding, Issue};
-use super::hosts::PROBE_DEADLINE;
+use super::hosts::CHECK_TIMEOUT;
 use super::pushes::{self, PushHealth};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa, local_url};
-use crate::outbound::{self, ClientError, ConnectionFailure};
+use crate::outbound::{self, ClientError, ConnectionError};
 use crate::text::random_token;
 
 /// Maximum length of the answer, in bytes: enough for the service's own.
@@ -97,7 +97,7 @@ async fn check_url(
             Finding::failed(CALLBACK, Issue::new(cause, FORWARD_UNCHANGED))
         }
         Err(RequestError::Connection(
-            error @ (ConnectionFailure::Tls(_) | ConnectionFailure::NoHttp),
+            error @ (ConnectionError::Tls(_) | ConnectionError::NoHttp),
         )) => {
             let cause = format!("{address} cannot be checked: {error}");
             let action = "check WXQR_PUBLIC_URL, and the certificate there";
@@ -127,7 +127,7 @@ enum RequestError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
-    Connection(#[from] ConnectionFailure),
+    Connection(#[from] ConnectionError),
 }
 
 /// Returns status and body of the answer.
@@ -135,7 +135,7 @@ async fn send(config: &Config, url: &str) -> Result<(u16, Vec<u8>), RequestError
     let url = url.parse().expect("the settings hold an address");
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
     let client = outbound::http_client(extra_ca, None)?;
-    let answer = outbound::test_connection(&client, url, PROBE_DEADLINE).await?;
+    let answer = outbound::check_connection(&client, url, CHECK_TIMEOUT).await?;
     let status = answer.status().as_u16();
     let body = outbound::read_capped(answer, MAX_ANSWER).await;
     // A longer body is not the expected answer either.

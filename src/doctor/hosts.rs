@@ -6,12 +6,12 @@ use url::Url;
 
 use super::finding::{Finding, HOST, Issue, Report};
 use crate::config::{Config, ExtraCa};
-use crate::outbound::{self, ConnectionFailure};
+use crate::outbound::{self, ConnectionError};
 use crate::telemetry::Causes;
 
-/// Timeout of a request to a host. The service's own timeouts are shorter, so a slower host is of
-/// no use.
-pub(super) const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+/// Timeout of a request to a host. A visitor waits no longer by default, so a host that is slower
+/// is of little use, although a call of the service may take longer at the last host.
+pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Checks each API host, and returns whether any of them answers.
 pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {
@@ -28,7 +28,7 @@ pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {
     for base in &config.upstream.api_bases {
         let what = format!("{HOST} {}", authority(base));
         let started = Instant::now();
-        match outbound::test_connection(&client, base.clone(), PROBE_DEADLINE).await {
+        match outbound::check_connection(&client, base.clone(), CHECK_TIMEOUT).await {
             Ok(_) => {
                 answered = true;
                 let detail = format!("answers after {} ms", started.elapsed().as_millis());
@@ -50,16 +50,16 @@ fn authority(base: &Url) -> String {
 }
 
 /// What to do where the host of a setting does not answer.
-pub(super) fn remedy(error: &ConnectionFailure, variable: &str) -> String {
+pub(super) fn remedy(error: &ConnectionError, variable: &str) -> String {
     match error {
-        ConnectionFailure::Name => format!("check {variable}, and the DNS of this machine"),
-        ConnectionFailure::Connect(_) | ConnectionFailure::ConnectTimeout => {
+        ConnectionError::Name => format!("check {variable}, and the DNS of this machine"),
+        ConnectionError::Connect(_) | ConnectionError::ConnectTimeout => {
             format!("check {variable}, and that a firewall lets this machine connect to it")
         }
-        ConnectionFailure::Tls(_) => {
+        ConnectionError::Tls(_) => {
             "check this machine's clock; if a device on the way decrypts TLS, name its CA in WXQR_EXTRA_CA_FILE".to_owned()
         }
-        ConnectionFailure::Silent | ConnectionFailure::NoHttp => {
+        ConnectionError::Silent | ConnectionError::NoHttp => {
             format!("check {variable}, and the network in between")
         }
     }

@@ -7,7 +7,7 @@ use url::Url;
 use wechat::push::Diagnosis;
 
 use super::finding::Issue;
-use super::hosts::PROBE_DEADLINE;
+use super::hosts::CHECK_TIMEOUT;
 use crate::config::{Config, ExtraCa};
 use crate::outbound;
 use crate::text::counted;
@@ -79,7 +79,7 @@ async fn fetch(config: &Config, base: &str, key: &SecretString) -> Option<Pushes
     let url: Url = format!("{base}/api/account").parse().ok()?;
     let extra_ca = config.upstream.extra_ca.as_ref().map(ExtraCa::as_pem);
     let client = outbound::http_client(extra_ca, None).ok()?;
-    let answer = outbound::test_connection_with_key(&client, url, key, PROBE_DEADLINE)
+    let answer = outbound::check_connection_with_key(&client, url, key, CHECK_TIMEOUT)
         .await
         .ok()?;
     let body = outbound::read_capped(answer, MAX_ANSWER).await.ok()?;

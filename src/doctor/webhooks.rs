@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::finding::{Finding, Issue, WEBHOOK};
-use super::hosts::{self, PROBE_DEADLINE};
+use super::hosts::{self, CHECK_TIMEOUT};
 use crate::app::{self, Stores};
 use crate::clock::Clock;
 use crate::config::{Config, ExtraCa};
 use crate::outbound;
 use crate::telemetry::Causes;
 use crate::webhooks::{
-    AttemptFailure, RECEIVER_TIMEOUT, WebhookHealth, WebhookSettings, WebhookStatus,
+    AttemptFailure, LONGEST_BACKOFF, RECEIVER_TIMEOUT, WebhookHealth, WebhookSettings,
+    WebhookStatus,
 };
 
-/// The age of an event that waits from which on the line is a warning: longer than the longest
-/// back-off.
+/// The age of a waiting event at which the line becomes a warning. Below it, a back-off may be all
+/// that it waits for.
 const LATE: Duration = Duration::from_mins(20);
+const _: () = assert!(LATE.as_secs() > LONGEST_BACKOFF.as_secs());
 
 // The advice below says it.
 const _: () = assert!(RECEIVER_TIMEOUT.as_secs() == 5);
@@ -35,7 +37,7 @@ pub(super) async fn check(
         return Finding::skipped(WEBHOOK, "a certificate in WXQR_EXTRA_CA_FILE");
     };
     // Without path and query, which may be secrets. Any answer will do.
-    let answer = outbound::test_connection(&client, host.origin(), PROBE_DEADLINE).await;
+    let answer = outbound::check_connection(&client, host.origin(), CHECK_TIMEOUT).await;
     if let Err(error) = answer {
         let cause = format!("{host} cannot be reached: {error}");
         let action = hosts::remedy(&error, "WXQR_WEBHOOK_URL");

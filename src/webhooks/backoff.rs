@@ -8,7 +8,7 @@ use jiff::Timestamp;
 const FIRST: Duration = Duration::from_secs(1);
 
 /// The longest wait, whatever the receiver asks for.
-pub(super) const LONGEST: Duration = Duration::from_mins(15);
+pub(crate) const LONGEST: Duration = Duration::from_mins(15);
 
 /// Computes the wait after so many failures in a row, from 1 on: it doubles with each; half of it
 /// at least, the rest by chance, so that receivers of many services do not get them at once. A

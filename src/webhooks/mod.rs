@@ -15,6 +15,7 @@ mod sender;
 mod signature;
 mod sql;
 
+pub(crate) use self::backoff::LONGEST as LONGEST_BACKOFF;
 pub use self::monitor::{Lag, Monitor, WebhookHealth, WebhookStatus};
 pub use self::progress::{AttemptFailure, Progress};
 pub use self::receiver::FailureReason;

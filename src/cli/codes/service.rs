@@ -75,8 +75,8 @@ impl Service {
     async fn send(&self, request: RequestBuilder) -> Result<Response, CallFailure> {
         let request = request.bearer_auth(self.key.expose_secret());
         let sent = request.send().await;
-        let response = sent
-            .map_err(|error| CallFailure::unanswered(outbound::ConnectionFailure::from(error)))?;
+        let response =
+            sent.map_err(|error| CallFailure::unanswered(outbound::ConnectionError::from(error)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

@@ -52,7 +52,7 @@ impl AccessLog {
         }
     }
 
-    /// Probes are logged at `debug`: they come every few seconds and would hide the rest.
+    /// Health checks are logged at `debug`: they come every few seconds and would hide the rest.
     pub(super) fn write(&self, line: &Line, response: &Response, took: Duration) {
         let status = response.status().as_u16();
         let problem = response.extensions().get::<Problem>();
@@ -74,7 +74,7 @@ impl AccessLog {
                 )
             };
         }
-        if is_probe(line.labels.route(), &self.base_path) {
+        if is_health_check(line.labels.route(), &self.base_path) {
             line!(debug);
         } else {
             line!(info);
@@ -94,7 +94,7 @@ fn client_address(request: &Request, proxies: &TrustedProxies) -> Option<IpAddr>
     Some(proxies.client_address(peer.ip(), lines).address)
 }
 
-fn is_probe(route: &str, base_path: &str) -> bool {
+fn is_health_check(route: &str, base_path: &str) -> bool {
     let route = route.strip_prefix(base_path).unwrap_or(route);
     matches!(route, "/healthz" | "/readyz")
 }

@@ -20,7 +20,7 @@ use wechat::Errcode;
 use crate::http::i18n::lang::Lang;
 use crate::http::i18n::message::Message;
 
-/// `Retry-After` while the database is down: the service probes it every second. Chosen.
+/// `Retry-After` while the database is down: the service checks it every second. Chosen.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// `Retry-After` while bodies use up their byte budget: each arrives or ends within seconds.

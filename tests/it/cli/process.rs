@@ -733,10 +733,10 @@ async fn health_checks_are_logged_at_debug() {
         served.process.wait_for_line("/robots.txt").await;
         // A line is written before its answer.
         let log = served.process.stderr();
-        let probes = log
+        let checks = log
             .lines()
             .filter(|line| line.contains("healthz") || line.contains("readyz"));
-        assert_eq!(probes.count(), want, "{level}, {base:?}: {log}");
+        assert_eq!(checks.count(), want, "{level}, {base:?}: {log}");
     }
 }
 
