@@ -22,8 +22,8 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Approximate overhead of an entry: key, entity tag and the cache's own data.
 const OVERHEAD: usize = 512;
 
-/// Maximum wait for a permit to draw. Chosen: the same as a visitor's wait for WeChat.
-const DRAW_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum wait for a permit to draw. Chosen: the same as a visitor's wait for WeChat, by default.
+pub(crate) const DRAW_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImageFormat {
@@ -58,7 +58,7 @@ struct Key {
     style: Style,
 }
 
-/// Draws pictures and caches them. Created once and shared.
+/// Draws pictures and caches them. Its clones share the cache.
 #[derive(Debug, Clone)]
 pub struct PictureCache {
     cache: Cache<Key, Picture>,
@@ -86,7 +86,7 @@ impl PictureCache {
     /// request waits for is not drawn, but a started drawing is completed and cached.
     ///
     /// # Errors
-    /// If the symbol does not fit the size, or no permit was available within 5 s.
+    /// If the symbol does not fit the size, or no permit was available in time.
     pub async fn get(
         &self,
         url: &CodeUrl,

@@ -42,7 +42,7 @@ pub(super) const PUBLIC_URL_VARIABLE: &str = "WXQR_PUBLIC_URL";
 
 /// Byte budget of bodies of requests with a key: a hundred of the largest JSON bodies at once, or
 /// twelve of the largest files.
-const KEYED_BODIES: usize = 100 * http::MAX_BODY;
+pub(super) const KEYED_BODIES: usize = 100 * http::MAX_BODY;
 const _: () = assert!(KEYED_BODIES >= 12 * http::MAX_FILE);
 
 /// How long requests in flight may still take when the service does not start.

@@ -104,3 +104,6 @@ fn limits(max_connections: usize, header_timeout: Duration) -> Limits {
     };
     limits.within_open_files(RESERVED_FILES)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ use crate::db;
 use crate::telemetry;
 
 /// How long a mint may take, even if no caller waits any more.
-pub(super) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One call, with all its attempts, fits into a mint.
 const _: () = assert!(MAX_CALL.as_millis() < MINT_TIMEOUT.as_millis());

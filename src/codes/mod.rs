@@ -57,4 +57,5 @@ pub use self::supplies::Supplies;
 pub use self::token::{FORCED_APART, TokenError, TokenRefusal, Tokens};
 
 pub(crate) use self::admission::MAX_CONCURRENT_MINTS;
+pub(crate) use self::mint::MINT_TIMEOUT;
 pub(crate) use self::sql::columns;

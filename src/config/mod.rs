@@ -66,7 +66,6 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// `AppID` and `AppSecret` of the Official Account.
     pub account: Account,
-    /// Connection to WeChat.
     pub upstream: Upstream,
     /// Database URL, which may hold a password.
     pub database_url: SecretString,
@@ -88,7 +87,6 @@ pub struct Config {
     pub log: LogSettings,
     /// Whether the log has the addresses of clients that are refused.
     pub log_client: bool,
-    /// Graceful shutdown.
     pub drain: Drain,
     /// Secrets to redact from logged text that clients wrote.
     pub secret_words: Arc<SecretWords>,
@@ -106,7 +104,7 @@ pub struct Account {
 /// Connection to WeChat.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// API hosts, 1 to 4, the preferred one first; scheme, host and port only.
+    /// API hosts, the preferred one first; scheme, host and port only.
     pub api_bases: Vec<Url>,
     /// Host of `showqrcode`; scheme, host and port only.
     pub mp_base: Url,
@@ -116,7 +114,7 @@ pub struct Upstream {
     pub extra_ca: Option<ExtraCa>,
     /// Local address of calls; `None`: the system chooses.
     pub outbound_address: Option<IpAddr>,
-    /// How long one request waits for WeChat, all retries together: 100 ms to 30 s.
+    /// How long one request waits for WeChat, all retries together.
     pub timeout: Duration,
 }
 

@@ -1,17 +1,14 @@
 //! Checks of the account: IP allow-list, access token, and the creation of a code.
 
-use std::time::Duration;
-
 use wechat::scene::{CodeSpec, Lifetime, SceneText, TemporaryScene};
 use wechat::{Api, ApiError, Class, Errcode, TokenSource};
 
 use super::finding::{ALLOW_LIST, CODES, Finding, Issue, Report, TOKEN};
 use super::wechat_errors::{defect, describe, stopped, wechat_issue};
-use crate::codes::{FinishMint, MintDependencies, MintError, Priority, TokenError, UncountedMints};
+use crate::codes::{
+    FinishMint, MINT_TIMEOUT, MintDependencies, MintError, Priority, TokenError, UncountedMints,
+};
 use crate::telemetry::Causes;
-
-/// Timeout of the creation of a code, the same as in the service.
-const MINT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Lifetime of the code that the check creates.
 const LIFETIME_SECONDS: u64 = 60;
@@ -93,7 +90,7 @@ pub(super) async fn check_codes(deps: &MintDependencies, report: Report<'_>) {
         scene: TemporaryScene::Text(SceneText::reserved("doctor")),
         lifetime: Lifetime::try_from(LIFETIME_SECONDS).expect("it is within the bounds"),
     };
-    let deadline = tokio::time::Instant::now() + MINT_DEADLINE;
+    let deadline = tokio::time::Instant::now() + MINT_TIMEOUT;
     deps.breaker.refresh(Api::Create).await;
     let finding = match deps.create(&spec, Priority::High, deadline).await {
         Ok(_) => {

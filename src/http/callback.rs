@@ -299,3 +299,23 @@ fn count_too_large(problem: &Problem) {
         telemetry::callback_rejected(Reason::TooLarge.as_str());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SIGNED_BODIES, STRANGERS_BODIES};
+
+    #[test]
+    fn the_pages_have_the_byte_budgets_of_the_code() {
+        let mib = |bytes: usize| bytes / (1024 * 1024);
+        let (signed, others) = (mib(SIGNED_BODIES), mib(STRANGERS_BODIES));
+        let page = include_str!("../../docs/operating.md");
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let phrase = format!(
+            "{signed} MiB for pushes whose query WeChat has signed, {others} MiB for other pushes"
+        );
+        assert!(page.contains(&phrase), "{phrase}");
+        let phrase = format!("查询串带有微信签名的推送 {signed} MiB，其他推送 {others} MiB");
+        let page = include_str!("../../docs/zh/operating.md");
+        assert!(page.contains(&phrase), "{phrase}");
+    }
+}

@@ -119,8 +119,9 @@ mod tests {
     use utoipa::openapi::path::ParameterIn;
 
     use super::*;
-    use crate::http::extract::query::KNOWN;
+    use crate::http::extract::query::{KNOWN, WECHAT_SYMBOL};
     use crate::http::scene_params::SceneParams;
+    use crate::http::{MAX_FILE, openapi_document};
     use wechat::scene::{Lifetime, SceneId, SceneText};
 
     #[test]
@@ -135,6 +136,20 @@ mod tests {
         .concat();
         let names: BTreeSet<&str> = described.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, KNOWN.iter().copied().collect());
+    }
+
+    /// Its texts are comments in the code, which cannot name a constant.
+    #[test]
+    fn the_texts_of_the_document_have_the_limits_of_the_code() {
+        let document = openapi_document().to_json().unwrap();
+        let (rows, mib) = (channel_files::MAX_ROWS, MAX_FILE / (1024 * 1024));
+        let rows = format!("{},{:03}", rows / 1000, rows % 1000);
+        for limit in [
+            format!("at most {rows} and {mib} MiB"),
+            format!("at least 2 × ({WECHAT_SYMBOL} + 2 × `margin`)"),
+        ] {
+            assert!(document.contains(&limit), "{limit}");
+        }
     }
 
     #[test]

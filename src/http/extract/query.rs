@@ -33,7 +33,7 @@ pub(crate) const KNOWN: &[&str] = &[
 
 /// Modules on a side of the symbol of WeChat's urls. All that are known have 43 or 45 bytes; from
 /// 43 to 62 bytes it is this size at the error correction used here (ISO/IEC 18004, table 7).
-const WECHAT_SYMBOL: usize = 33;
+pub(crate) const WECHAT_SYMBOL: usize = 33;
 
 /// Names that can only be meant for a known parameter, besides those that differ by a letter or
 /// two, by case or by separators. Common words such as `id`, `ttl` or `background` are not here:

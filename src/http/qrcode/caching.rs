@@ -11,7 +11,7 @@ use crate::codes::{Freshness, Issued};
 const MAX_AGE: Duration = Duration::from_hours(24);
 
 /// The longest `max-age` of pages and JSON, which say how much lifetime is left. Chosen.
-const MAX_TEXT_AGE: Duration = Duration::from_mins(1);
+pub(super) const MAX_TEXT_AGE: Duration = Duration::from_mins(1);
 
 /// A named `Cache-Control` policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,9 @@ impl CachePolicy {
         Self::until_floor(issued, now, MAX_TEXT_AGE)
     }
 
-    /// Computes the policy of a page. It counts the time to its renewal from when it is shown, so the time in a cache
-    /// must not outlast the code: the renewal is at the latest twice this before the code's end.
+    /// Computes the policy of a page. It counts the time to its renewal from when it is shown, so
+    /// the time in a cache must not outlast the code: the renewal is at the latest twice this
+    /// before the code's end.
     pub(crate) fn for_page(issued: &Issued, now: Timestamp) -> Self {
         let longest = match issued.freshness {
             Freshness::Fresh { floor } if !floor.is_zero() => MAX_TEXT_AGE.min(floor / 2),

@@ -16,7 +16,7 @@ use crate::http::microcache::Cacheable;
 use crate::http::negotiation::format::Format;
 use crate::http::problem::Problem;
 use crate::http::qrcode::body::{CodeBody, SceneBody, TicketBody};
-use crate::http::qrcode::caching::CachePolicy;
+use crate::http::qrcode::caching::{CachePolicy, MAX_TEXT_AGE};
 use crate::http::qrcode::link::{LinkQuery, LinkSigner};
 use crate::http::qrcode::page::{CodePage, Expiry, image_element};
 use crate::http::qrcode::request::QrcodeRequest;
@@ -27,9 +27,9 @@ use crate::pictures::{ImageFormat, PictureCache};
 /// The shortest time between two renewals of a page. Chosen.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(10);
 
-/// How long before the end of a code its page shows a newer one, at the latest: twice as long as a
-/// cache may keep the page.
-const RENEWAL_LEAD: Duration = Duration::from_mins(2);
+/// How long before the end of a code its page shows a newer one, at the latest: a cache may keep
+/// the page for half of it. `templates/embed.js` has the same number.
+const RENEWAL_LEAD: Duration = MAX_TEXT_AGE.saturating_mul(2);
 
 /// An issued code, and what decides how it is shown.
 pub(super) struct Presentation<'a> {
@@ -175,4 +175,17 @@ pub(super) fn renewal(issued: &Issued, now: Timestamp) -> Option<u64> {
         }
     };
     Some(wait.max(SHORTEST_RENEWAL).as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RENEWAL_LEAD;
+
+    #[test]
+    fn the_script_for_other_sites_renews_a_code_as_early_as_its_page() {
+        let script = include_str!("../../../templates/embed.js");
+        let milliseconds = RENEWAL_LEAD.as_millis();
+        let lead = format!("left - {}_{:03},", milliseconds / 1000, milliseconds % 1000);
+        assert!(script.contains(&lead), "{lead}");
+    }
 }

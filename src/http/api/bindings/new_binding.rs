@@ -99,3 +99,23 @@ fn bad_context() -> Problem {
     let message = format!("must be a text of {MAX_CONTEXT} bytes at most, without NUL");
     Problem::invalid_parameter("context", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    /// The document of the API has the limits in comments, which cannot name a constant.
+    #[test]
+    fn the_documented_limits_are_those_of_the_code() {
+        let schema = serde_json::to_string(&BindingRequest::schema()).unwrap();
+        let (least, most) = (LIFETIMES.start(), LIFETIMES.end());
+        for limit in [
+            format!("Seconds until it ends, {least} to {most}. Default: {DEFAULT_LIFETIME}."),
+            format!("at most {MAX_CONTEXT} bytes"),
+        ] {
+            assert!(schema.contains(&limit), "{limit}: {schema}");
+        }
+    }
+}
