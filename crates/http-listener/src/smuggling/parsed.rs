@@ -65,8 +65,8 @@ impl HostPort {
         Self::parse_text(value.to_str().ok()?)
     }
 
-    /// Parses a host and port, more strictly than RFC 3986, which allows `!$&'()*+,;=` and `%HH` in a name too: no host in use
-    /// has any.
+    /// Parses a host and port, more strictly than RFC 3986, which allows `!$&'()*+,;=` and `%HH` in
+    /// a name too: no host in use has any.
     fn parse_text(text: &str) -> Option<Self> {
         let end = match text.strip_prefix('[') {
             Some(rest) => rest.find(']')? + 2,

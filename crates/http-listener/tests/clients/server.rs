@@ -141,7 +141,8 @@ async fn large(State(barrier): State<HandlerBarrier>) -> Body {
     Body::from_stream(stream::iter(pieces))
 }
 
-/// As large, but in one chunk, which hyper takes at once. Arrives at the barrier when it is dropped.
+/// As large, but in one chunk, which hyper takes at once. Arrives at the barrier when it is
+/// dropped.
 async fn whole(State(barrier): State<HandlerBarrier>) -> Bytes {
     struct Piece {
         bytes: Vec<u8>,
