@@ -121,7 +121,7 @@ impl App {
     }
 }
 
-/// A service that was started.
+/// A service that serves, until it is shut down.
 struct Running {
     server: AbortOnDropHandle<()>,
     /// Closes the listener.

@@ -11,9 +11,7 @@ use crate::access::{LinkKeys, Mode, Rate, TrustedProxies};
 pub struct AccessSettings {
     /// The access mode for temporary codes. [`Mode::Signed`] implies at least one link key.
     pub mode: Mode,
-    /// The keys of signed links.
     pub link_keys: LinkKeys,
-    /// Rate limit of one visitor.
     pub visitor_rate: Rate,
     /// Rate limit of all visitors together.
     pub visitor_pace: Rate,

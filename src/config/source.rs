@@ -116,7 +116,6 @@ impl Resolved {
         }
     }
 
-    /// The setting of this name.
     pub(super) fn entry(&self, name: &str) -> &RawSetting {
         self.entries
             .iter()

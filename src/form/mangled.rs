@@ -41,7 +41,6 @@ pub struct MangledParameter<'n> {
     pub mangling: Mangling,
 }
 
-/// How a parameter is mangled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mangling {
     /// `&` or `=` was replaced.

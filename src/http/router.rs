@@ -30,7 +30,7 @@ use crate::http::state::AppState;
 use crate::http::{api, callback, openapi, operators, qrcode};
 use crate::redact::SecretWords;
 
-/// Browsers, and pages of other sites: the codes.
+/// Routes for browsers and pages of other sites: the codes.
 fn codes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(qrcode::show)) // GET /qrcode
@@ -41,14 +41,14 @@ fn codes() -> OpenApiRouter<AppState> {
         .route("/qrcode.jpg", get(qrcode::show))
 }
 
-/// Browsers: the pages.
+/// Routes for browsers: the pages.
 fn pages() -> Router<AppState> {
     Router::new()
         .route("/", get(home::show).layer(static_pages()))
         .merge(console())
 }
 
-/// Browsers of those who have a key: the console.
+/// Routes for browsers of key holders: the console.
 fn console() -> Router<AppState> {
     Router::new()
         .route("/codes", get(console::codes::show).layer(static_pages()))
@@ -64,12 +64,12 @@ fn console() -> Router<AppState> {
         .route("/stats", get(stats::show).layer(static_pages()))
 }
 
-/// Browsers, in the demo only.
+/// Routes for browsers, in the demo only.
 fn demo_pages() -> Router<AppState> {
     Router::new().route(demo::PATH, get(demo::numbers)) // /demo/numbers
 }
 
-/// Crawlers, pages of other sites and other programs, without a key.
+/// Routes for crawlers, pages of other sites and other programs, without a key.
 fn files() -> Router<AppState> {
     Router::new()
         .route("/robots.txt", robots::file().route())
@@ -78,7 +78,7 @@ fn files() -> Router<AppState> {
         .merge(assets::routes()) // /assets/*.js
 }
 
-/// Programs with an API key.
+/// Routes for programs with an API key.
 fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(api::codes::list::list, api::codes::make::make)) // GET, POST /api/codes
@@ -98,19 +98,19 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(api::account::show)) // GET /api/account
 }
 
-/// WeChat.
+/// Routes for WeChat.
 fn wechat() -> Router<AppState> {
     Router::new().route("/callback", get(callback::verify).post(callback::receive))
 }
 
-/// Operators. `/metrics` is on a listener of its own.
+/// Routes for operators. `/metrics` is on a listener of its own.
 fn operators() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(operators::healthz)) // GET /healthz
         .routes(routes!(operators::readyz)) // GET /readyz
 }
 
-/// Before the database is open.
+/// Routes before the database is open.
 fn starting() -> Router {
     Router::new()
         .route("/healthz", get(operators::healthz))
@@ -137,7 +137,6 @@ fn with_middleware(routes: Router, settings: &RouterSettings) -> Front {
 /// What the routers depend on besides the state.
 #[derive(Debug, Clone)]
 pub struct RouterSettings {
-    /// Links and pages.
     pub site: Arc<Site>,
     /// The path of the public URL, or empty. Everything answers with and without it, because some
     /// proxies strip it.

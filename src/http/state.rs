@@ -78,7 +78,6 @@ pub struct AppParts {
     /// The health of the database.
     pub database: Database,
     pub clock: Arc<dyn Clock>,
-    /// Links and pages.
     pub site: Arc<Site>,
     /// The lifetime of a code whose request gives none.
     pub default_expire: Lifetime,

@@ -28,23 +28,18 @@ static LOG: OnceLock<LogBuffer> = OnceLock::new();
 /// The crates of this workspace that log below a warning.
 const OWN_CRATES: [&str; 3] = ["wxqr", "http_listener", "wechat_sandbox"];
 
-/// Settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// A filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub filter: String,
-    /// Format of the lines.
     pub format: LogFormat,
 }
 
-/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, otherwise JSON.
     Auto,
-    /// Readable text.
     Text,
-    /// JSON.
     Json,
 }
 

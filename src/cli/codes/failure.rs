@@ -16,7 +16,6 @@ pub(super) struct ReceivedProblem {
     retry_after: Option<u64>,
 }
 
-/// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CallFailure {
     message: String,

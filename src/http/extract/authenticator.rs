@@ -40,7 +40,6 @@ pub(crate) struct Identity {
 }
 
 impl Authenticator {
-    /// Makes one from the settings.
     pub fn new(keys: Keyring, link_keys: LinkKeys, trusted_proxies: TrustedProxies) -> Self {
         Self {
             keys,

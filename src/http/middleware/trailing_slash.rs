@@ -11,7 +11,7 @@ use http_listener::without_trailing_slash;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SlashRemoved;
 
-/// Rewrites the request's path.
+/// Removes a trailing slash from the request's path.
 pub(super) fn remove(request: &mut Request) {
     if let Some(uri) = without_trailing_slash(request.uri()) {
         *request.uri_mut() = uri;

@@ -83,7 +83,6 @@ impl Problem {
         Self::new(ErrorCode::StoreUnavailable, message).after(STORE_RETRY)
     }
 
-    /// No such path.
     pub(crate) fn not_found() -> Self {
         let message = Message::new(
             "该网址下没有内容，请检查链接是否完整",
@@ -92,7 +91,6 @@ impl Problem {
         Self::new(ErrorCode::NotFound, message)
     }
 
-    /// No such method on this path.
     pub(crate) fn method_not_allowed() -> Self {
         let message = Message::new(
             "响应头 Allow 列出了该网址支持的方法",

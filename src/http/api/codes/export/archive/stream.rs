@@ -10,7 +10,7 @@ use crate::db;
 use crate::http::api::codes::export::pages::Pages;
 use crate::pictures::PictureCache;
 
-/// An archive that is written.
+/// An archive while it is written: the state of its stream.
 struct Writing {
     remaining: Remaining,
     pictures: PictureCache,
