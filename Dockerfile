@@ -1,8 +1,10 @@
-# Both bases may come from a mirror. BASE_IMAGE needs glibc of Debian 12 or later and a user 65532, and nothing else.
+# Both bases may come from a mirror. BASE_IMAGE needs glibc of Debian 12 or later and a user 65532,
+# and nothing else.
 ARG BUILD_IMAGE=rust:1.95.0-bookworm
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-# The build machine has the toolchain of `rust-toolchain.toml`, which stays out of the context, so that no other is fetched.
+# The build machine has the toolchain of `rust-toolchain.toml`, which stays out of the context, so
+# that no other is fetched.
 FROM ${BUILD_IMAGE} AS build
 # Writes the list of dependencies (SBOM) into the binary, where scanners of images look for it.
 RUN cargo install --locked cargo-auditable@0.7.7
@@ -51,8 +53,8 @@ ENV WXQR_LISTEN=0.0.0.0:8080 \
     WXQR_DRAIN_DELAY=3s
 EXPOSE 8080 9464
 VOLUME /data
-# Where the default of WXQR_DATABASE_URL, the file wxqr.db, is kept. SQLite's temporary files need it too: nothing else may be
-# written to.
+# Where the default of WXQR_DATABASE_URL, the file wxqr.db, is kept. SQLite's temporary files need
+# it too: nothing else may be written to.
 WORKDIR /data
 USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \

@@ -1,4 +1,5 @@
-// Shows codes on other sites: docs/embedding.md. Each is an <img>, because WeChat reads nothing else when pressed.
+// Shows codes on other sites: docs/embedding.md. Each is an <img>, because WeChat reads nothing
+// else when pressed.
 if (!document.hasWxqr) {
 	document.hasWxqr = true;
 	// A module has no current script.
@@ -23,18 +24,18 @@ if (!document.hasWxqr) {
 	const keeper = (element) => {
 		let query, due, ends, failed, retry;
 		const say = (zh, en) => ((query.get("lang") || navigator.language).startsWith("zh") ? zh : en);
-		const tell = (what, detail) => element.dispatchEvent(new CustomEvent("wxqr-" + what, { bubbles: true, detail }));
+		const emit = (what, detail) => element.dispatchEvent(new CustomEvent("wxqr-" + what, { bubbles: true, detail }));
 
 		const show = (image, code, end) => {
 			image.alt = say("微信二维码", "WeChat QR code");
 			image.style.maxWidth = "100%";
 			element.replaceChildren(image);
 			ends = end;
-			// Two minutes before the end, or at a quarter of a shorter life.
+			// Two minutes before the end, or at a quarter of a shorter lifetime.
 			const left = end - Date.now();
 			due = Date.now() + Math.max(left - 120_000, left * 0.75, 5_000);
 			retry = 0;
-			tell("code", code);
+			emit("code", code);
 		};
 
 		// A code that has not ended stays.
@@ -43,7 +44,7 @@ if (!document.hasWxqr) {
 				ends = 0;
 				element.replaceChildren(say("二维码暂时无法显示", "The code cannot be shown now"));
 			}
-			tell("error", problem);
+			emit("error", problem);
 		};
 
 		const renew = async () => {

@@ -1,7 +1,9 @@
-// Makes the snippets complete and lets them be copied, and keeps the form to what was meant. Without it the snippets can be
-// selected by hand, and the service says what is wrong with the form.
+// Makes the snippets complete and lets them be copied, and keeps the form to what was meant.
+// Without it the snippets can be selected by hand, and the service says what is wrong with the
+// form.
 (() => {
-  // Browsers have the clipboard on https only; the old command works elsewhere, and leaves the text selected.
+  // Browsers have the clipboard on https only; the old command works elsewhere, and leaves the text
+  // selected.
   const copy = async (element) => {
     try {
       await navigator.clipboard.writeText(element.textContent);

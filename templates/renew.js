@@ -1,4 +1,5 @@
-// Shows a new code before the old one dies. Timers of a phone stop while it sleeps, so the clock decides, not the timer.
+// Shows a new code before the old one expires. Timers of a phone stop while it sleeps, so the clock
+// decides, not the timer.
 (() => {
   const LONGEST_TIMER = 86_400_000;
   const SHORTEST_PAUSE = 10_000;

@@ -26,7 +26,8 @@ PAGE = pathlib.Path(__file__).with_name("page.html").read_bytes()
 # How long one request of the page waits for a scan, in seconds.
 WAIT = 20
 
-# Session id -> {"binding": id of the binding under way, "nonce": its context, "openid": who signed in}.
+# By session id: "binding" is the id of the binding under way, "nonce" its context, "openid" the
+# follower who signed in.
 SESSIONS: dict[str, dict[str, str]] = {}
 LOCK = threading.Lock()
 

@@ -3,8 +3,8 @@
 #
 #     LINK_KEY=... sh sign.sh scene_id=123 expire_seconds=3600 exp=1924963200
 #
-# prints what stands behind the question mark of the link. Any POSIX shell, with openssl, which is given the key as an
-# argument: on a machine with other users, take one of the other programs.
+# prints what stands behind the question mark of the link. Any POSIX shell, with openssl, which is
+# given the key as an argument: on a machine with other users, take one of the other programs.
 set -eu
 export LC_ALL=C # bytes, and of the letters only those of ASCII
 : "${LINK_KEY:?is not set}"

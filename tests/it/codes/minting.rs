@@ -447,14 +447,14 @@ async fn a_stored_code_is_found_while_all_permits_are_taken() {
     let full = replica().set("UPSTREAM_TIMEOUT", LONG_ENOUGH).spawn().await;
     let base = format!("http://{}", full.sandbox_address);
     let other = replica().set("API_BASE", base).spawn().await;
-    let hang = Fault::new(Target::Create, FaultKind::Hang).times(VISITORS_SLOTS);
+    let hang = Fault::new(Target::Create, FaultKind::Hang).times(VISITORS_PERMITS);
     full.sandbox.set_faults(vec![hang]);
     let ask = |n| {
         let path = format!("/qrcode.json?scene_id={}", 1000 + n);
         tokio::spawn(Answer::to(full.request(Method::GET, &path)))
     };
-    let crowd: Vec<_> = (0..VISITORS_SLOTS).map(ask).collect();
-    let are_taken = || full.creates() == VISITORS_SLOTS as usize;
+    let crowd: Vec<_> = (0..VISITORS_PERMITS).map(ask).collect();
+    let are_taken = || full.creates() == VISITORS_PERMITS as usize;
     eventually("every permit is taken", are_taken).await;
     let made = other.scene(7).await.ticket();
     assert_eq!(full.scene(7).await.ticket(), made);
