@@ -4,7 +4,8 @@ import { runAll } from "./queue.js";
 import { fail } from "./session.js";
 import { textOf } from "./trouble.js";
 
-// Between the beginnings of two items, in milliseconds: what is new is listed in the order in which it was made.
+// Between the beginnings of two items, in milliseconds: what is new is listed in the order in which
+// it was made.
 const GAP = 10;
 
 let controller = null;

@@ -1,4 +1,5 @@
-// How a channel is named and told from others: a permanent and a temporary code of one scene are two.
+// How a channel is named and told from others: a permanent and a temporary code of one scene are
+// two.
 import { words } from "./page.js";
 
 const KINDS = ["permanent", "temporary", "unattributed"];

@@ -1,4 +1,5 @@
-// Which channels are listed: the fields above the list, and what the address and the service have of them.
+// Which channels are listed: the fields above the list, and what the address and the service have
+// of them.
 import { chooseGroup } from "./groups.js";
 import { at } from "./page.js";
 

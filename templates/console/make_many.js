@@ -1,5 +1,5 @@
-// Makes many channels: what was pasted or dropped is checked, shown, and made after a yes. Each is made by itself and may be sent
-// again, so stopping half-way loses nothing.
+// Makes many channels: what was pasted or dropped is checked, shown, and made after a yes. Each is
+// made by itself and may be sent again, so stopping half-way loses nothing.
 import { pageLink } from "./address.js";
 import { runWithProgress, stopAll } from "./bulk.js";
 import { identity, title } from "./channel.js";

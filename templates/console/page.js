@@ -1,5 +1,5 @@
-// What the pages of the console share: their elements, their texts, and how numbers are written. All texts are in the page, in
-// its language.
+// What the pages of the console share: their elements, their texts, and how numbers are written.
+// All texts are in the page, in its language.
 
 export const at = (id) => document.getElementById(id);
 export const words = at("words").dataset;

@@ -1,4 +1,5 @@
-// The channels to print, handed from a list to the sheet in this tab, by their identities and in their order.
+// The channels to print, handed from a list to the sheet in this tab, by their identities and in
+// their order.
 const STORED = "wxqr.print";
 
 export const keepForPrint = (identities) => {

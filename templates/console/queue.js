@@ -1,7 +1,8 @@
 // Sends many requests, a few at a time. Each may be sent again, so stopping loses nothing.
 
 const AT_ONCE = 4;
-// A request that the service asks to send later is sent so often, and waited for so long, in seconds.
+// A request that the service asks to send later is sent so often, and waited for so long, in
+// seconds.
 const TRIES = 5;
 const LONGEST_WAIT = 60;
 // Failures that all items would have: the first one ends the work.

@@ -1,4 +1,5 @@
-// Keeps a page up to date: looks for something new, seldom while that fails and never while nobody sees the page.
+// Keeps a page up to date: looks for something new, seldom while that fails and never while nobody
+// sees the page.
 import { json } from "./service.js";
 
 // Between two looks; twice as long after each failure, up to the second.

@@ -1,4 +1,5 @@
-// The channels that are picked, and what is done with them together. They are either some, or all that match.
+// The channels that are picked, and what is done with them together. They are either some, or all
+// that match.
 import { pageLink } from "./address.js";
 import { identity, kind, scene } from "./channel.js";
 import { runWithProgress } from "./bulk.js";

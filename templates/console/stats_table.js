@@ -1,5 +1,5 @@
-// The table of channels with their numbers: searched, sorted, chosen. Its lines are reused, so that the focus stays when numbers
-// change.
+// The table of channels with their numbers: searched, sorted, chosen. Its lines are reused, so that
+// the focus stays when numbers change.
 import { canBeAsked, identity, kind, sceneText, title } from "./channel.js";
 import { NUMBERS } from "./numbers.js";
 import { at, copyOf, filled, lang, number, setText, words } from "./page.js";

@@ -1,4 +1,5 @@
-// The picture of a code as vectors, cut to a quiet zone of four modules, which is what the standard asks for.
+// The picture of a code as vectors, cut to a quiet zone of four modules, which is what the standard
+// asks for.
 import { ownLink } from "./picture.js";
 import { Trouble } from "./service.js";
 
