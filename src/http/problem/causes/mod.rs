@@ -6,6 +6,7 @@ mod bindings;
 mod body;
 mod codes;
 mod database;
+mod files;
 mod origin;
 mod pictures;
 mod statistics;

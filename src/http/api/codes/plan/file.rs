@@ -7,11 +7,10 @@ use http_listener::{BufferedBody, ByteBudget};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 
-use super::words;
 use crate::http::api::codes::job_limit::JobLimit;
 use crate::http::extract::body::read_body;
 use crate::http::i18n::lang::Lang;
-use crate::http::problem::{ErrorCode, Problem};
+use crate::http::problem::Problem;
 
 /// The longest file, in bytes.
 pub(crate) const MAX_FILE: usize = 4 * 1024 * 1024;
@@ -94,15 +93,4 @@ pub(super) async fn read(
     // A library for workbooks panics at some that are damaged.
     let list = reading.await.unwrap_or(Err(FileError::NotAWorkbook));
     list.map_err(|error| Problem::from_file_error(&error, lang))
-}
-
-impl Problem {
-    /// Converts a file's error. Its text is in the language of the query: a person chose the file.
-    fn from_file_error(error: &FileError, lang: Lang) -> Self {
-        let code = match error {
-            FileError::TooManyRows | FileError::TooLarge => ErrorCode::TooLarge,
-            _ => ErrorCode::InvalidBody,
-        };
-        Self::new(code, words::file_error(error).text(lang).to_owned())
-    }
 }
