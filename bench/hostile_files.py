@@ -119,7 +119,7 @@ def post(server, file, media_type):
         return error.code, json.load(error)
 
 
-def told(status, answer):
+def outcome(status, answer):
     if status != 200:
         return f"{status} {answer['code']}: {answer['detail']}"
     invalid = sum(row["status"] == "invalid" for row in answer["rows"])
@@ -152,7 +152,7 @@ def main():
             assert len(file) <= LARGEST, f"{name} has {len(file)} bytes"
             status, answer, took, grown = sent(server, file, media_type)
             is_kept = grown <= PROMISED_MIB and status < 500 and is_refused in (None, status != 200)
-            line = f"{name}, {len(file) / MIB:.1f} MiB: {told(status, answer)} {took * 1000:.0f} ms, {grown} MiB more"
+            line = f"{name}, {len(file) / MIB:.1f} MiB: {outcome(status, answer)} {took * 1000:.0f} ms, {grown} MiB more"
             print(line if is_kept else f"NOT AS PROMISED: {line}", file=sys.stderr)
             refused, longest_s, most_mib = refused + (status != 200), max(longest_s, took), max(most_mib, grown)
             kept = kept and is_kept

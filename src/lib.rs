@@ -1,5 +1,5 @@
-//! The library of wxqr, module by module. `ARCHITECTURE.md` describes them and follows requests
-//! through them.
+//! The library of wxqr, module by module. `ARCHITECTURE.md` describes them, and
+//! `docs/walkthroughs.md` follows requests through them.
 
 pub mod access;
 pub mod app;

@@ -7,7 +7,7 @@ use crate::config::Limitation;
 /// Receives each finding as soon as it is known.
 pub(super) type Report<'a> = &'a mut (dyn FnMut(Finding) + Send);
 
-/// Subjects of the findings, in order.
+/// Subjects of the findings, in order. `store` is the operators' name of the database.
 pub(super) const SETTINGS: &str = "settings";
 pub(super) const STORE: &str = "store";
 pub(super) const CLOCK: &str = "clock";

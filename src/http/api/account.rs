@@ -30,7 +30,7 @@ pub(crate) struct AccountBody {
     budget: BudgetBody,
     /// The permanent stock.
     permanent: Permanent,
-    /// What only the account's owner can mend; absent while all is well.
+    /// What only the account's owner can fix; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultBody>,
     /// Requests to the callback since this process was started; absent while the
@@ -95,7 +95,7 @@ pub(crate) struct CallbackBody {
     last_refusal: Option<RejectionBody>,
 }
 
-/// Why a request to the callback was refused.
+/// Why a request to the callback was rejected.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RefusalBody)]
 pub(crate) struct RejectionBody {
@@ -126,7 +126,7 @@ pub(crate) struct TokenState {
     expires_at: Option<String>,
 }
 
-/// Mints a day that visitors may cause.
+/// Codes that visitors may have created in a day.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Budget)]
 pub(crate) struct BudgetBody {
@@ -139,7 +139,7 @@ pub(crate) struct BudgetBody {
 pub(crate) struct Permanent {
     /// Codes in the ledger, unknown outcomes included.
     used: u64,
-    /// Of those, mints whose outcome is unknown.
+    /// Of those, the ones whose outcome is unknown: WeChat may have created them.
     unknown: u64,
     left: u64,
     limit: u64,

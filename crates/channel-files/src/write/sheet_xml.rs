@@ -1,4 +1,4 @@
-//! The XML of a workbook (ECMA-376): the smallest that spreadsheets take without a word.
+//! The XML of a workbook (ECMA-376): the smallest that spreadsheets open without a warning.
 //!
 //! Texts are in the sheet itself instead of a shared table, which would have to be kept in memory
 //! until the end.

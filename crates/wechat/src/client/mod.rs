@@ -1,4 +1,4 @@
-//! Client of WeChat's API: three calls, with timeouts, failover to a second host, and retries.
+//! Client of WeChat's API: three calls, with timeouts, failover between hosts, and retries.
 //!
 //! [`WeChat`] is the type to read first. Independent of caches, visitors and HTTP answers. All
 //! results are validated; no result or log line contains a token or a secret.

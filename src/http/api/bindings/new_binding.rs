@@ -25,7 +25,7 @@ const DEFAULT_LIFETIME: u64 = 300;
 
 /// A new binding.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[schema(as = WantedBinding)]
+#[schema(as = WantedBinding)] // The public document keeps its first name.
 #[serde(deny_unknown_fields)]
 pub(crate) struct BindingRequest {
     /// Seconds until it ends, 60 to 1800. Default: 300.

@@ -30,7 +30,7 @@ const MAX_NAME: usize = 100;
 
 /// A new code.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = Wanted)]
+#[schema(as = Wanted)] // The public document keeps its first name.
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCode {
     /// 1 to 4294967295, for a permanent code 1 to 100000. This or `scene_str`.

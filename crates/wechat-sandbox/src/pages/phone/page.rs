@@ -173,7 +173,8 @@ fn callback_result(delivery: Option<&Delivery>, lang: Lang) -> CallbackResult {
     }
 }
 
-/// WeChat excuses a callback that did not answer, too, but not to a person who left.
+/// Builds what the chat shows. WeChat also shows an apology for a callback that did not answer, but
+/// not to a person who unfollowed.
 fn chat(kind: &EventKind, delivery: Option<&Delivery>, lang: Lang) -> ShownReply {
     let Some(delivery) = delivery else {
         return ShownReply::Nothing;
