@@ -29,8 +29,8 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Opens an account's database, and waits half a minute for it. With a key of persons from
-    /// outside the database keeps none. Warns of files that other users may read.
+    /// Opens an account's database, and waits half a minute for it. With a person key from
+    /// outside, the database keeps none. Warns of files that other users may read.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -83,7 +83,8 @@ impl Stores {
     }
 }
 
-/// What features do in the transaction that brings the tables up to date. Gives the key of persons.
+/// Runs what features do in the transaction that brings the tables up to date. Returns the person
+/// key.
 async fn settle_features(
     connection: &mut MigrationConnection,
     key: Option<PersonKey>,

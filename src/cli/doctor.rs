@@ -8,7 +8,7 @@ use wxqr::doctor::{self, Finding};
 
 use super::output::print;
 
-/// Invalid settings are findings like others, so the exit code is 1, not 78.
+/// Runs `wxqr doctor`. Invalid settings are findings like others, so the exit code is 1, not 78.
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let (mut failed, mut printed) = (0, Ok(()));
     let mut report = |finding: Finding| {

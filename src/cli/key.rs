@@ -39,8 +39,8 @@ fn scopes(text: &str) -> Result<Scopes, &'static str> {
     )
 }
 
-/// Two lines of data: the secret, and the entry. What they are is a message, so that a script can
-/// read both.
+/// Runs `wxqr key`. It prints two lines of data, the secret and the entry; what they are is a
+/// message, so that a script can read both.
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let name = matches.get_one("name").expect("it is required");
     let scopes = matches.get_one("scope").expect("it is required");

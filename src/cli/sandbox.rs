@@ -77,7 +77,7 @@ pub(super) fn command() -> Command {
     flags_of(command, &["log", "log-format"])
 }
 
-/// What the account's owner would set in WeChat's console.
+/// The arguments for what the account's owner would set in WeChat's console.
 fn callback_arguments() -> [Arg; 5] {
     let argument = |name: &'static str, value: &'static str| {
         Arg::new(name)
@@ -217,7 +217,7 @@ async fn serve(
     Ok(())
 }
 
-/// What a client of `--tls` needs.
+/// Says which certificate a client of `--tls` has to trust.
 fn trust(ca_out: Option<&Path>) -> String {
     match ca_out {
         Some(path) => format!(

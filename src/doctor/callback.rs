@@ -62,8 +62,8 @@ pub(super) async fn check(
     }
 }
 
-/// Base URLs that an API key may be sent to, in order: this machine's loopback, then the public URL
-/// over TLS. Without TLS the key could be read in transit.
+/// Returns the base URLs that an API key may be sent to: this machine's loopback, then the public
+/// URL over TLS. Without TLS the key could be read in transit.
 fn keyed_bases(listen: SocketAddr, public: Option<&str>) -> Vec<String> {
     let ip = listen.ip();
     let local = (ip.is_loopback() || ip.is_unspecified())

@@ -96,7 +96,7 @@ fn is_private_name(host: &str) -> bool {
         && (is_single || PRIVATE_SUFFIXES.iter().any(|end| host.ends_with(end)))
 }
 
-/// In lower case, without the dot of the DNS root.
+/// Normalizes a host name: lower case, without the dot of the DNS root.
 pub(crate) fn normalized(host: &str) -> String {
     let host = host.strip_suffix('.').unwrap_or(host);
     host.to_ascii_lowercase()

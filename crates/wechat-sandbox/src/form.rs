@@ -11,7 +11,7 @@ impl Form {
         Self(query.unwrap_or_default().into())
     }
 
-    /// Whatever its Content-Type says.
+    /// Takes a body as a form, whatever its Content-Type says.
     pub(crate) fn of_body(body: Bytes) -> Self {
         Self(body)
     }

@@ -220,12 +220,12 @@ impl Lifetime {
     /// The longest lifetime that WeChat grants, in seconds.
     pub const MAX_SECONDS: u32 = 2_592_000;
 
-    /// In whole seconds, the unit of WeChat's API.
+    /// Returns the whole seconds, the unit of WeChat's API.
     pub fn as_secs(self) -> u32 {
         self.0
     }
 
-    /// As a duration.
+    /// Converts to a duration.
     pub fn as_duration(self) -> Duration {
         Duration::from_secs(self.0.into())
     }

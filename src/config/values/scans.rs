@@ -50,7 +50,7 @@ pub(in crate::config) fn relay_url(text: &str) -> Result<Url, InvalidValue> {
     Ok(url)
 }
 
-/// `+HH:MM` or `-HH:MM`.
+/// Parses an offset from UTC: `+HH:MM` or `-HH:MM`.
 pub(in crate::config) fn time_zone(text: &str, range: Range) -> Result<Offset, InvalidValue> {
     let Range { low, high } = range;
     offset_minutes(text)

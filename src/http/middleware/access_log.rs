@@ -52,7 +52,8 @@ impl AccessLog {
         }
     }
 
-    /// Health checks are logged at `debug`: they come every few seconds and would hide the rest.
+    /// Logs a request. Health checks are logged at `debug`: they come every few seconds and would
+    /// hide the rest.
     pub(super) fn write(&self, line: &Line, response: &Response, took: Duration) {
         let status = response.status().as_u16();
         let problem = response.extensions().get::<Problem>();

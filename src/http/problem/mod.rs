@@ -65,13 +65,13 @@ impl Problem {
         Self::new(ErrorCode::StoreUnavailable, message).after(STORE_RETRY)
     }
 
-    /// For a body that was evicted to make room for others.
+    /// The problem of a body that was evicted to make room for others.
     pub(crate) fn overloaded() -> Self {
         let message = "too many bodies are being received at the same time";
         Self::new(ErrorCode::Overloaded, message).after(BODIES_RETRY)
     }
 
-    /// Too many files or archives are being read or written.
+    /// The problem of a job for which no permit was free in time.
     pub(crate) fn busy() -> Self {
         let message = "too many files are being read or written at the same time";
         Self::new(ErrorCode::Overloaded, message).after(BODIES_RETRY)

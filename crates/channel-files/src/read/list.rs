@@ -98,7 +98,7 @@ impl Headings {
         Ok(headings)
     }
 
-    /// How many headings are known.
+    /// Counts the known headings.
     pub(super) fn known(record: &Record) -> usize {
         let known = |(_, cell): &&(u32, CellValue)| Column::of_heading(cell.heading()).is_some();
         record.cells.iter().filter(known).count()

@@ -145,7 +145,8 @@ pub(crate) fn refusal(refusal: Errcode) -> Response {
     answer
 }
 
-/// WeChat writes `/` as `\/`. A slash in JSON is always inside a text, so all may be replaced.
+/// Writes an answer as JSON. WeChat writes `/` as `\/`. A slash in JSON is always inside a text, so
+/// all may be replaced.
 fn success<T: Serialize>(answer: &T) -> Response {
     let json = serde_json::to_string(answer).expect("texts and numbers are always JSON");
     (JSON, json.replace('/', "\\/")).into_response()

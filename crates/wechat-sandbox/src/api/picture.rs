@@ -80,7 +80,7 @@ impl Canvas {
         }
     }
 
-    /// Whole pixels per module; the largest symbol, 177 modules, still gets two.
+    /// Draws the symbol with whole pixels per module: two for the largest, of 177 modules.
     fn draw_symbol(&mut self, symbol: &Symbol) {
         let module = (SIDE - BAND) / (symbol.width() + 2 * QUIET_ZONE);
         let left = (SIDE - symbol.width() * module) / 2;

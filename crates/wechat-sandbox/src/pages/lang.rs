@@ -51,7 +51,7 @@ impl Lang {
             .find(|lang| primary.eq_ignore_ascii_case(lang.primary()))
     }
 
-    /// As `?lang=` takes it.
+    /// The language as `?lang=` takes it.
     pub(crate) fn primary(self) -> &'static str {
         match self {
             Self::Zh => "zh",
@@ -68,7 +68,7 @@ impl Lang {
         if self.is_zh() { zh } else { en }
     }
 
-    /// As `<html lang>` takes it.
+    /// The language as `<html lang>` takes it.
     pub(crate) fn html(self) -> &'static str {
         match self {
             Self::Zh => "zh-CN",

@@ -156,8 +156,8 @@ fn permanent_text(value: &Value) -> Result<Scene, Errcode> {
         .ok_or(Errcode::INVALID_ACTION_INFO)
 }
 
-/// Anything but a positive number is the default, and too long a lifetime is cut. Neither is
-/// documented.
+/// Reads a lifetime: the default for anything but a positive number, and cut if it is too long.
+/// Neither is documented.
 fn life(value: &Value) -> i64 {
     match whole_number(value) {
         Some(seconds) if seconds > 0 => seconds.min(MAX_LIFE),

@@ -112,8 +112,8 @@ impl EncodingAesKey {
 impl FromStr for EncodingAesKey {
     type Err = InvalidCallbackSetting;
 
-    /// As the documents say: append `=`, and decode. The last two bits that the characters hold
-    /// belong to no byte.
+    /// Decodes a key as the documents say, after appending `=`. The last two bits that the
+    /// characters hold belong to no byte.
     fn from_str(text: &str) -> Result<Self, InvalidCallbackSetting> {
         let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
         let decoded = GeneralPurpose::new(&alphabet::STANDARD, config).decode(format!("{text}="));

@@ -59,7 +59,8 @@ impl SignedParams {
 }
 
 impl Push {
-    /// Signs, and encrypts with new randomness: no two are alike.
+    /// Writes the message of an event, and signs and encrypts it as the callback is configured,
+    /// with new randomness.
     pub(crate) fn compose(
         callback: &Callback,
         app_id: &str,

@@ -26,8 +26,8 @@ pub(super) fn read(fields: &Fields) -> Result<Option<Event>, MessageError> {
     }
 }
 
-/// Case-insensitive: WeChat documents `SCAN` and `subscribe`, but other spellings have been
-/// observed.
+/// Finds the kind of a name, case-insensitively: WeChat documents `SCAN` and `subscribe`, but other
+/// spellings have been observed.
 fn kind_named(name: &str) -> Option<EventKind> {
     EventKind::ALL
         .into_iter()

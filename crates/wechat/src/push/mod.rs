@@ -303,8 +303,8 @@ impl PushVerifier {
     }
 }
 
-/// Replay protection. Checked after the signature, so that the reason separates an old push or a
-/// wrong clock from a forgery.
+/// Refuses a replayed push by its time. Checked after the signature, so that the reason separates
+/// an old push or a wrong clock from a forgery.
 fn check_time(params: &SignedParams<'_>, now: Timestamp) -> Result<(), Reason> {
     if params.seconds.abs_diff(now.as_second()) <= PushVerifier::REPLAY_WINDOW_SECONDS {
         Ok(())

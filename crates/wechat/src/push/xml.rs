@@ -107,7 +107,7 @@ fn resolve_reference(reference: &BytesRef<'_>) -> Result<Cow<'static, str>, Read
     }
 }
 
-/// Truncated markup is forbidden like the complete one.
+/// Converts an error of the parser. Truncated markup is forbidden like the complete one.
 fn read_error(error: &Error) -> ReadError {
     match error {
         Error::Syntax(

@@ -6,7 +6,7 @@ use crate::http::problem::Problem;
 use crate::http::problem::error_code::ErrorCode;
 
 impl Problem {
-    /// `limit` is the most that the body may have, in bytes.
+    /// Converts an error of a body that may have `limit` bytes.
     pub(crate) fn from_body_error(error: BodyError, limit: usize) -> Self {
         match error {
             BodyError::TooLarge => Self::new(

@@ -78,7 +78,7 @@ impl From<BudgetExhausted> for Problem {
 }
 
 impl Problem {
-    /// Too many mints at once here: for the caller the same as when WeChat is busy.
+    /// The problem of too many mints at once here: for the caller the same as when WeChat is busy.
     pub(super) fn crowded() -> Self {
         let message = Message::new(
             "本服务正在生成的二维码过多，请稍后再试",
