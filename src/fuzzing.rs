@@ -11,7 +11,7 @@ use wechat::scene::{Kind, Lifetime, Scene};
 
 use crate::access::{Link, LinkError, LinkExpiry, LinkKeys, SIGNED, canonical};
 use crate::form::{self, escaped};
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 
 /// File of channels, as text and as CSV: rows are within their bounds, and in the order of the
 /// file.
@@ -49,7 +49,7 @@ pub fn query(data: &[u8]) {
     let Ok(raw) = str::from_utf8(data) else {
         return;
     };
-    let Ok(query) = Query::parse(raw) else {
+    let Ok(query) = QrcodeQuery::parse(raw) else {
         return;
     };
     query.format().ok();
@@ -57,8 +57,8 @@ pub fn query(data: &[u8]) {
     query.fragment().ok();
     query.style().ok();
     let printed = written(query.picture_link_pairs());
-    let again = Query::parse(&printed).expect("what is printed can be read");
-    let spec = |query: &Query| query.code_spec(default_expire()).ok();
+    let again = QrcodeQuery::parse(&printed).expect("what is printed can be read");
+    let spec = |query: &QrcodeQuery| query.code_spec(default_expire()).ok();
     assert_eq!(spec(&query), spec(&again), "{printed}");
 }
 

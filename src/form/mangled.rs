@@ -100,7 +100,7 @@ struct Candidate {
 }
 
 /// The value of the segment, as a strict parser sees it.
-struct Value {
+struct ParameterValue {
     /// Its start in the segment as sent.
     start: usize,
     /// Whether it belongs to a known parameter.
@@ -155,7 +155,7 @@ impl Segment {
     }
 
     /// Finds the positions in the value that decide about candidates, once for all of them.
-    fn value(&self, is_known: bool) -> Value {
+    fn value(&self, is_known: bool) -> ParameterValue {
         let start = self.sent.find('=').unwrap_or(self.sent.len());
         let first = self
             .letters
@@ -169,7 +169,7 @@ impl Segment {
             let letter = |at: usize| self.letters.get(at).map(|letter| letter.value);
             (letter(at), letter(at + 1), letter(at + 2)) == (Some(':'), Some('/'), Some('/'))
         };
-        Value {
+        ParameterValue {
             start,
             is_known,
             query_of_link,
@@ -227,7 +227,7 @@ impl Segment {
     }
 
     /// Whether a candidate is a parameter and not a part of a value.
-    fn is_parameter(&self, candidate: &Candidate, name: &str, value: &Value) -> bool {
+    fn is_parameter(&self, candidate: &Candidate, name: &str, value: &ParameterValue) -> bool {
         let separator = &self.letters[candidate.separator];
         if separator.source.start <= value.start {
             return true;

@@ -50,10 +50,10 @@ impl Modify for Keys {
     }
 }
 
-/// How a code is shown, for the document only: [`Query`] reads it, more strictly than a schema can
-/// say.
+/// How a code is shown, for the document only: [`QrcodeQuery`] reads it, more strictly than a
+/// schema can say.
 ///
-/// [`Query`]: crate::http::extract::query::Query
+/// [`QrcodeQuery`]: crate::http::extract::query::QrcodeQuery
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive macro only")]

@@ -63,7 +63,7 @@ impl LogBuffer {
     /// lost, once it can write again.
     pub(super) fn start(out: impl Write + Send + 'static, report: fn(u64)) -> io::Result<Self> {
         let buffer = Self::default();
-        let writer = Writer {
+        let writer = LogWriter {
             shared: Arc::clone(&buffer.0),
             out,
             report,
@@ -159,13 +159,13 @@ fn is_plenty(bytes: usize) -> bool {
 }
 
 /// The end of the buffer that is written out.
-struct Writer<W> {
+struct LogWriter<W> {
     shared: Arc<Shared>,
     out: W,
     report: fn(u64),
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> LogWriter<W> {
     fn run(mut self) {
         self.shared.writer.get_or_init(|| thread::current().id());
         let mut buffer = Vec::new();

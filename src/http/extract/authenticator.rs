@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::access::{Caller, Forwarded, Key, Keyring, Link, LinkKeys, TrustedProxies, Visitor};
 use crate::http::extract::prefetch::is_prefetch;
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 use crate::http::i18n::message::Message;
 use crate::http::middleware::request_id::record_key;
 use crate::http::problem::{ErrorCode, Problem};
@@ -57,7 +57,7 @@ impl Authenticator {
     pub(crate) fn caller(
         &self,
         identity: Identity,
-        query: &Query,
+        query: &QrcodeQuery,
         now: Timestamp,
     ) -> Result<Caller, Problem> {
         query.exp()?;

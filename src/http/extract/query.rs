@@ -67,11 +67,11 @@ static KNOWN_AND_NEAR_MISSES: LazyLock<Vec<&str>> = LazyLock::new(|| {
 
 /// The known parameters of a query, decoded; their values are parsed by each method.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Query {
+pub(crate) struct QrcodeQuery {
     pairs: Vec<(String, String)>,
 }
 
-impl Query {
+impl QrcodeQuery {
     /// Decodes a form-encoded query.
     ///
     /// # Errors

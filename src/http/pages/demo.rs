@@ -8,7 +8,7 @@ use serde::Serialize;
 use wechat::scene::{Lifetime, Scene};
 
 use crate::codes::SceneFilter;
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 use crate::http::problem::Problem;
 use crate::statistics::{Attribution, EventStore, Granularity, Numbers, NumbersFilter};
 
@@ -29,7 +29,7 @@ pub(crate) async fn numbers(
     State(default_expire): State<Lifetime>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<NumbersBody>, Problem> {
-    let query = Query::parse(&raw.unwrap_or_default())?;
+    let query = QrcodeQuery::parse(&raw.unwrap_or_default())?;
     let scene = query.code_spec(default_expire)?.scene();
     let rows = events.numbers(&of_all_days(&scene)).await?;
     let code = Attribution::Code(scene);

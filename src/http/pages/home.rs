@@ -13,7 +13,7 @@ use wechat::scene::Lifetime;
 use crate::clock::Clock;
 use crate::codes::Codes;
 use crate::http::extract::authenticator::{Authenticator, Identity};
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 use crate::http::html;
 use crate::http::html::csp::{DEMO_SCRIPT, HOME_SCRIPT, STYLE};
 use crate::http::i18n::lang::Lang;
@@ -113,7 +113,7 @@ pub(crate) async fn show(
 
 impl Home {
     fn empty_page(&self, view: View, raw: &str) -> Result<StaticResponse, Problem> {
-        let query = Query::parse(raw)?;
+        let query = QrcodeQuery::parse(raw)?;
         let page = self.page(view, &query, HomeResult::Empty, None);
         static_page(&page, self.site.home_page_policy())
     }
@@ -125,13 +125,13 @@ impl Home {
         identity: Identity,
         raw: &str,
     ) -> Result<Response, Problem> {
-        let (query, result) = match Query::parse(raw) {
+        let (query, result) = match QrcodeQuery::parse(raw) {
             Ok(query) => {
                 let query = without_unused_fields(query);
                 let result = self.result(view, identity, &query).await;
                 (query, result)
             }
-            Err(problem) => (Query::default(), Err(problem)),
+            Err(problem) => (QrcodeQuery::default(), Err(problem)),
         };
         let (result, at_fault) = match result {
             Ok(result) => (result, None),
@@ -148,7 +148,7 @@ impl Home {
     fn page<'a>(
         &'a self,
         view: View,
-        query: &'a Query,
+        query: &'a QrcodeQuery,
         result: HomeResult,
         at_fault: Option<String>,
     ) -> HomePage<'a> {
@@ -173,7 +173,7 @@ impl Home {
         &self,
         view: View,
         identity: Identity,
-        query: &Query,
+        query: &QrcodeQuery,
     ) -> Result<HomeResult, Problem> {
         query.lang()?;
         if query.get("scene_id").is_none() && query.get("scene_str").is_none() {
@@ -203,7 +203,7 @@ impl Home {
     }
 
     /// What is wrong, and where to create a code that does not exist yet.
-    fn problem(&self, view: View, query: &Query, problem: &Problem) -> HomeResult {
+    fn problem(&self, view: View, query: &QrcodeQuery, problem: &Problem) -> HomeResult {
         let needs_key = problem.code == ErrorCode::MintNotAllowed;
         let mut pairs: Vec<(&str, &str)> = view.lang_pair().collect();
         for name in ["scene_id", "scene_str"] {
@@ -219,7 +219,7 @@ impl Home {
 
 /// Removes fields that were left blank, and the lifetime of a permanent code: the form always sends
 /// it.
-fn without_unused_fields(query: Query) -> Query {
+fn without_unused_fields(query: QrcodeQuery) -> QrcodeQuery {
     let query = query.without_blanks();
     if query.get("permanent") == Some("true") {
         query.without("expire_seconds")
@@ -228,7 +228,7 @@ fn without_unused_fields(query: Query) -> Query {
     }
 }
 
-fn form(query: &Query) -> Form<'_> {
+fn form(query: &QrcodeQuery) -> Form<'_> {
     Form {
         scene_id: query.get("scene_id").unwrap_or_default(),
         scene_str: query.get("scene_str").unwrap_or_default(),

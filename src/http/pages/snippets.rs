@@ -4,7 +4,7 @@ use std::iter;
 
 use wechat::scene::CodeSpec;
 
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 use crate::http::i18n::lang::Lang;
 use crate::http::site::Site;
 
@@ -37,7 +37,12 @@ pub(super) struct Snippet {
 }
 
 /// How to show a code elsewhere.
-pub(super) fn of_code(site: &Site, lang: Lang, query: &Query, spec: &CodeSpec) -> Vec<Snippet> {
+pub(super) fn of_code(
+    site: &Site,
+    lang: Lang,
+    query: &QrcodeQuery,
+    spec: &CodeSpec,
+) -> Vec<Snippet> {
     let link = |path: &str| absolute_link(site, query, path);
     let attribute = |path: &str| link(path).replace('&', "&amp;");
     let picture = Snippet {
@@ -90,7 +95,7 @@ pub(super) fn script(source: &str, attributes: &str) -> String {
 }
 
 /// The attributes of the element that `embed.js` fills with the code of `query`.
-fn attributes(query: &Query) -> String {
+fn attributes(query: &QrcodeQuery) -> String {
     let known = query
         .picture_link_pairs()
         .filter(|(name, _)| ATTRIBUTES.contains(name));
@@ -130,7 +135,7 @@ fn alt(lang: Lang) -> &'static str {
 }
 
 /// A link to the code of `query` that works on pages of other sites.
-fn absolute_link(site: &Site, query: &Query, path: &str) -> String {
+fn absolute_link(site: &Site, query: &QrcodeQuery, path: &str) -> String {
     absolute(site.link(path, query.picture_link_pairs()))
 }
 

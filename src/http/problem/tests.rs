@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use super::*;
 use crate::codes::{self, MintError};
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 
 #[test]
 fn each_errcode_has_its_answer() {
@@ -43,7 +43,7 @@ fn each_errcode_has_its_answer() {
 #[test]
 fn both_languages_say_what_is_wrong() {
     let of_query = |raw: &str| {
-        let query = Query::parse(raw)?;
+        let query = QrcodeQuery::parse(raw)?;
         query.style()?;
         query.lang()?;
         query.code_spec("7200".parse().unwrap())

@@ -3,7 +3,7 @@
 use wechat::scene::{Lifetime, Scene};
 
 use crate::access::{Caller, LinkKeys, Mode, Scope};
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 
 /// The query of a link to a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(crate) struct LinkQuery(Vec<(String, String)>);
 
 impl LinkQuery {
     /// The code and picture that a request asked for.
-    pub(crate) fn of(query: &Query) -> Self {
+    pub(crate) fn of(query: &QrcodeQuery) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self(query.picture_link_pairs().map(owned).collect())
     }

@@ -10,7 +10,7 @@ use wechat::scene::{CodeSpec, Lifetime};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::http::extract::authenticator::{Authenticator, Identity};
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 use crate::http::i18n::message::Message;
 use crate::http::negotiation::format::Format;
 use crate::http::negotiation::view::View;
@@ -19,7 +19,7 @@ use crate::http::problem::Problem;
 /// A valid request: every parameter and the signature of the link are checked.
 #[derive(Debug)]
 pub(crate) struct QrcodeRequest {
-    pub(super) query: Query,
+    pub(super) query: QrcodeQuery,
     pub(super) view: View,
     pub(super) spec: CodeSpec,
     pub(super) style: Style,
@@ -39,7 +39,7 @@ where
         let identity = Identity::from_request_parts(parts, state).await?;
         let view = parts.extensions.get::<View>();
         let &view = view.ok_or_else(Problem::internal)?;
-        let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        let query = QrcodeQuery::parse(parts.uri.query().unwrap_or_default())?;
         check_presentation(&query, view)?;
         let spec = query.code_spec(Lifetime::from_ref(state))?;
         let style = query.style()?;
@@ -56,7 +56,7 @@ where
 }
 
 /// Checks the parameters that the [`View`] was made from leniently, so that errors could be shown.
-fn check_presentation(query: &Query, view: View) -> Result<(), Problem> {
+fn check_presentation(query: &QrcodeQuery, view: View) -> Result<(), Problem> {
     query.format()?;
     query.lang()?;
     if query.fragment()? && view.format != Format::Html {

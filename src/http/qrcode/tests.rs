@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::access::{Caller, Key, Link, LinkKeys, Mode, Visitor};
 use crate::codes::Freshness;
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 use crate::http::microcache::Cacheable;
 use crate::http::negotiation::view::View;
 use crate::http::qrcode::caching::CachePolicy;
@@ -62,7 +62,7 @@ fn a_page_waits_until_a_newer_code_can_be_had() {
 
 fn request(path: &str, key: Option<Arc<Key>>) -> QrcodeRequest {
     let uri: Uri = path.parse().unwrap();
-    let query = Query::parse(uri.query().unwrap()).unwrap();
+    let query = QrcodeQuery::parse(uri.query().unwrap()).unwrap();
     let hour = "3600".parse().unwrap();
     QrcodeRequest {
         view: View::of(&uri, &HeaderMap::new(), ""),

@@ -3,7 +3,7 @@ use wechat::scene::{Kind, SceneValue};
 use super::*;
 
 fn spec(raw: &str) -> Result<CodeSpec, Problem> {
-    Query::parse(raw)?.code_spec("7200".parse().unwrap())
+    QrcodeQuery::parse(raw)?.code_spec("7200".parse().unwrap())
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn parameters_that_others_add_are_ignored() {
         for value in ["", "1"] {
             assert_eq!(near_miss(name, value), None, "parameter {name:?}");
         }
-        let query = Query::parse(&format!("scene_id=1&{name}=x-1~2"));
+        let query = QrcodeQuery::parse(&format!("scene_id=1&{name}=x-1~2"));
         assert!(query.is_ok(), "parameter {name:?}");
     }
     assert_eq!(near_miss("a-size", ""), None);
@@ -192,7 +192,7 @@ fn parameters_that_others_add_are_ignored() {
 #[test]
 fn a_picture_link_repeats_what_makes_the_picture() {
     let query =
-        Query::parse("size=200&scene_id=1&format=json&lang=en&utm_source=x&bg=fff").unwrap();
+        QrcodeQuery::parse("size=200&scene_id=1&format=json&lang=en&utm_source=x&bg=fff").unwrap();
     let pairs: Vec<_> = query.picture_link_pairs().collect();
     assert_eq!(pairs, [("size", "200"), ("scene_id", "1"), ("bg", "fff")]);
 }

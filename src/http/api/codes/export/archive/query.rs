@@ -4,7 +4,7 @@ use qr_image::Style;
 
 use crate::http::api::codes::selection::Selection;
 use crate::http::api::query::known_pairs_with_lists;
-use crate::http::extract::query::Query;
+use crate::http::extract::query::QrcodeQuery;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::pictures::ImageFormat;
 
@@ -40,7 +40,7 @@ impl ArchiveQuery {
         Ok(Self {
             selection,
             format,
-            style: Query::of(of_style).style()?,
+            style: QrcodeQuery::of(of_style).style()?,
         })
     }
 }
