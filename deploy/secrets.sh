@@ -2,14 +2,17 @@
 # Makes the secrets of a new set-up, as lines for .env:  sh deploy/secrets.sh >> .env
 # or as files that only their owner can read:  sh deploy/secrets.sh /etc/wxqr/secrets
 #
-# Once, before the first start: lines of a second run would replace the secrets in use; files that exist are kept. The
-# callback's token and key belong into WeChat's console as well. The person key is to be kept as long as the database.
+# Once, before the first start: lines of a second run would replace the secrets in use; files that
+# exist are kept. The callback's token and key belong into WeChat's console as well. The person key
+# is to be kept as long as the database.
 #
-# The API key of the console is printed on standard error, and nowhere else: the settings have its hash. A second key, which can
-# only read numbers, is there in full, because `wxqr doctor` sends it. `wxqr key` makes more.
+# The API key of the console is printed on standard error, and nowhere else: the settings have its
+# hash. A second key, which can only read numbers, is there in full, because `wxqr doctor` sends it.
+# `wxqr key` makes more.
 set -u
 
-# As many random characters of a set. Eight kilobytes have about 1900 of A-Za-z0-9, and 500 of 0-9a-f.
+# As many random characters of a set. Eight kilobytes have about 1900 of A-Za-z0-9, and 500 of
+# 0-9a-f.
 characters() {
     head -c 8192 /dev/urandom | LC_ALL=C tr -dc "$2" | cut -c "1-$1"
 }

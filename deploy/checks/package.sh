@@ -1,12 +1,13 @@
 #!/bin/sh
 # The Debian package, from its making to its purge:  sh deploy/checks/package.sh PATH/TO/wxqr
 #
-# Makes the package of the binary as it is, and once more with a higher version. In a new Debian 12, a folder here, it does
-# what docs/install.md and docs/operating.md say: install, first code against `wxqr sandbox`, doctor, backup, restore, upgrade,
-# remove, purge. systemd does not run there, so the unit's command is started as the unit says: with its user, folder, settings
-# and credentials.
+# Makes the package of the binary as it is, and once more with a higher version. In a new Debian 12,
+# a folder here, it does what docs/install.md and docs/operating.md say: install, first code against
+# `wxqr sandbox`, doctor, backup, restore, upgrade, remove, purge. systemd does not run there, so
+# the unit's command is started as the unit says: with its user, folder, settings and credentials.
 #
-# Needs root, binutils, cargo-deb, curl, debootstrap, dpkg-dev, jq, python3, and a Debian 12 among apt's sources, whose mirror is used.
+# Needs root, binutils, cargo-deb, curl, debootstrap, dpkg-dev, jq, python3, and a Debian 12 among
+# apt's sources, whose mirror is used.
 set -eu
 binary=$(realpath "$1")
 cd "$(dirname "$0")/../.."
@@ -91,7 +92,8 @@ wait_for() {
 directive() { sed -n "s/^$1=//p" "$unit"; }
 
 start() {
-    # The folder of DynamicUser with StateDirectory. systemd lets its user pass through the closed folder above it.
+    # The folder of DynamicUser with StateDirectory. systemd lets its user pass through the closed
+    # folder above it.
     mkdir -p "$data"
     chmod 755 "$root/var/lib/private"
     chown "$user:$user" "$data"

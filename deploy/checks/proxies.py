@@ -197,7 +197,8 @@ def check_connections(base, port, plain, certificate, relay, folder):
             expect((folder / str(n)).read_bytes() == want[path], f"HTTP/{version}: another body of {path}")
         opened, behind = sum(int(answer[2]) for answer in answers), relay.connections - before
         print(f"  {REQUESTS} requests over HTTP/{version}: {opened} connections to the proxy, {behind} to wxqr")
-        # Both ends are kept: a proxy may end a connection after a thousand requests, and opens no more than are used at once.
+        # Both ends are kept: a proxy may end a connection after a thousand requests, and opens no
+        # more than are used at once.
         expect(opened <= 2, f"HTTP/{version}: {opened} connections to the proxy")
         expect(behind <= PARALLEL, f"HTTP/{version}: {behind} connections to wxqr")
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # The unit of systemd:  sh deploy/checks/systemd.sh PATH/TO/wxqr
 #
-# systemd-analyze reads the unit without a word, and rates what the service may still do at 1.5 at most, of 10. The service
-# takes the settings of the unit and of its settings file.
+# systemd-analyze reads the unit without a word, and rates what the service may still do at 1.5 at
+# most, of 10. The service takes the settings of the unit and of its settings file.
 set -eu
 binary=$(realpath "$1")
 cd "$(dirname "$0")/../.."

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs a command as wxqr.service would, with its settings and secrets, in the folder of its database:
+# Runs a command as wxqr.service would, with its settings and secrets, in the folder of its
+# database:
 #     sudo sh with-settings.sh wxqr doctor
 #     sudo sh with-settings.sh wxqr backup /var/backups/wxqr.db
 set -eu
