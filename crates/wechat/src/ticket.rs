@@ -146,7 +146,7 @@ pub struct TicketError {
     pub max: usize,
 }
 
-/// Validity of a code.
+/// Lifetime of a code: unlimited, or until an expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
     /// Never expires. WeChat has no way to delete it.
@@ -169,7 +169,7 @@ pub struct IssuedCode {
     pub ticket: Ticket,
     /// The text to draw.
     pub url: CodeUrl,
-    /// Validity of ticket and URL.
+    /// Lifetime of ticket and URL.
     pub life: Life,
 }
 
