@@ -2,7 +2,7 @@
 
 use super::query::StatsQuery;
 use crate::codes::SceneFilter;
-use crate::statistics::Span;
+use crate::statistics::Granularity;
 
 /// Says which numbers the file holds, of which days, and whether by day. Files that differ have
 /// different names.
