@@ -249,17 +249,19 @@ async fn a_silent_host_is_reported_by_the_failed_step() {
     assert_eq!(output.status, 1);
 }
 
+/// A proxy that answers every request so, and its URL.
+async fn proxy(status: u16) -> (Owner, String) {
+    let script = move |_| Reply::Answer(status, "no".to_owned());
+    let owner = Owner::spawn(script).await;
+    let base = owner.url.split("/wechat").next().unwrap().to_owned();
+    (owner, base)
+}
+
 #[tokio::test]
 async fn the_callback_is_asked_where_wechat_would_ask_it() {
     const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFE";
     const OTHER: &str = "anotherTokenThanThatOfTheService";
     let service = TestApp::with().set("CALLBACK_TOKEN", TOKEN).spawn().await;
-    let proxy = |status: u16| async move {
-        let script = move |_| Reply::Answer(status, "no".to_owned());
-        let owner = Owner::spawn(script).await;
-        let base = owner.url.split("/wechat").next().unwrap().to_owned();
-        (owner, base)
-    };
     let (_down, down) = proxy(502).await;
     let (_lost, lost) = proxy(404).await;
     let (_echoless, echoless) = proxy(200).await;

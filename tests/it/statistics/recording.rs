@@ -136,10 +136,10 @@ async fn the_scan_of_a_binding_notifies_once() {
         .await;
     let recorder = recorder(&store);
     let mut heard = recorder.scanned_bindings();
-    let recorded = Recorded::New {
+    let new = Recorded::New {
         binding: Some("binding".to_owned()),
     };
-    for want in [recorded, Recorded::Repeat] {
+    for want in [new, Recorded::Repeat] {
         let receipt = recorder.record(scan(1, "its")).await.unwrap();
         assert_eq!(receipt.recorded, want);
     }
