@@ -860,7 +860,11 @@ async fn on_paper_the_page_says_its_period() {
         "it depends on the mouse"
     );
     // The totals are those of all channels; the search is of the lines below them.
+    page.call("Emulation.setEmulatedMedia", json!({"media": ""}))
+        .await;
     page.fill("#search", "poster-").await;
+    page.call("Emulation.setEmulatedMedia", json!({"media": "print"}))
+        .await;
     let want = json!([period, "搜索“poster-”"]);
     assert_eq!(page.eval(said).await, want);
     let below = "document.querySelector('#chart').compareDocumentPosition(document.querySelector('#searched')) & Node.DOCUMENT_POSITION_FOLLOWING";

@@ -79,8 +79,12 @@ async fn a_temporary_channel_keeps_its_code_through_every_change() {
     page.until("document.querySelector('#list tbody [data-part=group]').textContent === '活动'")
         .await;
     page.click("#list [data-part=pick]").await;
+    page.until("selected.textContent === '已选 1 个' && !archive.disabled")
+        .await;
     page.click("#archive").await;
-    page.until_listed(&[]).await;
+    // It stays in the list as long as it is open.
+    page.until("document.querySelector('#list tbody').textContent.includes('已归档')")
+        .await;
     let code = &listed(&app, "archived=true").await[0];
     assert_eq!(
         [&code["label"], &code["group"], &code["ticket"]],
