@@ -22,19 +22,23 @@ use serde_json::{Value, json};
 use self::chromium::{Chromium, Page, Screen, keep};
 use crate::support::TIMEOUT;
 use crate::support::demo::Demo;
+use crate::support::figures::sized;
 use crate::support::picture::{decode_png, read_by_zbar};
 use crate::support::skip::skip;
 
 const SCREENS: [Screen; 2] = [Screen::PHONE, Screen::DESK];
 const LANGS: [&str; 2] = ["zh", "en"];
 
-/// Each screen and each language once, for what takes long.
+/// Each screen and each language once.
 const EACH_ONCE: [(Screen, &str); 2] = [(Screen::PHONE, "zh"), (Screen::DESK, "en")];
 
-/// Each screen with each language.
-fn screens_and_langs() -> impl Iterator<Item = (Screen, &'static str)> {
+/// Each screen with each language; in the small size each once.
+fn screens_and_langs() -> Vec<(Screen, &'static str)> {
     let of_screen = |screen| LANGS.map(|lang| (screen, lang));
-    SCREENS.into_iter().flat_map(of_screen)
+    sized(
+        EACH_ONCE.to_vec(),
+        SCREENS.into_iter().flat_map(of_screen).collect(),
+    )
 }
 
 /// The words in a language.

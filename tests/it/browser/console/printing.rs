@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{app_and_browser, listed, make_codes, numbered};
 use crate::browser::chromium::{Page, Screen};
+use crate::support::figures::sized;
 use crate::support::keys;
 use crate::support::picture::read_by_zbar;
 use crate::support::skip::skip;
@@ -198,6 +199,10 @@ async fn a_printed_sheet_is_read_and_measured() {
         let mut paper = (usize::MAX, GrayImage::new(1, 1));
         for (n, place) in places.into_iter().enumerate() {
             let sheet = n / per_page;
+            // Each large page is like the first one, and takes a second.
+            if per_page == 1 && sheet > sized(1, usize::MAX) {
+                break;
+            }
             if paper.0 != sheet {
                 paper = (sheet, drawn(folder.path(), sheet));
             }
