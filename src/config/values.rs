@@ -214,7 +214,10 @@ impl ExtraCa {
     }
 
     /// Reads the file, once, at start.
-    pub(super) fn read(path: &str) -> Result<Self, InvalidValue> {
+    ///
+    /// # Errors
+    /// When it cannot be read, is larger than 1 MiB or has no certificate.
+    pub fn read(path: &str) -> Result<Self, InvalidValue> {
         let accepted = "a PEM file with at least one CERTIFICATE block, at most 1 MiB";
         let pem = read_file(path).map_err(|problem| InvalidValue::new(problem, accepted))?;
         match (position(&pem, Self::BEGIN), position(&pem, Self::END)) {

@@ -15,7 +15,7 @@ mod service;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use secrecy::SecretString;
 use url::Url;
-use wxqr::config::{PublicUrl, refuse_quotes};
+use wxqr::config::{ExtraCa, PublicUrl, refuse_quotes};
 use wxqr::outbound;
 
 use self::service::Service;
@@ -24,10 +24,13 @@ use super::usage::Usage;
 /// The variable of the key.
 const KEY: &str = "WXQR_KEY";
 
+/// The variable of the certificates to trust besides the built-in roots, as of the service.
+const EXTRA_CA_FILE: &str = "WXQR_EXTRA_CA_FILE";
+
 pub(super) fn command() -> Command {
     Command::new("codes")
         .about("Creates channels from a file, or writes their list to a file, through a running service")
-        .after_help("The key is read from WXQR_KEY. Exit codes: 0 ok, 1 failed in part or as a whole, 2 wrong usage.")
+        .after_help("The key is read from WXQR_KEY, and certificates to trust besides the usual ones from the PEM file that WXQR_EXTRA_CA_FILE names. Exit codes: 0 ok, 1 failed in part or as a whole, 2 wrong usage.")
         .subcommand_required(true)
         .disable_help_subcommand(true)
         .subcommand(with_service(import::command()))
@@ -72,5 +75,18 @@ fn service(matches: &ArgMatches) -> anyhow::Result<Service> {
         return Err(Usage::new(format!("{KEY} must hold an API key")).into());
     }
     refuse_quotes(&key).map_err(|error| Usage::new(format!("{KEY} {error}")))?;
-    Service::new(url.as_str(), SecretString::from(key.trim()))
+    let extra_ca = extra_ca()?;
+    let extra_ca = extra_ca.as_ref().map(ExtraCa::as_pem);
+    Service::new(url.as_str(), SecretString::from(key.trim()), extra_ca)
+}
+
+fn extra_ca() -> anyhow::Result<Option<ExtraCa>> {
+    let path = std::env::var(EXTRA_CA_FILE).unwrap_or_default();
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let read = ExtraCa::read(&path);
+    Ok(Some(read.map_err(|error| {
+        Usage::new(format!("{EXTRA_CA_FILE} {error}"))
+    })?))
 }

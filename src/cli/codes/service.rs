@@ -30,9 +30,14 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(base: &str, key: SecretString) -> anyhow::Result<Self> {
+    /// `extra_ca` is PEM of certificates to trust besides the built-in roots.
+    pub(super) fn new(
+        base: &str,
+        key: SecretString,
+        extra_ca: Option<&[u8]>,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
-            client: outbound::http_client(None, None).context("no call can be made")?,
+            client: outbound::http_client(extra_ca, None).context("no call can be made")?,
             base: base.to_owned(),
             key,
         })

@@ -195,6 +195,43 @@ async fn a_key_that_is_refused_ends_the_import() {
 }
 
 #[tokio::test]
+async fn a_service_behind_an_extra_ca_is_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let ca = ca.to_str().unwrap();
+    let listen = [
+        "sandbox",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls",
+        "--ca-out",
+        ca,
+    ];
+    let sandbox = Process::start(&listen, &[]);
+    let line = sandbox.wait_for_line("SANDBOX of").await;
+    let url = line.trim().trim_end_matches('/');
+    let url = &url[url.find("https://").unwrap()..];
+    sandbox.wait_for_line("CA certificate:").await;
+    let path = folder.path().join("list.csv");
+    for (variables, want) in [
+        (
+            &[("WXQR_EXTRA_CA_FILE", ca)][..],
+            "not the answer of a wxqr service",
+        ),
+        (&[], "no TLS"),
+    ] {
+        let variables = [&[("WXQR_KEY", ADMIN)], variables].concat();
+        let output = run(&arguments("export", &path, url), &variables).await;
+        assert_eq!(output.status, 1, "{output:?}");
+        assert!(output.stderr.contains(want), "{output:?}");
+    }
+    let none = [("WXQR_KEY", ADMIN), ("WXQR_EXTRA_CA_FILE", "/nosuch.pem")];
+    let output = run(&arguments("export", &path, url), &none).await;
+    assert_eq!(output.status, 2, "{output:?}");
+    assert!(output.stderr.contains("WXQR_EXTRA_CA_FILE"), "{output:?}");
+}
+
+#[tokio::test]
 async fn nothing_is_created_of_what_the_stock_does_not_cover() {
     let plan = json!({
         "rows": [{"line": 1, "status": "new", "request": {"label": "a", "scene_str": "a"}}],
