@@ -4,6 +4,7 @@ mod architecture;
 mod circles;
 mod comments;
 mod container;
+mod errcodes;
 mod glossary;
 mod readme;
 mod settings;
