@@ -7,6 +7,7 @@ mod body;
 mod clock;
 mod control;
 mod credentials;
+mod errcode;
 mod form;
 mod own_paths;
 mod pages;

@@ -14,10 +14,10 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 
 use crate::api;
-use crate::api::errcode::Errcode;
 use crate::api::fault::FaultKind;
 use crate::api::log::{Api, Call};
 use crate::body;
+use crate::errcode::Errcode;
 use crate::form::Form;
 use crate::sandbox::Sandbox;
 

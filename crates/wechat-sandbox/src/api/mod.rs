@@ -1,6 +1,5 @@
 //! The imitated calls: how requests are read and answers written.
 
-pub(crate) mod errcode;
 pub(crate) mod fault;
 pub(crate) mod intercept;
 pub(crate) mod log;
@@ -14,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::errcode::Errcode;
+use crate::errcode::Errcode;
 use crate::form::Form;
 use crate::platform::TokenRequest;
 use crate::platform::code::Code;

@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::api::errcode::Errcode;
+use crate::errcode::Errcode;
 use crate::platform::ticket;
 use crate::random;
 

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::api::errcode::Errcode;
 use crate::credentials::Credentials;
+use crate::errcode::Errcode;
 use crate::platform::code::{Code, CodeStore, CreateRequest};
 use crate::platform::followers::{FollowerAction, Followers, NoEvent};
 use crate::platform::quota::DailyQuota;

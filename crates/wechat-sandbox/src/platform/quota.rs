@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::errcode::Errcode;
+use crate::errcode::Errcode;
 
 /// How far China's clocks are ahead of UTC. There is no daylight saving.
 const CHINA_OFFSET_SECONDS: i64 = 8 * 3600;

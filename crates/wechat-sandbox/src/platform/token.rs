@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::errcode::Errcode;
+use crate::errcode::Errcode;
 use crate::platform::quota::DailyQuota;
 use crate::random;
 
