@@ -1,5 +1,4 @@
-# Both bases may come from a mirror. BASE_IMAGE needs glibc of Debian 12 or later and a user 65532,
-# and nothing else.
+# Both bases may come from a mirror. BASE_IMAGE needs glibc of Debian 12 or later, and nothing else.
 ARG BUILD_IMAGE=rust:1.95.0-bookworm
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 

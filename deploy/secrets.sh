@@ -7,7 +7,7 @@
 # is to be kept as long as the database.
 #
 # The API key of the console is printed on standard error, and nowhere else: the settings have its
-# hash. A second key, which can only read numbers, is there in full, because `wxqr doctor` sends it.
+# hash. A second key, which can only read (`stats`), is there in full, because `wxqr doctor` sends it.
 # `wxqr key` makes more.
 set -u
 

@@ -2,8 +2,9 @@
 """The Kubernetes manifests: python3 deploy/checks/manifests.py
 
 kubectl renders them. kubernetes-validate compares them with the schemas of the API, and
-@kubernetes-models/prometheus-operator the ServiceMonitor with that of its operator. What the schemas cannot know is compared here: names that one manifest has from another, settings, and the
-times for starting and draining.
+@kubernetes-models/prometheus-operator the ServiceMonitor with that of its operator. What the schemas
+cannot know is compared here: names that one manifest has from another, settings, and the times for
+starting and draining.
 
 Needs kubectl (Debian: kubernetes-client), the Python packages of requirements.txt, Node.js, and
 that package of npm in $KUBERNETES_MODELS/node_modules.

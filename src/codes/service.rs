@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use wechat::Api;
 use wechat::scene::{CodeSpec, Lifetime, PermanentScene, Scene};
-use wechat::ticket::IssuedCode;
+use wechat::ticket::{IssuedCode, Life};
 
 use super::awaited::AwaitedLifetimes;
 use super::call::MintDependencies;
@@ -90,27 +90,33 @@ impl Codes {
         self.issue_to(spec, requester, caller.key.clone()).await
     }
 
-    /// The code that a scene has, however little of its life is left, unless it is about to end.
-    /// Creates none. Cancel safe.
+    /// Returns the code of a scene to a key, however little of its lifetime is left, unless it is
+    /// about to end. Creates none. Cancel safe.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn existing(&self, scene: &Scene) -> Result<Option<Issued>, Error> {
-        let kept = |code, source: Source| {
+        let kept = |code: Arc<IssuedCode>, source: Source| {
             telemetry::code_lookup(source.as_str());
+            let floor = match code.life {
+                Life::Permanent => Duration::ZERO,
+                Life::Temporary { .. } => MIN_REMAINING,
+            };
             Issued {
                 code,
-                freshness: Freshness::Fresh {
-                    floor: MIN_REMAINING,
-                },
+                freshness: Freshness::Fresh { floor },
                 source,
             }
         };
         if let Some(code) = self.unexpired(self.minter.cache.get(scene)) {
             return Ok(Some(kept(code, Source::Memory)));
         }
-        let stored = self.look_ups.find(scene, self.minter.store()).await?;
-        let unexpired = self.unexpired(stored);
+        // Not by the lookups of callers who may not mint, which a crowd of strangers may use up.
+        let Some(stored) = self.minter.store().find(scene).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        self.minter.cache.keep(scene, Arc::clone(&stored));
+        let unexpired = self.unexpired(Some(stored));
         Ok(unexpired.map(|code| kept(code, Source::Database)))
     }
 

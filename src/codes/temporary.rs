@@ -145,7 +145,7 @@ impl Minter {
     }
 
     /// Waits for a permit, then does as [`Minter::try_begin`]. A stored code does not wait for
-    /// long: it is looked up after [`LOOK_UP_AFTER`], or where none is granted.
+    /// long: it is looked up after [`LOOK_UP_AFTER`], and at once where the pace is used up.
     async fn queue_and_begin(
         &self,
         pace: &mut PaceToken,
@@ -153,18 +153,20 @@ impl Minter {
         request: &CodeRequest,
         requester: Requester,
     ) -> Result<Option<MintStart<'_>>, MintError> {
+        // A token of the pace for which a mint waits is lost with the wait.
+        let waits_for_pace = pace.is_none() && requester != Requester::Key;
         let mut entering = pin!(self.admission.enter(requester, pace));
-        let permit = match timeout(LOOK_UP_AFTER, &mut entering).await {
-            Ok(Ok(permit)) => permit,
-            waited => {
-                if let Some(code) = self.find_good_enough(scene, request).await? {
-                    return Ok(Some(MintStart::Found(code)));
-                }
-                match waited {
-                    Ok(refused) => refused?,
-                    Err(_) => entering.await?,
-                }
-            }
+        let entered = if waits_for_pace {
+            None
+        } else {
+            timeout(LOOK_UP_AFTER, &mut entering).await.ok()
+        };
+        let permit = match entered {
+            Some(entered) => entered?,
+            None => match self.find_good_enough(scene, request).await? {
+                Some(code) => return Ok(Some(MintStart::Found(code))),
+                None => entering.await?,
+            },
         };
         self.try_begin(permit, scene, request, requester).await
     }

@@ -61,8 +61,9 @@ const UNLABELLED: &[&str] = &[
     VISITOR_PACE_EXCEEDED,
 ];
 
-/// The route that visitors use, with the statuses of a good answer and of the failures that an
-/// alert counts.
+/// The route of the code's page, with the statuses of a good answer and of the failures that an
+/// alert counts. Under a public URL with a path, requests that carry the path have a route of their
+/// own, which begins with them.
 const VISITORS_ROUTE: &str = "/qrcode";
 const VISITORS_STATUSES: &[&str] = &["200", "500", "502", "503", "504"];
 

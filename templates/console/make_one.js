@@ -4,7 +4,7 @@ import { identity, sceneText, title } from "./channel.js";
 import { loadGroups } from "./groups.js";
 import { isPermanent, offerKinds, onKind } from "./kind_choice.js";
 import { at, dayOf, filled, number, setText, words } from "./page.js";
-import { ownLink } from "./picture.js";
+import { ownLink, pictureOf } from "./picture.js";
 import { planOne } from "./plan.js";
 import { createReplyEditor } from "./reply.js";
 import { json, link, send } from "./service.js";
@@ -59,7 +59,7 @@ const plan = async () => {
 const show = (code) => {
   at("nothing").hidden = true;
   at("shown").hidden = false;
-  at("picture").src = ownLink("qrcode.svg", code.svg_url);
+  at("picture").src = pictureOf(code);
   at("picture").alt = title(code);
   setText(at("made_title"), title(code));
   setText(at("made_group"), code.group ?? "");

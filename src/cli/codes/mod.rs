@@ -12,6 +12,8 @@ mod retry;
 mod rows;
 mod service;
 
+use std::env::VarError;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use secrecy::SecretString;
 use url::Url;
@@ -81,10 +83,13 @@ fn service(matches: &ArgMatches) -> anyhow::Result<Service> {
 }
 
 fn extra_ca() -> anyhow::Result<Option<ExtraCa>> {
-    let path = std::env::var(EXTRA_CA_FILE).unwrap_or_default();
-    if path.is_empty() {
-        return Ok(None);
-    }
+    let path = match std::env::var(EXTRA_CA_FILE) {
+        Ok(path) if !path.is_empty() => path,
+        Err(VarError::NotUnicode(_)) => {
+            return Err(Usage::new(format!("{EXTRA_CA_FILE} is not Unicode")).into());
+        }
+        _ => return Ok(None),
+    };
     let read = ExtraCa::read(&path);
     Ok(Some(read.map_err(|error| {
         Usage::new(format!("{EXTRA_CA_FILE} {error}"))

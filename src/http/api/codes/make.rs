@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 use wechat::push::Reply;
-use wechat::scene::{CodeSpec, Lifetime};
+use wechat::scene::{Lifetime, Scene};
 
 use crate::access::Caller;
 use crate::channels::{ChannelRecord, ChannelStore};
@@ -183,14 +183,21 @@ impl CodeMaker {
         };
         let scene = checked.spec.scene();
         let record = self.channels.change(&scene, &checked.change).await?;
+        let lifetime = if checked.renew {
+            checked.spec.lifetime()
+        } else {
+            issued.code.asked()
+        };
         Ok(Made {
-            spec: checked.spec,
+            scene,
+            lifetime,
             issued,
             record,
         })
     }
 
-    /// The code that there is, if the request keeps it; else one that is fresh enough.
+    /// Returns the code that there is, if the request keeps it; else issues one that is fresh
+    /// enough.
     async fn issue(&self, new: &CheckedNewCode, caller: &Caller) -> Result<Issued, Problem> {
         if !new.renew
             && let Some(existing) = self.codes.existing(&new.spec.scene()).await?
@@ -238,7 +245,9 @@ fn late() -> Problem {
 
 /// A code that was minted or known, and what is kept of it.
 struct Made {
-    spec: CodeSpec,
+    scene: Scene,
+    /// What the links to its pictures ask for.
+    lifetime: Option<Lifetime>,
     issued: Issued,
     record: ChannelRecord,
 }
@@ -253,10 +262,9 @@ impl Made {
     }
 
     fn named(self, presenter: &CodePresenter, holder: &KeyHolder, now: Timestamp) -> NamedCode {
-        let scene = self.spec.scene();
-        let link = LinkQuery::to(&scene, self.spec.lifetime());
+        let link = LinkQuery::to(&self.scene, self.lifetime);
         let code = CodeBody {
-            scene: SceneBody::new(&scene),
+            scene: SceneBody::new(&self.scene),
             ticket: presenter.ticket(&self.issued.code, link, holder.caller(), now),
         };
         NamedCode {

@@ -99,7 +99,8 @@ async fn a_temporary_channel_keeps_its_code_through_every_change() {
     page.fill("#label", "快闪").await;
     page.until("cost.textContent.includes('不会新建')").await;
     page.click("#submit").await;
-    page.until("!shown.hidden && !submit.disabled").await;
+    page.until("!shown.hidden && !submit.disabled && picture.complete && picture.naturalWidth > 0")
+        .await;
     assert_eq!(app.creates(), 1);
 }
 
