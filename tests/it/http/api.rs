@@ -141,6 +141,8 @@ async fn names_of_a_temporary_code_change_without_a_new_one() {
             let kept = post(&app, MINT, &names).await;
             assert_eq!(kept.status, StatusCode::OK, "{reuse}: {kept:?}");
             assert_eq!(kept.ticket(), first.ticket(), "{reuse}: {name}");
+            let links = |answer: &Answer| answer.json()["svg_url"].clone();
+            assert_eq!(links(&kept), links(&first), "{reuse}: {name}");
         }
         let listed = app.get_as(STATS, "/api/codes?archived=true").await.json();
         let code = &listed["items"][0];
