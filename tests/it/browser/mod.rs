@@ -117,8 +117,8 @@ async fn violations(page: &mut Page) -> Value {
     if page.eval("typeof axe").await == "undefined" {
         page.eval(axe).await;
     }
-    // A page that failed comes back by itself, and nothing on it is lost.
-    let rules = "{rules: {'meta-refresh': {enabled: false}}}";
+    // The page of an error may come back by itself, since nothing on it is lost.
+    let rules = "{rules: {'meta-refresh': {enabled: !document.querySelector('main.problem')}}}";
     page.eval(&format!(
         "axe.run({rules}).then(it => it.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
     ))
