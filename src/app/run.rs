@@ -21,8 +21,8 @@ use crate::http::{self, Front, RouterSettings};
 use crate::telemetry;
 use crate::webhooks;
 
-/// How often the metrics' histograms take in new samples, so that they do not fill the memory
-/// while nobody reads the metrics.
+/// Interval of the exporter's upkeep, which moves samples into the histograms. Without it, samples
+/// would pile up in memory until the next scrape.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// A service that has its addresses and can be started.

@@ -112,11 +112,7 @@ impl Codes {
             return Ok(Some(kept(code, Source::Memory)));
         }
         // Not by the lookups of callers who may not mint, which a crowd of strangers may use up.
-        let Some(stored) = self.minter.store().find(scene).await?.map(Arc::new) else {
-            return Ok(None);
-        };
-        self.minter.cache.keep(scene, Arc::clone(&stored));
-        let unexpired = self.unexpired(Some(stored));
+        let unexpired = self.unexpired(self.minter.read_stored(scene).await?);
         Ok(unexpired.map(|code| kept(code, Source::Database)))
     }
 

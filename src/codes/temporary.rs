@@ -153,7 +153,7 @@ impl Minter {
         request: &CodeRequest,
         requester: Requester,
     ) -> Result<Option<MintStart<'_>>, MintError> {
-        // A token of the pace for which a mint waits is lost with the wait.
+        // To end a wait for the pace early would lose the token that it has reserved.
         let waits_for_pace = pace.is_none() && requester != Requester::Key;
         let mut entering = pin!(self.admission.enter(requester, pace));
         let entered = if waits_for_pace {
@@ -250,11 +250,20 @@ impl Minter {
         scene: &Scene,
         request: &CodeRequest,
     ) -> Result<Option<Arc<IssuedCode>>, db::Error> {
-        let Some(code) = self.store().find(scene).await?.map(Arc::new) else {
-            return Ok(None);
-        };
-        self.cache.keep(scene, Arc::clone(&code));
-        Ok(self.satisfies(&code, request).then_some(code))
+        let stored = self.read_stored(scene).await?;
+        Ok(stored.filter(|code| self.satisfies(code, request)))
+    }
+
+    /// Reads the stored code, expired or not, and caches it.
+    pub(super) async fn read_stored(
+        &self,
+        scene: &Scene,
+    ) -> Result<Option<Arc<IssuedCode>>, db::Error> {
+        let stored = self.store().find(scene).await?.map(Arc::new);
+        if let Some(code) = &stored {
+            self.cache.keep(scene, Arc::clone(code));
+        }
+        Ok(stored)
     }
 
     /// Stores a new code, counts it and releases the lease. If that fails, the code is served all

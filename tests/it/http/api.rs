@@ -152,7 +152,7 @@ async fn names_of_a_temporary_code_change_without_a_new_one() {
         );
         assert_eq!(app.creates(), 1, "{reuse}");
 
-        // Whoever asks for a code gets one of which enough is left.
+        // A request that renews replaces a code with too little of its lifetime left.
         let names = json!({"scene_str": "stand", "group": "Fair", "renew": true});
         let new = post(&app, MINT, &names).await;
         assert_eq!(new.status, StatusCode::CREATED, "{reuse}: {new:?}");
