@@ -13,11 +13,12 @@ use wxqr::telemetry::print_message;
 
 use super::super::usage::Usage;
 use super::bar;
+use super::file_type::{CSV, FileType, XLSX, ZIP};
 use super::retry::Retrier;
 use super::service::{Service, piece};
 
 /// The files that the service has.
-const EXTENSIONS: [&str; 3] = ["csv", "xlsx", "zip"];
+const TYPES: [FileType; 3] = [CSV, XLSX, ZIP];
 
 pub(super) fn command() -> Command {
     Command::new("export")
@@ -41,26 +42,18 @@ pub(super) fn command() -> Command {
 pub(super) async fn run(matches: &ArgMatches, service: &Service) -> anyhow::Result<()> {
     let path: &PathBuf = matches.get_one("file").expect("it is required");
     let query: &String = matches.get_one("query").expect("it has a default");
-    let extension = extension(path)?;
-    let name = format!("codes.{extension}");
+    let file_type = FileType::of(path, &TYPES)
+        .ok_or_else(|| Usage::new("the file's name must end with .csv, .xlsx or .zip"))?;
     let mut partial = beside(path)?;
-    let response = Retrier::new().call(|| service.file(&name, query)).await?;
+    let response = Retrier::new()
+        .call(|| service.codes(file_type, query))
+        .await?;
     let bytes = receive(response, &mut partial).await?;
     partial
         .persist(path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
     print_message(format_args!("{}: {bytes} bytes", path.display()));
     Ok(())
-}
-
-fn extension(path: &Path) -> Result<&'static str, Usage> {
-    let given = path.extension().unwrap_or_default().to_string_lossy();
-    let known = EXTENSIONS
-        .iter()
-        .find(|known| given.eq_ignore_ascii_case(known));
-    known
-        .copied()
-        .ok_or_else(|| Usage::new("the file's name must end with .csv, .xlsx or .zip"))
 }
 
 /// A file that takes the place of the other once it is whole. Dropping it removes it.

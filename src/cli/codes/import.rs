@@ -2,7 +2,7 @@
 //!
 //! A code that exists is created no second time, so the same file may be sent again.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -15,6 +15,7 @@ use wxqr::text::counted;
 use super::super::usage::Usage;
 use super::bar;
 use super::failure::CallFailure;
+use super::file_type::{CSV, FileType, TSV, TXT, XLSX};
 use super::printable::printable;
 use super::report::{Failed, print_failed, print_plan};
 use super::retry::Retrier;
@@ -24,16 +25,8 @@ use super::service::Service;
 /// Calls at once. Chosen: the service makes more at once for all its callers together.
 const AT_ONCE: usize = 4;
 
-/// Types of files, by extension.
-const TYPES: [(&str, &str); 4] = [
-    ("csv", "text/csv"),
-    ("tsv", "text/csv"),
-    ("txt", "text/plain"),
-    (
-        "xlsx",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ),
-];
+/// The files that the service reads.
+const TYPES: [FileType; 4] = [CSV, TSV, TXT, XLSX];
 
 pub(super) fn command() -> Command {
     Command::new("import")
@@ -57,11 +50,12 @@ pub(super) fn command() -> Command {
 
 pub(super) async fn run(matches: &ArgMatches, service: &Service) -> anyhow::Result<()> {
     let path: &PathBuf = matches.get_one("file").expect("it is required");
-    let media_type = media_type(path)?;
+    let file_type = FileType::of(path, &TYPES)
+        .ok_or_else(|| Usage::new("the file's name must end with .csv, .tsv, .txt or .xlsx"))?;
     let file = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let retrier = Retrier::new();
     let plan = retrier
-        .call(|| service.plan(file.clone(), media_type))
+        .call(|| service.plan(file.clone(), file_type.media_type))
         .await?;
     print_message(summary(&plan));
     if matches.get_flag("dry-run") {
@@ -77,16 +71,6 @@ pub(super) async fn run(matches: &ArgMatches, service: &Service) -> anyhow::Resu
     let failures = failed.len();
     print_failed(failed)?;
     outcome(failures)
-}
-
-fn media_type(path: &Path) -> Result<&'static str, Usage> {
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    let known = TYPES
-        .iter()
-        .find(|(name, _)| extension.eq_ignore_ascii_case(name));
-    known
-        .map(|(_, media_type)| *media_type)
-        .ok_or_else(|| Usage::new("the file's name must end with .csv, .tsv, .txt or .xlsx"))
 }
 
 /// A number of rows, with the word.

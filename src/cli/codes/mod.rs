@@ -5,6 +5,7 @@
 mod bar;
 mod export;
 mod failure;
+mod file_type;
 mod import;
 mod printable;
 mod report;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use wxqr::outbound;
 
 use super::failure::{CallFailure, ReceivedProblem};
+use super::file_type::FileType;
 use super::rows::Plan;
 
 /// Timeout of a plan or a new code: above the service's own.
@@ -58,11 +59,29 @@ impl Service {
         self.json::<Map<String, Value>>(request).await.map(drop)
     }
 
-    /// Asks for a file. Its body comes with [`piece`].
-    pub(super) async fn file(&self, name: &str, query: &str) -> Result<Response, CallFailure> {
+    /// Asks for the list of codes as a file. Its body comes with [`piece`].
+    ///
+    /// Another service, as at a wrong address, may answer with a page: then nothing is to be
+    /// written.
+    pub(super) async fn codes(
+        &self,
+        file_type: FileType,
+        query: &str,
+    ) -> Result<Response, CallFailure> {
         let mark = if query.is_empty() { "" } else { "?" };
-        let url = self.url(&format!("/api/{name}{mark}{query}"));
-        self.send(self.client.get(url).timeout(FILE_TIMEOUT)).await
+        let url = self.url(&format!("/api/codes.{}{mark}{query}", file_type.extension));
+        let response = self
+            .send(self.client.get(url).timeout(FILE_TIMEOUT))
+            .await?;
+        let media_type = response.headers().get(CONTENT_TYPE);
+        let media_type = media_type
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        if media_type.starts_with(file_type.media_type) {
+            Ok(response)
+        } else {
+            Err(CallFailure::foreign(response.status().as_u16()))
+        }
     }
 
     fn url(&self, path: &str) -> String {

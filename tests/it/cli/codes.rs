@@ -167,7 +167,8 @@ async fn cut_off() -> Response {
     // More than is kept back, so that the answer has begun.
     let begun = std::iter::repeat_n(Ok(vec![0; 64 * 1024]), 64);
     let pieces = begun.chain([Err("the database is away")]);
-    Body::from_stream(stream::iter(pieces)).into_response()
+    let media_type = [(header::CONTENT_TYPE, "application/zip")];
+    (media_type, Body::from_stream(stream::iter(pieces))).into_response()
 }
 
 #[tokio::test]
@@ -342,6 +343,20 @@ async fn a_file_that_is_cut_off_replaces_nothing() {
     assert!(output.stderr.contains("cut off"), "{output:?}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn the_page_of_another_service_replaces_nothing() {
+    let page = || async { axum::response::Html("<h1>It works!</h1>") };
+    let (_server, address) = Server::spawn(|_| Router::new().fallback(page)).await;
+    for name in ["all.csv", "all.xlsx", "all.zip"] {
+        let (folder, path) = file(name, "before");
+        let output = codes("export", &path, &format!("http://{address}"), &[]).await;
+        assert_eq!(output.status, 1, "{output:?}");
+        assert!(output.stderr.contains("check --url"), "{output:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }
 
 #[tokio::test]
