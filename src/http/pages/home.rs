@@ -8,7 +8,7 @@ use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use wechat::scene::Lifetime;
+use wechat::scene::{Lifetime, SceneText};
 
 use crate::clock::Clock;
 use crate::codes::Codes;

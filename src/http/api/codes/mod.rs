@@ -12,5 +12,6 @@ pub(crate) mod selection;
 
 pub use self::export::archive::Archives;
 pub(crate) use self::new_code::MAX_BODY;
+pub(in crate::http) use self::new_code::MAX_NAME;
 pub use self::plan::file::FileReader;
 pub(crate) use self::plan::file::MAX_FILE;

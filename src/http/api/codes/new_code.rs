@@ -26,7 +26,7 @@ const MAX_ITEMS: usize = 100;
 pub(crate) const MAX_BODY: usize = 512 * 1024;
 
 /// The longest label or group name, in characters.
-const MAX_NAME: usize = 100;
+pub(in crate::http) const MAX_NAME: usize = 100;
 
 /// A new code.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -8,6 +8,7 @@ use wechat::push::{ArticleDescription, ArticleTitle, ReplyText, WebUrl};
 
 use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
+use crate::http::api::codes::MAX_NAME;
 use crate::http::api::stats::definitions::NumberNames;
 use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
+use channel_files::MAX_ROWS;
 
 use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
+use crate::http::api::codes::{MAX_FILE, MAX_NAME};
 use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
+
+// `templates/import.html` says so.
+const _: () = assert!(MAX_ROWS == 10_000 && MAX_FILE == 4 * 1024 * 1024);
 
 const PARAMETERS: &[&str] = &["lang"];
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use askama::Template;
 use axum::response::Response;
 use wechat::push::{ArticleDescription, ArticleTitle, ReplyText, WebUrl};
+use wechat::scene::SceneText;
 
 use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
+use crate::http::api::codes::MAX_NAME;
 use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
