@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stores::Stores;
 use crate::clock::Clock;
-use crate::codes::{Codes, Supplies};
+use crate::codes::{Codes, Stock};
 use crate::db::{self, Damage, Database};
 use crate::telemetry::Causes;
 
@@ -34,9 +34,6 @@ const MAX_LATE_BATCHES: u32 = 10;
 
 /// Retention of an expired code or binding, in case clocks disagree or a caller is late.
 const KEPT_AFTER_EXPIRY: Duration = Duration::from_hours(1);
-
-/// From this part of the permanent stock on, the log warns.
-const WARN_FROM_PERCENT: u64 = 90;
 
 /// Runs the periodic tasks: health check, gauges, purges, WAL truncation. One task in all.
 #[derive(Debug)]
@@ -101,11 +98,11 @@ impl Upkeep {
         let Ok(supplies) = self.codes.supplies().await else {
             return;
         };
-        let percent = used_percent(&supplies);
-        if percent >= WARN_FROM_PERCENT && percent > *warned_at {
-            let (used, limit) = (supplies.stock.used, supplies.permanent_limit);
+        let (stock, limit) = (supplies.stock, supplies.permanent_limit);
+        let percent = stock.percent_of(limit);
+        if percent >= Stock::WARN_FROM_PERCENT && percent > *warned_at {
             tracing::warn!(
-                used,
+                used = stock.used,
                 limit,
                 percent,
                 "the permanent codes are nearly used up"
@@ -168,10 +165,4 @@ fn ticks(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-fn used_percent(supplies: &Supplies) -> u64 {
-    (supplies.stock.used * 100)
-        .checked_div(supplies.permanent_limit)
-        .unwrap_or(0)
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::finding::{CLOCK, Finding, Issue, Report, STORE};
 use crate::app::{self, Stores};
 use crate::clock::Clock;
-use crate::codes::CLOCK_TOLERANCE;
+use crate::codes::{CLOCK_TOLERANCE, Stock};
 use crate::config::Config;
 use crate::db::{ClockDifference, Damage, Database, OpenError, SchemaState};
 use crate::telemetry::Causes;
@@ -68,8 +68,8 @@ async fn check_ready_database(
             return None;
         }
     };
-    let used = match store.codes.stock().await {
-        Ok(stock) => stock.used,
+    let stock = match store.codes.stock().await {
+        Ok(stock) => stock,
         Err(error) => {
             let cause = Causes(&error).to_string();
             let issue = Issue::new(cause, "check the log of the database");
@@ -77,15 +77,33 @@ async fn check_ready_database(
             return None;
         }
     };
-    let detail = format!("{}, permanent codes in the ledger: {used}", store.database);
+    let limit = config.codes.permanent_limit;
+    let detail = format!(
+        "{}, permanent codes in the ledger: {} of {limit}",
+        store.database, stock.used
+    );
     report(match damage(&store.database).await {
         Some(damage) => Finding::failed(STORE, damage),
         None => Finding::fine(STORE, detail),
     });
+    if let Some(warning) = stock_warning(stock, limit) {
+        report(warning);
+    }
     if let Some(difference) = store.database.clock_difference() {
         report(clock_finding(difference));
     }
     Some(store)
+}
+
+/// A warning if nearly all permanent codes are used.
+fn stock_warning(stock: Stock, limit: u64) -> Option<Finding> {
+    let is_low = stock.percent_of(limit) >= Stock::WARN_FROM_PERCENT;
+    let cause = format!(
+        "{} of {limit} permanent codes are used, and none can be deleted",
+        stock.used
+    );
+    let remedy = "use temporary codes where a month is enough, and plan for a second account";
+    is_low.then(|| Finding::warned(STORE, Issue::new(cause, remedy)))
 }
 
 /// Reads the whole file, however long that takes.

@@ -73,7 +73,7 @@ async fn doctor_says_ok_for_what_works_and_warn_for_what_is_off() {
         got[..3],
         [
             "ok    settings: AppID wx0123456789abcdef",
-            "ok    store: SQLite, permanent codes in the ledger: 0",
+            "ok    store: SQLite, permanent codes in the ledger: 0 of 100000",
             "ok    allow-list: WeChat accepts calls from this address",
         ]
     );
@@ -555,7 +555,7 @@ async fn the_clock_of_the_databases_server_is_compared() {
     assert_eq!(output.status, 0, "{output:?}");
     line(
         &output,
-        "ok    store: PostgreSQL, permanent codes in the ledger: 0",
+        "ok    store: PostgreSQL, permanent codes in the ledger: 0 of 100000",
     );
     let clock = line(&output, "ok    clock: this machine's is ");
     assert!(clock.ends_with(" the database's"), "{clock}");
@@ -665,6 +665,29 @@ async fn a_user_without_create_rights_is_reported() {
 }
 
 #[tokio::test]
+async fn doctor_warns_of_a_stock_that_is_nearly_used_up() {
+    let (_sandbox, address, _server) = sandbox().await;
+    let database = Database::sqlite();
+    create_database(&database).await;
+    for (used, warns) in [(8, false), (9, true)] {
+        let counted = format!("REPLACE INTO stock (appid, used) VALUES ('{APP_ID}', {used})");
+        database.run(&counted).await;
+        let settings = [
+            ("WXQR_DATABASE_URL", database.url.as_str()),
+            ("WXQR_PERMANENT_LIMIT", "10"),
+        ];
+        let output = doctor(&format!("http://{address}"), &settings).await;
+        assert_eq!(output.status, 0, "{output:?}");
+        line(
+            &output,
+            &format!("ok    store: SQLite, permanent codes in the ledger: {used} of 10"),
+        );
+        let warning = "warn  store: 9 of 10 permanent codes are used, and none can be deleted; use temporary codes";
+        assert_eq!(output.stdout.contains(warning), warns, "{output:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_database_of_an_older_version_is_left_as_it_is() {
     let (_sandbox, address, _server) = sandbox().await;
     let api_base = format!("http://{address}");
@@ -675,7 +698,7 @@ async fn a_database_of_an_older_version_is_left_as_it_is() {
     assert_eq!(output.status, 0, "{output:?}");
     line(
         &output,
-        "ok    store: SQLite, permanent codes in the ledger: 0",
+        "ok    store: SQLite, permanent codes in the ledger: 0 of 100000",
     );
 
     // As if its tables had been made before there was any change to them.

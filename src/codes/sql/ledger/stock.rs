@@ -21,6 +21,16 @@ pub struct Stock {
     pub unknown: u64,
 }
 
+impl Stock {
+    /// From this percentage of the limit on, operators are warned. Chosen.
+    pub const WARN_FROM_PERCENT: u64 = 90;
+
+    /// How much of `limit` codes is used, in per cent. 0 if none may be created.
+    pub fn percent_of(&self, limit: u64) -> u64 {
+        (self.used * 100).checked_div(limit).unwrap_or(0)
+    }
+}
+
 impl CodeStore {
     /// Reads how much of the stock is used.
     ///
