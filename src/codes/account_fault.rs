@@ -23,11 +23,12 @@ impl AccountFault {
     }
 }
 
-/// The last fault of the account, until a call succeeds that the fault would have stopped.
+/// The last fault of the account, for health checks and metrics. It stops no call; a call that
+/// succeeds in spite of it ends it.
 #[derive(Debug, Default)]
-pub(super) struct FaultState(Mutex<Option<AccountFault>>);
+pub(super) struct LastAccountFault(Mutex<Option<AccountFault>>);
 
-impl FaultState {
+impl LastAccountFault {
     pub(super) fn get(&self) -> Option<AccountFault> {
         self.lock().clone()
     }

@@ -51,7 +51,8 @@ pub(crate) const MAX_CONCURRENT_MINTS: usize = 64;
 /// Reserved for keys, so that they are served while a crowd of visitors waits.
 const RESERVED_FOR_KEYS: usize = 4;
 
-/// The gates of this process.
+/// Admission control of mints in this process: how many are in flight, the budget that is known to
+/// be used up, rate and pace of visitors, upstream concurrency.
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) budget: Budget,
@@ -71,7 +72,7 @@ pub(super) struct UpstreamPermit<'a> {
     _visitors: Option<SemaphorePermit<'a>>,
 }
 
-/// Token that a visitor's mint took, once, from the pace of all visitors. None for a key.
+/// Rate token from the pace of all visitors: none before the mint has taken it, and for a key.
 pub(super) type PaceToken = Option<RateToken>;
 
 impl Admission {

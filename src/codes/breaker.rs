@@ -2,7 +2,7 @@
 //!
 //! Unlike the usual one it opens by what WeChat says, an errcode of a quota, and not by a rate of
 //! failures; it is open for one API, in all replicas at once. Half-open, it lets one probe through.
-//! [`FaultState`] gets what WeChat refused because of the account.
+//! [`LastAccountFault`] gets what WeChat refused because of the account.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use wechat::{Api, ApiError, Class, Errcode};
 
-use super::account_fault::{AccountFault, FaultState};
+use super::account_fault::{AccountFault, LastAccountFault};
 use super::probes::{ProbeInFlight, ProbesInFlight};
 use super::sql::{CodeStore, Stop};
 use crate::clock::Clock;
@@ -46,7 +46,7 @@ pub struct CircuitBreaker {
     store: CodeStore,
     state: Mutex<State>,
     probes: ProbesInFlight,
-    fault: FaultState,
+    fault: LastAccountFault,
 }
 
 #[derive(Debug, Default)]
@@ -163,7 +163,7 @@ impl CircuitBreaker {
             store,
             state: Mutex::default(),
             probes: ProbesInFlight::default(),
-            fault: FaultState::default(),
+            fault: LastAccountFault::default(),
         }
     }
 

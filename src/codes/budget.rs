@@ -18,7 +18,9 @@ const OFFLINE_SHARE: u64 = 10;
 /// How long a used-up budget is remembered without a query. A refund is noticed after that.
 const SPENT_MEMORY: Duration = Duration::from_secs(5);
 
-/// The visitors' budget, shared by replicas through the database.
+/// This process's part of the visitors' daily budget: its limit, whether it is known to be used up,
+/// and what may be spent while the database is down. The mints themselves are counted in the
+/// database.
 #[derive(Debug)]
 pub(super) struct Budget {
     a_day: u64,

@@ -15,7 +15,8 @@ use super::token::{TokenError, TokenRefusal, Tokens};
 use crate::clock::Clock;
 use crate::telemetry;
 
-/// What a mint calls: WeChat, the access token, the circuit breaker, the database, the clock.
+/// What a mint depends on, and how it calls WeChat: with an access token, through the circuit
+/// breaker, again after a refused token.
 #[derive(Debug, Clone)]
 pub struct MintDependencies {
     pub wechat: Arc<WeChat>,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A failure that answers all callers until its cooldown is over.
+/// Negative cache of one failure: it answers all callers for a fixed time, or for one that doubles
+/// with each failure (exponential back-off).
 #[derive(Debug)]
 pub(super) struct Cooldown<F> {
     failure: F,

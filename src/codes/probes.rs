@@ -8,7 +8,8 @@ use wechat::Api;
 /// How many probes of each API are in flight.
 type Counts = HashMap<Api, usize>;
 
-/// Counts the probes in flight, and wakes who waits for their outcomes.
+/// Counts the probes of half-open circuit breakers that are in flight, by API, and wakes those who
+/// wait for their outcomes.
 #[derive(Debug, Default)]
 pub(super) struct ProbesInFlight(watch::Sender<Counts>);
 

@@ -21,7 +21,7 @@ enum FilterValue {
     Text(SceneText),
 }
 
-/// Kind of code that a scene filter selects.
+/// What a scene filter selects: permanent codes, temporary ones, or events of an unknown ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KindFilter {
     Permanent,

@@ -254,20 +254,18 @@ impl Codes {
 
     /// Serves an unexpired code instead of an error, from memory or from the database.
     async fn serve_stale(&self, scene: &Scene, error: Error) -> Result<Issued, Error> {
-        let unexpired = match self.unexpired(self.minter.cache.get(scene)) {
-            Some(code) => Some(code),
-            None => self.unexpired(self.last_read(scene, &error).await),
+        let stale = match self.unexpired(self.minter.cache.get(scene)) {
+            Some(code) => Some((code, Source::Memory)),
+            None => self
+                .unexpired(self.last_read(scene, &error).await)
+                .map(|code| (code, Source::Database)),
         };
-        telemetry::code_lookup(if unexpired.is_some() {
-            "stale"
-        } else {
-            "refused"
-        });
-        unexpired
-            .map(|code| Issued {
+        telemetry::code_lookup(if stale.is_some() { "stale" } else { "refused" });
+        stale
+            .map(|(code, source)| Issued {
                 code,
                 freshness: Freshness::Stale,
-                source: Source::Memory,
+                source,
             })
             .ok_or(error)
     }

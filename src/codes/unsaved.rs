@@ -18,7 +18,7 @@ const MAX_HELD: usize = 10_000;
 /// results of mints beside them do not wait long where the database is slow.
 const AT_ONCE: usize = 8;
 
-/// Temporary codes and counts to be written once the database is back.
+/// Write-behind queue: temporary codes and counts to be written once the database is back.
 #[derive(Debug, Default)]
 pub(super) struct Unsaved(Mutex<PendingWrites>);
 

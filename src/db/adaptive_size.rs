@@ -6,14 +6,14 @@ use std::time::Duration;
 /// Chosen: a small part of [`DEADLINE`](super::DEADLINE), at which a group is executed in halves.
 const LONG: Duration = Duration::from_millis(200);
 
-/// A size that follows the speed of the database: multiplicative decrease and increase.
+/// Adaptive size of a batch: halved after a slow transaction, doubled after a fast one.
 #[derive(Debug)]
-pub(super) struct AdaptiveSize {
+pub(super) struct AdaptiveBatchSize {
     size: usize,
     max: usize,
 }
 
-impl AdaptiveSize {
+impl AdaptiveBatchSize {
     pub(super) fn new(size: usize, max: usize) -> Self {
         Self { size, max }
     }
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_slow_transaction_makes_the_next_ones_smaller_and_fast_ones_larger_again() {
-        let mut size = AdaptiveSize::new(100, 100);
+        let mut size = AdaptiveBatchSize::new(100, 100);
         let mut next = |took_ms| {
             size.adapt(Duration::from_millis(took_ms));
             size.get()

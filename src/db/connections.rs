@@ -27,7 +27,8 @@ use crate::text::random_token;
 /// How long a truncation waits for readers, while it keeps others from writing.
 const TRUNCATE_BUSY_TIMEOUT_MS: u32 = 50;
 
-/// Connections to either database, and who may use them.
+/// The open database: the connections that read, with their admission control, the writer, and the
+/// health.
 #[derive(Debug)]
 pub(crate) struct Connections {
     pool: AnyPool,

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::limits::ACQUIRE_TIMEOUT;
 use super::transaction::Transaction;
 
-/// Commands that are executed in one transaction, by type, results of calls first.
+/// Commands that are executed in one transaction (group commit), by type, results of calls first.
 #[derive(Default)]
 pub(super) struct Group {
     first: Vec<Box<dyn Batch>>,

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::error::Error;
 use crate::telemetry::{self, Causes};
 
-/// The health of the database. It is down after a failure that concerns every call, until a health
-/// check succeeds.
+/// Whether the database is up, and whether its file is damaged. It is down after a failure that
+/// concerns every call, until a health check succeeds.
 #[derive(Debug)]
 pub(super) struct Health {
     is_up: AtomicBool,

@@ -46,7 +46,8 @@ const WAITING_LOG_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a connection may take at start.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which WeChat a database belongs to. Codes of the sandbox must never pass for real ones.
+/// The API host whose codes a database holds: WeChat's, or that of a sandbox. Codes of the sandbox
+/// must never pass for real ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamIdentity(String);
 

@@ -7,7 +7,8 @@ use futures_util::TryStreamExt as _;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Either, Executor as _};
 
-/// A transaction whose statements wait for one whose result is needed.
+/// A transaction of PostgreSQL that defers statements, and sends them in one message with the next
+/// one whose result is needed.
 ///
 /// Dropped, it leaves the connection in the middle of a transaction: its owner closes the
 /// connection unless the commit succeeded.

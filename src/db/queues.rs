@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::adaptive_size::AdaptiveSize;
+use super::adaptive_size::AdaptiveBatchSize;
 use super::command::Urgency;
 use super::group::{Batch, Group};
 use super::limits::MAX_GROUP;
@@ -53,7 +53,7 @@ pub(super) struct Queues {
     /// Parts of groups that failed, so that one command that fails harms no other.
     parts: VecDeque<Group>,
     /// The most commands of the next group.
-    max_group: AdaptiveSize,
+    max_group: AdaptiveBatchSize,
     /// How many the last group had.
     last_group: usize,
     /// Whether results of calls went before the next part.
@@ -76,7 +76,7 @@ pub(super) fn queues() -> (Senders, Queues) {
         ordinary: ordinary_queue,
         background: background_queue,
         parts: VecDeque::new(),
-        max_group: AdaptiveSize::new(FIRST_MAX_GROUP, MAX_GROUP),
+        max_group: AdaptiveBatchSize::new(FIRST_MAX_GROUP, MAX_GROUP),
         last_group: 0,
         results_went: false,
         since_background: 0,

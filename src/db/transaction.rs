@@ -50,12 +50,13 @@ pub(super) const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
 /// The most rows of a statement of PostgreSQL, whose values are 65,535 at most.
 const POSTGRES_CHUNK: usize = 128;
 
+/// The rows and the ends of several statements, as [`Executor::fetch_many`] returns them.
 pub(super) type Results<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>>;
 
 /// A statement with its values.
 pub(crate) type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
 
-/// A transaction. One that is dropped is never committed.
+/// A transaction of either engine. One that is dropped is never committed.
 #[derive(Debug)]
 pub(crate) struct Transaction<'c> {
     inner: Inner<'c>,

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::adaptive_size::AdaptiveSize;
+use super::adaptive_size::AdaptiveBatchSize;
 use super::command::BatchCommand;
 use super::error::Error;
 use super::group::{Group, batch_of};
@@ -46,7 +46,7 @@ impl Writer {
             connection,
             health,
             queues,
-            purge_batch: AdaptiveSize::new(MAX_PURGE_BATCH, MAX_PURGE_BATCH),
+            purge_batch: AdaptiveBatchSize::new(MAX_PURGE_BATCH, MAX_PURGE_BATCH),
             is_overloaded: false,
         };
         tasks.spawn(task.run(closing.clone()));
@@ -146,7 +146,7 @@ struct Task {
     health: Arc<Health>,
     queues: Queues,
     /// The most rows that a background command may remove.
-    purge_batch: AdaptiveSize,
+    purge_batch: AdaptiveBatchSize,
     /// Whether commands of the last group had waited for too long.
     is_overloaded: bool,
 }

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio_util::sync::CancellationToken;
 
-/// A byte budget shared by requests in memory: unfinished heads, or bodies (memory admission).
+/// A byte budget of requests in memory, unfinished heads or bodies, which evicts the oldest
+/// reservation when it runs out (memory admission).
 /// Clones share the budget.
 #[derive(Debug, Clone)]
 pub struct ByteBudget(Arc<Inner>);
@@ -122,7 +123,7 @@ impl Usage {
     }
 }
 
-/// An evictable part of a budget. Dropping it releases its bytes.
+/// An evictable reservation of bytes, with the buffer that holds them. Dropping it releases them.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: ByteBudget,

@@ -18,13 +18,13 @@ pub(crate) struct ConnectionSlots {
 /// Connections that wait for their client, slowest first, each with what aborts it.
 #[derive(Debug, Default)]
 struct EvictionQueue {
-    waiting: BTreeMap<SlotTicket, CancellationToken>,
+    waiting: BTreeMap<EvictionKey, CancellationToken>,
     next: u64,
 }
 
-/// A connection's position in the eviction queue; the lowest is the slowest client's.
+/// Key of a connection in the eviction queue; the lowest is the slowest client's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SlotTicket(u64);
+pub(crate) struct EvictionKey(u64);
 
 impl ConnectionSlots {
     pub(crate) fn new(slots: usize) -> Self {
@@ -70,19 +70,19 @@ impl ConnectionSlots {
     }
 
     /// Queues a connection that waits for its client for eviction.
-    pub(crate) fn enqueue(&self, abort: CancellationToken) -> SlotTicket {
+    pub(crate) fn enqueue(&self, abort: CancellationToken) -> EvictionKey {
         let mut queue = self.queue();
-        let ticket = SlotTicket(queue.next);
+        let key = EvictionKey(queue.next);
         queue.next += 1;
-        queue.waiting.insert(ticket, abort);
+        queue.waiting.insert(key, abort);
         drop(queue);
         self.evictable.notify_one();
-        ticket
+        key
     }
 
     /// Takes a connection out of the eviction queue.
-    pub(crate) fn dequeue(&self, ticket: SlotTicket) {
-        self.queue().waiting.remove(&ticket);
+    pub(crate) fn dequeue(&self, key: EvictionKey) {
+        self.queue().waiting.remove(&key);
     }
 
     fn queue(&self) -> MutexGuard<'_, EvictionQueue> {

@@ -16,7 +16,7 @@ use super::stops::{Stop, find_stop, stop};
 use super::store::CodeStore;
 use crate::db::{BatchCommand, Error, Transaction};
 
-/// Asks for the right to mint a temporary code.
+/// Parameters of [`CodeStore::begin_mint`], which asks for the right to mint a temporary code.
 pub struct BeginMint {
     pub scene: Scene,
     /// Whether a stored code makes the mint needless.

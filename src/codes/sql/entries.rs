@@ -11,7 +11,7 @@ use wechat::ticket::IssuedCode;
 use super::columns;
 use crate::db::{Error, Query, Transaction, placeholders, row};
 
-/// What is stored under a scene: with a temporary one, a code only.
+/// The row of a scene: its code, or the intent of a permanent code that is not there yet.
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
     Code(Box<IssuedCode>),

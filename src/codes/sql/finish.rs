@@ -14,7 +14,7 @@ use super::temporary::save_all;
 use super::tickets::record_tickets;
 use crate::db::{BatchCommand, Error, Transaction, Urgency};
 
-/// The end of a mint: the code to store and count, and the lease to release.
+/// Parameters of [`CodeStore::finish_mint`]: the code to store and count, and the lease to release.
 #[derive(Debug, Default)]
 pub struct FinishMint {
     /// The code that was minted, whose mint is counted.
@@ -36,7 +36,7 @@ pub struct MintedCode {
     pub is_visitors: bool,
 }
 
-/// Mints that are still to be counted, whose codes are not stored.
+/// What to add to the counters of the day for mints whose codes will not be stored.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct UncountedMints {
     /// Of keys and visitors together.

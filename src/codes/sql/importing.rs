@@ -14,7 +14,7 @@ use super::ledger::{NewEntry, record_all};
 use super::store::CodeStore;
 use crate::db::{Command, Error, Transaction};
 
-/// Which scene has the code of a url. Served by the index `code_by_url`.
+/// Which scene has the code of a url. Served by the index `code_by_url_key`.
 const OWNER_OF_URL: &str = "SELECT kind, scene FROM code
      WHERE appid = $1 AND url_key = $2 AND (expires_at IS NULL OR expires_at > $5) AND NOT (kind = $3 AND scene = $4) LIMIT 1";
 

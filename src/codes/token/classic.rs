@@ -8,7 +8,7 @@ use wechat::{AccessToken, GrantedToken, MAX_CALL, TokenCall};
 
 use super::error::TokenError;
 use super::held::TokenOrigin;
-use super::renewal::Renewal;
+use super::renewal::TokenRenewer;
 use crate::codes::sql::LEASE_POLL;
 use crate::db;
 use crate::telemetry::{self, Causes};
@@ -25,7 +25,7 @@ const CLASSIC_LEASE: Duration = db::DEADLINE
 /// A shared token that ends sooner than this is not worth taking.
 const LEAST_WORTH_TAKING: Duration = Duration::from_secs(10);
 
-impl Renewal {
+impl TokenRenewer {
     /// Fetches the classic token under a lease, or adopts the one that another replica fetched.
     /// Each call ends the token before it, so one replica calls for all.
     pub(super) async fn take_classic(
@@ -85,13 +85,13 @@ impl Renewal {
         let now = self.clock.now();
         let left = Duration::try_from(now.duration_until(expires_at)).unwrap_or_default();
         let token = AccessToken::from_shared(secret);
-        if self.state.is_held(&token) || self.state.is_refused(&token) || left < LEAST_WORTH_TAKING
+        if self.cache.is_held(&token) || self.cache.is_refused(&token) || left < LEAST_WORTH_TAKING
         {
             return Ok(None);
         }
         let expires_in = left;
         let granted = GrantedToken { token, expires_in };
-        self.state.keep(now, &granted, TokenOrigin::Adopted);
+        self.cache.keep(now, &granted, TokenOrigin::Adopted);
         telemetry::token_refreshed(ADOPTED, expires_at);
         Ok(Some(granted.token))
     }

@@ -21,7 +21,7 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(15);
 /// second would use.
 const COOLDOWNS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
-/// Where a token came from.
+/// Whether this process fetched a token from WeChat, or another replica did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenOrigin {
     /// A call of this process.
@@ -30,8 +30,8 @@ pub(super) enum TokenOrigin {
     Adopted,
 }
 
-/// What the state offers to a caller.
-pub(super) enum Usable {
+/// The cached access token by its freshness.
+pub(super) enum CachedToken {
     /// A token that need not be renewed yet.
     Fresh(AccessToken),
     /// A token that is good, and is to be renewed in the background.
@@ -40,7 +40,8 @@ pub(super) enum Usable {
     None(&'static str),
 }
 
-/// The cached access token of this process, with what WeChat refused.
+/// Cache of the access token in this process, with the last token that WeChat refused and the
+/// cooldown after refused calls for one.
 #[derive(Debug, Default)]
 pub(super) struct TokenCache(Mutex<State>);
 
@@ -70,14 +71,14 @@ impl TokenCache {
             .expect("no one panics while holding the state")
     }
 
-    pub(super) fn usable(&self, now: Timestamp) -> Usable {
+    pub(super) fn usable(&self, now: Timestamp) -> CachedToken {
         let state = self.state();
         match &state.held {
-            Some(held) if now < held.renew_at => Usable::Fresh(held.token.clone()),
-            Some(held) if now < held.expires_at => Usable::DueForRenewal(held.token.clone()),
-            Some(_) => Usable::None("expired"),
-            None if state.refused.is_some() => Usable::None("refused"),
-            None => Usable::None("first"),
+            Some(held) if now < held.renew_at => CachedToken::Fresh(held.token.clone()),
+            Some(held) if now < held.expires_at => CachedToken::DueForRenewal(held.token.clone()),
+            Some(_) => CachedToken::None("expired"),
+            None if state.refused.is_some() => CachedToken::None("refused"),
+            None => CachedToken::None("first"),
         }
     }
 

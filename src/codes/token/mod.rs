@@ -17,18 +17,19 @@ use tokio_util::task::TaskTracker;
 use wechat::{AccessToken, WeChat};
 
 pub use self::error::{TokenError, TokenRefusal};
-use self::held::{TokenCache, Usable};
-use self::renewal::Renewal;
+use self::held::{CachedToken, TokenCache};
+use self::renewal::TokenRenewer;
 pub use self::stable::FORCED_APART;
 use super::breaker::CircuitBreaker;
 use super::single_flight::{Call, SingleFlight};
 use super::sql::CodeStore;
 use crate::clock::Clock;
 
-/// Keeps the access token. Shared by all callers of WeChat.
+/// Provider of the access token: one for all callers of WeChat, cached, and renewed ahead of its
+/// expiry by one call at a time (single flight).
 #[derive(Debug)]
 pub struct Tokens {
-    renewal: Arc<Renewal>,
+    renewer: Arc<TokenRenewer>,
     calls: SingleFlight<(), (), AccessToken, TokenError>,
 }
 
@@ -41,15 +42,15 @@ impl Tokens {
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
     ) -> Self {
-        let renewal = Renewal {
+        let renewer = TokenRenewer {
             wechat,
             breaker,
             store,
             clock,
-            state: TokenCache::default(),
+            cache: TokenCache::default(),
         };
         Self {
-            renewal: Arc::new(renewal),
+            renewer: Arc::new(renewer),
             calls: SingleFlight::new(tasks),
         }
     }
@@ -60,14 +61,14 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`], shared by all who waited.
     pub async fn get(&self) -> Result<AccessToken, Arc<TokenError>> {
-        let now = self.renewal.clock.now();
-        match self.renewal.state.usable(now) {
-            Usable::Fresh(token) => Ok(token),
-            Usable::DueForRenewal(token) => {
+        let now = self.renewer.clock.now();
+        match self.renewer.cache.usable(now) {
+            CachedToken::Fresh(token) => Ok(token),
+            CachedToken::DueForRenewal(token) => {
                 self.refresh("ahead");
                 Ok(token)
             }
-            Usable::None(reason) => match self.renewal.state.cooling_down(now) {
+            CachedToken::None(reason) => match self.renewer.cache.cooling_down(now) {
                 Some(refusal) => Err(Arc::new(refusal.into())),
                 None => self.refresh(reason).wait().await,
             },
@@ -83,9 +84,9 @@ impl Tokens {
         &self,
         refused: &AccessToken,
     ) -> Result<(AccessToken, TokenRefusal), Arc<TokenError>> {
-        let refusal = self.renewal.state.drop_refused(refused);
+        let refusal = self.renewer.cache.drop_refused(refused);
         let newer = self.get().await?;
-        let superseded = self.renewal.state.is_adopted(&newer);
+        let superseded = self.renewer.cache.is_adopted(&newer);
         let refusal = if superseded {
             TokenRefusal::Superseded
         } else {
@@ -96,18 +97,18 @@ impl Tokens {
 
     /// Notes that WeChat accepted this token in a call.
     pub fn accepted(&self, token: &AccessToken) {
-        self.renewal.state.accept(token);
+        self.renewer.cache.accept(token);
     }
 
     /// Returns when the held token ends; none while there is none.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.renewal.state.expires_at(self.renewal.clock.now())
+        self.renewer.cache.expires_at(self.renewer.clock.now())
     }
 
     fn refresh(&self, reason: &'static str) -> Call<(), AccessToken, TokenError> {
-        let renewal = Arc::clone(&self.renewal);
+        let renewer = Arc::clone(&self.renewer);
         self.calls
-            .join_or_start(&(), (), || async move { renewal.renew(reason).await })
+            .join_or_start(&(), (), || async move { renewer.renew(reason).await })
             .0
     }
 
@@ -118,7 +119,7 @@ impl Tokens {
             let _ = self.get().await; // A failure is logged by the call.
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(self.renewal.until_renewal()) => {}
+                () = tokio::time::sleep(self.renewer.until_renewal()) => {}
             }
         }
     }

@@ -17,21 +17,21 @@ use crate::telemetry::{self, Causes};
 /// How often the background task tries while there is no token at all.
 const IDLE_RETRY: Duration = Duration::from_mins(1);
 
-/// What a renewal calls, and the state that it changes.
+/// Renews the access token, by a call to WeChat or from another replica, and keeps its cache.
 #[derive(Debug)]
-pub(super) struct Renewal {
+pub(super) struct TokenRenewer {
     pub(super) wechat: Arc<WeChat>,
     pub(super) breaker: Arc<CircuitBreaker>,
     pub(super) store: CodeStore,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) state: TokenCache,
+    pub(super) cache: TokenCache,
 }
 
-impl Renewal {
+impl TokenRenewer {
     /// Returns how long the background task may sleep.
     pub(super) fn until_renewal(&self) -> Duration {
         let now = self.clock.now();
-        let renew_at = self.state.renew_at();
+        let renew_at = self.cache.renew_at();
         renew_at.map_or(IDLE_RETRY, |at| {
             Duration::try_from(now.duration_until(at))
                 .unwrap_or_default()
@@ -54,7 +54,7 @@ impl Renewal {
                     error = %Causes(error),
                     "no access token"
                 );
-                self.state.fail(error, self.clock.now());
+                self.cache.fail(error, self.clock.now());
             }
         }
         result
@@ -88,7 +88,7 @@ impl Renewal {
         granted: GrantedToken,
         reason: &'static str,
     ) -> AccessToken {
-        self.state.keep(asked_at, &granted, TokenOrigin::Fetched);
+        self.cache.keep(asked_at, &granted, TokenOrigin::Fetched);
         telemetry::token_refreshed(reason, asked_at + granted.expires_in);
         granted.token
     }

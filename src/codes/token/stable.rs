@@ -5,7 +5,7 @@ use std::time::Duration;
 use wechat::{AccessToken, TokenCall};
 
 use super::error::TokenError;
-use super::renewal::Renewal;
+use super::renewal::TokenRenewer;
 
 /// The most forced refreshes of a day, by WeChat's documents.
 const FORCED_A_DAY: usize = 20;
@@ -18,7 +18,7 @@ pub const FORCED_APART: Duration = Duration::from_secs(30);
 const FORCED_ELSEWHERE_POLLS: u32 = 4;
 const FORCED_ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
 
-impl Renewal {
+impl TokenRenewer {
     /// Fetches the token by the ordinary call. If that gives the one that WeChat refused, forces a
     /// refresh.
     pub(super) async fn take_stable(
@@ -26,7 +26,7 @@ impl Renewal {
         reason: &'static str,
     ) -> Result<AccessToken, TokenError> {
         let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
-        if !self.state.is_refused(&granted.token) {
+        if !self.cache.is_refused(&granted.token) {
             return Ok(self.keep_fetched(asked_at, granted, reason));
         }
         let allowed = self
@@ -46,7 +46,7 @@ impl Renewal {
         for _ in 0..FORCED_ELSEWHERE_POLLS {
             tokio::time::sleep(FORCED_ELSEWHERE_PAUSE).await;
             let (asked_at, granted) = self.fetch(TokenCall::Normal).await?;
-            if !self.state.is_refused(&granted.token) {
+            if !self.cache.is_refused(&granted.token) {
                 return Ok(self.keep_fetched(asked_at, granted, reason));
             }
         }

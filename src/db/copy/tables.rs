@@ -12,6 +12,7 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
 }
 
+/// A column of a table, with its type.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: String,

@@ -15,15 +15,14 @@ use crate::codes::columns::kinds;
 use crate::db::{Error, ReadKind, row};
 use crate::statistics::tally::Attribution;
 
-/// An event with its day, to be recorded.
+/// An event to be recorded, with its day in the owner's time zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatedEvent {
     pub event: Event,
-    /// The owner's day on which it happened.
     pub day: Date,
 }
 
-/// What recording an event gives: whether it was new, and the reply.
+/// What recording an event gives: whether it counted, and the reply to its follower.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     pub recorded: Recorded,
@@ -31,7 +30,7 @@ pub struct Receipt {
     pub reply: Option<Reply>,
 }
 
-/// Whether an event was stored now or before, and the binding that it scanned.
+/// Whether an event was new or a repeat of a stored one, which does not count (deduplication).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     New {

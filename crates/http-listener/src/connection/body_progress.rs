@@ -6,15 +6,16 @@ use tokio::time::Instant;
 
 use crate::limits::Limits;
 
-/// How much of a body has come in which time.
+/// How much of a request's body has come since its start, and by when more has to (minimum data
+/// rate).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BodyProgress {
+pub(super) struct RequestBodyProgress {
     started: Instant,
     /// Bytes on the wire, with the framing of chunks.
     received: usize,
 }
 
-impl BodyProgress {
+impl RequestBodyProgress {
     pub(super) fn start() -> Self {
         Self {
             started: Instant::now(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::body_progress::BodyProgress;
+use super::body_progress::RequestBodyProgress;
 use crate::limits::Limits;
 
 /// Duration of a lingering close; chosen: some round trips.
@@ -36,7 +36,7 @@ pub(super) enum Phase {
 
 impl Phase {
     /// Returns the deadline of a phase that starts now, if it is one that waits for the client.
-    pub(super) fn deadline(self, limits: &Limits, body: BodyProgress) -> Option<Instant> {
+    pub(super) fn deadline(self, limits: &Limits, body: RequestBodyProgress) -> Option<Instant> {
         let allowed = match self {
             Self::New | Self::Head => limits.header_timeout,
             Self::Body => return Some(body.deadline(limits)),

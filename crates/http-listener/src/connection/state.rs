@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::body_progress::BodyProgress;
+use super::body_progress::RequestBodyProgress;
 use super::phase::Phase;
 use super::response_progress::ResponseProgress;
 use crate::budget::{ByteBudget, Reservation};
 use crate::limits::Limits;
-use crate::slots::{ConnectionSlots, SlotTicket};
+use crate::slots::{ConnectionSlots, EvictionKey};
 use crate::smuggling::{Ambiguity, HeadScanner};
 
 /// Bytes of an unfinished head that are not charged: hyper's initial buffer holds them.
@@ -38,7 +38,7 @@ struct Progress {
     /// End of the phase. None while the connection does not wait for its client.
     deadline: Option<Instant>,
     /// Position in the eviction queue, while there is a deadline.
-    ticket: Option<SlotTicket>,
+    eviction_key: Option<EvictionKey>,
     /// The client has closed its half.
     is_half_closed: bool,
     /// The request's body was not read to its end.
@@ -50,7 +50,7 @@ struct Progress {
     heads: HeadScanner,
     /// Charge of an unfinished head that is larger than [`FREE_HEAD_BYTES`].
     large_head: Option<LargeHead>,
-    body: BodyProgress,
+    body: RequestBodyProgress,
     response: ResponseProgress,
 }
 
@@ -88,14 +88,14 @@ impl ConnectionState {
             progress: Mutex::new(Progress {
                 phase: Phase::Handling,
                 deadline: None,
-                ticket: None,
+                eviction_key: None,
                 is_half_closed: false,
                 has_unread_body: false,
                 is_last_request: false,
                 pipelined: None,
                 heads: HeadScanner::default(),
                 large_head: None,
-                body: BodyProgress::start(),
+                body: RequestBodyProgress::start(),
                 response: ResponseProgress::start(),
             }),
         };
@@ -127,7 +127,7 @@ impl ConnectionState {
 
     /// The head of a request is complete; its body has the given length, none if it is chunked.
     ///
-    /// While the response before is not taken, its deadline and eviction ticket stay.
+    /// While the response before is not taken, its deadline and eviction key stay.
     ///
     /// # Errors
     /// An ambiguity in the head's bytes.
@@ -284,15 +284,15 @@ impl ConnectionState {
         if progress.phase == Phase::Closed {
             return;
         }
-        progress.body = BodyProgress::start();
+        progress.body = RequestBodyProgress::start();
         progress.response = ResponseProgress::start();
         progress.phase = phase;
         progress.deadline = phase.deadline(&self.limits, progress.body);
-        match (progress.deadline, progress.ticket) {
-            (Some(_), None) => progress.ticket = Some(self.slots.enqueue(self.abort.clone())),
-            (None, Some(ticket)) => {
-                self.slots.dequeue(ticket);
-                progress.ticket = None;
+        match (progress.deadline, progress.eviction_key) {
+            (Some(_), None) => progress.eviction_key = Some(self.slots.enqueue(self.abort.clone())),
+            (None, Some(eviction_key)) => {
+                self.slots.dequeue(eviction_key);
+                progress.eviction_key = None;
             }
             _ => {}
         }

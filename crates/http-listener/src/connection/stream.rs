@@ -18,7 +18,8 @@ const DISCARD: usize = 8 * 1024;
 /// hyper grows a buffer that one read fills, up to its maximum, for each client that sends fast.
 const MAX_READ: u64 = 4 * 1024;
 
-/// A socket as hyper reads and writes it.
+/// Adapter between a socket and hyper: reports what is read and written to the connection's state,
+/// and closes with a lingering close.
 pub(super) struct Stream {
     socket: Socket,
     state: Arc<ConnectionState>,

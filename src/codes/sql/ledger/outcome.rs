@@ -9,6 +9,7 @@ use crate::codes::sql::columns;
 use crate::codes::sql::daily_counters::{MINTS, add_to_today};
 use crate::db::{BatchCommand, Command, Error, Transaction, Urgency};
 
+/// Stores the code of an intent, and counts its mint.
 pub(super) struct Confirm {
     pub(super) intent: Intent,
     pub(super) code: IssuedCode,
@@ -44,6 +45,7 @@ impl Confirm {
     }
 }
 
+/// Deletes an intent whose call was not made; a repeat leaves the intent that was there before.
 pub(super) struct Withdraw(pub(super) Intent);
 
 impl Command for Withdraw {

@@ -21,7 +21,7 @@ pub(in crate::codes::sql) struct NewEntry<'a> {
     pub(in crate::codes::sql) now: Timestamp,
 }
 
-/// Codes that are in the ledger after a recording.
+/// Result of [`record_all`].
 pub(in crate::codes::sql) struct RecordedCodes {
     /// The code of each one's scene, in order.
     pub(super) kept: Vec<IssuedCode>,

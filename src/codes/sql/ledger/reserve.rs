@@ -42,6 +42,7 @@ pub enum ReserveOutcome {
     Exhausted,
 }
 
+/// Stores and counts the intent of a permanent code, or takes an old one of unknown outcome over.
 pub(super) struct Reserve {
     pub(super) store: CodeStore,
     pub(super) scene: Scene,

@@ -15,7 +15,8 @@ use crate::db::{Error, row};
 use crate::statistics::sql::columns::{self, number};
 use crate::statistics::tally::Attribution;
 
-/// The four counts of a code, on a day or over several.
+/// The counts of a code, on a day or over several: scans, people, new followers, and those of them
+/// lost.
 ///
 /// *scans*: scans by followers, and follows through the code. *people*: distinct persons among
 /// them. *new followers*: follows through a code, once per person, for the code that brought them
