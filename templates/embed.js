@@ -1,5 +1,4 @@
-// Shows codes on other sites: docs/embedding.md. Each is an <img>, because WeChat reads nothing
-// else when pressed.
+// Shows codes on other sites: docs/embedding.md. Each is an <img>: WeChat reads nothing else.
 if (!document.hasWxqr) {
 	document.hasWxqr = true;
 	// A module has no current script.
@@ -88,15 +87,17 @@ if (!document.hasWxqr) {
 	};
 
 	const scan = (back) => {
+		// A new code would cost.
+		if (document.hidden) return;
 		for (const element of document.querySelectorAll(`wx-qrcode,[${DATA}scene-id],[${DATA}scene-str]`)) {
 			if (!keepers.has(element)) keepers.set(element, keeper(element));
 			keepers.get(element)(back);
 		}
 	};
-	// Long timers sleep with the phone, so the clock decides.
+	// Long timers sleep with the phone: the clock decides.
 	setInterval(scan, 1_000);
-	// Back on the page, or online: what failed is asked for at once.
-	for (const event of ["pageshow", "online", "visibilitychange"]) addEventListener(event, () => scan(!document.hidden));
+	// Back, or online: what failed is asked for at once.
+	for (const event of ["pageshow", "online", "visibilitychange"]) addEventListener(event, () => scan(true));
 	const attributeFilter = NAMES.flatMap((name) => [name, DATA + name]);
 	new MutationObserver(() => scan()).observe(document, { subtree: true, childList: true, attributeFilter });
 	scan();

@@ -1,5 +1,5 @@
 // Shows a new code before the old one expires. Timers of a phone stop while it sleeps, so the clock
-// decides, not the timer.
+// decides, not the timer. A hidden page waits for its visitor: a new code would cost.
 (() => {
   const LONGEST_TIMER = 86_400_000;
   const SHORTEST_PAUSE = 10_000;
@@ -9,6 +9,7 @@
   let timer;
   const look = () => {
     clearTimeout(timer);
+    if (document.hidden) return;
     const left = due - Date.now();
     if (left <= 0) {
       location.reload();

@@ -501,6 +501,32 @@ async fn a_page_shows_a_new_code_before_the_old_one_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hidden_page_shows_a_new_code_when_its_visitor_is_back() {
+    let (demo, mut browser) = demo_and_browser!();
+    let mut page = browser.page(Screen::PHONE).await;
+    page.open(&demo.url("/qrcode?scene_id=5")).await;
+    let reloads = page
+        .eval(
+            "(async now => {
+                let reloads = 0;
+                addEventListener('beforeunload', () => { reloads++ });
+                window.hidden = true;
+                Object.defineProperty(document, 'hidden', {get: () => window.hidden});
+                Date.now = () => now + 7_200_000;
+                document.dispatchEvent(new Event('visibilitychange'));
+                // A reload would begin with the next task.
+                await new Promise(done => setTimeout(done));
+                return reloads;
+            })(Date.now())",
+        )
+        .await;
+    assert_eq!(reloads, 0, "while it is hidden");
+    page.eval("window.hidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+        .await;
+    page.loaded().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_phone_that_slept_shows_a_new_code_when_it_wakes() {
     let (demo, mut browser) = demo_and_browser!();
     let mut page = browser.page(Screen::PHONE).await;

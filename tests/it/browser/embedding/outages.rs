@@ -254,6 +254,33 @@ async fn what_failed_is_asked_for_at_once_when_the_visitor_or_the_connection_is_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hidden_page_asks_for_no_code_until_its_visitor_is_back() {
+    let Some(mut browser) = Chromium::launch().await else {
+        return;
+    };
+    let app = TestApp::spawn().await;
+    let mut page = staged(&mut browser, &app).await;
+    let asks = page
+        .eval(
+            "(async () => {
+                answer = 'service';
+                const shown = next('wxqr-code');
+                document.querySelector('wx-qrcode').setAttribute('scene-str', 'hidden');
+                await shown;
+                let hidden = true;
+                Object.defineProperty(document, 'hidden', {get: () => hidden});
+                const later = Date.now() + 3 * 3_600_000;
+                Date.now = () => later;
+                const away = asks('visibilitychange');
+                hidden = false;
+                return [away, asks('visibilitychange')];
+            })()",
+        )
+        .await;
+    assert_eq!(asks, json!([0, 1]), "while it is hidden, and after");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_is_not_asked_for_again() {
     let Some(mut browser) = Chromium::launch().await else {
         return;
