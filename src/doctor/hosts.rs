@@ -31,8 +31,7 @@ pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {
         match outbound::check_connection(&client, base.clone(), CHECK_TIMEOUT).await {
             Ok(_) => {
                 answered = true;
-                let detail = format!("answers after {} ms", started.elapsed().as_millis());
-                report(Finding::fine(what, detail));
+                report(answered_after(&what, started.elapsed()));
             }
             Err(error) => {
                 let issue = Issue::new(error.to_string(), remedy(&error, "WXQR_API_BASE"));
@@ -41,6 +40,17 @@ pub(super) async fn check(config: &Config, report: Report<'_>) -> bool {
         }
     }
     answered
+}
+
+/// The finding of a host that answers: a warning if calls give it up before.
+fn answered_after(what: &str, took: Duration) -> Finding {
+    let detail = format!("answers after {} ms", took.as_millis());
+    if took < wechat::ATTEMPT_TIMEOUT {
+        return Finding::fine(what, detail);
+    }
+    let patience = wechat::ATTEMPT_TIMEOUT.as_secs_f32();
+    let cause = format!("{detail}, and calls turn to the next host after {patience} s");
+    Finding::warned(what, Issue::new(cause, "check the network in between"))
 }
 
 fn authority(base: &Url) -> String {
@@ -61,6 +71,25 @@ pub(super) fn remedy(error: &ConnectionError, variable: &str) -> String {
         }
         ConnectionError::Silent | ConnectionError::NoHttp => {
             format!("check {variable}, and the network in between")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_calls_would_give_up_is_a_warning() {
+        for (milliseconds, line) in [
+            (2499, "ok    host a: answers after 2499 ms"),
+            (
+                2500,
+                "warn  host a: answers after 2500 ms, and calls turn to the next host after 2.5 s; check the network in between",
+            ),
+        ] {
+            let finding = answered_after("host a", Duration::from_millis(milliseconds));
+            assert_eq!(finding.to_string(), line);
         }
     }
 }
