@@ -118,6 +118,8 @@ def main():
     state = state_of_the_tree()
     run(["cargo", "build", "--release", "--locked"])
     run(["cargo", "test", "--release", "--locked", "--no-run", "--lib", "--test", "it"])
+    # What the build has written goes to the disk now, and not beside the first tests.
+    os.sync()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         figures = pathlib.Path(folder) / "figures"
