@@ -214,9 +214,18 @@ async fn a_service_behind_an_extra_ca_is_reached() {
     let url = &url[url.find("https://").unwrap()..];
     sandbox.wait_for_line("CA certificate:").await;
     let path = folder.path().join("list.csv");
-    let trusting = [("WXQR_KEY", ADMIN), ("WXQR_EXTRA_CA_FILE", ca)];
-    let output = run(&arguments("export", &path, url), &trusting).await;
-    assert!(!output.stderr.contains("no TLS"), "{output:?}");
+    for (variables, want) in [
+        (
+            &[("WXQR_EXTRA_CA_FILE", ca)][..],
+            "not the answer of a wxqr service",
+        ),
+        (&[], "no TLS"),
+    ] {
+        let variables = [&[("WXQR_KEY", ADMIN)], variables].concat();
+        let output = run(&arguments("export", &path, url), &variables).await;
+        assert_eq!(output.status, 1, "{output:?}");
+        assert!(output.stderr.contains(want), "{output:?}");
+    }
     let none = [("WXQR_KEY", ADMIN), ("WXQR_EXTRA_CA_FILE", "/nosuch.pem")];
     let output = run(&arguments("export", &path, url), &none).await;
     assert_eq!(output.status, 2, "{output:?}");
