@@ -10,8 +10,8 @@ use sqlx::{Any, AnyPool, Describe, Execute, Executor, SqlStr};
 
 use super::error::Error;
 use super::limits::LONG_READ_DEADLINE;
-use super::literals::with_literals;
-use super::pipeline::Pipeline;
+use super::pipeline::{Batching, Pipeline};
+use super::statement::Statement;
 use super::transaction::{Query, Results, STATEMENT_TIMEOUT_MS, Transaction, set_timeouts};
 use super::url::Dialect;
 
@@ -53,12 +53,11 @@ impl<'a> Autocommit<'a> {
         if self.dialect == Dialect::Sqlite {
             return Ok(query.fetch_all(self.pool).await?);
         }
-        let mut message = Vec::from(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
-        message.push(with_literals(query)?);
         let mut connection = self.pool.acquire().await?;
         // The statements of a message are a transaction by themselves.
-        let mut pipeline = Pipeline::new(&mut connection, &[]);
-        let mut rows = pipeline.fetch_each(message).await?;
+        let timeouts = set_timeouts(STATEMENT_TIMEOUT_MS.into());
+        let mut pipeline = Pipeline::new(&mut connection, Batching::Literals, &timeouts);
+        let mut rows = pipeline.fetch_each(vec![Statement::new(query)?]).await?;
         Ok(rows.pop().unwrap_or_default())
     }
 }

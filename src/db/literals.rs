@@ -3,18 +3,15 @@
 
 use std::fmt::Write as _;
 
+use sqlx::Value as _;
 use sqlx::any::{AnyTypeInfoKind, AnyValue};
 use sqlx::error::BoxDynError;
-use sqlx::{Any, Execute, Value as _};
 
-/// Writes a statement with its values in the places of `$1`, `$2` and so on. No `$` may stand in
-/// the text for anything else.
-pub(super) fn with_literals<'q>(mut query: impl Execute<'q, Any>) -> Result<String, sqlx::Error> {
-    let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
-    let kinds = arguments.map(|arguments| arguments.values.0);
-    let values = kinds.into_iter().flatten().map(|kind| AnyValue { kind });
-    let sql = query.sql();
-    replace(sql.as_str(), &values.collect::<Vec<_>>()).map_err(sqlx::Error::Encode)
+/// Writes a statement with its values in the places of `$1`, `$2` and so on.
+pub(super) fn with_literals(sql: &str, values: &[AnyValue]) -> Result<String, BoxDynError> {
+    replace_places(sql, |text, place| {
+        write_literal(text, values.get(place).ok_or("a place without a value")?)
+    })
 }
 
 /// Quotes a name of a table or a column, for a statement.
@@ -22,15 +19,22 @@ pub(super) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn replace(sql: &str, values: &[AnyValue]) -> Result<String, BoxDynError> {
+/// Writes a statement with something else in its places, of which `$1` is given as 0. No `$` may
+/// stand in the text for anything else.
+pub(super) fn replace_places(
+    sql: &str,
+    mut write: impl FnMut(&mut String, usize) -> Result<(), BoxDynError>,
+) -> Result<String, BoxDynError> {
     let mut pieces = sql.split('$');
     let mut text = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
         let (number, rest) = piece.split_at(digits);
-        let place = number.parse::<usize>()?.wrapping_sub(1);
-        let value = values.get(place).ok_or("a place without a value")?;
-        write_literal(&mut text, value)?;
+        let place = number
+            .parse::<usize>()?
+            .checked_sub(1)
+            .ok_or("places are numbered from 1")?;
+        write(&mut text, place)?;
         text.push_str(rest);
     }
     Ok(text)
@@ -70,7 +74,13 @@ fn write_text(text: &mut String, value: &str) -> Result<(), BoxDynError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::db::statement::{Message, Statement};
+    use crate::db::transaction::Query;
+
+    fn literal(query: Query<'_>) -> Result<String, sqlx::Error> {
+        let statement = Statement::new(query)?;
+        Ok(Message::with_literals(&[statement])?.text)
+    }
 
     #[test]
     fn values_are_quoted_with_their_types() {
@@ -79,7 +89,7 @@ mod tests {
             .bind(r"it's \ 'it'")
             .bind(None::<String>);
         let query = (4..=9).fold(query, |query, n| query.bind(i64::from(n)));
-        let text = with_literals(query.bind("ten")).unwrap();
+        let text = literal(query.bind("ten")).unwrap();
         let quoted = r"E'it''s \\ ''it'''::text";
         assert_eq!(
             text,
@@ -90,12 +100,9 @@ mod tests {
     #[test]
     fn what_has_no_literal_is_an_error() {
         let query = |text| sqlx::query("SELECT $1").bind(text);
-        assert!(
-            with_literals(query("a\0b")).is_err(),
-            "it would end the message"
-        );
-        assert!(with_literals(sqlx::query("SELECT $2").bind("one")).is_err());
-        assert!(with_literals(sqlx::query("SELECT $1").bind(1.5_f64)).is_err());
-        assert_eq!(with_literals("SELECT 1").unwrap(), "SELECT 1");
+        assert!(literal(query("a\0b")).is_err(), "it would end the message");
+        assert!(literal(sqlx::query("SELECT $2").bind("one")).is_err());
+        assert!(literal(sqlx::query("SELECT $1").bind(1.5_f64)).is_err());
+        assert_eq!(literal(sqlx::query("SELECT 1")).unwrap(), "SELECT 1");
     }
 }

@@ -32,6 +32,7 @@ mod queues;
 pub(crate) mod row;
 mod schema;
 mod server_refusal;
+mod statement;
 mod transaction;
 mod url;
 mod write_connection;

@@ -1,31 +1,65 @@
-//! A transaction of PostgreSQL whose statements share messages, because each message costs a round
-//! trip.
+//! A transaction whose statements share messages, because each message costs time: PostgreSQL a
+//! round trip, and SQLite two switches between threads.
 
 use std::mem;
 
 use futures_util::TryStreamExt as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Either, Executor as _};
+use sqlx::{AnyConnection, Either};
 
-/// A transaction of PostgreSQL that defers statements, and sends them in one message with the next
-/// one whose result is needed.
+use super::statement::{Message, Statement};
+
+/// A transaction that defers statements, and sends them with the next one whose result is needed.
 ///
-/// Dropped, it leaves the connection in the middle of a transaction: its owner closes the
-/// connection unless the commit succeeded.
+/// Dropped, it leaves the connection in the middle of a transaction: its owner ends that unless the
+/// commit succeeded.
 #[derive(Debug)]
 pub(super) struct Pipeline<'c> {
     connection: &'c mut AnyConnection,
-    unsent: Vec<String>,
+    batching: Batching,
+    unsent: Vec<Statement>,
     /// How many statements are still to end until the transaction is begun.
     beginning: usize,
 }
 
+/// Which statements share a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Batching {
+    /// All, with their values in the text: PostgreSQL takes parameters for a single statement only.
+    Literals,
+    /// All, with parameters. SQLite's connection keeps each such message ready, so they must be
+    /// few: those of one command.
+    Parameters,
+    /// None. SQLite's connection keeps each statement ready, whatever is executed together.
+    Single,
+}
+
+impl Batching {
+    fn messages(self, statements: Vec<Statement>) -> Result<Vec<Message>, sqlx::Error> {
+        match self {
+            _ if statements.is_empty() => Ok(Vec::new()),
+            Self::Literals => Ok(vec![Message::with_literals(&statements)?]),
+            Self::Parameters => Ok(vec![Message::with_parameters(statements)?]),
+            Self::Single => {
+                let statements = statements.into_iter();
+                let messages = statements.map(|one| Message::with_parameters(vec![one]));
+                messages.collect()
+            }
+        }
+    }
+}
+
 impl<'c> Pipeline<'c> {
     /// Begins a transaction, by statements that are sent with the next one.
-    pub(super) fn new(connection: &'c mut AnyConnection, begin: &[String]) -> Self {
+    pub(super) fn new(
+        connection: &'c mut AnyConnection,
+        batching: Batching,
+        begin: &[String],
+    ) -> Self {
         Self {
             connection,
-            unsent: begin.to_vec(),
+            batching,
+            unsent: begin.iter().map(Statement::of_text).collect(),
             beginning: begin.len(),
         }
     }
@@ -36,7 +70,7 @@ impl<'c> Pipeline<'c> {
     }
 
     /// Executes a statement with the next message.
-    pub(super) fn defer(&mut self, statement: String) {
+    pub(super) fn defer(&mut self, statement: Statement) {
         self.unsent.push(statement);
     }
 
@@ -49,25 +83,23 @@ impl<'c> Pipeline<'c> {
     /// any, nothing is sent.
     pub(super) async fn fetch_each(
         &mut self,
-        statements: Vec<String>,
+        statements: Vec<Statement>,
     ) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
-        let mut message = mem::take(&mut self.unsent);
-        let deferred = message.len();
-        message.extend(statements);
-        if message.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut rows: Vec<_> = message.iter().map(|_| Vec::new()).collect();
-        let message = AssertSqlSafe(message.join(";\n"));
-        let mut results = self.connection.fetch_many(message);
+        let mut all = mem::take(&mut self.unsent);
+        let deferred = all.len();
+        all.extend(statements);
+        let mut rows: Vec<_> = all.iter().map(|_| Vec::new()).collect();
         let mut ended = 0;
-        while let Some(result) = results.try_next().await? {
-            match result {
-                Either::Left(_) => {
-                    ended += 1;
-                    self.beginning = self.beginning.saturating_sub(1);
+        for message in self.batching.messages(all)? {
+            let mut results = message.send(self.connection);
+            while let Some(result) = results.try_next().await? {
+                match result {
+                    Either::Left(_) => {
+                        ended += 1;
+                        self.beginning = self.beginning.saturating_sub(1);
+                    }
+                    Either::Right(row) => rows[ended].push(row),
                 }
-                Either::Right(row) => rows[ended].push(row),
             }
         }
         Ok(rows.split_off(deferred))
@@ -81,7 +113,27 @@ impl<'c> Pipeline<'c> {
 
     /// Commits, in the message of what is deferred.
     pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.defer("COMMIT".to_owned());
+        self.defer(Statement::of_text("COMMIT"));
         self.flush().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_share_messages_where_that_saves_time() {
+        for (batching, messages) in [
+            (Batching::Literals, 1),
+            (Batching::Parameters, 1),
+            (Batching::Single, 3),
+        ] {
+            let statements = ["BEGIN", "SELECT 1", "COMMIT"].map(Statement::of_text);
+            let sent = batching.messages(statements.into()).unwrap();
+            assert_eq!(sent.len(), messages, "{batching:?}");
+            let nothing = batching.messages(Vec::new()).unwrap();
+            assert!(nothing.is_empty(), "{batching:?}");
+        }
     }
 }

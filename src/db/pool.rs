@@ -61,6 +61,17 @@ pub(super) async fn tune_for_writes(
     Ok(())
 }
 
+/// Sets whether commits to SQLite's file wait for the disk. Else the log is synced by the next
+/// commit that does, and before a checkpoint.
+pub(super) async fn sync_commits(
+    connection: &mut AnyConnection,
+    is_synced: bool,
+) -> Result<(), sqlx::Error> {
+    let level = if is_synced { "FULL" } else { "NORMAL" };
+    let sql = format!("PRAGMA synchronous = {level}");
+    connection.execute(AssertSqlSafe(sql)).await.map(drop)
+}
+
 /// Sets up a connection to a file. With PostgreSQL each transaction has its own settings instead.
 async fn tune(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
     if dialect == Dialect::Postgres {

@@ -14,14 +14,13 @@ use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _};
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::error::BoxDynError;
 use sqlx::{
-    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Describe, Either, Execute, Executor,
-    SqlStr,
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Describe, Either, Execute, Executor, SqlStr,
 };
 
 use super::error::Error;
 use super::limits::{DEADLINE, MAX_PURGE_BATCH};
-use super::literals::with_literals;
-use super::pipeline::Pipeline;
+use super::pipeline::{Batching, Pipeline};
+use super::statement::Statement;
 use super::url::Dialect;
 
 /// How long PostgreSQL waits for a lock, so that a lock alone never makes a call pass [`DEADLINE`].
@@ -67,81 +66,52 @@ pub(crate) struct Transaction<'c> {
 
 #[derive(Debug)]
 enum Inner<'c> {
-    /// Dropping it rolls it back.
+    /// One that reads. Dropping it rolls it back.
     Driver(sqlx::Transaction<'c, Any>),
-    /// One that writes to PostgreSQL.
+    /// One that writes.
     Pipeline(Pipeline<'c>),
 }
 
-/// The statements by which a transaction begins that writes.
+/// Builds the statements by which a transaction begins that writes. `lock` and `account` are the
+/// numbers of PostgreSQL's advisory lock.
 ///
 /// It has a lock until its end that one writer of all replicas holds, so that none needs a lock of
 /// its own. SQLite has such a lock itself, and takes it at once: a transaction that reads first and
 /// then writes may fail whatever the busy timeout.
-#[derive(Debug)]
-pub(super) struct BeginWrite {
-    synced: Vec<String>,
-    unsynced: Vec<String>,
-}
-
-impl BeginWrite {
-    /// Builds the statements. `lock` and `account` are the numbers of PostgreSQL's advisory lock.
-    pub(super) fn new(dialect: Dialect, lock: i32, account: i32) -> Self {
-        let begin = |sync: &str| match dialect {
-            Dialect::Sqlite => vec![sync.to_owned(), "BEGIN IMMEDIATE".to_owned()],
-            Dialect::Postgres => {
-                let lock = format!("SELECT pg_advisory_xact_lock({lock}, {account})");
-                let mut begin = vec![BEGIN_WRITE.to_owned(), sync.to_owned()];
-                begin.extend(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
-                begin.push(lock);
-                begin
-            }
-        };
-        let (synced, unsynced) = match dialect {
-            // NORMAL: the log is synced by the next commit with FULL, and before a checkpoint.
-            Dialect::Sqlite => ("PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"),
-            // A server may crash while its replicas go on.
-            Dialect::Postgres => (SYNC_COMMITS, SYNC_COMMITS),
-        };
-        Self {
-            synced: begin(synced),
-            unsynced: begin(unsynced),
-        }
-    }
-
-    /// The statements for a commit that waits for the disk, or for one that need not.
-    pub(super) fn statements(&self, is_synced: bool) -> &[String] {
-        if is_synced {
-            &self.synced
-        } else {
-            &self.unsynced
+pub(super) fn begin_write(dialect: Dialect, lock: i32, account: i32) -> Vec<String> {
+    match dialect {
+        Dialect::Sqlite => vec!["BEGIN IMMEDIATE".to_owned()],
+        Dialect::Postgres => {
+            let mut begin = vec![BEGIN_WRITE.to_owned(), SYNC_COMMITS.to_owned()];
+            begin.extend(set_timeouts(STATEMENT_TIMEOUT_MS.into()));
+            begin.push(format!("SELECT pg_advisory_xact_lock({lock}, {account})"));
+            begin
         }
     }
 }
 
 impl<'c> Transaction<'c> {
-    /// Begins one that writes, by these statements, of which PostgreSQL gets none before the first
-    /// that follows. The owner of the connection closes it after a transaction that is not
-    /// committed.
-    pub(super) async fn begin_write(
+    /// Begins one that writes, by these statements, which are sent with the first that follows. Of
+    /// one command all statements that wait are sent together, of several also with PostgreSQL
+    /// only. The owner of the connection ends a transaction that is not committed.
+    pub(super) fn begin_write(
         connection: &'c mut AnyConnection,
         dialect: Dialect,
         begin: &[String],
         appid: &'c str,
-    ) -> Result<Self, sqlx::Error> {
-        let inner = match dialect {
-            Dialect::Sqlite => {
-                let begin = AssertSqlSafe(begin.join("; "));
-                Inner::Driver(connection.begin_with(begin).await?)
-            }
-            Dialect::Postgres => Inner::Pipeline(Pipeline::new(connection, begin)),
+        is_alone: bool,
+    ) -> Self {
+        let batching = match dialect {
+            Dialect::Postgres => Batching::Literals,
+            Dialect::Sqlite if is_alone => Batching::Parameters,
+            Dialect::Sqlite => Batching::Single,
         };
-        Ok(Self {
-            inner,
+        Self {
+            inner: Inner::Pipeline(Pipeline::new(connection, batching, begin)),
             dialect,
             appid,
             purge_batch: MAX_PURGE_BATCH,
-        })
+        }
     }
 
     /// Begins one on a connection of the pool, by these statements.
@@ -168,11 +138,10 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// Executes statements, in one message to PostgreSQL, and returns the rows of each list of
-    /// them.
+    /// Executes statements, in one message, and returns the rows of each list of them.
     ///
     /// PostgreSQL gets the values in the text of the statements, which it may log where one fails:
-    /// no value may be personal or secret.
+    /// no value may be an openid or a secret.
     pub(crate) async fn fetch_each<const N: usize>(
         &mut self,
         queries: [Vec<Query<'_>>; N],
@@ -188,7 +157,7 @@ impl<'c> Transaction<'c> {
             }
             Inner::Pipeline(pipeline) => {
                 let sizes = queries.each_ref().map(Vec::len);
-                let statements = queries.into_iter().flatten().map(with_literals);
+                let statements = queries.into_iter().flatten().map(Statement::new);
                 let statements = statements.collect::<Result<_, _>>()?;
                 let mut results = pipeline.fetch_each(statements).await?.into_iter();
                 for (rows, size) in found.iter_mut().zip(sizes) {
@@ -199,14 +168,14 @@ impl<'c> Transaction<'c> {
         Ok(found)
     }
 
-    /// Executes a statement whose result is not needed, with PostgreSQL in the next message. What
+    /// Executes a statement whose result is not needed, in the next message. What
     /// [`Transaction::fetch_each`] says of values holds here too.
     pub(crate) async fn execute_later(&mut self, query: Query<'_>) -> Result<(), Error> {
         match &mut self.inner {
             Inner::Driver(transaction) => {
                 query.execute(&mut **transaction).await?;
             }
-            Inner::Pipeline(pipeline) => pipeline.defer(with_literals(query)?),
+            Inner::Pipeline(pipeline) => pipeline.defer(Statement::new(query)?),
         }
         Ok(())
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyConnectOptions;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Connection};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor as _};
 use tokio::time::{Instant, timeout};
 
 use super::error::Error;
 use super::limits::DEADLINE;
 use super::pool;
-use super::transaction::{BeginWrite, Transaction};
+use super::transaction::{Transaction, begin_write};
 use super::url::{DatabaseUrl, Dialect};
 
 /// From so long an idle time on the connection is checked before it is used: a server, or a
@@ -28,7 +28,8 @@ const WRITE_LOCK: i32 = 0x7778_7177;
 pub(super) struct WriteConnection {
     origin: ConnectionOrigin,
     dialect: Dialect,
-    begin: BeginWrite,
+    /// How its transactions begin.
+    begin: Vec<String>,
     appid: Arc<str>,
 }
 
@@ -49,6 +50,8 @@ enum ConnectionOrigin {
 struct HeldConnection {
     connection: AnyConnection,
     used_at: Instant,
+    /// Whether commits to SQLite's file wait for the disk.
+    is_synced: bool,
 }
 
 impl WriteConnection {
@@ -73,22 +76,25 @@ impl WriteConnection {
         Self {
             origin,
             dialect,
-            begin: BeginWrite::new(dialect, WRITE_LOCK, account_key(&appid)),
+            begin: begin_write(dialect, WRITE_LOCK, account_key(&appid)),
             appid,
         }
     }
 
-    /// Makes the connection ready for a transaction.
+    /// Makes the connection ready for a transaction whose commit waits for the disk, or need not.
     ///
     /// # Errors
     /// When it cannot be opened within [`DEADLINE`].
-    pub(super) async fn prepare(&mut self) -> Result<(), Error> {
+    pub(super) async fn prepare(&mut self, is_synced: bool) -> Result<(), Error> {
         if let ConnectionOrigin::Memory { pool, borrowed } = &mut self.origin {
             *borrowed = Some(pool.acquire().await?);
             return Ok(());
         }
-        let opened = timeout(DEADLINE, self.open()).await;
-        Ok(opened.map_err(|_| Error::Timeout)??)
+        let opened = timeout(DEADLINE, async {
+            self.open().await?;
+            self.sync_commits(is_synced).await
+        });
+        Ok(opened.await.map_err(|_| Error::Timeout)??)
     }
 
     /// Opens a connection of its own, unless it is open and works.
@@ -113,34 +119,54 @@ impl WriteConnection {
         *held = Some(HeldConnection {
             connection,
             used_at,
+            is_synced: true,
         });
         Ok(())
     }
 
-    /// Begins a transaction on the connection that is open.
-    pub(super) async fn begin(&mut self, is_synced: bool) -> Result<Transaction<'_>, Error> {
+    /// Sets whether commits to SQLite's file wait for the disk. Outside of messages that are kept:
+    /// SQLite executes this one while it prepares it, and so not again.
+    async fn sync_commits(&mut self, is_synced: bool) -> Result<(), sqlx::Error> {
+        if let ConnectionOrigin::Own {
+            held: Some(held), ..
+        } = &mut self.origin
+            && self.dialect == Dialect::Sqlite
+            && held.is_synced != is_synced
+        {
+            pool::sync_commits(&mut held.connection, is_synced).await?;
+            held.is_synced = is_synced;
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction on the connection that is open, for one command alone or for several.
+    pub(super) fn begin(&mut self, is_alone: bool) -> Transaction<'_> {
         const OPEN: &str = "a transaction begins after the opening";
         let connection = match &mut self.origin {
             ConnectionOrigin::Own { held, .. } => &mut held.as_mut().expect(OPEN).connection,
             ConnectionOrigin::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
         };
-        let (begin, appid) = (self.begin.statements(is_synced), &self.appid);
-        Ok(Transaction::begin_write(connection, self.dialect, begin, appid).await?)
+        Transaction::begin_write(connection, self.dialect, &self.begin, &self.appid, is_alone)
     }
 
-    /// Gives a borrowed connection back after a transaction.
+    /// Gives a borrowed connection back after a commit.
     pub(super) fn release(&mut self) {
         if let ConnectionOrigin::Memory { borrowed, .. } = &mut self.origin {
             *borrowed = None;
         }
     }
 
-    /// Drops the connection after a failure: it may have lost its server, still be busy, or be in a
-    /// transaction that the driver does not know of, as always with PostgreSQL. After a full disk
-    /// the driver counts one that SQLite has ended.
-    pub(super) fn discard(&mut self) {
-        if let ConnectionOrigin::Own { held, .. } = &mut self.origin {
-            *held = None;
+    /// Ends a transaction that is not committed: closes the connection, which may have lost its
+    /// server or still be busy. One that is borrowed is given back without the transaction.
+    pub(super) async fn discard(&mut self) {
+        match &mut self.origin {
+            ConnectionOrigin::Own { held, .. } => *held = None,
+            ConnectionOrigin::Memory { borrowed, .. } => {
+                if let Some(mut connection) = borrowed.take() {
+                    // It fails where SQLite has ended the transaction, or it was not begun.
+                    connection.execute("ROLLBACK").await.ok();
+                }
+            }
         }
     }
 

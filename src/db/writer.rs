@@ -79,14 +79,10 @@ impl Writer {
     }
 }
 
-/// Begins a transaction. One command alone saves PostgreSQL the round trip: it begins with its
-/// first statement. A group waits for the lock before its own deadline runs.
-async fn begin(
-    connection: &mut WriteConnection,
-    is_synced: bool,
-    is_alone: bool,
-) -> Result<Transaction<'_>, Error> {
-    let mut write = connection.begin(is_synced).await?;
+/// Begins a transaction. One command alone saves the message: it begins with its first statement. A
+/// group waits for the lock before its own deadline runs.
+async fn begin(connection: &mut WriteConnection, is_alone: bool) -> Result<Transaction<'_>, Error> {
+    let mut write = connection.begin(is_alone);
     if !is_alone {
         write.flush().await?;
     }
@@ -95,8 +91,7 @@ async fn begin(
 
 /// Executes the commands of a group. Statements that a command leaves for later are sent before the
 /// commit, so that their failure is one of the commands, and the group is executed in parts. One
-/// command alone sends them in the message of its commit, which saves a round trip, unless the lock
-/// is still to be taken.
+/// command alone sends them in the message of its commit, unless the lock is still to be taken.
 async fn execute(
     group: &mut Group,
     is_alone: bool,
@@ -176,8 +171,7 @@ impl Task {
                 .catch_unwind()
                 .await;
             if written.is_err() {
-                self.connection.release();
-                self.connection.discard();
+                self.connection.discard().await;
                 if group.len() > 1 && !group.is_committing() {
                     self.queues.put_back(group.halves());
                 }
@@ -240,23 +234,19 @@ impl Task {
 
     async fn try_commit(&mut self, group: &mut Group) -> Result<(), Failure> {
         let result = self.transact(group).await;
-        self.connection.release();
-        if result.is_err() {
-            self.connection.discard();
+        match result {
+            Ok(()) => self.connection.release(),
+            Err(_) => self.connection.discard().await,
         }
         result
     }
 
     async fn transact(&mut self, group: &mut Group) -> Result<(), Failure> {
-        self.connection
-            .prepare()
-            .await
-            .map_err(TransactionStep::Begin.failure())?;
+        let prepared = self.connection.prepare(group.is_synced()).await;
+        prepared.map_err(TransactionStep::Begin.failure())?;
         let is_alone = group.len() == 1 && !group.is_background();
-        let write = begin(&mut self.connection, group.is_synced(), is_alone);
-        let write = within_deadline(write)
-            .await
-            .map_err(TransactionStep::Begin.failure())?;
+        let begun = within_deadline(begin(&mut self.connection, is_alone)).await;
+        let write = begun.map_err(TransactionStep::Begin.failure())?;
         let write = write.with_purge_batch(self.purge_batch.get());
         let begun_at = Instant::now();
         let result = execute_and_commit(group, is_alone, write).await;
@@ -284,7 +274,7 @@ impl TransactionStep {
 impl Failure {
     fn of_execution(error: Error, group: &Group, is_begun: bool) -> Self {
         match error {
-            // PostgreSQL begins with the first statement.
+            // One command alone begins with its first statement.
             error if !is_begun => TransactionStep::Begin.failure()(error),
             Error::Timeout if group.is_background() => {
                 TransactionStep::Execute.failure()(Error::Busy)

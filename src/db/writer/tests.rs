@@ -387,7 +387,8 @@ struct Update(usize, Log);
 impl BatchCommand for Update {
     type Output = ();
 
-    async fn execute_all(commands: &[Self], _: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+    async fn execute_all(commands: &[Self], write: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+        sqlx::query("SELECT 1").execute(write).await?;
         let rows = commands.iter().map(|update| update.0.to_string());
         commands[0].1.lock().unwrap().push(rows.collect());
         if commands.iter().any(|update| update.0 == 0) {

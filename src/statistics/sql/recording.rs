@@ -2,8 +2,7 @@
 //! their followers, batched in one transaction. What an event changes is counted by `tally`.
 //!
 //! The types of an event follow its way, each with one fact more: the day ([`DatedEvent`]), the
-//! pseudonyms ([`PseudonymousEvent`]), and, of events that are new, the sequence number and the
-//! subject ([`NewEvent`]).
+//! pseudonyms ([`PseudonymousEvent`]), and, of events that are new, the subject ([`NewEvent`]).
 
 mod reading;
 mod replies;
@@ -15,11 +14,14 @@ use jiff::Timestamp;
 use wechat::push::Reply;
 use wechat::scene::{Scene, SceneText};
 
+use self::reading::Found;
 use super::events::{DatedEvent, Receipt, Recorded};
 use super::store::EventStore;
 use crate::db::{BatchCommand, Error, Transaction};
 use crate::statistics::privacy::{EventId, Person, PersonKey};
-use crate::statistics::tally::{AttributedEvent, Attribution, DeltaBuilder, StatisticsDelta};
+use crate::statistics::tally::{
+    AttributedEvent, Attribution, DeltaBuilder, PriorState, StatisticsDelta,
+};
 
 impl EventStore {
     /// Stores an event, and counts it unless it was stored before. Cancel safe: a dropped call may
@@ -64,22 +66,19 @@ impl EventStore {
         events: &[PseudonymousEvent<'_>],
     ) -> Result<Vec<Receipt>, Error> {
         let mut recording = Recording { write };
-        let stored = recording.stored(events).await?;
-        let new_events = new_events(events, &stored);
-        if new_events.is_empty() {
-            let targets = recording.targets(&tickets(events)).await?;
-            return Ok(replies::receipts(events, &[], &targets));
+        let found = recording.look_up(events).await?;
+        let new_events = new_events(events, &found);
+        if !new_events.is_empty() {
+            let (first_seq, days) = recording.reserve_sequence(&new_events).await?;
+            let people = found.people;
+            let changes = count(&new_events, PriorState { people, days });
+            if changes.states.values().any(|state| state.openid.is_none()) {
+                // Before the commit, whose outcome may stay unknown.
+                self.db.mark_erased();
+            }
+            recording.store(&new_events, first_seq, &changes).await?;
         }
-        let first_seq = recording.reserve_sequence(new_events.len()).await?;
-        let targets = recording.targets(&tickets(events)).await?;
-        let new_events = attributed(new_events, first_seq, &targets);
-        let changes = recording.count(&new_events).await?;
-        if changes.states.values().any(|state| state.openid.is_none()) {
-            // Before the commit, whose outcome may stay unknown.
-            self.db.mark_erased();
-        }
-        recording.store(&new_events, &changes).await?;
-        Ok(replies::receipts(events, &new_events, &targets))
+        Ok(replies::receipts(events, &new_events, &found.targets))
     }
 }
 
@@ -100,7 +99,6 @@ struct NewEvent<'a> {
     pseudonymous: &'a PseudonymousEvent<'a>,
     /// Its position in the batch.
     index: usize,
-    seq: i64,
     about: Subject,
 }
 
@@ -196,28 +194,29 @@ impl NewEvent<'_> {
 }
 
 impl Recording<'_, '_> {
-    async fn count(&mut self, new_events: &[NewEvent<'_>]) -> Result<StatisticsDelta, Error> {
-        let known = self.known(new_events).await?;
-        let mut count = DeltaBuilder::from(known);
-        for event in new_events {
-            count.add(&event.attributed());
-        }
-        Ok(count.finish())
-    }
-
     async fn store(
         &mut self,
         new_events: &[NewEvent<'_>],
+        first_seq: i64,
         changes: &StatisticsDelta,
     ) -> Result<(), Error> {
-        self.write_events(new_events).await?;
+        // It is sent at once, and the others with the commit.
         self.write_states(&changes.states).await?;
+        self.write_events(new_events, first_seq).await?;
         self.write_first_touches(&changes.first_touches).await?;
         self.write_tallies(&changes.tallies).await?;
         self.write_returning(&changes.returning).await?;
         self.write_scanned_bindings(&scanned_bindings(new_events))
             .await
     }
+}
+
+fn count(new_events: &[NewEvent<'_>], known: PriorState) -> StatisticsDelta {
+    let mut count = DeltaBuilder::from(known);
+    for event in new_events {
+        count.add(&event.attributed());
+    }
+    count.finish()
 }
 
 /// The tickets of the scanned codes.
@@ -228,31 +227,18 @@ fn tickets<'a>(events: &'a [PseudonymousEvent<'a>]) -> BTreeSet<&'a str> {
         .collect()
 }
 
-fn attributed<'a>(
-    new_events: Vec<(usize, &'a PseudonymousEvent<'a>)>,
-    first_seq: i64,
-    targets: &HashMap<String, TicketTarget>,
-) -> Vec<NewEvent<'a>> {
-    let events = new_events.into_iter().zip(first_seq..);
-    let events = events.map(|((index, pseudonymous), seq)| NewEvent {
-        pseudonymous,
-        index,
-        seq,
-        about: pseudonymous.about(targets),
-    });
-    events.collect()
-}
-
-/// The events that are not stored yet, each once, with their positions in the batch.
-fn new_events<'a>(
-    events: &'a [PseudonymousEvent<'a>],
-    stored: &HashSet<String>,
-) -> Vec<(usize, &'a PseudonymousEvent<'a>)> {
+/// The events that are not stored yet, each once.
+fn new_events<'a>(events: &'a [PseudonymousEvent<'a>], found: &Found) -> Vec<NewEvent<'a>> {
     let mut seen = HashSet::new();
     events
         .iter()
         .enumerate()
-        .filter(|(_, one)| !stored.contains(one.id.as_str()) && seen.insert(&one.id))
+        .filter(|(_, one)| !found.stored.contains(one.id.as_str()) && seen.insert(&one.id))
+        .map(|(index, pseudonymous)| NewEvent {
+            pseudonymous,
+            index,
+            about: pseudonymous.about(&found.targets),
+        })
         .collect()
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use uuid::Uuid;
+use wechat::event::EventKind;
 use wechat::scene::{Scene, TemporaryScene};
 use wxqr::app::Stores;
 use wxqr::clock::{Clock as _, SystemClock};
@@ -15,6 +16,7 @@ use wxqr::db::Error;
 
 use super::contract::{APP_ID, MINUTE, for_a_while, for_ever, open, permanent};
 use crate::support::database::Database;
+use crate::support::followers::Deed;
 use crate::support::wire::Wire;
 
 /// A store whose round trips are counted.
@@ -101,6 +103,54 @@ async fn a_permanent_mint_alone_costs_five_round_trips() {
         [reserved - before, wire.round_trips() - reserved]
     });
     assert_eq!(costs.await, [2, 3]);
+}
+
+/// A follower who scans a code, for the first time or again.
+fn scan(who: &str, kind: EventKind) -> Deed<'_> {
+    Deed {
+        who,
+        kind,
+        at: "2026-11-30T04:00:00Z",
+        code: Some(("ticket", "a-scene")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_alone_costs_five_round_trips() {
+    let Some((_database, wire, store)) = counted().await else {
+        return;
+    };
+    let costs = fewest(async || {
+        let who = Uuid::now_v7().simple().to_string();
+        let event = scan(&who, EventKind::Scan).dated();
+        let before = wire.round_trips();
+        store.events.record_event(event.clone()).await.unwrap();
+        let recorded = wire.round_trips();
+        store.events.record_event(event).await.unwrap();
+        [recorded - before, wire.round_trips() - recorded]
+    });
+    // Look up; number; store the person (two); store all else and commit. A repeat: look up,
+    // commit.
+    assert_eq!(costs.await, [5, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_openid_is_never_in_the_text_of_a_statement() {
+    let Some((_database, wire, store)) = counted().await else {
+        return;
+    };
+    let who = Uuid::now_v7().simple().to_string();
+    for kind in [
+        EventKind::Subscribe,
+        EventKind::Scan,
+        EventKind::Unsubscribe,
+    ] {
+        let event = scan(&who, kind).dated();
+        store.events.record_event(event).await.unwrap();
+    }
+    let texts = wire.texts();
+    assert!(texts.contains("a-scene"), "other values are: {texts}");
+    assert!(!texts.contains(&who), "{texts}");
 }
 
 /// Two mints of the day that are counted in one transaction.

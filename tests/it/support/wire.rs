@@ -19,6 +19,7 @@ pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     round_trips: Arc<AtomicUsize>,
     unanswered: Unanswered,
+    texts: Texts,
     is_open: Arc<watch::Sender<bool>>,
     task: AbortHandle,
 }
@@ -33,13 +34,15 @@ impl Wire {
         let unanswered = Unanswered::default();
         let (opened, counted) = (Arc::clone(&is_open), Arc::clone(&round_trips));
         let lost = Arc::clone(&unanswered);
+        let texts = Texts::default();
+        let heard = Arc::clone(&texts);
         let task = tokio::spawn(async move {
             loop {
                 let (here, _) = listener.accept().await.unwrap();
                 let there = TcpStream::connect(other_end).await.unwrap();
                 let (questions, answered) = here.into_split();
                 let (answers, asked) = there.into_split();
-                let trip = RoundTrip::new(&counted, &lost);
+                let trip = RoundTrip::new(&counted, &lost, &heard);
                 let [open, still_open] = [opened.subscribe(), opened.subscribe()];
                 let asks = Arc::clone(&trip);
                 tokio::spawn(carry(questions, asked, delay, open, move |piece| {
@@ -55,6 +58,7 @@ impl Wire {
             address,
             round_trips,
             unanswered,
+            texts,
             is_open,
             task: task.abort_handle(),
         }
@@ -76,6 +80,11 @@ impl Wire {
     /// How often something was asked after an answer, on all connections together.
     pub(crate) fn round_trips(&self) -> usize {
         self.round_trips.load(Ordering::Relaxed)
+    }
+
+    /// What PostgreSQL was asked in texts of statements whose values are in them.
+    pub(crate) fn texts(&self) -> String {
+        String::from_utf8(self.texts.lock().unwrap().clone()).unwrap()
     }
 
     /// The answer to the next question that has this text does not arrive.
@@ -103,21 +112,26 @@ impl Drop for Wire {
 /// The text of the question whose answer is to be lost.
 type Unanswered = Arc<Mutex<Option<&'static str>>>;
 
+/// The pieces of simple queries, if each comes as one.
+type Texts = Arc<Mutex<Vec<u8>>>;
+
 /// State of a connection's round trip: whether its question is answered, or loses its answer.
 struct RoundTrip {
     is_answered: AtomicBool,
     is_lost: AtomicBool,
     round_trips: Arc<AtomicUsize>,
     unanswered: Unanswered,
+    texts: Texts,
 }
 
 impl RoundTrip {
-    fn new(round_trips: &Arc<AtomicUsize>, unanswered: &Unanswered) -> Arc<Self> {
+    fn new(round_trips: &Arc<AtomicUsize>, unanswered: &Unanswered, texts: &Texts) -> Arc<Self> {
         Arc::new(Self {
             is_answered: AtomicBool::new(true),
             is_lost: AtomicBool::new(false),
             round_trips: Arc::clone(round_trips),
             unanswered: Arc::clone(unanswered),
+            texts: Arc::clone(texts),
         })
     }
 
@@ -125,6 +139,10 @@ impl RoundTrip {
     fn ask(&self, piece: &[u8]) {
         if self.is_answered.swap(false, Ordering::Relaxed) {
             self.round_trips.fetch_add(1, Ordering::Relaxed);
+        }
+        // A simple query: its sort, its length, its text.
+        if let [b'Q', _, _, _, _, text @ ..] = piece {
+            self.texts.lock().unwrap().extend(text);
         }
         let mut unanswered = self.unanswered.lock().unwrap();
         let has = |text: &str| {

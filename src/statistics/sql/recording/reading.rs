@@ -10,70 +10,69 @@ use sqlx::any::AnyRow;
 use wechat::push::Reply;
 
 use super::super::columns;
-use super::{NewEvent, PseudonymousEvent, Recording, ScannedBinding, TicketTarget};
+use super::{NewEvent, PseudonymousEvent, Recording, ScannedBinding, TicketTarget, tickets};
 use crate::channels;
 use crate::codes::columns as scene_columns;
-use crate::db::{Error, placeholders, row};
+use crate::db::{Error, Query, placeholders, row};
 use crate::statistics::privacy::Person;
-use crate::statistics::tally::{Attribution, FirstTouch, FollowerState, PriorState};
+use crate::statistics::tally::{Attribution, FirstTouch, FollowerState};
+
+/// What is stored about events, whether they are new or not.
+pub(super) struct Found {
+    /// The ids of those that are stored.
+    pub(super) stored: HashSet<String>,
+    /// The targets of their tickets, if they are known.
+    pub(super) targets: HashMap<String, TicketTarget>,
+    /// The state of their persons.
+    pub(super) people: HashMap<Person, FollowerState>,
+}
+
+/// Days on which persons scanned codes.
+pub(super) type ScanDays = HashMap<(Person, Attribution), BTreeSet<Date>>;
 
 /// A person who scanned a code on a day.
 type Visit<'a> = (&'a Person, &'a Attribution, Date);
 
-impl Recording<'_, '_> {
-    /// Reads which of the events are stored.
-    pub(super) async fn stored(
+impl<'c> Recording<'_, 'c> {
+    pub(super) async fn look_up(
         &mut self,
         events: &[PseudonymousEvent<'_>],
-    ) -> Result<HashSet<String>, Error> {
+    ) -> Result<Found, Error> {
         let ids: Vec<_> = events.iter().map(|one| one.id.as_str()).collect();
-        let found = self.look_up(stored_sql, &ids).await?;
-        let ids = found.iter().map(|row| row.try_get("id"));
-        Ok(ids.collect::<Result<_, _>>()?)
-    }
-
-    /// Reads the targets of the tickets that are known.
-    pub(super) async fn targets(
-        &mut self,
-        tickets: &BTreeSet<&str>,
-    ) -> Result<HashMap<String, TicketTarget>, Error> {
-        let tickets: Vec<_> = tickets.iter().copied().collect();
-        let found = self.look_up(targets_sql, &tickets).await?;
-        found.iter().map(target).collect()
-    }
-
-    /// Reads the state of the persons of these events, and of the codes that they scanned.
-    pub(super) async fn known(&mut self, new_events: &[NewEvent<'_>]) -> Result<PriorState, Error> {
-        let persons: BTreeSet<_> = new_events
-            .iter()
-            .map(|event| &event.pseudonymous.person)
-            .collect();
-        let visits = new_events.iter().filter_map(|event| {
-            let pseudonymous = event.pseudonymous;
-            Some((&pseudonymous.person, event.code()?, pseudonymous.dated.day))
-        });
-        Ok(PriorState {
-            people: self.people(&persons).await?,
-            days: self.days(&visits.collect()).await?,
+        let persons: BTreeSet<_> = events.iter().map(|one| one.person.as_str()).collect();
+        let persons: Vec<_> = persons.into_iter().collect();
+        let tickets: Vec<_> = tickets(events).into_iter().collect();
+        let queries = [
+            self.find_by(stored_sql, &ids),
+            self.find_by(targets_sql, &tickets),
+            self.find_by(people_sql, &persons),
+        ];
+        let [stored, targets, people] = self.write.fetch_each(queries).await?;
+        let stored = stored.iter().map(|row| row.try_get("id"));
+        Ok(Found {
+            stored: stored.collect::<Result<_, _>>()?,
+            targets: targets.iter().map(target).collect::<Result<_, _>>()?,
+            people: people
+                .iter()
+                .map(follower_state)
+                .collect::<Result<_, _>>()?,
         })
     }
 
-    async fn people(
-        &mut self,
-        persons: &BTreeSet<&Person>,
-    ) -> Result<HashMap<Person, FollowerState>, Error> {
-        let names: Vec<_> = persons.iter().map(|person| person.as_str()).collect();
-        let found = self.look_up(people_sql, &names).await?;
-        found.iter().map(follower_state).collect()
+    /// Finds the rows of values, in chunks, by a statement for so many.
+    fn find_by(&self, sql: impl Fn(usize) -> String, values: &[&str]) -> Vec<Query<'c>> {
+        let queries = self.write.chunks(values).map(|chunk| {
+            let query = placeholders::query(sql(chunk.len()), chunk.len(), self.write.appid());
+            chunk.iter().fold(query, |query, value| query.bind(*value))
+        });
+        queries.collect()
     }
 
-    async fn days(
-        &mut self,
-        visits: &BTreeSet<Visit<'_>>,
-    ) -> Result<HashMap<(Person, Attribution), BTreeSet<Date>>, Error> {
-        let visits: Vec<_> = visits.iter().collect();
-        let mut days: HashMap<_, BTreeSet<_>> = HashMap::new();
-        for chunk in self.write.chunks(&visits) {
+    /// Finds the neighbours of the days on which persons scanned codes.
+    pub(super) fn find_days(&self, new_events: &[NewEvent<'_>]) -> Vec<Query<'c>> {
+        let visits: BTreeSet<_> = new_events.iter().filter_map(visit).collect();
+        let visits: Vec<_> = visits.into_iter().collect();
+        let queries = self.write.chunks(&visits).map(|chunk| {
             let sql = days_sql(chunk.len());
             let mut query = placeholders::query(sql, chunk.len(), self.write.appid());
             for (person, code, day) in chunk {
@@ -84,30 +83,25 @@ impl Recording<'_, '_> {
                     .bind(scene)
                     .bind(day.to_string());
             }
-            for found in &query.fetch_all(&mut *self.write).await? {
-                let visitor = (person(found)?, columns::attribution(found)?);
-                days.entry(visitor).or_default().extend(days_of(found)?);
-            }
-        }
-        Ok(days)
+            query
+        });
+        queries.collect()
     }
+}
 
-    /// Reads the rows of values, in chunks, by a statement for so many.
-    async fn look_up(
-        &mut self,
-        sql: impl Fn(usize) -> String,
-        values: &[&str],
-    ) -> Result<Vec<AnyRow>, Error> {
-        let mut rows = Vec::with_capacity(values.len());
-        for chunk in self.write.chunks(values) {
-            let mut query = placeholders::query(sql(chunk.len()), chunk.len(), self.write.appid());
-            for value in chunk {
-                query = query.bind(*value);
-            }
-            rows.append(&mut query.fetch_all(&mut *self.write).await?);
-        }
-        Ok(rows)
+fn visit<'a>(event: &'a NewEvent<'_>) -> Option<Visit<'a>> {
+    let PseudonymousEvent { dated, person, .. } = event.pseudonymous;
+    Some((person, event.code()?, dated.day))
+}
+
+/// The days that [`Recording::find_days`] found.
+pub(super) fn days(found: &[AnyRow]) -> Result<ScanDays, Error> {
+    let mut days = ScanDays::new();
+    for found in found {
+        let visitor = (person(found)?, columns::attribution(found)?);
+        days.entry(visitor).or_default().extend(days_of(found)?);
     }
+    Ok(days)
 }
 
 pub(super) fn stored_sql(events: usize) -> String {

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use sqlx::Row;
 
 use super::super::columns;
+use super::reading::{self, ScanDays};
 use super::{NewEvent, Recording, Subject};
 use crate::db::{Error, placeholders};
 use crate::statistics::privacy::Person;
@@ -16,30 +17,42 @@ use crate::statistics::tally::{Attribution, FirstTouch, FollowerUpdate, Tally};
 const FORGOTTEN_BINDING: &str = "";
 
 impl Recording<'_, '_> {
-    /// Reserves sequence numbers, and returns the first.
-    pub(super) async fn reserve_sequence(&mut self, events: usize) -> Result<i64, Error> {
-        let count = i64::try_from(events).unwrap_or(i64::MAX);
-        let last: i64 = sqlx::query(
+    /// Reserves a sequence number for each event, and returns the first, and the days on which
+    /// their persons scanned their codes: one message for both.
+    pub(super) async fn reserve_sequence(
+        &mut self,
+        new_events: &[NewEvent<'_>],
+    ) -> Result<(i64, ScanDays), Error> {
+        let count = i64::try_from(new_events.len()).unwrap_or(i64::MAX);
+        let reserve = sqlx::query(
             "INSERT INTO event_log (appid, last_seq) VALUES ($1, $2)
              ON CONFLICT (appid) DO UPDATE SET last_seq = event_log.last_seq + excluded.last_seq
              RETURNING last_seq",
         )
         .bind(self.write.appid())
-        .bind(count)
-        .fetch_one(&mut *self.write)
-        .await?
-        .try_get(0)?;
-        Ok(last - count + 1)
+        .bind(count);
+        let queries = [vec![reserve], self.find_days(new_events)];
+        let [reserved, days] = self.write.fetch_each(queries).await?;
+        let reserved = reserved
+            .first()
+            .ok_or(Error::BadRow("no sequence number"))?;
+        let last: i64 = reserved.try_get(0)?;
+        Ok((last - count + 1, reading::days(&days)?))
     }
 
-    pub(super) async fn write_events(&mut self, new_events: &[NewEvent<'_>]) -> Result<(), Error> {
-        for chunk in self.write.chunks(new_events) {
+    pub(super) async fn write_events(
+        &mut self,
+        new_events: &[NewEvent<'_>],
+        first_seq: i64,
+    ) -> Result<(), Error> {
+        let numbered: Vec<_> = new_events.iter().zip(first_seq..).collect();
+        for chunk in self.write.chunks(&numbered) {
             let sql = format!(
                 "INSERT INTO event (appid, id, seq, at, day, event, person, kind, scene, binding) VALUES {}",
                 placeholders::rows_of_account(chunk.len(), 9)
             );
             let mut query = placeholders::query(sql, chunk.len(), self.write.appid());
-            for event in chunk {
+            for (event, seq) in chunk {
                 let dated = event.pseudonymous.dated;
                 let (kind, scene) = event.code().map(columns::code_columns).unzip();
                 let binding = match &event.about {
@@ -49,7 +62,7 @@ impl Recording<'_, '_> {
                 };
                 query = query
                     .bind(event.pseudonymous.id.as_str())
-                    .bind(event.seq)
+                    .bind(*seq)
                     .bind(event.at().as_millisecond())
                     .bind(dated.day.to_string())
                     .bind(columns::event_column(dated.event.kind))
@@ -58,11 +71,12 @@ impl Recording<'_, '_> {
                     .bind(scene)
                     .bind(binding);
             }
-            query.execute(&mut *self.write).await?;
+            self.write.execute_later(query).await?;
         }
         Ok(())
     }
 
+    /// Writes the states at once: an openid must not be in the text of a statement.
     pub(super) async fn write_states(
         &mut self,
         states: &BTreeMap<Person, FollowerUpdate>,
@@ -112,7 +126,7 @@ impl Recording<'_, '_> {
                     .bind(scene)
                     .bind(first_touch.day.to_string());
             }
-            query.execute(&mut *self.write).await?;
+            self.write.execute_later(query).await?;
         }
         Ok(())
     }
@@ -144,7 +158,7 @@ impl Recording<'_, '_> {
                     .bind(change.new_followers)
                     .bind(change.lost);
             }
-            query.execute(&mut *self.write).await?;
+            self.write.execute_later(query).await?;
         }
         Ok(())
     }
@@ -170,7 +184,7 @@ impl Recording<'_, '_> {
                     .bind(since.to_string())
                     .bind(*change);
             }
-            query.execute(&mut *self.write).await?;
+            self.write.execute_later(query).await?;
         }
         Ok(())
     }
@@ -195,7 +209,7 @@ impl Recording<'_, '_> {
                     .bind(event.pseudonymous.person.as_str())
                     .bind(event.at().as_millisecond());
             }
-            query.execute(&mut *self.write).await?;
+            self.write.execute_later(query).await?;
         }
         Ok(())
     }
