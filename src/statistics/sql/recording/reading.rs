@@ -138,15 +138,15 @@ pub(super) fn people_sql(persons: usize) -> String {
 }
 
 /// Builds the query for the neighbours of a day, each by one step into an index, however often a
-/// person scanned a code.
+/// person scanned a code. Without `MIN` and `MAX`, which double the time that PostgreSQL plans.
 pub(super) fn days_sql(visits: usize) -> String {
     let of_event = "FROM event WHERE event.appid = $1 AND event.person = wanted.person
              AND event.kind = wanted.kind AND event.scene = wanted.scene";
     format!(
         "WITH wanted (person, kind, scene, day) AS (VALUES {})
          SELECT person, kind, scene,
-           (SELECT MAX(event.day) {of_event} AND event.day <= wanted.day) AS earlier,
-           (SELECT MIN(event.day) {of_event} AND event.day > wanted.day) AS later,
+           (SELECT event.day {of_event} AND event.day <= wanted.day ORDER BY event.day DESC LIMIT 1) AS earlier,
+           (SELECT event.day {of_event} AND event.day > wanted.day ORDER BY event.day LIMIT 1) AS later,
            (SELECT last_visit.day FROM last_visit
               WHERE last_visit.appid = $1 AND last_visit.person = wanted.person
                 AND last_visit.kind = wanted.kind AND last_visit.scene = wanted.scene) AS forgotten
