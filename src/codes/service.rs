@@ -138,7 +138,9 @@ impl Codes {
         if let Some(minted) = self.minter.cached(&request) {
             return Ok(self.issued(minted, &request));
         }
-        let obtained = tokio::time::timeout(self.timeout, self.obtain(&request, requester)).await;
+        // Boxed, so that a request for a known code has no room for it.
+        let obtained = Box::pin(self.obtain(&request, requester));
+        let obtained = tokio::time::timeout(self.timeout, obtained).await;
         match obtained.unwrap_or(Err(Error::Timeout)) {
             Ok(minted) => Ok(self.issued(minted, &request)),
             Err(error) => self.serve_stale(&request.spec.scene(), error).await,

@@ -137,7 +137,8 @@ where
         {
             return Ok((call.clone(), false));
         }
-        let work = start()?;
+        // Boxed at once: it is large, and each future around it would move it.
+        let work = Box::pin(start()?);
         let (sender, result) = watch::channel(None);
         let call = Call { context, result };
         calls.insert(key.clone(), call.clone());
