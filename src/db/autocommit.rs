@@ -11,11 +11,13 @@ use sqlx::{Any, AnyPool, Describe, Execute, Executor, SqlStr};
 use super::error::Error;
 use super::limits::LONG_READ_DEADLINE;
 use super::pipeline::{Batching, Pipeline};
-use super::statement::Statement;
-use super::transaction::{Query, Results, STATEMENT_TIMEOUT_MS, Transaction, set_timeouts};
+use super::statement::{Query, Results, Statement};
+use super::transaction::{STATEMENT_TIMEOUT_MS, Transaction, set_timeouts};
 use super::url::Dialect;
 
-/// Runs a statement that reads as a transaction of its own.
+/// Executor of statements that read, each in a transaction of its own (autocommit), which has
+/// timeouts with PostgreSQL. It also begins snapshots, which are transactions of several
+/// statements.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Autocommit<'a> {
     pub(super) pool: &'a AnyPool,

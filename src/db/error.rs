@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::driver_error;
 
-/// Why a call failed; it is in the log already. It never names the database's address.
+/// Why a call failed: no answer in time, overload, an error of the driver, or an unreadable row. It
+/// is in the log already, and never names the database's address.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// No answer within [`DEADLINE`](super::DEADLINE): the database is taken to be down, and calls

@@ -7,10 +7,13 @@ use sqlx::Value as _;
 use sqlx::any::{AnyTypeInfoKind, AnyValue};
 use sqlx::error::BoxDynError;
 
-/// Writes a statement with its values in the places of `$1`, `$2` and so on.
+/// The error of a placeholder that has no value.
+pub(super) const MISSING: &str = "a placeholder without a value";
+
+/// Writes a statement with its values in place of `$1`, `$2` and so on.
 pub(super) fn with_literals(sql: &str, values: &[AnyValue]) -> Result<String, BoxDynError> {
-    replace_places(sql, |text, place| {
-        write_literal(text, values.get(place).ok_or("a place without a value")?)
+    replace_placeholders(sql, |text, index| {
+        write_literal(text, values.get(index).ok_or(MISSING)?)
     })
 }
 
@@ -19,9 +22,9 @@ pub(super) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Writes a statement with something else in its places, of which `$1` is given as 0. No `$` may
+/// Replaces the placeholders of a statement. `write` gets the index of each, 0 for `$1`. No `$` may
 /// stand in the text for anything else.
-pub(super) fn replace_places(
+pub(super) fn replace_placeholders(
     sql: &str,
     mut write: impl FnMut(&mut String, usize) -> Result<(), BoxDynError>,
 ) -> Result<String, BoxDynError> {
@@ -30,11 +33,8 @@ pub(super) fn replace_places(
     for piece in pieces {
         let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
         let (number, rest) = piece.split_at(digits);
-        let place = number
-            .parse::<usize>()?
-            .checked_sub(1)
-            .ok_or("places are numbered from 1")?;
-        write(&mut text, place)?;
+        let index = number.parse::<usize>()?.checked_sub(1).ok_or(MISSING)?;
+        write(&mut text, index)?;
         text.push_str(rest);
     }
     Ok(text)
@@ -74,8 +74,7 @@ fn write_text(text: &mut String, value: &str) -> Result<(), BoxDynError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::db::statement::{Message, Statement};
-    use crate::db::transaction::Query;
+    use crate::db::statement::{Message, Query, Statement};
 
     fn literal(query: Query<'_>) -> Result<String, sqlx::Error> {
         let statement = Statement::new(query)?;

@@ -58,4 +58,5 @@ pub(crate) use self::admission::ReadKind;
 pub(crate) use self::command::{BatchCommand, Command, Purge, Urgency};
 pub(crate) use self::limits::READ_CONNECTIONS;
 pub(crate) use self::open_error::classify;
-pub(crate) use self::transaction::{Query, Transaction};
+pub(crate) use self::statement::Query;
+pub(crate) use self::transaction::Transaction;

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Either};
 
 use super::statement::{Message, Statement};
+use super::url::Dialect;
 
 /// A transaction that defers statements, and sends them with the next one whose result is needed.
 ///
@@ -18,23 +19,34 @@ pub(super) struct Pipeline<'c> {
     connection: &'c mut AnyConnection,
     batching: Batching,
     unsent: Vec<Statement>,
-    /// How many statements are still to end until the transaction is begun.
-    beginning: usize,
+    /// How many of the statements that begin the transaction have not ended yet.
+    begin_pending: usize,
 }
 
-/// Which statements share a message.
+/// How a pipeline sends its statements: in one message with their values as literals, in one
+/// message with parameters, or each in a message of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Batching {
     /// All, with their values in the text: PostgreSQL takes parameters for a single statement only.
     Literals,
-    /// All, with parameters. SQLite's connection keeps each such message ready, so they must be
+    /// All, with parameters. SQLite's connection caches each text, 100 at most, so they must be
     /// few: those of one command.
     Parameters,
-    /// None. SQLite's connection keeps each statement ready, whatever is executed together.
+    /// None: each statement is a message, so that the texts to cache do not depend on which
+    /// commands share the transaction.
     Single,
 }
 
 impl Batching {
+    /// Chooses it for a transaction of one command alone, or of several.
+    pub(super) fn of(dialect: Dialect, is_alone: bool) -> Self {
+        match dialect {
+            Dialect::Postgres => Self::Literals,
+            Dialect::Sqlite if is_alone => Self::Parameters,
+            Dialect::Sqlite => Self::Single,
+        }
+    }
+
     fn messages(self, statements: Vec<Statement>) -> Result<Vec<Message>, sqlx::Error> {
         match self {
             _ if statements.is_empty() => Ok(Vec::new()),
@@ -59,14 +71,14 @@ impl<'c> Pipeline<'c> {
         Self {
             connection,
             batching,
-            unsent: begin.iter().map(Statement::of_text).collect(),
-            beginning: begin.len(),
+            unsent: begin.iter().map(Statement::from_text).collect(),
+            begin_pending: begin.len(),
         }
     }
 
     /// Whether the transaction is begun, and holds its lock.
     pub(super) fn is_begun(&self) -> bool {
-        self.beginning == 0
+        self.begin_pending == 0
     }
 
     /// Executes a statement with the next message.
@@ -79,8 +91,8 @@ impl<'c> Pipeline<'c> {
         self.fetch_each(Vec::new()).await.map(drop)
     }
 
-    /// Sends what is deferred with more statements, and returns the rows of each of these. Without
-    /// any, nothing is sent.
+    /// Sends what is deferred and more statements, and returns the rows of each of these. If there
+    /// are neither, nothing is sent.
     pub(super) async fn fetch_each(
         &mut self,
         statements: Vec<Statement>,
@@ -96,7 +108,7 @@ impl<'c> Pipeline<'c> {
                 match result {
                     Either::Left(_) => {
                         ended += 1;
-                        self.beginning = self.beginning.saturating_sub(1);
+                        self.begin_pending = self.begin_pending.saturating_sub(1);
                     }
                     Either::Right(row) => rows[ended].push(row),
                 }
@@ -113,7 +125,7 @@ impl<'c> Pipeline<'c> {
 
     /// Commits, in the message of what is deferred.
     pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.defer(Statement::of_text("COMMIT"));
+        self.defer(Statement::from_text("COMMIT"));
         self.flush().await
     }
 }
@@ -124,12 +136,14 @@ mod tests {
 
     #[test]
     fn statements_share_messages_where_that_saves_time() {
-        for (batching, messages) in [
-            (Batching::Literals, 1),
-            (Batching::Parameters, 1),
-            (Batching::Single, 3),
+        for (dialect, is_alone, messages) in [
+            (Dialect::Postgres, true, 1),
+            (Dialect::Postgres, false, 1),
+            (Dialect::Sqlite, true, 1),
+            (Dialect::Sqlite, false, 3),
         ] {
-            let statements = ["BEGIN", "SELECT 1", "COMMIT"].map(Statement::of_text);
+            let batching = Batching::of(dialect, is_alone);
+            let statements = ["BEGIN", "SELECT 1", "COMMIT"].map(Statement::from_text);
             let sent = batching.messages(statements.into()).unwrap();
             assert_eq!(sent.len(), messages, "{batching:?}");
             let nothing = batching.messages(Vec::new()).unwrap();

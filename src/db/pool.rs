@@ -1,4 +1,4 @@
-//! The connections of one process that read: the size of their pool, and the settings of each.
+//! The pool of the connections that read, and the settings of each connection, the writer's too.
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor};
@@ -61,9 +61,9 @@ pub(super) async fn tune_for_writes(
     Ok(())
 }
 
-/// Sets whether commits to SQLite's file wait for the disk. Else the log is synced by the next
-/// commit that does, and before a checkpoint.
-pub(super) async fn sync_commits(
+/// Sets whether commits to SQLite's file wait for the disk. If not, the write-ahead log is synced
+/// by the next commit that waits, and before a checkpoint.
+pub(super) async fn set_synchronous(
     connection: &mut AnyConnection,
     is_synced: bool,
 ) -> Result<(), sqlx::Error> {

@@ -2,30 +2,37 @@
 
 use std::fmt::Write as _;
 
-use sqlx::any::{AnyArguments, AnyValue};
+use futures_util::stream::BoxStream;
+use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyValue};
 use sqlx::error::BoxDynError;
-use sqlx::{AnyConnection, AssertSqlSafe, Execute, Executor as _, SqlSafeStr as _, SqlStr};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Either, Execute, Executor, SqlSafeStr as _, SqlStr};
 
 use super::literals;
-use super::transaction::{Query, Results};
 
-/// A statement with its values, which stand in the places `$1`, `$2` and so on of its text.
+/// The rows and the ends of several statements, as [`Executor::fetch_many`] returns them.
+pub(super) type Results<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>>;
+
+/// A statement with its values.
+pub(crate) type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
+
+/// A statement with the values of its placeholders `$1`, `$2` and so on.
 #[derive(Debug)]
 pub(super) struct Statement {
     sql: SqlStr,
     values: Vec<AnyValue>,
-    /// Whether SQLite's connection keeps it ready.
-    is_kept: bool,
+    /// Whether it goes into the prepared-statement cache of SQLite's connection.
+    is_cached: bool,
 }
 
-/// Statements in one text, which are executed in their order until one fails.
+/// One or more statements in one text, sent at once, with their values as literals or as
+/// parameters. They are executed in their order until one fails.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) text: String,
     /// The values that are not in the text.
     parameters: Option<Vec<AnyValue>>,
-    /// Whether SQLite's connection keeps it ready.
-    is_kept: bool,
+    /// Whether it goes into the prepared-statement cache of SQLite's connection.
+    is_cached: bool,
 }
 
 impl Statement {
@@ -34,18 +41,18 @@ impl Statement {
         let kinds = arguments.map(|arguments| arguments.values.0);
         let values = kinds.into_iter().flatten().map(|kind| AnyValue { kind });
         Ok(Self {
-            is_kept: Execute::persistent(&query),
+            is_cached: Execute::persistent(&query),
             values: values.collect(),
             sql: query.sql(),
         })
     }
 
     /// Makes a statement of a text without values.
-    pub(super) fn of_text(text: impl Into<String>) -> Self {
+    pub(super) fn from_text(text: impl Into<String>) -> Self {
         Self {
             sql: AssertSqlSafe(text.into()).into_sql_str(),
             values: Vec::new(),
-            is_kept: true,
+            is_cached: true,
         }
     }
 }
@@ -59,25 +66,29 @@ impl Message {
         Ok(Self {
             text: join(texts)?,
             parameters: None,
-            is_kept: false,
+            is_cached: false,
         })
     }
 
-    /// Joins statements, with their values as parameters. Their places are numbered anew.
+    /// Joins statements, with their values as parameters. Their placeholders are numbered anew.
     pub(super) fn with_parameters(statements: Vec<Statement>) -> Result<Self, sqlx::Error> {
         let mut parameters = Vec::new();
-        let is_kept = statements.iter().all(|one| one.is_kept);
+        let is_cached = statements.iter().all(|one| one.is_cached);
         let texts = statements.into_iter().map(|one| {
             let first = parameters.len();
             parameters.extend(one.values);
-            literals::replace_places(one.sql.as_str(), |text, place| {
-                Ok(write!(text, "${}", first + place + 1)?)
+            literals::replace_placeholders(one.sql.as_str(), |text, index| {
+                let index = first + index;
+                if index >= parameters.len() {
+                    return Err(literals::MISSING.into());
+                }
+                Ok(write!(text, "${}", index + 1)?)
             })
         });
         Ok(Self {
             text: join(texts)?,
             parameters: Some(parameters),
-            is_kept,
+            is_cached,
         })
     }
 
@@ -90,7 +101,7 @@ impl Message {
         let mut arguments = AnyArguments::default();
         let kinds = parameters.into_iter().map(|value| value.kind);
         arguments.values.0.extend(kinds);
-        connection.fetch_many(sqlx::query_with(text, arguments).persistent(self.is_kept))
+        connection.fetch_many(sqlx::query_with(text, arguments).persistent(self.is_cached))
     }
 }
 
@@ -110,7 +121,7 @@ mod tests {
         let find = sqlx::query("SELECT a FROM x WHERE b = $2 AND c = $1");
         let add = sqlx::query("INSERT INTO x VALUES ($1, $1)").bind("a");
         let [find, add] = [find.bind("c").bind("b"), add].map(|one| Statement::new(one).unwrap());
-        let begin = Statement::of_text("BEGIN");
+        let begin = Statement::from_text("BEGIN");
         let message = Message::with_parameters(vec![begin, find, add]).unwrap();
         assert_eq!(
             message.text,
@@ -119,14 +130,22 @@ mod tests {
         let parameters = message.parameters.unwrap();
         let texts = parameters.iter().map(Value::decode::<String>);
         assert_eq!(texts.collect::<Vec<_>>(), ["c", "b", "a"]);
-        assert!(message.is_kept);
+        assert!(message.is_cached);
     }
 
     #[test]
-    fn a_message_is_kept_if_all_its_statements_are() {
+    fn a_placeholder_never_takes_the_value_of_the_next_statement() {
+        let short = sqlx::query("SELECT $2").bind("one");
+        let next = sqlx::query("SELECT $1").bind("two");
+        let statements = [short, next].map(|one| Statement::new(one).unwrap());
+        assert!(Message::with_parameters(statements.into()).is_err());
+    }
+
+    #[test]
+    fn a_message_is_cached_if_all_its_statements_are() {
         let once = Statement::new(sqlx::query("SELECT 1").persistent(false)).unwrap();
-        let statements = vec![Statement::of_text("BEGIN"), once];
+        let statements = vec![Statement::from_text("BEGIN"), once];
         let message = Message::with_parameters(statements).unwrap();
-        assert!(!message.is_kept);
+        assert!(!message.is_cached);
     }
 }

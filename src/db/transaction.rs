@@ -9,18 +9,15 @@
 use std::iter;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _};
-use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
+use sqlx::any::{AnyArguments, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::error::BoxDynError;
-use sqlx::{
-    Any, AnyConnection, AnyPool, AssertSqlSafe, Describe, Either, Execute, Executor, SqlStr,
-};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Describe, Execute, Executor, SqlStr};
 
 use super::error::Error;
 use super::limits::{DEADLINE, MAX_PURGE_BATCH};
 use super::pipeline::{Batching, Pipeline};
-use super::statement::Statement;
+use super::statement::{Query, Results, Statement};
 use super::url::Dialect;
 
 /// How long PostgreSQL waits for a lock, so that a lock alone never makes a call pass [`DEADLINE`].
@@ -49,13 +46,8 @@ pub(super) const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
 /// The most rows of a statement of PostgreSQL, whose values are 65,535 at most.
 const POSTGRES_CHUNK: usize = 128;
 
-/// The rows and the ends of several statements, as [`Executor::fetch_many`] returns them.
-pub(super) type Results<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>>;
-
-/// A statement with its values.
-pub(crate) type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
-
-/// A transaction of either engine. One that is dropped is never committed.
+/// A transaction of either engine: the driver's where it reads, a pipeline of statements where it
+/// writes. One that is dropped is never committed.
 #[derive(Debug)]
 pub(crate) struct Transaction<'c> {
     inner: Inner<'c>,
@@ -91,9 +83,9 @@ pub(super) fn begin_write(dialect: Dialect, lock: i32, account: i32) -> Vec<Stri
 }
 
 impl<'c> Transaction<'c> {
-    /// Begins one that writes, by these statements, which are sent with the first that follows. Of
-    /// one command all statements that wait are sent together, of several also with PostgreSQL
-    /// only. The owner of the connection ends a transaction that is not committed.
+    /// Begins one that writes, by these statements, which are sent with the first that follows.
+    /// Deferred statements share a message with PostgreSQL, and with SQLite if one command is
+    /// alone. The owner of the connection ends a transaction that is not committed.
     pub(super) fn begin_write(
         connection: &'c mut AnyConnection,
         dialect: Dialect,
@@ -101,11 +93,7 @@ impl<'c> Transaction<'c> {
         appid: &'c str,
         is_alone: bool,
     ) -> Self {
-        let batching = match dialect {
-            Dialect::Postgres => Batching::Literals,
-            Dialect::Sqlite if is_alone => Batching::Parameters,
-            Dialect::Sqlite => Batching::Single,
-        };
+        let batching = Batching::of(dialect, is_alone);
         Self {
             inner: Inner::Pipeline(Pipeline::new(connection, batching, begin)),
             dialect,
@@ -138,7 +126,8 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// Executes statements, in one message, and returns the rows of each list of them.
+    /// Executes statements, in one message where they share one, and returns the rows of each list
+    /// of them.
     ///
     /// PostgreSQL gets the values in the text of the statements, which it may log where one fails:
     /// no value may be an openid or a secret.
@@ -180,6 +169,15 @@ impl<'c> Transaction<'c> {
         Ok(())
     }
 
+    /// Executes a statement with an openid or a secret, whose result is not needed: later too, but
+    /// with PostgreSQL at once, by parameters.
+    pub(crate) async fn execute_private(&mut self, query: Query<'_>) -> Result<(), Error> {
+        match self.dialect {
+            Dialect::Sqlite => self.execute_later(query).await,
+            Dialect::Postgres => Ok(query.execute(self).await.map(drop)?),
+        }
+    }
+
     /// Executes what was to be executed later.
     pub(super) async fn flush(&mut self) -> Result<(), Error> {
         match &mut self.inner {
@@ -206,9 +204,9 @@ impl<'c> Transaction<'c> {
         i64::try_from(self.purge_batch).unwrap_or(i64::MAX)
     }
 
-    /// Splits rows into those of one statement each. SQLite's statements are kept ready, one for
-    /// each number of rows, so there are few such numbers. With PostgreSQL each statement costs
-    /// round trips instead.
+    /// Splits rows into those of one statement each. SQLite's connection caches a statement for
+    /// each number of rows, so there are few such numbers. PostgreSQL plans each statement, so
+    /// there are few statements.
     pub(crate) fn chunks<'r, T>(
         &self,
         rows: &'r [T],

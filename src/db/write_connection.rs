@@ -23,7 +23,7 @@ const CHECK_AFTER: Duration = Duration::from_secs(1);
 /// ASCII. The second half is the account.
 const WRITE_LOCK: i32 = 0x7778_7177;
 
-/// A connection that is opened when it is needed.
+/// The writer's one connection: opened when it is needed, and again after a failure.
 #[derive(Debug)]
 pub(super) struct WriteConnection {
     origin: ConnectionOrigin,
@@ -92,7 +92,7 @@ impl WriteConnection {
         }
         let opened = timeout(DEADLINE, async {
             self.open().await?;
-            self.sync_commits(is_synced).await
+            self.set_synchronous(is_synced).await
         });
         Ok(opened.await.map_err(|_| Error::Timeout)??)
     }
@@ -124,29 +124,37 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// Sets whether commits to SQLite's file wait for the disk. Outside of messages that are kept:
-    /// SQLite executes this one while it prepares it, and so not again.
-    async fn sync_commits(&mut self, is_synced: bool) -> Result<(), sqlx::Error> {
+    /// Sets whether commits to SQLite's file wait for the disk: before the transaction, in which
+    /// SQLite refuses it, and only where it changes.
+    async fn set_synchronous(&mut self, is_synced: bool) -> Result<(), sqlx::Error> {
         if let ConnectionOrigin::Own {
             held: Some(held), ..
         } = &mut self.origin
             && self.dialect == Dialect::Sqlite
             && held.is_synced != is_synced
         {
-            pool::sync_commits(&mut held.connection, is_synced).await?;
+            pool::set_synchronous(&mut held.connection, is_synced).await?;
             held.is_synced = is_synced;
         }
         Ok(())
     }
 
     /// Begins a transaction on the connection that is open, for one command alone or for several.
-    pub(super) fn begin(&mut self, is_alone: bool) -> Transaction<'_> {
+    ///
+    /// It waits for the lock, so that the deadline of the commands begins when they have it. With
+    /// PostgreSQL one command alone saves the round trip: it begins with its first statement.
+    pub(super) async fn begin(&mut self, is_alone: bool) -> Result<Transaction<'_>, Error> {
         const OPEN: &str = "a transaction begins after the opening";
         let connection = match &mut self.origin {
             ConnectionOrigin::Own { held, .. } => &mut held.as_mut().expect(OPEN).connection,
             ConnectionOrigin::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
         };
-        Transaction::begin_write(connection, self.dialect, &self.begin, &self.appid, is_alone)
+        let (dialect, begin) = (self.dialect, &self.begin);
+        let mut write = Transaction::begin_write(connection, dialect, begin, &self.appid, is_alone);
+        if !is_alone || dialect == Dialect::Sqlite {
+            write.flush().await?;
+        }
+        Ok(write)
     }
 
     /// Gives a borrowed connection back after a commit.

@@ -79,16 +79,6 @@ impl Writer {
     }
 }
 
-/// Begins a transaction. One command alone saves the message: it begins with its first statement. A
-/// group waits for the lock before its own deadline runs.
-async fn begin(connection: &mut WriteConnection, is_alone: bool) -> Result<Transaction<'_>, Error> {
-    let mut write = connection.begin(is_alone);
-    if !is_alone {
-        write.flush().await?;
-    }
-    Ok(write)
-}
-
 /// Executes the commands of a group. Statements that a command leaves for later are sent before the
 /// commit, so that their failure is one of the commands, and the group is executed in parts. One
 /// command alone sends them in the message of its commit, unless the lock is still to be taken.
@@ -245,12 +235,14 @@ impl Task {
         let prepared = self.connection.prepare(group.is_synced()).await;
         prepared.map_err(TransactionStep::Begin.failure())?;
         let is_alone = group.len() == 1 && !group.is_background();
-        let begun = within_deadline(begin(&mut self.connection, is_alone)).await;
+        let begun = within_deadline(self.connection.begin(is_alone)).await;
         let write = begun.map_err(TransactionStep::Begin.failure())?;
         let write = write.with_purge_batch(self.purge_batch.get());
         let begun_at = Instant::now();
         let result = execute_and_commit(group, is_alone, write).await;
-        self.adapt(group, begun_at.elapsed());
+        if !result.as_ref().is_err_and(Failure::is_of_begin) {
+            self.adapt(group, begun_at.elapsed());
+        }
         result
     }
 
@@ -274,7 +266,7 @@ impl TransactionStep {
 impl Failure {
     fn of_execution(error: Error, group: &Group, is_begun: bool) -> Self {
         match error {
-            // One command alone begins with its first statement.
+            // With PostgreSQL one command alone begins with its first statement.
             error if !is_begun => TransactionStep::Begin.failure()(error),
             Error::Timeout if group.is_background() => {
                 TransactionStep::Execute.failure()(Error::Busy)
@@ -295,9 +287,14 @@ impl Failure {
         }
     }
 
+    /// Whether nothing was executed.
+    fn is_of_begin(&self) -> bool {
+        self.step == TransactionStep::Begin
+    }
+
     /// Whether another process held the lock for too long.
     fn is_lock_timeout(&self) -> bool {
-        self.step == TransactionStep::Begin && self.error.is_lock_timeout()
+        self.is_of_begin() && self.error.is_lock_timeout()
     }
 }
 

@@ -27,7 +27,8 @@ pub struct EventRecorder {
     scanned_bindings: broadcast::Sender<String>,
 }
 
-/// Why an event might not have been stored. WeChat repeats it: stored twice, it counts once.
+/// Why an event counts as not stored: the database failed, or did not answer in time and may still
+/// store it. WeChat repeats it: stored twice, it counts once.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NotRecorded {
     /// Not stored in time. It still may be.

@@ -36,7 +36,7 @@ pub struct Relay {
     free: Semaphore,
 }
 
-/// A push, byte for byte.
+/// A push to be forwarded: its query, Content-Type and body, unchanged, and no other header.
 #[derive(Debug, Clone)]
 pub struct RelayedPush {
     /// The query, without the question mark: it has the signatures.

@@ -387,8 +387,7 @@ struct Update(usize, Log);
 impl BatchCommand for Update {
     type Output = ();
 
-    async fn execute_all(commands: &[Self], write: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
-        sqlx::query("SELECT 1").execute(write).await?;
+    async fn execute_all(commands: &[Self], _: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
         let rows = commands.iter().map(|update| update.0.to_string());
         commands[0].1.lock().unwrap().push(rows.collect());
         if commands.iter().any(|update| update.0 == 0) {
@@ -408,6 +407,32 @@ async fn after_a_lock_timeout_a_group_is_executed_one_by_one() {
     let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
     assert_eq!(sizes, [[16].as_slice(), &[1; 16]].concat(), "one wait more");
     assert!(db.is_up());
+}
+
+/// Leaves to the commit a statement that fails.
+struct FailsAtCommit;
+
+impl Command for FailsAtCommit {
+    type Output = ();
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        for _ in 0..2 {
+            let same = sqlx::query("INSERT INTO about (name, value) VALUES ('same', '')");
+            write.execute_later(same).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_fails_with_the_commit_is_rolled_back() {
+    let (folder, log) = (tempfile::tempdir().unwrap(), Log::default());
+    for db in [database().await, file_database(&folder).await] {
+        db.execute(FailsAtCommit).await.unwrap_err();
+        assert!(names(&db).await.is_empty());
+        db.execute(insert("next", &log)).await.unwrap();
+        assert_eq!(names(&db).await, ["next"]);
+    }
 }
 
 async fn file_database(folder: &tempfile::TempDir) -> Database {

@@ -22,7 +22,8 @@ pub struct DatedEvent {
     pub day: Date,
 }
 
-/// What recording an event gives: whether it counted, and the reply to its follower.
+/// Result of recording an event: whether it is new or a repeat, and the channel's or binding's
+/// reply to the follower.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     pub recorded: Recorded,
@@ -69,7 +70,7 @@ pub struct EventFilter {
     pub since: Option<Timestamp>,
 }
 
-/// Sort order of a list of events, and where it starts.
+/// Sort order of a list of events: the newest first, or as they were stored, after a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOrder {
     /// By the time of the event, the newest first; of one second, the one that was stored last.
@@ -78,7 +79,7 @@ pub enum EventOrder {
     StoredAfter(u64),
 }
 
-/// Events in one order, at most as many as were asked for.
+/// A page of events, and the sequence number of the event that was stored last, listed or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPage {
     /// The events, in the requested order.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use wechat::event::EventKind;
 use wechat::scene::{Scene, TemporaryScene};
 use wxqr::app::Stores;
+use wxqr::bindings::NewBinding;
 use wxqr::clock::{Clock as _, SystemClock};
 use wxqr::codes::{
     BeginMint, FinishMint, Lease, MintGrant, MintedCode, ReserveOutcome, UncountedMints,
@@ -16,6 +17,7 @@ use wxqr::db::Error;
 
 use super::contract::{APP_ID, MINUTE, for_a_while, for_ever, open, permanent};
 use crate::support::database::Database;
+use crate::support::events::record;
 use crate::support::followers::Deed;
 use crate::support::wire::Wire;
 
@@ -135,22 +137,55 @@ async fn an_event_alone_costs_five_round_trips() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_openid_is_never_in_the_text_of_a_statement() {
+async fn neither_openids_nor_sign_ins_are_in_the_text_of_a_statement() {
     let Some((_database, wire, store)) = counted().await else {
         return;
     };
-    let who = Uuid::now_v7().simple().to_string();
-    for kind in [
+    let [who, other, id] = [(); 3].map(|()| Uuid::now_v7().simple().to_string());
+    let now = SystemClock.now();
+    let binding = NewBinding {
+        id: id.clone(),
+        scene: "scene-of-the-binding".to_owned(),
+        context: Some("the context".to_owned()),
+        reply: None,
+        created_at: now,
+        expires_at: now + MINUTE,
+    };
+    store.bindings.add_binding(&binding).await.unwrap();
+    let code = for_a_while("ticket-of-the-binding", now, 60);
+    let scene = Scene::Temporary(TemporaryScene::Text(binding.scene.parse().unwrap()));
+    store.codes.save(&scene, &code).await.unwrap();
+    let mut sign_in = scan(&who, EventKind::Scan);
+    sign_in.code = Some(("ticket-of-the-binding", &binding.scene));
+    let mut sign_in = sign_in.dated();
+    sign_in.event.created_at = now;
+    let kinds = [
         EventKind::Subscribe,
         EventKind::Scan,
         EventKind::Unsubscribe,
-    ] {
-        let event = scan(&who, kind).dated();
-        store.events.record_event(event).await.unwrap();
+    ];
+    let events = kinds.map(|kind| scan(&who, kind).dated());
+    let others = kinds.map(|kind| scan(&other, kind).dated());
+    record(&store, &[sign_in]).await.unwrap();
+    let claimed = store.bindings.claim_binding(&id, now).await.unwrap();
+    assert!(claimed.is_some(), "it was scanned");
+    // Alone, and several in a transaction.
+    for event in &events {
+        record(&store, std::slice::from_ref(event)).await.unwrap();
     }
-    let texts = wire.texts();
-    assert!(texts.contains("a-scene"), "other values are: {texts}");
-    assert!(!texts.contains(&who), "{texts}");
+    record(&store, &others).await.unwrap();
+    let statements = wire.statements();
+    for known in [
+        "INSERT INTO event ",
+        "INSERT INTO follower ",
+        "COMMIT",
+        "a-scene",
+    ] {
+        assert!(statements.contains(known), "{known}: {statements}");
+    }
+    for private in [&who, &other, &id, "the context"] {
+        assert!(!statements.contains(private), "{private}: {statements}");
+    }
 }
 
 /// Two mints of the day that are counted in one transaction.

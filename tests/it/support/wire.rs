@@ -19,7 +19,7 @@ pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     round_trips: Arc<AtomicUsize>,
     unanswered: Unanswered,
-    texts: Texts,
+    asked: AskedOnAll,
     is_open: Arc<watch::Sender<bool>>,
     task: AbortHandle,
 }
@@ -34,8 +34,8 @@ impl Wire {
         let unanswered = Unanswered::default();
         let (opened, counted) = (Arc::clone(&is_open), Arc::clone(&round_trips));
         let lost = Arc::clone(&unanswered);
-        let texts = Texts::default();
-        let heard = Arc::clone(&texts);
+        let asked_on_all = AskedOnAll::default();
+        let heard = Arc::clone(&asked_on_all);
         let task = tokio::spawn(async move {
             loop {
                 let (here, _) = listener.accept().await.unwrap();
@@ -58,7 +58,7 @@ impl Wire {
             address,
             round_trips,
             unanswered,
-            texts,
+            asked: asked_on_all,
             is_open,
             task: task.abort_handle(),
         }
@@ -82,9 +82,11 @@ impl Wire {
         self.round_trips.load(Ordering::Relaxed)
     }
 
-    /// What PostgreSQL was asked in texts of statements whose values are in them.
-    pub(crate) fn texts(&self) -> String {
-        String::from_utf8(self.texts.lock().unwrap().clone()).unwrap()
+    /// The texts of the statements that PostgreSQL was asked to execute, without their parameters.
+    pub(crate) fn statements(&self) -> String {
+        let asked = self.asked.lock().unwrap();
+        let texts = asked.iter().map(|asked| statements(&asked.lock().unwrap()));
+        texts.collect()
     }
 
     /// The answer to the next question that has this text does not arrive.
@@ -112,8 +114,31 @@ impl Drop for Wire {
 /// The text of the question whose answer is to be lost.
 type Unanswered = Arc<Mutex<Option<&'static str>>>;
 
-/// The pieces of simple queries, if each comes as one.
-type Texts = Arc<Mutex<Vec<u8>>>;
+/// The bytes that were asked on a connection.
+type Asked = Arc<Mutex<Vec<u8>>>;
+
+/// Those of each connection.
+type AskedOnAll = Arc<Mutex<Vec<Asked>>>;
+
+/// The texts of statements in what a client of PostgreSQL sent. A message has a sort, which the
+/// first ones of a connection lack, a length, and a body.
+fn statements(mut asked: &[u8]) -> String {
+    let mut texts = String::new();
+    while let Some(&sort) = asked.first() {
+        let start = usize::from(sort != 0);
+        let length = asked[start..]
+            .first_chunk()
+            .map(|length| u32::from_be_bytes(*length));
+        let length = usize::try_from(length.unwrap_or(u32::MAX)).unwrap();
+        let (message, rest) = asked.split_at(asked.len().min(start + length));
+        // A simple query, and the preparation of a statement.
+        if [b'Q', b'P'].contains(&sort) {
+            texts.push_str(&String::from_utf8_lossy(message));
+        }
+        asked = rest;
+    }
+    texts
+}
 
 /// State of a connection's round trip: whether its question is answered, or loses its answer.
 struct RoundTrip {
@@ -121,17 +146,19 @@ struct RoundTrip {
     is_lost: AtomicBool,
     round_trips: Arc<AtomicUsize>,
     unanswered: Unanswered,
-    texts: Texts,
+    asked: Asked,
 }
 
 impl RoundTrip {
-    fn new(round_trips: &Arc<AtomicUsize>, unanswered: &Unanswered, texts: &Texts) -> Arc<Self> {
+    fn new(round_trips: &Arc<AtomicUsize>, unanswered: &Unanswered, all: &AskedOnAll) -> Arc<Self> {
+        let asked = Asked::default();
+        all.lock().unwrap().push(Arc::clone(&asked));
         Arc::new(Self {
             is_answered: AtomicBool::new(true),
             is_lost: AtomicBool::new(false),
             round_trips: Arc::clone(round_trips),
             unanswered: Arc::clone(unanswered),
-            texts: Arc::clone(texts),
+            asked,
         })
     }
 
@@ -140,10 +167,7 @@ impl RoundTrip {
         if self.is_answered.swap(false, Ordering::Relaxed) {
             self.round_trips.fetch_add(1, Ordering::Relaxed);
         }
-        // A simple query: its sort, its length, its text.
-        if let [b'Q', _, _, _, _, text @ ..] = piece {
-            self.texts.lock().unwrap().extend(text);
-        }
+        self.asked.lock().unwrap().extend(piece);
         let mut unanswered = self.unanswered.lock().unwrap();
         let has = |text: &str| {
             piece

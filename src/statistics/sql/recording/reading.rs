@@ -1,6 +1,6 @@
 //! Reads the state that counting events depends on.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Once;
 
 use jiff::Timestamp;
@@ -10,30 +10,20 @@ use sqlx::any::AnyRow;
 use wechat::push::Reply;
 
 use super::super::columns;
-use super::{NewEvent, PseudonymousEvent, Recording, ScannedBinding, TicketTarget, tickets};
+use super::{
+    Found, NewEvent, PseudonymousEvent, Recording, ScanDays, ScannedBinding, TicketTarget, tickets,
+};
 use crate::channels;
 use crate::codes::columns as scene_columns;
 use crate::db::{Error, Query, placeholders, row};
 use crate::statistics::privacy::Person;
 use crate::statistics::tally::{Attribution, FirstTouch, FollowerState};
 
-/// What is stored about events, whether they are new or not.
-pub(super) struct Found {
-    /// The ids of those that are stored.
-    pub(super) stored: HashSet<String>,
-    /// The targets of their tickets, if they are known.
-    pub(super) targets: HashMap<String, TicketTarget>,
-    /// The state of their persons.
-    pub(super) people: HashMap<Person, FollowerState>,
-}
-
-/// Days on which persons scanned codes.
-pub(super) type ScanDays = HashMap<(Person, Attribution), BTreeSet<Date>>;
-
 /// A person who scanned a code on a day.
 type Visit<'a> = (&'a Person, &'a Attribution, Date);
 
 impl<'c> Recording<'_, 'c> {
+    /// Reads what is stored about events.
     pub(super) async fn look_up(
         &mut self,
         events: &[PseudonymousEvent<'_>],
@@ -138,15 +128,28 @@ pub(super) fn people_sql(persons: usize) -> String {
 }
 
 /// Builds the query for the neighbours of a day, each by one step into an index, however often a
-/// person scanned a code. Without `MIN` and `MAX`, which double the time that PostgreSQL plans.
+/// person scanned a code.
+///
+/// The row values have the order of `event_by_person`. With an equality for each column PostgreSQL
+/// may choose an index by scene instead, as long as it has no statistics of a new table, and read
+/// all events of the scene. `MIN` and `MAX` would double the time that it plans.
 pub(super) fn days_sql(visits: usize) -> String {
-    let of_event = "FROM event WHERE event.appid = $1 AND event.person = wanted.person
-             AND event.kind = wanted.kind AND event.scene = wanted.scene";
+    let neighbour = |comparison: &str, order: &str| {
+        format!(
+            "SELECT near.day FROM (
+               SELECT person, kind, scene, day FROM event
+               WHERE appid = $1 AND scene IS NOT NULL
+                 AND (person, kind, scene, day) {comparison} (wanted.person, wanted.kind, wanted.scene, wanted.day)
+               ORDER BY person {order}, kind {order}, scene {order}, day {order} LIMIT 1) AS near
+             WHERE near.person = wanted.person AND near.kind = wanted.kind AND near.scene = wanted.scene"
+        )
+    };
+    let (earlier, later) = (neighbour("<=", "DESC"), neighbour(">", "ASC"));
     format!(
         "WITH wanted (person, kind, scene, day) AS (VALUES {})
          SELECT person, kind, scene,
-           (SELECT event.day {of_event} AND event.day <= wanted.day ORDER BY event.day DESC LIMIT 1) AS earlier,
-           (SELECT event.day {of_event} AND event.day > wanted.day ORDER BY event.day LIMIT 1) AS later,
+           ({earlier}) AS earlier,
+           ({later}) AS later,
            (SELECT last_visit.day FROM last_visit
               WHERE last_visit.appid = $1 AND last_visit.person = wanted.person
                 AND last_visit.kind = wanted.kind AND last_visit.scene = wanted.scene) AS forgotten

@@ -5,39 +5,49 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::super::columns;
-use super::reading::{self, ScanDays};
-use super::{NewEvent, Recording, Subject};
-use crate::db::{Error, placeholders};
+use super::{NewEvent, Recording, ScanDays, Subject, reading};
+use crate::db::{Error, Query, placeholders};
 use crate::statistics::privacy::Person;
 use crate::statistics::tally::{Attribution, FirstTouch, FollowerUpdate, Tally};
 
 /// The id in place of a binding that is not known any more.
 const FORGOTTEN_BINDING: &str = "";
 
-impl Recording<'_, '_> {
-    /// Reserves a sequence number for each event, and returns the first, and the days on which
-    /// their persons scanned their codes: one message for both.
-    pub(super) async fn reserve_sequence(
+/// The first of so many sequence numbers that [`Recording::reserve_sequence`] has reserved.
+fn first_reserved(found: &[AnyRow], count: i64) -> Result<i64, Error> {
+    let reserved = found.first().ok_or(Error::BadRow("no sequence number"))?;
+    let last: i64 = reserved.try_get("last_seq")?;
+    Ok(last - count + 1)
+}
+
+impl<'c> Recording<'_, 'c> {
+    /// Reserves sequence numbers, and returns the first. The same message finds the days on which
+    /// the persons scanned the codes.
+    pub(super) async fn number(
         &mut self,
         new_events: &[NewEvent<'_>],
     ) -> Result<(i64, ScanDays), Error> {
         let count = i64::try_from(new_events.len()).unwrap_or(i64::MAX);
-        let reserve = sqlx::query(
+        let queries = [
+            vec![self.reserve_sequence(count)],
+            self.find_days(new_events),
+        ];
+        let [reserved, days] = self.write.fetch_each(queries).await?;
+        Ok((first_reserved(&reserved, count)?, reading::days(&days)?))
+    }
+
+    /// Reserves a sequence number for each of so many events.
+    fn reserve_sequence(&self, count: i64) -> Query<'c> {
+        sqlx::query(
             "INSERT INTO event_log (appid, last_seq) VALUES ($1, $2)
              ON CONFLICT (appid) DO UPDATE SET last_seq = event_log.last_seq + excluded.last_seq
              RETURNING last_seq",
         )
         .bind(self.write.appid())
-        .bind(count);
-        let queries = [vec![reserve], self.find_days(new_events)];
-        let [reserved, days] = self.write.fetch_each(queries).await?;
-        let reserved = reserved
-            .first()
-            .ok_or(Error::BadRow("no sequence number"))?;
-        let last: i64 = reserved.try_get(0)?;
-        Ok((last - count + 1, reading::days(&days)?))
+        .bind(count)
     }
 
     pub(super) async fn write_events(
@@ -71,12 +81,16 @@ impl Recording<'_, '_> {
                     .bind(scene)
                     .bind(binding);
             }
-            self.write.execute_later(query).await?;
+            // With the id of a binding its sign-in can be claimed.
+            if chunk.iter().any(|(event, _)| event.about.is_of_binding()) {
+                self.write.execute_private(query).await?;
+            } else {
+                self.write.execute_later(query).await?;
+            }
         }
         Ok(())
     }
 
-    /// Writes the states at once: an openid must not be in the text of a statement.
     pub(super) async fn write_states(
         &mut self,
         states: &BTreeMap<Person, FollowerUpdate>,
@@ -99,7 +113,7 @@ impl Recording<'_, '_> {
                     .bind(i64::from(!is_there))
                     .bind(state.seen_at.as_millisecond());
             }
-            query.execute(&mut *self.write).await?;
+            self.write.execute_private(query).await?;
         }
         Ok(())
     }
@@ -209,7 +223,7 @@ impl Recording<'_, '_> {
                     .bind(event.pseudonymous.person.as_str())
                     .bind(event.at().as_millisecond());
             }
-            self.write.execute_later(query).await?;
+            self.write.execute_private(query).await?;
         }
         Ok(())
     }
