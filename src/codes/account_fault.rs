@@ -7,7 +7,8 @@ use wechat::{Api, ApiError, Errcode};
 
 use crate::telemetry;
 
-/// A refusal that lasts until the account's owner does something.
+/// WeChat's last refusal that lasts until the account's owner does something, such as a wrong
+/// secret. It is a record for health checks and metrics, and stops no call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountFault {
     /// When WeChat refused last.

@@ -72,7 +72,8 @@ pub(super) struct UpstreamPermit<'a> {
     _visitors: Option<SemaphorePermit<'a>>,
 }
 
-/// Rate token from the pace of all visitors: none before the mint has taken it, and for a key.
+/// Rate token of the pace, the rate limit of all visitors together: none until a visitor's mint has
+/// taken one, and always none for a key.
 pub(super) type PaceToken = Option<RateToken>;
 
 impl Admission {

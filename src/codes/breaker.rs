@@ -30,7 +30,7 @@ const PROBE_PRECEDENCE: Duration = Duration::from_secs(5);
 /// published, is some thousands.
 pub const HIGH_PRIORITY_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Which calls go first where not all can be made.
+/// Priority of a call at an open circuit breaker: calls with high priority may probe it first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
     /// Caused by a key, or for all callers.
@@ -105,8 +105,9 @@ impl State {
     }
 }
 
-/// The version of the local state before the shared one is read (optimistic concurrency). A read
-/// closes no stop that began or was written since, because it may have missed it.
+/// Version of the breaker's local state, taken before the shared one is read (optimistic
+/// concurrency). A read closes nothing if a stop began or was written since, because it may have
+/// missed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "pass it to `observe`"]
 pub struct StateVersion(u64);

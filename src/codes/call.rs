@@ -15,8 +15,8 @@ use super::token::{TokenError, TokenRefusal, Tokens};
 use crate::clock::Clock;
 use crate::telemetry;
 
-/// What a mint depends on, and how it calls WeChat: with an access token, through the circuit
-/// breaker, again after a refused token.
+/// Dependencies of a mint, and its call to WeChat: through the circuit breaker, with an access
+/// token, and again with a newer one while WeChat refuses the token, a few times at most.
 #[derive(Debug, Clone)]
 pub struct MintDependencies {
     pub wechat: Arc<WeChat>,

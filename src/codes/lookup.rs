@@ -29,7 +29,8 @@ const _: () = assert!(AT_ONCE < db::READ_CONNECTIONS as usize);
 /// How long a caller waits for a permit. Chosen: a hundred look-ups in a healthy database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Single flight of queries by scene, with their results of the last second.
+/// Single flight of look-ups by scene, for callers who get no mint: results are cached for a
+/// second, and few queries run at once.
 #[derive(Debug)]
 pub(super) struct Lookups {
     recent: Cache<Scene, Option<Arc<IssuedCode>>>,

@@ -8,7 +8,8 @@ use crate::telemetry::{self, RateLimitedLog};
 /// The shortest time between two log lines. Strangers can exceed the pace without end.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Counts mints that the pace refused, and logs them once a minute at most.
+/// Rate-limited log of mints refused by the pace, which is the rate limit of all visitors together:
+/// each is counted, and one line a minute is written at most.
 #[derive(Debug, Default)]
 pub(super) struct PaceLog(Mutex<RateLimitedLog>);
 

@@ -10,7 +10,8 @@ use wechat::ticket::IssuedCode;
 use super::freshness::ReuseShare;
 use crate::access::Key;
 
-/// A request for a code, when it came, and from whom.
+/// A request for a code: what is asked for, when it came, and with which API key. Who is charged
+/// for a mint is not in it: that is the `Requester`.
 #[derive(Debug, Clone)]
 pub(super) struct CodeRequest {
     pub(super) spec: CodeSpec,
@@ -76,7 +77,7 @@ pub struct Issued {
     pub source: Source,
 }
 
-/// Whether an issued code is fresh or served stale.
+/// Whether an issued code is fresh, and by which freshness floor, or served stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
     /// Good for such a request until so little of its lifetime is left; zero for a permanent code.

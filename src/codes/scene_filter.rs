@@ -21,7 +21,8 @@ enum FilterValue {
     Text(SceneText),
 }
 
-/// What a scene filter selects: permanent codes, temporary ones, or events of an unknown ticket.
+/// The one thing to which a scene filter is narrowed: permanent codes, temporary ones, or events of
+/// an unknown ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KindFilter {
     Permanent,

@@ -138,7 +138,7 @@ impl Codes {
         if let Some(minted) = self.minter.cached(&request) {
             return Ok(self.issued(minted, &request));
         }
-        // Boxed, so that a request for a known code has no room for it.
+        // Boxed, so that the future of a request for a known code is small.
         let obtained = Box::pin(self.obtain(&request, requester));
         let obtained = tokio::time::timeout(self.timeout, obtained).await;
         match obtained.unwrap_or(Err(Error::Timeout)) {

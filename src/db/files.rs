@@ -18,7 +18,8 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// How many links in a row are followed, as Linux does (`path_resolution(7)`).
 const LINKS_FOLLOWED: usize = 40;
 
-/// Why a file cannot be used as a database, for which no waiting helps.
+/// Why this process cannot read and write SQLite's file, such as a missing folder, permissions or a
+/// read-only mount. Waiting does not help.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used by user {user}: {}{cause}", path.display(), linked(link.as_deref()))]
 pub struct FileProblem {

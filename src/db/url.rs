@@ -38,7 +38,8 @@ enum Location {
     Server,
 }
 
-/// SQLite's file, as the URL describes it.
+/// SQLite's file on disk, as the URL describes it: its path, and whether it may be created and
+/// written.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DatabaseFile {
     pub(crate) path: PathBuf,

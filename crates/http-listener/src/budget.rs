@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio_util::sync::CancellationToken;
 
-/// A byte budget of requests in memory, unfinished heads or bodies, which evicts the oldest
-/// reservation when it runs out (memory admission).
-/// Clones share the budget.
+/// Memory admission: a byte budget of heads, or of bodies, which evicts the oldest unfinished one
+/// when it runs out. A whole body stays charged until it is dropped. Clones share the budget.
 #[derive(Debug, Clone)]
 pub struct ByteBudget(Arc<Inner>);
 

@@ -15,7 +15,7 @@ pub struct BufferedBody {
     _pinned: Pinned,
 }
 
-/// Why a body was not read.
+/// Why a body was not read: too large, incomplete, or evicted from its byte budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// The body exceeds its maximum, or announces that it will.

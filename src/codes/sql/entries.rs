@@ -11,7 +11,8 @@ use wechat::ticket::IssuedCode;
 use super::columns;
 use crate::db::{Error, Query, Transaction, placeholders, row};
 
-/// The row of a scene: its code, or the intent of a permanent code that is not there yet.
+/// The row of a scene of any kind: its code, or the intent of a permanent code that is not stored
+/// yet.
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
     Code(Box<IssuedCode>),

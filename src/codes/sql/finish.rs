@@ -36,7 +36,8 @@ pub struct MintedCode {
     pub is_visitors: bool,
 }
 
-/// What to add to the counters of the day for mints whose codes will not be stored.
+/// Mints to be counted for the day without their codes, which are not stored: the write-behind
+/// queue was full, the database can never take the code, or it was the doctor's.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct UncountedMints {
     /// Of keys and visitors together.

@@ -10,7 +10,7 @@ use crate::limits::Limits;
 /// Duration of a lingering close; chosen: some round trips.
 const LINGERING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a connection is doing.
+/// Phase of a connection, by what it waits for or does. The TLS handshake belongs to `New`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Waits for the first byte.

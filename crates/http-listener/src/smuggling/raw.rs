@@ -10,7 +10,8 @@ use super::ambiguity::Ambiguity;
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 
-/// Scans the bytes of a connection, head by head, for request smuggling.
+/// Scanner for request smuggling: reads the raw bytes of a connection along with hyper, head by
+/// head. A head is judged once hyper has parsed it, which gives the length of its body.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
     position: Position,

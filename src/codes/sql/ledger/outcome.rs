@@ -45,7 +45,8 @@ impl Confirm {
     }
 }
 
-/// Deletes an intent whose call was not made; a repeat leaves the intent that was there before.
+/// Takes back an intent for which no code was made: deletes it, or restores the older intent that
+/// it took over.
 pub(super) struct Withdraw(pub(super) Intent);
 
 impl Command for Withdraw {
