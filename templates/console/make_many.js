@@ -29,7 +29,7 @@ const costOf = ({ new_permanent, permanent_left }, changed) => {
   if (new_permanent > permanent_left) return filled(words.cost_too_many, counts);
   const ofNew = new_permanent > 0 ? filled(words.cost_many, counts) : "";
   const ofChanged = changed > 0 ? filled(words.cost_changed, { changed: number(changed) }) : "";
-  return [ofNew, ofChanged].filter(Boolean).join(" ");
+  return [ofNew, ofChanged].filter(Boolean).join(words.between_sentences);
 };
 
 const confirmation = (count, changed) => {

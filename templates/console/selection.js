@@ -24,6 +24,15 @@ export const isPicked = (item) => all || picked.has(identity(item));
 
 const size = () => all ? total : picked.size;
 
+/** Which of them are archived: "none", "some" or "all". */
+const archivedOnes = () => {
+  // Of all that match, the filter says it.
+  if (all) return { "": "none", true: "all" }[filterState().archived] ?? "some";
+  const items = [...picked.values()];
+  if (items.every((item) => item.archived)) return "all";
+  return items.some((item) => item.archived) ? "some" : "none";
+};
+
 /** The report of what was done stays after the selection is gone. */
 const show = () => {
   const count = size();
@@ -32,6 +41,7 @@ const show = () => {
   setText(at("pick_none"), count === 0 ? words.close : words.pick_none);
   at("selection").hidden = count === 0 && at("outcome").textContent === "";
   at("deeds").hidden = count === 0;
+  at("deeds").dataset.archived = archivedOnes();
   setText(at("selected"), count === 0 ? "" : filled(words.selected, { count: number(count) }));
   at("pick_all").hidden = all || total <= picked.size;
   setText(at("pick_all"), filled(words.pick_all, { total: number(total) }));

@@ -290,12 +290,16 @@ async fn groups_are_cleared_by_a_button_of_their_own_and_archived_ones_come_back
     page.until("document.querySelector('#list tbody [data-part=group]').textContent === ''")
         .await;
     page.click("#pick_page").await;
+    page.until("archive.checkVisibility() && !bring_back.checkVisibility()")
+        .await;
     page.click("#archive").await;
     page.until_listed(&[]).await;
     page.choose("[name=archived]", "true").await;
     page.until_listed(&["Shop 03", "Shop 02", "Shop 01"]).await;
     page.click("#pick_page").await;
     page.until("selected.textContent === '3 selected'").await;
+    page.until("bring_back.checkVisibility() && !archive.checkVisibility()")
+        .await;
     page.click("#bring_back").await;
     page.until("outcome.textContent === 'Done: 3.'").await;
     page.until_listed(&[]).await;
