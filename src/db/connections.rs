@@ -16,6 +16,7 @@ use super::command::{BatchCommand, Command, Urgency};
 use super::error::Error;
 use super::health::Health;
 use super::integrity::{Damage, IntegrityCheck};
+use super::key_lookup::KeyLookup;
 use super::limits::{DEADLINE, LONG_READ_DEADLINE};
 use super::pool;
 use super::transaction::Transaction;
@@ -98,6 +99,11 @@ impl Connections {
     /// An expression for the database's time, in milliseconds.
     pub(crate) fn now_sql(&self) -> &'static str {
         clocks::now_sql(self.dialect)
+    }
+
+    /// How to find the rows of many keys.
+    pub(crate) fn key_lookup(&self) -> KeyLookup {
+        KeyLookup::new(self.dialect)
     }
 
     /// Returns an executor of single statements that read.

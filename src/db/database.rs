@@ -14,6 +14,7 @@ use super::command::BatchCommand;
 use super::connections::Connections;
 use super::error::Error;
 use super::integrity::Damage;
+use super::key_lookup::KeyLookup;
 use super::limits::CLOSE_TIMEOUT;
 use super::transaction::Transaction;
 use crate::clock::Clock;
@@ -108,6 +109,11 @@ impl Database {
     /// An SQL expression for the database's time in milliseconds, on which all replicas agree.
     pub(crate) fn now_sql(&self) -> &'static str {
         self.connections.now_sql()
+    }
+
+    /// How to find the rows of many keys.
+    pub(crate) fn key_lookup(&self) -> KeyLookup {
+        self.connections.key_lookup()
     }
 
     /// Reads once admitted, and cuts the call off at its deadline.

@@ -24,6 +24,9 @@ pub(super) const MAX_GROUP: usize = 100;
 /// The most rows that one statement removes, so that no writer waits long behind it.
 pub(super) const MAX_PURGE_BATCH: usize = 500;
 
+/// The numbers of rows that SQLite's statements have, the largest first.
+pub(super) const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
+
 /// How often a group of writes waits for the lock of another process. Chosen: a replica that froze
 /// with the lock loses it after a second, and each wait is shorter than that.
 pub(super) const MAX_BEGINS: u32 = 4;

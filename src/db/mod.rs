@@ -1,4 +1,4 @@
-//! One account's database: SQLite or PostgreSQL, under one SQL text.
+//! One account's database: SQLite or PostgreSQL, by nearly the same SQL.
 //!
 //! Read [`Database`] first. Reads have a connection pool with admission control; all writes are
 //! commands, which one task commits in groups. Every call has a deadline, and all share one health
@@ -20,6 +20,7 @@ mod files;
 mod group;
 mod health;
 mod integrity;
+mod key_lookup;
 mod limits;
 mod literals;
 mod new_file;
@@ -56,6 +57,7 @@ pub use self::server_refusal::ServerRefusal;
 
 pub(crate) use self::admission::ReadKind;
 pub(crate) use self::command::{BatchCommand, Command, Purge, Urgency};
+pub(crate) use self::key_lookup::KeyLookup;
 pub(crate) use self::limits::READ_CONNECTIONS;
 pub(crate) use self::open_error::classify;
 pub(crate) use self::statement::Query;

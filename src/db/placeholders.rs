@@ -2,8 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 
+use super::limits::SQLITE_CHUNKS;
 use super::statement::Query;
-use super::transaction::SQLITE_CHUNKS;
 
 /// Up to so many rows a statement is kept ready by its connection: the largest chunk of
 /// [`Transaction::chunks`](super::Transaction::chunks) with SQLite. A larger one takes the database

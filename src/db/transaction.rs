@@ -15,7 +15,8 @@ use sqlx::error::BoxDynError;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Describe, Execute, Executor, SqlStr};
 
 use super::error::Error;
-use super::limits::{DEADLINE, MAX_PURGE_BATCH};
+use super::key_lookup::KeyLookup;
+use super::limits::{DEADLINE, MAX_PURGE_BATCH, SQLITE_CHUNKS};
 use super::pipeline::{Batching, Pipeline};
 use super::statement::{Query, Results, Statement};
 use super::url::Dialect;
@@ -39,9 +40,6 @@ pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// What is acknowledged is on the server's disk, where an operator has switched that off too. Other
 /// values, such as those that wait for standby servers, stay.
 pub(super) const SYNC_COMMITS: &str = "SELECT set_config('synchronous_commit', 'local', true) WHERE current_setting('synchronous_commit') = 'off'";
-
-/// The numbers of rows that SQLite's statements have, the largest first.
-pub(super) const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
 
 /// The most rows of a statement of PostgreSQL, whose values are 65,535 at most.
 const POSTGRES_CHUNK: usize = 128;
@@ -197,6 +195,11 @@ impl<'c> Transaction<'c> {
     /// The account, which is the first column of every key.
     pub(crate) fn appid(&self) -> &'c str {
         self.appid
+    }
+
+    /// How to find the rows of many keys.
+    pub(crate) fn key_lookup(&self) -> KeyLookup {
+        KeyLookup::new(self.dialect)
     }
 
     /// The most rows that a statement may remove: fewer while the database is slow.

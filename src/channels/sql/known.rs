@@ -12,7 +12,7 @@ use super::store::ChannelStore;
 use crate::channels::channel::Channel;
 use crate::channels::label_sort::label_sort;
 use crate::codes::columns;
-use crate::db::{Error, ReadKind, placeholders};
+use crate::db::{Error, KeyLookup, ReadKind, placeholders};
 
 /// The scenes or names of one statement. Chosen: some milliseconds, far below a read's deadline.
 const CHUNK: usize = 100;
@@ -43,7 +43,7 @@ impl ChannelStore {
     ) -> Result<HashMap<Scene, KnownScene>, Error> {
         let mut known = HashMap::new();
         for chunk in scenes.chunks(CHUNK) {
-            let sql = known_sql(chunk.len());
+            let sql = known_sql(self.db.key_lookup(), chunk.len());
             let mut query = placeholders::query(sql, chunk.len(), self.db.appid());
             for scene in chunk {
                 query = query
@@ -71,8 +71,8 @@ impl ChannelStore {
     ) -> Result<HashMap<(String, bool), Scene>, Error> {
         let mut named: HashMap<_, Scene> = HashMap::new();
         for chunk in labels.chunks(CHUNK) {
-            let mut query =
-                placeholders::query(named_sql(chunk.len()), chunk.len(), self.db.appid());
+            let sql = named_sql(self.db.key_lookup(), chunk.len());
+            let mut query = placeholders::query(sql, chunk.len(), self.db.appid());
             for label in chunk {
                 query = query.bind(label_sort(label)).bind(*label);
             }
@@ -102,18 +102,20 @@ fn known_scene(row: &AnyRow) -> Result<KnownScene, Error> {
     })
 }
 
-fn known_sql(scenes: usize) -> String {
+fn known_sql(key_lookup: KeyLookup, scenes: usize) -> String {
     let now = 2 + 2 * scenes;
+    let channel = key_lookup.left_join(
+        "channel",
+        "channel.appid = $1 AND channel.kind = wanted.kind AND channel.scene = wanted.scene",
+    );
+    let is_wanted = columns::has_scene_of("wanted", key_lookup);
+    let is_valid = format!("(code.expires_at IS NULL OR code.expires_at > ${now})");
+    let code = key_lookup.left_join("code", &format!("{is_wanted} AND {is_valid}"));
     format!(
         "WITH wanted (kind, scene) AS (VALUES {})
          SELECT wanted.kind, wanted.scene, channel.label, channel.group_name, channel.reply,
            CAST(CASE WHEN code.scene IS NULL THEN 0 WHEN code.ticket IS NULL THEN 1 ELSE 2 END AS BIGINT) AS code
-         FROM wanted
-         LEFT JOIN channel
-           ON channel.appid = $1 AND channel.kind = wanted.kind AND channel.scene = wanted.scene
-         LEFT JOIN code
-           ON code.appid = $1 AND code.kind = wanted.kind AND code.scene = wanted.scene
-              AND (code.expires_at IS NULL OR code.expires_at > ${now})
+         FROM wanted {channel} {code}
          WHERE channel.scene IS NOT NULL OR code.scene IS NOT NULL",
         placeholders::rows(scenes, 2)
     )
@@ -121,14 +123,17 @@ fn known_sql(scenes: usize) -> String {
 
 /// Builds the query for one scene of each kind, however many have the name. The index of names has
 /// them in their order.
-fn named_sql(labels: usize) -> String {
+fn named_sql(key_lookup: KeyLookup, labels: usize) -> String {
     let now = 2 + 2 * labels;
+    let is_named =
+        "code.appid = $1 AND code.label_sort = wanted.label_sort AND code.label = wanted.label
+       AND code.label_sort IS NOT NULL";
+    let is_valid = format!("(code.expires_at IS NULL OR code.expires_at > ${now})");
+    let code = key_lookup.join("code", &format!("{is_named} AND {is_valid}"));
     format!(
         "WITH wanted (label_sort, label) AS (VALUES {})
          SELECT code.label, code.kind, MIN(code.scene) AS scene
-         FROM wanted JOIN code
-           ON code.appid = $1 AND code.label_sort = wanted.label_sort AND code.label = wanted.label
-         WHERE code.label_sort IS NOT NULL AND (code.expires_at IS NULL OR code.expires_at > ${now})
+         FROM wanted {code}
          GROUP BY code.label, code.kind",
         placeholders::rows(labels, 2)
     )

@@ -1,7 +1,5 @@
 //! The pages of a list of codes, in each order.
 
-use wechat::scene::{Scene, SceneValue};
-
 use super::columns::record;
 use super::statement::Statement;
 use super::store::ChannelStore;
@@ -189,20 +187,11 @@ fn push_after(statement: &mut Statement, columns: &[&str], order: Order, after: 
     statement.push_value(after.scene.kind().action_name());
     statement.push(", ");
     if after.key == PositionKey::Scene {
-        statement.push_value(scene_digits(&after.scene));
+        statement.push_value(columns::scene_digits(&after.scene));
         statement.push(", ");
     }
     statement.push_value(columns::scene_text(&after.scene).as_str());
     statement.push(")");
-}
-
-/// Computes the column `scene_digits`: numbers are in the order of their length, then of their
-/// digits.
-fn scene_digits(scene: &Scene) -> i64 {
-    match scene.value() {
-        SceneValue::Id(id) => i64::from(id.checked_ilog10().unwrap_or(0)) + 1,
-        SceneValue::Text(_) => 0,
-    }
 }
 
 #[cfg(test)]
@@ -279,20 +268,6 @@ mod tests {
                 let plan = store.db.plan(statement.sql).await;
                 assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
             }
-        }
-    }
-
-    #[test]
-    fn digits_of_a_scene_are_counted() {
-        for (scene, want) in [
-            ("QR_SCENE:1", 1),
-            ("QR_SCENE:9", 1),
-            ("QR_LIMIT_SCENE:10", 2),
-            ("QR_LIMIT_SCENE:100000", 6),
-            ("QR_SCENE:4294967295", 10),
-            ("QR_STR_SCENE:123", 0),
-        ] {
-            assert_eq!(scene_digits(&scene.parse().unwrap()), want, "{scene}");
         }
     }
 }

@@ -9,7 +9,7 @@ use wechat::scene::Scene;
 use wechat::ticket::IssuedCode;
 
 use super::columns;
-use crate::db::{Error, Query, Transaction, placeholders, row};
+use crate::db::{Error, KeyLookup, Query, Transaction, placeholders, row};
 
 /// The row of a scene of any kind: its code, or the intent of a permanent code that is not stored
 /// yet.
@@ -26,7 +26,7 @@ pub(super) fn find_entries<'q>(
 ) -> Vec<Query<'q>> {
     let scenes: Vec<_> = scenes.into_iter().collect();
     let queries = write.chunks(&scenes).map(|chunk| {
-        let sql = find_sql(chunk.len());
+        let sql = find_sql(write.key_lookup(), chunk.len());
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for scene in chunk {
             query = query
@@ -46,13 +46,13 @@ pub(super) fn entries(found: &[AnyRow]) -> Result<HashMap<Scene, Entry>, Error> 
     entries.collect()
 }
 
-fn find_sql(scenes: usize) -> String {
+fn find_sql(key_lookup: KeyLookup, scenes: usize) -> String {
+    let values = placeholders::rows(scenes, 2);
+    let code = key_lookup.join("code", &columns::has_scene_of("wanted", key_lookup));
     format!(
-        "WITH wanted (kind, scene) AS (VALUES {})
+        "WITH wanted (kind, scene) AS (VALUES {values})
          SELECT code.kind, code.scene, ticket, url, minted_at, asked, granted, attempts
-         FROM wanted JOIN code
-           ON code.appid = $1 AND code.kind = wanted.kind AND code.scene = wanted.scene",
-        placeholders::rows(scenes, 2)
+         FROM wanted {code}"
     )
 }
 
@@ -77,8 +77,11 @@ mod tests {
     #[tokio::test]
     async fn entries_are_found_by_their_keys() {
         let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
-        let plan = store.db.plan(find_sql(3)).await;
-        let keys = |step: &String| step.contains("(appid=? AND kind=? AND scene=?)");
-        assert!(plan.iter().any(keys), "{plan:?}");
+        for scenes in [1, 4, 16] {
+            let plan = store.db.plan(find_sql(store.db.key_lookup(), scenes)).await;
+            let key =
+                "SEARCH code USING INDEX sqlite_autoindex_code_1 (appid=? AND kind=? AND scene=?)";
+            assert_eq!(plan.last().unwrap(), key, "{scenes}: {plan:?}");
+        }
     }
 }

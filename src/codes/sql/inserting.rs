@@ -7,29 +7,32 @@ use sqlx::query::Query;
 use wechat::scene::Scene;
 
 use super::columns;
-use crate::db::placeholders;
+use crate::db::{KeyLookup, placeholders};
 use crate::text::folded;
 
 /// Builds a statement that inserts rows with these columns besides those of every code. Each row is
 /// bound by [`bind_row`] and then by the values of these columns. `ON CONFLICT` may be appended.
-pub(super) fn insert_sql(rows: usize, columns: &[&str]) -> String {
+pub(super) fn insert_sql(key_lookup: KeyLookup, rows: usize, columns: &[&str]) -> String {
     let named = |table: &str| {
         let columns = columns.iter().map(|column| format!(", {table}{column}"));
         columns.collect::<String>()
     };
+    let channel = key_lookup.left_join(
+        "channel",
+        "channel.appid = $1 AND channel.kind = new.kind AND channel.scene = new.scene",
+    );
     format!(
         "WITH new (kind, scene, folded_scene, created_by, minted_at{plain}) AS (VALUES {values})
          INSERT INTO code (appid, kind, scene, folded_scene, created_by, minted_at, created_at{plain},
              scene_digits, label, group_name, archived, label_sort, folded_names)
          SELECT $1, new.kind, new.scene, NULLIF(new.folded_scene, ''), NULLIF(new.created_by, ''),
              new.minted_at, new.minted_at{of_new},
-             CASE WHEN new.kind IN ('QR_SCENE', 'QR_LIMIT_SCENE') THEN length(new.scene) ELSE 0 END,
-             channel.label, channel.group_name, COALESCE(channel.archived, 0), channel.label_sort, channel.folded_names
-         FROM new LEFT JOIN channel
-           ON channel.appid = $1 AND channel.kind = new.kind AND channel.scene = new.scene
+             {digits}, channel.label, channel.group_name, COALESCE(channel.archived, 0), channel.label_sort, channel.folded_names
+         FROM new {channel}
          WHERE TRUE",
         plain = named(""),
         of_new = named("new."),
+        digits = columns::digits_sql("new"),
         values = placeholders::rows(rows, 5 + columns.len()),
     )
 }

@@ -207,10 +207,10 @@ pub(super) async fn release_leases_later(
 
 fn release_queries<'q>(write: &Transaction<'q>, rows: &[&LeaseRow]) -> Vec<Query<'q>> {
     let queries = write.chunks(rows).map(|chunk| {
-        let sql = format!(
-            "DELETE FROM lease WHERE appid = $1 AND (name, holder) IN (VALUES {})",
-            placeholders::rows(chunk.len(), 2)
-        );
+        let is_released = write
+            .key_lookup()
+            .is_any("lease", &["name", "holder"], chunk.len());
+        let sql = format!("DELETE FROM lease WHERE {is_released}");
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for row in chunk {
             query = query.bind(row.name.clone()).bind(row.holder.clone());

@@ -22,11 +22,14 @@ impl CodeStore {
     /// # Errors
     /// When the database cannot be used.
     pub async fn find(&self, scene: &Scene) -> Result<Option<IssuedCode>, Error> {
+        // By `scene_digits` for the reason of `columns::has_scene_of`.
         let query = sqlx::query(
-            "SELECT ticket, url, minted_at, asked, granted FROM code WHERE appid = $1 AND kind = $2 AND scene = $3",
+            "SELECT ticket, url, minted_at, asked, granted FROM code
+             WHERE appid = $1 AND kind = $2 AND scene_digits = $3 AND scene = $4",
         )
         .bind(self.db.appid())
         .bind(scene.kind().action_name())
+        .bind(columns::scene_digits(scene))
         .bind(columns::scene_text(scene));
         self.db
             .read(ReadKind::Short, async {
@@ -56,7 +59,7 @@ pub(super) async fn save_all(
 ) -> Result<(), Error> {
     for chunk in write.chunks(codes) {
         let columns = ["ticket", "url", "asked", "granted", "expires_at", "url_key"];
-        let insert = insert_sql(chunk.len(), &columns);
+        let insert = insert_sql(write.key_lookup(), chunk.len(), &columns);
         let sql = format!(
             "{insert} ON CONFLICT (appid, kind, scene) DO UPDATE SET
                  ticket = excluded.ticket, url = excluded.url, minted_at = excluded.minted_at,

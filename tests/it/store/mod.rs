@@ -8,6 +8,7 @@ mod contract;
 mod copy;
 mod events;
 mod files;
+mod index_reads;
 mod integrity;
 mod locks;
 mod opening;

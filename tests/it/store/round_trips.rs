@@ -33,7 +33,7 @@ fn new_scene() -> Scene {
     Scene::Temporary(TemporaryScene::Text(text.parse().unwrap()))
 }
 
-async fn begin(store: &Stores, scene: &Scene) -> Lease {
+pub(super) async fn begin(store: &Stores, scene: &Scene) -> Lease {
     let begin = BeginMint {
         scene: scene.clone(),
         is_good_enough: Box::new(|_| false),
@@ -46,7 +46,7 @@ async fn begin(store: &Stores, scene: &Scene) -> Lease {
     }
 }
 
-async fn finish(store: &Stores, scene: Scene, lease: Lease) {
+pub(super) async fn finish(store: &Stores, scene: Scene, lease: Lease) {
     let ticket = Uuid::now_v7().simple().to_string();
     let minted = MintedCode {
         scene,

@@ -69,7 +69,11 @@ pub(in crate::codes::sql) async fn record_all(
 /// the intent says.
 async fn write_results(write: &mut Transaction<'_>, codes: &[NewEntry<'_>]) -> Result<(), Error> {
     for chunk in write.chunks(codes) {
-        let insert = insert_sql(chunk.len(), &["ticket", "url", "url_key"]);
+        let insert = insert_sql(
+            write.key_lookup(),
+            chunk.len(),
+            &["ticket", "url", "url_key"],
+        );
         let sql = format!(
             "{insert} ON CONFLICT (appid, kind, scene) DO UPDATE SET
                  ticket = excluded.ticket, url = excluded.url, url_key = excluded.url_key

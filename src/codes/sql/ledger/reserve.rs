@@ -187,7 +187,7 @@ impl Reserve {
 /// Writes intents of scenes that have no entry.
 async fn write_intents(write: &mut Transaction<'_>, intents: &[Intent]) -> Result<(), Error> {
     for chunk in write.chunks(intents) {
-        let sql = insert_sql(chunk.len(), &[]);
+        let sql = insert_sql(write.key_lookup(), chunk.len(), &[]);
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for intent in chunk {
             let created_by = intent.created_by.as_deref();

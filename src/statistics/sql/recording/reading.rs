@@ -15,7 +15,7 @@ use super::{
 };
 use crate::channels;
 use crate::codes::columns as scene_columns;
-use crate::db::{Error, Query, placeholders, row};
+use crate::db::{Error, KeyLookup, Query, placeholders, row};
 use crate::statistics::privacy::Person;
 use crate::statistics::tally::{Attribution, FirstTouch, FollowerState};
 
@@ -50,9 +50,10 @@ impl<'c> Recording<'_, 'c> {
     }
 
     /// Finds the rows of values, in chunks, by a statement for so many.
-    fn find_by(&self, sql: impl Fn(usize) -> String, values: &[&str]) -> Vec<Query<'c>> {
+    fn find_by(&self, sql: impl Fn(KeyLookup, usize) -> String, values: &[&str]) -> Vec<Query<'c>> {
         let queries = self.write.chunks(values).map(|chunk| {
-            let query = placeholders::query(sql(chunk.len()), chunk.len(), self.write.appid());
+            let sql = sql(self.write.key_lookup(), chunk.len());
+            let query = placeholders::query(sql, chunk.len(), self.write.appid());
             chunk.iter().fold(query, |query, value| query.bind(*value))
         });
         queries.collect()
@@ -94,36 +95,50 @@ pub(super) fn days(found: &[AnyRow]) -> Result<ScanDays, Error> {
     Ok(days)
 }
 
-pub(super) fn stored_sql(events: usize) -> String {
-    format!(
-        "SELECT id FROM event WHERE appid = $1 AND id IN ({})",
-        placeholders::list(events)
-    )
+pub(super) fn stored_sql(key_lookup: KeyLookup, events: usize) -> String {
+    let event = key_lookup.join("event", "event.appid = $1 AND event.id = wanted.id");
+    let values = placeholders::rows(events, 1);
+    format!("WITH wanted (id) AS (VALUES {values}) SELECT event.id FROM wanted {event}")
 }
 
 /// Builds the query for what tickets lead to: code, binding and reply. Only temporary codes with a
 /// text are of bindings; no channel has the scene of one.
-pub(super) fn targets_sql(tickets: usize) -> String {
+pub(super) fn targets_sql(key_lookup: KeyLookup, tickets: usize) -> String {
+    let ticket = key_lookup.join(
+        "ticket",
+        "ticket.appid = $1 AND ticket.ticket = wanted.ticket",
+    );
+    let binding = key_lookup.left_join(
+        "binding",
+        "binding.appid = $1 AND binding.scene = ticket.scene AND ticket.kind = 'QR_STR_SCENE'",
+    );
+    let channel = key_lookup.left_join(
+        "channel",
+        "channel.appid = $1 AND channel.kind = ticket.kind AND channel.scene = ticket.scene",
+    );
     format!(
-        "SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at, binding.person,
+        "WITH wanted (ticket) AS (VALUES {})
+         SELECT ticket.ticket, ticket.kind, ticket.scene, binding.id, binding.expires_at, binding.person,
            COALESCE(binding.reply, channel.reply) AS reply
-         FROM ticket
-         LEFT JOIN binding
-           ON binding.appid = ticket.appid AND binding.scene = ticket.scene AND ticket.kind = 'QR_STR_SCENE'
-         LEFT JOIN channel
-           ON channel.appid = ticket.appid AND channel.kind = ticket.kind AND channel.scene = ticket.scene
-         WHERE ticket.appid = $1 AND ticket.ticket IN ({})",
-        placeholders::list(tickets)
+         FROM wanted {ticket} {binding} {channel}",
+        placeholders::rows(tickets, 1)
     )
 }
 
-pub(super) fn people_sql(persons: usize) -> String {
+pub(super) fn people_sql(key_lookup: KeyLookup, persons: usize) -> String {
+    let follower = key_lookup.join(
+        "follower",
+        "follower.appid = $1 AND follower.person = wanted.person",
+    );
+    let newcomer = key_lookup.left_join(
+        "newcomer",
+        "newcomer.appid = $1 AND newcomer.person = wanted.person",
+    );
     format!(
-        "SELECT follower.person, seen_at, away, newcomer.at, kind, scene, day
-         FROM follower LEFT JOIN newcomer
-           ON newcomer.appid = follower.appid AND newcomer.person = follower.person
-         WHERE follower.appid = $1 AND follower.person IN ({})",
-        placeholders::list(persons)
+        "WITH wanted (person) AS (VALUES {})
+         SELECT follower.person, seen_at, away, newcomer.at, kind, scene, day
+         FROM wanted {follower} {newcomer}",
+        placeholders::rows(persons, 1)
     )
 }
 
