@@ -3,6 +3,7 @@
 
 pub mod mangled;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::Utf8Error;
 
@@ -27,10 +28,13 @@ pub fn pieces(raw: &str) -> impl Iterator<Item = (&str, &str)> {
 ///
 /// # Errors
 /// If the text is not UTF-8.
-pub fn decoded(piece: &str) -> Result<String, Utf8Error> {
+pub fn decoded(piece: &str) -> Result<Cow<'_, str>, Utf8Error> {
+    if !piece.contains('+') {
+        return percent_decode_str(piece).decode_utf8();
+    }
     let spaced = piece.replace('+', " ");
     let text = percent_decode_str(&spaced).decode_utf8()?;
-    Ok(text.into_owned())
+    Ok(Cow::Owned(text.into_owned()))
 }
 
 /// Parses form-encoded text into decoded names and values, in their order.
@@ -39,7 +43,7 @@ pub fn decoded(piece: &str) -> Result<String, Utf8Error> {
 /// If the text is not UTF-8.
 pub fn pairs(raw: &str) -> Result<Vec<(String, String)>, Utf8Error> {
     pieces(raw)
-        .map(|(name, value)| Ok((decoded(name)?, decoded(value)?)))
+        .map(|(name, value)| Ok((decoded(name)?.into_owned(), decoded(value)?.into_owned())))
         .collect()
 }
 

@@ -10,6 +10,7 @@
 
 mod decode;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -148,7 +149,7 @@ impl Segment {
     }
 
     /// The name that a strict parser sees.
-    fn strict_name(&self) -> String {
+    fn strict_name(&self) -> Cow<'_, str> {
         let segment = &self.sent[1..];
         let name = segment.split_once('=').map_or(segment, |(name, _)| name);
         decoded(name).unwrap_or_default()
@@ -321,7 +322,7 @@ fn strip_amp(mut name: &str) -> &str {
 fn excerpt(sent: &str) -> String {
     let shown = decoded(sent).ok();
     let shown = shown.filter(|text| !text.is_ascii() && !text.chars().any(char::is_control));
-    let shown = shown.unwrap_or_else(|| sent.to_owned());
+    let shown = shown.unwrap_or(Cow::Borrowed(sent));
     shown.chars().take(MAX_EXCERPT_LEN).collect()
 }
 

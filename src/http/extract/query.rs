@@ -1,5 +1,6 @@
 //! The query of `/qrcode`, parsed strictly: no misspelt, repeated or hidden parameter is ignored.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -279,7 +280,8 @@ pub(crate) fn refuse_mangled(raw: &str, known: &[&str]) -> Result<(), Problem> {
 
 /// Decodes one name or value.
 fn form_decoded(piece: &str, name: &str) -> Result<String, Problem> {
-    form::decoded(piece).map_err(|_| Problem::invalid_parameter(name, not_utf_8()))
+    let decoded = form::decoded(piece).map(Cow::into_owned);
+    decoded.map_err(|_| Problem::invalid_parameter(name, not_utf_8()))
 }
 
 fn not_utf_8() -> Message {

@@ -1,6 +1,8 @@
 //! The negotiated representation and language of a response, errors included. It never fails: what
 //! cannot be parsed counts as absent.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::form;
@@ -34,7 +36,7 @@ impl View {
         }
         let raw = uri.query().unwrap_or_default();
         let named = extension(uri.path())
-            .map(str::to_owned)
+            .map(Cow::Borrowed)
             .or_else(|| first(raw, "format"))
             .and_then(|text| text.parse().ok());
         let spoken = first(raw, "lang").and_then(|text| text.parse().ok());
@@ -98,7 +100,7 @@ fn extension(path: &str) -> Option<&str> {
 }
 
 /// The first value of a parameter, decoded.
-fn first(raw: &str, name: &str) -> Option<String> {
+fn first<'q>(raw: &'q str, name: &str) -> Option<Cow<'q, str>> {
     let is_it = |piece: &str| form::decoded(piece).is_ok_and(|decoded| decoded == name);
     let (_, value) = form::pieces(raw).find(|(piece, _)| is_it(piece))?;
     form::decoded(value).ok()
