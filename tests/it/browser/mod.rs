@@ -125,6 +125,9 @@ async fn violations(page: &mut Page) -> Value {
     .await
 }
 
+/// Boxes with a part that is read by scrolling sideways only.
+const SIDEWAYS: &str = "[...document.querySelectorAll('.scroll')].filter(it => it.scrollWidth > it.clientWidth).map(it => it.outerHTML.slice(0, 99))";
+
 /// What every page of ours owes to its reader.
 async fn check_reading(page: &mut Page, name: &str) {
     let complaints = page.complaints().await;
@@ -133,6 +136,8 @@ async fn check_reading(page: &mut Page, name: &str) {
     let content = page.eval("document.scrollingElement.scrollWidth").await;
     let window = u64::from(page.screen.width);
     assert!(content.as_u64().unwrap() <= window, "{name}: {content} px");
+    let sideways = page.eval(SIDEWAYS).await;
+    assert_eq!(sideways, json!([]), "{name}: scrolls sideways");
     assert_eq!(
         page.eval(SMALL_TARGETS).await,
         json!([]),

@@ -43,10 +43,15 @@ async fn the_console_is_readable_in_every_state() {
             page.open_console(&app, &format!("/codes/import?lang={lang}"), keys::ADMIN)
                 .await;
             check(&mut page, &name("import")).await;
-            page.fill("#lines", &format!("一号店\n{}", "长".repeat(101)))
-                .await;
+            let [group, scene] = ["华东".repeat(20), "s".repeat(64)];
+            let wrong = "长".repeat(101);
+            let lines = format!("名称\t分组\t场景值\n一号店\t{group}\t{scene}\n{wrong}\t\t");
+            page.fill("#lines", &lines).await;
             page.click("#check").await;
             page.until("!plan.hidden").await;
+            page.click("#shown_rows [value='']").await;
+            page.until("document.querySelectorAll('#rows tbody tr').length === 2")
+                .await;
             check(&mut page, &name("plan")).await;
             page.open_console(&app, &format!("/codes/print?lang={lang}"), keys::ADMIN)
                 .await;
