@@ -183,7 +183,15 @@ def check_connections(base, port, plain, certificate, relay, folder):
         made = plain.ask("GET", f"{base}/qrcode.json?scene_id={scene}&permanent=true", with_key())
         expect(made[0] == 200, f"scene {scene}: {made}")
     want = {path: plain.ask("GET", path)[2] for path in set(paths)}
-    for version, flags in [("2", ["--http2", "--parallel", "--parallel-max", str(PARALLEL)]), ("1.1", ["--http1.1"])]:
+    # Both ends are kept. Over HTTP/2 a proxy opens as many connections to the service as there are
+    # requests at once, and some more: Caddy, by net/http of Go, opens one when none is idle, and if
+    # another becomes idle first, that takes the request and both are kept. Seen: 51 for 50 requests.
+    # Twice as many is chosen; with Caddy's default of 32 idle connections they were over 300.
+    # Requests one after another find a connection that is open, by each of nginx's two workers.
+    for version, flags, most in [
+        ("2", ["--http2", "--parallel", "--parallel-max", str(PARALLEL)], 2 * PARALLEL),
+        ("1.1", ["--http1.1"], 4),
+    ]:
         before = relay.connections
         listed = "".join(f'url = "https://localhost:{port}{path}"\noutput = "{folder}/{n}"\n' for n, path in enumerate(paths))
         command = ["curl", "--silent", "--show-error", "--fail", "--cacert", certificate, *flags, "--config", "-",
@@ -197,10 +205,9 @@ def check_connections(base, port, plain, certificate, relay, folder):
             expect((folder / str(n)).read_bytes() == want[path], f"HTTP/{version}: another body of {path}")
         opened, behind = sum(int(answer[2]) for answer in answers), relay.connections - before
         print(f"  {REQUESTS} requests over HTTP/{version}: {opened} connections to the proxy, {behind} to wxqr")
-        # Both ends are kept: a proxy may end a connection after a thousand requests, and opens no
-        # more than are used at once.
+        # A proxy may end a connection after a thousand requests.
         expect(opened <= 2, f"HTTP/{version}: {opened} connections to the proxy")
-        expect(behind <= PARALLEL, f"HTTP/{version}: {behind} connections to wxqr")
+        expect(behind <= most, f"HTTP/{version}: {behind} connections to wxqr")
 
 
 def check_addresses(base, proxied):
