@@ -1,4 +1,4 @@
-//! Logs and metrics: their set-up, and the names of all metrics.
+//! Logs and metrics: their set-up, and the functions that record metrics.
 //!
 //! Depends on no other module. Labels are route templates, outcomes and errcodes: never a scene, an
 //! openid, a path or a key.
@@ -7,7 +7,9 @@ mod json_lines;
 mod known_labels;
 mod log_buffer;
 mod logging;
+mod names;
 mod rate_limited_log;
+mod request_metrics;
 
 use std::error::Error;
 use std::fmt;
@@ -21,51 +23,16 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 #[cfg(test)]
 pub(crate) use self::known_labels::QUOTA_ERRCODES;
 pub use self::logging::{LogFormat, LogSettings, flush_log, print_message, start_logging};
+use self::names::{
+    ACCOUNT_FAULT, ANONYMOUS_BUDGET_REMAINING, BUILD_INFO, CALLBACK_REJECTED, CALLS_STOPPED,
+    CODE_LOOKUPS, HTTP_CONNECTIONS, HTTP_DURATION, HTTP_REQUESTS, LAST_PUSH, LOG_LINES_LOST,
+    MINTS_IN_FLIGHT, PERMANENT_CODES, PERMANENT_LIMIT, RELAY_REQUESTS, SCANS, STORE_COMMANDS,
+    STORE_COMMITS, STORE_DAMAGED, STORE_UP, TOKEN_EXPIRY, TOKEN_REFRESHES, TOKEN_RETRIES,
+    UPSTREAM_DURATION, UPSTREAM_REQUESTS, VISITOR_PACE_EXCEEDED, WEBHOOK_ATTEMPTS,
+    WEBHOOK_LAG_EVENTS, WEBHOOK_LAG_SECONDS,
+};
 pub(crate) use self::rate_limited_log::RateLimitedLog;
-
-/// Requests to the service, by route template, method and status.
-const HTTP_REQUESTS: &str = "wxqr_http_requests_total";
-const HTTP_DURATION: &str = "wxqr_http_request_duration_seconds";
-/// Calls to WeChat, retries included, by API and outcome (`ok`, an errcode, `timeout`,
-/// `unreachable`, `invalid`).
-const UPSTREAM_REQUESTS: &str = "wxqr_upstream_requests_total";
-const UPSTREAM_DURATION: &str = "wxqr_upstream_request_duration_seconds";
-/// Requests for a code, by result (`memory`, `store`, `minted`, `joined`, `stale`, `refused`).
-const CODE_LOOKUPS: &str = "wxqr_code_lookups_total";
-/// Access tokens obtained, by reason (`first`, `ahead`, `expired`, `refused`, `forced`, `shared`).
-const TOKEN_REFRESHES: &str = "wxqr_token_refreshes_total";
-/// Mints retried with a newer token after WeChat refused theirs, by cause (`superseded`, `revoked`,
-/// `never_accepted`).
-const TOKEN_RETRIES: &str = "wxqr_token_retries_total";
-const TOKEN_EXPIRY: &str = "wxqr_token_expiry_timestamp_seconds";
-const ACCOUNT_FAULT: &str = "wxqr_account_fault";
-/// Whether the circuit breaker is open, by API and errcode.
-const CALLS_STOPPED: &str = "wxqr_calls_stopped";
-const STORE_UP: &str = "wxqr_store_up";
-const STORE_DAMAGED: &str = "wxqr_store_damaged";
-/// Transactions that wrote; with the commands, how large the groups of the writer are.
-const STORE_COMMITS: &str = "wxqr_store_commits_total";
-const STORE_COMMANDS: &str = "wxqr_store_commands_total";
-const ANONYMOUS_BUDGET_REMAINING: &str = "wxqr_anonymous_budget_remaining";
-/// Mints of visitors that were refused by the rate limit of all visitors together.
-const VISITOR_PACE_EXCEEDED: &str = "wxqr_visitor_pace_exceeded_total";
-const PERMANENT_CODES: &str = "wxqr_permanent_codes";
-const PERMANENT_LIMIT: &str = "wxqr_permanent_limit";
-const SCANS: &str = "wxqr_scans_total";
-const CALLBACK_REJECTED: &str = "wxqr_callback_rejected_total";
-const LAST_PUSH: &str = "wxqr_last_push_timestamp_seconds";
-const RELAY_REQUESTS: &str = "wxqr_relay_requests_total";
-/// Webhooks sent, retries included, by outcome (`ok`, `refused`, `gone`, `timeout`,
-/// `unreachable`).
-const WEBHOOK_ATTEMPTS: &str = "wxqr_webhook_attempts_total";
-const WEBHOOK_LAG_EVENTS: &str = "wxqr_webhook_lag_events";
-const WEBHOOK_LAG_SECONDS: &str = "wxqr_webhook_lag_seconds";
-const LOG_LINES_LOST: &str = "wxqr_log_lines_lost_total";
-/// Connections of clients, without those of the metrics listener.
-const HTTP_CONNECTIONS: &str = "wxqr_http_connections";
-/// Mints that call WeChat or wait for it.
-const MINTS_IN_FLIGHT: &str = "wxqr_mints_in_flight";
-const BUILD_INFO: &str = "wxqr_build_info";
+pub(crate) use self::request_metrics::{code_lookup, http_request};
 
 /// Outcomes of webhooks.
 const WEBHOOK_OUTCOMES: [&str; 5] = ["ok", "refused", "gone", "timeout", "unreachable"];
@@ -76,7 +43,8 @@ const BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Installs the metrics recorder, for the whole process.
+/// Installs the metrics recorder, for the whole process. It has no idle timeout, because handles
+/// are kept.
 ///
 /// # Errors
 /// If another recorder is already installed.
@@ -90,6 +58,7 @@ pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
         .install_recorder()?;
     describe();
     known_labels::start();
+    request_metrics::start();
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(RECORDER.get_or_init(|| handle).clone())
 }
@@ -175,14 +144,6 @@ fn describe() {
     describe_gauge!(BUILD_INFO, "Always 1; the label says the version");
 }
 
-/// Counts one request to the service.
-pub(crate) fn http_request(route: &str, method: &'static str, status: u16, took: Duration) {
-    let route = route.to_owned();
-    counter!(HTTP_REQUESTS, "route" => route.clone(), "method" => method, "status" => status.to_string())
-        .increment(1);
-    histogram!(HTTP_DURATION, "route" => route).record(took);
-}
-
 /// Counts one call to WeChat.
 pub(crate) fn upstream_call(api: &'static str, outcome: String, took: Duration) {
     counter!(UPSTREAM_REQUESTS, "api" => api, "outcome" => outcome).increment(1);
@@ -266,12 +227,6 @@ pub(crate) fn webhook_attempt(outcome: &'static str) {
 pub(crate) fn webhook_lag(events: u64, age: Duration) {
     gauge!(WEBHOOK_LAG_EVENTS).set(as_float(events));
     gauge!(WEBHOOK_LAG_SECONDS).set(age.as_secs_f64());
-}
-
-/// Counts a request for a code, by result.
-pub(crate) fn code_lookup(result: &'static str) {
-    debug_assert!(known_labels::has(CODE_LOOKUPS, result), "{result}");
-    counter!(CODE_LOOKUPS, "result" => result).increment(1);
 }
 
 /// Sets whether the database answers.

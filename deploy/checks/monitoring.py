@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The alerts and the dashboard, held to the metrics that there are: python3 deploy/checks/monitoring.py
 
-Every metric that they name is one of src/telemetry.rs, with the labels of docs/operating.md, and
-every metric is on the dashboard. Every alert has a test in which it fires, is silent in the first
-test, where all is well, and has a row in the operator's guide in both languages. promtool runs the
-tests and parses the dashboard's queries.
+Every metric that they name is one of src/telemetry/names.rs, with the labels of docs/operating.md,
+and every metric is on the dashboard. Every alert has a test in which it fires, is silent in the
+first test, where all is well, and has a row in the operator's guide in both languages. promtool
+runs the tests and parses the dashboard's queries.
 
 Needs promtool (Debian: prometheus) and the Python packages of requirements.txt.
 """
@@ -28,14 +28,14 @@ FOREIGN_LABELS = {"job", "instance", "le"}
 
 def metrics():
     """Every metric of the service, with its labels."""
-    names = set(re.findall(r'"(wxqr_[a-z_]+)"', (TOP / "src/telemetry.rs").read_text()))
+    names = set(re.findall(r'"(wxqr_[a-z_]+)"', (TOP / "src/telemetry/names.rs").read_text()))
     labels = dict.fromkeys(names, frozenset())
     for line in GUIDES[0].read_text().splitlines():
         cells = line.split("|")
         if line.startswith("| `wxqr_"):
             for name in re.findall(r"wxqr_[a-z_]+", cells[1]):
                 labels[name] = frozenset(re.findall(r"`([a-z]+)`", cells[2]))
-    expect(set(labels) == names, f"docs/operating.md and src/telemetry.rs differ: {set(labels) ^ names}")
+    expect(set(labels) == names, f"docs/operating.md and src/telemetry/names.rs differ: {set(labels) ^ names}")
     return labels
 
 

@@ -586,6 +586,8 @@ async fn metrics_have_a_listener_of_their_own() {
     for start in [
         "wxqr_build_info{version=\"",
         "wxqr_http_requests_total{route=\"/qrcode.json\",method=\"GET\",status=\"200\"} 2",
+        "wxqr_http_requests_total{route=\"/qrcode.json\",method=\"GET\",status=\"400\"} 1",
+        "wxqr_http_request_duration_seconds_count{route=\"/qrcode.json\"} 3",
         "wxqr_http_requests_total{route=\"/healthz\",method=\"GET\",status=\"200\"} 1",
         "wxqr_http_requests_total{route=\"unmatched\",method=\"GET\",status=\"404\"} 1",
         "wxqr_http_request_duration_seconds_bucket{",
