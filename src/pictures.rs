@@ -58,8 +58,8 @@ struct Key {
     style: Style,
 }
 
-/// Draws pictures and caches them. Its clones share the cache.
-#[derive(Debug, Clone)]
+/// Draws pictures and caches them.
+#[derive(Debug)]
 pub struct PictureCache {
     cache: Cache<Key, Picture>,
     /// Limits concurrency to one drawing for each core: more would only delay all of them.

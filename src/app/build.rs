@@ -303,7 +303,7 @@ fn state(
         database: stores.database,
         clock,
         codes,
-        pictures: PictureCache::new(),
+        pictures: Arc::new(PictureCache::new()),
         authenticator: Arc::new(authenticator(config)),
         signer: LinkSigner::new(config.access.mode, config.access.link_keys.clone()),
         site,

@@ -25,7 +25,7 @@ pub(crate) use self::key::Key;
 use crate::clock::Clock;
 use crate::http::middleware::access_log::Line;
 
-/// Memory for all responses. Chosen: more than a thousand pages.
+/// Memory for all responses. Chosen: more than two thousand pages.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The largest body that is kept: any page, and pictures of the usual sizes. Chosen.

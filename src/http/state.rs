@@ -50,7 +50,7 @@ impl Deref for AppState {
 #[derive(Debug)]
 pub struct AppParts {
     pub codes: Arc<Codes>,
-    pub pictures: PictureCache,
+    pub pictures: Arc<PictureCache>,
     /// Identifies callers.
     pub authenticator: Arc<Authenticator>,
     /// Signs links in responses.
@@ -99,7 +99,7 @@ macro_rules! parts {
 
 parts! {
     codes: Arc<Codes>,
-    pictures: PictureCache,
+    pictures: Arc<PictureCache>,
     authenticator: Arc<Authenticator>,
     signer: LinkSigner,
     breaker: Arc<CircuitBreaker>,

@@ -13,6 +13,6 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
 /// The `Date` header that a relative time in the body, such as `expire_seconds`, counts from.
 pub(crate) fn date_header(now: Timestamp) -> [(HeaderName, HeaderValue); 1] {
     let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let value = HeaderValue::from_str(&text).expect("a date is ASCII");
+    let value = HeaderValue::try_from(text).expect("a date is ASCII");
     [(header::DATE, value)]
 }

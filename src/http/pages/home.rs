@@ -15,7 +15,7 @@ use crate::codes::Codes;
 use crate::http::extract::authenticator::{Authenticator, Identity};
 use crate::http::extract::query::QrcodeQuery;
 use crate::http::html;
-use crate::http::html::csp::{DEMO_SCRIPT, HOME_SCRIPT, STYLE};
+use crate::http::html::csp::{DEMO_SCRIPT, FORMS_STYLE, HOME_SCRIPT, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::negotiation::view::View;
 use crate::http::pages::by_language::{PageByLanguage, static_page};

@@ -11,7 +11,7 @@ use jiff::tz::Offset;
 use crate::http::api::stats::definitions::{Definitions, NumberNames};
 use crate::http::api::stats::offset_text;
 use crate::http::callback::Callback;
-use crate::http::html::csp::{CONSOLE_STYLE, STATS_STYLE, STYLE};
+use crate::http::html::csp::{CONSOLE_STYLE, FORMS_STYLE, STATS_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::pages::console::frame::{ConsolePage, Frame};
 use crate::http::pages::console::request::PageRequest;

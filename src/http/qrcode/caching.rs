@@ -78,7 +78,7 @@ impl CachePolicy {
             Self::NoStore => HeaderValue::from_static("no-store"),
             Self::Public(age) => {
                 let text = format!("public, max-age={}, must-revalidate", age.as_secs());
-                HeaderValue::from_str(&text).expect("digits and words are a header")
+                HeaderValue::try_from(text).expect("digits and words are a header")
             }
         }
     }

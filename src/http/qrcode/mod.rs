@@ -51,7 +51,7 @@ use crate::pictures::PictureCache;
 )]
 pub(crate) async fn show(
     State(codes): State<Arc<Codes>>,
-    State(pictures): State<PictureCache>,
+    State(pictures): State<Arc<PictureCache>>,
     State(site): State<Arc<Site>>,
     State(signer): State<LinkSigner>,
     State(clock): State<Arc<dyn Clock>>,

@@ -18,8 +18,8 @@ use crate::http::time_format::rfc3339;
 pub(crate) struct CodePage<'a> {
     pub(crate) site: &'a Site,
     pub(crate) lang: Lang,
-    /// An image element, from [`image_element`].
-    pub(crate) image: String,
+    /// The URL of WeChat's picture, for `image.html`, which the template includes.
+    pub(crate) src: &'a str,
     pub(crate) expiry: Option<Expiry>,
     /// Seconds until the page fetches a newer code.
     pub(crate) renew_in: Option<u64>,

@@ -70,6 +70,6 @@ impl Presentation<'_> {
             "inline; filename=\"qrcode-{plain}-{life}.{extension}\"; filename*=UTF-8''{}",
             escaped(&full)
         );
-        HeaderValue::from_str(&text).expect("letters, digits and escapes are ASCII")
+        HeaderValue::try_from(text).expect("letters, digits and escapes are ASCII")
     }
 }

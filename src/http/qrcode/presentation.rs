@@ -65,7 +65,7 @@ impl Presentation<'_> {
         let template = CodePage {
             site: self.site,
             lang: self.request.view.lang,
-            image: image_element(self.site, &self.code().ticket, self.request.view.lang)?,
+            src: &self.site.image_url(&self.code().ticket),
             expiry: self.code().expires_at().map(Expiry::new),
             renew_in: renewal(&self.issued, self.now),
         };
@@ -98,7 +98,7 @@ impl Presentation<'_> {
     }
 
     fn redirect(&self) -> Response {
-        let location = HeaderValue::from_str(&self.site.image_url(&self.code().ticket))
+        let location = HeaderValue::try_from(self.site.image_url(&self.code().ticket))
             .expect("a base and an escaped ticket are ASCII");
         let response = (StatusCode::FOUND, [(header::LOCATION, location)]).into_response();
         self.with_picture_headers(response)

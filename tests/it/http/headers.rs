@@ -122,36 +122,27 @@ impl Policies {
         }
     }
 
-    fn page(&self, rest: &str) -> String {
-        format!(
-            "default-src 'none'; style-src {}; base-uri 'none'; {rest}",
-            self.style
-        )
-    }
-
     /// For a page with that script.
     fn shown(&self, page: &Answer, form: &str, ancestors: &str) -> String {
         let script = hash(between(page.text(), "<script>", "</script>"));
-        let images = &self.images;
-        self.page(&format!(
-            "{images}; script-src {script}; form-action {form}{}",
+        let (images, styles) = (&self.images, styles_of(page).join(" "));
+        format!(
+            "default-src 'none'; style-src {styles}; base-uri 'none'; {images}; script-src {script}; form-action {form}{}",
             framing(ancestors)
-        ))
+        )
     }
 
     /// For the pages of the console, which allow each other's styles.
     fn console(&self, stats: &Answer, print: &Answer) -> String {
-        let styles_of = |page: &Answer| -> Vec<String> {
-            let blocks = page.text().split("<style>").skip(1);
-            let styles = blocks.map(|block| hash(block.split_once("</style>").unwrap().0));
-            styles.skip(1).collect()
-        };
         let (stats, print) = (styles_of(stats), styles_of(print));
-        assert_eq!(stats[0], print[0], "the console's own");
+        let [every_page, forms, console, own] = &stats[..] else {
+            panic!("{stats:?}");
+        };
+        assert_eq!(stats[..3], print[..3], "of every page of the console");
         let images = &self.images.replace("data:", "data: 'self'");
         format!(
-            "default-src 'none'; style-src {} {} {} {}; base-uri 'none'; {images}; script-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'",
-            self.style, stats[0], print[1], stats[1]
+            "default-src 'none'; style-src {every_page} {forms} {console} {} {own}; base-uri 'none'; {images}; script-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'",
+            print[3]
         )
     }
 
@@ -161,10 +152,11 @@ impl Policies {
     }
 
     fn problem(&self, ancestors: &str) -> String {
-        self.page(&format!(
-            "img-src data:; form-action 'none'{}",
+        format!(
+            "default-src 'none'; style-src {}; base-uri 'none'; img-src data:; form-action 'none'{}",
+            self.style,
             framing(ancestors)
-        ))
+        )
     }
 }
 
@@ -174,6 +166,14 @@ fn framing(ancestors: &str) -> String {
         "*" => String::new(),
         _ => format!("; frame-ancestors {ancestors}"),
     }
+}
+
+/// The hashes of a page's styles.
+fn styles_of(page: &Answer) -> Vec<String> {
+    let blocks = page.text().split("<style>").skip(1);
+    blocks
+        .map(|block| hash(block.split_once("</style>").unwrap().0))
+        .collect()
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {

@@ -10,7 +10,7 @@ use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
 use crate::http::api::codes::MAX_NAME;
 use crate::http::api::stats::definitions::NumberNames;
-use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
+use crate::http::html::csp::{CONSOLE_STYLE, FORMS_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::pages::snippets;
 use crate::http::problem::Problem;

@@ -9,7 +9,7 @@ use channel_files::MAX_ROWS;
 use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
 use crate::http::api::codes::{MAX_FILE, MAX_NAME};
-use crate::http::html::csp::{CONSOLE_STYLE, STYLE};
+use crate::http::html::csp::{CONSOLE_STYLE, FORMS_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
 use crate::http::site::Site;

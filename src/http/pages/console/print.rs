@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::frame::{ConsolePage, Frame};
 use super::request::PageRequest;
-use crate::http::html::csp::{CONSOLE_STYLE, PRINT_STYLE, STYLE};
+use crate::http::html::csp::{CONSOLE_STYLE, FORMS_STYLE, PRINT_STYLE, STYLE};
 use crate::http::i18n::lang::Lang;
 use crate::http::problem::Problem;
 use crate::http::site::Site;

@@ -90,7 +90,7 @@ pub(crate) struct FormatParams {
 pub(crate) async fn zip_file(
     State(channels): State<ChannelStore>,
     State(presenter): State<CodePresenter>,
-    State(pictures): State<PictureCache>,
+    State(pictures): State<Arc<PictureCache>>,
     State(archives): State<Archives>,
     State(clock): State<Arc<dyn Clock>>,
     holder: WithScope<Stats>,

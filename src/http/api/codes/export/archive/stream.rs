@@ -1,5 +1,7 @@
 //! An archive, written while it is sent.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,7 +15,7 @@ use crate::pictures::PictureCache;
 /// An archive while it is written: the state of its stream.
 struct Writing {
     remaining: Remaining,
-    pictures: PictureCache,
+    pictures: Arc<PictureCache>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -30,7 +32,7 @@ enum Remaining {
 pub(super) fn body(
     pages: Pages,
     archive: PictureArchive,
-    pictures: PictureCache,
+    pictures: Arc<PictureCache>,
     permit: OwnedSemaphorePermit,
 ) -> Body {
     let writing = Writing {
