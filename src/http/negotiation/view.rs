@@ -35,12 +35,13 @@ impl View {
             };
         }
         let raw = uri.query().unwrap_or_default();
+        let [format, lang, fragment] = first_of(raw, ["format", "lang", "fragment"]);
         let named = extension(uri.path())
             .map(Cow::Borrowed)
-            .or_else(|| first(raw, "format"))
+            .or(format)
             .and_then(|text| text.parse().ok());
-        let spoken = first(raw, "lang").and_then(|text| text.parse().ok());
-        let fragment = first(raw, "fragment").as_deref() == Some("1");
+        let spoken = lang.and_then(|text| text.parse().ok());
+        let fragment = fragment.as_deref() == Some("1");
         // The element is HTML, whatever the caller takes besides.
         let named = named.or(fragment.then_some(Format::Html));
         Self {
@@ -99,11 +100,18 @@ fn extension(path: &str) -> Option<&str> {
     segment.rsplit_once('.').map(|(_, extension)| extension)
 }
 
-/// The first value of a parameter, decoded.
-fn first<'q>(raw: &'q str, name: &str) -> Option<Cow<'q, str>> {
-    let is_it = |piece: &str| form::decoded(piece).is_ok_and(|decoded| decoded == name);
-    let (_, value) = form::pieces(raw).find(|(piece, _)| is_it(piece))?;
-    form::decoded(value).ok()
+/// The first value of each of these parameters, decoded; none if it is absent or not UTF-8.
+fn first_of<'q, const N: usize>(raw: &'q str, names: [&str; N]) -> [Option<Cow<'q, str>>; N] {
+    let mut values = [None; N];
+    for (name, value) in form::pieces(raw) {
+        let Ok(name) = form::decoded(name) else {
+            continue;
+        };
+        if let Some(n) = names.iter().position(|known| *known == name) {
+            values[n].get_or_insert(value);
+        }
+    }
+    values.map(|value| form::decoded(value?).ok())
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
@@ -189,6 +197,23 @@ mod tests {
                 vary,
                 "{uri} with Accept: {accept}"
             );
+        }
+    }
+
+    #[test]
+    fn the_first_value_of_a_parameter_counts() {
+        for (query, format, lang, fragment) in [
+            ("format=json&format=png", Format::Json, Lang::Zh, false),
+            ("%66ormat=json&l%61ng=en", Format::Json, Lang::En, false),
+            ("%FF=1&format=json&lang=en", Format::Json, Lang::En, false),
+            ("format=%FF&format=json", Format::Html, Lang::Zh, false),
+            ("fragment=1&lang=en&lang=zh", Format::Html, Lang::En, true),
+            ("fragment=0&fragment=1&lang", Format::Html, Lang::Zh, false),
+        ] {
+            let uri = format!("/qrcode?{query}").parse().unwrap();
+            let view = View::of(&uri, &HeaderMap::new(), "");
+            let got = (view.format, view.lang, view.fragment);
+            assert_eq!(got, (format, lang, fragment), "{query}");
         }
     }
 
