@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::command::{BatchCommand, Urgency};
 use super::error::Error;
+use super::group_size::GroupSize;
 use super::limits::ACQUIRE_TIMEOUT;
 use super::transaction::Transaction;
 
@@ -24,6 +25,14 @@ pub(super) struct Group {
 impl Group {
     pub(super) fn len(&self) -> usize {
         self.commands
+    }
+
+    /// Its size. A background command counts as many: its statements share no messages.
+    pub(super) fn size(&self) -> GroupSize {
+        if self.is_background() {
+            return GroupSize::Many;
+        }
+        GroupSize::of(self.commands, self.first.len() + self.ordinary.len())
     }
 
     /// Marks the group as committing: from here on it may be committed, and must not be executed

@@ -18,6 +18,7 @@ mod driver_error;
 mod error;
 mod files;
 mod group;
+mod group_size;
 mod health;
 mod integrity;
 mod key_lookup;

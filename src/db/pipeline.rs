@@ -7,6 +7,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Either};
 
+use super::group_size::GroupSize;
 use super::statement::{Message, Statement};
 use super::url::Dialect;
 
@@ -30,7 +31,7 @@ pub(super) enum Batching {
     /// All, with their values in the text: PostgreSQL takes parameters for a single statement only.
     Literals,
     /// All, with parameters. SQLite's connection caches each text, 100 at most, so they must be
-    /// few: those of one command.
+    /// few: those of one command, or of few commands of one type.
     Parameters,
     /// None: each statement is a message, so that the texts to cache do not depend on which
     /// commands share the transaction.
@@ -38,12 +39,12 @@ pub(super) enum Batching {
 }
 
 impl Batching {
-    /// Chooses it for a transaction of one command alone, or of several.
-    pub(super) fn of(dialect: Dialect, is_alone: bool) -> Self {
-        match dialect {
-            Dialect::Postgres => Self::Literals,
-            Dialect::Sqlite if is_alone => Self::Parameters,
-            Dialect::Sqlite => Self::Single,
+    /// Chooses it for the transaction of a group.
+    pub(super) fn of(dialect: Dialect, size: GroupSize) -> Self {
+        match (dialect, size) {
+            (Dialect::Postgres, _) => Self::Literals,
+            (Dialect::Sqlite, GroupSize::One | GroupSize::Few) => Self::Parameters,
+            (Dialect::Sqlite, GroupSize::Many) => Self::Single,
         }
     }
 
@@ -136,13 +137,14 @@ mod tests {
 
     #[test]
     fn statements_share_messages_where_that_saves_time() {
-        for (dialect, is_alone, messages) in [
-            (Dialect::Postgres, true, 1),
-            (Dialect::Postgres, false, 1),
-            (Dialect::Sqlite, true, 1),
-            (Dialect::Sqlite, false, 3),
+        for (dialect, size, messages) in [
+            (Dialect::Postgres, GroupSize::One, 1),
+            (Dialect::Postgres, GroupSize::Many, 1),
+            (Dialect::Sqlite, GroupSize::One, 1),
+            (Dialect::Sqlite, GroupSize::Few, 1),
+            (Dialect::Sqlite, GroupSize::Many, 3),
         ] {
-            let batching = Batching::of(dialect, is_alone);
+            let batching = Batching::of(dialect, size);
             let statements = ["BEGIN", "SELECT 1", "COMMIT"].map(Statement::from_text);
             let sent = batching.messages(statements.into()).unwrap();
             assert_eq!(sent.len(), messages, "{batching:?}");

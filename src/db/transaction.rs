@@ -15,6 +15,7 @@ use sqlx::error::BoxDynError;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Describe, Execute, Executor, SqlStr};
 
 use super::error::Error;
+use super::group_size::GroupSize;
 use super::key_lookup::KeyLookup;
 use super::limits::{DEADLINE, MAX_PURGE_BATCH, SQLITE_CHUNKS};
 use super::pipeline::{Batching, Pipeline};
@@ -82,16 +83,16 @@ pub(super) fn begin_write(dialect: Dialect, lock: i32, account: i32) -> Vec<Stri
 
 impl<'c> Transaction<'c> {
     /// Begins one that writes, by these statements, which are sent with the first that follows.
-    /// Deferred statements share a message with PostgreSQL, and with SQLite if one command is
-    /// alone. The owner of the connection ends a transaction that is not committed.
+    /// Deferred statements share a message with PostgreSQL, and with SQLite in a small group. The
+    /// owner of the connection ends a transaction that is not committed.
     pub(super) fn begin_write(
         connection: &'c mut AnyConnection,
         dialect: Dialect,
         begin: &[String],
         appid: &'c str,
-        is_alone: bool,
+        size: GroupSize,
     ) -> Self {
-        let batching = Batching::of(dialect, is_alone);
+        let batching = Batching::of(dialect, size);
         Self {
             inner: Inner::Pipeline(Pipeline::new(connection, batching, begin)),
             dialect,

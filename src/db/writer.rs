@@ -21,6 +21,7 @@ use super::adaptive_size::AdaptiveBatchSize;
 use super::command::BatchCommand;
 use super::error::Error;
 use super::group::{Group, batch_of};
+use super::group_size::GroupSize;
 use super::health::Health;
 use super::limits::{ACQUIRE_TIMEOUT, DEADLINE, MAX_BEGINS, MAX_PURGE_BATCH};
 use super::queues::{Queues, Senders, queues};
@@ -84,11 +85,11 @@ impl Writer {
 /// command alone sends them in the message of its commit, unless the lock is still to be taken.
 async fn execute(
     group: &mut Group,
-    is_alone: bool,
+    size: GroupSize,
     write: &mut Transaction<'_>,
 ) -> Result<(), Error> {
     group.execute(write).await?;
-    if !is_alone || !write.is_begun() {
+    if size != GroupSize::One || !write.is_begun() {
         write.flush().await?;
     }
     Ok(())
@@ -98,10 +99,10 @@ async fn execute(
 /// dropped then.
 async fn execute_and_commit(
     group: &mut Group,
-    is_alone: bool,
+    size: GroupSize,
     mut write: Transaction<'_>,
 ) -> Result<(), Failure> {
-    match within_deadline(execute(group, is_alone, &mut write)).await {
+    match within_deadline(execute(group, size, &mut write)).await {
         Ok(()) => {
             group.begin_commit();
             let committed = within_deadline(async { Ok(write.commit().await?) });
@@ -234,12 +235,12 @@ impl Task {
     async fn transact(&mut self, group: &mut Group) -> Result<(), Failure> {
         let prepared = self.connection.prepare(group.is_synced()).await;
         prepared.map_err(TransactionStep::Begin.failure())?;
-        let is_alone = group.len() == 1 && !group.is_background();
-        let begun = within_deadline(self.connection.begin(is_alone)).await;
+        let size = group.size();
+        let begun = within_deadline(self.connection.begin(size)).await;
         let write = begun.map_err(TransactionStep::Begin.failure())?;
         let write = write.with_purge_batch(self.purge_batch.get());
         let begun_at = Instant::now();
-        let result = execute_and_commit(group, is_alone, write).await;
+        let result = execute_and_commit(group, size, write).await;
         if !result.as_ref().is_err_and(Failure::is_of_begin) {
             self.adapt(group, begun_at.elapsed());
         }
