@@ -10,7 +10,7 @@ use sqlx::{Any, AnyPool, Describe, Execute, Executor, SqlStr};
 
 use super::error::Error;
 use super::limits::LONG_READ_DEADLINE;
-use super::pipeline::{Batching, Pipeline};
+use super::pipeline::Pipeline;
 use super::statement::{Query, Results, Statement};
 use super::transaction::{STATEMENT_TIMEOUT_MS, Transaction, set_timeouts};
 use super::url::Dialect;
@@ -58,7 +58,7 @@ impl<'a> Autocommit<'a> {
         let mut connection = self.pool.acquire().await?;
         // The statements of a message are a transaction by themselves.
         let timeouts = set_timeouts(STATEMENT_TIMEOUT_MS.into());
-        let mut pipeline = Pipeline::new(&mut connection, Batching::Literals, &timeouts);
+        let mut pipeline = Pipeline::new(&mut connection, self.dialect, &timeouts);
         let mut rows = pipeline.fetch_each(vec![Statement::new(query)?]).await?;
         Ok(rows.pop().unwrap_or_default())
     }

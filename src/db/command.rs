@@ -29,7 +29,8 @@ pub(crate) trait Command: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output, Error>> + Send;
 }
 
-/// A command with statements that take many rows: those that wait together are executed together.
+/// A command with statements that take many rows: those that wait together are executed together,
+/// with SQLite up to 16 at once.
 pub(crate) trait BatchCommand: Send + Sync + Sized + 'static {
     type Output: Send + 'static;
 

@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use super::command::{BatchCommand, Urgency};
 use super::error::Error;
-use super::group_size::GroupSize;
-use super::limits::ACQUIRE_TIMEOUT;
+use super::limits::{ACQUIRE_TIMEOUT, MAX_SMALL_GROUP};
 use super::transaction::Transaction;
 
 /// Commands that are executed in one transaction (group commit), by type, results of calls first.
@@ -25,14 +24,6 @@ pub(super) struct Group {
 impl Group {
     pub(super) fn len(&self) -> usize {
         self.commands
-    }
-
-    /// Its size. A background command counts as many: its statements share no messages.
-    pub(super) fn size(&self) -> GroupSize {
-        if self.is_background() {
-            return GroupSize::Many;
-        }
-        GroupSize::of(self.commands, self.first.len() + self.ordinary.len())
     }
 
     /// Marks the group as committing: from here on it may be committed, and must not be executed
@@ -78,6 +69,12 @@ impl Group {
             self.commands -= batch.len();
             batch.respond(Err(Error::Timeout));
         }
+    }
+
+    /// Whether it is so small that its transaction begins with the message of its first statements
+    /// where that saves a round trip, and ends with that of its last ones.
+    pub(super) fn is_small(&self) -> bool {
+        self.commands <= MAX_SMALL_GROUP && !self.is_background()
     }
 
     /// Whether it holds background commands, which are in no group with others.
@@ -238,7 +235,12 @@ impl<C: BatchCommand> Batch for Pending<C> {
         write: &'a mut Transaction<'_>,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            self.outputs = C::execute_all(&self.commands, write).await?;
+            let mut outputs = Vec::with_capacity(self.commands.len());
+            for commands in write.sub_batches(&self.commands) {
+                write.separate_sub_batches().await?;
+                outputs.append(&mut C::execute_all(commands, write).await?);
+            }
+            self.outputs = outputs;
             Ok(())
         })
     }

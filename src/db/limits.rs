@@ -24,8 +24,21 @@ pub(super) const MAX_GROUP: usize = 100;
 /// The most rows that one statement removes, so that no writer waits long behind it.
 pub(super) const MAX_PURGE_BATCH: usize = 500;
 
-/// The numbers of rows that SQLite's statements have, the largest first.
-pub(super) const SQLITE_CHUNKS: [usize; 3] = [16, 4, 1];
+/// The most commands of a small group. Chosen: about what comes during one slow commit, when a
+/// campaign brings 500 events a second.
+pub(super) const MAX_SMALL_GROUP: usize = 8;
+
+/// The most commands that SQLite executes together. Chosen: with more of them the statements hardly
+/// cost less, and take the connection more memory to cache.
+pub(super) const MAX_SUB_BATCH: usize = 16;
+
+/// The most commands that SQLite executes together where there are fewer than [`MAX_SUB_BATCH`].
+/// Chosen: with nine sizes the connection caches all texts of new codes.
+pub(super) const MAX_SMALL_SUB_BATCH: usize = 8;
+
+/// The most rows of a statement of SQLite that its connection caches: one for each command of a
+/// sub-batch.
+pub(super) const SQLITE_ROWS: usize = MAX_SUB_BATCH;
 
 /// How often a group of writes waits for the lock of another process. Chosen: a replica that froze
 /// with the lock loses it after a second, and each wait is shorter than that.

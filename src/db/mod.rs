@@ -18,7 +18,6 @@ mod driver_error;
 mod error;
 mod files;
 mod group;
-mod group_size;
 mod health;
 mod integrity;
 mod key_lookup;

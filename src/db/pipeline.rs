@@ -7,7 +7,6 @@ use futures_util::TryStreamExt as _;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Either};
 
-use super::group_size::GroupSize;
 use super::statement::{Message, Statement};
 use super::url::Dialect;
 
@@ -18,60 +17,22 @@ use super::url::Dialect;
 #[derive(Debug)]
 pub(super) struct Pipeline<'c> {
     connection: &'c mut AnyConnection,
-    batching: Batching,
+    dialect: Dialect,
     unsent: Vec<Statement>,
     /// How many of the statements that begin the transaction have not ended yet.
     begin_pending: usize,
-}
-
-/// How a pipeline sends its statements: in one message with their values as literals, in one
-/// message with parameters, or each in a message of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Batching {
-    /// All, with their values in the text: PostgreSQL takes parameters for a single statement only.
-    Literals,
-    /// All, with parameters. SQLite's connection caches each text, 100 at most, so they must be
-    /// few: those of one command, or of few commands of one type.
-    Parameters,
-    /// None: each statement is a message, so that the texts to cache do not depend on which
-    /// commands share the transaction.
-    Single,
-}
-
-impl Batching {
-    /// Chooses it for the transaction of a group.
-    pub(super) fn of(dialect: Dialect, size: GroupSize) -> Self {
-        match (dialect, size) {
-            (Dialect::Postgres, _) => Self::Literals,
-            (Dialect::Sqlite, GroupSize::One | GroupSize::Few) => Self::Parameters,
-            (Dialect::Sqlite, GroupSize::Many) => Self::Single,
-        }
-    }
-
-    fn messages(self, statements: Vec<Statement>) -> Result<Vec<Message>, sqlx::Error> {
-        match self {
-            _ if statements.is_empty() => Ok(Vec::new()),
-            Self::Literals => Ok(vec![Message::with_literals(&statements)?]),
-            Self::Parameters => Ok(vec![Message::with_parameters(statements)?]),
-            Self::Single => {
-                let statements = statements.into_iter();
-                let messages = statements.map(|one| Message::with_parameters(vec![one]));
-                messages.collect()
-            }
-        }
-    }
 }
 
 impl<'c> Pipeline<'c> {
     /// Begins a transaction, by statements that are sent with the next one.
     pub(super) fn new(
         connection: &'c mut AnyConnection,
-        batching: Batching,
+        dialect: Dialect,
         begin: &[String],
     ) -> Self {
         Self {
             connection,
-            batching,
+            dialect,
             unsent: begin.iter().map(Statement::from_text).collect(),
             begin_pending: begin.len(),
         }
@@ -85,6 +46,16 @@ impl<'c> Pipeline<'c> {
     /// Executes a statement with the next message.
     pub(super) fn defer(&mut self, statement: Statement) {
         self.unsent.push(statement);
+    }
+
+    /// Sends what the sub-batch before has deferred. With PostgreSQL sub-batches share messages.
+    /// SQLite's connection caches the text of each message, 100 at most, so a text must not depend
+    /// on which sub-batches follow one another.
+    pub(super) async fn separate_sub_batches(&mut self) -> Result<(), sqlx::Error> {
+        match self.dialect {
+            Dialect::Sqlite => self.flush().await,
+            Dialect::Postgres => Ok(()),
+        }
     }
 
     /// Sends what is deferred.
@@ -102,17 +73,23 @@ impl<'c> Pipeline<'c> {
         let deferred = all.len();
         all.extend(statements);
         let mut rows: Vec<_> = all.iter().map(|_| Vec::new()).collect();
+        if all.is_empty() {
+            return Ok(rows);
+        }
+        // PostgreSQL takes parameters for a single statement only.
+        let message = match self.dialect {
+            Dialect::Sqlite => Message::with_parameters(all)?,
+            Dialect::Postgres => Message::with_literals(&all)?,
+        };
         let mut ended = 0;
-        for message in self.batching.messages(all)? {
-            let mut results = message.send(self.connection);
-            while let Some(result) = results.try_next().await? {
-                match result {
-                    Either::Left(_) => {
-                        ended += 1;
-                        self.begin_pending = self.begin_pending.saturating_sub(1);
-                    }
-                    Either::Right(row) => rows[ended].push(row),
+        let mut results = message.send(self.connection);
+        while let Some(result) = results.try_next().await? {
+            match result {
+                Either::Left(_) => {
+                    ended += 1;
+                    self.begin_pending = self.begin_pending.saturating_sub(1);
                 }
+                Either::Right(row) => rows[ended].push(row),
             }
         }
         Ok(rows.split_off(deferred))
@@ -128,28 +105,5 @@ impl<'c> Pipeline<'c> {
     pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
         self.defer(Statement::from_text("COMMIT"));
         self.flush().await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_share_messages_where_that_saves_time() {
-        for (dialect, size, messages) in [
-            (Dialect::Postgres, GroupSize::One, 1),
-            (Dialect::Postgres, GroupSize::Many, 1),
-            (Dialect::Sqlite, GroupSize::One, 1),
-            (Dialect::Sqlite, GroupSize::Few, 1),
-            (Dialect::Sqlite, GroupSize::Many, 3),
-        ] {
-            let batching = Batching::of(dialect, size);
-            let statements = ["BEGIN", "SELECT 1", "COMMIT"].map(Statement::from_text);
-            let sent = batching.messages(statements.into()).unwrap();
-            assert_eq!(sent.len(), messages, "{batching:?}");
-            let nothing = batching.messages(Vec::new()).unwrap();
-            assert!(nothing.is_empty(), "{batching:?}");
-        }
     }
 }

@@ -1,14 +1,12 @@
 //! Statements about many rows at once.
 
+use std::fmt::Write as _;
+use std::ops::Range;
+
 use sqlx::AssertSqlSafe;
 
-use super::limits::SQLITE_CHUNKS;
+use super::limits::SQLITE_ROWS;
 use super::statement::Query;
-
-/// Up to so many rows a statement is kept ready by its connection: the largest chunk of
-/// [`Transaction::chunks`](super::Transaction::chunks) with SQLite. A larger one takes the database
-/// a megabyte to keep; where many rows come together, making it anew hardly counts.
-const KEPT_ROWS: usize = SQLITE_CHUNKS[0];
 
 /// Writes rows of so many values from `$2` on, each after the account's `$1`, such as
 /// `($1, $2, $3), ($1, $4, $5)`.
@@ -23,23 +21,36 @@ pub(crate) fn rows(rows: usize, columns: usize) -> String {
 
 /// Writes so many values from `$2` on: `$2, $3, $4`.
 pub(crate) fn list(values: usize) -> String {
-    let placeholders: Vec<_> = (2..values + 2).map(|n| format!("${n}")).collect();
-    placeholders.join(", ")
+    let mut list = String::new();
+    push_list(&mut list, 2..values + 2);
+    list
 }
 
 fn tuples(start: &str, rows: usize, columns: usize) -> String {
-    let tuples = (0..rows).map(|row| {
+    let mut tuples = String::with_capacity(rows * (start.len() + columns * "$100, ".len()));
+    for row in 0..rows {
+        tuples.push_str(if row == 0 { "(" } else { ", (" });
+        tuples.push_str(start);
         let first = 2 + row * columns;
-        let placeholders: Vec<_> = (first..first + columns).map(|n| format!("${n}")).collect();
-        format!("({start}{})", placeholders.join(", "))
-    });
-    tuples.collect::<Vec<_>>().join(", ")
+        push_list(&mut tuples, first..first + columns);
+        tuples.push(')');
+    }
+    tuples
 }
 
-/// Makes a statement about so many rows, with the account as its first value.
+fn push_list(text: &mut String, numbers: Range<usize>) {
+    for number in numbers.clone() {
+        let separator = if number == numbers.start { "" } else { ", " };
+        write!(text, "{separator}${number}").expect("a string takes any text");
+    }
+}
+
+/// Makes a statement about so many rows, with the account as its first value. SQLite's connection
+/// caches a statement of up to [`SQLITE_ROWS`]. A larger one would take a megabyte of memory, and
+/// to prepare it anew hardly counts where so many rows come together.
 pub(crate) fn query(sql: String, rows: usize, appid: &str) -> Query<'_> {
     sqlx::query(AssertSqlSafe(sql))
-        .persistent(rows <= KEPT_ROWS)
+        .persistent(rows <= SQLITE_ROWS)
         .bind(appid)
 }
 

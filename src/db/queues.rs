@@ -222,7 +222,6 @@ mod tests {
 
     use super::*;
     use crate::db::group::batch_of;
-    use crate::db::group_size::GroupSize;
     use crate::db::{Command, Error, Transaction};
 
     struct Ordinary;
@@ -318,25 +317,6 @@ mod tests {
         async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
             Ok(())
         }
-    }
-
-    #[tokio::test]
-    async fn a_group_is_small_if_its_commands_are_few_and_of_one_type() {
-        let (senders, mut queues) = queues();
-        let closing = CancellationToken::new();
-        let mut size = async || {
-            let group = queues.next_group(&closing).await.unwrap();
-            group.size()
-        };
-        send(&senders, 1).await;
-        assert_eq!(size().await, GroupSize::One);
-        send(&senders, 3).await;
-        assert_eq!(size().await, GroupSize::Few);
-        send(&senders, 1).await;
-        senders.send(batch_of(First).0).await.unwrap();
-        assert_eq!(size().await, GroupSize::Many);
-        senders.send(batch_of(Background).0).await.unwrap();
-        assert_eq!(size().await, GroupSize::Many);
     }
 
     /// Which of the next groups are background commands, while others always wait.

@@ -6,7 +6,7 @@
 //! name, or not prepared at all. SQLite's connections belong to this process alone, and keep their
 //! statements.
 
-use std::iter;
+use std::{iter, slice};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _};
@@ -15,10 +15,9 @@ use sqlx::error::BoxDynError;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Describe, Execute, Executor, SqlStr};
 
 use super::error::Error;
-use super::group_size::GroupSize;
 use super::key_lookup::KeyLookup;
-use super::limits::{DEADLINE, MAX_PURGE_BATCH, SQLITE_CHUNKS};
-use super::pipeline::{Batching, Pipeline};
+use super::limits::{DEADLINE, MAX_PURGE_BATCH, MAX_SMALL_SUB_BATCH, MAX_SUB_BATCH, SQLITE_ROWS};
+use super::pipeline::Pipeline;
 use super::statement::{Query, Results, Statement};
 use super::url::Dialect;
 
@@ -42,8 +41,9 @@ pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// values, such as those that wait for standby servers, stay.
 pub(super) const SYNC_COMMITS: &str = "SELECT set_config('synchronous_commit', 'local', true) WHERE current_setting('synchronous_commit') = 'off'";
 
-/// The most rows of a statement of PostgreSQL, whose values are 65,535 at most.
-const POSTGRES_CHUNK: usize = 128;
+/// The most rows of a statement of PostgreSQL, whose values are 65,535 at most. It plans each
+/// statement, so there are few.
+const POSTGRES_ROWS: usize = 128;
 
 /// A transaction of either engine: the driver's where it reads, a pipeline of statements where it
 /// writes. One that is dropped is never committed.
@@ -83,18 +83,15 @@ pub(super) fn begin_write(dialect: Dialect, lock: i32, account: i32) -> Vec<Stri
 
 impl<'c> Transaction<'c> {
     /// Begins one that writes, by these statements, which are sent with the first that follows.
-    /// Deferred statements share a message with PostgreSQL, and with SQLite in a small group. The
-    /// owner of the connection ends a transaction that is not committed.
+    /// The owner of the connection ends a transaction that is not committed.
     pub(super) fn begin_write(
         connection: &'c mut AnyConnection,
         dialect: Dialect,
         begin: &[String],
         appid: &'c str,
-        size: GroupSize,
     ) -> Self {
-        let batching = Batching::of(dialect, size);
         Self {
-            inner: Inner::Pipeline(Pipeline::new(connection, batching, begin)),
+            inner: Inner::Pipeline(Pipeline::new(connection, dialect, begin)),
             dialect,
             appid,
             purge_batch: MAX_PURGE_BATCH,
@@ -208,24 +205,35 @@ impl<'c> Transaction<'c> {
         i64::try_from(self.purge_batch).unwrap_or(i64::MAX)
     }
 
-    /// Splits rows into those of one statement each. SQLite's connection caches a statement for
-    /// each number of rows, so there are few such numbers. PostgreSQL plans each statement, so
-    /// there are few statements.
-    pub(crate) fn chunks<'r, T>(
-        &self,
-        rows: &'r [T],
-    ) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
-        let dialect = self.dialect;
-        let mut rest = rows;
-        iter::from_fn(move || {
-            let size = match dialect {
-                Dialect::Sqlite => *SQLITE_CHUNKS.iter().find(|size| **size <= rest.len())?,
-                Dialect::Postgres => rest.len().min(POSTGRES_CHUNK),
-            };
-            let chunk;
-            (chunk, rest) = rest.split_at(size);
-            Some(chunk).filter(|chunk| !chunk.is_empty())
+    /// Splits rows into those of one statement each.
+    pub(crate) fn chunks<'r, T>(&self, rows: &'r [T]) -> slice::Chunks<'r, T> {
+        rows.chunks(match self.dialect {
+            Dialect::Sqlite => SQLITE_ROWS,
+            Dialect::Postgres => POSTGRES_ROWS,
         })
+    }
+
+    /// Splits the commands of a batch into those that are executed together.
+    pub(super) fn sub_batches<'r, C>(
+        &self,
+        commands: &'r [C],
+    ) -> impl Iterator<Item = &'r [C]> + use<'r, C> {
+        let dialect = self.dialect;
+        let mut rest = commands;
+        iter::from_fn(move || {
+            let sub_batch;
+            (sub_batch, rest) = rest.split_at(sub_batch_size(dialect, rest.len()));
+            Some(sub_batch).filter(|sub_batch| !sub_batch.is_empty())
+        })
+    }
+
+    /// Sends what the sub-batch before has deferred, of this type of commands or another, unless
+    /// sub-batches share messages.
+    pub(super) async fn separate_sub_batches(&mut self) -> Result<(), Error> {
+        match &mut self.inner {
+            Inner::Driver(_) => Ok(()),
+            Inner::Pipeline(pipeline) => Ok(pipeline.separate_sub_batches().await?),
+        }
     }
 
     /// Commits. Nothing may follow, whether it succeeds or not.
@@ -243,6 +251,16 @@ impl<'c> Transaction<'c> {
             // The owner of the connection closes it.
             Inner::Pipeline(_) => Ok(()),
         }
+    }
+}
+
+/// Chooses how many of so many commands the next sub-batch has. With SQLite there are few sizes,
+/// because its connection caches the texts of each; with PostgreSQL the batch is not split.
+fn sub_batch_size(dialect: Dialect, commands: usize) -> usize {
+    match (dialect, commands) {
+        (Dialect::Postgres, _) => commands,
+        (Dialect::Sqlite, MAX_SUB_BATCH..) => MAX_SUB_BATCH,
+        (Dialect::Sqlite, _) => commands.min(MAX_SMALL_SUB_BATCH),
     }
 }
 
@@ -350,5 +368,31 @@ impl<'q, Q: Execute<'q, Any>> Execute<'q, Any> for Prepared<Q> {
 
     fn persistent(&self) -> bool {
         self.is_kept && self.query.persistent()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_split_into_few_sizes_with_sqlite_only() {
+        for (commands, sizes) in [
+            (1, vec![1]),
+            (7, vec![7]),
+            (9, vec![8, 1]),
+            (16, vec![16]),
+            (45, vec![16, 16, 8, 5]),
+        ] {
+            let mut rest = commands;
+            let mut got = Vec::new();
+            while rest > 0 {
+                got.push(sub_batch_size(Dialect::Sqlite, rest));
+                rest -= got.last().unwrap();
+            }
+            assert_eq!(got, sizes);
+            assert_eq!(sub_batch_size(Dialect::Postgres, commands), commands);
+        }
+        assert_eq!(sub_batch_size(Dialect::Sqlite, 0), 0);
     }
 }

@@ -10,7 +10,6 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor as _};
 use tokio::time::{Instant, timeout};
 
 use super::error::Error;
-use super::group_size::GroupSize;
 use super::limits::DEADLINE;
 use super::pool;
 use super::transaction::{Transaction, begin_write};
@@ -140,19 +139,19 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// Begins a transaction on the connection that is open, for a group.
+    /// Begins a transaction on the connection that is open, for a small group or a large one.
     ///
     /// It waits for the lock, so that the deadline of the commands begins when they have it. With
-    /// PostgreSQL one command alone saves the round trip: it begins with its first statement.
-    pub(super) async fn begin(&mut self, size: GroupSize) -> Result<Transaction<'_>, Error> {
+    /// PostgreSQL a small group saves the round trip: it begins with its first statement.
+    pub(super) async fn begin(&mut self, is_small: bool) -> Result<Transaction<'_>, Error> {
         const OPEN: &str = "a transaction begins after the opening";
         let connection = match &mut self.origin {
             ConnectionOrigin::Own { held, .. } => &mut held.as_mut().expect(OPEN).connection,
             ConnectionOrigin::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
         };
         let (dialect, begin) = (self.dialect, &self.begin);
-        let mut write = Transaction::begin_write(connection, dialect, begin, &self.appid, size);
-        if size != GroupSize::One || dialect == Dialect::Sqlite {
+        let mut write = Transaction::begin_write(connection, dialect, begin, &self.appid);
+        if !is_small || dialect == Dialect::Sqlite {
             write.flush().await?;
         }
         Ok(write)

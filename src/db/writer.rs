@@ -21,7 +21,6 @@ use super::adaptive_size::AdaptiveBatchSize;
 use super::command::BatchCommand;
 use super::error::Error;
 use super::group::{Group, batch_of};
-use super::group_size::GroupSize;
 use super::health::Health;
 use super::limits::{ACQUIRE_TIMEOUT, DEADLINE, MAX_BEGINS, MAX_PURGE_BATCH};
 use super::queues::{Queues, Senders, queues};
@@ -80,16 +79,12 @@ impl Writer {
     }
 }
 
-/// Executes the commands of a group. Statements that a command leaves for later are sent before the
-/// commit, so that their failure is one of the commands, and the group is executed in parts. One
-/// command alone sends them in the message of its commit, unless the lock is still to be taken.
-async fn execute(
-    group: &mut Group,
-    size: GroupSize,
-    write: &mut Transaction<'_>,
-) -> Result<(), Error> {
+/// Executes the commands of a group. A small group sends the statements that are left for later in
+/// the message of the commit, unless the lock is still to be taken. A large group sends them before
+/// it: if they take too long, it is certain that nothing is committed, so it is executed in parts.
+async fn execute(group: &mut Group, write: &mut Transaction<'_>) -> Result<(), Error> {
     group.execute(write).await?;
-    if size != GroupSize::One || !write.is_begun() {
+    if !group.is_small() || !write.is_begun() {
         write.flush().await?;
     }
     Ok(())
@@ -97,12 +92,8 @@ async fn execute(
 
 /// Executes and commits a group. One that fails is rolled back with the transaction, which is
 /// dropped then.
-async fn execute_and_commit(
-    group: &mut Group,
-    size: GroupSize,
-    mut write: Transaction<'_>,
-) -> Result<(), Failure> {
-    match within_deadline(execute(group, size, &mut write)).await {
+async fn execute_and_commit(group: &mut Group, mut write: Transaction<'_>) -> Result<(), Failure> {
+    match within_deadline(execute(group, &mut write)).await {
         Ok(()) => {
             group.begin_commit();
             let committed = within_deadline(async { Ok(write.commit().await?) });
@@ -235,12 +226,11 @@ impl Task {
     async fn transact(&mut self, group: &mut Group) -> Result<(), Failure> {
         let prepared = self.connection.prepare(group.is_synced()).await;
         prepared.map_err(TransactionStep::Begin.failure())?;
-        let size = group.size();
-        let begun = within_deadline(self.connection.begin(size)).await;
+        let begun = within_deadline(self.connection.begin(group.is_small())).await;
         let write = begun.map_err(TransactionStep::Begin.failure())?;
         let write = write.with_purge_batch(self.purge_batch.get());
         let begun_at = Instant::now();
-        let result = execute_and_commit(group, size, write).await;
+        let result = execute_and_commit(group, write).await;
         if !result.as_ref().is_err_and(Failure::is_of_begin) {
             self.adapt(group, begun_at.elapsed());
         }
@@ -267,8 +257,10 @@ impl TransactionStep {
 impl Failure {
     fn of_execution(error: Error, group: &Group, is_begun: bool) -> Self {
         match error {
-            // With PostgreSQL one command alone begins with its first statement.
-            error if !is_begun => TransactionStep::Begin.failure()(error),
+            // With PostgreSQL a small group begins with its first statement.
+            error if !is_begun && (error.is_lock_timeout() || error.is_connection_error()) => {
+                TransactionStep::Begin.failure()(error)
+            }
             Error::Timeout if group.is_background() => {
                 TransactionStep::Execute.failure()(Error::Busy)
             }

@@ -162,7 +162,7 @@ impl Begin {
 struct Rights {
     /// Those that were taken, by the index of their command in the batch.
     leases: HashMap<usize, LeaseRow>,
-    /// The visitors' mints of the day before this group.
+    /// The visitors' mints of the day before these.
     used: u64,
     stop: Option<Stop>,
 }
@@ -201,8 +201,8 @@ impl Rights {
                 stop: self.stop,
             }
         } else if begin.is_within(self.used) {
-            // Another replica has the lease, or another mint of this group has the lease or the
-            // last of the budget.
+            // Another replica has the lease, or another of these mints has the lease or the last of
+            // the budget.
             MintGrant::Leased
         } else {
             MintGrant::BudgetExhausted
@@ -309,6 +309,28 @@ mod tests {
             let (visitors, _) = store.mints_today().await.unwrap();
             assert_eq!(visitors, charged.count() as u64, "{budgets:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_budget_and_the_leases_hold_for_all_mints_of_a_transaction() {
+        let store = store().await;
+        let begin_all = |ids: Vec<usize>, budget: Option<u64>| {
+            let mints = ids.into_iter().map(|id| mint_of(&id.to_string(), budget));
+            join_all(mints.map(|mint| store.begin_mint(mint)))
+        };
+        // After it a group may have 32 commands.
+        let _held = begin_all((101..=116).collect(), None).await;
+        // The last one asks for the scene of the first.
+        let begun = begin_all((1..=20).chain([1]).collect(), Some(18)).await;
+        let grants: Vec<_> = begun.into_iter().map(grant).collect();
+        let granted: Vec<_> = grants
+            .iter()
+            .map(|grant| matches!(grant, MintGrant::Granted { .. }))
+            .collect();
+        assert_eq!(granted, [vec![true; 18], vec![false; 3]].concat());
+        assert_eq!(store.mints_today().await.unwrap().0, 18);
+        let again = grant(store.begin_mint(mint_of("1", None)).await);
+        assert!(matches!(again, MintGrant::Leased), "{again:?}");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use crate::clock::SystemClock;
 use crate::db::queues::FIRST_MAX_GROUP;
 use crate::db::{Command, Database, Urgency};
 
-/// What is executed, in order, by the groups of the writer.
+/// What is executed, in order, by each call for commands of one type.
 type Log = Arc<Mutex<Vec<Vec<String>>>>;
 
 /// Writes a name that must be new.
@@ -64,7 +64,7 @@ async fn database() -> Database {
 }
 
 #[tokio::test]
-async fn commands_that_wait_share_a_transaction() {
+async fn commands_that_wait_are_executed_together() {
     let (db, log) = (database().await, Log::default());
     let all = (0..150).map(|n| db.execute(insert(&n.to_string(), &log)));
     let outputs = join_all(all).await;
@@ -73,7 +73,9 @@ async fn commands_that_wait_share_a_transaction() {
     }
     let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 150);
-    assert!(sizes.len() <= 150 / FIRST_MAX_GROUP, "{sizes:?}");
+    assert_eq!(sizes[0], FIRST_MAX_GROUP, "{sizes:?}");
+    // The sub-batches of groups of 16, 32, 64 and 38.
+    assert!(sizes.len() <= 1 + 2 + 4 + 3, "{sizes:?}");
 }
 
 /// Never ends in a group of more than so many.
@@ -239,6 +241,26 @@ async fn a_command_that_fails_by_its_values_harms_no_other() {
     let failed: Vec<_> = results.iter().map(Result::is_err).collect();
     assert_eq!(failed, [false, false, true, false]);
     assert_eq!(names(&db).await, ["a", "b", "c"]);
+    assert!(db.is_up());
+}
+
+#[tokio::test]
+async fn a_command_that_fails_behind_the_first_sub_batch_harms_no_other() {
+    let (db, log) = (database().await, Log::default());
+    let insert_all = |names: Vec<usize>| {
+        let inserts = names.into_iter().map(|n| insert(&n.to_string(), &log));
+        join_all(inserts.map(|insert| db.execute(insert)))
+    };
+    // After it a group may have 32 commands.
+    insert_all((0..FIRST_MAX_GROUP).collect()).await;
+    let last = 2 * FIRST_MAX_GROUP - 1;
+    let results = insert_all((FIRST_MAX_GROUP..last).chain([FIRST_MAX_GROUP]).collect()).await;
+    let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+    assert_eq!(
+        failed.iter().position(|failed| *failed),
+        Some(failed.len() - 1)
+    );
+    assert_eq!(names(&db).await.len(), last);
     assert!(db.is_up());
 }
 

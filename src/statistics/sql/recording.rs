@@ -285,7 +285,7 @@ mod tests {
     async fn nothing_is_looked_for_without_an_index() {
         let store = EventStore::in_memory(Arc::new(SystemClock)).await;
         let key_lookup = store.db.key_lookup();
-        let statements = [1, 4, 16].map(|rows| {
+        let statements = [1, 8, 16].map(|rows| {
             [
                 reading::stored_sql(key_lookup, rows),
                 reading::targets_sql(key_lookup, rows),

@@ -43,7 +43,7 @@ async fn only_the_event_that_meets_a_bad_row_is_refused(database: Database) {
         ))
         .await;
     let recorder = recorder(&store);
-    // All of them wait before the writer runs, so that they are written together.
+    // They come at once, so that most of them are written together.
     let tickets = ["good", "good", "bad", "good", "good"];
     let asked = tickets.iter().enumerate();
     let results = join_all(asked.map(|(n, ticket)| recorder.record(scan(n, ticket)))).await;
@@ -72,6 +72,29 @@ async fn a_row_that_cannot_be_read_costs_no_neighbour_on_postgresql() {
     if let Some(database) = Database::postgres().await {
         only_the_event_that_meets_a_bad_row_is_refused(database).await;
     }
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_in_a_transaction_is_stored_once() {
+    let database = Database::sqlite();
+    let store = database.store().await;
+    let recorder = recorder(&store);
+    let record_all = |followers: Vec<usize>| {
+        let scans = followers.into_iter().map(|n| scan(n, "unknown"));
+        join_all(scans.map(|scan| recorder.record(scan)))
+    };
+    // After it a transaction may have 32 events.
+    record_all((0..16).collect()).await;
+    let results = record_all((16..46).chain([16]).collect()).await;
+    let repeats = results.into_iter().map(|result| {
+        let receipt = result.unwrap();
+        receipt.recorded == Recorded::Repeat
+    });
+    let repeats: Vec<_> = repeats.collect();
+    assert_eq!(repeats, [vec![false; 30], vec![true]].concat());
+    assert_eq!(events(&store).await.len(), 46);
+    let numbers = numbers(&store).await;
+    assert_eq!((numbers.len(), numbers[0].numbers.scans), (1, 46));
 }
 
 #[tokio::test]
