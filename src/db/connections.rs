@@ -21,7 +21,6 @@ use super::limits::{DEADLINE, LONG_READ_DEADLINE};
 use super::pool;
 use super::transaction::Transaction;
 use super::url::{DatabaseUrl, Dialect};
-use super::write_connection::WriteConnection;
 use super::writer::Writer;
 use crate::text::random_token;
 
@@ -52,16 +51,16 @@ pub(crate) struct Connections {
 impl Connections {
     pub(super) fn new(
         pool: AnyPool,
-        connection: WriteConnection,
+        writer: Writer,
+        health: Arc<Health>,
         url: &DatabaseUrl,
         appid: Arc<str>,
         clock_difference: Option<ClockDifference>,
     ) -> Self {
-        let health = Arc::new(Health::up());
         Self {
             pool,
             admission: Admission::new(url),
-            writer: Writer::start(connection, Arc::clone(&health)),
+            writer,
             dialect: url.dialect(),
             appid,
             health,

@@ -16,11 +16,13 @@ use super::connections::Connections;
 use super::database::Database;
 use super::driver_error;
 use super::files::{self, ExposedFile, FileProblem};
+use super::health::Health;
 use super::open_error::{OpenError, classify};
 use super::pool;
 use super::transaction::{BEGIN_WRITE, SYNC_COMMITS};
 use super::url::{DatabaseUrl, Dialect};
 use super::write_connection::WriteConnection;
+use super::writer::Writer;
 use crate::clock::Clock;
 use crate::telemetry::{self, Causes, RateLimitedLog};
 
@@ -197,20 +199,24 @@ async fn open_connections<T>(
     // The driver logs a slow statement with its text, which may hold values.
     let options = options.disable_statement_logging();
     let pool = pool::make(url, options.clone());
-    let mut writing = WriteConnection::new(url, options.clone(), &pool, Arc::clone(appid));
+    let health = Arc::new(Health::up());
+    let writing = WriteConnection::new(url, options.clone(), &pool, Arc::clone(appid));
     // Not one of the pool's: a migration may take longer than a call.
     let mut connection = connect(&options).await?;
     let settled = prepare(&mut connection, url, upstream, hook).await?;
     if url.is_memory() {
-        let connections = Connections::new(pool, writing, url, Arc::clone(appid), None);
-        let connections = connections.anchored_by(connection);
-        return Ok((connections, settled));
+        let writer = Writer::start(writing, Arc::clone(&health)).await;
+        let writer = writer.map_err(classify)?;
+        let connections = Connections::new(pool, writer, health, url, Arc::clone(appid), None);
+        return Ok((connections.anchored_by(connection), settled));
     }
     let clock_difference = clock_difference(&mut connection, url, clock).await?;
     connection.close().await.map_err(classify)?;
-    writing.open().await.map_err(classify)?;
     pool::fill(&pool, url).await.map_err(classify)?;
-    let connections = Connections::new(pool, writing, url, Arc::clone(appid), clock_difference);
+    let writer = Writer::start(writing, Arc::clone(&health)).await;
+    let writer = writer.map_err(classify)?;
+    let appid = Arc::clone(appid);
+    let connections = Connections::new(pool, writer, health, url, appid, clock_difference);
     Ok((connections, settled))
 }
 

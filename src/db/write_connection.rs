@@ -81,6 +81,10 @@ impl WriteConnection {
         }
     }
 
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Makes the connection ready for a transaction whose commit waits for the disk, or need not.
     ///
     /// # Errors

@@ -7,12 +7,15 @@
 //! the command that is the reason (bisection); after a lock timeout, which each half would wait for
 //! again, one by one. Results of calls that come meanwhile go in turn with them.
 
+mod thread;
+
 use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +28,7 @@ use super::health::Health;
 use super::limits::{ACQUIRE_TIMEOUT, DEADLINE, MAX_BEGINS, MAX_PURGE_BATCH};
 use super::queues::{Queues, Senders, queues};
 use super::transaction::Transaction;
+use super::url::Dialect;
 use super::write_connection::WriteConnection;
 use crate::telemetry;
 
@@ -37,8 +41,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the task. Needs a runtime.
-    pub(super) fn start(connection: WriteConnection, health: Arc<Health>) -> Self {
+    /// Starts the task, and waits until it has opened the connection. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the connection cannot be opened.
+    pub(super) async fn start(
+        connection: WriteConnection,
+        health: Arc<Health>,
+    ) -> Result<Self, sqlx::Error> {
+        let dialect = connection.dialect();
         let (senders, queues) = queues();
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -49,13 +60,20 @@ impl Writer {
             purge_batch: AdaptiveBatchSize::new(MAX_PURGE_BATCH, MAX_PURGE_BATCH),
             is_overloaded: false,
         };
-        tasks.spawn(task.run(closing.clone()));
+        let (sender, opened) = oneshot::channel();
+        let running = tasks.track_future(task.open_and_run(sender, closing.clone()));
         tasks.close();
-        Self {
+        match dialect {
+            // The driver has a thread for each connection.
+            Dialect::Sqlite => drop(tokio::spawn(running)),
+            Dialect::Postgres => thread::spawn(running)?,
+        }
+        opened.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
+        Ok(Self {
             senders,
             closing,
             tasks,
-        }
+        })
     }
 
     /// Has a command executed, and waits until it is committed. Cancel safe: a command whose caller
@@ -146,6 +164,19 @@ enum TransactionStep {
 }
 
 impl Task {
+    /// Opens the connection where it is used, because it belongs to the runtime that opens it.
+    async fn open_and_run(
+        mut self,
+        opened: oneshot::Sender<Result<(), sqlx::Error>>,
+        closing: CancellationToken,
+    ) {
+        let result = self.connection.open().await;
+        let is_open = result.is_ok();
+        if opened.send(result).is_ok() && is_open {
+            self.run(closing).await;
+        }
+    }
+
     async fn run(mut self, closing: CancellationToken) {
         while let Some(mut group) = self.queues.next_group(&closing).await {
             // A command that panics must not end the writer, nor harm others.

@@ -19,6 +19,7 @@ use wxqr::db::Error;
 use super::contract::{APP_ID, MINUTE, for_a_while, for_ever, open, permanent};
 use crate::support::database::Database;
 use crate::support::events::record;
+use crate::support::eventually_async;
 use crate::support::followers::Deed;
 use crate::support::wire::Wire;
 
@@ -205,6 +206,25 @@ async fn a_code_that_is_refused_before_its_transaction_begins_costs_no_neighbour
     }
     assert!(matches!(bad, Err(Error::BadRow(_))), "{bad:?}");
     assert!(store.database.is_up());
+}
+
+#[tokio::test]
+async fn a_database_that_is_dropped_closes_its_connections() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let store = database.store().await;
+    let scene = new_scene();
+    let lease = begin(&store, &scene).await;
+    finish(&store, scene, lease).await;
+    let others = "SELECT count(*)::text FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    assert_ne!(database.text(others).await.as_deref(), Some("0"));
+    drop(store);
+    eventually_async("all connections are closed", || async {
+        database.text(others).await.as_deref() == Some("0")
+    })
+    .await;
 }
 
 /// Two mints of the day that are counted at once.
