@@ -54,9 +54,14 @@ pub(super) async fn tune_for_writes(
 ) -> Result<(), sqlx::Error> {
     tune(connection, dialect).await?;
     if dialect == Dialect::Sqlite {
-        // Negative: in KiB instead of pages.
-        let cache = format!("PRAGMA cache_size = -{WRITE_CACHE_KIB}");
-        connection.execute(AssertSqlSafe(cache)).await?;
+        // Negative: in KiB instead of pages. Memory: SQLite keeps what it needs to undo one
+        // statement, and would keep more than 64 KiB of it in a temporary file. A statement about a
+        // sub-batch has more.
+        let settings = format!(
+            "PRAGMA cache_size = -{WRITE_CACHE_KIB};
+             PRAGMA temp_store = MEMORY"
+        );
+        connection.execute(AssertSqlSafe(settings)).await?;
     }
     Ok(())
 }
