@@ -22,9 +22,14 @@ impl AdaptiveBatchSize {
         self.size
     }
 
+    /// Whether a transaction took so long that the next one is to be smaller.
+    pub(super) fn is_long(took: Duration) -> bool {
+        took > LONG
+    }
+
     /// Halves it after a transaction that took too long, doubles it after another.
     pub(super) fn adapt(&mut self, took: Duration) {
-        self.size = if took > LONG {
+        self.size = if Self::is_long(took) {
             (self.size / 2).max(1)
         } else {
             self.max.min(self.size * 2)

@@ -28,12 +28,12 @@ pub(super) const MAX_PURGE_BATCH: usize = 500;
 /// campaign brings 500 events a second.
 pub(super) const MAX_SMALL_GROUP: usize = 8;
 
-/// The most commands that SQLite executes together. Chosen: with more of them the statements hardly
-/// cost less, and take the connection more memory to cache.
+/// The most commands that are executed together with SQLite. Chosen: with more of them the
+/// statements hardly cost less, and take the connection more memory to cache.
 pub(super) const MAX_SUB_BATCH: usize = 16;
 
-/// The most commands that SQLite executes together where there are fewer than [`MAX_SUB_BATCH`].
-/// Chosen: with nine sizes the connection caches all texts of new codes.
+/// The most commands that are executed together with SQLite where fewer than [`MAX_SUB_BATCH`] are
+/// left. Chosen: so there are nine sizes, and the connection caches all texts of new codes.
 pub(super) const MAX_SMALL_SUB_BATCH: usize = 8;
 
 /// The most rows of a statement of SQLite that its connection caches: one for each command of a

@@ -48,9 +48,9 @@ impl<'c> Pipeline<'c> {
         self.unsent.push(statement);
     }
 
-    /// Sends what the sub-batch before has deferred. With PostgreSQL sub-batches share messages.
-    /// SQLite's connection caches the text of each message, 100 at most, so a text must not depend
-    /// on which sub-batches follow one another.
+    /// Sends what is deferred, with SQLite only. To be called before each sub-batch: SQLite's
+    /// connection caches the text of each message, 100 at most, so a text must not depend on which
+    /// sub-batches follow one another. With PostgreSQL all share messages.
     pub(super) async fn separate_sub_batches(&mut self) -> Result<(), sqlx::Error> {
         match self.dialect {
             Dialect::Sqlite => self.flush().await,

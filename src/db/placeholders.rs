@@ -46,8 +46,8 @@ fn push_list(text: &mut String, numbers: Range<usize>) {
 }
 
 /// Makes a statement about so many rows, with the account as its first value. SQLite's connection
-/// caches a statement of up to [`SQLITE_ROWS`]. A larger one would take a megabyte of memory, and
-/// to prepare it anew hardly counts where so many rows come together.
+/// caches a statement about up to [`SQLITE_ROWS`] rows. A larger one would take a megabyte of
+/// memory, and to prepare it anew hardly counts where so many rows come together.
 pub(crate) fn query(sql: String, rows: usize, appid: &str) -> Query<'_> {
     sqlx::query(AssertSqlSafe(sql))
         .persistent(rows <= SQLITE_ROWS)

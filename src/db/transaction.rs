@@ -42,7 +42,7 @@ pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 pub(super) const SYNC_COMMITS: &str = "SELECT set_config('synchronous_commit', 'local', true) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// The most rows of a statement of PostgreSQL, whose values are 65,535 at most. It plans each
-/// statement, so there are few.
+/// statement, so a batch has as few as possible.
 const POSTGRES_ROWS: usize = 128;
 
 /// A transaction of either engine: the driver's where it reads, a pipeline of statements where it
@@ -227,8 +227,8 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// Sends what the sub-batch before has deferred, of this type of commands or another, unless
-    /// sub-batches share messages.
+    /// Sends what was deferred before this sub-batch, of this type of commands or another, with
+    /// SQLite only.
     pub(super) async fn separate_sub_batches(&mut self) -> Result<(), Error> {
         match &mut self.inner {
             Inner::Driver(_) => Ok(()),

@@ -146,7 +146,8 @@ impl WriteConnection {
     /// Begins a transaction on the connection that is open, for a small group or a large one.
     ///
     /// It waits for the lock, so that the deadline of the commands begins when they have it. With
-    /// PostgreSQL a small group saves the round trip: it begins with its first statement.
+    /// PostgreSQL a small group saves the round trip: it begins with its first statement, and its
+    /// deadline includes the wait.
     pub(super) async fn begin(&mut self, is_small: bool) -> Result<Transaction<'_>, Error> {
         const OPEN: &str = "a transaction begins after the opening";
         let connection = match &mut self.origin {

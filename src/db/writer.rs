@@ -3,9 +3,10 @@
 //! It takes the commands that wait, executes them in one transaction, and answers each caller once
 //! the transaction is committed. What comes meanwhile is the next group. So a crowd costs few
 //! commits, on a slow disk too, and no write waits for the lock of another of the same process.
-//! Where one command fails, or all together take too long, the group is executed in halves, down to
-//! the command that is the reason (bisection); after a lock timeout, which each half would wait for
-//! again, one by one. Results of calls that come meanwhile go in turn with them.
+//! Where one command fails, or all together take too long before the commit, the group is executed
+//! in halves, down to the command that is the reason (bisection); after a lock timeout, which each
+//! half would wait for again, one by one. Results of calls that come meanwhile go in turn with
+//! them.
 
 mod thread;
 
@@ -260,10 +261,13 @@ impl Task {
         let begun = within_deadline(self.connection.begin(group.is_small())).await;
         let write = begun.map_err(TransactionStep::Begin.failure())?;
         let write = write.with_purge_batch(self.purge_batch.get());
-        let begun_at = Instant::now();
+        let (has_lock, begun_at) = (write.is_begun(), Instant::now());
         let result = execute_and_commit(group, write).await;
-        if !result.as_ref().is_err_and(Failure::is_of_begin) {
-            self.adapt(group, begun_at.elapsed());
+        let took = begun_at.elapsed();
+        // A wait for the lock is part of the time then, and says nothing about the group.
+        let may_have_waited = !has_lock && AdaptiveBatchSize::is_long(took);
+        if !result.as_ref().is_err_and(Failure::is_of_begin) && !may_have_waited {
+            self.adapt(group, took);
         }
         result
     }

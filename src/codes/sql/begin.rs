@@ -201,7 +201,7 @@ impl Rights {
                 stop: self.stop,
             }
         } else if begin.is_within(self.used) {
-            // Another replica has the lease, or another of these mints has the lease or the last of
+            // Another replica or another mint has the lease, or one of these mints had the last of
             // the budget.
             MintGrant::Leased
         } else {

@@ -11,8 +11,9 @@ use tokio::runtime;
 /// requests each answer of the server would wait for all tasks that are ready: under load a
 /// millisecond.
 ///
-/// What an output that no caller gets leaves to do, such as the release of a lease, is a task of
-/// this runtime. It ends with the writer, which would not execute it any more.
+/// An output whose caller has left is dropped on this thread. What that starts, such as the release
+/// of a lease, is a task of this runtime. It ends with the writer, which would execute no more
+/// commands.
 ///
 /// # Errors
 /// When the system gives no thread, or no file descriptors for the runtime.
