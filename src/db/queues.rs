@@ -319,6 +319,22 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_group_of_up_to_eight_is_small_and_a_background_command_is_not() {
+        let (senders, mut queues) = queues();
+        let closing = CancellationToken::new();
+        let mut is_small = async || {
+            let group = queues.next_group(&closing).await.unwrap();
+            group.is_small()
+        };
+        for (commands, want) in [(1, true), (8, true), (9, false)] {
+            send(&senders, commands).await;
+            assert_eq!(is_small().await, want, "{commands}");
+        }
+        senders.send(batch_of(Background).0).await.unwrap();
+        assert!(!is_small().await);
+    }
+
     /// Which of the next groups are background commands, while others always wait.
     async fn background_groups<C: Command>(command: fn() -> C) -> Vec<bool> {
         let (senders, mut queues) = queues();

@@ -8,8 +8,7 @@ use tokio::runtime;
 /// Runs the writer's task on a thread and a runtime of its own.
 ///
 /// A transaction takes several round trips, and holds the account's lock. On the runtime of the
-/// requests each answer of the server would wait for all tasks that are ready: under load a
-/// millisecond.
+/// requests each answer of the server would wait until all tasks that are ready have been polled.
 ///
 /// An output whose caller has left is dropped on this thread. What that starts, such as the release
 /// of a lease, is a task of this runtime. It ends with the writer, which would execute no more
