@@ -57,8 +57,8 @@ impl<'a> Autocommit<'a> {
         }
         let mut connection = self.pool.acquire().await?;
         // The statements of a message are a transaction by themselves.
-        let timeouts = set_timeouts(STATEMENT_TIMEOUT_MS.into());
-        let mut pipeline = Pipeline::new(&mut connection, self.dialect, &timeouts);
+        let timeouts = set_timeouts(STATEMENT_TIMEOUT_MS.into()).map(Statement::from_text);
+        let mut pipeline = Pipeline::new(&mut connection, self.dialect, timeouts.into());
         let mut rows = pipeline.fetch_each(vec![Statement::new(query)?]).await?;
         Ok(rows.pop().unwrap_or_default())
     }

@@ -1,9 +1,10 @@
 //! A transaction whose statements share messages, because each message costs time: PostgreSQL a
 //! round trip, and SQLite two switches between threads.
 
-use std::mem;
+use std::pin::Pin;
+use std::{mem, thread};
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, poll};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Either};
 
@@ -21,6 +22,8 @@ pub(super) struct Pipeline<'c> {
     unsent: Vec<Statement>,
     /// How many of the statements that begin the transaction have not ended yet.
     begin_pending: usize,
+    /// Whether this thread yields its core after each message to SQLite.
+    yields: bool,
 }
 
 impl<'c> Pipeline<'c> {
@@ -28,13 +31,25 @@ impl<'c> Pipeline<'c> {
     pub(super) fn new(
         connection: &'c mut AnyConnection,
         dialect: Dialect,
-        begin: &[String],
+        begin: Vec<Statement>,
     ) -> Self {
         Self {
             connection,
             dialect,
-            unsent: begin.iter().map(Statement::from_text).collect(),
             begin_pending: begin.len(),
+            unsent: begin,
+            yields: false,
+        }
+    }
+
+    /// Sets whether this thread yields its core after each message to SQLite (`sched_yield`). The
+    /// driver's thread sends each result by itself, and where both threads share a core, each
+    /// result would wake this one. For small groups only: where other processes keep the core
+    /// busy, a yield may cost a time slice.
+    pub(super) fn yielding(self, yields: bool) -> Self {
+        Self {
+            yields: yields && self.dialect == Dialect::Sqlite,
+            ..self
         }
     }
 
@@ -82,7 +97,10 @@ impl<'c> Pipeline<'c> {
             Dialect::Postgres => Message::with_literals(&all)?,
         };
         let mut ended = 0;
-        let mut results = message.send(self.connection);
+        let mut results = message.send(self.connection).peekable();
+        if self.yields && poll!(Pin::new(&mut results).peek()).is_pending() {
+            thread::yield_now();
+        }
         while let Some(result) = results.try_next().await? {
             match result {
                 Either::Left(_) => {

@@ -4,6 +4,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor};
 
 use super::limits::{DEADLINE, LONG_READ_DEADLINE};
+use super::statement::Statement;
 use super::url::{DatabaseUrl, Dialect};
 
 /// How long SQLite waits for another process that writes. A transaction waits once, at its
@@ -66,15 +67,12 @@ pub(super) async fn tune_for_writes(
     Ok(())
 }
 
-/// Sets whether commits to SQLite's file wait for the disk. If not, the write-ahead log is synced
-/// by the next commit that waits, and before a checkpoint.
-pub(super) async fn set_synchronous(
-    connection: &mut AnyConnection,
-    is_synced: bool,
-) -> Result<(), sqlx::Error> {
+/// Builds the statement that sets whether commits to SQLite's file wait for the disk. If not, the
+/// write-ahead log is synced by the next commit that waits, and before a checkpoint. It takes
+/// effect when it is prepared, outside of a transaction.
+pub(super) fn set_synchronous(is_synced: bool) -> Statement {
     let level = if is_synced { "FULL" } else { "NORMAL" };
-    let sql = format!("PRAGMA synchronous = {level}");
-    connection.execute(AssertSqlSafe(sql)).await.map(drop)
+    Statement::from_text(format!("PRAGMA synchronous = {level}")).uncached()
 }
 
 /// Sets up a connection to a file. With PostgreSQL each transaction has its own settings instead.

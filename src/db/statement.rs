@@ -55,6 +55,14 @@ impl Statement {
             is_cached: true,
         }
     }
+
+    /// Has it prepared anew each time, with the message that it is in.
+    pub(super) fn uncached(self) -> Self {
+        Self {
+            is_cached: false,
+            ..self
+        }
+    }
 }
 
 impl Message {

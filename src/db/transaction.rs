@@ -87,11 +87,13 @@ impl<'c> Transaction<'c> {
     pub(super) fn begin_write(
         connection: &'c mut AnyConnection,
         dialect: Dialect,
-        begin: &[String],
+        begin: Vec<Statement>,
         appid: &'c str,
+        is_small: bool,
     ) -> Self {
+        let pipeline = Pipeline::new(connection, dialect, begin).yielding(is_small);
         Self {
-            inner: Inner::Pipeline(Pipeline::new(connection, dialect, begin)),
+            inner: Inner::Pipeline(pipeline),
             dialect,
             appid,
             purge_batch: MAX_PURGE_BATCH,

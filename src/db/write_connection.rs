@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::error::Error;
 use super::limits::DEADLINE;
 use super::pool;
+use super::statement::Statement;
 use super::transaction::{Transaction, begin_write};
 use super::url::{DatabaseUrl, Dialect};
 
@@ -85,20 +86,17 @@ impl WriteConnection {
         self.dialect
     }
 
-    /// Makes the connection ready for a transaction whose commit waits for the disk, or need not.
+    /// Makes the connection ready for a transaction.
     ///
     /// # Errors
     /// When it cannot be opened within [`DEADLINE`].
-    pub(super) async fn prepare(&mut self, is_synced: bool) -> Result<(), Error> {
+    pub(super) async fn prepare(&mut self) -> Result<(), Error> {
         if let ConnectionOrigin::Memory { pool, borrowed } = &mut self.origin {
             *borrowed = Some(pool.acquire().await?);
             return Ok(());
         }
-        let opened = timeout(DEADLINE, async {
-            self.open().await?;
-            self.set_synchronous(is_synced).await
-        });
-        Ok(opened.await.map_err(|_| Error::Timeout)??)
+        let opened = timeout(DEADLINE, self.open()).await;
+        Ok(opened.map_err(|_| Error::Timeout)??)
     }
 
     /// Opens a connection of its own, unless it is open and works.
@@ -128,34 +126,34 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// Sets whether commits to SQLite's file wait for the disk: before the transaction, in which
-    /// SQLite refuses it, and only where it changes.
-    async fn set_synchronous(&mut self, is_synced: bool) -> Result<(), sqlx::Error> {
-        if let ConnectionOrigin::Own {
-            held: Some(held), ..
-        } = &mut self.origin
-            && self.dialect == Dialect::Sqlite
-            && held.is_synced != is_synced
-        {
-            pool::set_synchronous(&mut held.connection, is_synced).await?;
-            held.is_synced = is_synced;
-        }
-        Ok(())
-    }
-
-    /// Begins a transaction on the connection that is open, for a small group or a large one.
+    /// Begins a transaction on the connection that is open, for a small group or a large one. Its
+    /// commit waits for the disk, or with SQLite's file it need not.
     ///
     /// It waits for the lock, so that the deadline of the commands begins when they have it. With
     /// PostgreSQL a small group saves the round trip: it begins with its first statement, and its
     /// deadline includes the wait.
-    pub(super) async fn begin(&mut self, is_small: bool) -> Result<Transaction<'_>, Error> {
+    pub(super) async fn begin(
+        &mut self,
+        is_small: bool,
+        is_synced: bool,
+    ) -> Result<Transaction<'_>, Error> {
         const OPEN: &str = "a transaction begins after the opening";
+        let dialect = self.dialect;
+        let mut begin = Vec::new();
         let connection = match &mut self.origin {
-            ConnectionOrigin::Own { held, .. } => &mut held.as_mut().expect(OPEN).connection,
+            ConnectionOrigin::Own { held, .. } => {
+                let held = held.as_mut().expect(OPEN);
+                // Only where it changes. A connection on which it fails is closed.
+                if dialect == Dialect::Sqlite && held.is_synced != is_synced {
+                    begin.push(pool::set_synchronous(is_synced));
+                    held.is_synced = is_synced;
+                }
+                &mut held.connection
+            }
             ConnectionOrigin::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
         };
-        let (dialect, begin) = (self.dialect, &self.begin);
-        let mut write = Transaction::begin_write(connection, dialect, begin, &self.appid);
+        begin.extend(self.begin.iter().map(Statement::from_text));
+        let mut write = Transaction::begin_write(connection, dialect, begin, &self.appid, is_small);
         if !is_small || dialect == Dialect::Sqlite {
             write.flush().await?;
         }

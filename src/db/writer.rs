@@ -256,9 +256,10 @@ impl Task {
     }
 
     async fn transact(&mut self, group: &mut Group) -> Result<(), Failure> {
-        let prepared = self.connection.prepare(group.is_synced()).await;
+        let prepared = self.connection.prepare().await;
         prepared.map_err(TransactionStep::Begin.failure())?;
-        let begun = within_deadline(self.connection.begin(group.is_small())).await;
+        let begun = self.connection.begin(group.is_small(), group.is_synced());
+        let begun = within_deadline(begun).await;
         let write = begun.map_err(TransactionStep::Begin.failure())?;
         let write = write.with_purge_batch(self.purge_batch.get());
         let (has_lock, begun_at) = (write.is_begun(), Instant::now());
