@@ -11,6 +11,7 @@ use super::command::{BatchCommand, Urgency};
 use super::error::Error;
 use super::limits::{ACQUIRE_TIMEOUT, MAX_SMALL_GROUP};
 use super::transaction::Transaction;
+use super::url::Dialect;
 
 /// Commands that are executed in one transaction (group commit), by type, results of calls first.
 #[derive(Default)]
@@ -71,8 +72,16 @@ impl Group {
         }
     }
 
+    /// Whether its transaction begins in a message of its own, so that it waits for the lock before
+    /// the deadline of its commands begins. With PostgreSQL a small group saves the round trip: it
+    /// begins with its first statements, and its deadline includes the wait.
+    pub(super) fn begins_at_once(&self, dialect: Dialect) -> bool {
+        dialect == Dialect::Sqlite || !self.is_small()
+    }
+
     /// Whether it is so small that its transaction begins with the message of its first statements
-    /// where that saves a round trip, and ends with that of its last ones.
+    /// where that saves a round trip, and ends with that of its last ones. Meanwhile the
+    /// writer yields its core to the thread of SQLite's connection.
     pub(super) fn is_small(&self) -> bool {
         self.commands <= MAX_SMALL_GROUP && !self.is_background()
     }

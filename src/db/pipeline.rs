@@ -1,5 +1,5 @@
 //! A transaction whose statements share messages, because each message costs time: PostgreSQL a
-//! round trip, and SQLite two switches between threads.
+//! round trip, and SQLite at least two switches between threads.
 
 use std::pin::Pin;
 use std::{mem, thread};
@@ -22,7 +22,7 @@ pub(super) struct Pipeline<'c> {
     unsent: Vec<Statement>,
     /// How many of the statements that begin the transaction have not ended yet.
     begin_pending: usize,
-    /// Whether this thread yields its core after each message to SQLite.
+    /// Whether this thread yields its core when it has sent a message to SQLite.
     yields: bool,
 }
 
@@ -42,10 +42,10 @@ impl<'c> Pipeline<'c> {
         }
     }
 
-    /// Sets whether this thread yields its core after each message to SQLite (`sched_yield`). The
-    /// driver's thread sends each result by itself, and where both threads share a core, each
-    /// result would wake this one. For small groups only: where other processes keep the core
-    /// busy, a yield may cost a time slice.
+    /// Sets whether this thread yields its core when it has sent a message of deferred statements
+    /// to SQLite (`sched_yield`). The driver's thread sends each result by itself, and where
+    /// both threads share a core, each result would wake this one. For small groups only: where
+    /// other processes keep the core busy, a yield may cost a time slice.
     pub(super) fn yielding(self, yields: bool) -> Self {
         Self {
             yields: yields && self.dialect == Dialect::Sqlite,
@@ -98,6 +98,7 @@ impl<'c> Pipeline<'c> {
         };
         let mut ended = 0;
         let mut results = message.send(self.connection).peekable();
+        // The first poll sends the message.
         if self.yields && poll!(Pin::new(&mut results).peek()).is_pending() {
             thread::yield_now();
         }

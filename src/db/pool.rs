@@ -68,8 +68,9 @@ pub(super) async fn tune_for_writes(
 }
 
 /// Builds the statement that sets whether commits to SQLite's file wait for the disk. If not, the
-/// write-ahead log is synced by the next commit that waits, and before a checkpoint. It takes
-/// effect when it is prepared, outside of a transaction.
+/// write-ahead log is synced by the next commit that waits, and before a checkpoint. SQLite
+/// refuses it in a transaction. It is not cached, because SQLite may execute a `PRAGMA` when it is
+/// prepared.
 pub(super) fn set_synchronous(is_synced: bool) -> Statement {
     let level = if is_synced { "FULL" } else { "NORMAL" };
     Statement::from_text(format!("PRAGMA synchronous = {level}")).uncached()

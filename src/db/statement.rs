@@ -56,7 +56,7 @@ impl Statement {
         }
     }
 
-    /// Has it prepared anew each time, with the message that it is in.
+    /// Keeps it, and the message that it is in, out of the prepared-statement cache.
     pub(super) fn uncached(self) -> Self {
         Self {
             is_cached: false,
@@ -123,6 +123,7 @@ mod tests {
     use sqlx::Value;
 
     use super::*;
+    use crate::db::pool;
 
     #[test]
     fn joined_statements_have_their_own_parameters() {
@@ -152,8 +153,10 @@ mod tests {
     #[test]
     fn a_message_is_cached_if_all_its_statements_are() {
         let once = Statement::new(sqlx::query("SELECT 1").persistent(false)).unwrap();
-        let statements = vec![Statement::from_text("BEGIN"), once];
-        let message = Message::with_parameters(statements).unwrap();
-        assert!(!message.is_cached);
+        for uncached in [once, pool::set_synchronous(true)] {
+            let statements = vec![uncached, Statement::from_text("BEGIN")];
+            let message = Message::with_parameters(statements).unwrap();
+            assert!(!message.is_cached);
+        }
     }
 }

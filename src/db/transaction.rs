@@ -89,11 +89,9 @@ impl<'c> Transaction<'c> {
         dialect: Dialect,
         begin: Vec<Statement>,
         appid: &'c str,
-        is_small: bool,
     ) -> Self {
-        let pipeline = Pipeline::new(connection, dialect, begin).yielding(is_small);
         Self {
-            inner: Inner::Pipeline(pipeline),
+            inner: Inner::Pipeline(Pipeline::new(connection, dialect, begin)),
             dialect,
             appid,
             purge_batch: MAX_PURGE_BATCH,
@@ -182,6 +180,15 @@ impl<'c> Transaction<'c> {
             Inner::Driver(_) => Ok(()),
             Inner::Pipeline(pipeline) => Ok(pipeline.flush().await?),
         }
+    }
+
+    /// Sets whether the thread yields its core, as [`Pipeline::yielding`] says.
+    pub(super) fn yielding(self, yields: bool) -> Self {
+        let inner = match self.inner {
+            Inner::Pipeline(pipeline) => Inner::Pipeline(pipeline.yielding(yields)),
+            driver @ Inner::Driver(_) => driver,
+        };
+        Self { inner, ..self }
     }
 
     /// Sets another limit of the rows that one statement removes.

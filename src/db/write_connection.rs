@@ -10,6 +10,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor as _};
 use tokio::time::{Instant, timeout};
 
 use super::error::Error;
+use super::group::Group;
 use super::limits::DEADLINE;
 use super::pool;
 use super::statement::Statement;
@@ -126,24 +127,16 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// Begins a transaction on the connection that is open, for a small group or a large one. Its
-    /// commit waits for the disk, or with SQLite's file it need not.
-    ///
-    /// It waits for the lock, so that the deadline of the commands begins when they have it. With
-    /// PostgreSQL a small group saves the round trip: it begins with its first statement, and its
-    /// deadline includes the wait.
-    pub(super) async fn begin(
-        &mut self,
-        is_small: bool,
-        is_synced: bool,
-    ) -> Result<Transaction<'_>, Error> {
+    /// Begins the transaction of a group on the connection that is open, by statements that are
+    /// sent with the first that follows.
+    pub(super) fn begin(&mut self, group: &Group) -> Transaction<'_> {
         const OPEN: &str = "a transaction begins after the opening";
-        let dialect = self.dialect;
+        let (dialect, is_synced) = (self.dialect, group.is_synced());
         let mut begin = Vec::new();
         let connection = match &mut self.origin {
             ConnectionOrigin::Own { held, .. } => {
                 let held = held.as_mut().expect(OPEN);
-                // Only where it changes. A connection on which it fails is closed.
+                // Sent only where it changes. If it fails, the connection is closed.
                 if dialect == Dialect::Sqlite && held.is_synced != is_synced {
                     begin.push(pool::set_synchronous(is_synced));
                     held.is_synced = is_synced;
@@ -153,11 +146,7 @@ impl WriteConnection {
             ConnectionOrigin::Memory { borrowed, .. } => &mut **borrowed.as_mut().expect(OPEN),
         };
         begin.extend(self.begin.iter().map(Statement::from_text));
-        let mut write = Transaction::begin_write(connection, dialect, begin, &self.appid, is_small);
-        if !is_small || dialect == Dialect::Sqlite {
-            write.flush().await?;
-        }
-        Ok(write)
+        Transaction::begin_write(connection, dialect, begin, &self.appid).yielding(group.is_small())
     }
 
     /// Gives a borrowed connection back after a commit.

@@ -258,10 +258,13 @@ impl Task {
     async fn transact(&mut self, group: &mut Group) -> Result<(), Failure> {
         let prepared = self.connection.prepare().await;
         prepared.map_err(TransactionStep::Begin.failure())?;
-        let begun = self.connection.begin(group.is_small(), group.is_synced());
-        let begun = within_deadline(begun).await;
-        let write = begun.map_err(TransactionStep::Begin.failure())?;
-        let write = write.with_purge_batch(self.purge_batch.get());
+        let begins_at_once = group.begins_at_once(self.connection.dialect());
+        let write = self.connection.begin(group);
+        let mut write = write.with_purge_batch(self.purge_batch.get());
+        if begins_at_once {
+            let begun = within_deadline(write.flush()).await;
+            begun.map_err(TransactionStep::Begin.failure())?;
+        }
         let (has_lock, begun_at) = (write.is_begun(), Instant::now());
         let result = execute_and_commit(group, write).await;
         let took = begun_at.elapsed();

@@ -491,6 +491,30 @@ async fn a_commit_is_on_the_disk_before_it_is_answered() {
     assert_eq!(db.execute(ReadsSync::<true>).await.unwrap(), FULL);
 }
 
+/// Fails in a transaction whose commit would not wait for the disk.
+struct FailsUnsynced;
+
+impl Command for FailsUnsynced {
+    type Output = ();
+
+    const IS_SYNCED: bool = false;
+
+    async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+        Err(sqlx::Error::RowNotFound.into())
+    }
+}
+
+#[tokio::test]
+async fn a_failure_without_a_sync_leaves_later_commits_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = file_database(&folder).await;
+    for _ in 0..2 {
+        db.execute(FailsUnsynced).await.unwrap_err();
+        assert_eq!(db.execute(ReadsSync::<true>).await.unwrap(), FULL);
+        assert_eq!(db.execute(ReadsSync::<false>).await.unwrap(), NORMAL);
+    }
+}
+
 #[tokio::test]
 async fn one_command_that_is_synced_has_its_group_synced() {
     let folder = tempfile::tempdir().unwrap();
