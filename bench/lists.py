@@ -71,7 +71,8 @@ def serve(binary, database):
         "WXQR_DATABASE_URL": database, "WXQR_API_KEYS": f"bench:{KEY}:admin", "WXQR_LOG": "error",
     }
     started = time.monotonic()
-    server = Server("wxqr", [binary, "serve"], environment)
+    # It listens once its tables are upgraded.
+    server = Server("wxqr", [binary, "serve"], environment, starts_within_s=UPGRADED_WITHIN_S)
     server.wait_until_ready("/readyz", UPGRADED_WITHIN_S)
     return server, time.monotonic() - started
 

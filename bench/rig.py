@@ -39,7 +39,7 @@ end
 class Server:
     """A process that listens on a port of 127.0.0.1."""
 
-    def __init__(self, name, command, environment=None, log=subprocess.DEVNULL):
+    def __init__(self, name, command, environment=None, log=subprocess.DEVNULL, starts_within_s=STARTS_WITHIN_S):
         self.name = name
         self.port = free_port()
         self.metrics_port = free_port()
@@ -49,10 +49,10 @@ class Server:
         self.process = subprocess.Popen(
             command, env=dict(os.environ, **given), stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
-        self.wait_for_port()
+        self.wait_for_port(starts_within_s)
 
-    def wait_for_port(self):
-        deadline = time.monotonic() + STARTS_WITHIN_S
+    def wait_for_port(self, within_s):
+        deadline = time.monotonic() + within_s
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
