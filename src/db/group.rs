@@ -80,8 +80,8 @@ impl Group {
     }
 
     /// Whether it is so small that its transaction begins with the message of its first statements
-    /// where that saves a round trip, and ends with that of its last ones. Meanwhile the
-    /// writer yields its core to the thread of SQLite's connection.
+    /// where that saves a round trip, and ends with that of its last ones. After each message of it
+    /// the writer yields its core to the thread of SQLite's connection.
     pub(super) fn is_small(&self) -> bool {
         self.commands <= MAX_SMALL_GROUP && !self.is_background()
     }
