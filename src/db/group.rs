@@ -73,15 +73,19 @@ impl Group {
     }
 
     /// Whether its transaction begins in a message of its own, so that it waits for the lock before
-    /// the deadline of its commands begins. With PostgreSQL a small group saves the round trip: it
-    /// begins with its first statements, and its deadline includes the wait.
+    /// the deadline of its commands begins. A smaller group saves that message: it begins with its
+    /// first statements, and its deadline includes the wait. With SQLite that is one command alone,
+    /// because the connection caches the text of each message, 100 at most.
     pub(super) fn begins_at_once(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::Sqlite || !self.is_small()
+        let most = match dialect {
+            Dialect::Sqlite => 1,
+            Dialect::Postgres => MAX_SMALL_GROUP,
+        };
+        self.commands > most || self.is_background()
     }
 
-    /// Whether it is so small that its transaction begins with the message of its first statements
-    /// where that saves a round trip, and ends with that of its last ones. After each message of it
-    /// the writer yields its core to the thread of SQLite's connection.
+    /// Whether it is so small that its transaction ends with the message of its last statements.
+    /// After each message of it the writer yields its core to the thread of SQLite's connection.
     pub(super) fn is_small(&self) -> bool {
         self.commands <= MAX_SMALL_GROUP && !self.is_background()
     }

@@ -63,14 +63,14 @@ impl<'c> Pipeline<'c> {
         self.unsent.push(statement);
     }
 
-    /// Sends what is deferred, with SQLite only. To be called before each sub-batch: SQLite's
-    /// connection caches the text of each message, 100 at most, so a text must not depend on which
-    /// sub-batches follow one another. With PostgreSQL all share messages.
+    /// Sends what sub-batches have deferred, with SQLite only. To be called before each sub-batch:
+    /// SQLite's connection caches the text of each message, 100 at most, so a text must not depend
+    /// on which sub-batches follow one another. With PostgreSQL all share messages.
     pub(super) async fn separate_sub_batches(&mut self) -> Result<(), sqlx::Error> {
-        match self.dialect {
-            Dialect::Sqlite => self.flush().await,
-            Dialect::Postgres => Ok(()),
+        if self.dialect == Dialect::Sqlite && self.unsent.len() > self.begin_pending {
+            self.flush().await?;
         }
+        Ok(())
     }
 
     /// Sends what is deferred.

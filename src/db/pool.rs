@@ -69,11 +69,11 @@ pub(super) async fn tune_for_writes(
 
 /// Builds the statement that sets whether commits to SQLite's file wait for the disk. If not, the
 /// write-ahead log is synced by the next commit that waits, and before a checkpoint. SQLite
-/// refuses it in a transaction. It is not cached, because SQLite may execute a `PRAGMA` when it is
-/// prepared.
+/// refuses it in a transaction. It may be cached: SQLite prepares a `PRAGMA` again for each
+/// execution (`sqlite3VdbeRunOnlyOnce` in its source).
 pub(super) fn set_synchronous(is_synced: bool) -> Statement {
     let level = if is_synced { "FULL" } else { "NORMAL" };
-    Statement::from_text(format!("PRAGMA synchronous = {level}")).uncached()
+    Statement::from_text(format!("PRAGMA synchronous = {level}"))
 }
 
 /// Sets up a connection to a file. With PostgreSQL each transaction has its own settings instead.

@@ -222,6 +222,7 @@ mod tests {
 
     use super::*;
     use crate::db::group::batch_of;
+    use crate::db::url::Dialect;
     use crate::db::{Command, Error, Transaction};
 
     struct Ordinary;
@@ -323,16 +324,24 @@ mod tests {
     async fn a_group_of_up_to_eight_is_small_and_a_background_command_is_not() {
         let (senders, mut queues) = queues();
         let closing = CancellationToken::new();
-        let mut is_small = async || {
+        // Whether it is small, and whether it begins at once with SQLite and with PostgreSQL.
+        let mut group = async || {
             let group = queues.next_group(&closing).await.unwrap();
-            group.is_small()
+            let dialects = [Dialect::Sqlite, Dialect::Postgres];
+            let [sqlite, postgres] = dialects.map(|dialect| group.begins_at_once(dialect));
+            (group.is_small(), sqlite, postgres)
         };
-        for (commands, want) in [(1, true), (8, true), (9, false)] {
+        for (commands, want) in [
+            (1, (true, false, false)),
+            (2, (true, true, false)),
+            (8, (true, true, false)),
+            (9, (false, true, true)),
+        ] {
             send(&senders, commands).await;
-            assert_eq!(is_small().await, want, "{commands}");
+            assert_eq!(group().await, want, "{commands}");
         }
         senders.send(batch_of(Background).0).await.unwrap();
-        assert!(!is_small().await);
+        assert_eq!(group().await, (false, true, true));
     }
 
     /// Which of the next groups are background commands, while others always wait.

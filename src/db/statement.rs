@@ -55,14 +55,6 @@ impl Statement {
             is_cached: true,
         }
     }
-
-    /// Keeps it, and the message that it is in, out of the prepared-statement cache.
-    pub(super) fn uncached(self) -> Self {
-        Self {
-            is_cached: false,
-            ..self
-        }
-    }
 }
 
 impl Message {
@@ -123,7 +115,6 @@ mod tests {
     use sqlx::Value;
 
     use super::*;
-    use crate::db::pool;
 
     #[test]
     fn joined_statements_have_their_own_parameters() {
@@ -153,10 +144,7 @@ mod tests {
     #[test]
     fn a_message_is_cached_if_all_its_statements_are() {
         let once = Statement::new(sqlx::query("SELECT 1").persistent(false)).unwrap();
-        for uncached in [once, pool::set_synchronous(true)] {
-            let statements = vec![uncached, Statement::from_text("BEGIN")];
-            let message = Message::with_parameters(statements).unwrap();
-            assert!(!message.is_cached);
-        }
+        let statements = vec![once, Statement::from_text("BEGIN")];
+        assert!(!Message::with_parameters(statements).unwrap().is_cached);
     }
 }

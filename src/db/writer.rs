@@ -296,7 +296,7 @@ impl TransactionStep {
 impl Failure {
     fn of_execution(error: Error, group: &Group, is_begun: bool) -> Self {
         match error {
-            // With PostgreSQL a small group begins with its first statement.
+            // A small group begins with its first statements.
             error if !is_begun && (error.is_lock_timeout() || error.is_connection_error()) => {
                 TransactionStep::Begin.failure()(error)
             }

@@ -409,7 +409,8 @@ struct Update(usize, Log);
 impl BatchCommand for Update {
     type Output = ();
 
-    async fn execute_all(commands: &[Self], _: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+    async fn execute_all(commands: &[Self], write: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+        write.flush().await?;
         let rows = commands.iter().map(|update| update.0.to_string());
         commands[0].1.lock().unwrap().push(rows.collect());
         if commands.iter().any(|update| update.0 == 0) {
@@ -428,6 +429,31 @@ async fn after_a_lock_timeout_a_group_is_executed_one_by_one() {
     assert_eq!(failed, Some(0));
     let sizes: Vec<_> = log.lock().unwrap().iter().map(Vec::len).collect();
     assert_eq!(sizes, [[16].as_slice(), &[1; 16]].concat(), "one wait more");
+    assert!(db.is_up());
+}
+
+/// Finds the lock of all writers taken, so often.
+struct FindsLockTaken(Mutex<u32>);
+
+impl Command for FindsLockTaken {
+    type Output = ();
+
+    async fn execute(&self, _: &mut Transaction<'_>) -> Result<(), Error> {
+        let mut times = self.0.lock().unwrap();
+        if *times == 0 {
+            return Ok(());
+        }
+        *times -= 1;
+        Err(sqlx::Error::Database(Box::new(LockNotAvailable)).into())
+    }
+}
+
+#[tokio::test]
+async fn a_command_alone_waits_again_for_the_lock_with_which_it_begins() {
+    let db = database().await;
+    let execute = async |times| db.execute(FindsLockTaken(Mutex::new(times))).await;
+    execute(MAX_BEGINS - 1).await.unwrap();
+    execute(MAX_BEGINS).await.unwrap_err();
     assert!(db.is_up());
 }
 
