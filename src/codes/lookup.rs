@@ -63,7 +63,8 @@ impl Lookups {
             let _permit = permit.map_err(|_| db::Error::Busy)?;
             store.find(scene).await.map(|found| found.map(Arc::new))
         };
-        let found = self.recent.try_get_with_by_ref(scene, look).await;
+        // Boxed, so that the futures of all requests for a code stay small.
+        let found = Box::pin(self.recent.try_get_with_by_ref(scene, look)).await;
         found.map_err(|error: Arc<db::Error>| (*error).clone())
     }
 }

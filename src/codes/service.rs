@@ -356,3 +356,21 @@ impl Codes {
         self.minter.supplies().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_size<F>(
+        _: impl Fn(&'static Codes, &'static CodeSpec, &'static Caller) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_future_of_a_request_is_small() {
+        // Each layer around the handler moves it.
+        let size = future_size(Codes::issue);
+        assert!(size <= 1024, "{size} bytes");
+    }
+}

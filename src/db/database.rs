@@ -120,12 +120,13 @@ impl Database {
     ///
     /// # Errors
     /// The call's own, or why it was not admitted or not answered.
-    pub(crate) async fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         kind: ReadKind,
         call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        self.connections.read(kind, call).await
+    ) -> impl Future<Output = Result<T, Error>> {
+        // Boxed, so that the futures of all who may read stay small.
+        self.connections.read(kind, Box::pin(call))
     }
 
     /// Has the writer execute a command, and waits until it is committed. Cancel safe: a command
