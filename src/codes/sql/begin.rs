@@ -1,6 +1,6 @@
 //! The start of temporary mints: look up, lease and charge, batched in one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use wechat::ticket::IssuedCode;
 
 use super::daily_counters::{ANONYMOUS, add_to_today, find_today, value_today};
 use super::entries::{Entry, entries, find_entries};
-use super::lease::{Lease, LeaseRow, take_leases};
+use super::lease::{Lease, LeaseRow, find_held, held, take_leases_later};
 use super::stops::{Stop, find_stop, stop};
 use super::store::CodeStore;
 use crate::db::{BatchCommand, Error, Transaction};
@@ -96,13 +96,15 @@ impl BatchCommand for Begin {
         let Some(Begin { now, .. }) = commands.first() else {
             return Ok(Vec::new());
         };
-        let scenes = commands.iter().map(|begin| &begin.mint.scene).collect();
+        let scenes: BTreeSet<_> = commands.iter().map(|begin| &begin.mint.scene).collect();
+        let names: Vec<_> = scenes.iter().map(|scene| lease_name(scene)).collect();
         let queries = [
             find_entries(write, scenes),
+            find_held(write, &names, *now),
             vec![find_today(write.appid(), ANONYMOUS, *now)],
             vec![find_stop(write.appid(), Api::Create.as_str())],
         ];
-        let [found, used, stopped] = write.fetch_each(queries).await?;
+        let [found, leases, used, stopped] = write.fetch_each(queries).await?;
         let entries = entries(&found)?;
         let needs: Vec<_> = commands
             .iter()
@@ -118,7 +120,7 @@ impl BatchCommand for Begin {
             used: value_today(&used)?,
             stop: stopped.first().map(stop).transpose()?,
         };
-        rights.decide(&minting, *now, write).await?;
+        rights.take(&minting, &held(&leases)?, *now, write).await?;
         let begun = commands.iter().enumerate().map(|(index, begin)| Begun {
             known: begin.known(&entries).cloned(),
             grant: if needs[index] {
@@ -145,8 +147,8 @@ impl Begin {
     }
 
     fn lease_row(&self) -> LeaseRow {
-        let (name, until) = (self.mint.scene.to_string(), self.now + self.mint.length);
-        LeaseRow::new(name, until, self.is_charged())
+        let until = self.now + self.mint.length;
+        LeaseRow::new(lease_name(&self.mint.scene), until, self.is_charged())
     }
 
     fn is_charged(&self) -> bool {
@@ -168,29 +170,25 @@ struct Rights {
 }
 
 impl Rights {
-    /// Takes one lease for each scene, and for visitors no more than the budget has left. Only
-    /// leases that were taken are charged.
-    async fn decide(
+    /// Takes one lease for each scene that has none, and for visitors no more than the budget has
+    /// left, and charges these.
+    async fn take(
         &mut self,
         minting: &[(usize, &Begin)],
+        held: &HashSet<String>,
         now: Timestamp,
         write: &mut Transaction<'_>,
     ) -> Result<(), Error> {
-        let candidates = candidates(minting, self.used);
-        let rows: Vec<_> = candidates
-            .iter()
-            .map(|(_, begin)| begin.lease_row())
+        let candidates = candidates(minting, held, self.used).into_iter();
+        let taken: Vec<_> = candidates
+            .map(|(index, begin)| (index, begin.lease_row()))
             .collect();
-        let holders = take_leases(write, &rows.iter().collect::<Vec<_>>(), now).await?;
-        let taken = candidates.into_iter().zip(rows);
-        let taken: Vec<_> = taken
-            .filter(|(_, row)| holders.contains(&row.holder))
-            .collect();
-        let charged = taken.iter().filter(|((_, begin), _)| begin.is_charged());
-        let charged = u64::try_from(charged.count()).unwrap_or(u64::MAX);
+        let rows: Vec<_> = taken.iter().map(|(_, row)| row).collect();
+        take_leases_later(write, &rows).await?;
+        let charged = rows.iter().filter(|row| row.is_charged).count();
+        let charged = u64::try_from(charged).unwrap_or(u64::MAX);
         add_to_today(write, now, &[(ANONYMOUS, charged)]).await?;
-        let leases = taken.into_iter().map(|((index, _), row)| (index, row));
-        self.leases = leases.collect();
+        self.leases = taken.into_iter().collect();
         Ok(())
     }
 
@@ -210,13 +208,24 @@ impl Rights {
     }
 }
 
-/// The first mint of each scene that the budget allows.
-fn candidates<'a>(minting: &[(usize, &'a Begin)], used: u64) -> Vec<(usize, &'a Begin)> {
+/// The name of a scene's lease.
+fn lease_name(scene: &Scene) -> String {
+    scene.to_string()
+}
+
+/// The first mint of each scene without a lease that the budget allows.
+fn candidates<'a>(
+    minting: &[(usize, &'a Begin)],
+    held: &HashSet<String>,
+    used: u64,
+) -> Vec<(usize, &'a Begin)> {
     let mut scenes = HashSet::new();
     let mut used = used;
     let mut candidates = Vec::with_capacity(minting.len());
     for &(index, begin) in minting {
-        if begin.is_within(used) && scenes.insert(&begin.mint.scene) {
+        let scene = &begin.mint.scene;
+        let is_held = held.contains(&lease_name(scene));
+        if !is_held && begin.is_within(used) && scenes.insert(scene) {
             used += u64::from(begin.is_charged());
             candidates.push((index, begin));
         }

@@ -1,13 +1,15 @@
 //! Leases: exclusive rights of one replica that expire by themselves.
 
 use std::collections::HashSet;
+use std::slice;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::store::CodeStore;
-use crate::db::{Command, Error, Query, Transaction, Urgency, placeholders};
+use crate::db::{Command, Error, KeyLookup, Query, Transaction, Urgency, placeholders};
 use crate::telemetry::Causes;
 use crate::text::random_token;
 
@@ -144,29 +146,61 @@ impl Command for TakeLease {
     type Output = Option<Lease>;
 
     async fn execute(&self, write: &mut Transaction<'_>) -> Result<Option<Lease>, Error> {
+        let find = find_held(write, slice::from_ref(&self.name), self.now);
+        let [found] = write.fetch_each([find]).await?;
+        if !held(&found)?.is_empty() {
+            return Ok(None);
+        }
         let row = LeaseRow::new(self.name.clone(), self.until, false);
-        let taken = take_leases(write, &[&row], self.now).await?;
-        let is_ours = taken.contains(&row.holder);
-        Ok(is_ours.then(|| Lease::new(self.store.clone(), row)))
+        take_leases_later(write, &[&row]).await?;
+        Ok(Some(Lease::new(self.store.clone(), row)))
     }
 }
 
-/// Takes the leases that no other holds. The names must differ. Returns the holders that got
-/// theirs.
-pub(super) async fn take_leases(
+/// Finds which of the leases with these names are held. Until the end of the transaction nobody
+/// takes one that is free: it has the lock of all that write.
+pub(super) fn find_held<'q>(
+    write: &Transaction<'q>,
+    names: &[String],
+    now: Timestamp,
+) -> Vec<Query<'q>> {
+    let queries = write.chunks(names).map(|chunk| {
+        let sql = find_held_sql(write.key_lookup(), chunk.len());
+        let mut query = placeholders::query(sql, chunk.len(), write.appid());
+        for name in chunk {
+            query = query.bind(name.clone());
+        }
+        query.bind(now.as_millisecond())
+    });
+    queries.collect()
+}
+
+fn find_held_sql(key_lookup: KeyLookup, names: usize) -> String {
+    let lease = key_lookup.join("lease", "lease.appid = $1 AND lease.name = wanted.name");
+    format!(
+        "WITH wanted (name) AS (VALUES {})
+         SELECT lease.name FROM wanted {lease} WHERE lease.held_until > ${}",
+        placeholders::rows(names, 1),
+        2 + names,
+    )
+}
+
+/// The names of the leases that [`find_held`] found.
+pub(super) fn held(found: &[AnyRow]) -> Result<HashSet<String>, Error> {
+    let names = found.iter().map(|row| Ok(row.try_get("name")?));
+    names.collect()
+}
+
+/// Takes leases that are free, with the next statement. The names must differ.
+pub(super) async fn take_leases_later(
     write: &mut Transaction<'_>,
     rows: &[&LeaseRow],
-    now: Timestamp,
-) -> Result<HashSet<String>, Error> {
-    let mut upserts = Vec::new();
+) -> Result<(), Error> {
     for chunk in write.chunks(rows) {
         let sql = format!(
             "INSERT INTO lease (appid, name, holder, held_until) VALUES {}
-             ON CONFLICT (appid, name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
-             WHERE lease.held_until <= ${}
-             RETURNING holder",
+             ON CONFLICT (appid, name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until",
             placeholders::rows_of_account(chunk.len(), 3),
-            2 + 3 * chunk.len(),
         );
         let mut query = placeholders::query(sql, chunk.len(), write.appid());
         for row in chunk {
@@ -175,11 +209,9 @@ pub(super) async fn take_leases(
                 .bind(row.holder.as_str())
                 .bind(row.until.as_millisecond());
         }
-        upserts.push(query.bind(now.as_millisecond()));
+        write.execute_later(query).await?;
     }
-    let [taken] = write.fetch_each([upserts]).await?;
-    let holders = taken.iter().map(|row| row.try_get("holder"));
-    Ok(holders.collect::<Result<_, _>>()?)
+    Ok(())
 }
 
 /// Removes leases that are held. Returns how many there were.
@@ -236,5 +268,26 @@ impl Command for PurgeLeases {
             .execute(write)
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn leases_are_found_by_their_keys() {
+        let store = CodeStore::in_memory(Arc::new(SystemClock)).await;
+        for names in [1, 8, 16] {
+            let plan = store
+                .db
+                .plan(find_held_sql(store.db.key_lookup(), names))
+                .await;
+            let key = "SEARCH lease USING INDEX sqlite_autoindex_lease_1 (appid=? AND name=?)";
+            assert_eq!(plan.last().unwrap(), key, "{names}: {plan:?}");
+        }
     }
 }
