@@ -65,10 +65,11 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(print(link.written(settings.public_url.as_ref()))?)
 }
 
-/// The expiry of a link that is valid for this duration.
+/// The expiry of a link that is valid for this duration. It has whole seconds.
 fn expiry(now: Timestamp, duration: Duration) -> Result<LinkExpiry, Usage> {
-    let at = now.checked_add(duration).map(LinkExpiry::from);
-    at.ok().filter(|exp| !exp.has_passed(now)).ok_or_else(|| {
+    let at = now.checked_add(duration).ok();
+    let at = at.filter(|_| duration >= Duration::from_secs(1));
+    at.map(LinkExpiry::from).ok_or_else(|| {
         Usage::new("--expires-in must be at least one second, and end before the year 9999")
     })
 }

@@ -131,7 +131,8 @@ async fn a_lifetime_that_is_left_out_is_as_requested() {
         let (_upstream, app) = service(&token("7200"), &code(seconds)).await;
         let answer = app.get("/qrcode.json?scene_id=1&expire_seconds=3600").await;
         assert_eq!(answer.status, 200, "{seconds}: {answer:?}");
-        assert_eq!(answer.json()["expire_seconds"], 3600, "{seconds}");
+        let left = answer.json()["expire_seconds"].as_u64().unwrap();
+        assert!((3000..=3600).contains(&left), "{seconds}: {left}");
     }
 }
 
