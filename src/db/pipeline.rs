@@ -120,9 +120,8 @@ impl<'c> Pipeline<'c> {
         Ok(self.connection)
     }
 
-    /// Commits, in the message of what is deferred.
-    pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+    /// Commits with the next message.
+    pub(super) fn commit_later(&mut self) {
         self.defer(Statement::from_text("COMMIT"));
-        self.flush().await
     }
 }

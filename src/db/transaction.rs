@@ -245,11 +245,21 @@ impl<'c> Transaction<'c> {
         }
     }
 
+    /// Commits one that writes with the next message. Nothing may follow but [`Self::flush`].
+    pub(super) fn commit_later(&mut self) {
+        if let Inner::Pipeline(pipeline) = &mut self.inner {
+            pipeline.commit_later();
+        }
+    }
+
     /// Commits. Nothing may follow, whether it succeeds or not.
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         match self.inner {
             Inner::Driver(transaction) => transaction.commit().await,
-            Inner::Pipeline(mut pipeline) => pipeline.commit().await,
+            Inner::Pipeline(mut pipeline) => {
+                pipeline.commit_later();
+                pipeline.flush().await
+            }
         }
     }
 

@@ -99,11 +99,11 @@ impl Writer {
 }
 
 /// Executes the commands of a group. A small group sends the statements that are left for later in
-/// the message of the commit, unless the lock is still to be taken. A large group sends them before
-/// it: if they take too long, it is certain that nothing is committed, so it is executed in parts.
+/// the message of the commit. A large group sends them before it: if they take too long, it is
+/// certain that nothing is committed, so it is executed in parts.
 async fn execute(group: &mut Group, write: &mut Transaction<'_>) -> Result<(), Error> {
     group.execute(write).await?;
-    if !group.is_small() || !write.is_begun() {
+    if !group.is_small() {
         write.flush().await?;
     }
     Ok(())
@@ -115,8 +115,9 @@ async fn execute_and_commit(group: &mut Group, mut write: Transaction<'_>) -> Re
     match within_deadline(execute(group, &mut write)).await {
         Ok(()) => {
             group.begin_commit();
-            let committed = within_deadline(async { Ok(write.commit().await?) });
-            committed.await.map_err(TransactionStep::Commit.failure())
+            write.commit_later();
+            let committed = within_deadline(write.flush()).await;
+            committed.map_err(|error| Failure::of_commit(error, write.is_begun()))
         }
         Err(error) => Err(Failure::of_execution(error, group, write.is_begun())),
     }
@@ -305,6 +306,17 @@ impl Failure {
             }
             error => TransactionStep::Execute.failure()(error),
         }
+    }
+
+    /// Where a command leaves all statements for later, the transaction begins with the commit.
+    /// Without an answer it may be committed all the same.
+    fn of_commit(error: Error, is_begun: bool) -> Self {
+        let step = if !is_begun && error.is_lock_timeout() {
+            TransactionStep::Begin
+        } else {
+            TransactionStep::Commit
+        };
+        step.failure()(error)
     }
 
     /// Whether one of the commands may be the reason, or their number, so that they are executed in

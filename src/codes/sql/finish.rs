@@ -1,6 +1,6 @@
 //! The end of temporary mints: save, count and release, batched in one transaction.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::daily_counters::{ANONYMOUS, MINTS, add_to_today, refund_today};
 use super::lease::{Lease, LeaseRow, release_leases, release_leases_later};
 use super::store::CodeStore;
 use super::temporary::save_all;
-use super::tickets::record_tickets;
+use super::tickets::{NewTicket, record_tickets};
 use crate::db::{BatchCommand, Error, Transaction, Urgency};
 
 /// Parameters of [`CodeStore::finish_mint`]: the code to store and count, and the lease to release.
@@ -117,23 +117,38 @@ impl BatchCommand for Finish {
     const URGENCY: Urgency = Urgency::First;
 
     async fn execute_all(commands: &[Self], write: &mut Transaction<'_>) -> Result<Vec<()>, Error> {
+        let Some(Finish { now, .. }) = commands.last() else {
+            return Ok(Vec::new());
+        };
         let minted = commands.iter().filter_map(|finish| finish.minted.as_ref());
         let minted: Vec<_> = minted.collect();
         save_all(write, &latest(&minted)).await?;
-        let codes = minted.iter().map(|minted| (&minted.scene, &*minted.code));
-        let new = record_tickets(write, codes).await?;
+        let tickets = minted.iter().map(|minted| minted.new_ticket());
+        record_tickets(write, *now, tickets).await?;
         let rows = commands.iter().filter_map(|finish| finish.row.as_ref());
         let (charged, free): (Vec<_>, Vec<_>) = rows.partition(|row| row.is_charged);
         release_leases_later(write, &free).await?;
         // A lease that is gone was refunded before.
         let refunded = release_leases(write, &charged).await?;
-        if let Some(last) = commands.last() {
-            let counts = counts(commands, new);
-            let counts = [(MINTS, counts.mints), (ANONYMOUS, counts.anonymous)];
-            add_to_today(write, last.now, &counts).await?;
-            refund_today(write, last.now, refunded).await?;
-        }
+        let uncounted = uncounted(commands);
+        let counts = [(MINTS, uncounted.mints), (ANONYMOUS, uncounted.anonymous)];
+        add_to_today(write, *now, &counts).await?;
+        refund_today(write, *now, refunded).await?;
         Ok(vec![(); commands.len()])
+    }
+}
+
+impl MintedCode {
+    fn new_ticket(&self) -> NewTicket<'_> {
+        NewTicket {
+            scene: &self.scene,
+            code: &self.code,
+            counters: if self.is_visitors {
+                &[MINTS, ANONYMOUS]
+            } else {
+                &[MINTS]
+            },
+        }
     }
 }
 
@@ -149,22 +164,12 @@ fn latest<'a>(minted: &[&'a MintedCode]) -> Vec<(&'a Scene, &'a IssuedCode)> {
     latest.into_iter().collect()
 }
 
-/// Sums up what commands add to the day's counters. Of codes only those with new tickets count: the
-/// others were counted when they were written before.
-fn counts(commands: &[Finish], mut new: HashSet<String>) -> UncountedMints {
-    let mut counts = UncountedMints::default();
-    for Finish {
-        minted, uncounted, ..
-    } in commands
-    {
-        counts.mints += uncounted.mints;
-        counts.anonymous += uncounted.anonymous;
-        if let Some(minted) = minted
-            && new.remove(minted.code.ticket.as_str())
-        {
-            counts.mints += 1;
-            counts.anonymous += u64::from(minted.is_visitors);
-        }
+/// Sums up the mints that are counted without codes.
+fn uncounted(commands: &[Finish]) -> UncountedMints {
+    let mut sum = UncountedMints::default();
+    for Finish { uncounted, .. } in commands {
+        sum.mints += uncounted.mints;
+        sum.anonymous += uncounted.anonymous;
     }
-    counts
+    sum
 }

@@ -85,7 +85,7 @@ impl Command for Import {
             created_by: self.created_by.as_deref(),
             now: self.now,
         };
-        record_all(write, &[new]).await?;
+        record_all(write, &[new], &[]).await?;
         Ok(Imported::New)
     }
 }

@@ -6,9 +6,11 @@ use std::sync::Mutex;
 
 use futures_util::future::join_all;
 use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::db::pool::BUSY_TIMEOUT_MS;
 use crate::db::queues::FIRST_MAX_GROUP;
 use crate::db::{Command, Database, Urgency};
 
@@ -455,6 +457,35 @@ async fn a_command_alone_waits_again_for_the_lock_with_which_it_begins() {
     execute(MAX_BEGINS - 1).await.unwrap();
     execute(MAX_BEGINS).await.unwrap_err();
     assert!(db.is_up());
+}
+
+/// Leaves all to the commit.
+struct WritesAtCommit;
+
+impl Command for WritesAtCommit {
+    type Output = ();
+
+    async fn execute(&self, write: &mut Transaction<'_>) -> Result<(), Error> {
+        let name = sqlx::query("INSERT INTO about (name, value) VALUES ('late', '')");
+        write.execute_later(name).await
+    }
+}
+
+#[tokio::test]
+async fn a_commit_with_which_a_transaction_begins_waits_again_for_the_lock_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = file_database(&folder).await;
+    let url = format!("sqlite://{}", folder.path().join("x.db").display());
+    let mut theirs = AnyConnection::connect(&url).await.unwrap();
+    theirs.execute("BEGIN IMMEDIATE").await.unwrap();
+    let started = Instant::now();
+    db.execute(WritesAtCommit).await.unwrap_err();
+    let once = Duration::from_millis(BUSY_TIMEOUT_MS.into());
+    assert!(started.elapsed() >= once * (MAX_BEGINS - 1));
+    assert!(db.is_up());
+    theirs.close().await.unwrap();
+    db.execute(WritesAtCommit).await.unwrap();
+    assert_eq!(names(&db).await, ["late"]);
 }
 
 /// Leaves to the commit a statement that fails.

@@ -315,6 +315,16 @@ async fn a_result_that_is_written_again_counts_once(bench: Bench) {
     }
 }
 
+async fn a_known_ticket_counts_where_it_lives_longer(bench: Bench) {
+    let store = bench.replica().await;
+    for (scene, granted, mints) in [(1, 60, 1), (1, 60, 1), (1, 90, 2), (1, 60, 2), (2, 120, 2)] {
+        let code = for_a_while("same", bench.now(), granted);
+        store.codes.save(&temporary(scene), &code).await.unwrap();
+        let counted = store.codes.mints_today().await.unwrap();
+        assert_eq!(counted, (0, mints), "scene {scene}, {granted} s");
+    }
+}
+
 async fn a_repeat_that_is_withdrawn_again_gives_one_attempt_back(bench: Bench) {
     let [store, replica, _] = bench.replicas().await;
     let scene = permanent("poster");
@@ -864,6 +874,7 @@ contract! { sqlite memory postgres pgbouncer: {
     a_withdrawn_intent_gives_its_stock_back,
     a_repeat_that_is_withdrawn_again_gives_one_attempt_back,
     a_result_that_is_written_again_counts_once,
+    a_known_ticket_counts_where_it_lives_longer,
     an_unknown_outcome_is_repeated_by_one_of_many_and_three_times_at_most,
     the_limit_holds_against_a_hundred_at_once,
     the_last_of_the_stock_is_reserved_by_many_for_one_scene,

@@ -74,7 +74,7 @@ async fn fewest(costs: impl AsyncFn() -> [usize; 2]) -> [usize; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mint_alone_costs_four_round_trips() {
+async fn a_mint_alone_costs_three_round_trips() {
     let Some((_database, wire, store)) = counted().await else {
         return;
     };
@@ -85,12 +85,12 @@ async fn a_mint_alone_costs_four_round_trips() {
         finish(&store, scene, lease).await;
         [begun - before, wire.round_trips() - begun]
     });
-    // Look up; lease, charge and commit; save and record; count and commit.
-    assert_eq!(costs.await, [2, 2]);
+    // Look up; lease, charge and commit; save, count and commit.
+    assert_eq!(costs.await, [2, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_permanent_mint_alone_costs_five_round_trips() {
+async fn a_permanent_mint_alone_costs_four_round_trips() {
     let Some((_database, wire, store)) = counted().await else {
         return;
     };
@@ -106,7 +106,7 @@ async fn a_permanent_mint_alone_costs_five_round_trips() {
         store.codes.confirm(&intent, &code).await.unwrap();
         [reserved - before, wire.round_trips() - reserved]
     });
-    assert_eq!(costs.await, [2, 3]);
+    assert_eq!(costs.await, [2, 2]);
 }
 
 /// A follower who scans a code, for the first time or again.

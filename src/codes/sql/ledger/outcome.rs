@@ -6,7 +6,7 @@ use wechat::ticket::IssuedCode;
 use super::intent::Intent;
 use super::recording::{NewEntry, record_all};
 use crate::codes::sql::columns;
-use crate::codes::sql::daily_counters::{MINTS, add_to_today};
+use crate::codes::sql::daily_counters::MINTS;
 use crate::db::{BatchCommand, Command, Error, Transaction, Urgency};
 
 /// Stores the code of an intent, and counts its mint.
@@ -26,11 +26,7 @@ impl BatchCommand for Confirm {
         write: &mut Transaction<'_>,
     ) -> Result<Vec<IssuedCode>, Error> {
         let codes: Vec<_> = commands.iter().map(Confirm::entry).collect();
-        let recorded = record_all(write, &codes).await?;
-        if let Some(last) = commands.last() {
-            add_to_today(write, last.now, &[(MINTS, recorded.new)]).await?;
-        }
-        Ok(recorded.kept)
+        record_all(write, &codes, &[MINTS]).await
     }
 }
 

@@ -8,7 +8,7 @@ use wechat::ticket::IssuedCode;
 
 use crate::codes::sql::entries::{Entry, entries, find_entries};
 use crate::codes::sql::inserting::{bind_row, insert_sql};
-use crate::codes::sql::tickets::record_tickets;
+use crate::codes::sql::tickets::{NewTicket, record_tickets};
 use crate::db::{Error, Transaction, placeholders};
 
 /// A code that exists and is to be in the ledger.
@@ -21,20 +21,15 @@ pub(in crate::codes::sql) struct NewEntry<'a> {
     pub(in crate::codes::sql) now: Timestamp,
 }
 
-/// Result of [`record_all`].
-pub(in crate::codes::sql) struct RecordedCodes {
-    /// The code of each one's scene, in order.
-    pub(super) kept: Vec<IssuedCode>,
-    /// How many were not recorded before.
-    pub(super) new: u64,
-}
-
 /// Stores codes that exist, and counts those whose intents are not counted. The first code of a
-/// scene wins. The ticket of another is remembered too: it carries the same scene.
+/// scene wins. The ticket of another is remembered too: it carries the same scene. Where a ticket
+/// is new, its mint is added to these daily counters. Returns the code of each one's scene, in
+/// order.
 pub(in crate::codes::sql) async fn record_all(
     write: &mut Transaction<'_>,
     codes: &[NewEntry<'_>],
-) -> Result<RecordedCodes, Error> {
+    counters: &'static [&'static str],
+) -> Result<Vec<IssuedCode>, Error> {
     let scenes = codes.iter().map(|new| new.scene).collect();
     let queries = [find_entries(write, scenes)];
     let [found] = write.fetch_each(queries).await?;
@@ -59,10 +54,16 @@ pub(in crate::codes::sql) async fn record_all(
         kept.push(code.clone());
     }
     write_results(write, &first.into_values().collect::<Vec<_>>()).await?;
-    let tickets = codes.iter().map(|new| (new.scene, new.code));
-    let new = record_tickets(write, tickets).await?.len() as u64;
+    if let Some(last) = codes.last() {
+        let tickets = codes.iter().map(|new| NewTicket {
+            scene: new.scene,
+            code: new.code,
+            counters,
+        });
+        record_tickets(write, last.now, tickets).await?;
+    }
     add_to_stock(write, uncounted).await?;
-    Ok(RecordedCodes { kept, new })
+    Ok(kept)
 }
 
 /// Stores the codes of scenes that have none. The code of an intent was created when and by whom
